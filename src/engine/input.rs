@@ -1,0 +1,174 @@
+//! What goes into a run and what comes out of it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    graph::{EventId, StepId},
+    json::Json,
+    now::Deadline,
+    pass::{Done, EventRef, Note},
+};
+
+/// One execution of a body: the `pass`-th (from 0) of this work. A pass number is never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct PassId {
+    /// The work, counted in its run from 0.
+    pub work: u64,
+    /// Executions before this one.
+    pub pass: u32,
+}
+
+/// A timer of a run. A timer's id is never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct TimerId(pub u64);
+
+/// An input of a run: a record of its journal.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Input {
+    /// The run begins. First and once.
+    Started {
+        /// The start event's value.
+        event: Json,
+        /// The state that it begins with.
+        state: BTreeMap<Arc<str>, Json>,
+        /// Whether it may start passes at once; else it waits for [`Input::Admitted`].
+        admitted: bool,
+        /// The handler's next feed number.
+        sequence: u64,
+    },
+    /// A place under `max_runs` is free: passes start now, and the run's time-out begins.
+    Admitted,
+    /// An event posted from outside.
+    External {
+        /// Its type.
+        event: EventId,
+        /// Its value.
+        value: Json,
+        /// The step it is for.
+        step: Option<StepId>,
+    },
+    /// What a running pass wrote or remembered, in order.
+    Noted {
+        /// The pass.
+        pass: PassId,
+        /// Its notes.
+        notes: Vec<Note>,
+    },
+    /// A pass has ended.
+    Done {
+        /// The pass.
+        pass: PassId,
+        /// What it did.
+        done: Done,
+    },
+    /// A timer is due.
+    Due {
+        /// The timer.
+        timer: TimerId,
+    },
+    /// Somebody outside ends the run.
+    Cancel,
+}
+
+/// What a run wants done.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Effect {
+    /// Hand this pass to a worker, when one is free.
+    StartPass(PassId),
+    /// Append to the feed.
+    Publish(Published),
+    /// Give [`Input::Due`] when the deadline is reached.
+    Arm(TimerId, Deadline),
+    /// Forget the timer.
+    Disarm(TimerId),
+    /// An event from outside that nobody takes now: worth a log line.
+    Dropped(EventId),
+    /// The run has ended; passes of it that still run are to be stopped. Always the last effect of a run.
+    Finish(Outcome),
+}
+
+/// The one outcome of a run.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Outcome {
+    /// A step returned the stop event; this is its value.
+    Completed(Json),
+    /// It failed, with this text.
+    Failed(String),
+    /// Somebody outside ended it.
+    Cancelled,
+}
+
+/// One event of the feed.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Published {
+    /// `StepStateChanged` (internal).
+    Step {
+        /// The step.
+        step: StepId,
+        /// What it does now.
+        state: StepState,
+        /// The slot, the lowest that was free; `None` while enqueued.
+        slot: Option<u16>,
+        /// The type of the work's event; a fan-in's is its element's.
+        input: EventId,
+        /// What it gave.
+        output: StepOutput,
+    },
+    /// An event that shows: streamed, input-required, or the stop event.
+    Event(EventRef, Json),
+    /// `WorkflowFailedEvent` (internal).
+    Failed {
+        /// The step that failed; `None` when no step is to blame.
+        step: Option<StepId>,
+        /// The error's text.
+        error: String,
+        /// Attempts of that work, 0 when no step is to blame.
+        attempts: u32,
+    },
+    /// `WorkflowTimedOutEvent` (internal).
+    TimedOut {
+        /// The run's time-out.
+        timeout: Duration,
+        /// Steps with live work, in order of name.
+        active: Vec<StepId>,
+    },
+    /// `WorkflowCancelledEvent` (internal).
+    Cancelled,
+    /// The plain `StopEvent` without a result that ends the feed of a run that did not complete.
+    Ended,
+}
+
+/// `step_state` of a `StepStateChanged`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StepState {
+    /// The work had to queue.
+    Preparing,
+    /// A slot is taken.
+    Running,
+    /// The slot is free again.
+    NotRunning,
+}
+
+/// `output_event_name` of a `StepStateChanged`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StepOutput {
+    /// Still running, failed, or waiting.
+    None,
+    /// It returned nothing.
+    Nothing,
+    /// The first event that it returned.
+    Event(EventId),
+}
+
+/// Why an event from outside is not taken; nothing has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The run has ended: 409.
+    Ended,
+    /// As many early answers as are kept: 409.
+    EarlyAnswersFull,
+    /// The named step does not take or await that type, or is a fan-in: 400.
+    StepDoesNotAccept,
+}

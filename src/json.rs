@@ -1,0 +1,173 @@
+//! Checked JSON text: the form in which every value is kept.
+
+use std::{fmt, sync::Arc};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
+};
+
+use crate::limits::JSON_DEPTH_MAX;
+
+/// JSON text that is known to parse: UTF-8, nested at most [`JSON_DEPTH_MAX`] deep, no lone surrogate, no number
+/// out of range. Cloning shares the text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Json(Arc<str>);
+
+/// Why a text is not kept as [`Json`]; its text names the fault and its place.
+#[derive(Debug)]
+pub struct JsonError(String);
+
+impl Json {
+    /// Checks `text` and keeps it.
+    ///
+    /// # Errors
+    /// When it is no JSON text, or one that could not be decoded again.
+    pub fn parse(text: &str) -> Result<Self, JsonError> {
+        check(text.as_bytes(), JSON_DEPTH_MAX)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The JSON text of a value. NaN and infinities are written as `null`.
+    ///
+    /// # Errors
+    /// When the value does not serialise (a map with keys that are no strings) or nests too deep.
+    pub fn from_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
+        let text = serde_json::to_string(value).map_err(|error| JsonError(error.to_string()))?;
+        if depth(text.as_bytes()) > JSON_DEPTH_MAX {
+            return Err(JsonError(format!("nested deeper than {JSON_DEPTH_MAX}")));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Decodes the text.
+    ///
+    /// # Errors
+    /// When it is of another type.
+    pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Reads back what `serialize` wrote: the text as a string, checked anew, because a journal is input like any other.
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+/// Checks that `text` is one JSON value that can be decoded again, nested at most `depth_max` deep.
+///
+/// # Errors
+/// When it is not; the error's text names the fault and its line and column.
+pub fn check(text: &[u8], depth_max: usize) -> Result<(), JsonError> {
+    if depth(text) > depth_max {
+        return Err(JsonError(format!("nested deeper than {depth_max}")));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    Checked.deserialize(&mut deserializer).map_err(|error| JsonError(error.to_string()))?;
+    deserializer.end().map_err(|error| JsonError(error.to_string()))
+}
+
+/// How deep the brackets of `text` nest outside of strings. Takes any bytes, and never recurses: it is what makes the
+/// recursive parse after it safe.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for &byte in text {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'[' | b'{') => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Walks a value through `deserialize_any`, so that strings and numbers are decoded and refused where serde_json's
+/// own skipping would pass them over.
+#[derive(Clone, Copy)]
+struct Checked;
+
+impl<'de> DeserializeSeed<'de> for Checked {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Checked {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while elements.next_element_seed(self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while members.next_key_seed(self)?.is_some() {
+            members.next_value_seed(self)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! The line between a running pass and the loop: notes go one way, the order to stop comes the other.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{limits::NOTES_BYTES_MAX, pass::Note};
+
+/// Called with a line's tag when its first note is waiting to be taken.
+pub type Bell = Arc<dyn Fn(u64) + Send + Sync>;
+
+/// One pass's line. The worker holds one end, the loop the other; both are the same `Arc<Line>`.
+pub struct Line {
+    tag: u64,
+    bell: Option<Bell>,
+    feed_room_bytes: Arc<AtomicUsize>,
+    stop: AtomicU8,
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    notes: Vec<Note>,
+    bytes: usize,
+}
+
+/// Why a pass is to stop: each of its `ctx` calls fails from then on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// The run has ended, or was cancelled.
+    Cancelled,
+    /// The pass is past its step's time-out.
+    TimedOut,
+}
+
+/// Why a note is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoteRefused {
+    /// The pass is to stop.
+    Stopped(Stop),
+    /// The run's feed holds as much as it may.
+    FeedFull,
+}
+
+impl Line {
+    /// A line whose notes are announced by `bell(tag)`. `feed_room_bytes` is what the run's feed can still take of
+    /// stream writes; all lines of a run share it.
+    pub fn new(tag: u64, bell: Bell, feed_room_bytes: Arc<AtomicUsize>) -> Self {
+        Self { bell: Some(bell), ..Self::unattended(tag, feed_room_bytes) }
+    }
+
+    /// A line that nobody is told about: for running a step on its own. Notes gather until they are taken; there must
+    /// be somebody to take them once [`NOTES_BYTES_MAX`] are waiting, or the pass waits for ever.
+    pub fn unattended(tag: u64, feed_room_bytes: Arc<AtomicUsize>) -> Self {
+        Self {
+            tag,
+            bell: None,
+            feed_room_bytes,
+            stop: AtomicU8::new(0),
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Worker's end: hands a note over; waits while the loop is [`NOTES_BYTES_MAX`] behind. `feed_bytes` is what the
+    /// note will take of the feed (0 for a `once` value).
+    ///
+    /// # Errors
+    /// When the pass is to stop or the feed is full; the note is not taken then.
+    pub fn note(&self, note: Note, note_bytes: usize, feed_bytes: usize) -> Result<(), NoteRefused> {
+        let take = |room: usize| room.checked_sub(feed_bytes);
+        let mut waiting = self.lock();
+        loop {
+            if let Some(stop) = self.stopped() {
+                return Err(NoteRefused::Stopped(stop));
+            }
+            if waiting.notes.is_empty() || waiting.bytes < NOTES_BYTES_MAX {
+                break;
+            }
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        if self.feed_room_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+            return Err(NoteRefused::FeedFull);
+        }
+        let first = waiting.notes.is_empty();
+        waiting.notes.push(note);
+        waiting.bytes += note_bytes;
+        drop(waiting);
+        if let (true, Some(bell)) = (first, &self.bell) {
+            bell(self.tag);
+        }
+        Ok(())
+    }
+
+    /// Worker's end: blocks for `duration`, or until the pass is to stop.
+    ///
+    /// # Errors
+    /// When the pass is to stop.
+    pub fn pause(&self, duration: Duration) -> Result<(), Stop> {
+        let waiting = self.lock();
+        let stopped = |_: &mut Waiting| self.stopped().is_none();
+        drop(self.changed.wait_timeout_while(waiting, duration, stopped).unwrap_or_else(PoisonError::into_inner));
+        self.stopped().map_or(Ok(()), Err)
+    }
+
+    /// Whether the pass is to stop.
+    pub fn stopped(&self) -> Option<Stop> {
+        match self.stop.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(Stop::Cancelled),
+            _ => Some(Stop::TimedOut),
+        }
+    }
+
+    /// The loop's end: everything noted and not yet taken, in order.
+    pub fn take_notes(&self) -> Vec<Note> {
+        let mut waiting = self.lock();
+        let full = waiting.bytes >= NOTES_BYTES_MAX;
+        let notes = std::mem::take(&mut *waiting).notes;
+        drop(waiting);
+        if full {
+            self.changed.notify_all();
+        }
+        notes
+    }
+
+    /// The loop's end: the pass is to stop. The first order stands.
+    pub fn stop(&self, stop: Stop) {
+        let code = match stop {
+            Stop::Cancelled => 1,
+            Stop::TimedOut => 2,
+        };
+        let waiting = self.lock();
+        let _ = self.stop.compare_exchange(0, code, Ordering::Release, Ordering::Relaxed);
+        drop(waiting);
+        self.changed.notify_all();
+    }
+
+    /// A panic in a step cannot leave the notes half-changed: every change is one push or one take.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Line").field("tag", &self.tag).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests from outside, in one binary: a file a subject.
