@@ -1,1 +1,2 @@
 //! Tests from outside, in one binary: a file a subject.
+mod http_net;
