@@ -1,2 +1,5 @@
 //! Tests from outside, in one binary: a file a subject.
+
+mod http_exchange;
 mod http_net;
+mod http_table;
