@@ -130,7 +130,7 @@ impl Echo {
     fn read_until(&mut self, client: &mut impl Read, end: &str) -> String {
         let mut text = Vec::new();
         self.until(|_| {
-            let mut buffer = [0; 65_536];
+            let mut buffer = [0; 4_096];
             match client.read(&mut buffer) {
                 Ok(0) => return true,
                 Ok(count) => text.extend_from_slice(&buffer[..count]),
@@ -238,7 +238,7 @@ fn a_slow_reader_holds_its_stream_back_and_loses_nothing() {
         }
         received.ends_with(b"\r\n0\r\n\r\n")
     });
-    assert_eq!(received.iter().filter(|byte| **byte == b'~').count(), TOTAL);
+    assert_eq!(received.split(|byte| *byte == b'~').count() - 1, TOTAL);
 }
 
 #[test]

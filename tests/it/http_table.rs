@@ -198,10 +198,10 @@ fn describe(request: &Request<'_>) -> String {
         let value = request.fields[field as usize].map(|value| format!(" {name}={}", value.escape_ascii()));
         text += &value.unwrap_or_default();
     }
-    if !request.body.is_empty() {
-        text += &format!(" body={}", request.body.escape_ascii());
+    match request.body {
+        [] => text,
+        body => format!("{text} body={}", body.escape_ascii()),
     }
-    text
 }
 
 /// Status and body of each reply, by `Content-Length`; a reply to HEAD has none, which is told by what follows.
