@@ -278,7 +278,8 @@ impl World {
         if let Some((status, _, _)) = take_reply(&mut rest) {
             assert!(status >= 400 && !is_open, "{status}");
         }
-        assert!(rest.is_empty(), "{}", rest.escape_ascii());
+        let is_cut = !is_open && !rest.windows(4).any(|bytes| bytes == b"\r\n\r\n");
+        assert!(rest.is_empty() || is_cut, "{}", rest.escape_ascii());
     }
 }
 
