@@ -8,4 +8,5 @@ pub mod json;
 pub mod limits;
 pub mod now;
 pub mod pass;
+pub mod store;
 pub mod workflow;

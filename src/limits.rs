@@ -41,3 +41,16 @@ pub const GRAPH_NAMES_MAX: usize = 4_096;
 
 /// Passes of one step at a time in one run, where a step does not say.
 pub const STEP_WORKERS_DEFAULT: u16 = 4;
+
+/// Passes that are with the workers or in their queue. A queue saves a wake-up per pass under load; bounded, because
+/// what stands in it has its snapshot of the state already.
+pub const HANDED_PASSES_MAX: usize = 256;
+
+/// Microseconds that a pass may run on after its run has ended, before its thread is given up.
+pub const STRAGGLER_GRACE_US: u64 = 1_000_000;
+
+/// Finished handlers that one turn of the loop removes: the rest of a burst goes in the next turns.
+pub const RETIRED_PER_TURN_MAX: usize = 64;
+
+/// Bytes of a feed that are read from the store at a time for one reader: what a socket takes at once.
+pub const PAGE_BYTES_MAX: usize = 64 << 10;
