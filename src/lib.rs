@@ -9,4 +9,5 @@ pub mod limits;
 pub mod now;
 pub mod pass;
 pub mod store;
+pub mod workers;
 pub mod workflow;

@@ -54,3 +54,6 @@ pub const RETIRED_PER_TURN_MAX: usize = 64;
 
 /// Bytes of a feed that are read from the store at a time for one reader: what a socket takes at once.
 pub const PAGE_BYTES_MAX: usize = 64 << 10;
+
+/// How long a worker thread waits for work before it ends.
+pub const WORKER_IDLE: std::time::Duration = std::time::Duration::from_secs(10);
