@@ -57,3 +57,21 @@ pub const PAGE_BYTES_MAX: usize = 64 << 10;
 
 /// How long a worker thread waits for work before it ends.
 pub const WORKER_IDLE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Worker threads, unless told.
+pub const WORKERS_DEFAULT: usize = 8;
+
+/// Worker threads that may be asked for: each has a stack.
+pub const WORKERS_MAX: usize = 1_024;
+
+/// Finished handlers that are kept in memory, unless told.
+pub const KEEP_FINISHED_DEFAULT: usize = 1_000;
+
+/// Runs at a time, unless told: some 1 KB each while they wait.
+pub const RUNS_MAX_DEFAULT: usize = 100_000;
+
+/// Connections at a time, unless told. The process's limit on open files may be lower and is met with a pause in accepting.
+pub const CONNECTIONS_MAX_DEFAULT: usize = 20_000;
+
+/// Bytes of a request's body, unless told.
+pub const BODY_BYTES_MAX_DEFAULT: usize = 16 << 20;
