@@ -42,6 +42,18 @@ pub const GRAPH_NAMES_MAX: usize = 4_096;
 /// Passes of one step at a time in one run, where a step does not say.
 pub const STEP_WORKERS_DEFAULT: u16 = 4;
 
+/// Bytes of a `handler_id` that a client chooses.
+pub const HANDLER_ID_BYTES_MAX: usize = 64;
+
+/// Handlers that one step of writing a list looks at: a filter that few pass must not hold the loop up.
+pub const LIST_SCAN_HANDLERS_MAX: usize = 4_096;
+
+/// After how long a client that was turned away with 503 may try again.
+pub const RETRY_AFTER_S: u32 = 1;
+
+/// How long a browser may keep the answer to a CORS preflight.
+pub const PREFLIGHT_AGE_S: u32 = 600;
+
 /// Passes that are with the workers or in their queue. A queue saves a wake-up per pass under load; bounded, because
 /// what stands in it has its snapshot of the state already.
 pub const HANDED_PASSES_MAX: usize = 256;
