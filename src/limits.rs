@@ -41,3 +41,9 @@ pub const GRAPH_NAMES_MAX: usize = 4_096;
 
 /// Passes of one step at a time in one run, where a step does not say.
 pub const STEP_WORKERS_DEFAULT: u16 = 4;
+
+/// Attempts of a retry policy that does not say how many; the field's policies have three.
+pub const RETRY_ATTEMPTS_DEFAULT: u32 = 3;
+
+/// The longest delay of an exponential retry policy that does not say: a device that is back is tried within a minute.
+pub const RETRY_DELAY_MAX_DEFAULT: std::time::Duration = std::time::Duration::from_secs(60);
