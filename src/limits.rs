@@ -75,3 +75,9 @@ pub const CONNECTIONS_MAX_DEFAULT: usize = 20_000;
 
 /// Bytes of a request's body, unless told.
 pub const BODY_BYTES_MAX_DEFAULT: usize = 16 << 20;
+
+/// Attempts of a retry policy that does not say how many; the field's policies have three.
+pub const RETRY_ATTEMPTS_DEFAULT: u32 = 3;
+
+/// The longest delay of an exponential retry policy that does not say: a device that is back is tried within a minute.
+pub const RETRY_DELAY_MAX_DEFAULT: std::time::Duration = std::time::Duration::from_secs(60);
