@@ -157,6 +157,7 @@ pub const TURN_ACCEPTS_MAX: usize = 256;
 
 /// How long accepting rests when the system has no more file descriptors, unless a connection closes earlier.
 pub const ACCEPT_PAUSE_US: u64 = 100_000;
+
 /// Attempts of a retry policy that does not say how many; the field's policies have three.
 pub const RETRY_ATTEMPTS_DEFAULT: u32 = 3;
 
