@@ -12,7 +12,7 @@
 //! | `T` | seconds (10), nanoseconds (5), steps (2 each) |
 //! | `C` `.` | cancelled, ended: nothing |
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use crate::{
     engine::input::{Published, StepOutput, StepState},
@@ -79,8 +79,16 @@ impl Feed {
     }
 
     /// The events of that range, as far as they are there and up to about `bytes_max` bytes, but one at least.
-    pub fn page(&self, _range: std::ops::Range<u64>, _bytes_max: usize) -> Self {
-        todo!()
+    pub fn page(&self, range: Range<u64>, bytes_max: usize) -> Self {
+        let place = |sequence: u64| sequence.clamp(self.first, self.next()).wrapping_sub(self.first) as usize;
+        let (start, end) = (place(range.start), place(range.end));
+        let start_byte = start.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let ends = self.ends.get(start..end).unwrap_or_default();
+        let count = ends.partition_point(|&byte| (byte - start_byte) as usize <= bytes_max).max(1).min(ends.len());
+        let ends: Vec<u32> = ends[..count].iter().map(|byte| byte - start_byte).collect();
+        let end_byte = start_byte + ends.last().copied().unwrap_or(0);
+        let text = self.text[start_byte as usize..end_byte as usize].to_owned();
+        Self { first: self.first.wrapping_add(start as u64), text, ends }
     }
 
     /// The event with that number.
