@@ -227,9 +227,18 @@ fn checked_value(fields: &str, event: &EventType) -> Result<Json, String> {
     if kind(fields) != "object" {
         return Err(format!("expected an object, got {}", with_article(kind(fields))));
     }
-    let value = Json::parse(&compact(fields)).map_err(|error| error.to_string())?;
+    let value = parse_compact(fields)?;
     (event.check)(value.as_str())?;
     Ok(value)
+}
+
+/// Keeps a JSON text as one line.
+fn parse_compact(text: &str) -> Result<Json, String> {
+    let value = Json::parse(text).map_err(|error| error.to_string())?;
+    match compact(text) {
+        Cow::Borrowed(_) => Ok(value),
+        Cow::Owned(text) => Json::parse(&text).map_err(|error| error.to_string()),
+    }
 }
 
 fn possible_types(graph: &Graph) -> String {
@@ -243,7 +252,7 @@ fn state_values(data: &str) -> Result<BTreeMap<Arc<str>, Json>, String> {
     }
     let mut state = BTreeMap::new();
     for (key, raw) in all_members(data)? {
-        let value = string(raw).and_then(|text| Json::parse(&compact(&text)).map_err(|error| error.to_string()));
+        let value = string(raw).and_then(|text| parse_compact(&text));
         let value =
             value.map_err(|error| format!("Invalid context: state key {key}: expected a JSON text: {error}"))?;
         state.insert(Arc::from(key), value);
