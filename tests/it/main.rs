@@ -1,1 +1,3 @@
 //! Tests from outside, in one binary: a file a subject.
+
+mod workflow_graph;
