@@ -17,11 +17,11 @@ mod wire;
 use std::time::Duration;
 
 use crate::{
-    engine::scheduler::{HandlerKey, WorkflowId},
+    engine::scheduler::{HandlerKey, RunKey, WorkflowId},
     http::{Field, Request, Response},
 };
 
-pub use access::{Access, Granted, Transport};
+pub use access::{Access, GrantedLines, Transport, VARY_LINE};
 pub use calls::{Ids, ListProgress, call, list_some, run_ended};
 pub use catalog::{Catalog, WorkflowTexts};
 pub use errors::{ErrorFormat, no_content};
@@ -44,9 +44,10 @@ pub enum Reply {
 
 /// A stream of a handler's feed. All checks up to the lock have passed.
 #[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a parameter of the request")]
 pub struct Follow {
-    /// The handler; its newest run at the time of the call.
-    pub handler: HandlerKey,
+    /// The handler's newest run at the time of the call.
+    pub run: RunKey,
     /// Its workflow, whose texts [`render_event`] takes.
     pub workflow: WorkflowId,
     /// How it reads.
@@ -107,13 +108,6 @@ pub enum ListWritten {
     Opening,
     /// A handler.
     Handler,
-}
-
-impl Follow {
-    /// `Content-Type` of the stream.
-    pub fn content_type(&self) -> &'static str {
-        if self.sse { "text/event-stream; charset=utf-8" } else { "application/x-ndjson" }
-    }
 }
 
 /// The value of a header field, if the request has it.

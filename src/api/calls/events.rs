@@ -35,9 +35,11 @@ pub(super) fn stream(
     if is_used_up {
         return Ok(Reply::Now(no_content()));
     }
-    let workflow = scheduler.workflow(&view.graph.name).expect("a handler's workflow is registered");
+    let (Some(run), Some(workflow)) = (scheduler.run_of(handler), scheduler.workflow_of(handler)) else {
+        return Err(errors.handler_not_found());
+    };
     Ok(Reply::Follow(Follow {
-        handler,
+        run,
         workflow,
         cursor,
         sse: wanted.sse,

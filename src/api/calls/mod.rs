@@ -66,3 +66,6 @@ fn method_not_allowed(errors: ErrorFormat, allow: &'static str) -> Response {
     response.headers.push(("Allow", allow.to_owned()));
     response
 }
+
+#[cfg(test)]
+mod tests;

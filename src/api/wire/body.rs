@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use serde_json::value::RawValue;
 
-use super::object::{Members, all_members, compact, kind, members, string, unfold_data, with_article};
+use super::object::{Members, all_members, compact, kind, members, string, unfold, unfold_data, with_article};
 use crate::{
     graph::{EventId, EventType, Graph},
     json::{self, Json},
@@ -197,14 +197,14 @@ fn text_of_object(raw: &RawValue) -> Result<Cow<'_, str>, String> {
 
 /// A start event's value from its object, which may be an envelope or the fields themselves.
 fn start_event_value(text: &str, start: &EventType) -> Result<Json, String> {
-    let Members { values: [value, name, types, qualified_name, data], count } =
-        members(text, &["value", "type", "types", "qualified_name", "data"])?;
+    let Members { values: [value, name, types, qualified_name, data, unfolded], count } =
+        members(text, &["value", "type", "types", "qualified_name", "data", "_data"])?;
     let is_object = |raw: &&RawValue| kind(raw.get()) == "object";
     let named = name.and_then(not_empty).or(types).or(qualified_name.and_then(not_empty));
     let fields = match (value.filter(is_object), named, name, data) {
         (Some(value), Some(_), ..) => value.get(),
         (_, _, Some(_), Some(data)) if count == 2 => data.get(),
-        _ => return checked_value(&unfold_data(text)?, start),
+        _ => return checked_value(&unfold(text, unfolded, count)?, start),
     };
     if let Some(name) = type_name(name, qualified_name)?.filter(|name| **name != *start.name) {
         return Err(format!("member type: expected {}, which starts this workflow, got {name}", start.name));
@@ -227,9 +227,18 @@ fn checked_value(fields: &str, event: &EventType) -> Result<Json, String> {
     if kind(fields) != "object" {
         return Err(format!("expected an object, got {}", with_article(kind(fields))));
     }
-    let value = Json::parse(&compact(fields)).map_err(|error| error.to_string())?;
+    let value = parse_compact(fields)?;
     (event.check)(value.as_str())?;
     Ok(value)
+}
+
+/// Keeps a JSON text as one line.
+fn parse_compact(text: &str) -> Result<Json, String> {
+    let value = Json::parse(text).map_err(|error| error.to_string())?;
+    match compact(text) {
+        Cow::Borrowed(_) => Ok(value),
+        Cow::Owned(text) => Json::parse(&text).map_err(|error| error.to_string()),
+    }
 }
 
 fn possible_types(graph: &Graph) -> String {
@@ -243,7 +252,7 @@ fn state_values(data: &str) -> Result<BTreeMap<Arc<str>, Json>, String> {
     }
     let mut state = BTreeMap::new();
     for (key, raw) in all_members(data)? {
-        let value = string(raw).and_then(|text| Json::parse(&compact(&text)).map_err(|error| error.to_string()));
+        let value = string(raw).and_then(|text| parse_compact(&text));
         let value =
             value.map_err(|error| format!("Invalid context: state key {key}: expected a JSON text: {error}"))?;
         state.insert(Arc::from(key), value);

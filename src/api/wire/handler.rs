@@ -157,7 +157,7 @@ mod tests {
     fn every_day_is_the_calendars() {
         for days in (*DAYS.start()..=*DAYS.end()).step_by(61) {
             let date = time::OffsetDateTime::from_unix_timestamp(days * DAY_S).unwrap().date();
-            let expected = (date.year() as u32, u32::from(u8::from(date.month())), u32::from(date.day()));
+            let expected = (date.year().cast_unsigned(), u32::from(u8::from(date.month())), u32::from(date.day()));
             assert_eq!(civil_date(days), expected, "day {days}");
         }
     }

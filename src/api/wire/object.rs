@@ -75,6 +75,11 @@ pub(super) fn with_article(kind: &str) -> String {
 /// When `text` is not an object or its `_data` is none; in people's words.
 pub(super) fn unfold_data(text: &str) -> Result<Cow<'_, str>, String> {
     let Members { values: [data], count } = members(text, &["_data"])?;
+    unfold(text, data, count)
+}
+
+/// As [`unfold_data`], for an object whose `_data` and number of members are known.
+pub(super) fn unfold<'a>(text: &'a str, data: Option<&'a RawValue>, count: usize) -> Result<Cow<'a, str>, String> {
     let Some(data) = data else { return Ok(Cow::Borrowed(text)) };
     expect_object(data.get()).map_err(|error| format!("member _data: {error}"))?;
     if count == 1 {
