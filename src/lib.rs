@@ -9,6 +9,7 @@ pub mod limits;
 pub mod net;
 pub mod now;
 pub mod pass;
+pub mod server;
 pub mod store;
 pub mod workers;
 pub mod workflow;

@@ -1,6 +1,8 @@
 //! Who may call: `Host` against DNS rebinding, `Origin` against pages of other sites, CORS for the allowed ones
 //! (WHATWG Fetch section 3.3).
 
+use std::borrow::Cow;
+
 use std::{
     borrow::Cow,
     net::{Ipv4Addr, Ipv6Addr},

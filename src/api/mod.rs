@@ -25,7 +25,7 @@ pub use access::{Access, GrantedLines, Transport, VARY_LINE};
 pub use calls::{Ids, ListProgress, call, list_some, run_ended};
 pub use catalog::{Catalog, WorkflowTexts};
 pub use errors::{ErrorFormat, no_content};
-pub use wire::render_event;
+pub use wire::{render_event, write_time};
 
 /// What a call comes to. The server carries it out.
 #[derive(Debug)]

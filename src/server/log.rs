@@ -8,7 +8,7 @@ use std::{
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-use crate::api::wire::Timestamp;
+use crate::api::write_time;
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,13 +59,15 @@ impl Log for Lines {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let time = Timestamp(NOW_US.load(Ordering::Relaxed));
+        let mut time = Vec::new();
+        write_time(&mut time, NOW_US.load(Ordering::Relaxed));
+        let time = String::from_utf8_lossy(&time);
         let line = match self.format {
             Format::Json => {
-                let (time, level, message) = (time.to_string(), record.level().as_str(), record.args().to_string());
-                serde_json::json!({"time": time, "level": level, "message": message}).to_string()
+                let message = serde_json::Value::from(record.args().to_string());
+                format!("{{\"time\":{time},\"level\":\"{}\",\"message\":{message}}}", record.level())
             }
-            _ => format!("{time} {} {}", record.level(), record.args()),
+            _ => format!("{} {} {}", time.trim_matches('"'), record.level(), record.args()),
         };
         // A log that nobody can read stops nothing.
         let _ = writeln!(std::io::stderr().lock(), "{line}");

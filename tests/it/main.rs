@@ -1,4 +1,4 @@
 //! Tests from outside, in one binary: a file a subject.
 
-mod workflow_graph;
 mod http_net;
+mod workflow_graph;

@@ -83,7 +83,7 @@ const DAY_S: i64 = 86_400;
 const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
 
 /// Appends `"2026-11-24T15:19:41.245592+00:00"` (RFC 3339 section 5.6) for microseconds since the epoch.
-fn write_time(out: &mut Vec<u8>, time_us: i64) {
+pub fn write_time(out: &mut Vec<u8>, time_us: i64) {
     let seconds = time_us.div_euclid(SECOND_US);
     let microseconds = time_us.rem_euclid(SECOND_US) as u32;
     let second_of_day = seconds.rem_euclid(DAY_S) as u32;
