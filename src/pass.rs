@@ -279,7 +279,12 @@ mod tests {
         check(Write::Add, Some("9007199254740993"), "2", Ok("9007199254740995"));
         check(Write::Add, Some("9223372036854775807"), "1", Ok("9223372036854775808"));
         check(Write::Add, Some("1"), "0.5", Ok("1.5"));
-        check(Write::Add, Some("18446744073709551615"), "1", Err("state key `k`: 18446744073709551615 + 1 is out of range"));
+        check(
+            Write::Add,
+            Some("18446744073709551615"),
+            "1",
+            Err("state key `k`: 18446744073709551615 + 1 is out of range"),
+        );
         check(Write::Add, Some("1e308"), "1e308", Err("state key `k`: 1e+308 + 1e+308 is out of range"));
         check(Write::Add, Some("null"), "1", Err("state key `k`: `add` needs a number, found null"));
         check(Write::Add, Some("1"), "true", Err("state key `k`: `add` needs a number, found a boolean"));
