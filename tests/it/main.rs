@@ -1,4 +1,5 @@
 //! Tests from outside, in one binary: a file a subject.
 
 mod http_net;
+mod workflow_authoring;
 mod workflow_graph;
