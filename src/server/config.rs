@@ -4,7 +4,7 @@ use std::{ffi::OsString, fmt, str::FromStr, time::Duration};
 
 use lexopt::{Arg, ValueExt};
 
-use crate::{limits, net::address::Address, server::log::Format};
+use crate::{limits, net::Address, server::log::Format};
 
 /// How a server is to run. [`Config::default`] is what a program gets without flags.
 #[derive(Clone, PartialEq, Debug)]

@@ -12,7 +12,7 @@ use crate::{
         stream::{self, Framing},
     },
     limits::{HEARTBEAT_US, PAGE_BYTES_MAX},
-    net::connection::ConnectionId,
+    net::ConnectionId,
     now::{Clock, Now},
     store::{Query, Ticket},
 };

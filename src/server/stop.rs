@@ -10,7 +10,7 @@ use super::{
     turn::{Flow, Loop},
 };
 use crate::{
-    net::{connection::ConnectionId, reactor::SIGNAL_TOKEN},
+    net::SIGNAL_TOKEN,
     now::{Clock, Deadline, Now},
 };
 

@@ -26,7 +26,7 @@ use crate::{
     graph::Graph,
     http::{self, Response},
     json::Json,
-    net::{connection::ConnectionId, reactor::Reactor},
+    net::{ConnectionId, Reactor},
     now::Now,
     store::{Completed, Store, Ticket, memory::MemoryStore},
     workers::{Pool, Report},
