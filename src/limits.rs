@@ -42,6 +42,51 @@ pub const GRAPH_NAMES_MAX: usize = 4_096;
 /// Passes of one step at a time in one run, where a step does not say.
 pub const STEP_WORKERS_DEFAULT: u16 = 4;
 
+/// Bytes of a `handler_id` that a client chooses.
+pub const HANDLER_ID_BYTES_MAX: usize = 64;
+
+/// Handlers that one step of writing a list looks at: a filter that few pass must not hold the loop up.
+pub const LIST_SCAN_HANDLERS_MAX: usize = 4_096;
+
+/// After how long a client that was turned away with 503 may try again.
+pub const RETRY_AFTER_S: u32 = 1;
+
+/// How long a browser may keep the answer to a CORS preflight.
+pub const PREFLIGHT_AGE_S: u32 = 600;
+
+/// Passes that are with the workers or in their queue. A queue saves a wake-up per pass under load; bounded, because
+/// what stands in it has its snapshot of the state already.
+pub const HANDED_PASSES_MAX: usize = 256;
+
+/// Microseconds that a pass may run on after its run has ended, before its thread is given up.
+pub const STRAGGLER_GRACE_US: u64 = 1_000_000;
+
+/// Finished handlers that one turn of the loop removes: the rest of a burst goes in the next turns.
+pub const RETIRED_PER_TURN_MAX: usize = 64;
+
+/// Bytes of a feed that are read from the store at a time for one reader: what a socket takes at once.
+pub const PAGE_BYTES_MAX: usize = 64 << 10;
+
+/// How long a worker thread waits for work before it ends.
+pub const WORKER_IDLE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Worker threads, unless told.
+pub const WORKERS_DEFAULT: usize = 8;
+
+/// Worker threads that may be asked for: each has a stack.
+pub const WORKERS_MAX: usize = 1_024;
+
+/// Finished handlers that are kept in memory, unless told.
+pub const KEEP_FINISHED_DEFAULT: usize = 1_000;
+
+/// Runs at a time, unless told: some 1 KB each while they wait.
+pub const RUNS_MAX_DEFAULT: usize = 100_000;
+
+/// Connections at a time, unless told. The process's limit on open files may be lower and is met with a pause in accepting.
+pub const CONNECTIONS_MAX_DEFAULT: usize = 20_000;
+
+/// Bytes of a request's body, unless told.
+pub const BODY_BYTES_MAX_DEFAULT: usize = 16 << 20;
 /// Bytes of a request line without its CRLF; a longer one is 414. RFC 9112 section 3 asks for 8,000.
 pub const REQUEST_LINE_BYTES_MAX: usize = 8 << 10;
 
@@ -112,3 +157,12 @@ pub const TURN_ACCEPTS_MAX: usize = 256;
 
 /// How long accepting rests when the system has no more file descriptors, unless a connection closes earlier.
 pub const ACCEPT_PAUSE_US: u64 = 100_000;
+
+/// Attempts of a retry policy that does not say how many; the field's policies have three.
+pub const RETRY_ATTEMPTS_DEFAULT: u32 = 3;
+
+/// The longest delay of an exponential retry policy that does not say: a device that is back is tried within a minute.
+pub const RETRY_DELAY_MAX_DEFAULT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Microseconds after which an idle SSE stream gets a heartbeat: below the 30 to 60 seconds of usual proxies.
+pub const HEARTBEAT_US: u64 = 15_000_000;

@@ -3,3 +3,6 @@
 mod http_exchange;
 mod http_net;
 mod http_table;
+mod http_net;
+mod workflow_authoring;
+mod workflow_graph;
