@@ -2,3 +2,5 @@
 
 mod workflow_authoring;
 mod workflow_graph;
+mod workflow_pass;
+mod workflow_schema;
