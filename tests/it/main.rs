@@ -6,3 +6,5 @@ mod http_table;
 mod http_net;
 mod workflow_authoring;
 mod workflow_graph;
+mod workflow_pass;
+mod workflow_schema;
