@@ -1,3 +1,4 @@
 //! Tests from outside, in one binary: a file a subject.
 
+mod run_effects;
 mod workflow_graph;
