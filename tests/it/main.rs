@@ -5,6 +5,8 @@ mod http_net;
 mod http_table;
 mod http_net;
 mod workflow_authoring;
+mod run_effects;
+mod simulation;
 mod workflow_graph;
 mod workflow_pass;
 mod workflow_schema;
