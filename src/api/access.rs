@@ -79,6 +79,7 @@ impl Access {
         }
         for host in allow_hosts {
             match split_port(host) {
+                _ if host.parse::<Ipv6Addr>().is_ok() => access.hosts.push(format!("[{host}]")),
                 Some((name, None)) => access.hosts.push(name.to_ascii_lowercase()),
                 _ => return Err(format!("host {host:?}: expected a name or an address, without a port")),
             }
