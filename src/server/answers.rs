@@ -2,7 +2,7 @@
 
 use super::{readers::Reader, turn::Loop};
 use crate::{
-    api::{self, ErrorFormat, GrantedLines, List, ListProgress, Reply, Transport, VARY_LINE},
+    api::{self, ErrorFormat, Granted, List, ListProgress, Reply, Transport},
     engine::scheduler::HandlerKey,
     http::{FieldValues, Response},
     limits::PAGE_BYTES_MAX,
@@ -55,15 +55,15 @@ impl Loop {
         let mut fields = FieldValues::default();
         let Some(request) = exchange.request(&mut fields) else { return };
         let (errors, http10) = (ErrorFormat::of(&request), request.http10);
-        let (granted, reply): (GrantedLines, Reply) = match self.access.check(&request, transport) {
-            Err(refused) => (VARY_LINE.into(), Reply::Now(refused)),
+        let (granted, reply): (Granted, Reply) = match self.access.check(&request, transport) {
+            Err(refused) => (Granted::default(), Reply::Now(refused)),
             Ok(granted) => {
                 let ids = &mut self.ids;
                 let mut draw = || ids.draw().expect("the system gave random bytes when the server began");
                 (granted, api::call(&request, &mut self.scheduler, &self.catalog, self.now, &mut draw))
             }
         };
-        exchange.accept_request(granted);
+        exchange.accept_request(granted.lines());
         match reply {
             Reply::Now(response) => exchange.respond(&response, self.now),
             Reply::WhenCommitted(response) => {

@@ -8,7 +8,7 @@ use std::{
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-use crate::api::write_time;
+use crate::api::Timestamp;
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,15 +59,13 @@ impl Log for Lines {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let mut time = Vec::new();
-        write_time(&mut time, NOW_US.load(Ordering::Relaxed));
-        let time = String::from_utf8_lossy(&time);
+        let time = Timestamp(NOW_US.load(Ordering::Relaxed));
         let line = match self.format {
             Format::Json => {
                 let message = serde_json::Value::from(record.args().to_string());
-                format!("{{\"time\":{time},\"level\":\"{}\",\"message\":{message}}}", record.level())
+                format!("{{\"time\":\"{time}\",\"level\":\"{}\",\"message\":{message}}}", record.level())
             }
-            _ => format!("{} {} {}", time.trim_matches('"'), record.level(), record.args()),
+            _ => format!("{time} {} {}", record.level(), record.args()),
         };
         // A log that nobody can read stops nothing.
         let _ = writeln!(std::io::stderr().lock(), "{line}");

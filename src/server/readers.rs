@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{answers::Client, turn::Loop};
+use super::turn::Loop;
 use crate::{
     api::{self, Cursor, ErrorFormat, Follow},
     engine::{channel::ReaderId, feed::Feed, scheduler::RunKey},

@@ -10,7 +10,7 @@ use super::{
     turn::{Flow, Loop},
 };
 use crate::{
-    net::SIGNAL_TOKEN,
+    net::{ConnectionId, SIGNAL_TOKEN},
     now::{Clock, Deadline, Now},
 };
 

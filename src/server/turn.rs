@@ -26,7 +26,7 @@ use crate::{
     graph::Graph,
     http::{self, Response},
     json::Json,
-    net::{ConnectionId, Reactor},
+    net::{Address, ConnectionId, Reactor},
     now::Now,
     store::{Completed, Store, Ticket, memory::MemoryStore},
     workers::{Pool, Report},
@@ -118,6 +118,15 @@ impl Loop {
         })
     }
 
+    /// Where it listens, as clients write it.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let text = |address: &Address| match address {
+            Address::Tcp(address) => format!("http://{address}"),
+            Address::Unix(_) => address.to_string(),
+        };
+        self.reactor.local_addresses().map(text).collect()
+    }
+
     /// One turn.
     pub(super) fn turn(&mut self) -> io::Result<Flow> {
         self.reactor.poll(self.poll_timeout())?;
@@ -147,7 +156,7 @@ impl Loop {
     pub(super) fn run_one<S: Event>(&mut self, start: &S) -> Result<Outcome, ServeError> {
         let io = |error| ServeError::Io("the loop has failed".into(), error);
         let graph = Arc::clone(self.workflows[0].graph());
-        let (expected, name) = (graph.event(graph.start), S::NAME);
+        let (expected, name) = (graph.event(graph.start), S::name());
         if *expected.name != *name {
             let text = format!("workflow {} starts with {}, not {name}", graph.name, expected.name);
             return Err(ServeError::Config(text));
@@ -296,7 +305,8 @@ impl Loop {
     }
 
     pub(super) fn put_reader(&mut self, reader: Box<Reader>) {
-        *self.client_mut(reader.id) = Client::Reading(reader);
+        let id = reader.id;
+        *self.client_mut(id) = Client::Reading(reader);
     }
 }
 
