@@ -5,6 +5,9 @@
 //! curl http://127.0.0.1:8080/workflows/echo/run --json '{"start_event": {"message": "hi"}}'
 //! ```
 
+// The events have no doc comments, so that their schemas have no descriptions.
+#![allow(missing_docs)]
+
 use std::{process::ExitCode, time::Duration};
 
 use steprill::{
