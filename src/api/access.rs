@@ -42,7 +42,7 @@ impl Granted {
         self.0
     }
 
-    fn to(origin: &str) -> Self {
+    fn echoing(origin: &str) -> Self {
         let parts: [&[u8]; 4] = [
             VARY_LINE,
             b"Access-Control-Allow-Origin: ",
@@ -98,7 +98,7 @@ impl Access {
         }
         let Some(origin) = field(request, Field::Origin) else { return Ok(Granted::default()) };
         match printable(origin).filter(|origin| self.allows_origin(origin, host)) {
-            Some(origin) => Ok(Granted::to(origin)),
+            Some(origin) => Ok(Granted::echoing(origin)),
             None => Err(ErrorFormat::of(request).error(
                 403,
                 "Pages of this origin may not call this server; start it with --cors-origin ORIGIN to let them",

@@ -27,7 +27,7 @@ fn check(access: &Access, transport: Transport, host: Option<&str>, origin: Opti
     match checked {
         Ok(granted) => {
             assert!(allowed, "{host:?} {origin:?} was let in");
-            assert_eq!(granted, origin.map_or_else(Granted::default, Granted::to));
+            assert_eq!(granted, origin.map_or_else(Granted::default, Granted::echoing));
         }
         Err(response) => {
             assert!(!allowed, "{host:?} {origin:?}: {response:?}");
@@ -144,7 +144,7 @@ fn a_star_names_every_origin_that_can_be_echoed() {
 fn every_reply_varies_by_origin_and_an_allowed_one_is_echoed() {
     assert_eq!(*Granted::default().lines(), *b"Vary: Origin\r\n");
     assert_eq!(
-        String::from_utf8_lossy(&Granted::to("http://a.example").lines()),
+        String::from_utf8_lossy(&Granted::echoing("http://a.example").lines()),
         "Vary: Origin\r\nAccess-Control-Allow-Origin: http://a.example\r\nAccess-Control-Allow-Credentials: true\r\n"
     );
 }
