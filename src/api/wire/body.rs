@@ -4,7 +4,9 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use serde_json::value::RawValue;
 
-use super::object::{Members, all_members, compact, kind, members, string, unfold, unfold_data, with_article};
+use super::object::{
+    Members, all_members, compact, expect_object, kind, members, string, unfold, unfold_data, with_article,
+};
 use crate::{
     graph::{EventId, EventType, Graph},
     json::{self, Json, JsonError},
@@ -34,10 +36,7 @@ impl<'a> RunBody<'a> {
         let [start_event, context, handler_id, kwargs] = parse_object(body, &names)?;
         let context = context.and_then(not_empty);
         if let Some(context) = context {
-            match kind(context.get()) {
-                "object" => {}
-                kind => return Err(BodyError(format!("context: expected an object, got {}", with_article(kind)))),
-            }
+            expect_object(context.get()).map_err(|error| BodyError(format!("context: {error}")))?;
         }
         Ok(Self {
             start_event: start_event.and_then(not_empty),
@@ -78,9 +77,8 @@ impl<'a> RunBody<'a> {
             let Some(text) = data else { break };
             let Members { values: [member], .. } = members(text.get(), &[name])?;
             data = member.and_then(not_empty);
-            match data.map_or("object", |data| kind(data.get())) {
-                "object" => {}
-                kind => return Err(format!("Invalid context: {path}: expected an object, got {}", with_article(kind))),
+            if let Some(data) = data {
+                expect_object(data.get()).map_err(|error| format!("Invalid context: {path}: {error}"))?;
             }
         }
         data.map_or(Ok(BTreeMap::new()), |data| state_values(data.get()))
@@ -225,9 +223,7 @@ fn type_name(name: Option<&RawValue>, qualified_name: Option<&RawValue>) -> Resu
 /// Checks fields against their type, and makes them compact. They stand in a text that was checked as JSON, or were put
 /// together from parts of it.
 fn checked_value(fields: &str, event: &EventType) -> Result<Json, String> {
-    if kind(fields) != "object" {
-        return Err(format!("expected an object, got {}", with_article(kind(fields))));
-    }
+    expect_object(fields)?;
     let value = Json::from_checked(&compact(fields)).map_err(|error| error.to_string())?;
     (event.check)(value.as_str())?;
     Ok(value)

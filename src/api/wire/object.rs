@@ -140,7 +140,11 @@ fn outside_strings(text: &str) -> impl Iterator<Item = (usize, u8)> + '_ {
     })
 }
 
-fn expect_object(text: &str) -> Result<(), String> {
+/// That a JSON text is that of an object.
+///
+/// # Errors
+/// When it is not; in people's words.
+pub(super) fn expect_object(text: &str) -> Result<(), String> {
     match kind(text) {
         "object" => Ok(()),
         kind => Err(format!("expected an object, got {}", with_article(kind))),
