@@ -190,7 +190,9 @@ fn a_preflight_is_told_the_paths_methods_and_the_headers_it_asked_for() {
 
 proptest! {
     #[test]
-    fn no_host_or_origin_panics_and_what_is_echoed_is_one_line(host in any_authority(), origin in any_authority(), star: bool) {
+    fn no_host_or_origin_panics_and_what_is_echoed_is_one_line(
+        host in any_authority(), origin in any_authority(), star: bool
+    ) {
         let access = access(if star { &["*"] } else { &[] }, &[]);
         let fields = [Some(&*host), Some(&*origin), None, None];
         if let Ok(granted) = with_request(Method::Get, fields, |request| access.check(request, Transport::Loopback)) {
