@@ -1,1 +1,6 @@
 //! Tests from outside, in one binary: a file a subject.
+
+mod golden;
+mod protocol;
+mod support;
+mod tidy;
