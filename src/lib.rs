@@ -8,4 +8,6 @@ pub mod json;
 pub mod limits;
 pub mod now;
 pub mod pass;
+pub mod store;
+pub mod workers;
 pub mod workflow;

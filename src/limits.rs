@@ -41,3 +41,37 @@ pub const GRAPH_NAMES_MAX: usize = 4_096;
 
 /// Passes of one step at a time in one run, where a step does not say.
 pub const STEP_WORKERS_DEFAULT: u16 = 4;
+
+/// Passes that are with the workers or in their queue. A queue saves a wake-up per pass under load; bounded, because
+/// what stands in it has its snapshot of the state already.
+pub const HANDED_PASSES_MAX: usize = 256;
+
+/// Microseconds that a pass may run on after its run has ended, before its thread is given up.
+pub const STRAGGLER_GRACE_US: u64 = 1_000_000;
+
+/// Finished handlers that one turn of the loop removes: the rest of a burst goes in the next turns.
+pub const RETIRED_PER_TURN_MAX: usize = 64;
+
+/// Bytes of a feed that are read from the store at a time for one reader: what a socket takes at once.
+pub const PAGE_BYTES_MAX: usize = 64 << 10;
+
+/// How long a worker thread waits for work before it ends.
+pub const WORKER_IDLE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Worker threads, unless told.
+pub const WORKERS_DEFAULT: usize = 8;
+
+/// Worker threads that may be asked for: each has a stack.
+pub const WORKERS_MAX: usize = 1_024;
+
+/// Finished handlers that are kept in memory, unless told.
+pub const KEEP_FINISHED_DEFAULT: usize = 1_000;
+
+/// Runs at a time, unless told: some 1 KB each while they wait.
+pub const RUNS_MAX_DEFAULT: usize = 100_000;
+
+/// Connections at a time, unless told. The process's limit on open files may be lower and is met with a pause in accepting.
+pub const CONNECTIONS_MAX_DEFAULT: usize = 20_000;
+
+/// Bytes of a request's body, unless told.
+pub const BODY_BYTES_MAX_DEFAULT: usize = 16 << 20;

@@ -39,6 +39,11 @@ impl Feed {
         todo!()
     }
 
+    /// The events of that range, as far as they are there and up to about `bytes_max` bytes, but one at least.
+    pub fn page(&self, _range: std::ops::Range<u64>, _bytes_max: usize) -> Self {
+        todo!()
+    }
+
     /// The event with that number.
     pub fn get(&self, _sequence: u64) -> Option<Item<'_>> {
         todo!()

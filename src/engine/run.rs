@@ -51,6 +51,11 @@ impl Run {
         todo!()
     }
 
+    /// Bytes of what it has published.
+    pub fn feed_bytes(&self) -> usize {
+        todo!()
+    }
+
     /// The outcome, once there is one.
     pub fn outcome(&self) -> Option<&Outcome> {
         todo!()

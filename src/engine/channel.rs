@@ -1,0 +1,146 @@
+//! Who reads a run's feed: one queue with a lock and a line of waiters, and any number of log readers.
+
+use std::collections::VecDeque;
+
+/// A reader, by a number that the server gives it. Never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ReaderId(pub u64);
+
+/// The readers of one run's feed, and how far the feed and its queue have come.
+#[derive(Debug)]
+pub struct Channel {
+    first: u64,
+    visible: u64,
+    ended: bool,
+    cursor: u64,
+    holder: Option<ReaderId>,
+    waiting: VecDeque<ReaderId>,
+    followers: Vec<ReaderId>,
+}
+
+impl Channel {
+    /// The channel of a run whose first event gets the number `first`.
+    pub fn new(first: u64) -> Self {
+        Self {
+            first,
+            visible: first,
+            ended: false,
+            cursor: first,
+            holder: None,
+            waiting: VecDeque::new(),
+            followers: Vec::new(),
+        }
+    }
+
+    /// The number of the run's first event.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The number after the newest event that readers may see.
+    pub fn visible(&self) -> u64 {
+        self.visible
+    }
+
+    /// Whether the run's end is kept: nothing comes any more.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The next event of the queue.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Whether the queue is used up for good.
+    pub fn is_drained(&self) -> bool {
+        self.ended && self.cursor >= self.visible
+    }
+
+    /// Whether anybody reads or waits.
+    pub fn is_busy(&self) -> bool {
+        self.holder.is_some() || !self.waiting.is_empty() || !self.followers.is_empty()
+    }
+
+    /// Everybody who reads now.
+    pub fn readers(&self) -> impl Iterator<Item = ReaderId> + '_ {
+        self.holder.into_iter().chain(self.followers.iter().copied())
+    }
+
+    /// Everybody who reads or waits: to be told when the handler is gone.
+    pub fn everybody(&self) -> impl Iterator<Item = ReaderId> + '_ {
+        self.readers().chain(self.waiting.iter().copied())
+    }
+
+    /// Events up to `next` are kept.
+    pub fn handle_published(&mut self, next: u64) {
+        self.visible = self.visible.max(next);
+    }
+
+    /// The run's end is kept.
+    pub fn handle_ended(&mut self) {
+        self.ended = true;
+    }
+
+    /// The holder's socket has taken the queue up to `next`.
+    pub fn handle_taken(&mut self, next: u64) {
+        debug_assert!(next <= self.visible, "a reader takes what it has been shown");
+        self.cursor = self.cursor.max(next);
+    }
+
+    /// Takes the lock, or a place in the line for it.
+    pub fn acquire(&mut self, reader: ReaderId) -> bool {
+        if self.holder.is_none() && self.waiting.is_empty() {
+            self.holder = Some(reader);
+            return true;
+        }
+        self.waiting.push_back(reader);
+        false
+    }
+
+    /// Begins to read the log.
+    pub fn follow(&mut self, reader: ReaderId) {
+        self.followers.push(reader);
+    }
+
+    /// The reader has ended, or no longer waits. Gives who has the lock next, if that has changed.
+    pub fn leave(&mut self, reader: ReaderId) -> Option<ReaderId> {
+        if self.holder == Some(reader) {
+            self.holder = self.waiting.pop_front();
+            return self.holder;
+        }
+        self.waiting.retain(|&other| other != reader);
+        self.followers.retain(|&other| other != reader);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_goes_to_waiters_in_order_of_arrival() {
+        let mut channel = Channel::new(0);
+        assert!(channel.acquire(ReaderId(1)));
+        assert!(!channel.acquire(ReaderId(2)));
+        assert!(!channel.acquire(ReaderId(3)));
+        assert!(!channel.acquire(ReaderId(4)));
+        assert_eq!(channel.leave(ReaderId(3)), None);
+        assert_eq!(channel.leave(ReaderId(1)), Some(ReaderId(2)));
+        assert_eq!(channel.leave(ReaderId(2)), Some(ReaderId(4)));
+        assert_eq!(channel.leave(ReaderId(4)), None);
+        assert!(!channel.is_busy());
+    }
+
+    #[test]
+    fn a_queue_is_drained_only_when_its_run_has_ended() {
+        let mut channel = Channel::new(5);
+        channel.handle_published(7);
+        assert!(channel.acquire(ReaderId(1)));
+        channel.handle_taken(7);
+        assert!(!channel.is_drained());
+        channel.handle_ended();
+        assert!(channel.is_drained());
+    }
+}

@@ -1,0 +1,140 @@
+//! Batches: what is to be kept, and what is held back until it is.
+
+use super::{HandlerKey, Notice, RunKey, Scheduler};
+use crate::{
+    engine::input::{Input, PassId, Published},
+    limits::RETIRED_PER_TURN_MAX,
+};
+
+/// What one commit keeps.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Whether inputs are recorded: a store that survives a crash needs them.
+    pub journaled: bool,
+    /// Runs that begin, each with the number of its first event.
+    pub opened: Vec<(RunKey, u64)>,
+    /// The inputs, in the order in which they were reduced.
+    pub records: Vec<(RunKey, Input)>,
+    /// Events of the feeds, in order.
+    pub published: Vec<(RunKey, Published)>,
+    /// Runs whose feeds nobody can ask for any more.
+    pub removed: Vec<RunKey>,
+    /// Number of this batch, counted by the scheduler.
+    pub number: u64,
+}
+
+impl Batch {
+    pub(super) fn record(&mut self, run: RunKey, input: &Input) {
+        if self.journaled {
+            self.records.push((run, input.clone()));
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.opened.is_empty() && self.records.is_empty() && self.published.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// What is held back until a batch is kept.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) ready: Vec<(RunKey, PassId)>,
+    published: Vec<(RunKey, u64)>,
+    pub(super) ended: Vec<RunKey>,
+    gone: Vec<Notice>,
+}
+
+impl Held {
+    pub(super) fn note_published(&mut self, run: RunKey, next: u64) {
+        match self.published.last_mut() {
+            Some((last, last_next)) if *last == run => *last_next = next,
+            _ => self.published.push((run, next)),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.published.is_empty() && self.ended.is_empty() && self.gone.is_empty()
+    }
+}
+
+impl Scheduler {
+    /// Closes the batch of what has happened since the last one; `None` if nothing has.
+    pub fn seal(&mut self) -> Option<Batch> {
+        if self.batch.is_empty() && self.held.is_empty() {
+            return None;
+        }
+        let number = self.batch.number;
+        let next = Batch { journaled: self.batch.journaled, number: number + 1, ..Batch::default() };
+        self.committing.push_back((number, std::mem::take(&mut self.held)));
+        Some(std::mem::replace(&mut self.batch, next))
+    }
+
+    /// This batch and all before it are kept: what they held back goes on.
+    pub fn handle_committed(&mut self, number: u64) {
+        while self.committing.front().is_some_and(|&(first, _)| first <= number) {
+            if let Some((_, held)) = self.committing.pop_front() {
+                self.release(held);
+            }
+        }
+    }
+
+    fn release(&mut self, held: Held) {
+        self.passes.ready.extend(held.ready);
+        for run in &held.ended {
+            if let Some(channel) = self.channel_mut(*run) {
+                channel.handle_ended();
+            }
+        }
+        for (run, next) in held.published {
+            if let Some(channel) = self.channel_mut(run) {
+                channel.handle_published(next);
+                if channel.is_busy() {
+                    self.notices.push_back(Notice::Published(run));
+                }
+            }
+        }
+        for run in held.ended {
+            let newest = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run);
+            let Some(handler) = newest else { continue };
+            self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
+            self.finished.push_back(run);
+            self.finished_handlers += 1;
+        }
+        self.notices.extend(held.gone);
+    }
+
+    /// Removes finished handlers over the number that is kept, the longest ended first. Those with a reader stay.
+    /// Call it when the notices are carried out.
+    pub fn retire(&mut self) {
+        let over = self.finished_handlers.saturating_sub(self.limits.keep_finished);
+        for _ in 0..over.min(RETIRED_PER_TURN_MAX) {
+            let Some(run) = self.finished.pop_front() else { return };
+            match self.handlers.get(&run.handler) {
+                Some(handler) if handler.run == run.run && handler.is_idle() => self.remove(run.handler),
+                Some(handler) if handler.run == run.run => self.finished.push_back(run),
+                _ => {}
+            }
+        }
+        if self.finished.len() > 2 * self.finished_handlers + RETIRED_PER_TURN_MAX {
+            let handlers = &self.handlers;
+            self.finished.retain(|run| handlers.get(&run.handler).is_some_and(|handler| handler.run == run.run));
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: HandlerKey) {
+        let Some(handler) = self.handlers.remove(&key) else { return };
+        self.finished_handlers -= usize::from(handler.is_over());
+        self.ids.remove(&handler.id);
+        let newest = RunKey { handler: key, run: handler.run };
+        self.held.gone.extend(handler.caller.map(Notice::CallerGone));
+        self.held.gone.extend(handler.channel.everybody().map(Notice::Gone));
+        self.batch.removed.push(newest);
+        let first = RunKey { handler: key, run: 0 };
+        while let Some((&run, _)) = self.earlier.range(first..newest).next() {
+            if let Some(channel) = self.earlier.remove(&run) {
+                self.held.gone.extend(channel.everybody().map(Notice::Gone));
+            }
+            self.batch.removed.push(run);
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! All handlers and their runs: who may start, what is ready, what is due, who reads.
+//!
+//! Order of calls in a turn of the loop: `handle_*` and commands in any order; [`Scheduler::seal`], and once that batch
+//! is kept [`Scheduler::handle_committed`]; then the `poll_*` methods until they give nothing.
+//!
+//! The write-ahead rule lives here: what an input causes is held back until the batch that holds the input is kept.
+
+mod commit;
+mod passes;
+mod starts;
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+pub use commit::Batch;
+pub use passes::StartPass;
+pub use starts::{NewRun, Place, StartRefused};
+
+use crate::{
+    engine::{
+        channel::{Channel, ReaderId},
+        handler::{Handler, Phase},
+        input::{Effect, Input, Outcome, PassId, Published, Refusal, StepState, TimerId},
+        timers::{Timer, Timers},
+    },
+    graph::{EventId, Graph, StepId},
+    json::Json,
+    now::Now,
+};
+use commit::Held;
+use passes::Passes;
+use starts::Admission;
+
+/// A handler, by order of creation. Never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct HandlerKey(pub u64);
+
+/// One run of a handler: the `run`-th, from 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RunKey {
+    /// The handler.
+    pub handler: HandlerKey,
+    /// Runs of that handler before this one.
+    pub run: u32,
+}
+
+/// A registered workflow, by order of registration.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct WorkflowId(pub u16);
+
+/// Bounds of a scheduler.
+#[derive(Clone, Copy, Debug)]
+pub struct SchedulerLimits {
+    /// Worker threads, hanging ones not counted.
+    pub workers: usize,
+    /// Runs at a time, waiting ones included; beyond it a start is refused.
+    pub runs_max: usize,
+    /// Handlers kept after their end.
+    pub keep_finished: usize,
+}
+
+/// A handler as the API shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct HandlerView<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its workflow.
+    pub graph: &'a Graph,
+    /// Its newest run.
+    pub run_id: Uuid,
+    /// The outcome of that run; `None`: running.
+    pub outcome: Option<&'a Outcome>,
+    /// Microseconds since the epoch.
+    pub started_us: i64,
+    /// Microseconds since the epoch.
+    pub updated_us: i64,
+    /// Microseconds since the epoch.
+    pub completed_us: Option<i64>,
+}
+
+/// What the server is to do, now that what led to it is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// The run has new events, or its end: its readers go on.
+    Published(RunKey),
+    /// The run has ended; tell the caller who waits for it.
+    Ended(RunKey, u64),
+    /// This waiter has the queue's lock now.
+    Turn(ReaderId),
+    /// The handler that this reader reads, or waits to read, is gone.
+    Gone(ReaderId),
+    /// The handler whose end this caller waits for is gone.
+    CallerGone(u64),
+}
+
+/// Handlers, runs, timers, passes that are ready.
+#[derive(Debug)]
+pub struct Scheduler {
+    graphs: Vec<Arc<Graph>>,
+    names: HashMap<Box<str>, WorkflowId>,
+    limits: SchedulerLimits,
+    handlers: BTreeMap<HandlerKey, Box<Handler>>,
+    /// For lookup only: never iterated.
+    ids: HashMap<Arc<str>, HandlerKey>,
+    next_handler: u64,
+    /// Channels of earlier runs that somebody still reads.
+    earlier: BTreeMap<RunKey, Channel>,
+    running: usize,
+    admissions: Vec<Admission>,
+    /// Handlers in the order in which they ended.
+    finished: VecDeque<RunKey>,
+    /// Those of them that are still there and have not begun anew.
+    finished_handlers: usize,
+    timers: Timers,
+    passes: Passes,
+    batch: Batch,
+    held: Held,
+    committing: VecDeque<(u64, Held)>,
+    notices: VecDeque<Notice>,
+    /// Kept for its allocation.
+    effects: Vec<Effect>,
+}
+
+impl Scheduler {
+    /// A scheduler without runs. `journaled`: whether batches carry the inputs.
+    pub fn new(graphs: Vec<Arc<Graph>>, limits: SchedulerLimits, journaled: bool) -> Self {
+        let named = |(index, graph): (usize, &Arc<Graph>)| (graph.name.clone(), WorkflowId(index as u16));
+        let names = graphs.iter().enumerate().map(named).collect();
+        let admissions = graphs.iter().map(|_| Admission::default()).collect();
+        Self {
+            graphs,
+            names,
+            limits,
+            handlers: BTreeMap::new(),
+            ids: HashMap::new(),
+            next_handler: 0,
+            earlier: BTreeMap::new(),
+            running: 0,
+            admissions,
+            finished: VecDeque::new(),
+            finished_handlers: 0,
+            timers: Timers::default(),
+            passes: Passes::default(),
+            batch: Batch { journaled, ..Batch::default() },
+            held: Held::default(),
+            committing: VecDeque::new(),
+            notices: VecDeque::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// The workflows, in order of registration.
+    pub fn graphs(&self) -> &[Arc<Graph>] {
+        &self.graphs
+    }
+
+    /// The workflow of that name.
+    pub fn workflow(&self, name: &str) -> Option<WorkflowId> {
+        self.names.get(name).copied()
+    }
+
+    /// The handler of that id.
+    pub fn find(&self, id: &str) -> Option<HandlerKey> {
+        self.ids.get(id).copied()
+    }
+
+    /// What the API shows of a handler; `None` once it is gone.
+    pub fn view(&self, key: HandlerKey) -> Option<HandlerView<'_>> {
+        self.handlers.get(&key).map(|handler| handler.view(self.graph(handler.workflow)))
+    }
+
+    /// The workflow of a handler.
+    pub fn workflow_of(&self, key: HandlerKey) -> Option<WorkflowId> {
+        self.handlers.get(&key).map(|handler| handler.workflow)
+    }
+
+    /// The newest run of a handler.
+    pub fn run_of(&self, key: HandlerKey) -> Option<RunKey> {
+        self.handlers.get(&key).map(|handler| RunKey { handler: key, run: handler.run })
+    }
+
+    /// The next handler in order of creation.
+    pub fn next_handler(&self, after: Option<HandlerKey>) -> Option<HandlerKey> {
+        let from = after.map_or(0, |key| key.0 + 1);
+        self.handlers.range(HandlerKey(from)..).next().map(|(&key, _)| key)
+    }
+
+    /// Whether the queue of this handler's newest run is used up: it has ended and the cursor is at its end.
+    pub fn is_drained(&self, key: HandlerKey) -> bool {
+        self.handlers.get(&key).is_some_and(|handler| handler.channel.is_drained())
+    }
+
+    /// First and next number of the newest run's feed, as far as readers may see it.
+    pub fn feed_range(&self, key: HandlerKey) -> Option<std::ops::Range<u64>> {
+        self.handlers.get(&key).map(|handler| handler.channel.first()..handler.channel.visible())
+    }
+
+    /// The channel of a run, its handler's newest or one that is still read; `None` once it is gone.
+    pub fn channel(&self, run: RunKey) -> Option<&Channel> {
+        match self.handlers.get(&run.handler) {
+            Some(handler) if handler.run == run.run => Some(&handler.channel),
+            _ => self.earlier.get(&run),
+        }
+    }
+
+    /// Gives an event from outside to a handler's run.
+    ///
+    /// # Errors
+    /// Why it is not taken; nothing has changed then.
+    pub fn post(
+        &mut self,
+        key: HandlerKey,
+        event: EventId,
+        value: Json,
+        step: Option<StepId>,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let Some(Phase::Running(run)) = self.handlers.get(&key).map(|handler| &handler.phase) else {
+            return Err(Refusal::Ended);
+        };
+        run.check_external(event, step)?;
+        self.reduce(key, Input::External { event, value, step }, now);
+        Ok(())
+    }
+
+    /// Cancels a running handler; `false` if it is not running.
+    pub fn cancel(&mut self, key: HandlerKey, now: Now) -> bool {
+        let is_running = |handler: &Box<Handler>| matches!(handler.phase, Phase::Running(_));
+        if !self.handlers.get(&key).is_some_and(is_running) {
+            return false;
+        }
+        self.reduce(key, Input::Cancel, now);
+        true
+    }
+
+    /// Removes a handler, running or not. Its readers end after what they have been given.
+    pub fn purge(&mut self, key: HandlerKey, now: Now) {
+        self.cancel(key, now);
+        self.remove(key);
+    }
+
+    /// The worker's pass of this tag has noted something.
+    pub fn handle_notes(&mut self, tag: u64, notes: Vec<crate::pass::Note>, now: Now) {
+        if let Some((key, pass)) = self.live_pass(tag) {
+            self.reduce(key, Input::Noted { pass, notes }, now);
+        }
+    }
+
+    /// Gives every timer that is due to its run.
+    pub fn handle_time(&mut self, now: Now) {
+        while let Some(timer) = self.timers.poll_due(now) {
+            match timer {
+                Timer::Run(run, timer) => self.handle_due(run, timer, now),
+                Timer::Pass(tag) => self.handle_pass_timed_out(tag, now),
+                Timer::Straggler(tag) => self.abandon(tag),
+            }
+        }
+    }
+
+    /// How long until something is due.
+    pub fn poll_timeout(&self, now: Now) -> Option<std::time::Duration> {
+        self.timers.poll_timeout(now)
+    }
+
+    /// What is to be done next, in order.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// Has the caller told when the handler's run has ended.
+    pub fn await_end(&mut self, key: HandlerKey, caller: u64) {
+        if let Some(handler) = self.handlers.get_mut(&key) {
+            handler.caller = Some(caller);
+        }
+    }
+
+    /// The caller no longer waits.
+    pub fn forget_caller(&mut self, key: HandlerKey, caller: u64) {
+        if let Some(handler) = self.handlers.get_mut(&key) {
+            handler.caller.take_if(|current| *current == caller);
+        }
+    }
+
+    /// Begins to read a run: the queue (`true`: now, `false`: a [`Notice::Turn`] follows) or the log. `None` if the run is gone.
+    pub fn acquire(&mut self, run: RunKey, reader: ReaderId) -> Option<bool> {
+        self.channel_mut(run).map(|channel| channel.acquire(reader))
+    }
+
+    /// Begins to read the log of a run; `false` if it is gone.
+    pub fn follow(&mut self, run: RunKey, reader: ReaderId) -> bool {
+        self.channel_mut(run).map(|channel| channel.follow(reader)).is_some()
+    }
+
+    /// The reader's socket has taken the queue up to `next`.
+    pub fn handle_taken(&mut self, run: RunKey, next: u64) {
+        if let Some(channel) = self.channel_mut(run) {
+            channel.handle_taken(next);
+        }
+    }
+
+    /// The reader has ended, or no longer waits.
+    pub fn leave(&mut self, run: RunKey, reader: ReaderId) {
+        let turn = self.channel_mut(run).and_then(|channel| channel.leave(reader));
+        self.notices.extend(turn.map(Notice::Turn));
+        if self.earlier.get(&run).is_some_and(|channel| !channel.is_busy()) {
+            self.earlier.remove(&run);
+            self.batch.removed.push(run);
+        }
+    }
+
+    fn handle_due(&mut self, run: RunKey, timer: TimerId, now: Now) {
+        let Some(handler) = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run) else {
+            return;
+        };
+        handler.armed.retain(|&(armed, _)| armed != timer);
+        self.reduce(run.handler, Input::Due { timer }, now);
+    }
+
+    /// The one place where a run changes.
+    fn reduce(&mut self, key: HandlerKey, input: Input, now: Now) {
+        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        let Phase::Running(run) = &mut handler.phase else { return };
+        let run_key = RunKey { handler: key, run: handler.run };
+        self.batch.record(run_key, &input);
+        let mut effects = std::mem::take(&mut self.effects);
+        run.handle(input, now, &mut effects);
+        for effect in effects.drain(..) {
+            self.carry_out(run_key, effect, now);
+        }
+        self.effects = effects;
+    }
+
+    fn carry_out(&mut self, run: RunKey, effect: Effect, now: Now) {
+        let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
+        match effect {
+            Effect::StartPass(pass) => self.held.ready.push((run, pass)),
+            Effect::Publish(event) => {
+                if let Published::Step { state: StepState::NotRunning, .. } = event {
+                    handler.updated_us = now.wall_us;
+                }
+                handler.next_sequence += 1;
+                self.held.note_published(run, handler.next_sequence);
+                self.batch.published.push((run, event));
+            }
+            Effect::Arm(timer, deadline) => {
+                handler.armed.push((timer, deadline));
+                self.timers.arm(Timer::Run(run, timer), deadline);
+            }
+            Effect::Disarm(timer) => {
+                if let Some(place) = handler.armed.iter().position(|&(armed, _)| armed == timer) {
+                    let (_, deadline) = handler.armed.swap_remove(place);
+                    self.timers.disarm(Timer::Run(run, timer), deadline);
+                }
+            }
+            Effect::Dropped(event) => {
+                let graph = &self.graphs[usize::from(handler.workflow.0)];
+                let takers: Vec<&str> = graph.takers(event).iter().map(|&step| &*graph.step(step).name).collect();
+                log::info!(
+                    "handler {}: nobody waits for {} now; it is dropped (steps that take it: {takers:?})",
+                    handler.id,
+                    graph.event(event).name
+                );
+            }
+            Effect::Finish(outcome) => self.finish(run, outcome, now),
+        }
+    }
+
+    /// The run has its outcome: what it held is freed, its passes are told to stop, the next one is admitted.
+    fn finish(&mut self, run: RunKey, outcome: Outcome, now: Now) {
+        let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
+        let state = match (&handler.phase, &outcome) {
+            (Phase::Running(live), Outcome::Completed(_)) => live.state(),
+            _ => BTreeMap::new(),
+        };
+        for (timer, deadline) in std::mem::take(&mut handler.armed) {
+            self.timers.disarm(Timer::Run(run, timer), deadline);
+        }
+        handler.updated_us = now.wall_us;
+        handler.phase = Phase::Ended { outcome, state, completed_us: now.wall_us };
+        handler.feed_room_bytes = None;
+        let (workflow, passes) = (handler.workflow, handler.passes.clone());
+        self.held.ended.push(run);
+        self.running -= 1;
+        self.stop_passes(&passes, now);
+        self.admit_next(workflow, run, now);
+    }
+
+    fn graph(&self, workflow: WorkflowId) -> &Arc<Graph> {
+        &self.graphs[usize::from(workflow.0)]
+    }
+
+    fn channel_mut(&mut self, run: RunKey) -> Option<&mut Channel> {
+        match self.handlers.get_mut(&run.handler) {
+            Some(handler) if handler.run == run.run => Some(&mut handler.channel),
+            _ => self.earlier.get_mut(&run),
+        }
+    }
+
+    /// The run and pass behind a tag, unless the pass is abandoned or its run has gone on without it.
+    fn live_pass(&self, tag: u64) -> Option<(HandlerKey, PassId)> {
+        let (run, pass) = self.passes.get(tag)?;
+        let handler = self.handlers.get(&run.handler)?;
+        (handler.run == run.run).then_some((run.handler, pass))
+    }
+}

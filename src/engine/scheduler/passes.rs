@@ -1,0 +1,185 @@
+//! Passes: ready ones wait here until a worker is free, those with a worker are watched.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use super::{RunKey, Scheduler, WorkflowId};
+use crate::{
+    engine::{
+        handler::Phase,
+        input::{Input, PassId},
+        run::Run,
+        timers::Timer,
+    },
+    graph::StepId,
+    limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, HANDED_PASSES_MAX, STRAGGLER_GRACE_US},
+    now::{Clock, Deadline, Now},
+    pass::{Done, PassEnd, PassInput, StateUse},
+};
+
+/// A pass for a worker.
+#[derive(Debug)]
+pub struct StartPass {
+    /// Names the pass towards the server. Never used twice.
+    pub tag: u64,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The step whose body it runs.
+    pub step: StepId,
+    /// What the body is given.
+    pub input: PassInput,
+    /// What the run's feed can still take of stream writes; shared by all its passes.
+    pub feed_room_bytes: Arc<AtomicUsize>,
+}
+
+/// Passes that are ready, and those that are with a worker.
+#[derive(Debug, Default)]
+pub(super) struct Passes {
+    pub(super) ready: VecDeque<(RunKey, PassId)>,
+    out: BTreeMap<u64, Out>,
+    next_tag: u64,
+    hanging: usize,
+    /// Passes whose lines are to be told to stop; `true`: past its time.
+    stops: Vec<(u64, bool)>,
+}
+
+#[derive(Debug)]
+struct Out {
+    run: RunKey,
+    pass: PassId,
+    timer: Option<(Timer, Deadline)>,
+    hangs: bool,
+}
+
+impl Passes {
+    /// Passes that are abandoned and whose threads have not come back.
+    pub(super) fn hanging(&self) -> usize {
+        self.hanging
+    }
+
+    pub(super) fn get(&self, tag: u64) -> Option<(RunKey, PassId)> {
+        self.out.get(&tag).filter(|out| !out.hangs).map(|out| (out.run, out.pass))
+    }
+}
+
+impl Scheduler {
+    /// The next pass for a worker, with the run's state as it is now. A step with a time-out waits for a free worker,
+    /// so that its time begins when its body does; others may wait in the workers' queue.
+    pub fn poll_pass(&mut self, now: Now) -> Option<StartPass> {
+        loop {
+            let working = self.passes.out.len() - self.passes.hanging;
+            let &(run, pass) = self.passes.ready.front().filter(|_| working < HANDED_PASSES_MAX)?;
+            let live = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run);
+            let Some((handler, input, step)) = live.and_then(|handler| {
+                let Phase::Running(live) = &handler.phase else { return None };
+                let (input, step) = (live.pass_input(pass)?, live.pass_step(pass)?);
+                Some((handler, input, step))
+            }) else {
+                self.passes.ready.pop_front();
+                continue;
+            };
+            let timeout = self.graphs[usize::from(handler.workflow.0)].step(step).timeout;
+            if timeout.is_some() && working >= self.limits.workers {
+                return None;
+            }
+            self.passes.ready.pop_front();
+            let tag = self.passes.next_tag;
+            self.passes.next_tag += 1;
+            let timer = timeout.map(|timeout| (Timer::Pass(tag), now.deadline(Clock::Alive, timeout)));
+            if let Some((timer, deadline)) = timer {
+                self.timers.arm(timer, deadline);
+            }
+            self.passes.out.insert(tag, Out { run, pass, timer, hangs: false });
+            handler.passes.push(tag);
+            let Phase::Running(live) = &handler.phase else { continue };
+            let room = || Arc::new(AtomicUsize::new(feed_room_bytes(live)));
+            let feed_room_bytes = Arc::clone(handler.feed_room_bytes.get_or_insert_with(room));
+            return Some(StartPass { tag, workflow: handler.workflow, step, input, feed_room_bytes });
+        }
+    }
+
+    /// Whether a pass is ready for a worker.
+    pub fn has_ready(&self) -> bool {
+        !self.passes.ready.is_empty()
+    }
+
+    /// Passes that are with a worker, hanging ones not counted.
+    pub fn working(&self) -> usize {
+        self.passes.out.len() - self.passes.hanging
+    }
+
+    /// Passes that are abandoned and still hold a thread.
+    pub fn hanging(&self) -> usize {
+        self.passes.hanging
+    }
+
+    /// A pass whose line is to be told to stop; `true`: because it is past its time.
+    pub fn poll_stop(&mut self) -> Option<(u64, bool)> {
+        self.passes.stops.pop()
+    }
+
+    /// A worker is through with a pass. A pass that was abandoned or whose run has ended changes nothing.
+    pub fn handle_done(&mut self, tag: u64, done: Done, now: Now) {
+        let Some(out) = self.passes.out.remove(&tag) else { return };
+        if let Some((timer, deadline)) = out.timer {
+            self.timers.disarm(timer, deadline);
+        }
+        self.passes.hanging -= usize::from(out.hangs);
+        let Some(handler) = self.handlers.get_mut(&out.run.handler).filter(|handler| handler.run == out.run.run) else {
+            return;
+        };
+        handler.passes.retain(|&other| other != tag);
+        if !out.hangs {
+            self.reduce(out.run.handler, Input::Done { pass: out.pass, done }, now);
+            self.settle_feed_room(out.run);
+        }
+    }
+
+    pub(super) fn handle_pass_timed_out(&mut self, tag: u64, now: Now) {
+        let Some((key, pass)) = self.live_pass(tag) else { return };
+        self.abandon(tag);
+        self.passes.stops.push((tag, true));
+        let done = Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() };
+        self.reduce(key, Input::Done { pass, done }, now);
+    }
+
+    /// The pass no longer counts; its thread does until it comes back.
+    pub(super) fn abandon(&mut self, tag: u64) {
+        if let Some(out) = self.passes.out.get_mut(&tag).filter(|out| !out.hangs) {
+            out.hangs = true;
+            out.timer = None;
+            self.passes.hanging += 1;
+            log::warn!("a pass does not end; its worker thread is replaced ({} hang)", self.passes.hanging);
+        }
+    }
+
+    /// The run of these passes has ended: they are told, and watched until they come back.
+    pub(super) fn stop_passes(&mut self, tags: &[u64], now: Now) {
+        for &tag in tags {
+            let Some(out) = self.passes.out.get_mut(&tag).filter(|out| !out.hangs) else { continue };
+            let straggler =
+                (Timer::Straggler(tag), now.deadline(Clock::Alive, Duration::from_micros(STRAGGLER_GRACE_US)));
+            if let Some((timer, deadline)) = out.timer.replace(straggler) {
+                self.timers.disarm(timer, deadline);
+            }
+            self.timers.arm(straggler.0, straggler.1);
+            self.passes.stops.push((tag, false));
+        }
+    }
+
+    /// What the run published other than streams takes its room too. With no pass out the room is counted anew.
+    fn settle_feed_room(&mut self, run: RunKey) {
+        let Some(handler) = self.handlers.get_mut(&run.handler).filter(|handler| handler.passes.is_empty()) else {
+            return;
+        };
+        handler.feed_room_bytes = None;
+    }
+}
+
+/// What a run's feed can still take of stream writes.
+fn feed_room_bytes(run: &Run) -> usize {
+    (FEED_BYTES_MAX - FEED_BYTES_RESERVED).saturating_sub(run.feed_bytes())
+}

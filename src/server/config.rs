@@ -1,0 +1,307 @@
+//! The command line: flags and `STEPRILL_*` variables to a [`Config`].
+
+use std::{ffi::OsString, fmt, str::FromStr, time::Duration};
+
+use lexopt::{Arg, ValueExt};
+
+use crate::{limits, net::reactor::Address, server::log::Format};
+
+/// How a server is to run. [`Config::default`] is what a program gets without flags.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// Where it listens. Default: `127.0.0.1:8080`.
+    pub listen: Vec<Address>,
+    /// Worker threads at most. Default: 8.
+    pub workers: usize,
+    /// Origins whose pages may call; `*` names all. Default: none but its own and loopback pages.
+    pub cors_origins: Vec<String>,
+    /// Names that the Host header may have on a loopback connection, beside loopback addresses.
+    pub allow_hosts: Vec<String>,
+    /// Listen beyond loopback though anybody who reaches the port may call.
+    pub allow_anonymous: bool,
+    /// How log lines look. Default: text, on stderr.
+    pub log: Format,
+    /// How long work in progress may go on after SIGTERM. Default: 5 s.
+    pub grace: Duration,
+    /// Finished handlers that are kept. Default: 1,000.
+    pub keep_finished: usize,
+    /// Runs at a time; more are refused with 503. Default: 100,000.
+    pub runs_max: usize,
+    /// Connections at a time; more are refused with 503. Default: 20,000.
+    pub connections_max: usize,
+    /// Bytes of a request's body; larger ones are refused with 413. Default: 16 MiB.
+    pub body_bytes_max: usize,
+}
+
+/// What a command line asks for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// Serve.
+    Serve(Config),
+    /// Print the usage.
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// A command line that is not understood: what was expected, what came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UsageError(pub String);
+
+/// One flag, as `--help` and the README show it. Its variable is `STEPRILL_` and the name in capitals.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag {
+    /// `--workers`.
+    pub name: &'static str,
+    /// `N`; empty if it takes no value.
+    pub value: &'static str,
+    /// What it does, with its default.
+    pub help: &'static str,
+}
+
+/// Every flag, in the order in which they are shown.
+pub const FLAGS: &[Flag] = &[
+    Flag {
+        name: "--listen",
+        value: "ADDR:PORT|unix:PATH",
+        help: "where to listen; repeatable; port 0 takes a free one (127.0.0.1:8080)",
+    },
+    Flag { name: "--workers", value: "N", help: "threads that run steps, at most (8)" },
+    Flag {
+        name: "--cors-origin",
+        value: "ORIGIN|*",
+        help: "origin whose pages may call; repeatable (own and loopback pages)",
+    },
+    Flag {
+        name: "--allow-host",
+        value: "NAME",
+        help: "name that Host may have on a loopback connection; repeatable (loopback names)",
+    },
+    Flag { name: "--allow-anonymous", value: "", help: "listen beyond loopback although anybody may call" },
+    Flag { name: "--log", value: "text|json|off", help: "form of the log on stderr (text)" },
+    Flag { name: "--grace", value: "SECONDS", help: "time for work in progress after SIGTERM (5)" },
+    Flag { name: "--keep-finished", value: "N", help: "finished runs that are kept (1000)" },
+    Flag { name: "--runs-max", value: "N", help: "runs at a time; more get 503 (100000)" },
+    Flag { name: "--connections-max", value: "N", help: "connections at a time; more get 503 (20000)" },
+    Flag { name: "--body-bytes-max", value: "N", help: "bytes of a request's body; more get 413 (16777216)" },
+    Flag { name: "--help", value: "", help: "print this" },
+    Flag { name: "--version", value: "", help: "print the version" },
+];
+
+/// Flags of the design that this version does not have.
+const LATER: &[(&str, &str)] = &[
+    ("data", "this version keeps everything in memory; the store on disk comes with a later one"),
+    ("durability", "it goes with --data, which comes with a later version"),
+    ("token-file", "tokens come with a later version; listen on loopback, or say --allow-anonymous"),
+];
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![Address::Tcp(([127, 0, 0, 1], 8080).into())],
+            workers: limits::WORKERS_DEFAULT,
+            cors_origins: Vec::new(),
+            allow_hosts: Vec::new(),
+            allow_anonymous: false,
+            log: Format::Text,
+            grace: Duration::from_secs(5),
+            keep_finished: limits::KEEP_FINISHED_DEFAULT,
+            runs_max: limits::RUNS_MAX_DEFAULT,
+            connections_max: limits::CONNECTIONS_MAX_DEFAULT,
+            body_bytes_max: limits::BODY_BYTES_MAX_DEFAULT,
+        }
+    }
+}
+
+impl Command {
+    /// Reads a command line, without the program's name; `variable` gives an environment variable. Flags win.
+    ///
+    /// # Errors
+    /// The first thing that is not understood.
+    pub fn parse(
+        arguments: impl IntoIterator<Item = OsString>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, UsageError> {
+        let mut config = Config::default();
+        for flag in FLAGS {
+            let name = flag.name.trim_start_matches('-');
+            let key = format!("STEPRILL_{}", name.to_uppercase().replace('-', "_"));
+            let Some(value) = variable(&key).filter(|value| !value.is_empty()) else { continue };
+            let many = if is_repeatable(name) { value.split(',').collect() } else { vec![&*value] };
+            clear(&mut config, name);
+            for value in many {
+                set(&mut config, name, value).map_err(|error| UsageError(format!("{key}: {}", error.0)))?;
+            }
+        }
+        let mut given: Vec<String> = Vec::new();
+        let mut parser = lexopt::Parser::from_args(arguments);
+        while let Some(argument) = parser.next()? {
+            let name = match argument {
+                Arg::Long("help") | Arg::Short('h') => return Ok(Self::Help),
+                Arg::Long("version") | Arg::Short('V') => return Ok(Self::Version),
+                Arg::Long(name) => name.to_owned(),
+                other => return Err(other.unexpected().into()),
+            };
+            if let Some((_, why)) = LATER.iter().find(|(later, _)| *later == name) {
+                return Err(UsageError(format!("--{name}: {why}")));
+            }
+            let Some(flag) = FLAGS.iter().find(|flag| flag.name.trim_start_matches('-') == name) else {
+                return Err(UsageError(format!("unknown option --{name}; --help lists the options")));
+            };
+            let value = if flag.value.is_empty() { String::new() } else { parser.value()?.string()? };
+            if !given.contains(&name) {
+                clear(&mut config, &name);
+                given.push(name.clone());
+            }
+            set(&mut config, &name, &value).map_err(|error| UsageError(format!("--{name}: {}", error.0)))?;
+        }
+        config.check()?;
+        Ok(Self::Serve(config))
+    }
+}
+
+impl Config {
+    fn check(&self) -> Result<(), UsageError> {
+        let open = self.listen.iter().find(|address| !address.is_loopback());
+        match open {
+            Some(address) if !self.allow_anonymous => Err(UsageError(format!(
+                "--listen {address}: beyond loopback anybody who reaches the port may call; say --allow-anonymous if that is meant"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The text of `--help`.
+pub fn usage(program: &str, commands: &str) -> String {
+    let mut text = format!("Usage: {program} {commands}[OPTIONS]\n\nOptions:\n");
+    for flag in FLAGS {
+        let left = format!("{} {}", flag.name, flag.value);
+        text.push_str(&format!("  {left:<30} {}\n", flag.help));
+    }
+    text.push_str("\nA variable STEPRILL_NAME sets --name (lists: separated by commas); flags win.\n");
+    text
+}
+
+fn is_repeatable(name: &str) -> bool {
+    matches!(name, "listen" | "cors-origin" | "allow-host")
+}
+
+/// A repeatable flag replaces what a variable or the default said.
+fn clear(config: &mut Config, name: &str) {
+    match name {
+        "listen" => config.listen.clear(),
+        "cors-origin" => config.cors_origins.clear(),
+        "allow-host" => config.allow_hosts.clear(),
+        _ => {}
+    }
+}
+
+fn set(config: &mut Config, name: &str, value: &str) -> Result<(), UsageError> {
+    match name {
+        "listen" => config.listen.push(value.parse().map_err(|error| UsageError(format!("{error}")))?),
+        "workers" => config.workers = number(value, 1, limits::WORKERS_MAX)?,
+        "cors-origin" => config.cors_origins.push(value.to_owned()),
+        "allow-host" => config.allow_hosts.push(value.to_owned()),
+        "allow-anonymous" => config.allow_anonymous = matches!(value, "" | "1" | "true" | "yes"),
+        "log" => config.log = value.parse().map_err(UsageError)?,
+        "grace" => config.grace = seconds(value)?,
+        "keep-finished" => config.keep_finished = number(value, 0, usize::MAX)?,
+        "runs-max" => config.runs_max = number(value, 1, usize::MAX)?,
+        "connections-max" => config.connections_max = number(value, 1, 1 << 30)?,
+        "body-bytes-max" => config.body_bytes_max = number(value, 1, 1 << 30)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn number(value: &str, min: usize, max: usize) -> Result<usize, UsageError> {
+    let expected = || match max {
+        usize::MAX => format!("expected a whole number from {min}, got {value:?}"),
+        _ => format!("expected a whole number from {min} to {max}, got {value:?}"),
+    };
+    let in_range = usize::from_str(value).ok().filter(|number| (min..=max).contains(number));
+    in_range.ok_or_else(|| UsageError(expected()))
+}
+
+fn seconds(value: &str) -> Result<Duration, UsageError> {
+    let parsed = f64::from_str(value).ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    parsed.ok_or_else(|| UsageError(format!("expected seconds, 0 or more, got {value:?}")))
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+impl From<lexopt::Error> for UsageError {
+    fn from(error: lexopt::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn parse(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Command, String> {
+        let variable = |key: &str| variables.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).into());
+        Command::parse(arguments.iter().map(OsString::from), variable).map_err(|error| error.0)
+    }
+
+    #[track_caller]
+    fn config(arguments: &[&str], variables: &[(&str, &str)]) -> Config {
+        match parse(arguments, variables) {
+            Ok(Command::Serve(config)) => config,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_win_over_variables() {
+        let variables = [("STEPRILL_WORKERS", "3"), ("STEPRILL_ALLOW_HOST", "a,b"), ("STEPRILL_GRACE", "0.5")];
+        let from_variables = config(&[], &variables);
+        assert_eq!(from_variables.workers, 3);
+        assert_eq!(from_variables.allow_hosts, ["a", "b"]);
+        assert_eq!(from_variables.grace, Duration::from_millis(500));
+        let both = config(&["--workers=4", "--allow-host", "c"], &variables);
+        assert_eq!(both.workers, 4);
+        assert_eq!(both.allow_hosts, ["c"]);
+    }
+
+    #[test]
+    fn listen_is_repeatable_and_replaces_the_default() {
+        let config = config(&["--listen", "127.0.0.1:0", "--listen", "unix:/tmp/s"], &[]);
+        assert_eq!(config.listen.len(), 2);
+    }
+
+    #[test]
+    fn beyond_loopback_needs_allow_anonymous() {
+        let refused = parse(&["--listen", "0.0.0.0:80"], &[]).unwrap_err();
+        assert!(refused.contains("--allow-anonymous"), "{refused}");
+        assert!(config(&["--listen", "0.0.0.0:80", "--allow-anonymous"], &[]).allow_anonymous);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (arguments, named) in [
+            (&["--nope"][..], "--nope"),
+            (&["--workers", "0"], "from 1"),
+            (&["--workers", "many"], "many"),
+            (&["--workers"], "--workers"),
+            (&["--log", "xml"], "xml"),
+            (&["--grace", "-1"], "seconds"),
+            (&["--data", "dir"], "later"),
+            (&["--token-file", "f"], "later"),
+            (&["--listen", "here"], "here"),
+            (&["extra"], "extra"),
+        ] {
+            let error = parse(arguments, &[]).unwrap_err();
+            assert!(error.contains(named), "{arguments:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The store that forgets: feeds in memory, everything completed at once.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Completed, Query, Store, Ticket};
+use crate::engine::{
+    feed::Feed,
+    scheduler::{Batch, RunKey},
+};
+
+/// Feeds by run. Bounded by what the engine bounds: bytes per run, runs at a time, handlers kept.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    /// For lookup only: never iterated.
+    feeds: HashMap<RunKey, Feed>,
+    completed: VecDeque<Completed>,
+    next_ticket: u64,
+}
+
+impl Store for MemoryStore {
+    fn submit(&mut self, batch: Batch) -> Ticket {
+        for (run, first) in batch.opened {
+            self.feeds.insert(run, Feed::new(first));
+        }
+        for (run, event) in &batch.published {
+            if let Some(feed) = self.feeds.get_mut(run) {
+                feed.push(event);
+            }
+        }
+        for run in &batch.removed {
+            self.feeds.remove(run);
+        }
+        self.completed.push_back(Completed::Batch { number: batch.number });
+        self.ticket()
+    }
+
+    fn read(&mut self, query: Query) -> Ticket {
+        let ticket = self.ticket();
+        let feed = self.feeds.get(&query.run);
+        let page =
+            feed.map_or_else(|| Feed::new(query.from), |feed| feed.page(query.from..query.until, query.bytes_max));
+        self.completed.push_back(Completed::Page { ticket, page });
+        ticket
+    }
+
+    fn poll_completed(&mut self) -> Option<Completed> {
+        self.completed.pop_front()
+    }
+
+    fn is_durable(&self) -> bool {
+        false
+    }
+}
+
+impl MemoryStore {
+    fn ticket(&mut self) -> Ticket {
+        self.next_ticket += 1;
+        Ticket(self.next_ticket)
+    }
+}

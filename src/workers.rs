@@ -1,0 +1,279 @@
+//! The pool: plain threads that run passes, started on demand and ended after [`WORKER_IDLE`] without work.
+//!
+//! Jobs stand in one queue that every awake worker empties. Waking a thread costs more than a short pass, so the loop
+//! wakes one worker for a burst and, each millisecond that jobs still stand there, more of them ([`Pool::poll_timeout`]).
+//! For the same reason a worker rings for the loop only when it finds no further job; the loop looks by itself meanwhile.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+
+use crate::{
+    limits::WORKER_IDLE,
+    pass::{Done, Note, PassInput},
+    workflow::{
+        Body,
+        line::{Bell, Line, Stop},
+    },
+};
+
+/// Wakes the loop from another thread.
+pub type Ring = Arc<dyn Fn() + Send + Sync>;
+
+/// Worker threads and the passes they have.
+pub struct Pool {
+    shared: Arc<Shared>,
+    heard: Receiver<Said>,
+    /// The end of a pass whose last notes were given first.
+    ended: Option<Report>,
+    bell: Bell,
+    /// Lines of the passes that are out, by tag. For lookup only.
+    lines: HashMap<u64, Arc<Line>>,
+    workers: usize,
+    /// Workers to wake at the next tick.
+    ramp: usize,
+    /// Whether a report has come since jobs were handed over last: some worker is quick.
+    progressing: bool,
+}
+
+/// What a worker says.
+#[derive(Debug)]
+pub enum Report {
+    /// The pass has noted this.
+    Noted(u64, Vec<Note>),
+    /// The pass has ended.
+    Done(u64, Done),
+}
+
+struct Job {
+    tag: u64,
+    body: Body,
+    input: PassInput,
+    line: Arc<Line>,
+}
+
+enum Said {
+    Noted(u64),
+    Done(u64, Done),
+}
+
+struct Shared {
+    jobs: Sender<Job>,
+    queue: Receiver<Job>,
+    tokens: Sender<()>,
+    calls: Receiver<()>,
+    said: Sender<Said>,
+    ring: Ring,
+    /// Set by the ringer, cleared by the loop: one wake-up a turn is enough.
+    rung: AtomicBool,
+    idle: AtomicUsize,
+    threads: AtomicUsize,
+    threads_max: AtomicUsize,
+}
+
+impl Pool {
+    /// A pool of at most `workers` threads that calls `ring` when there is something for [`Pool::poll_report`].
+    pub fn new(workers: usize, ring: Ring) -> Self {
+        let ((jobs, queue), (tokens, calls), (said, heard)) = (unbounded(), unbounded(), unbounded());
+        let shared = Arc::new(Shared {
+            jobs,
+            queue,
+            tokens,
+            calls,
+            said,
+            ring,
+            rung: AtomicBool::new(false),
+            idle: AtomicUsize::new(0),
+            threads: AtomicUsize::new(0),
+            threads_max: AtomicUsize::new(workers),
+        });
+        let ringer = Arc::clone(&shared);
+        let bell: Bell = Arc::new(move |tag| {
+            let _ = ringer.said.send(Said::Noted(tag));
+            ringer.ring();
+        });
+        Self { shared, heard, ended: None, bell, lines: HashMap::new(), workers, ramp: 1, progressing: false }
+    }
+
+    /// Puts a pass into the queue; [`Pool::wake`] follows when all of a turn are there.
+    pub fn start(&mut self, tag: u64, body: Body, input: PassInput, feed_room_bytes: Arc<AtomicUsize>) {
+        let line = Arc::new(Line::new(tag, Arc::clone(&self.bell), feed_room_bytes));
+        self.lines.insert(tag, Arc::clone(&line));
+        let _ = self.shared.jobs.send(Job { tag, body, input, line });
+    }
+
+    /// Sees that the queue is worked on. `urgent`: as many of its jobs as must not wait behind others.
+    pub fn wake(&mut self, urgent: usize) {
+        let queued = self.shared.queue.len();
+        if queued == 0 {
+            return;
+        }
+        let idle = self.shared.idle.load(Ordering::Acquire);
+        let asleep = idle == self.shared.threads.load(Ordering::Acquire);
+        let wanted = if asleep || !self.progressing { urgent.max(1) } else { urgent };
+        self.call(wanted.min(queued));
+        self.progressing = false;
+    }
+
+    /// Jobs still stand in the queue after a millisecond: more workers.
+    pub fn handle_tick(&mut self) {
+        let queued = self.shared.queue.len();
+        if queued == 0 {
+            self.ramp = 1;
+            return;
+        }
+        self.call(self.ramp.min(queued));
+        self.ramp = (self.ramp * 2).min(self.workers.max(1));
+    }
+
+    /// When to look again unasked: a millisecond from now while jobs stand in the queue, for [`Pool::handle_tick`].
+    ///
+    /// The queue is looked at first: a worker that did not ring saw a job there after its report was sent, so with an
+    /// empty queue that report is seen here.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let tick = (!self.shared.queue.is_empty()).then_some(Duration::from_millis(1));
+        if self.ended.is_some() || !self.heard.is_empty() { Some(Duration::ZERO) } else { tick }
+    }
+
+    /// To be called once a turn before [`Pool::poll_report`]: from here on workers ring again.
+    pub fn handle_rung(&self) {
+        self.shared.rung.store(false, Ordering::SeqCst);
+    }
+
+    /// What workers have said, in order for each pass.
+    pub fn poll_report(&mut self) -> Option<Report> {
+        if let Some(ended) = self.ended.take() {
+            return Some(ended);
+        }
+        loop {
+            let said = self.heard.try_recv().ok()?;
+            let (Said::Noted(tag) | Said::Done(tag, _)) = said;
+            let notes = self.lines.get(&tag).map(|line| line.take_notes()).unwrap_or_default();
+            let noted = (!notes.is_empty()).then_some(Report::Noted(tag, notes));
+            match said {
+                Said::Noted(_) if noted.is_none() => {}
+                Said::Noted(_) => return noted,
+                Said::Done(_, done) => {
+                    self.progressing = true;
+                    self.lines.remove(&tag);
+                    let ended = Report::Done(tag, done);
+                    return Some(match noted {
+                        Some(noted) => {
+                            self.ended = Some(ended);
+                            noted
+                        }
+                        None => ended,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Tells a pass to stop.
+    pub fn stop(&self, tag: u64, stop: Stop) {
+        if let Some(line) = self.lines.get(&tag) {
+            line.stop(stop);
+        }
+    }
+
+    /// So many threads hang and are replaced.
+    pub fn set_hanging(&self, hanging: usize) {
+        self.shared.threads_max.store(self.workers + hanging.min(self.workers), Ordering::Release);
+    }
+
+    fn call(&self, wanted: usize) {
+        for _ in 0..wanted {
+            if self.shared.claim_idle() {
+                let _ = self.shared.tokens.send(());
+            } else if !self.shared.spawn() {
+                return;
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            (self.ring)();
+        }
+    }
+
+    /// Takes an idle worker out of the count: it, or whoever comes first, gets a token.
+    fn claim_idle(&self) -> bool {
+        let claim = |idle: usize| idle.checked_sub(1);
+        self.idle.fetch_update(Ordering::AcqRel, Ordering::Acquire, claim).is_ok()
+    }
+
+    fn spawn(self: &Arc<Self>) -> bool {
+        let max = self.threads_max.load(Ordering::Acquire);
+        let grow = |threads: usize| (threads < max).then_some(threads + 1);
+        if self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, grow).is_err() {
+            return false;
+        }
+        let shared = Arc::clone(self);
+        let started = thread::Builder::new().name(THREAD_NAME.into()).spawn(move || shared.work());
+        if let Err(error) = &started {
+            self.threads.fetch_sub(1, Ordering::AcqRel);
+            log::error!("a worker thread does not start: {error}; its passes wait for the others");
+        }
+        started.is_ok()
+    }
+
+    /// A worker's life.
+    fn work(&self) {
+        loop {
+            while let Ok(job) = self.queue.try_recv() {
+                self.run(job);
+                if self.is_surplus() {
+                    return;
+                }
+            }
+            self.idle.fetch_add(1, Ordering::AcqRel);
+            match self.calls.recv_timeout(WORKER_IDLE) {
+                Ok(()) => {}
+                // Claimed in this moment: the token is on its way.
+                Err(RecvTimeoutError::Timeout) if !self.claim_idle() => drop(self.calls.recv()),
+                Err(_) => {
+                    self.threads.fetch_sub(1, Ordering::AcqRel);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn run(&self, job: Job) {
+        let Job { tag, body, input, line } = job;
+        let done = body(input, &line);
+        drop(line);
+        let _ = self.said.send(Said::Done(tag, done));
+        if self.queue.is_empty() {
+            self.ring();
+        }
+    }
+
+    /// Whether this thread was replaced while it hung, and is one too many now.
+    fn is_surplus(&self) -> bool {
+        let max = self.threads_max.load(Ordering::Acquire);
+        let shrink = |threads: usize| (threads > max).then(|| threads - 1);
+        self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, shrink).is_ok()
+    }
+}
+
+/// The name of every worker thread.
+pub const THREAD_NAME: &str = "steprill-worker";
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Pool").field("workers", &self.workers).finish_non_exhaustive()
+    }
+}
