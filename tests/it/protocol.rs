@@ -1,1 +1,0 @@
-//! What the API promises beyond the recorded exchanges.
