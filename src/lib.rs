@@ -6,6 +6,7 @@ pub mod graph;
 pub mod http;
 pub mod json;
 pub mod limits;
+pub mod net;
 pub mod now;
 pub mod pass;
 pub mod store;

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use crate::{
     graph::{EventId, EventKind},
@@ -62,6 +63,11 @@ pub enum Wait {
         question: EventId,
         /// The answer's value.
         answer: Option<Json>,
+    },
+    /// A question that timed out in an earlier attempt: it is asked again.
+    Forgotten {
+        /// The question's type.
+        question: EventId,
     },
 }
 
@@ -199,4 +205,98 @@ pub enum Write {
     Add(Json),
     /// Appends to an array; an absent key counts as `[]`.
     Push(Json),
+}
+
+impl Write {
+    /// The value of `key` after this write, `None` if it is removed.
+    ///
+    /// # Errors
+    /// When the value is of another type, or would not fit: a text that names the key and the type.
+    pub fn apply(self, key: &str, current: Option<&Json>) -> Result<Option<Json>, String> {
+        match self {
+            Self::Set(value) => Ok(Some(value)),
+            Self::Remove => Ok(None),
+            Self::Add(amount) => add(key, current, &amount).map(Some),
+            Self::Push(value) => push(key, current, &value).map(Some),
+        }
+    }
+}
+
+fn add(key: &str, current: Option<&Json>, amount: &Json) -> Result<Json, String> {
+    let number = |value: &Json| {
+        value.decode::<Number>().map_err(|_| format!("state key `{key}`: `add` needs a number, found {}", kind(value)))
+    };
+    let amount_number = number(amount)?;
+    let Some(current) = current else { return Ok(amount.clone()) };
+    let current_number = number(current)?;
+    let out_of_range = || format!("state key `{key}`: {current_number} + {amount_number} is out of range");
+    let sum = match (current_number.as_i128(), amount_number.as_i128()) {
+        (Some(one), Some(other)) => Number::from_i128(one + other),
+        _ => current_number.as_f64().zip(amount_number.as_f64()).and_then(|(one, other)| Number::from_f64(one + other)),
+    };
+    Json::from_value(&sum.ok_or_else(out_of_range)?).map_err(|_| out_of_range())
+}
+
+fn push(key: &str, current: Option<&Json>, value: &Json) -> Result<Json, String> {
+    let text = current.map_or("[]", |current| current.as_str().trim());
+    let Some(elements) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) else {
+        let found = current.map_or("nothing", kind);
+        return Err(format!("state key `{key}`: `push` needs an array, found {found}"));
+    };
+    let comma = if elements.trim().is_empty() { "" } else { "," };
+    Json::parse(&format!("[{elements}{comma}{}]", value.as_str()))
+        .map_err(|error| format!("state key `{key}`: `push`: {error}"))
+}
+
+/// What a JSON text is, by its first byte.
+fn kind(value: &Json) -> &'static str {
+    match value.as_str().trim_start().bytes().next() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(write: impl Fn(Json) -> Write, current: Option<&str>, with: &str, expected: Result<&str, &str>) {
+        let json = |text: &str| Json::parse(text).expect("good JSON");
+        let after = write(json(with)).apply("k", current.map(json).as_ref());
+        let after = after.map(|value| value.map_or(String::new(), |value| value.as_str().to_owned()));
+        assert_eq!(after.as_deref().map_err(String::as_str), expected);
+    }
+
+    #[test]
+    fn add_keeps_integers_exact_and_refuses_what_does_not_fit() {
+        check(Write::Add, None, "5", Ok("5"));
+        check(Write::Add, Some("-7"), "5", Ok("-2"));
+        check(Write::Add, Some("9007199254740993"), "2", Ok("9007199254740995"));
+        check(Write::Add, Some("9223372036854775807"), "1", Ok("9223372036854775808"));
+        check(Write::Add, Some("1"), "0.5", Ok("1.5"));
+        check(
+            Write::Add,
+            Some("18446744073709551615"),
+            "1",
+            Err("state key `k`: 18446744073709551615 + 1 is out of range"),
+        );
+        check(Write::Add, Some("1e308"), "1e308", Err("state key `k`: 1e+308 + 1e+308 is out of range"));
+        check(Write::Add, Some("null"), "1", Err("state key `k`: `add` needs a number, found null"));
+        check(Write::Add, Some("1"), "true", Err("state key `k`: `add` needs a number, found a boolean"));
+    }
+
+    #[test]
+    fn push_appends_and_refuses_what_is_no_array() {
+        check(Write::Push, None, "1", Ok("[1]"));
+        check(Write::Push, Some(" [ ] "), "{}", Ok("[ {}]"));
+        check(Write::Push, Some("[1, [2]]"), "3", Ok("[1, [2],3]"));
+        check(Write::Push, Some(r#""[]""#), "3", Err("state key `k`: `push` needs an array, found a string"));
+        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
+        check(Write::Push, Some("[]"), &deep, Err("state key `k`: `push`: nested deeper than 100"));
+    }
 }

@@ -1,8 +1,13 @@
 //! From parts to a validated [`Graph`]: every fault of the graph at once, in words a newcomer can act on.
 
-use std::{fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
-use super::{EventId, EventType, Graph, Retry, StepType};
+use super::{EventId, EventKind, EventType, Graph, Retry, StepId, StepType, flow, scopes};
+use crate::limits::GRAPH_NAMES_MAX;
 
 /// What a workflow is made of, by name, before it is checked.
 #[derive(Clone, Debug)]
@@ -65,19 +70,283 @@ impl Graph {
     ///
     /// # Errors
     /// Every fault at once.
-    pub fn build(_parts: Parts) -> Result<Self, Faults> {
-        let _: fn(Vec<StepType>, EventId) = |_, _| {};
-        todo!()
+    pub fn build(parts: Parts) -> Result<Self, Faults> {
+        if parts.steps.len() > GRAPH_NAMES_MAX || parts.events.len() > GRAPH_NAMES_MAX * GRAPH_NAMES_MAX {
+            return Err(Faults(vec![too_many("steps", parts.steps.len())]));
+        }
+        let mut faults = Vec::new();
+        check_settings(&parts, &mut faults);
+        let kinds = kinds(&parts, &mut faults);
+        let events = intern_events(parts.events, &kinds, &mut faults);
+        if events.len() > GRAPH_NAMES_MAX {
+            return Err(Faults(vec![too_many("event types", events.len())]));
+        }
+        let ids: Ids = events.iter().enumerate().map(|(i, event)| (event.name.clone(), EventId(i as u16))).collect();
+        let steps = intern_steps(parts.steps, &ids, &mut faults);
+        let (start, stop) = (find(&ids, &parts.start, "the start event"), find(&ids, &parts.stop, "the stop event"));
+        let (start, stop) = match (start, stop) {
+            (Ok(start), Ok(stop)) => (start, stop),
+            (start, stop) => {
+                faults.extend(start.err());
+                faults.extend(stop.err());
+                return Err(Faults(faults));
+            }
+        };
+        let mut graph = Self {
+            module: parts.module.unwrap_or_else(|| parts.name.clone()).into(),
+            name: parts.name.into(),
+            takers: takers(&steps, events.len(), false),
+            joiners: takers(&steps, events.len(), true),
+            interactive: events.iter().any(|event| event.kind == EventKind::HumanResponse),
+            events,
+            steps,
+            start,
+            stop,
+            timeout: parts.timeout,
+            max_runs: parts.max_runs,
+        };
+        let closers = scopes::closers(&graph);
+        for (step, closers) in graph.steps.iter_mut().zip(closers) {
+            step.closers = closers;
+        }
+        if !graph.steps.is_empty() {
+            flow::check(&graph, &mut faults);
+            scopes::check(&graph, &mut faults);
+        }
+        if faults.is_empty() { Ok(graph) } else { Err(Faults(faults)) }
     }
 }
 
 impl fmt::Display for Faults {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for fault in &self.0 {
-            writeln!(formatter, "- {}", fault.0)?;
+        for (index, fault) in self.0.iter().enumerate() {
+            let line_break = if index == 0 { "" } else { "\n" };
+            write!(formatter, "{line_break}- {}", fault.0)?;
         }
         Ok(())
     }
 }
 
 impl std::error::Error for Faults {}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+type Ids = BTreeMap<Box<str>, EventId>;
+
+/// Names that stand for something else on the wire.
+const RESERVED_NAMES: [&str; 10] = [
+    "Event",
+    "HumanResponseEvent",
+    "InputRequiredEvent",
+    "InternalDispatchEvent",
+    "StartEvent",
+    "StepStateChanged",
+    "StopEvent",
+    "WorkflowCancelledEvent",
+    "WorkflowFailedEvent",
+    "WorkflowTimedOutEvent",
+];
+
+fn too_many(what: &str, count: usize) -> Fault {
+    Fault(format!("The workflow has {count} {what}; at most {GRAPH_NAMES_MAX} are possible. Split it."))
+}
+
+fn check_settings(parts: &Parts, faults: &mut Vec<Fault>) {
+    let mut fault = |text: String| faults.push(Fault(text));
+    if parts.name.is_empty() {
+        fault("The workflow has an empty name; clients call it by its name.".into());
+    }
+    if parts.module.as_ref().is_some_and(String::is_empty) {
+        fault("The workflow's module is empty; leave it out to use the workflow's name.".into());
+    }
+    if parts.steps.is_empty() {
+        let (start, stop) = (&parts.start, &parts.stop);
+        fault(format!("The workflow has no step: add one that takes `{start}`, and one that returns `{stop}`."));
+    }
+    if parts.timeout == Some(Duration::ZERO) {
+        fault("The workflow's timeout is 0, so every run would fail at once: leave it out for none.".into());
+    }
+    if parts.max_runs == Some(0) {
+        fault("The workflow's max_runs is 0, so no run would ever start: leave it out for no bound.".into());
+    }
+    let mut seen = BTreeSet::new();
+    for StepParts { name, takes, returns, sends, streams, workers, timeout, fan_in, fan_out, .. } in &parts.steps {
+        if name.is_empty() {
+            fault(format!("A step that takes {} has an empty name.", list(takes)));
+        } else if !seen.insert(name) {
+            fault(format!("Two steps are named `{name}`: give one of them another name."));
+        }
+        if *workers == 0 {
+            fault(format!("Step `{name}` has 0 workers, so it would never run: give it at least 1."));
+        }
+        if *timeout == Some(Duration::ZERO) {
+            fault(format!("Step `{name}` has a timeout of 0, so every pass would fail: leave it out for none."));
+        }
+        if takes.is_empty() {
+            fault(format!("Step `{name}` takes no event, so nothing would ever run it."));
+        } else if *fan_in && takes.len() > 1 {
+            fault(format!("Step `{name}` takes a `Vec` of {}; a fan-in gathers one type.", list(takes)));
+        }
+        let stop = &parts.stop;
+        if takes.contains(stop) {
+            fault(format!("Step `{name}` takes the stop event `{stop}`, but the run has ended by then: take another."));
+        }
+        if *fan_out && returns.contains(stop) {
+            fault(format!(
+                "Step `{name}` returns the stop event `{stop}` inside a `Vec`; a run has one outcome: return it instead."
+            ));
+        }
+        if sends.contains(stop) {
+            fault(format!("Step `{name}` sends the stop event `{stop}`; a run has one outcome: return it instead."));
+        }
+        if streams.contains(stop) {
+            fault(format!(
+                "Step `{name}` streams the stop event `{stop}`, which must be the last of the feed: return it instead."
+            ));
+        }
+    }
+}
+
+/// What each type is for, where its use says more than its declaration. A type has one purpose.
+fn kinds(parts: &Parts, faults: &mut Vec<Fault>) -> BTreeMap<String, EventKind> {
+    let mut uses: BTreeMap<String, Vec<(EventKind, String)>> = BTreeMap::new();
+    let mut used = |name: &str, kind: EventKind, r#as: String| {
+        let uses = uses.entry(name.to_owned()).or_default();
+        if uses.iter().all(|(known, _)| *known != kind) {
+            uses.push((kind, r#as));
+        }
+    };
+    used(&parts.start, EventKind::Start, "the start event".into());
+    used(&parts.stop, EventKind::Stop, "the stop event".into());
+    for step in &parts.steps {
+        for (question, answer) in &step.asks {
+            used(question, EventKind::InputRequired, format!("a question of step `{}`", step.name));
+            used(answer, EventKind::HumanResponse, format!("an answer that step `{}` waits for", step.name));
+        }
+    }
+    for event in &parts.events {
+        match event.kind {
+            EventKind::Plain | EventKind::Start | EventKind::Stop => {}
+            EventKind::InputRequired => used(&event.name, event.kind, "declared as input-required".into()),
+            EventKind::HumanResponse => used(&event.name, event.kind, "declared as a human response".into()),
+        }
+    }
+    let mut kinds = BTreeMap::new();
+    for (name, uses) in uses {
+        if let [(_, one), (_, other), ..] = uses.as_slice() {
+            faults.push(Fault(format!("`{name}` is {one} and also {other}: use a type of its own for each.")));
+        }
+        kinds.insert(name, uses[0].0);
+    }
+    kinds
+}
+
+fn intern_events(
+    events: Vec<EventType>,
+    kinds: &BTreeMap<String, EventKind>,
+    faults: &mut Vec<Fault>,
+) -> Box<[EventType]> {
+    let mut known: BTreeMap<Box<str>, EventType> = BTreeMap::new();
+    let mut clashing = BTreeSet::new();
+    for event in events {
+        let Some(first) = known.get(&event.name) else {
+            known.insert(event.name.clone(), event);
+            continue;
+        };
+        let same = first.qualified_name == event.qualified_name && first.schema == event.schema;
+        if !same && clashing.insert(event.name.clone()) {
+            let (one, other) = (&first.qualified_name, &event.qualified_name);
+            let differ =
+                if one == other { "with differing fields".to_owned() } else { format!("`{one}` and `{other}`") };
+            faults.push(Fault(format!(
+                "Two event types are named `{}`, {differ}: rename one, or give it another wire name.",
+                event.name
+            )));
+        }
+    }
+    for event in known.values_mut() {
+        event.kind = kinds.get(&*event.name).copied().unwrap_or(EventKind::Plain);
+        if event.name.is_empty() {
+            faults.push(Fault("An event type has an empty name.".into()));
+        }
+        if !event.builtin && RESERVED_NAMES.contains(&&*event.name) {
+            faults.push(Fault(format!(
+                "`{}` is the name of a built-in event: rename yours, or give it another wire name.",
+                event.name
+            )));
+        }
+    }
+    known.into_values().collect()
+}
+
+fn intern_steps(steps: Vec<StepParts>, ids: &Ids, faults: &mut Vec<Fault>) -> Box<[StepType]> {
+    let mut known = BTreeMap::new();
+    for step in steps {
+        let mut all = |names: &[String]| -> Box<[EventId]> {
+            let mut found = Vec::new();
+            for name in names {
+                match find(ids, name, &format!("step `{}`", step.name)) {
+                    Ok(id) if found.contains(&id) => {}
+                    Ok(id) => found.push(id),
+                    Err(fault) => faults.push(fault),
+                }
+            }
+            found.into()
+        };
+        let asks =
+            step.asks.iter().filter_map(|(question, answer)| match all(&[question.clone(), answer.clone()])[..] {
+                [question, answer] => Some((question, answer)),
+                _ => None,
+            });
+        let asks = asks.collect();
+        let step = StepType {
+            takes: all(&step.takes),
+            fan_in: step.fan_in,
+            returns: all(&step.returns),
+            fan_out: step.fan_out,
+            sends: all(&step.sends),
+            asks,
+            streams: all(&step.streams),
+            workers: step.workers,
+            retry: step.retry,
+            timeout: step.timeout,
+            closers: Box::default(),
+            name: step.name.into(),
+        };
+        known.entry(step.name.clone()).or_insert(step);
+    }
+    known.into_values().collect()
+}
+
+fn find(ids: &Ids, name: &str, used_by: &str) -> Result<EventId, Fault> {
+    let unknown = || Fault(format!("`{name}`, used by {used_by}, is not among the event types."));
+    ids.get(name).copied().ok_or_else(unknown)
+}
+
+fn takers(steps: &[StepType], events: usize, fan_in: bool) -> Box<[Box<[StepId]>]> {
+    let mut takers = vec![Vec::new(); events];
+    for (index, step) in steps.iter().enumerate().filter(|(_, step)| step.fan_in == fan_in) {
+        for event in &step.takes {
+            takers[usize::from(event.0)].push(StepId(index as u16));
+        }
+    }
+    takers.into_iter().map(Vec::into_boxed_slice).collect()
+}
+
+/// "`A`, `B` and `C`", for a text.
+fn list<T: AsRef<str>>(names: &[T]) -> String {
+    let mut text = String::new();
+    for (index, name) in names.iter().enumerate() {
+        text += match index {
+            0 => "",
+            _ if index + 1 == names.len() => " and ",
+            _ => ", ",
+        };
+        text += &format!("`{}`", name.as_ref());
+    }
+    if text.is_empty() { "nothing".into() } else { text }
+}

@@ -2,6 +2,7 @@
 //! later from files; knows neither.
 
 mod check;
+mod flow;
 mod retry;
 mod scopes;
 

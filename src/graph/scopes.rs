@@ -1,1 +1,190 @@
 //! Fan-out and fan-in as a property of the graph: which steps open a scope, which close it, and at which depth.
+//!
+//! A step that returns a `Vec` or declares sends *may* open a scope; it does if a fan-in is reachable from what it puts
+//! there. Its closers are those fan-ins. Within a scope one walks through a step to what it returns singly, and, if the
+//! step opens a scope of its own, on from the closers of that one, whose outputs belong to the outer scope again.
+
+use std::collections::BTreeSet;
+
+use super::{EventId, EventKind, Fault, Graph, StepId, StepType};
+
+/// Per step, the fan-in steps that close the scopes which it opens.
+///
+/// Found as the least fixed point: a step is an opener once a fan-in is seen from it without walking through the
+/// elements of another step that may open. That misses none: on any longer path the last such step is an opener itself.
+/// Sets only grow, so it ends.
+pub(super) fn closers(graph: &Graph) -> Vec<Box<[StepId]>> {
+    let mut closers: Vec<Box<[StepId]>> = vec![Box::default(); graph.steps.len()];
+    loop {
+        let mut grown = false;
+        for (index, step) in graph.steps.iter().enumerate().filter(|(_, step)| step.may_open()) {
+            let found = Walk::inside(graph, step, |step| &closers[usize::from(step.0)]).closers;
+            if found.len() > closers[index].len() {
+                closers[index] = found.into_iter().collect();
+                grown = true;
+            }
+        }
+        if !grown {
+            return closers;
+        }
+    }
+}
+
+/// The event types that may pass in the scopes which `opener` opens, but not in scopes inside of those.
+pub(super) fn types_inside(graph: &Graph, opener: &StepType) -> BTreeSet<EventId> {
+    Walk::inside(graph, opener, |step| &graph.step(step).closers).types
+}
+
+/// Reports fan-ins without a scope or with two depths, and questions returned inside a scope.
+pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
+    let mut depths = Depths::new(graph);
+    depths.fill();
+    for (step, depths) in graph.steps.iter().zip(&depths.of_steps) {
+        let name = &step.name;
+        if let (true, Some(element)) = (step.fan_in, step.takes.first()) {
+            let element = &graph.event(*element).name;
+            match depths[..] {
+                [0] => faults.push(Fault(format!(
+                    "Step `{name}` takes `Vec<{element}>`, but no `{element}` comes out of a fan-out: let a step before it \
+                     return a `Vec` or declare sends, or take `{element}` singly."
+                ))),
+                [one, other] => faults.push(Fault(format!(
+                    "Step `{name}` takes `Vec<{element}>`, but `{element}` comes at two depths of fan-out ({} and {}), so \
+                     nobody could say when all have arrived: give one of them a type of its own.",
+                    one.min(other),
+                    one.max(other)
+                ))),
+                _ => {}
+            }
+        }
+        let returned_depth = |depth: u32| if step.fan_in { depth.saturating_sub(1) } else { depth };
+        let inside = depths.iter().any(|depth| returned_depth(*depth) > 0);
+        let opens = !step.closers.is_empty();
+        let returns_inside = inside || (opens && step.fan_out);
+        let sends_inside = inside || opens;
+        let returned = step.returns.iter().filter(|_| returns_inside && !depths.is_empty());
+        let sent = step.sends.iter().filter(|_| sends_inside && !depths.is_empty());
+        let questions = returned.chain(sent).filter(|event| graph.event(**event).kind == EventKind::InputRequired);
+        for question in questions.collect::<BTreeSet<_>>() {
+            let question = &graph.event(*question).name;
+            faults.push(Fault(format!(
+                "Step `{name}` gives out the question `{question}` inside a fan-out, where its answer could not find back: \
+                 ask it there with `ctx.ask({question} {{ .. }})`, or outside of the fan-out."
+            )));
+        }
+    }
+}
+
+impl StepType {
+    /// Whether its passes open a scope if a fan-in is reachable.
+    fn may_open(&self) -> bool {
+        self.fan_out || !self.sends.is_empty()
+    }
+
+    /// What it puts into the scope that it may open.
+    fn elements(&self) -> impl Iterator<Item = EventId> {
+        let returned: &[EventId] = if self.fan_out { &self.returns } else { &[] };
+        returned.iter().chain(&self.sends).copied()
+    }
+
+    /// What it leaves in the scope that it runs in.
+    fn singles(&self) -> impl Iterator<Item = EventId> {
+        let returned: &[EventId] = if self.fan_out { &[] } else { &self.returns };
+        returned.iter().copied()
+    }
+}
+
+/// A walk through all that may happen in one scope.
+struct Walk {
+    types: BTreeSet<EventId>,
+    closers: BTreeSet<StepId>,
+}
+
+impl Walk {
+    fn inside<'a>(graph: &Graph, opener: &StepType, closers: impl Fn(StepId) -> &'a [StepId]) -> Self {
+        let mut walk = Self { types: BTreeSet::new(), closers: BTreeSet::new() };
+        let mut steps_seen = BTreeSet::new();
+        let mut types: Vec<EventId> = opener.elements().collect();
+        while let Some(event) = types.pop() {
+            if !walk.types.insert(event) {
+                continue;
+            }
+            walk.closers.extend(graph.joiners(event));
+            let mut steps = graph.takers(event).to_vec();
+            while let Some(step) = steps.pop() {
+                if steps_seen.insert(step) {
+                    types.extend(graph.step(step).singles());
+                    steps.extend(closers(step));
+                }
+            }
+        }
+        walk
+    }
+}
+
+/// At which depths of scopes events pass and steps take them, found by following a run in the abstract. Of more than two
+/// depths two are kept: they are enough to tell one from many, and keep the search finite where a fan-out feeds itself.
+struct Depths<'a> {
+    graph: &'a Graph,
+    of_events: Vec<Vec<u32>>,
+    /// For a fan-in the depth of its elements; its output is one less deep.
+    of_steps: Vec<Vec<u32>>,
+    arrivals: Vec<(EventId, u32)>,
+}
+
+impl<'a> Depths<'a> {
+    fn new(graph: &'a Graph) -> Self {
+        let (events, steps) = (vec![Vec::new(); graph.events.len()], vec![Vec::new(); graph.steps.len()]);
+        Self { graph, of_events: events, of_steps: steps, arrivals: Vec::new() }
+    }
+
+    fn fill(&mut self) {
+        self.arrive(self.graph.start, 0);
+        for (index, event) in self.graph.events.iter().enumerate() {
+            if event.kind == EventKind::HumanResponse {
+                for step in self.graph.takers(EventId(index as u16)) {
+                    self.take(*step, 0);
+                }
+            }
+        }
+        while let Some((event, depth)) = self.arrivals.pop() {
+            for step in self.graph.takers(event).iter().chain(self.graph.joiners(event)) {
+                self.take(*step, depth);
+            }
+        }
+    }
+
+    fn arrive(&mut self, event: EventId, depth: u32) {
+        if note(&mut self.of_events[usize::from(event.0)], depth) {
+            self.arrivals.push((event, depth));
+        }
+    }
+
+    fn take(&mut self, step: StepId, depth: u32) {
+        if !note(&mut self.of_steps[usize::from(step.0)], depth) {
+            return;
+        }
+        let step = self.graph.step(step);
+        let depth = match (step.fan_in, depth) {
+            (true, 0) => return,
+            (true, _) => depth - 1,
+            (false, _) => depth,
+        };
+        for event in step.singles() {
+            self.arrive(event, depth);
+        }
+        let elements_depth = if step.closers.is_empty() { depth } else { depth + 1 };
+        for event in step.elements() {
+            self.arrive(event, elements_depth);
+        }
+    }
+}
+
+/// Whether `depth` is new among the first two.
+fn note(depths: &mut Vec<u32>, depth: u32) -> bool {
+    let new = depths.len() < 2 && !depths.contains(&depth);
+    if new {
+        depths.push(depth);
+    }
+    new
+}

@@ -4,3 +4,5 @@ mod golden;
 mod protocol;
 mod support;
 mod tidy;
+mod workflow_graph;
+mod http_net;

@@ -1,0 +1,217 @@
+//! Where events come from and lead to: producers, consumers, steps that never run, steps that lead nowhere.
+
+use std::collections::BTreeSet;
+
+use super::{EventId, EventKind, Fault, Graph, StepId, StepType, scopes};
+
+/// Reports types without producer or consumer, and steps that never run or never lead to the stop event. What follows
+/// from a fault that is already told is not told again.
+pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
+    let flow = Flow { graph, produced: produced(graph) };
+    flow.check_producers(faults);
+    flow.check_consumers(faults);
+    flow.check_reachable(faults);
+    flow.check_ends(faults);
+}
+
+struct Flow<'a> {
+    graph: &'a Graph,
+    /// Types that some step returns or sends.
+    produced: BTreeSet<EventId>,
+}
+
+impl Flow<'_> {
+    fn check_producers(&self, faults: &mut Vec<Fault>) {
+        for step in &self.graph.steps {
+            for event in step.takes.iter().filter(|event| !self.comes(step, **event)) {
+                let (name, event) = (&step.name, self.graph.event(*event));
+                let or = if event.kind == EventKind::Plain && !step.fan_in {
+                    format!(", or declare it as `struct {}: HumanResponse` if it comes from outside", event.name)
+                } else {
+                    String::new()
+                };
+                faults.push(Fault(format!(
+                    "Step `{name}` takes `{0}`, but no step returns or sends it: return it from the step before{or}.",
+                    event.name
+                )));
+            }
+        }
+        if self.consumers(self.graph.start).next().is_none() {
+            let start = &self.graph.event(self.graph.start).name;
+            faults.push(Fault(format!("No step takes the start event `{start}`, so no run would do anything.")));
+        }
+    }
+
+    fn check_consumers(&self, faults: &mut Vec<Fault>) {
+        for step in &self.graph.steps {
+            for event in self.lost(step) {
+                let (name, event) = (&step.name, &self.graph.event(event).name);
+                faults.push(Fault(format!(
+                    "Step `{name}` gives out `{event}`, but no step takes it: add a step that does, or write it to the \
+                     stream with `ctx.stream` if only clients are to see it."
+                )));
+            }
+        }
+    }
+
+    /// Types without a producer count as coming, so that only steps cut off by themselves are told.
+    fn check_reachable(&self, faults: &mut Vec<Fault>) {
+        let mut reached = BTreeSet::new();
+        let mut steps: Vec<StepId> = Vec::new();
+        for (id, step) in self.steps() {
+            let begins = |event: &EventId| *event == self.graph.start || self.from_outside(step, *event);
+            if step.takes.iter().any(|event| begins(event) || !self.comes(step, *event)) {
+                steps.push(id);
+            }
+        }
+        while let Some(id) = steps.pop() {
+            if reached.insert(id) {
+                steps.extend(outputs(self.graph.step(id)).flat_map(|event| self.consumers(event)));
+            }
+        }
+        let start = &self.graph.event(self.graph.start).name;
+        for (_, step) in self.steps().filter(|(id, step)| !reached.contains(id) && !step.takes.is_empty()) {
+            let names: Vec<_> = step.takes.iter().map(|event| format!("`{}`", self.graph.event(*event).name)).collect();
+            faults.push(Fault(format!(
+                "Step `{}` can never run: nothing that follows from the start event `{start}` leads to {}.",
+                step.name,
+                names.join(" or ")
+            )));
+        }
+    }
+
+    /// A step is at fault if the stop event cannot be reached from it and the run may depend on it: nobody else takes
+    /// its event and goes on, no scope around it closes, and it was not sent beside something that goes on.
+    fn check_ends(&self, faults: &mut Vec<Fault>) {
+        let stop = &self.graph.event(self.graph.stop).name;
+        if !self.graph.steps.iter().any(|step| step.returns.contains(&self.graph.stop) && !step.fan_out) {
+            if !self.graph.steps.iter().any(|step| outputs(step).any(|event| event == self.graph.stop)) {
+                faults.push(Fault(format!(
+                    "No step returns the stop event `{stop}`, so no run could end: let the last step return it."
+                )));
+            }
+            return;
+        }
+        let ending = self.ending();
+        let dispensable = self.dispensable(&ending);
+        let stuck: BTreeSet<StepId> = self
+            .steps()
+            .filter(|(id, step)| !ending.contains(id) && step.takes.iter().any(|event| !dispensable.contains(event)))
+            .map(|(id, _)| id)
+            .collect();
+        for id in &stuck {
+            let step = self.graph.step(*id);
+            let leads_on = |event: EventId| self.consumers(event).any(|next| next != *id && stuck.contains(&next));
+            let told_elsewhere =
+                self.lost(step).next().is_some() || (outputs(step).any(leads_on) && self.leads_to_leaf(*id));
+            if !told_elsewhere {
+                faults.push(Fault(format!(
+                    "Step `{}` cannot reach an end: nothing that follows from it returns the stop event `{stop}`.",
+                    step.name
+                )));
+            }
+        }
+    }
+
+    /// Steps from which the stop event can be reached.
+    fn ending(&self) -> BTreeSet<StepId> {
+        let mut ending = BTreeSet::new();
+        loop {
+            let before = ending.len();
+            let answered = self.steps().any(|(id, step)| {
+                ending.contains(&id) && step.takes.iter().any(|event| self.from_outside(step, *event))
+            });
+            for (id, step) in self.steps() {
+                let ends = outputs(step).any(|event| {
+                    event == self.graph.stop
+                        || (answered && self.graph.event(event).kind == EventKind::InputRequired)
+                        || self.consumers(event).any(|next| ending.contains(&next))
+                });
+                if ends {
+                    ending.insert(id);
+                }
+            }
+            if ending.len() == before {
+                return ending;
+            }
+        }
+    }
+
+    /// Types whose arrival at a step that leads nowhere does not hold the run up.
+    fn dispensable(&self, ending: &BTreeSet<StepId>) -> BTreeSet<EventId> {
+        let goes_on = |event: EventId| self.consumers(event).any(|step| ending.contains(&step));
+        let ids = (0..self.graph.events.len()).map(|index| EventId(index as u16));
+        let human = |event: EventId| self.graph.event(event).kind == EventKind::HumanResponse;
+        let mut dispensable: BTreeSet<EventId> = ids.filter(|event| goes_on(*event) || human(*event)).collect();
+        for (id, step) in self.steps().filter(|(id, _)| ending.contains(id)) {
+            dispensable.extend(&step.sends);
+            if step.fan_out {
+                dispensable.extend(&step.returns);
+            }
+            if step.closers.iter().any(|closer| ending.contains(closer) && *closer != id) {
+                dispensable.extend(scopes::types_inside(self.graph, step));
+            }
+        }
+        loop {
+            let before = dispensable.len();
+            for (id, step) in self.steps() {
+                if !ending.contains(&id) && step.takes.iter().all(|event| dispensable.contains(event)) {
+                    dispensable.extend(outputs(step));
+                }
+            }
+            if dispensable.len() == before {
+                return dispensable;
+            }
+        }
+    }
+
+    /// Whether a step that gives out nothing can be reached: that one is told then.
+    fn leads_to_leaf(&self, from: StepId) -> bool {
+        let (mut seen, mut steps) = (BTreeSet::new(), vec![from]);
+        while let Some(id) = steps.pop() {
+            if seen.insert(id) {
+                let step = self.graph.step(id);
+                if outputs(step).next().is_none() || self.lost(step).next().is_some() {
+                    return true;
+                }
+                steps.extend(outputs(step).flat_map(|event| self.consumers(event)));
+            }
+        }
+        false
+    }
+
+    /// Types that a step gives out and nobody takes.
+    fn lost(&self, step: &StepType) -> impl Iterator<Item = EventId> {
+        let lost = |event: &EventId| {
+            let shows = *event == self.graph.stop || self.graph.event(*event).kind == EventKind::InputRequired;
+            !shows && self.consumers(*event).next().is_none()
+        };
+        outputs(step).filter(lost).collect::<BTreeSet<_>>().into_iter()
+    }
+
+    fn comes(&self, step: &StepType, event: EventId) -> bool {
+        event == self.graph.start || self.produced.contains(&event) || self.from_outside(step, event)
+    }
+
+    /// Fan-in steps take nothing from outside.
+    fn from_outside(&self, step: &StepType, event: EventId) -> bool {
+        !step.fan_in && self.graph.event(event).kind == EventKind::HumanResponse
+    }
+
+    fn consumers(&self, event: EventId) -> impl Iterator<Item = StepId> {
+        self.graph.takers(event).iter().chain(self.graph.joiners(event)).copied()
+    }
+
+    fn steps(&self) -> impl Iterator<Item = (StepId, &StepType)> {
+        self.graph.steps.iter().enumerate().map(|(index, step)| (StepId(index as u16), step))
+    }
+}
+
+fn produced(graph: &Graph) -> BTreeSet<EventId> {
+    graph.steps.iter().flat_map(outputs).collect()
+}
+
+/// All that a step returns or sends.
+fn outputs(step: &StepType) -> impl Iterator<Item = EventId> {
+    step.returns.iter().chain(&step.sends).copied()
+}

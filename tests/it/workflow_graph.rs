@@ -1,0 +1,346 @@
+//! `Graph::build`: what it refuses and in which words, which steps close which scopes, and that it always ends.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+use steprill::graph::{EventKind, EventType, Graph, Parts, Retry, StepParts};
+
+/// A graph in lines: `name: A|B -> C`, with `[A]` for a `Vec`, `+ X` for sends, `? Q/A` for asks, `~ T` for streams.
+/// Types named `Need..` are input-required, `Human..` human responses. `S` starts, `T` stops.
+fn parts(lines: &str) -> Parts {
+    let mut steps = Vec::new();
+    let mut names = BTreeSet::from(["S".to_owned(), "T".to_owned()]);
+    for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (name, rest) = line.split_once(": ").expect("name: takes -> returns");
+        let mut step = StepParts { name: name.into(), workers: 4, ..StepParts::default() };
+        let mut words = rest.split_whitespace();
+        (step.takes, step.fan_in) = types(words.next().expect("takes"));
+        while let (Some(sign), Some(word)) = (words.next(), words.next()) {
+            match sign {
+                "->" => (step.returns, step.fan_out) = types(word),
+                "+" => step.sends = types(word).0,
+                "~" => step.streams = types(word).0,
+                "?" => step.asks.extend(word.split_once('/').map(|(q, a)| (q.to_owned(), a.to_owned()))),
+                _ => panic!("unknown sign {sign}"),
+            }
+        }
+        names.extend([&step.takes, &step.returns, &step.sends, &step.streams].into_iter().flatten().cloned());
+        names.extend(step.asks.iter().flat_map(|(q, a)| [q.clone(), a.clone()]));
+        steps.push(step);
+    }
+    Parts {
+        name: "flow".into(),
+        module: None,
+        events: names.iter().map(|name| event(name)).collect(),
+        steps,
+        start: "S".into(),
+        stop: "T".into(),
+        timeout: None,
+        max_runs: None,
+    }
+}
+
+fn types(word: &str) -> (Vec<String>, bool) {
+    let inner = word.trim_matches(['[', ']']);
+    (inner.split('|').filter(|name| *name != "()").map(str::to_owned).collect(), word.starts_with('['))
+}
+
+fn event(name: &str) -> EventType {
+    let kind = match name {
+        _ if name.starts_with("Need") => EventKind::InputRequired,
+        _ if name.starts_with("Human") => EventKind::HumanResponse,
+        _ => EventKind::Plain,
+    };
+    EventType {
+        name: name.into(),
+        qualified_name: format!("flow.{name}").into(),
+        kind,
+        builtin: false,
+        schema: serde_json::json!({ "title": name }),
+        check: Arc::new(|_| Ok(())),
+    }
+}
+
+#[track_caller]
+fn built(lines: &str) -> Graph {
+    Graph::build(parts(lines)).unwrap_or_else(|faults| panic!("refused:\n{faults}"))
+}
+
+/// The faults, each of which must have the words of one of `expected`, in order.
+#[track_caller]
+fn refused(parts: Parts, expected: &[&str]) {
+    let faults = Graph::build(parts).expect_err("a fault").0;
+    let texts: Vec<_> = faults.iter().map(|fault| fault.0.as_str()).collect();
+    assert_eq!(texts.len(), expected.len(), "{texts:#?}");
+    for (text, expected) in texts.iter().zip(expected) {
+        assert!(text.contains(expected), "{text:?} lacks {expected:?}");
+    }
+}
+
+/// The closers of each opener, `step>closer,closer`.
+fn closers(graph: &Graph) -> Vec<String> {
+    let openers = graph.steps.iter().filter(|step| !step.closers.is_empty());
+    openers
+        .map(|step| {
+            let names: Vec<_> = step.closers.iter().map(|closer| &*graph.step(*closer).name).collect();
+            format!("{}>{}", step.name, names.join(","))
+        })
+        .collect()
+}
+
+#[test]
+fn events_and_steps_are_interned_in_order_of_name() {
+    let graph = built("z: S -> B|A\n a: A -> T\n b: A|B -> T");
+    let events: Vec<_> = graph.events.iter().map(|event| &*event.name).collect();
+    let steps: Vec<_> = graph.steps.iter().map(|step| &*step.name).collect();
+    assert_eq!(events, ["A", "B", "S", "T"]);
+    assert_eq!(steps, ["a", "b", "z"]);
+    assert_eq!(graph.takers(graph.event_id("A").unwrap()).len(), 2);
+    assert_eq!(graph.event(graph.start).kind, EventKind::Start);
+    assert_eq!(graph.event(graph.stop).kind, EventKind::Stop);
+    assert_eq!(&*graph.module, "flow");
+    assert!(!graph.interactive);
+}
+
+#[test]
+fn a_question_and_its_answer_get_their_kinds_from_the_step_that_asks() {
+    let graph = built("a: S -> T ? Ask/Reply");
+    assert_eq!(graph.event(graph.event_id("Ask").unwrap()).kind, EventKind::InputRequired);
+    assert_eq!(graph.event(graph.event_id("Reply").unwrap()).kind, EventKind::HumanResponse);
+    assert!(graph.interactive);
+}
+
+#[test]
+fn graphs_that_can_end_are_taken() {
+    for lines in [
+        "a: S -> T",
+        "ask: S -> NeedHelp\n answer: Human -> T",
+        "begin: S -> Tick\n advance: Tick -> Tick|T",
+        "choose: S -> L|R\n l: L -> T\n r: R -> T",
+        // Side branches: the event is taken elsewhere too, was sent beside others, or lies in a scope that closes.
+        "main: S -> T\n log: S -> ()",
+        "main: S -> T + Mail\n write: Mail -> Letter\n post: Letter -> ()",
+        "split: S -> [A]\n work: A -> B\n log: A -> ()\n join: [B] -> T",
+        "split: S -> [A|X]\n work: A -> B\n tick: X -> X\n join: [B] -> T",
+        "main: S -> T\n note: HumanNote -> ()",
+        "first: S -> [A]\n race: A -> T",
+    ] {
+        built(lines);
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let mut parts = parts("a: S -> A\n a: A -> T\n b: Missing -> Lost\n c: X -> Y\n d: Y -> X");
+    parts.steps[2].workers = 0;
+    parts.name = String::new();
+    refused(
+        parts,
+        &[
+            "The workflow has an empty name",
+            "Two steps are named `a`",
+            "Step `b` has 0 workers",
+            "Step `b` takes `Missing`, but no step returns or sends it",
+            "Step `a` gives out `A`, but no step takes it",
+            "Step `b` gives out `Lost`, but no step takes it",
+            "Step `c` can never run",
+            "Step `d` can never run",
+            "No step returns the stop event `T`",
+        ],
+    );
+}
+
+#[test]
+fn each_fault_is_told_in_words_that_name_the_remedy() {
+    for (lines, expected) in [
+        ("", "The workflow has no step: add one that takes `S`, and one that returns `T`."),
+        ("a: S -> T\n b: Human -> A", "Step `b` gives out `A`, but no step takes it"),
+        ("a: S|B -> T", "or declare it as `struct B: HumanResponse` if it comes from outside."),
+        ("a: Human -> T", "No step takes the start event `S`"),
+        ("a: S -> ()", "No step returns the stop event `T`, so no run could end: let the last step return it."),
+        ("a: S -> [T]", "inside a `Vec`; a run has one outcome: return it instead."),
+        ("a: S -> T + T", "Step `a` sends the stop event `T`; a run has one outcome: return it instead."),
+        ("a: S -> T\n b: T -> ()", "takes the stop event `T`"),
+        ("a: S -> T ~ T", "streams the stop event `T`"),
+        ("a: S -> L|R\n l: L -> T\n r: R -> ()", "Step `r` cannot reach an end"),
+        ("a: S -> T|L\n l: L -> M\n m: M -> L", "Step `l` cannot reach an end"),
+        ("a: S -> A\n b: [A] -> T", "no `A` comes out of a fan-out"),
+        ("a: S -> A\n b: [A|S] -> T", "a fan-in gathers one type"),
+        ("a: S -> [A]\n b: A -> A|B\n c: B -> [A]\n d: [A] -> T", "at two depths of fan-out"),
+        ("a: S -> [A]\n b: A -> NeedHelp|B\n c: [B] -> T", "ask it there with `ctx.ask(NeedHelp { .. })`"),
+        ("a: S -> [NeedHelp|B]\n c: [B] -> T", "ask it there with `ctx.ask(NeedHelp { .. })`"),
+        ("a: S -> T ? S/B", "`S` is the start event and also a question of step `a`"),
+        ("a: S -> T ? B/B", "`B` is a question of step `a` and also an answer that step `a` waits for"),
+        ("a: S -> StopEvent|T", "`StopEvent` is the name of a built-in event"),
+    ] {
+        let faults = Graph::build(parts(lines)).expect_err(lines).to_string();
+        assert!(faults.contains(expected), "{lines:?} lacks {expected:?}:\n{faults}");
+    }
+}
+
+#[test]
+fn one_cause_is_one_fault() {
+    refused(parts("a: S -> T\n b: Gone -> C\n c: C -> T"), &["Step `b` takes `Gone`"]);
+    refused(parts("a: S -> A|T\n b: A -> B\n c: B -> C\n d: C -> ()"), &["Step `d` cannot reach an end"]);
+    refused(parts("a: S -> A|T\n b: A -> B\n c: B -> C"), &["Step `c` gives out `C`"]);
+}
+
+#[test]
+fn two_types_with_one_name_are_told_once_and_the_same_type_twice_is_fine() {
+    let mut same = parts("a: S -> A\n b: A -> T");
+    same.events.push(event("A"));
+    Graph::build(same).expect("the same type twice");
+
+    let mut module = parts("a: S -> A\n b: A -> T");
+    module.events.push(EventType { qualified_name: "other.A".into(), ..event("A") });
+    module.events.push(EventType { qualified_name: "third.A".into(), ..event("A") });
+    refused(module, &["Two event types are named `A`, `flow.A` and `other.A`"]);
+
+    let mut fields = parts("a: S -> A\n b: A -> T");
+    fields.events.push(EventType { schema: serde_json::json!({ "title": "B" }), ..event("A") });
+    refused(fields, &["Two event types are named `A`, with differing fields"]);
+}
+
+#[test]
+fn settings_that_would_stop_every_run_are_refused() {
+    let mut settings = parts("a: S -> T");
+    settings.timeout = Some(Duration::ZERO);
+    settings.max_runs = Some(0);
+    settings.module = Some(String::new());
+    settings.steps[0].timeout = Some(Duration::ZERO);
+    refused(
+        settings,
+        &[
+            "The workflow's module is empty",
+            "The workflow's timeout is 0",
+            "The workflow's max_runs is 0",
+            "Step `a` has a timeout of 0",
+        ],
+    );
+}
+
+#[test]
+fn a_type_that_nobody_listed_is_a_fault_and_no_panic() {
+    let mut unlisted = parts("a: S -> A\n b: A -> T");
+    unlisted.events.retain(|event| &*event.name != "A");
+    assert!(Graph::build(unlisted).expect_err("a fault").to_string().contains("`A`, used by step `a`"));
+    let mut startless = parts("a: S -> T");
+    startless.events.clear();
+    assert!(Graph::build(startless).expect_err("a fault").to_string().contains("`S`, used by the start event"));
+}
+
+#[test]
+fn a_fan_in_closes_the_scope_of_the_step_that_fans_out() {
+    let graph = built("split: S -> [A]\n work: A -> B\n more: B -> C\n join: [C] -> T");
+    assert_eq!(closers(&graph), ["split>join"]);
+    let graph = built("split: S -> () + A\n work: A -> B\n join: [B] -> T");
+    assert_eq!(closers(&graph), ["split>join"]);
+    let graph = built("split: S -> [A]\n join: [A] -> T\n log: A -> ()");
+    assert_eq!(closers(&graph), ["split>join"]);
+}
+
+#[test]
+fn a_fan_out_without_a_fan_in_opens_nothing() {
+    let graph = built("split: S -> [A]\n work: A -> T");
+    assert_eq!(closers(&graph), Vec::<String>::new());
+}
+
+#[test]
+fn two_fan_ins_may_close_one_scope_and_one_fan_in_the_scopes_of_two() {
+    let graph = built("split: S -> [A|B]\n a: [A] -> T\n b: [B] -> T");
+    assert_eq!(closers(&graph), ["split>a,b"]);
+    let graph = built("pick: S -> X|Y\n x: X -> [A]\n y: Y -> [A]\n join: [A] -> T");
+    assert_eq!(closers(&graph), ["x>join", "y>join"]);
+}
+
+#[test]
+fn an_inner_scope_is_closed_by_its_own_fan_in_and_the_outer_goes_on_from_its_output() {
+    let graph = built(
+        "outer: S -> [A]
+         inner: A -> [B]
+         work: B -> C
+         innerjoin: [C] -> D
+         outerjoin: [D] -> T",
+    );
+    assert_eq!(closers(&graph), ["inner>innerjoin", "outer>outerjoin"]);
+}
+
+#[test]
+fn an_event_returned_beside_sends_stays_in_the_outer_scope() {
+    let graph = built(
+        "outer: S -> [A]
+         inner: A -> D + B
+         innerjoin: [B] -> ()
+         outerjoin: [D] -> T",
+    );
+    assert_eq!(closers(&graph), ["inner>innerjoin", "outer>outerjoin"]);
+}
+
+#[test]
+fn a_fan_in_may_fan_out_again() {
+    let graph = built(
+        "split: S -> [A]
+         regroup: [A] -> [B]
+         join: [B] -> T",
+    );
+    assert_eq!(closers(&graph), ["regroup>join", "split>regroup"]);
+    let graph = built(
+        "plan: S|Again -> [A]
+         judge: [A] -> Again|T",
+    );
+    assert_eq!(closers(&graph), ["plan>judge"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+
+    /// Cycles, islands, fan-outs into themselves: whatever the graph, the answer comes, and it is one of the two.
+    #[test]
+    fn any_graph_is_built_or_refused(
+        steps in prop::collection::vec(
+            (
+                prop::collection::vec(0..7_usize, 1..3),
+                prop::collection::vec(0..7_usize, 0..3),
+                prop::collection::vec(0..7_usize, 0..2),
+                any::<bool>(),
+                any::<bool>(),
+                prop::option::of((0..7_usize, 0..7_usize)),
+            ),
+            0..9,
+        )
+    ) {
+        const NAMES: [&str; 7] = ["S", "A", "B", "C", "NeedHelp", "Human", "T"];
+        let named = |indexes: &[usize]| indexes.iter().map(|index| NAMES[*index].to_owned()).collect::<Vec<_>>();
+        let mut parts = parts("");
+        parts.events = NAMES.iter().map(|name| event(name)).collect();
+        for (index, (takes, returns, sends, fan_in, fan_out, asks)) in steps.iter().enumerate() {
+            parts.steps.push(StepParts {
+                name: format!("step{index}"),
+                takes: named(if *fan_in { &takes[..1] } else { takes }),
+                fan_in: *fan_in,
+                returns: named(returns),
+                fan_out: *fan_out,
+                sends: named(sends),
+                asks: asks.iter().map(|(q, a)| (NAMES[*q].to_owned(), NAMES[*a].to_owned())).collect(),
+                streams: Vec::new(),
+                workers: 1,
+                retry: Retry::default(),
+                timeout: None,
+            });
+        }
+        match Graph::build(parts) {
+            Ok(graph) => {
+                for step in &graph.steps {
+                    prop_assert!(step.closers.iter().all(|closer| graph.step(*closer).fan_in));
+                    prop_assert!(step.closers.is_empty() || step.fan_out || !step.sends.is_empty());
+                }
+                let closed: BTreeSet<_> = graph.steps.iter().flat_map(|step| step.closers.iter().copied()).collect();
+                for (index, step) in graph.steps.iter().enumerate() {
+                    let id = steprill::graph::StepId(index as u16);
+                    prop_assert!(!step.fan_in || closed.contains(&id), "{} closes nothing", step.name);
+                }
+            }
+            Err(faults) => prop_assert!(!faults.0.is_empty() && faults.0.iter().all(|fault| !fault.0.is_empty())),
+        }
+    }
+}
