@@ -3,6 +3,7 @@
 pub mod api;
 pub mod engine;
 pub mod graph;
+pub mod hash;
 pub mod http;
 pub mod json;
 pub mod limits;
@@ -12,3 +13,14 @@ pub mod pass;
 pub mod store;
 pub mod workers;
 pub mod workflow;
+
+pub use graph::{Faults, Retry};
+pub use workflow::{
+    Ask, AskTimedOut, Asks, Ctx, Event, Question, Result, Sends, StartEvent, State, Step, StepError, StopEvent,
+    Workflow, WorkflowBuilder,
+};
+/// For the derives of one's own types: `#[serde(crate = "steprill::serde")]`.
+pub use {schemars, serde};
+
+// The derives that `event!` writes name the crate by this name, inside of it too.
+extern crate self as steprill;

@@ -4,5 +4,6 @@ mod golden;
 mod protocol;
 mod support;
 mod tidy;
+mod workflow_authoring;
 mod workflow_graph;
 mod http_net;
