@@ -103,7 +103,17 @@ impl Pool {
             let _ = ringer.said.send(Said::Noted(tag));
             ringer.ring();
         });
-        Self { shared, heard, ended: None, bell, lines: HashMap::new(), workers, ramp: 1, tick_us: None, progressing: false }
+        Self {
+            shared,
+            heard,
+            ended: None,
+            bell,
+            lines: HashMap::new(),
+            workers,
+            ramp: 1,
+            tick_us: None,
+            progressing: false,
+        }
     }
 
     /// Puts a pass into the queue; [`Pool::wake`] follows when all of a turn are there.

@@ -2,10 +2,17 @@
 
 use super::*;
 
+/// Without the descriptions of the built-in events, which are free.
 fn schema(program: &Program, workflow: &str) -> Value {
     let reply = program.get(&format!("/workflows/{workflow}/schema"));
     assert_eq!(reply.status, 200, "{}", reply.text());
-    reply.json()
+    let mut schema = reply.json();
+    for event in schema.as_object_mut().expect("an object").values_mut() {
+        if event["title"] == "StartEvent" || event["title"] == "StopEvent" {
+            event.as_object_mut().expect("an object").remove("description");
+        }
+    }
+    schema
 }
 
 #[test]
@@ -66,8 +73,6 @@ fn graph(program: &Program, workflow: &str) -> (Vec<String>, Vec<String>) {
         list.sort_unstable();
         list
     };
-    let text = |value: &Value| value.as_str().expect("a string").to_owned();
-    let _ = text;
     let edges = list("edges", |edge| {
         format!("{}>{}", edge["source"].as_str().expect("a node"), edge["target"].as_str().expect("a node"))
     });

@@ -4,7 +4,7 @@ use std::{
     env,
     ffi::OsString,
     io::{BufRead, BufReader, Read},
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -89,11 +89,6 @@ impl Program {
     /// The TCP address it listens on; also the value of `Host`.
     pub(crate) fn host(&self) -> &str {
         self.listening.strip_prefix("http://").expect("it listens on TCP")
-    }
-
-    /// The port it listens on.
-    pub(crate) fn port(&self) -> u16 {
-        self.host().parse::<SocketAddr>().expect("an address and a port").port()
     }
 
     /// Its process.
