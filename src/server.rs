@@ -36,7 +36,7 @@ use turn::{Flow, Loop};
 ///
 /// fn greet(_: &Ctx, start: StartEvent) -> Result<StopEvent> {
 ///     let name: String = start.get_or("name", "world".into())?;
-///     Ok(StopEvent::new(format!("hello {name}"))?)
+///     Ok(StopEvent::new(format!("hello {name}")))
 /// }
 ///
 /// fn main() -> std::process::ExitCode {
@@ -47,6 +47,7 @@ use turn::{Flow, Loop};
 #[derive(Debug, Default)]
 pub struct Server {
     workflows: Vec<Workflow>,
+    greeting: String,
 }
 
 /// Runs one workflow without a server.
@@ -74,6 +75,13 @@ impl Server {
     #[must_use]
     pub fn add(mut self, workflow: Workflow) -> Self {
         self.workflows.push(workflow);
+        self
+    }
+
+    /// Has this printed on stdout, behind the ready line; `{url}` becomes the address of the first TCP listener.
+    #[must_use]
+    pub fn greeting(mut self, text: impl Into<String>) -> Self {
+        self.greeting = text.into();
         self
     }
 
@@ -116,7 +124,9 @@ impl Server {
         turns.listen_to_signals().map_err(|error| ServeError::Io("cannot listen to signals".into(), error))?;
         ::log::info!("everything is kept in memory: nothing survives the end of this process");
         let addresses = turns.addresses().join(" and ");
-        if print(&format!("steprill listening on {addresses}\n")) != ExitCode::SUCCESS {
+        let url = addresses.split(' ').find(|address| address.starts_with("http")).unwrap_or("http://localhost");
+        let greeting = self.greeting.replace("{url}", url);
+        if print(&format!("steprill listening on {addresses}\n{greeting}")) != ExitCode::SUCCESS {
             ::log::warn!("nobody reads the ready line; listening on {addresses}");
         }
         let failed = |error| ServeError::Io("the loop has failed".into(), error);
@@ -133,11 +143,11 @@ impl Runtime {
     /// use steprill::{Ctx, Outcome, Result, Runtime, StartEvent, StopEvent, Workflow};
     ///
     /// fn add(_: &Ctx, start: StartEvent) -> Result<StopEvent> {
-    ///     Ok(StopEvent::new(start.get_or("a", 0)? + start.get_or("b", 0)?)?)
+    ///     Ok(StopEvent::new(start.get_or("a", 0)? + start.get_or("b", 0)?))
     /// }
     ///
     /// let workflow = Workflow::new::<StartEvent, StopEvent>("add").step("add", add).build().unwrap();
-    /// let start = StartEvent::from_iter([("a", 2), ("b", 3)]);
+    /// let start = StartEvent::new().with("a", 2).with("b", 3);
     /// let Outcome::Completed(stop) = Runtime::run(&workflow, start) else { panic!() };
     /// assert_eq!(stop.as_str(), r#"{"result":5}"#);
     /// ```

@@ -31,11 +31,36 @@ pub enum Transport {
     Unix,
 }
 
-/// Whole header lines that stand on the reply to a request that was let in.
-pub type GrantedLines = Cow<'static, [u8]>;
+/// What stands on the reply to a request that was let in: header lines that say so to browsers. The default is for
+/// replies to requests that were refused, or never understood.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Granted(Cow<'static, [u8]>);
 
-/// What stands on every reply, those to requests that were refused or never understood too.
-pub const VARY_LINE: &[u8] = b"Vary: Origin\r\n";
+impl Granted {
+    /// The lines, whole, each with its CR LF.
+    pub fn lines(self) -> Cow<'static, [u8]> {
+        self.0
+    }
+
+    fn to(origin: &str) -> Self {
+        let parts: [&[u8]; 4] = [
+            VARY_LINE,
+            b"Access-Control-Allow-Origin: ",
+            origin.as_bytes(),
+            b"\r\nAccess-Control-Allow-Credentials: true\r\n",
+        ];
+        Self(Cow::Owned(parts.concat()))
+    }
+}
+
+impl Default for Granted {
+    fn default() -> Self {
+        Self(Cow::Borrowed(VARY_LINE))
+    }
+}
+
+/// Stands on every reply.
+const VARY_LINE: &[u8] = b"Vary: Origin\r\n";
 
 impl Access {
     /// Allows these origins (`https://app.example`, `null`, or `*` for all) and these names in `Host`.
@@ -61,19 +86,18 @@ impl Access {
         Ok(access)
     }
 
-    /// Decides whether a request is let in at all, before anything else is looked at. Gives [`VARY_LINE`], and for an
-    /// allowed origin the lines that let its pages read the reply.
+    /// Decides whether a request is let in at all, before anything else is looked at.
     ///
     /// # Errors
-    /// The reply, 403, if it is not let in; it gets [`VARY_LINE`] alone.
-    pub fn check(&self, request: &Request<'_>, transport: Transport) -> Result<GrantedLines, Response> {
+    /// The reply, 403, if it is not let in; it gets the default [`Granted`].
+    pub fn check(&self, request: &Request<'_>, transport: Transport) -> Result<Granted, Response> {
         let host = field(request, Field::Host);
         if let (Transport::Loopback, Some(host)) = (transport, host) {
             self.check_host(request, host)?;
         }
-        let Some(origin) = field(request, Field::Origin) else { return Ok(VARY_LINE.into()) };
+        let Some(origin) = field(request, Field::Origin) else { return Ok(Granted::default()) };
         match printable(origin).filter(|origin| self.allows_origin(origin, host)) {
-            Some(origin) => Ok(origin_lines(origin)),
+            Some(origin) => Ok(Granted::to(origin)),
             None => Err(ErrorFormat::of(request).error(
                 403,
                 "Pages of this origin may not call this server; start it with --cors-origin ORIGIN to let them",
@@ -104,16 +128,6 @@ impl Access {
         };
         (parsed.is_web() && is_loopback(parsed.host)) || is_own() || is_named()
     }
-}
-
-fn origin_lines(origin: &str) -> GrantedLines {
-    let parts: [&[u8]; 4] = [
-        VARY_LINE,
-        b"Access-Control-Allow-Origin: ",
-        origin.as_bytes(),
-        b"\r\nAccess-Control-Allow-Credentials: true\r\n",
-    ];
-    Cow::Owned(parts.concat())
 }
 
 /// The reply to a CORS preflight, if the request is one: the path's methods, and the headers that were asked for.

@@ -12,20 +12,20 @@ mod errors;
 mod fixtures;
 mod percent;
 mod route;
-mod wire;
+pub(crate) mod wire;
 
 use std::time::Duration;
 
 use crate::{
     engine::scheduler::{HandlerKey, RunKey, WorkflowId},
-    http::{Field, Request, Response},
+    http::{Field, Request, Response, stream::Framing},
 };
 
-pub use access::{Access, GrantedLines, Transport, VARY_LINE};
+pub use access::{Access, Granted, Transport};
 pub use calls::{Ids, ListProgress, call, list_some, run_ended};
 pub use catalog::{Catalog, WorkflowTexts};
 pub use errors::{ErrorFormat, no_content};
-pub use wire::render_event;
+pub use wire::{Timestamp, render_event};
 
 /// What a call comes to. The server carries it out.
 #[derive(Debug)]
@@ -108,6 +108,18 @@ pub enum ListWritten {
     Opening,
     /// A handler.
     Handler,
+}
+
+impl Follow {
+    /// How its events are told apart.
+    pub fn framing(&self) -> Framing {
+        if self.sse { Framing::Sse } else { Framing::Ndjson }
+    }
+
+    /// `Content-Type` of the stream.
+    pub fn content_type(&self) -> &'static str {
+        self.framing().content_type()
+    }
 }
 
 /// The value of a header field, if the request has it.

@@ -239,6 +239,17 @@ impl Reactor {
         Some(connection)
     }
 
+    /// As [`Exchange::taken_position`], without a write to follow.
+    pub fn taken_position(&self, id: ConnectionId) -> Option<u64> {
+        let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.connection.as_ref().map(|connection| connection.taken_position())
+    }
+
+    /// Whether [`Reactor::next_ready`] or [`Reactor::next_closed`] has something.
+    pub fn has_ready(&self) -> bool {
+        !(self.ready.is_empty() && self.closed.is_empty())
+    }
+
     /// Writes what is pending, as far as sockets take it. Then ask [`Reactor::next_ready`] again: a reply that is out of
     /// the way may have let the next request in.
     pub fn flush(&mut self, now: Now) {

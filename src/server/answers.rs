@@ -2,11 +2,11 @@
 
 use super::{readers::Reader, turn::Loop};
 use crate::{
-    api::{self, ErrorFormat, Granted, List, ListProgress, Reply},
+    api::{self, ErrorFormat, Granted, List, ListProgress, Reply, Transport},
     engine::scheduler::HandlerKey,
     http::{FieldValues, Response},
     limits::PAGE_BYTES_MAX,
-    net::reactor::ConnectionId,
+    net::{ConnectionId, Origin},
 };
 
 /// What a connection waits for.
@@ -30,13 +30,11 @@ impl Loop {
     pub(super) fn serve(&mut self, id: ConnectionId) {
         let Some(connection) = self.reactor.connection(id) else { return };
         if connection.exchange().hung_up() {
-            self.forget_client(id);
-            if let Some(connection) = self.reactor.connection(id) {
-                connection.exchange().close();
-            }
-            self.reactor.mark_dirty(id);
-            return;
+            let taken = connection.taken_position();
+            connection.exchange().close();
+            return self.forget_client(id, taken);
         }
+        self.handle_taken(id);
         match self.client_mut(id) {
             Client::Reading(_) => self.pump(id),
             Client::Listing(..) => self.write_list(id),
@@ -52,12 +50,12 @@ impl Loop {
 
     fn answer(&mut self, id: ConnectionId) {
         let Some(connection) = self.reactor.connection(id) else { return };
-        let transport = connection.transport();
+        let transport = transport(connection.origin());
         let exchange = connection.exchange();
         let mut fields = FieldValues::default();
         let Some(request) = exchange.request(&mut fields) else { return };
         let (errors, http10) = (ErrorFormat::of(&request), request.http10);
-        let (granted, reply) = match self.access.check(&request, transport) {
+        let (granted, reply): (Granted, Reply) = match self.access.check(&request, transport) {
             Err(refused) => (Granted::default(), Reply::Now(refused)),
             Ok(granted) => {
                 let ids = &mut self.ids;
@@ -80,7 +78,6 @@ impl Loop {
             Reply::Follow(follow) => self.begin_reading(id, follow, errors, http10),
             Reply::List(list) => self.begin_list(id, list),
         }
-        self.reactor.mark_dirty(id);
     }
 
     /// Sends the replies that waited for this batch or one before it.
@@ -130,7 +127,6 @@ impl Loop {
         *self.client_mut(id) = Client::Free;
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().respond(response, self.now);
-            self.reactor.mark_dirty(id);
         }
     }
 
@@ -182,11 +178,10 @@ impl Loop {
                 self.listing.push(id);
             }
         }
-        self.reactor.mark_dirty(id);
     }
 
     /// The connection is gone, or has hung up: what it held is free.
-    pub(super) fn forget_client(&mut self, id: ConnectionId) {
+    pub(super) fn forget_client(&mut self, id: ConnectionId, taken: u64) {
         let client = self.client_mut(id);
         match client {
             Client::Calling(waiting, key, _) if *waiting == id => {
@@ -197,10 +192,18 @@ impl Loop {
             Client::Unkept(waiting) | Client::Listing(waiting, _) if *waiting == id => *client = Client::Free,
             _ => {
                 if let Some(reader) = self.take_reader(id) {
-                    self.drop_reader(*reader);
+                    self.drop_reader(*reader, taken);
                 }
             }
         }
-        self.drop_finishing(id);
+        self.drop_finishing(id, taken);
+    }
+}
+
+fn transport(origin: Origin) -> Transport {
+    match origin {
+        Origin::Tcp { loopback: true } => Transport::Loopback,
+        Origin::Tcp { loopback: false } => Transport::Network,
+        Origin::Unix => Transport::Unix,
     }
 }

@@ -2,21 +2,17 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{answers::Client, turn::Loop};
+use super::turn::Loop;
 use crate::{
     api::{self, Cursor, ErrorFormat, Follow},
-    engine::{
-        channel::ReaderId,
-        feed::Feed,
-        scheduler::RunKey,
-    },
+    engine::{channel::ReaderId, feed::Feed, scheduler::RunKey},
     http::{
         Response,
         exchange::Exchange,
         stream::{self, Framing},
     },
     limits::{HEARTBEAT_US, PAGE_BYTES_MAX},
-    net::reactor::ConnectionId,
+    net::ConnectionId,
     now::{Clock, Now},
     store::{Query, Ticket},
 };
@@ -116,7 +112,6 @@ impl Loop {
         let response = Response { status: 200, content_type, headers, ..Response::default() };
         connection.exchange().start_stream(&response, self.now);
         connection.exchange().hang_up_on_end(true);
-        self.reactor.mark_dirty(id);
     }
 
     fn open_reader(&mut self, id: ConnectionId, follow: Follow, chunked: bool, next: u64) {
@@ -183,7 +178,6 @@ impl Loop {
                         && connection.exchange().output().is_empty()
                     {
                         connection.exchange().stream(self.now, |out| stream::encode_heartbeat(out, framing));
-                        self.reactor.mark_dirty(id);
                     }
                 }
                 reader.due_us = cursors.written_us + HEARTBEAT_US;
@@ -247,8 +241,6 @@ impl Loop {
             cursors.asked = Some(ticket);
             self.asked.insert(ticket, id);
         }
-        self.written.push(id);
-        self.reactor.mark_dirty(id);
         if ended && cursors.next >= visible && !has_page {
             self.finish_reader(*reader, queue);
         } else {
@@ -274,56 +266,40 @@ impl Loop {
     fn end_stream(&mut self, id: ConnectionId) {
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().end_stream(self.now);
-            self.reactor.mark_dirty(id);
         }
-    }
-
-    /// After a flush: queues move on by what the sockets have taken.
-    pub(super) fn handle_written(&mut self) {
-        for id in std::mem::take(&mut self.written) {
-            self.handle_taken(id);
-        }
-        let mut finishing = std::mem::take(&mut self.finishing);
-        finishing.retain_mut(|finishing| !self.is_finished(finishing));
-        self.finishing.append(&mut finishing);
     }
 
     /// Moves a queue on by what the reader's socket has taken.
     pub(super) fn handle_taken(&mut self, id: ConnectionId) {
-        let Some(taken) = self.taken_position(id) else { return };
-        let Some(mut reader) = self.take_reader(id) else { return };
-        if let Phase::Open(cursors) = &mut reader.phase {
-            if let Some(next) = take_marks(&mut cursors.marks, taken) {
+        let Some(taken) = self.reactor.taken_position(id) else { return };
+        if let Some(mut reader) = self.take_reader(id) {
+            if let Phase::Open(cursors) = &mut reader.phase
+                && let Some(next) = take_marks(&mut cursors.marks, taken)
+            {
                 self.scheduler.handle_taken(reader.follow.run, next);
             }
+            self.put_reader(reader);
         }
-        self.put_reader(reader);
+        if let Some(place) = self.finishing.iter().position(|finishing| finishing.id == id && finishing.end <= taken) {
+            let finishing = self.finishing.swap_remove(place);
+            self.end_finishing(finishing, taken);
+        }
     }
 
-    fn is_finished(&mut self, finishing: &mut Finishing) -> bool {
-        let Some(taken) = self.taken_position(finishing.id) else { return false };
+    fn end_finishing(&mut self, mut finishing: Finishing, taken: u64) {
         if let Some(next) = take_marks(&mut finishing.marks, taken) {
             self.scheduler.handle_taken(finishing.run, next);
         }
-        let finished = taken >= finishing.end;
-        if finished {
-            self.scheduler.leave(finishing.run, ReaderId(finishing.id.into()));
-        }
-        finished
-    }
-
-    fn taken_position(&mut self, id: ConnectionId) -> Option<u64> {
-        self.reactor.connection(id).map(|connection| connection.exchange().taken_position())
+        self.scheduler.leave(finishing.run, ReaderId(finishing.id.into()));
     }
 
     /// The reader's connection is gone or has hung up: what was not taken is there for the next.
-    pub(super) fn drop_reader(&mut self, reader: Reader) {
+    pub(super) fn drop_reader(&mut self, reader: Reader, taken: u64) {
         let Reader { id, follow, phase, due_us } = reader;
         self.due.remove(&(due_us, id));
         if let Phase::Open(mut cursors) = phase {
             self.forget_query(&cursors);
-            let taken = self.taken_position(id).and_then(|taken| take_marks(&mut cursors.marks, taken));
-            if let Some(next) = taken {
+            if let Some(next) = take_marks(&mut cursors.marks, taken) {
                 self.scheduler.handle_taken(follow.run, next);
             }
         }
@@ -331,12 +307,10 @@ impl Loop {
     }
 
     /// The same for a reader that was written to its end.
-    pub(super) fn drop_finishing(&mut self, id: ConnectionId) {
+    pub(super) fn drop_finishing(&mut self, id: ConnectionId, taken: u64) {
         while let Some(place) = self.finishing.iter().position(|finishing| finishing.id == id) {
-            let mut finishing = self.finishing.swap_remove(place);
-            if !self.is_finished(&mut finishing) {
-                self.scheduler.leave(finishing.run, ReaderId(id.into()));
-            }
+            let finishing = self.finishing.swap_remove(place);
+            self.end_finishing(finishing, taken);
         }
     }
 
@@ -357,24 +331,17 @@ impl Loop {
             Phase::Open(_) => {
                 if let Some(connection) = self.reactor.connection(id) {
                     connection.exchange().abort_stream(self.now);
-                    self.reactor.mark_dirty(id);
                 }
             }
         }
-        self.drop_reader(*reader);
+        let taken = self.reactor.taken_position(id).unwrap_or(0);
+        self.drop_reader(*reader, taken);
     }
 }
 
 impl Cursors {
     /// Writes events of a page as one chunk, until the exchange's high-water mark.
-    fn write(
-        &mut self,
-        page: &Feed,
-        exchange: &mut Exchange,
-        follow: &Follow,
-        texts: &api::WorkflowTexts,
-        now: Now,
-    ) {
+    fn write(&mut self, page: &Feed, exchange: &mut Exchange, follow: &Follow, texts: &api::WorkflowTexts, now: Now) {
         let framing = if follow.sse { Framing::Sse } else { Framing::Ndjson };
         let (room, before) = (exchange.stream_room(), exchange.stream_position());
         let keep_marks = matches!(follow.cursor, Cursor::Queue { .. });

@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use mio::Interest;
 use signal_hook_mio::v1_0::Signals;
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     turn::{Flow, Loop},
 };
 use crate::{
-    net::reactor::ConnectionId,
+    net::{ConnectionId, SIGNAL_TOKEN},
     now::{Clock, Deadline, Now},
 };
 
@@ -29,7 +30,7 @@ impl Loop {
     /// Has SIGTERM and SIGINT stop the loop.
     pub(super) fn listen_to_signals(&mut self) -> io::Result<()> {
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
-        self.reactor.register_signals(&mut signals)?;
+        self.reactor.registry().register(&mut signals, SIGNAL_TOKEN, Interest::READABLE)?;
         self.signals = Some(signals);
         Ok(())
     }
@@ -73,7 +74,6 @@ impl Loop {
         *self.client_mut(id) = Client::Free;
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().abort_stream(self.now);
-            self.reactor.mark_dirty(id);
         }
     }
 

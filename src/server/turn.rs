@@ -26,7 +26,7 @@ use crate::{
     graph::Graph,
     http::{self, Response},
     json::Json,
-    net::reactor::{ConnectionId, Reactor},
+    net::{Address, ConnectionId, Reactor},
     now::Now,
     store::{Completed, Store, Ticket, memory::MemoryStore},
     workers::{Pool, Report},
@@ -63,8 +63,6 @@ pub(super) struct Loop {
     pub(super) asked: HashMap<Ticket, ConnectionId>,
     /// Queue readers whose last bytes are still to be taken.
     pub(super) finishing: Vec<Finishing>,
-    /// Streams written to in this turn.
-    pub(super) written: Vec<ConnectionId>,
     /// Lists that go on in the next turn though nothing calls for it.
     pub(super) listing: Vec<ConnectionId>,
     /// Lock time-outs and heartbeats, on the alive clock.
@@ -93,11 +91,8 @@ impl Loop {
             }
         });
         let store = Box::new(MemoryStore::default());
-        let limits = SchedulerLimits {
-            workers: config.workers,
-            runs_max: config.runs_max,
-            keep_finished: config.keep_finished,
-        };
+        let limits =
+            SchedulerLimits { workers: config.workers, runs_max: config.runs_max, keep_finished: config.keep_finished };
         let now = clock.read();
         log::set_time(now.wall_us);
         Ok(Self {
@@ -116,12 +111,20 @@ impl Loop {
             unkept: VecDeque::new(),
             asked: HashMap::new(),
             finishing: Vec::new(),
-            written: Vec::new(),
             listing: Vec::new(),
             due: BTreeSet::new(),
             signals: None,
             stopping: None,
         })
+    }
+
+    /// Where it listens, as clients write it.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let text = |address: &Address| match address {
+            Address::Tcp(address) => format!("http://{address}"),
+            Address::Unix(_) => address.to_string(),
+        };
+        self.reactor.local_addresses().map(text).collect()
     }
 
     /// One turn.
@@ -136,12 +139,11 @@ impl Loop {
         self.reactor.handle_ready(self.now);
         self.handle_listing();
         for _ in 0..ROUNDS_MAX {
-            let served = self.handle_connections();
+            self.handle_connections();
             self.settle();
             self.hand_out();
             self.reactor.flush(self.now);
-            self.handle_written();
-            if !served {
+            if !self.reactor.has_ready() {
                 break;
             }
         }
@@ -154,7 +156,7 @@ impl Loop {
     pub(super) fn run_one<S: Event>(&mut self, start: &S) -> Result<Outcome, ServeError> {
         let io = |error| ServeError::Io("the loop has failed".into(), error);
         let graph = Arc::clone(self.workflows[0].graph());
-        let (expected, name) = (graph.event(graph.start), S::NAME);
+        let (expected, name) = (graph.event(graph.start), S::name());
         if *expected.name != *name {
             let text = format!("workflow {} starts with {}, not {name}", graph.name, expected.name);
             return Err(ServeError::Config(text));
@@ -176,13 +178,14 @@ impl Loop {
 
     /// How long the poll may wait.
     fn poll_timeout(&self) -> Option<Duration> {
-        let due = self.due.first().map(|&(at_us, _)| Duration::from_micros(at_us.saturating_sub(self.now.alive_us)));
+        let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(self.now.alive_us));
+        let due = self.due.first().map(|&(at_us, _)| until(at_us));
         let stopping = self.stopping.as_ref().map(|stopping| stopping.time_left(self.now));
         let listing = (!self.listing.is_empty()).then_some(Duration::ZERO);
         let timeouts = [
             self.pool.poll_timeout(self.now.alive_us),
             self.scheduler.poll_timeout(self.now),
-            self.reactor.poll_timeout(self.now),
+            self.reactor.poll_timeout().map(until),
             due,
             stopping,
             listing,
@@ -199,17 +202,14 @@ impl Loop {
         }
     }
 
-    /// Serves every connection that has something to say; whether there was one.
-    fn handle_connections(&mut self) -> bool {
-        let mut served = false;
+    /// Serves every connection that has something to say.
+    fn handle_connections(&mut self) {
         while let Some(id) = self.reactor.next_ready() {
-            served = true;
             self.serve(id);
         }
-        while let Some(id) = self.reactor.next_closed() {
-            self.forget_client(id);
+        while let Some(closed) = self.reactor.next_closed() {
+            self.forget_client(closed.id, closed.taken_position);
         }
-        served
     }
 
     /// Commits, and carries out what is kept, until nothing is left to do at once.
@@ -305,7 +305,8 @@ impl Loop {
     }
 
     pub(super) fn put_reader(&mut self, reader: Box<Reader>) {
-        *self.client_mut(reader.id) = Client::Reading(reader);
+        let id = reader.id;
+        *self.client_mut(id) = Client::Reading(reader);
     }
 }
 
