@@ -5,6 +5,5 @@ mod http_net;
 mod protocol;
 mod support;
 mod tidy;
-mod http_net;
 mod workflow_authoring;
 mod workflow_graph;
