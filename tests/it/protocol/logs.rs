@@ -68,7 +68,7 @@ fn last_event_id_wins_over_after_sequence() {
     let both = log(&program, &handler, "after_sequence=-1", Some(&first));
     assert_eq!(both.text(), text);
     assert_eq!(log(&program, &handler, "after_sequence=0", Some(&all[all.len() - 1].0.to_string())).status, 204);
-    for bad in ["", "abc", "-7", "1.5", "99999999999999999999"] {
+    for bad in ["", "abc", "-7", "1.5", "0x1"] {
         let ignored = log(&program, &handler, &format!("after_sequence={first}"), Some(bad));
         assert_eq!(ignored.text(), text, "{bad:?} is ignored");
         assert_eq!(log(&program, &handler, "", Some(bad)).status, 204, "{bad:?}: the queue, which is drained");

@@ -18,7 +18,7 @@ fn start_event_comes_in_every_form() {
         (r#"{"start_event":{"_data":{"message":"hi"}},"context":{}}"#, "hi"),
         (r#"{"start_event":{"type":"StartEvent","value":{"message":"hi"}}}"#, "hi"),
         (r#"{"start_event":{"type":"StartEvent","data":{"message":"hi"}}}"#, "hi"),
-        (r#"{"start_event":{"types":null,"value":{"message":"hi"}}}"#, "hi"),
+        (r#"{"start_event":{"types":[],"value":{"message":"hi"}}}"#, "hi"),
         (r#"{"start_event":{"qualified_name":"any.where.StartEvent","value":{"message":"hi"}}}"#, "hi"),
         (r#"{"start_event":{"value":{"_data":{"message":"hi"}},"type":"StartEvent","qualified_name":null}}"#, "hi"),
         // No envelopes: the members are the fields.

@@ -70,7 +70,9 @@ impl Program {
             let _ = std::io::copy(&mut stdout, &mut std::io::sink());
         });
         let line = lines.recv_timeout(PATIENCE).unwrap_or_default();
-        let listening = line.trim_end().strip_prefix("steprill listening on ");
+        // With several places the first: `http://127.0.0.1:8080 and unix:/run/steprill.sock`.
+        let places = line.trim_end().strip_prefix("steprill listening on ");
+        let listening = places.and_then(|places| places.split(" and ").next());
         program.listening =
             listening.unwrap_or_else(|| panic!("expected `steprill listening on …`, got {line:?}")).to_owned();
         program

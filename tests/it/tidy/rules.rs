@@ -13,12 +13,13 @@ const LINE_CHARACTERS_MAX: usize = 120;
 const LAYERS: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("now", &[]),
+    ("hash", &[]),
     ("json", &["limits"]),
-    ("graph", &["limits", "json"]),
-    ("pass", &["limits", "json", "graph"]),
+    ("graph", &["limits", "hash", "json"]),
+    ("pass", &["limits", "hash", "json", "graph"]),
     ("http", &["limits", "now", "json"]),
-    ("engine", &["limits", "now", "json", "graph", "pass"]),
-    ("workflow", &["limits", "json", "graph", "pass"]),
+    ("engine", &["limits", "now", "hash", "json", "graph", "pass"]),
+    ("workflow", &["limits", "hash", "json", "graph", "pass"]),
     ("net", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
     ("api", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
     ("workers", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
@@ -26,10 +27,10 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What may use everything.
-const TOP: &[&str] = &["server", "lib", "main"];
+const TOP: &[&str] = &["server", "demo", "lib", "main"];
 
 /// Modules that are handed bytes, values and `now`, and give values back.
-const PURE: &[&str] = &["limits", "now", "json", "graph", "pass", "http", "engine"];
+const PURE: &[&str] = &["limits", "now", "hash", "json", "graph", "pass", "http", "engine"];
 
 /// What no pure module names: sockets, threads, files, processes, clocks, random numbers, output.
 const IMPURE: &[&str] = &[
@@ -161,7 +162,8 @@ pub(super) fn finished(source: &Source) -> Vec<(usize, String)> {
 }
 
 pub(super) fn wire_names(source: &Source) -> Vec<(usize, String)> {
-    if source.layer() == "api" {
+    // The demo prints requests to try.
+    if ["api", "demo"].contains(&source.layer()) {
         return Vec::new();
     }
     let named = |line: &str| {
@@ -173,7 +175,8 @@ pub(super) fn wire_names(source: &Source) -> Vec<(usize, String)> {
 }
 
 pub(super) fn documented(source: &Source) -> Vec<(usize, String)> {
-    let begins = source.lines().next().is_some_and(|(_, line)| line.starts_with("//! "));
+    // `mod tests` beside a module says it already.
+    let begins = source.lines().next().is_some_and(|(_, line)| line.starts_with("//! ")) || source.is_unit_test();
     if begins { Vec::new() } else { vec![(1, "the module does not say what it is for".to_owned())] }
 }
 

@@ -41,6 +41,11 @@ impl Source {
         name.strip_suffix(".rs").unwrap_or(name)
     }
 
+    /// A `tests` module in a file of its own.
+    pub(super) fn is_unit_test(&self) -> bool {
+        self.path.ends_with("/tests.rs") || (self.path.starts_with("src/") && self.path.contains("/tests/"))
+    }
+
     /// All lines, numbered from 1.
     pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
@@ -48,7 +53,7 @@ impl Source {
 
     /// The lines of the program itself, without its tests and whole-line comments.
     pub(super) fn program(&self) -> impl Iterator<Item = (usize, &str)> {
-        let is_test = self.path.ends_with("/tests.rs") || self.path.contains("/tests/");
+        let is_test = self.is_unit_test();
         self.lines()
             .take_while(move |(_, line)| !is_test && *line != "#[cfg(test)]")
             .filter(|(_, line)| !line.trim_start().starts_with("//"))
