@@ -91,7 +91,7 @@ golden! {
     post_to_completed: "078_post_to_completed.json", interactive_answered, None, [];
     stream_interactive_sse_internal: "079_stream_interactive_sse_internal.json",
         |program| begun(program, "interactive", json!({})),
-        Some(Answer {
+        Some(&Answer {
             question: "RequestedExternalEvent",
             event: || json!({"type": "ExternalEvent", "value": {"response": "pong"}}),
         }),
@@ -105,7 +105,7 @@ golden! {
     result_failed: "086_result_failed.json", |program| finished(program, "error", json!({})), None, [];
     stream_approval_internal: "093_stream_approval_internal.json",
         |program| begun(program, "approval", json!({"subject": "budget"})),
-        Some(Answer {
+        Some(&Answer {
             question: "ApprovalRequested",
             event: || json!({"type": "ApprovalGiven", "value": {"approved": true, "by": "me"}}),
         }),
@@ -137,16 +137,16 @@ fn one_of_each(program: &Program) -> Prepared {
 }
 
 fn interactive_answered(program: &Program) -> Prepared {
-    answered(program, "interactive", json!({}), json!({"type": "ExternalEvent", "value": {"response": "pong"}}))
+    answered(program, "interactive", json!({}), &json!({"type": "ExternalEvent", "value": {"response": "pong"}}))
 }
 
 fn approval_given(program: &Program) -> Prepared {
     let answer = json!({"type": "ApprovalGiven", "value": {"approved": true, "by": "me"}});
-    answered(program, "approval", json!({"subject": "budget"}), answer)
+    answered(program, "approval", json!({"subject": "budget"}), &answer)
 }
 
 /// Starts a run, waits for its question, the first event that shows, answers it and waits for the end.
-fn answered(program: &Program, workflow: &str, start_event: Value, answer: Value) -> Prepared {
+fn answered(program: &Program, workflow: &str, start_event: Value, answer: &Value) -> Prepared {
     let prepared = begun(program, workflow, start_event);
     let path = format!("/events/{}", prepared.handler);
     let mut reader = program.connect();
@@ -179,14 +179,14 @@ fn directory() -> PathBuf {
 }
 
 #[track_caller]
-fn replay(file: &str, prepare: fn(&Program) -> Prepared, answer: Option<Answer>, rules: &[Rule]) {
+fn replay(file: &str, prepare: fn(&Program) -> Prepared, answer: Option<&Answer>, rules: &[Rule]) {
     let recorded = fs::read_to_string(directory().join(file)).expect("the recording is there");
     let recorded = Ordered::parse(&recorded);
     let program = Program::start();
     let prepared = prepare(&program);
     let request = recorded.get("request").expect("a request");
-    let reply = exchange(&program, request, &prepared.handler, answer.as_ref());
-    compare(recorded.get("response").expect("a response"), reply, rules);
+    let reply = exchange(&program, request, &prepared.handler, answer);
+    compare(recorded.get("response").expect("a response"), &reply, rules);
 }
 
 /// Sends the recorded request and reads the reply, posting the answer in between.
@@ -224,11 +224,11 @@ fn exchange(program: &Program, request: &Ordered, handler: &str, answer: Option<
 }
 
 #[track_caller]
-fn compare(recorded: &Ordered, reply: Response, rules: &[Rule]) {
+fn compare(recorded: &Ordered, reply: &Response, rules: &[Rule]) {
     let status = recorded.get("status").cloned().map(Ordered::into_value);
     assert_eq!(status, Some(reply.status.into()), "{reply:?}");
     if rules.iter().any(|rule| matches!(rule, Rule::OwnPreflight)) {
-        return check_preflight(recorded, &reply);
+        return check_preflight(recorded, reply);
     }
     let Some(Ordered::Object(headers)) = recorded.get("headers") else { panic!("headers") };
     for (name, value) in headers {
@@ -241,7 +241,8 @@ fn compare(recorded: &Ordered, reply: Response, rules: &[Rule]) {
     } else if let Some(raw) = recorded.get("raw").and_then(Ordered::as_str) {
         compare_sse(raw, reply.text(), rules);
     } else if let Some(Ordered::Array(events)) = recorded.get("ndjson") {
-        let expected: String = events.iter().map(|event| format!("{event}\n")).collect();
+        let mut expected = events.iter().map(Ordered::to_string).collect::<Vec<_>>().join("\n");
+        expected.push('\n');
         assert_eq!(reply.text(), plain_class_names(expected, rules));
         let start = recorded.get("raw_start").and_then(Ordered::as_str).expect("the first bytes");
         assert!(reply.text().starts_with(start), "{start}");

@@ -80,19 +80,14 @@ impl Connection {
     /// Sends one request. `Host` is added if it is not among the headers.
     #[track_caller]
     pub(crate) fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) {
-        let mut request = format!("{method} {path} HTTP/1.1\r\n");
+        let mut lines = vec![format!("{method} {path} HTTP/1.1")];
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-            request += &format!("Host: {}\r\n", self.host);
+            lines.push(format!("Host: {}", self.host));
         }
-        for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
-        }
-        if let Some(body) = body {
-            request += &format!("Content-Length: {}\r\n", body.len());
-        }
-        let mut bytes = (request + "\r\n").into_bytes();
-        bytes.extend(body.unwrap_or_default());
-        self.write(&bytes);
+        lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        lines.extend(body.map(|body| format!("Content-Length: {}", body.len())));
+        let head = lines.join("\r\n") + "\r\n\r\n";
+        self.write(&[head.as_bytes(), body.unwrap_or_default()].concat());
     }
 
     /// Sends bytes as they are.

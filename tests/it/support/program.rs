@@ -73,8 +73,9 @@ impl Program {
         // With several places the first: `http://127.0.0.1:8080 and unix:/run/steprill.sock`.
         let places = line.trim_end().strip_prefix("steprill listening on ");
         let listening = places.and_then(|places| places.split(" and ").next());
-        program.listening =
-            listening.unwrap_or_else(|| panic!("expected `steprill listening on …`, got {line:?}")).to_owned();
+        listening
+            .unwrap_or_else(|| panic!("expected `steprill listening on …`, got {line:?}"))
+            .clone_into(&mut program.listening);
         program
     }
 
@@ -113,7 +114,7 @@ impl Program {
 
     /// `POST path` with a JSON body, on a connection of its own.
     pub(crate) fn post(&self, path: &str, body: &Value) -> Response {
-        self.post_text(path, &body.to_string())
+        self.post_text(path, body.to_string())
     }
 
     /// `POST path` with any body, on a connection of its own.
