@@ -354,8 +354,9 @@ impl Cursors {
                 if follow.include_internal || !item.is_internal() {
                     stream::begin_event(out, framing, self.next);
                     let number = follow.numbered.then_some(self.next);
+                    let json = out.len();
                     api::render_event(out, texts, &item, follow.include_qualified_name, number);
-                    stream::end_event(out, framing);
+                    stream::end_event(out, framing, json);
                 }
                 self.next += 1;
                 if keep_marks {

@@ -3,7 +3,11 @@
 mod http_exchange;
 mod http_net;
 mod http_table;
+mod golden;
 mod http_net;
+mod protocol;
+mod support;
+mod tidy;
 mod workflow_authoring;
 mod run_effects;
 mod simulation;

@@ -45,7 +45,7 @@ pub(super) fn stream(
         sse: wanted.sse,
         include_internal: query.boolean("include_internal", false),
         include_qualified_name: query.boolean("include_qualified_name", true),
-        numbered: wanted.numbered,
+        numbered: wanted.numbered && !wanted.sse,
         head_only: request.method == Method::Head,
     }))
 }
