@@ -147,7 +147,7 @@ impl Scheduler {
             updated_us: now.wall_us,
             next_sequence: 0,
             channel: Channel::new(0),
-            armed: Vec::new(),
+            armed: BTreeMap::new(),
             passes: Vec::new(),
             feed_room_bytes: None,
             caller: None,
