@@ -3,6 +3,5 @@
 mod http_exchange;
 mod http_net;
 mod http_table;
-mod http_net;
 mod workflow_authoring;
 mod workflow_graph;
