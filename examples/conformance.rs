@@ -5,8 +5,8 @@
 //! curl http://127.0.0.1:8080/workflows/echo/run --json '{"start_event": {"message": "hi"}}'
 //! ```
 
-// The events have no doc comments, so that their schemas have no descriptions.
-#![allow(missing_docs)]
+// Every step takes its event by value and returns a result, whether it needs to or not.
+#![allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps)]
 
 use std::{process::ExitCode, time::Duration};
 
@@ -87,7 +87,7 @@ fn error_step(_: &Ctx, _: StartEvent) -> Result<StopEvent> {
 // streaming: shows its progress while it runs.
 
 event! {
-    pub struct StreamEvent { pub message: String, pub sequence: i64 }
+    struct StreamEvent { message: String, sequence: i64 }
 }
 
 fn stream_data(ctx: &Ctx, start: StartEvent) -> Result<StopEvent> {
@@ -103,8 +103,8 @@ fn stream_data(ctx: &Ctx, start: StartEvent) -> Result<StopEvent> {
 // interactive: returns a question; the answer is an event like any other.
 
 event! {
-    pub struct RequestedExternalEvent: InputRequired { pub message: String }
-    pub struct ExternalEvent: HumanResponse { pub response: String }
+    struct RequestedExternalEvent: InputRequired { message: String }
+    struct ExternalEvent: HumanResponse { response: String }
 }
 
 fn ask(_: &Ctx, _: StartEvent) -> Result<RequestedExternalEvent> {
@@ -118,10 +118,10 @@ fn answer(_: &Ctx, event: ExternalEvent) -> Result<StopEvent> {
 // approval: asks in the middle of a step and goes on with the answer, without holding a thread.
 
 event! {
-    pub struct ApprovalStart { pub subject: String }
-    pub struct ApprovalRequested: Asks<ApprovalGiven> { pub subject: String }
-    pub struct ApprovalGiven { pub approved: bool, pub by: String }
-    pub struct ApprovalResult { pub subject: String, pub approved: bool, pub by: String }
+    struct ApprovalStart { subject: String }
+    struct ApprovalRequested: Asks<ApprovalGiven> { subject: String }
+    struct ApprovalGiven { approved: bool, by: String }
+    struct ApprovalResult { subject: String, approved: bool, by: String }
 }
 
 fn review(ctx: &Ctx<Asks<(ApprovalRequested,)>>, start: ApprovalStart) -> Result<ApprovalResult> {
@@ -146,7 +146,7 @@ fn accumulate(ctx: &Ctx, start: StartEvent) -> Result<StopEvent> {
 // structured: a start event with a field that must be there.
 
 event! {
-    pub struct RequiredStartEvent { pub message: String }
+    struct RequiredStartEvent { message: String }
 }
 
 fn start(_: &Ctx, start: RequiredStartEvent) -> Result<StopEvent> {
@@ -156,10 +156,10 @@ fn start(_: &Ctx, start: RequiredStartEvent) -> Result<StopEvent> {
 // fan_out: sends many events, works on four at a time, and joins what came of them in the order of the items.
 
 event! {
-    pub struct FanOutStart { pub items: Vec<i64>, #[serde(default)] pub delay_ms: i64 }
-    pub struct WorkItem { pub index: usize, pub value: i64 }
-    pub struct ItemDone { pub index: usize }
-    pub struct WorkDone { pub index: usize, pub value: i64 }
+    struct FanOutStart { items: Vec<i64>, #[serde(default)] delay_ms: i64 }
+    struct WorkItem { index: usize, value: i64 }
+    struct ItemDone { index: usize }
+    struct WorkDone { index: usize, value: i64 }
 }
 
 fn split(ctx: &Ctx<Sends<(WorkItem,)>>, start: FanOutStart) -> Result<()> {
@@ -185,12 +185,12 @@ fn join(_: &Ctx, done: Vec<WorkDone>) -> Result<StopEvent> {
 // looping: a step that returns what it takes, until it is done.
 
 event! {
-    pub struct LoopStart { pub target: i64 }
-    pub struct Tick { pub n: i64 }
+    struct LoopStart { target: i64 }
+    struct Tick { n: i64 }
 }
 
 one_of! {
-    pub enum Advanced { Tick, StopEvent }
+    enum Advanced { Tick, StopEvent }
 }
 
 fn begin(ctx: &Ctx, start: LoopStart) -> Result<Tick> {
@@ -208,13 +208,13 @@ fn advance(ctx: &Ctx, tick: Tick) -> Result<Advanced> {
 // branching: one of two ways.
 
 event! {
-    pub struct BranchStart { pub kind: String }
-    pub struct LeftBranch {}
-    pub struct RightBranch {}
+    struct BranchStart { kind: String }
+    struct LeftBranch {}
+    struct RightBranch {}
 }
 
 one_of! {
-    pub enum Branch { LeftBranch, RightBranch }
+    enum Branch { LeftBranch, RightBranch }
 }
 
 fn choose(_: &Ctx, start: BranchStart) -> Result<Branch> {
@@ -228,7 +228,7 @@ fn choose(_: &Ctx, start: BranchStart) -> Result<Branch> {
 // flaky: fails a few times before it succeeds. `max_attempts` is only there to be ignored: the policy says 3.
 
 event! {
-    pub struct FlakyStart { pub failures: i64, #[serde(default = "three")] pub max_attempts: i64 }
+    struct FlakyStart { failures: i64, #[serde(default = "three")] max_attempts: i64 }
 }
 
 fn three() -> i64 {

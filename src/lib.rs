@@ -20,7 +20,7 @@ pub use graph::{Faults, Retry};
 pub use server::{Config, Runtime, Server};
 pub use workflow::{
     Ask, AskTimedOut, Asks, Ctx, Event, Question, Result, Sends, StartEvent, State, Step, StepError, StopEvent,
-    Workflow, WorkflowBuilder,
+    TestCtx, Tested, Workflow, WorkflowBuilder,
 };
 /// For the derives of one's own types: `#[serde(crate = "steprill::serde")]`.
 pub use {schemars, serde};

@@ -48,6 +48,9 @@ pub const HANDLER_ID_BYTES_MAX: usize = 64;
 /// Handlers that one step of writing a list looks at: a filter that few pass must not hold the loop up.
 pub const LIST_SCAN_HANDLERS_MAX: usize = 4_096;
 
+/// Bytes of an error's message: a step's whole error text, and what stands before it.
+pub const MESSAGE_BYTES_MAX: usize = ERROR_BYTES_MAX + (1 << 10);
+
 /// After how long a client that was turned away with 503 may try again.
 pub const RETRY_AFTER_S: u32 = 1;
 

@@ -42,7 +42,7 @@ impl Granted {
         self.0
     }
 
-    fn to(origin: &str) -> Self {
+    fn echoing(origin: &str) -> Self {
         let parts: [&[u8]; 4] = [
             VARY_LINE,
             b"Access-Control-Allow-Origin: ",
@@ -79,6 +79,7 @@ impl Access {
         }
         for host in allow_hosts {
             match split_port(host) {
+                _ if host.parse::<Ipv6Addr>().is_ok() => access.hosts.push(format!("[{host}]")),
                 Some((name, None)) => access.hosts.push(name.to_ascii_lowercase()),
                 _ => return Err(format!("host {host:?}: expected a name or an address, without a port")),
             }
@@ -97,7 +98,7 @@ impl Access {
         }
         let Some(origin) = field(request, Field::Origin) else { return Ok(Granted::default()) };
         match printable(origin).filter(|origin| self.allows_origin(origin, host)) {
-            Some(origin) => Ok(Granted::to(origin)),
+            Some(origin) => Ok(Granted::echoing(origin)),
             None => Err(ErrorFormat::of(request).error(
                 403,
                 "Pages of this origin may not call this server; start it with --cors-origin ORIGIN to let them",

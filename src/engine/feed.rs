@@ -87,6 +87,7 @@ impl Feed {
     }
 
     /// The events of that range, as far as they are there and up to about `bytes_max` bytes, but one at least.
+    #[must_use]
     pub fn page(&self, range: std::ops::Range<u64>, bytes_max: usize) -> Self {
         let place = |sequence: u64| (sequence.max(self.first) - self.first).min(self.ends.len() as u64) as usize;
         let (start, end) = (place(range.start), place(range.end));

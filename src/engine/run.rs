@@ -24,6 +24,7 @@ mod question;
 mod route;
 mod scope;
 mod slots;
+mod snapshot;
 mod state;
 mod table;
 mod wait;
@@ -296,8 +297,8 @@ impl Facts {
     }
 
     fn running_work(&self, pass: PassId) -> Option<&Work> {
-        let running = |work: &&Box<Work>| work.pass == pass.pass && matches!(work.phase, WorkPhase::Running { .. });
-        self.works.get(pass.work).filter(running).map(|work| &**work)
+        let work = &**self.works.get(pass.work)?;
+        (work.pass == pass.pass && matches!(work.phase, WorkPhase::Running { .. })).then_some(work)
     }
 }
 

@@ -48,7 +48,8 @@ impl<'a, Q: Question> Ask<'a, Q> {
         let question = self.pass.id_of::<Q>()?;
         match wait {
             Some(Wait::Asked { question: asked, answer: Some(answer) }) if *asked == question => {
-                explain::decode(answer.as_str()).map_err(|fault| StepError::hopeless(format!("the answer: {fault}")))
+                explain::decode_event(answer.as_str())
+                    .map_err(|fault| StepError::hopeless(format!("the answer: {fault}")))
             }
             Some(Wait::Asked { question: asked, answer: None }) if *asked == question => {
                 Err(AskTimedOut { question: Q::name().into_owned() }.into())

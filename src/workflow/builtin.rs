@@ -170,7 +170,7 @@ impl Serialize for StartEvent {
 impl<'de> Deserialize<'de> for StartEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        if text.get().starts_with('{') { Ok(Self { text }) } else { Err(D::Error::custom("expected an object")) }
+        if text.get().starts_with('{') { Ok(Self { text }) } else { Err(D::Error::custom("expected object")) }
     }
 }
 

@@ -93,7 +93,7 @@ fn describe<E: Event>(module: &str) -> EventType {
         kind: E::KIND,
         builtin: E::BUILTIN,
         schema: schema::of::<E>(),
-        check: Arc::new(|text| explain::decode::<E>(text).map(drop)),
+        check: Arc::new(|text| explain::decode_event::<E>(text).map(drop)),
     }
 }
 

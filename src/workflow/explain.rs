@@ -2,6 +2,8 @@
 
 use serde::de::DeserializeOwned;
 
+use super::Event;
+
 /// Decodes a JSON text. The path to the fault is only looked for once there is one.
 pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).map_err(|error| {
@@ -11,6 +13,19 @@ pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, String> {
             Err(error) => explain(&error.path().to_string(), plain(&error.inner().to_string())),
         }
     })
+}
+
+/// Decodes an event, which is an object; serde would also take the fields of a struct as an array.
+pub(super) fn decode_event<E: Event>(text: &str) -> Result<E, String> {
+    let got = match text.trim_ascii_start().bytes().next() {
+        Some(b'{') | None => return decode(text),
+        Some(b'[') => "array",
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "boolean",
+        Some(b'n') => "null",
+        Some(_) => "number",
+    };
+    Err(format!("expected object, got {got}"))
 }
 
 /// A fault inside the value of a field, its path put behind the field's name.

@@ -13,6 +13,7 @@ mod running;
 mod schema;
 mod state;
 mod step;
+mod test_ctx;
 mod types;
 
 use std::{fmt, sync::Arc};
@@ -31,6 +32,7 @@ pub use error::{AskTimedOut, Result, StepError};
 pub use event::{Event, EventEntry, Question};
 pub use state::State;
 pub use step::Step;
+pub use test_ctx::{TestCtx, Tested};
 pub use types::{Asks, At, EventList, Grants, In, OneEvent, QuestionList, Sends, StepInput, StepOutput, Whole};
 
 /// The body of a step with its types erased: one pass in, what it did out. It catches the panics of the step.

@@ -384,3 +384,29 @@ impl Emitter<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ctx, StartEvent, TestCtx};
+
+    #[test]
+    fn a_pass_gives_out_a_bounded_number_of_bytes() {
+        let tested = TestCtx::new().run(
+            |ctx: &Ctx, _: StartEvent| {
+                ctx.pass.count_output(PASS_OUTPUT_BYTES_MAX - 3)?;
+                ctx.state().set("ab", 1)?;
+                ctx.state().remove("c").expect_err("one byte too many");
+                Ok(())
+            },
+            StartEvent::new(),
+        );
+        assert!(tested.error().is_some_and(|error| error.contains("exceed 67108864 bytes")), "{tested:?}");
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(cut("ü".repeat(ERROR_BYTES_MAX)), "ü".repeat(ERROR_BYTES_MAX / 2));
+        assert_eq!(cut(format!("x{}", "ü".repeat(ERROR_BYTES_MAX))).len(), ERROR_BYTES_MAX - 1);
+    }
+}

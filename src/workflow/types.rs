@@ -85,7 +85,7 @@ impl<E: Event> StepInput for Vec<E> {
 
 /// What is accepted is checked before; this fails only where the type has changed since, and no retry would mend it.
 fn decode<E: Event>(text: &Json) -> Result<E> {
-    explain::decode(text.as_str()).map_err(|fault| StepError::hopeless(format!("event {}: {fault}", E::name())))
+    explain::decode_event(text.as_str()).map_err(|fault| StepError::hopeless(format!("event {}: {fault}", E::name())))
 }
 
 impl<E: Event> OneEvent for E {

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 /// A request with these fields: host, origin, and of a preflight the method and headers asked for.
@@ -25,7 +27,7 @@ fn check(access: &Access, transport: Transport, host: Option<&str>, origin: Opti
     match checked {
         Ok(granted) => {
             assert!(allowed, "{host:?} {origin:?} was let in");
-            assert_eq!(granted, origin.map_or_else(Granted::default, Granted::to));
+            assert_eq!(granted, origin.map_or_else(Granted::default, Granted::echoing));
         }
         Err(response) => {
             assert!(!allowed, "{host:?} {origin:?}: {response:?}");
@@ -36,7 +38,7 @@ fn check(access: &Access, transport: Transport, host: Option<&str>, origin: Opti
 
 #[test]
 fn on_loopback_the_host_names_a_loopback_address_or_an_allowed_host() {
-    let access = access(&[], &["Box.lan", "10.0.0.1"]);
+    let access = access(&[], &["Box.lan", "10.0.0.1", "FD00::1", "[fd00::2]"]);
     for (host, allowed) in [
         ("localhost", true),
         ("LocalHost:8080", true),
@@ -47,6 +49,9 @@ fn on_loopback_the_host_names_a_loopback_address_or_an_allowed_host() {
         ("[::1]", true),
         ("box.LAN:9", true),
         ("10.0.0.1", true),
+        ("[fd00::1]:9", true),
+        ("[fd00::2]", true),
+        ("[fd00::3]", false),
         ("evil.example", false),
         ("localhost.evil.example", false),
         ("127.0.0.1.evil.example", false),
@@ -139,7 +144,7 @@ fn a_star_names_every_origin_that_can_be_echoed() {
 fn every_reply_varies_by_origin_and_an_allowed_one_is_echoed() {
     assert_eq!(*Granted::default().lines(), *b"Vary: Origin\r\n");
     assert_eq!(
-        String::from_utf8_lossy(&Granted::to("http://a.example").lines()),
+        String::from_utf8_lossy(&Granted::echoing("http://a.example").lines()),
         "Vary: Origin\r\nAccess-Control-Allow-Origin: http://a.example\r\nAccess-Control-Allow-Credentials: true\r\n"
     );
 }
@@ -150,7 +155,7 @@ fn a_malformed_setting_is_refused_by_name() {
         let error = Access::new(&[origin.to_owned()], &[]).unwrap_err();
         assert!(error.starts_with(&format!("origin {origin:?}: expected")), "{error}");
     }
-    for host in ["", "a:80", "http://a", "a/b", "::1"] {
+    for host in ["", "a:80", "http://a", "a/b", "[::1", ":1"] {
         let error = Access::new(&[], &[host.to_owned()]).unwrap_err();
         assert!(error.starts_with(&format!("host {host:?}: expected")), "{error}");
     }
@@ -181,4 +186,27 @@ fn a_preflight_is_told_the_paths_methods_and_the_headers_it_asked_for() {
     assert_eq!(ask(Method::Options, [None, origin, None, None]), None);
     assert_eq!(ask(Method::Options, [None, None, Some("POST"), None]), None);
     assert_eq!(ask(Method::Get, [None, origin, Some("POST"), None]), None);
+}
+
+proptest! {
+    #[test]
+    fn no_host_or_origin_panics_and_what_is_echoed_is_one_line(
+        host in any_authority(), origin in any_authority(), star: bool
+    ) {
+        let access = access(if star { &["*"] } else { &[] }, &[]);
+        let fields = [Some(&*host), Some(&*origin), None, None];
+        if let Ok(granted) = with_request(Method::Get, fields, |request| access.check(request, Transport::Loopback)) {
+            let lines = granted.lines();
+            prop_assert_eq!(lines.iter().filter(|byte| byte.is_ascii_control()).count(), 6);
+        }
+    }
+}
+
+/// Anything, and often what looks like a host or an origin.
+fn any_authority() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "\\PC*",
+        "[a-z]{0,5}(://)?\\[?[a-z0-9:.]{0,12}\\]?(:[0-9]{0,6})?",
+        "(http://)?localhost[\\r\\n:/@a-z0-9]{0,9}"
+    ]
 }

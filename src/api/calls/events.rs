@@ -45,7 +45,7 @@ pub(super) fn stream(
         sse: wanted.sse,
         include_internal: query.boolean("include_internal", false),
         include_qualified_name: query.boolean("include_qualified_name", true),
-        numbered: wanted.numbered,
+        numbered: wanted.numbered && !wanted.sse,
         head_only: request.method == Method::Head,
     }))
 }
@@ -152,13 +152,14 @@ impl Wanted {
             None => None,
         };
         let log_start = last_event_id(request).or(after_sequence);
+        let sse = match query.value("sse") {
+            Some(sse) => sse.eq_ignore_ascii_case("true"),
+            None => !accept::prefers_ndjson(field(request, Field::Accept)),
+        };
         Ok(Self {
             position: log_start.map_or(Position::Queue { acquire_timeout_s }, Position::Log),
-            sse: match query.value("sse") {
-                Some(sse) => sse.eq_ignore_ascii_case("true"),
-                None => !accept::prefers_ndjson(field(request, Field::Accept)),
-            },
-            numbered: after_sequence.is_some(),
+            sse,
+            numbered: after_sequence.is_some() && !sse,
         })
     }
 }

@@ -1,4 +1,5 @@
-//! From a routed request to a [`Reply`]: checks in the order that clients rely on; nothing changes before all have passed.
+//! From a routed request to a [`Reply`]: checks in the order that clients rely on; nothing changes before all have
+//! passed.
 
 mod events;
 mod handlers;

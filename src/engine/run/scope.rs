@@ -29,7 +29,7 @@ pub(super) struct Scope {
 pub(super) struct Outer {
     scope: u64,
     /// The opener's.
-    pub(super) path: Path,
+    path: Path,
     /// How many emissions the opener made.
     index: u32,
 }
@@ -37,13 +37,22 @@ pub(super) struct Outer {
 /// One input of a fan-in.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Collected {
-    pub(super) fan_in: StepId,
+    fan_in: StepId,
     path: Path,
     value: Json,
 }
 
-impl Collected {
+impl Scope {
+    /// Each step of it, to be put in terms of another graph.
     pub(super) fn steps_mut(&mut self) -> impl Iterator<Item = &mut StepId> {
+        let of_outer = self.outer.iter_mut().flat_map(|outer| outer.path.steps_mut());
+        let of_collected = self.collected.iter_mut().flat_map(Collected::steps_mut);
+        std::iter::once(&mut self.opener).chain(of_outer).chain(of_collected)
+    }
+}
+
+impl Collected {
+    fn steps_mut(&mut self) -> impl Iterator<Item = &mut StepId> {
         std::iter::once(&mut self.fan_in).chain(self.path.steps_mut())
     }
 }

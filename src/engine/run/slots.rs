@@ -45,6 +45,11 @@ impl Slots {
         Some((work, slot))
     }
 
+    /// Each step, to be put in terms of another graph.
+    pub(super) fn steps_mut(&mut self) -> impl Iterator<Item = &mut StepId> {
+        self.taken.iter_mut().map(|(step, _)| step).chain(self.queues.iter_mut().map(|(step, _)| step))
+    }
+
     /// Gives back the memory of nothing.
     pub(super) fn shrink(&mut self) {
         if self.taken.is_empty() {

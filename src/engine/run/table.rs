@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Values under numbers that only grow. Empty it takes one word; the oldest are the cheapest to remove.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Table<V>(Option<Box<Entries<V>>>);
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 struct Entries<V>(VecDeque<(u64, V)>);
 
 impl<V> Table<V> {
@@ -46,6 +46,11 @@ impl<V> Table<V> {
     }
 
     /// In ascending order.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut V)> {
+        self.0.iter_mut().flat_map(|entries| &mut entries.0).map(|(number, value)| (*number, value))
+    }
+
+    /// In ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &V)> {
         self.0.iter().flat_map(|entries| &entries.0).map(|(number, value)| (*number, value))
     }
@@ -61,6 +66,19 @@ impl<V> Table<V> {
 impl<V> Default for Table<V> {
     fn default() -> Self {
         Self(None)
+    }
+}
+
+impl<V: Serialize> Serialize for Table<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Table<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entries = VecDeque::deserialize(deserializer)?;
+        Ok(Self((!entries.is_empty()).then(|| Box::new(Entries(entries)))))
     }
 }
 

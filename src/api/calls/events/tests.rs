@@ -73,10 +73,11 @@ fn a_cursor_reads_the_log_and_the_header_wins() {
         ("", Some("-2"), None, false),
         ("", None, None, false),
     ] {
-        let wanted = wanted(query, None, header).unwrap();
+        let wanted = wanted(query, Some("application/x-ndjson"), header).unwrap();
         let expected = start.map_or(Position::Queue { acquire_timeout_s: 1.0 }, Position::Log);
         assert_eq!((wanted.position, wanted.numbered), (expected, numbered), "{query} {header:?}");
     }
+    assert!(!wanted("after_sequence=7", None, None).unwrap().numbered, "SSE has the number in its id");
     for text in ["", "-2", "x", "1.0", "Now", "%2B1", "0x1"] {
         let error = wanted(&format!("after_sequence={text}"), None, Some("9")).unwrap_err();
         assert!(error.starts_with("Invalid after_sequence: '"), "{text}: {error}");
