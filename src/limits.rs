@@ -111,6 +111,10 @@ pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 64 << 10;
 /// Bytes of a chunked body's trailer section: it is read and ignored, so it only has to be passed over.
 pub const TRAILER_BYTES_MAX: u32 = 16 << 10;
 
+/// Bytes of requests that all connections together hold before they are served: sixteen of the largest bodies. Beyond,
+/// the request that brings more gets 503.
+pub const REQUESTS_BYTES_MAX: usize = 256 << 20;
+
 /// Bytes of requests that wait in a connection while an earlier one is answered; reading stops beyond.
 pub const PIPELINE_BYTES_MAX: usize = 64 << 10;
 

@@ -269,6 +269,15 @@ impl Exchange {
         }
     }
 
+    /// Gives `response` to a request that is still coming, and ends the connection behind it. Does nothing in any other
+    /// state.
+    pub fn refuse_request(&mut self, response: &Response, now: Now) {
+        if let State::Head { .. } | State::Body { .. } = self.state {
+            self.state = self.refuse_with(response, false, now);
+            self.advance(now);
+        }
+    }
+
     /// Serves what was begun and nothing further: closes when no request is pending.
     pub fn drain(&mut self, now: Now) {
         self.draining = true;
@@ -303,16 +312,18 @@ impl Exchange {
     pub fn poll_timeout(&self) -> Option<u64> {
         let limits = &*self.limits;
         let own_us = match &self.state {
-            State::Idle { since_us, .. } if self.output.is_empty() => Some(since_us + limits.idle_timeout_us),
-            State::Head { since_us, .. } => Some(since_us + limits.head_timeout_us),
+            State::Idle { since_us, .. } if self.output.is_empty() => {
+                Some(since_us.saturating_add(limits.idle_timeout_us))
+            }
+            State::Head { since_us, .. } => Some(since_us.saturating_add(limits.head_timeout_us)),
             State::Body { since_us, moved_us, received, .. } => {
                 let earned_us = received.saturating_mul(1_000_000) / limits.body_rate_min_bytes_per_s.max(1);
-                let by_rate_us = (since_us + limits.body_timeout_us).saturating_add(earned_us);
-                Some(by_rate_us.min(moved_us + limits.body_timeout_us))
+                let by_rate_us = since_us.saturating_add(limits.body_timeout_us).saturating_add(earned_us);
+                Some(by_rate_us.min(moved_us.saturating_add(limits.body_timeout_us)))
             }
-            State::Lingering { since_us, moved_us, .. } => {
-                Some((since_us + limits.linger_timeout_us).min(moved_us + LINGER_IDLE_TIMEOUT_US))
-            }
+            State::Lingering { since_us, moved_us, .. } => Some(
+                since_us.saturating_add(limits.linger_timeout_us).min(moved_us.saturating_add(LINGER_IDLE_TIMEOUT_US)),
+            ),
             State::Idle { .. }
             | State::Ready { .. }
             | State::Answering(_)
@@ -369,6 +380,11 @@ impl Exchange {
     /// Whether the connection is over.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
+    }
+
+    /// Bytes of requests that are held.
+    pub fn input_bytes(&self) -> usize {
+        self.input.len()
     }
 
     /// Bytes ever put out, up to now. When [`Exchange::taken_position`] has come as far, all of them were taken.
@@ -434,7 +450,7 @@ impl Exchange {
     }
 
     fn output_timeout_us(&self) -> Option<u64> {
-        (!self.output.is_empty()).then(|| self.output_moved_us + self.limits.output_timeout_us)
+        (!self.output.is_empty()).then(|| self.output_moved_us.saturating_add(self.limits.output_timeout_us))
     }
 }
 
