@@ -9,7 +9,7 @@ use crate::json::Json;
 #[diagnostic::on_unimplemented(
     message = "a step cannot take `{Self}`",
     label = "not an event, a `one_of!` enum or a `Vec` of one event",
-    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`, or write `impl steprill::Event for {Self} {{}}`"
+    note = "declare an event inside `event! {{ pub struct Name {{ .. }} }}`, or write `impl steprill::Event for Name {{}}`"
 )]
 pub trait StepInput: Sized {
     /// Whether it gathers what a scope gives.
@@ -29,7 +29,7 @@ pub trait StepInput: Sized {
 #[diagnostic::on_unimplemented(
     message = "a step cannot return `{Self}`",
     label = "not `()`, an event, a `one_of!` enum, or an `Option` or `Vec` of these",
-    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`, or write `impl steprill::Event for {Self} {{}}`"
+    note = "declare an event inside `event! {{ pub struct Name {{ .. }} }}`, or write `impl steprill::Event for Name {{}}`"
 )]
 pub trait StepOutput: Sized {
     /// Whether it gives out any number of events.
@@ -49,7 +49,7 @@ pub trait StepOutput: Sized {
 #[diagnostic::on_unimplemented(
     message = "a step cannot return `{Self}`",
     label = "not `()`, an event, a `one_of!` enum, or an `Option` or `Vec` of these",
-    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`, or write `impl steprill::Event for {Self} {{}}`"
+    note = "declare an event inside `event! {{ pub struct Name {{ .. }} }}`, or write `impl steprill::Event for Name {{}}`"
 )]
 pub trait OneEvent: Sized {
     /// The event types, in order of declaration.
