@@ -28,6 +28,17 @@ impl Json {
         Ok(Self(text.into()))
     }
 
+    /// Keeps a value that stands inside of a text that [`check`] has passed, so that only its depth is looked at again.
+    ///
+    /// # Errors
+    /// When it nests too deep.
+    pub(crate) fn from_checked(text: &str) -> Result<Self, JsonError> {
+        if depth(text.as_bytes()) > JSON_DEPTH_MAX {
+            return Err(JsonError(format!("nested deeper than {JSON_DEPTH_MAX}")));
+        }
+        Ok(Self(text.into()))
+    }
+
     /// The JSON text of a value. NaN and infinities are written as `null`.
     ///
     /// # Errors

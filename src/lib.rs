@@ -7,13 +7,17 @@ pub mod hash;
 pub mod http;
 pub mod json;
 pub mod limits;
+pub mod net;
 pub mod now;
 pub mod pass;
+pub mod server;
 pub mod store;
 pub mod workers;
 pub mod workflow;
 
+pub use engine::input::Outcome;
 pub use graph::{Faults, Retry};
+pub use server::{Config, Runtime, Server};
 pub use workflow::{
     Ask, AskTimedOut, Asks, Ctx, Event, Question, Result, Sends, StartEvent, State, Step, StepError, StopEvent,
     TestCtx, Tested, Workflow, WorkflowBuilder,

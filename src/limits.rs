@@ -42,6 +42,21 @@ pub const GRAPH_NAMES_MAX: usize = 4_096;
 /// Passes of one step at a time in one run, where a step does not say.
 pub const STEP_WORKERS_DEFAULT: u16 = 4;
 
+/// Bytes of a `handler_id` that a client chooses.
+pub const HANDLER_ID_BYTES_MAX: usize = 64;
+
+/// Handlers that one step of writing a list looks at: a filter that few pass must not hold the loop up.
+pub const LIST_SCAN_HANDLERS_MAX: usize = 4_096;
+
+/// Bytes of an error's message: a step's whole error text, and what stands before it.
+pub const MESSAGE_BYTES_MAX: usize = ERROR_BYTES_MAX + (1 << 10);
+
+/// After how long a client that was turned away with 503 may try again.
+pub const RETRY_AFTER_S: u32 = 1;
+
+/// How long a browser may keep the answer to a CORS preflight.
+pub const PREFLIGHT_AGE_S: u32 = 600;
+
 /// Passes that are with the workers or in their queue. A queue saves a wake-up per pass under load; bounded, because
 /// what stands in it has its snapshot of the state already.
 pub const HANDED_PASSES_MAX: usize = 256;
@@ -75,9 +90,82 @@ pub const CONNECTIONS_MAX_DEFAULT: usize = 20_000;
 
 /// Bytes of a request's body, unless told.
 pub const BODY_BYTES_MAX_DEFAULT: usize = 16 << 20;
+/// Bytes of a request line without its CRLF; a longer one is 414. RFC 9112 section 3 asks for 8,000.
+pub const REQUEST_LINE_BYTES_MAX: usize = 8 << 10;
+
+/// Bytes of a request's head, from the request line to the empty line; a longer one is 431.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// Header fields of a request; more are 431. The parser's table of them is on the stack, 32 bytes each.
+pub const HEAD_FIELDS_MAX: usize = 128;
+
+/// Empty lines that are skipped before a request line. RFC 9112 section 2.2 asks for one.
+pub const EMPTY_LINES_MAX: u8 = 8;
+
+/// Bytes of a request's body, decoded; more are 413.
+pub const BODY_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of all chunk extensions of a body: signed uploads send some 85 for each chunk, nothing needs more.
+pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 64 << 10;
+
+/// Bytes of a chunked body's trailer section: it is read and ignored, so it only has to be passed over.
+pub const TRAILER_BYTES_MAX: u32 = 16 << 10;
+
+/// Bytes of requests that wait in a connection while an earlier one is answered; reading stops beyond.
+pub const PIPELINE_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of output of one connection above which neither streams nor further requests add to it: enough to fill a
+/// socket's send buffer in one call.
+pub const OUTPUT_HIGH_WATER_BYTES: usize = 64 << 10;
+
+/// How long a request's head may take from its first byte; then 408.
+pub const HEAD_TIMEOUT_US: u64 = 30_000_000;
+
+/// How long a request's body may stand still; then 408.
+pub const BODY_TIMEOUT_US: u64 = 30_000_000;
+
+/// What a body must bring on average after its first [`BODY_TIMEOUT_US`], so that a byte now and then does not hold a
+/// connection for ever. The slowest links in use (a modem, a radio) bring ten times as much.
+pub const BODY_RATE_MIN_BYTES_PER_S: u64 = 100;
+
+/// How long a connection may wait between requests; then it is closed. As nginx's `keepalive_timeout`.
+pub const IDLE_TIMEOUT_US: u64 = 75_000_000;
+
+/// How long pending output may stand still before its reader counts as gone.
+pub const OUTPUT_TIMEOUT_US: u64 = 60_000_000;
+
+/// How long a connection is read on after an error reply, so that the reply is not lost to a reset (RFC 9112 section 9.6).
+pub const LINGER_TIMEOUT_US: u64 = 30_000_000;
+
+/// As [`LINGER_TIMEOUT_US`], when nothing more comes.
+pub const LINGER_IDLE_TIMEOUT_US: u64 = 5_000_000;
+
+/// Bytes that are read and dropped after an error reply: a body twice as large as allowed still learns so.
+pub const LINGER_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
+
+/// Connections at one time; more get 503. Each costs under 1 KB when idle, and one file descriptor.
+pub const CONNECTIONS_MAX: usize = 16_384;
+
+/// Connections beyond the bound that are held just long enough to be told 503; beyond these, the 503 is best effort.
+pub const CONNECTIONS_REFUSED_MAX: usize = 64;
+
+/// Bytes that one connection may bring, or take, in one turn of the loop before the others have their turn.
+pub const TURN_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes of the loop's one buffer for reading.
+pub const READ_BUFFER_BYTES: usize = 64 << 10;
+
+/// Connections accepted from one listener in one turn of the loop.
+pub const TURN_ACCEPTS_MAX: usize = 256;
+
+/// How long accepting rests when the system has no more file descriptors, unless a connection closes earlier.
+pub const ACCEPT_PAUSE_US: u64 = 100_000;
 
 /// Attempts of a retry policy that does not say how many; the field's policies have three.
 pub const RETRY_ATTEMPTS_DEFAULT: u32 = 3;
 
 /// The longest delay of an exponential retry policy that does not say: a device that is back is tried within a minute.
 pub const RETRY_DELAY_MAX_DEFAULT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Microseconds after which an idle SSE stream gets a heartbeat: below the 30 to 60 seconds of usual proxies.
+pub const HEARTBEAT_US: u64 = 15_000_000;

@@ -1,11 +1,31 @@
 //! The Workflows API: routes, bodies, checks, replies.
+//!
+//! A request's way: [`Access::check`] (may it call at all?), [`call`] (route, body, scheduler → [`Reply`]), and, for
+//! what is not there at once, [`run_ended`], [`render_event`] and [`list_some`] when the server comes to it.
+
+mod accept;
+mod access;
+mod calls;
+mod catalog;
+mod errors;
+#[cfg(test)]
+mod fixtures;
+mod percent;
+mod route;
+pub(crate) mod wire;
 
 use std::time::Duration;
 
 use crate::{
-    engine::scheduler::{HandlerKey, NewRun},
-    http::Response,
+    engine::scheduler::{HandlerKey, RunKey, WorkflowId},
+    http::{Field, Request, Response, stream::Framing},
 };
+
+pub use access::{Access, Granted, Transport};
+pub use calls::{Ids, ListProgress, call, list_some, run_ended};
+pub use catalog::{Catalog, WorkflowTexts};
+pub use errors::{ErrorFormat, no_content};
+pub use wire::{Timestamp, render_event};
 
 /// What a call comes to. The server carries it out.
 #[derive(Debug)]
@@ -14,19 +34,22 @@ pub enum Reply {
     Now(Response),
     /// The reply, as soon as what the call changed is kept.
     WhenCommitted(Response),
-    /// POST run: the reply when the run has ended; see `calls::run_ended`.
+    /// POST run: the reply when the run has ended; see [`run_ended`].
     WhenRunEnds(HandlerKey),
     /// GET /events.
     Follow(Follow),
-    /// GET /handlers, written page by page as the socket takes it.
+    /// GET /handlers, written page by page as the socket takes it; see [`list_some`].
     List(List),
 }
 
 /// A stream of a handler's feed. All checks up to the lock have passed.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a parameter of the request")]
 pub struct Follow {
-    /// The handler; its newest run at the time of the call.
-    pub handler: HandlerKey,
+    /// The handler's newest run at the time of the call.
+    pub run: RunKey,
+    /// Its workflow, whose texts [`render_event`] takes.
+    pub workflow: WorkflowId,
     /// How it reads.
     pub cursor: Cursor,
     /// SSE, or NDJSON.
@@ -58,23 +81,48 @@ pub enum Cursor {
     },
 }
 
-/// A page of handlers.
-#[derive(Clone, Debug, Default)]
+/// A list of handlers, and how far it is written.
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct List {
     /// After this one.
     pub after: Option<HandlerKey>,
-    /// At most so many.
+    /// At most so many (further ones).
     pub limit: Option<usize>,
     /// Only with one of these statuses; empty: all.
     pub statuses: Vec<String>,
     /// Only of one of these workflows; empty: all.
     pub workflows: Vec<String>,
+    /// What was written last.
+    pub written: ListWritten,
+    /// HEAD: no body.
+    pub head_only: bool,
 }
 
-/// Where a call's new run gets its random ids from.
-pub trait Ids {
-    /// Ten characters of `[A-Za-z0-9]`, and a UUID 4.
-    fn draw(&mut self) -> ([u8; 10], uuid::Uuid);
+/// How far a list is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ListWritten {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The opening.
+    Opening,
+    /// A handler.
+    Handler,
 }
 
-const _: Option<NewRun> = None;
+impl Follow {
+    /// How its events are told apart.
+    pub fn framing(&self) -> Framing {
+        if self.sse { Framing::Sse } else { Framing::Ndjson }
+    }
+
+    /// `Content-Type` of the stream.
+    pub fn content_type(&self) -> &'static str {
+        self.framing().content_type()
+    }
+}
+
+/// The value of a header field, if the request has it.
+fn field<'a>(request: &Request<'a>, field: Field) -> Option<&'a [u8]> {
+    request.fields[field as usize]
+}

@@ -78,17 +78,26 @@ impl Feed {
         text_bytes + END_BYTES
     }
 
-    /// The events of that range, as far as they are there and up to about `bytes_max` bytes, but one at least.
-    pub fn page(&self, _range: std::ops::Range<u64>, _bytes_max: usize) -> Self {
-        todo!()
-    }
-
     /// The event with that number.
     pub fn get(&self, sequence: u64) -> Option<Item<'_>> {
         let index = usize::try_from(sequence.wrapping_sub(self.first)).ok()?;
         let end = *self.ends.get(index)? as usize;
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
         Some(decode(&self.text[start..end]))
+    }
+
+    /// The events of that range, as far as they are there and up to about `bytes_max` bytes, but one at least.
+    #[must_use]
+    pub fn page(&self, range: std::ops::Range<u64>, bytes_max: usize) -> Self {
+        let place = |sequence: u64| (sequence.max(self.first) - self.first).min(self.ends.len() as u64) as usize;
+        let (start, end) = (place(range.start), place(range.end));
+        let base = start.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let ends = self.ends.get(start..end).unwrap_or_default();
+        let size = |count: usize, end: u32| (end - base) as usize + count * END_BYTES;
+        let fits = |(index, end): &(usize, &u32)| *index == 0 || size(index + 1, **end) <= bytes_max;
+        let ends: Vec<u32> = ends.iter().enumerate().take_while(fits).map(|(_, end)| end - base).collect();
+        let text = ends.last().map_or("", |last| &self.text[base as usize..(base + last) as usize]);
+        Self { first: self.first + start as u64, text: text.to_owned(), ends }
     }
 
     /// Gives back memory that is held for growing. For a run that waits, and one that has ended.
@@ -359,6 +368,32 @@ mod tests {
             let before = feed.bytes();
             feed.push(&event);
             assert_eq!(feed.bytes() - before, Feed::cost_bytes(&event), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_a_part_of_the_feed_under_the_same_numbers() {
+        let mut feed = Feed::new(7);
+        for (event, _) in samples() {
+            feed.push(&event);
+        }
+        for start in 0..20 {
+            for end in 0..20 {
+                for bytes_max in [0, 40, 1_000] {
+                    let page = feed.page(start..end, bytes_max);
+                    let numbers = page.first()..page.next();
+                    assert!(
+                        numbers
+                            .clone()
+                            .all(|number| feed.get(number).is_some() && page.get(number) == feed.get(number))
+                    );
+                    let wanted: Vec<u64> = (start.max(7)..end.min(feed.next())).collect();
+                    let given: Vec<u64> = numbers.collect();
+                    assert!(wanted.starts_with(&given) && given.is_empty() == wanted.is_empty(), "{start} {end}");
+                    assert!(page.bytes() <= bytes_max || given.len() <= 1);
+                    assert!(bytes_max < 1_000 || given == wanted);
+                }
+            }
         }
     }
 

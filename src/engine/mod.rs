@@ -5,6 +5,7 @@ pub mod channel;
 pub mod feed;
 mod handler;
 pub mod input;
+pub mod record;
 pub mod run;
 pub mod scheduler;
 pub mod timers;

@@ -1,68 +1,306 @@
 //! One run: a reducer. [`Run::handle`] is the only way it changes.
+//!
+//! What a work goes through; a pass of it is with a worker, or on its way there, only while it runs:
+//!
+//! ```text
+//!            no slot free                    it may start
+//!   new ───────► Queued ───slot──► Held ─────────────────► Running ──returned──► gone
+//!    └──────────slot────────────────▲▲                     │ │ │ └────conflict───┐
+//!                                   ││  over               │ │ └─sleep─► Sleeping│
+//!                                   │└─────────────────────│─│──────────────┴────┘
+//!                                   │  answer or time-out  │ └─ask─► Asking
+//!        (a slot, or Queued first) ─┴──────────────────────│────────────┘
+//!                                   │  due                 └─failed─► Delayed, or the run fails
+//!                                   └───────────────────────────────────┘
+//! ```
+//!
+//! `Held` has a slot and shows as running, but starts no pass: the run is not admitted yet, or another work runs alone.
 
-use std::sync::Arc;
+mod done;
+mod end;
+mod note;
+mod path;
+mod question;
+mod route;
+mod scope;
+mod slots;
+mod snapshot;
+mod state;
+mod table;
+mod wait;
+mod work;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::input::{Effect, Input, Outcome, PassId, Refusal},
+    engine::{
+        feed::Feed,
+        input::{Effect, Input, Outcome, PassId, Published, Refusal, TimerId},
+    },
     graph::{EventId, Graph, StepId},
     json::Json,
-    now::Now,
+    limits::{EARLY_ANSWERS_MAX, RUN_WORKS_MAX},
+    now::{Clock, Deadline, Now},
     pass::PassInput,
 };
+use question::{EarlyAnswer, Question};
+use scope::Scope;
+use slots::Slots;
+use state::State;
+use table::Table;
+use work::{Work, WorkPhase};
 
 /// One execution of a workflow.
+///
+/// Give it its [`Input::Started`], carry out the effects in order, and give it what comes of them: [`Input::Noted`] and
+/// [`Input::Done`] of passes, [`Input::Due`] of timers, until it says [`Effect::Finish`].
 #[derive(Debug)]
 pub struct Run {
-    _graph: Arc<Graph>,
+    graph: Arc<Graph>,
+    facts: Facts,
+}
+
+/// All that the inputs so far come to; with the graph it decides what the next one does.
+#[derive(Debug, Serialize, Deserialize)]
+struct Facts {
+    id: uuid::Uuid,
+    handler_id: Arc<str>,
+    phase: Phase,
+    next_work: u64,
+    /// For timers, questions and scopes. Timer 0 is the run's time-out.
+    next_number: u64,
+    next_sequence: u64,
+    feed_bytes: usize,
+    /// When the run's time-out is due on the alive clock.
+    timeout_at_us: Option<u64>,
+    /// Works in [`WorkPhase::Running`].
+    running: u32,
+    /// Inputs that open scopes have collected.
+    collected: u32,
+    /// Whether works may be in [`WorkPhase::Held`] other than those in `alone`.
+    held: bool,
+    works: Table<Box<Work>>,
+    slots: Slots,
+    /// Timers that are armed, and their works.
+    timers: Table<u64>,
+    questions: Table<Question>,
+    scopes: Table<Box<Scope>>,
+    early: Vec<EarlyAnswer>,
+    /// Types of answers that were asked for.
+    asked: Box<[EventId]>,
+    /// Works that are to run alone, in order; the first does, or waits for those that run.
+    alone: Vec<u64>,
+    state: State,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+enum Phase {
+    /// Before [`Input::Started`].
+    New,
+    /// Reduces its inputs, and starts no pass until [`Input::Admitted`].
+    Waiting,
+    /// Runs.
+    Admitted,
+    /// Has its outcome.
+    Ended(Outcome),
+}
+
+/// What one reduction has at hand.
+struct Turn<'a> {
+    graph: &'a Graph,
+    now: Now,
+    effects: &'a mut Vec<Effect>,
 }
 
 impl Run {
     /// A run before its [`Input::Started`]. `id` seeds what looks random: the jitter of retries.
-    pub fn new(_graph: Arc<Graph>, _id: uuid::Uuid, _handler_id: Arc<str>) -> Self {
-        todo!()
+    pub fn new(graph: Arc<Graph>, id: uuid::Uuid, handler_id: Arc<str>) -> Self {
+        Self { graph, facts: Facts::new(id, handler_id) }
     }
 
     /// Reduces one input. Appends what is to be done to `effects`, in order. Never panics: an input that is late,
     /// twice or unknown changes nothing.
-    pub fn handle(&mut self, _input: Input, _now: Now, _effects: &mut Vec<Effect>) {
-        todo!()
+    pub fn handle(&mut self, input: Input, now: Now, effects: &mut Vec<Effect>) {
+        self.facts.reduce(&mut Turn { graph: &self.graph, now, effects }, input);
     }
 
-    /// What is still owed: passes to start, timers to arm. After a crash, exactly what the lost effects were.
+    /// What is still owed: passes to start, timers to arm. After a crash, exactly what the lost effects were. Nothing
+    /// before the run has started and after it has ended.
     pub fn pending(&self) -> Vec<Effect> {
-        todo!()
+        let timeout = self.facts.timeout_at_us.map(|at_us| Deadline { clock: Clock::Alive, at_us });
+        let of_run = timeout.map(|deadline| Effect::Arm(RUN_TIMER, deadline));
+        let of_works = self.facts.works.iter().filter_map(|(number, work)| match work.phase {
+            WorkPhase::Running { .. } => Some(Effect::StartPass(PassId { work: number, pass: work.pass })),
+            _ => work.timer().map(|timer| Effect::Arm(timer.id, timer.deadline)),
+        });
+        of_run.into_iter().chain(of_works).collect()
     }
 
     /// What to hand to a worker for this pass, with the state as it is now; `None` if the pass is stale.
-    pub fn pass_input(&self, _pass: PassId) -> Option<PassInput> {
-        todo!()
+    pub fn pass_input(&self, pass: PassId) -> Option<PassInput> {
+        let work = self.facts.running_work(pass)?;
+        let memory = work.memory.as_deref();
+        Some(PassInput {
+            run_id: self.facts.id,
+            handler_id: Arc::clone(&self.facts.handler_id),
+            work: pass.work,
+            attempt: work.attempt,
+            event: work.event.clone(),
+            state: self.facts.state.snapshot(),
+            waits: memory.map(|memory| Arc::clone(&memory.waits)).unwrap_or_default(),
+            once: memory.map(|memory| Arc::clone(&memory.once)).unwrap_or_default(),
+            published: memory.map(|memory| Arc::clone(&memory.published)).unwrap_or_default(),
+        })
     }
 
     /// The step whose body this pass runs; `None` if the pass is stale.
-    pub fn pass_step(&self, _pass: PassId) -> Option<StepId> {
-        todo!()
+    pub fn pass_step(&self, pass: PassId) -> Option<StepId> {
+        self.facts.running_work(pass).map(|work| work.step)
     }
 
     /// Whether an event from outside would be taken: asked before it is made an input.
     ///
     /// # Errors
     /// Why it is not.
-    pub fn check_external(&self, _event: EventId, _step: Option<StepId>) -> Result<(), Refusal> {
-        todo!()
+    pub fn check_external(&self, event: EventId, step: Option<StepId>) -> Result<(), Refusal> {
+        let (facts, graph) = (&self.facts, &*self.graph);
+        if matches!(facts.phase, Phase::Ended(_)) {
+            return Err(Refusal::Ended);
+        }
+        let known = step.is_none_or(|step| graph.steps.len() > usize::from(step.0));
+        if graph.events.len() <= usize::from(event.0) || !known {
+            return Err(Refusal::StepDoesNotAccept);
+        }
+        let takers = route::takers_outside(graph, event, step);
+        let awaited = question::declared(graph, event, step);
+        match takers.len() {
+            0 if step.is_some() && !awaited => Err(Refusal::StepDoesNotAccept),
+            0 if awaited && !facts.asked.contains(&event) && facts.early.len() >= EARLY_ANSWERS_MAX => {
+                Err(Refusal::EarlyAnswersFull)
+            }
+            new if new > 0 && facts.works.len() + new > RUN_WORKS_MAX => Err(Refusal::WorksFull),
+            _ => Ok(()),
+        }
     }
 
-    /// Bytes of what it has published.
+    /// Bytes of what it has published, as [`Feed::cost_bytes`] counts them.
     pub fn feed_bytes(&self) -> usize {
-        todo!()
+        self.facts.feed_bytes
     }
 
     /// The outcome, once there is one.
     pub fn outcome(&self) -> Option<&Outcome> {
-        todo!()
+        match &self.facts.phase {
+            Phase::Ended(outcome) => Some(outcome),
+            _ => None,
+        }
     }
 
     /// The state, for continuing this run's handler.
-    pub fn state(&self) -> std::collections::BTreeMap<Arc<str>, Json> {
-        todo!()
+    pub fn state(&self) -> BTreeMap<Arc<str>, Json> {
+        self.facts.state.values().clone()
     }
 }
+
+impl Facts {
+    fn new(id: uuid::Uuid, handler_id: Arc<str>) -> Self {
+        Self {
+            id,
+            handler_id,
+            phase: Phase::New,
+            next_work: 0,
+            next_number: RUN_TIMER.0 + 1,
+            next_sequence: 0,
+            feed_bytes: 0,
+            timeout_at_us: None,
+            running: 0,
+            collected: 0,
+            held: false,
+            works: Table::default(),
+            slots: Slots::default(),
+            timers: Table::default(),
+            questions: Table::default(),
+            scopes: Table::default(),
+            early: Vec::new(),
+            asked: Box::default(),
+            alone: Vec::new(),
+            state: State::default(),
+        }
+    }
+
+    fn reduce(&mut self, turn: &mut Turn<'_>, input: Input) {
+        match (&self.phase, input) {
+            (Phase::New, Input::Started { event, state, admitted, sequence }) => {
+                self.state = State::new(state);
+                self.next_sequence = sequence;
+                self.phase = Phase::Waiting;
+                if admitted {
+                    self.admit(turn);
+                }
+                self.route(turn, (turn.graph.start, event), None, 0);
+            }
+            (Phase::Waiting, Input::Admitted) => self.admit(turn),
+            (Phase::New | Phase::Ended(_), _) | (_, Input::Started { .. } | Input::Admitted) => return,
+            (_, Input::External { event, value, step }) => self.external(turn, event, value, step),
+            (_, Input::Noted { pass, notes }) => self.noted(turn, pass, notes),
+            (_, Input::Done { pass, done }) => self.done(turn, pass, done),
+            (_, Input::Due { timer }) => self.due(turn, timer),
+            (_, Input::Cancel) => self.cancel(turn),
+        }
+        self.settle(turn);
+    }
+
+    fn admit(&mut self, turn: &mut Turn<'_>) {
+        self.phase = Phase::Admitted;
+        if let Some(timeout) = turn.graph.timeout {
+            let deadline = turn.now.deadline(Clock::Alive, timeout);
+            self.timeout_at_us = Some(deadline.at_us);
+            turn.effects.push(Effect::Arm(RUN_TIMER, deadline));
+        }
+    }
+
+    /// What follows from where a reduction has led.
+    fn settle(&mut self, turn: &mut Turn<'_>) {
+        if matches!(self.phase, Phase::Ended(_)) || self.end_if_over(turn) {
+            return;
+        }
+        if self.running == 0 {
+            self.state.forget_changes();
+        }
+        if matches!(self.phase, Phase::Admitted) {
+            match self.alone.first() {
+                Some(&first) if self.running == 0 => self.launch(turn, first),
+                None if self.held => self.release_held(turn),
+                _ => {}
+            }
+        }
+        if self.works.is_empty() {
+            self.works.shrink();
+            self.slots.shrink();
+            self.timers.shrink();
+            self.questions.shrink();
+            self.scopes.shrink();
+        }
+    }
+
+    fn publish(&mut self, turn: &mut Turn<'_>, event: Published) {
+        self.feed_bytes = self.feed_bytes.saturating_add(Feed::cost_bytes(&event));
+        self.next_sequence = self.next_sequence.wrapping_add(1);
+        turn.effects.push(Effect::Publish(event));
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number - 1
+    }
+
+    fn running_work(&self, pass: PassId) -> Option<&Work> {
+        let work = &**self.works.get(pass.work)?;
+        (work.pass == pass.pass && matches!(work.phase, WorkPhase::Running { .. })).then_some(work)
+    }
+}
+
+/// The timer of the run's time-out.
+const RUN_TIMER: TimerId = TimerId(0);

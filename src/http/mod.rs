@@ -1,4 +1,18 @@
 //! HTTP/1.1 by hand, as pure machines: bytes and `now` in, requests and bytes out (RFC 9110, RFC 9112).
+//!
+//! [`exchange::Exchange`] is one connection's life; [`request`], [`body`], [`response`] and [`stream`] are the codecs
+//! under it. Nothing in here knows a socket or a clock.
+
+pub mod body;
+mod buffer;
+pub mod exchange;
+pub mod request;
+pub mod response;
+pub mod stream;
+
+use std::borrow::Cow;
+
+use crate::limits;
 
 /// A request method, as far as this server tells them apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,9 +44,12 @@ pub enum Field {
     LastEventId,
     /// `Access-Control-Request-Method`.
     AccessControlRequestMethod,
-    /// `Access-Control-Request-Headers`.
+    /// `Access-Control-Request-Headers`; several lines are joined by `, `.
     AccessControlRequestHeaders,
 }
+
+/// Values of [`Field`]s, by place in that enum; `None` if absent.
+pub type FieldValues<'a> = [Option<&'a [u8]>; 7];
 
 /// A complete request, borrowed from its exchange.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +58,12 @@ pub struct Request<'a> {
     pub method: Method,
     /// Whether it is HTTP/1.0.
     pub http10: bool,
-    /// The path, as sent (percent-encoded), without query.
+    /// The path, as sent (percent-encoded), without query; `*` for `OPTIONS *`.
     pub path: &'a str,
     /// What stands behind the first `?`.
     pub query: Option<&'a str>,
     /// Values of [`Field`]s, by place in that enum; `None` if absent.
-    pub fields: &'a [Option<&'a [u8]>; 7],
+    pub fields: &'a FieldValues<'a>,
     /// The body, decoded.
     pub body: &'a [u8],
 }
@@ -62,4 +79,64 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// The body; not sent to HEAD, but counted in `Content-Length`.
     pub body: Vec<u8>,
+}
+
+/// Why a request is refused: the reply's status and its text, which says what was expected and what came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// 4xx or 5xx.
+    pub status: u16,
+    /// For people.
+    pub text: Cow<'static, str>,
+}
+
+impl Refusal {
+    fn new(status: u16, text: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, text: text.into() }
+    }
+}
+
+/// The bounds of an exchange. The defaults are those of [`crate::limits`], where the reasons stand.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Bytes of a request line: 414 beyond. Default 8 KiB.
+    pub request_line_bytes_max: usize,
+    /// Bytes of a head: 431 beyond. Default 64 KiB.
+    pub head_bytes_max: usize,
+    /// Header fields: 431 beyond. Default, and most, 128.
+    pub fields_max: usize,
+    /// Bytes of a body: 413 beyond. Default 16 MiB.
+    pub body_bytes_max: usize,
+    /// Microseconds that a head may take from its first byte: 408 beyond. Default 30 s.
+    pub head_timeout_us: u64,
+    /// Microseconds that a body may stand still: 408 beyond. Default 30 s.
+    pub body_timeout_us: u64,
+    /// Bytes per second that a body must bring on average, after a first `body_timeout_us`: else 408. Default 100.
+    pub body_rate_min_bytes_per_s: u64,
+    /// Microseconds between two requests: closed beyond. Default 75 s.
+    pub idle_timeout_us: u64,
+    /// Microseconds that pending output may stand still: closed beyond. Default 60 s.
+    pub output_timeout_us: u64,
+    /// Microseconds that input is read and dropped after an error reply. Default 30 s, 5 s when nothing comes.
+    pub linger_timeout_us: u64,
+    /// Bytes that are read and dropped after an error reply. Default 32 MiB.
+    pub linger_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_line_bytes_max: limits::REQUEST_LINE_BYTES_MAX,
+            head_bytes_max: limits::HEAD_BYTES_MAX,
+            fields_max: limits::HEAD_FIELDS_MAX,
+            body_bytes_max: limits::BODY_BYTES_MAX,
+            head_timeout_us: limits::HEAD_TIMEOUT_US,
+            body_timeout_us: limits::BODY_TIMEOUT_US,
+            body_rate_min_bytes_per_s: limits::BODY_RATE_MIN_BYTES_PER_S,
+            idle_timeout_us: limits::IDLE_TIMEOUT_US,
+            output_timeout_us: limits::OUTPUT_TIMEOUT_US,
+            linger_timeout_us: limits::LINGER_TIMEOUT_US,
+            linger_bytes_max: limits::LINGER_BYTES_MAX,
+        }
+    }
 }

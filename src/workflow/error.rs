@@ -3,7 +3,7 @@
 use std::{error::Error, fmt};
 
 /// What a step and the calls of its [`Ctx`](crate::Ctx) return.
-pub type Result<T> = std::result::Result<T, StepError>;
+pub type Result<T, E = StepError> = std::result::Result<T, E>;
 
 /// Why a step did not succeed. Any error converts with `?`, a text too: `Err("no reply")?`.
 ///

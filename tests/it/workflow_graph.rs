@@ -7,7 +7,7 @@ use steprill::graph::{EventKind, EventType, Graph, Parts, Retry, StepParts};
 
 /// A graph in lines: `name: A|B -> C`, with `[A]` for a `Vec`, `+ X` for sends, `? Q/A` for asks, `~ T` for streams.
 /// Types named `Need..` are input-required, `Human..` human responses. `S` starts, `T` stops.
-fn parts(lines: &str) -> Parts {
+pub(crate) fn parts(lines: &str) -> Parts {
     let mut steps = Vec::new();
     let mut names = BTreeSet::from(["S".to_owned(), "T".to_owned()]);
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {

@@ -1,0 +1,233 @@
+//! Who may call: `Host` against DNS rebinding, `Origin` against pages of other sites, CORS for the allowed ones
+//! (WHATWG Fetch section 3.3).
+
+use std::{
+    borrow::Cow,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use crate::{
+    api::{ErrorFormat, field},
+    http::{Field, Method, Request, Response},
+    limits::PREFLIGHT_AGE_S,
+};
+
+/// What is allowed beside the server's own pages and those of the loopback.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Access {
+    origins: Vec<String>,
+    any_origin: bool,
+    hosts: Vec<String>,
+}
+
+/// The kind of connection that a request came on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transport {
+    /// TCP, to a local address that is loopback.
+    Loopback,
+    /// TCP, to another address.
+    Network,
+    /// A unix socket.
+    Unix,
+}
+
+/// What stands on the reply to a request that was let in: header lines that say so to browsers. The default is for
+/// replies to requests that were refused, or never understood.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Granted(Cow<'static, [u8]>);
+
+impl Granted {
+    /// The lines, whole, each with its CR LF.
+    pub fn lines(self) -> Cow<'static, [u8]> {
+        self.0
+    }
+
+    fn echoing(origin: &str) -> Self {
+        let parts: [&[u8]; 4] = [
+            VARY_LINE,
+            b"Access-Control-Allow-Origin: ",
+            origin.as_bytes(),
+            b"\r\nAccess-Control-Allow-Credentials: true\r\n",
+        ];
+        Self(Cow::Owned(parts.concat()))
+    }
+}
+
+impl Default for Granted {
+    fn default() -> Self {
+        Self(Cow::Borrowed(VARY_LINE))
+    }
+}
+
+/// Stands on every reply.
+const VARY_LINE: &[u8] = b"Vary: Origin\r\n";
+
+impl Access {
+    /// Allows these origins (`https://app.example`, `null`, or `*` for all) and these names in `Host`.
+    ///
+    /// # Errors
+    /// When one of them is malformed; names it and what is expected.
+    pub fn new(cors_origins: &[String], allow_hosts: &[String]) -> Result<Self, String> {
+        let mut access = Self::default();
+        for origin in cors_origins {
+            match origin.as_str() {
+                "*" => access.any_origin = true,
+                "null" => access.origins.push(origin.clone()),
+                _ if Origin::parse(origin).is_some() => access.origins.push(origin.to_ascii_lowercase()),
+                _ => return Err(format!("origin {origin:?}: expected SCHEME://HOST[:PORT] without a path, null or *")),
+            }
+        }
+        for host in allow_hosts {
+            match split_port(host) {
+                _ if host.parse::<Ipv6Addr>().is_ok() => access.hosts.push(format!("[{host}]")),
+                Some((name, None)) => access.hosts.push(name.to_ascii_lowercase()),
+                _ => return Err(format!("host {host:?}: expected a name or an address, without a port")),
+            }
+        }
+        Ok(access)
+    }
+
+    /// Decides whether a request is let in at all, before anything else is looked at.
+    ///
+    /// # Errors
+    /// The reply, 403, if it is not let in; it gets the default [`Granted`].
+    pub fn check(&self, request: &Request<'_>, transport: Transport) -> Result<Granted, Response> {
+        let host = field(request, Field::Host);
+        if let (Transport::Loopback, Some(host)) = (transport, host) {
+            self.check_host(request, host)?;
+        }
+        let Some(origin) = field(request, Field::Origin) else { return Ok(Granted::default()) };
+        match printable(origin).filter(|origin| self.allows_origin(origin, host)) {
+            Some(origin) => Ok(Granted::echoing(origin)),
+            None => Err(ErrorFormat::of(request).error(
+                403,
+                "Pages of this origin may not call this server; start it with --cors-origin ORIGIN to let them",
+            )),
+        }
+    }
+
+    fn check_host(&self, request: &Request<'_>, host: &[u8]) -> Result<(), Response> {
+        let name = printable(host).and_then(split_port).map(|(name, _)| name);
+        let is_allowed =
+            |name: &str| is_loopback(name) || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
+        if name.is_some_and(is_allowed) {
+            return Ok(());
+        }
+        let message = "This Host is not served on a loopback address; call localhost or 127.0.0.1, or start the server \
+                       with --allow-host NAME";
+        Err(ErrorFormat::of(request).error(403, message))
+    }
+
+    fn allows_origin(&self, origin: &str, host: Option<&[u8]>) -> bool {
+        if self.any_origin {
+            return true;
+        }
+        let Some(parsed) = Origin::parse(origin) else { return self.origins.iter().any(|allowed| allowed == origin) };
+        let is_own = || host.and_then(printable).is_some_and(|host| parsed.is_of_host(host));
+        let is_named = || {
+            self.origins.iter().any(|allowed| Origin::parse(allowed).is_some_and(|allowed| allowed.same_as(&parsed)))
+        };
+        (parsed.is_web() && is_loopback(parsed.host)) || is_own() || is_named()
+    }
+}
+
+/// The reply to a CORS preflight, if the request is one: the path's methods, and the headers that were asked for.
+pub(super) fn preflight(request: &Request<'_>, allow: &'static str) -> Option<Response> {
+    field(request, Field::Origin)?;
+    field(request, Field::AccessControlRequestMethod)?;
+    if request.method != Method::Options {
+        return None;
+    }
+    let mut headers = vec![
+        ("Allow", allow.to_owned()),
+        ("Access-Control-Allow-Methods", allow.to_owned()),
+        ("Access-Control-Max-Age", PREFLIGHT_AGE_S.to_string()),
+    ];
+    let is_list = |text: &&str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let requested =
+        field(request, Field::AccessControlRequestHeaders).and_then(|names| std::str::from_utf8(names).ok());
+    if let Some(names) = requested.filter(is_list) {
+        headers.push(("Access-Control-Allow-Headers", names.to_owned()));
+    }
+    Some(Response { status: 200, headers, ..Response::default() })
+}
+
+/// A serialised origin (RFC 6454 section 6.2).
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    scheme: &'a str,
+    host: &'a str,
+    port: Option<u16>,
+}
+
+impl<'a> Origin<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (scheme, authority) = text.split_once("://")?;
+        let (host, port) = split_port(authority)?;
+        let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        (!scheme.is_empty() && scheme.bytes().all(is_scheme)).then_some(Self { scheme, host, port })
+    }
+
+    fn is_web(&self) -> bool {
+        self.scheme.eq_ignore_ascii_case("http") || self.scheme.eq_ignore_ascii_case("https")
+    }
+
+    fn port(&self, port: Option<u16>) -> Option<u16> {
+        port.or(match &*self.scheme.to_ascii_lowercase() {
+            "http" => Some(80),
+            "https" => Some(443),
+            _ => None,
+        })
+    }
+
+    fn same_as(&self, other: &Self) -> bool {
+        self.scheme.eq_ignore_ascii_case(other.scheme)
+            && self.host.eq_ignore_ascii_case(other.host)
+            && self.port(self.port) == self.port(other.port)
+    }
+
+    /// Whether it is the origin of a server that is called by this `Host`. The scheme is not known to a server behind a
+    /// proxy; the page's own decides what a missing port means.
+    fn is_of_host(&self, host: &str) -> bool {
+        split_port(host).is_some_and(|(name, port)| {
+            self.is_web() && name.eq_ignore_ascii_case(self.host) && self.port(port) == self.port(self.port)
+        })
+    }
+}
+
+/// Host, with the brackets of an IPv6 address, and port (RFC 3986 section 3.2).
+fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let host_end = match authority.strip_prefix('[') {
+        Some(rest) => rest.find(']')? + 2,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at(host_end);
+    let port = match port.strip_prefix(':') {
+        Some("") => None,
+        None if port.is_empty() => None,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
+        _ => return None,
+    };
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(is_name),
+    };
+    is_host.then_some((host, port))
+}
+
+/// Names that browsers resolve to the loopback without asking anybody.
+fn is_loopback(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback());
+    }
+    host.eq_ignore_ascii_case("localhost") || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// A value that can be echoed in a header: visible ASCII without spaces.
+fn printable(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok().filter(|value| value.bytes().all(|byte| byte.is_ascii_graphic()))
+}
+
+#[cfg(test)]
+mod tests;

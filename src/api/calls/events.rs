@@ -1,0 +1,199 @@
+//! Reading a handler's events, and posting to it.
+
+use std::{ops::Range, time::Duration};
+
+use super::{handlers, runs::faulty_body};
+use crate::{
+    api::{Cursor, ErrorFormat, Follow, Reply, accept, errors::no_content, field, percent::Query, wire},
+    engine::{
+        input::{Outcome, Refusal},
+        scheduler::{HandlerView, Scheduler},
+    },
+    http::{Field, Method, Request, Response},
+    limits::{EARLY_ANSWERS_MAX, RUN_WORKS_MAX},
+    now::Now,
+};
+
+/// `GET /events/{handler_id}`, up to the lock
+pub(super) fn stream(
+    id: &str,
+    request: &Request<'_>,
+    query: Query<'_>,
+    scheduler: &Scheduler,
+    errors: ErrorFormat,
+) -> Result<Reply, Response> {
+    let wanted = Wanted::parse(request, query).map_err(|message| errors.error(400, &message))?;
+    let (handler, view) = handlers::find(scheduler, id, errors)?;
+    let (cursor, is_used_up) = match wanted.position {
+        Position::Queue { acquire_timeout_s } => (queue(acquire_timeout_s), scheduler.is_drained(handler)),
+        Position::Log(start) => {
+            let range = scheduler.feed_range(handler).unwrap_or_default();
+            let from = start.from(&range);
+            (Cursor::Log { from }, view.outcome.is_some() && from >= range.end)
+        }
+    };
+    if is_used_up {
+        return Ok(Reply::Now(no_content()));
+    }
+    let (Some(run), Some(workflow)) = (scheduler.run_of(handler), scheduler.workflow_of(handler)) else {
+        return Err(errors.handler_not_found());
+    };
+    Ok(Reply::Follow(Follow {
+        run,
+        workflow,
+        cursor,
+        sse: wanted.sse,
+        include_internal: query.boolean("include_internal", false),
+        include_qualified_name: query.boolean("include_qualified_name", true),
+        numbered: wanted.numbered && !wanted.sse,
+        head_only: request.method == Method::Head,
+    }))
+}
+
+/// `POST /events/{handler_id}`
+pub(super) fn post(
+    id: &str,
+    body: &[u8],
+    scheduler: &mut Scheduler,
+    now: Now,
+    errors: ErrorFormat,
+) -> Result<Reply, Response> {
+    let (key, view) = handlers::find(scheduler, id, errors)?;
+    check_running(&view, errors)?;
+    let graph = view.graph;
+    let body = wire::PostedBody::parse(body).map_err(|error| faulty_body(400, &error, errors))?;
+    let faulty = |message: String| errors.error(400, &message);
+    let (event, value) = body.event(graph).map_err(faulty)?;
+    let step_name = body.step().map_err(faulty)?;
+    let find_step =
+        |name: &str| graph.step_id(name).ok_or_else(|| unsendable(&format!("{name} does not exist"), errors));
+    let step = step_name.as_deref().map(find_step).transpose()?;
+    let step_does_not_accept =
+        |step: &str| unsendable(&format!("{step} does not accept {}", graph.event(event).name), errors);
+    let not_accepted = step_does_not_accept(step_name.as_deref().unwrap_or_default());
+    match scheduler.post(key, event, value, step, now) {
+        Ok(()) => Ok(Reply::WhenCommitted(wire::json(200, wire::status("sent")))),
+        Err(Refusal::Ended) => Err(completed(errors)),
+        Err(Refusal::StepDoesNotAccept) => Err(not_accepted),
+        Err(Refusal::WorksFull) => Err(errors.overloaded(&format!(
+            "The run has {RUN_WORKS_MAX} works to do at once, and may have no more; try again later"
+        ))),
+        Err(Refusal::EarlyAnswersFull) => Err(errors.error(
+            409,
+            &format!(
+                "The run keeps {EARLY_ANSWERS_MAX} answers that it has not asked for yet, and no more; try again later"
+            ),
+        )),
+    }
+}
+
+fn check_running(view: &HandlerView<'_>, errors: ErrorFormat) -> Result<(), Response> {
+    match view.outcome {
+        None => Ok(()),
+        Some(Outcome::Completed(_) | Outcome::Failed(_)) => Err(completed(errors)),
+        Some(Outcome::Cancelled) => Err(errors.handler_not_found()),
+    }
+}
+
+fn completed(errors: ErrorFormat) -> Response {
+    errors.error(409, "Workflow already completed")
+}
+
+fn unsendable(reason: &str, errors: ErrorFormat) -> Response {
+    errors.error(400, &format!("Failed to send event: Step {reason}"))
+}
+
+/// What a reader asks for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Wanted {
+    position: Position,
+    sse: bool,
+    numbered: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Position {
+    Queue { acquire_timeout_s: f64 },
+    Log(LogStart),
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum LogStart {
+    /// With the newest run's first event.
+    First,
+    /// With the next event that comes.
+    Next,
+    /// With the event after this one.
+    After(u64),
+}
+
+impl LogStart {
+    fn from(self, feed: &Range<u64>) -> u64 {
+        match self {
+            Self::First => feed.start,
+            Self::Next => feed.end,
+            Self::After(sequence) => sequence.saturating_add(1).max(feed.start),
+        }
+    }
+}
+
+const ACQUIRE_TIMEOUT_S_DEFAULT: f64 = 1.0;
+
+impl Wanted {
+    fn parse(request: &Request<'_>, query: Query<'_>) -> Result<Self, String> {
+        let acquire_timeout_s = match query.value("acquire_timeout") {
+            Some(text) => parse_timeout(&text).ok_or_else(|| format!("Invalid acquire_timeout: '{text}'"))?,
+            None => ACQUIRE_TIMEOUT_S_DEFAULT,
+        };
+        let after_sequence = match query.value("after_sequence") {
+            Some(text) => Some(parse_after_sequence(&text).ok_or_else(|| {
+                format!("Invalid after_sequence: '{text}'; expected the number of an event, -1 for all, or now")
+            })?),
+            None => None,
+        };
+        let log_start = last_event_id(request).or(after_sequence);
+        let sse = match query.value("sse") {
+            Some(sse) => sse.eq_ignore_ascii_case("true"),
+            None => !accept::prefers_ndjson(field(request, Field::Accept)),
+        };
+        Ok(Self {
+            position: log_start.map_or(Position::Queue { acquire_timeout_s }, Position::Log),
+            sse,
+            numbered: after_sequence.is_some() && !sse,
+        })
+    }
+}
+
+/// Seconds, finite and not negative.
+fn parse_timeout(text: &str) -> Option<f64> {
+    let seconds: f64 = text.trim_ascii().parse().ok()?;
+    (seconds.is_finite() && seconds >= 0.0).then_some(seconds.abs())
+}
+
+fn parse_after_sequence(text: &str) -> Option<LogStart> {
+    match text {
+        "now" => Some(LogStart::Next),
+        "-1" => Some(LogStart::First),
+        _ => parse_sequence(text).map(LogStart::After),
+    }
+}
+
+/// The header, which a reader sends that comes back; a bad one is ignored.
+fn last_event_id(request: &Request<'_>) -> Option<LogStart> {
+    let text = std::str::from_utf8(field(request, Field::LastEventId)?).ok()?;
+    if text == "-1" { Some(LogStart::First) } else { parse_sequence(text).map(LogStart::After) }
+}
+
+/// Digits alone. A number too large for any feed is the largest.
+fn parse_sequence(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+fn queue(acquire_timeout_s: f64) -> Cursor {
+    let acquire_timeout = Duration::try_from_secs_f64(acquire_timeout_s).unwrap_or(Duration::MAX);
+    Cursor::Queue { acquire_timeout, acquire_timeout_s }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! Handlers: reading, listing, cancelling.
+
+use super::runs::handler_response;
+use crate::{
+    api::{
+        ErrorFormat, List, ListWritten, Reply,
+        percent::Query,
+        wire::{self, ResultForm},
+    },
+    engine::{
+        input::Outcome,
+        scheduler::{HandlerKey, HandlerView, Scheduler},
+    },
+    http::{Method, Request, Response},
+    limits::LIST_SCAN_HANDLERS_MAX,
+    now::Now,
+};
+
+/// `GET /handlers/{handler_id}`: the result is an envelope here, and only here.
+pub(super) fn get(id: &str, scheduler: &Scheduler, errors: ErrorFormat) -> Result<Reply, Response> {
+    let (_, view) = find(scheduler, id, errors)?;
+    let status = match view.outcome {
+        Some(Outcome::Completed(_)) => 200,
+        None => 202,
+        Some(Outcome::Failed(_) | Outcome::Cancelled) => 500,
+    };
+    let mut body = Vec::new();
+    wire::render_handler(&mut body, &view, ResultForm::Envelope);
+    Ok(Reply::Now(wire::json(status, body)))
+}
+
+/// `GET /results/{handler_id}`
+pub(super) fn result(id: &str, scheduler: &Scheduler, errors: ErrorFormat) -> Result<Reply, Response> {
+    let (_, view) = find(scheduler, id, errors)?;
+    match view.outcome {
+        Some(Outcome::Completed(_)) => Ok(Reply::Now(handler_response(200, &view))),
+        None => Ok(Reply::Now(handler_response(202, &view))),
+        Some(Outcome::Failed(error)) => Err(errors.error(500, &format!("Error getting workflow result: {error}"))),
+        Some(Outcome::Cancelled) => Err(errors.handler_not_found()),
+    }
+}
+
+/// `POST /handlers/{handler_id}/cancel`
+pub(super) fn cancel(
+    id: &str,
+    query: Query<'_>,
+    scheduler: &mut Scheduler,
+    now: Now,
+    errors: ErrorFormat,
+) -> Result<Reply, Response> {
+    let key = scheduler.find(id).ok_or_else(|| errors.handler_not_found())?;
+    if query.boolean("purge", false) {
+        scheduler.purge(key, now);
+        return Ok(Reply::WhenCommitted(wire::json(200, wire::status("deleted"))));
+    }
+    if scheduler.cancel(key, now) {
+        return Ok(Reply::WhenCommitted(wire::json(200, wire::status("cancelled"))));
+    }
+    Err(errors.handler_not_found())
+}
+
+/// `GET /handlers`
+pub(super) fn list(
+    request: &Request<'_>,
+    query: Query<'_>,
+    scheduler: &Scheduler,
+    errors: ErrorFormat,
+) -> Result<Reply, Response> {
+    let find = |id: &str| scheduler.find(id);
+    let list = parse_list(query, find).map_err(|message| errors.error(400, &message))?;
+    Ok(Reply::List(List { head_only: request.method == Method::Head, ..list }))
+}
+
+/// The handler of that id, and its view.
+///
+/// # Errors
+/// The reply, 404, if there is none.
+pub(super) fn find<'a>(
+    scheduler: &'a Scheduler,
+    id: &str,
+    errors: ErrorFormat,
+) -> Result<(HandlerKey, HandlerView<'a>), Response> {
+    let key = scheduler.find(id);
+    key.and_then(|key| Some((key, scheduler.view(key)?))).ok_or_else(|| errors.handler_not_found())
+}
+
+/// Whether a list goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ListProgress {
+    /// There is more to write: call again, in a later turn if nothing was appended.
+    More,
+    /// It is complete.
+    Complete,
+}
+
+/// Appends the next part of a list to `out`: about `bytes_wanted` bytes (at most one handler more), or what there is to
+/// the list's end, or less, perhaps nothing, if its filters passed many handlers over.
+pub fn list_some(scheduler: &Scheduler, list: &mut List, out: &mut Vec<u8>, bytes_wanted: usize) -> ListProgress {
+    let wanted_until = out.len().saturating_add(bytes_wanted);
+    if list.written == ListWritten::Nothing {
+        out.extend_from_slice(wire::LIST_OPENS);
+        list.written = ListWritten::Opening;
+    }
+    for _ in 0..LIST_SCAN_HANDLERS_MAX {
+        let next = if list.limit == Some(0) { None } else { scheduler.next_handler(list.after) };
+        let Some(key) = next else {
+            out.extend_from_slice(wire::LIST_CLOSES);
+            return ListProgress::Complete;
+        };
+        if out.len() >= wanted_until {
+            break;
+        }
+        list.after = Some(key);
+        if let Some(view) = scheduler.view(key).filter(|view| passes(list, view)) {
+            write_item(list, &view, out);
+        }
+    }
+    ListProgress::More
+}
+
+fn passes(list: &List, view: &HandlerView<'_>) -> bool {
+    let status = wire::status_name(view.outcome);
+    (list.statuses.is_empty() || list.statuses.iter().any(|wanted| wanted == status))
+        && (list.workflows.is_empty() || list.workflows.iter().any(|wanted| **wanted == *view.graph.name))
+}
+
+fn write_item(list: &mut List, view: &HandlerView<'_>, out: &mut Vec<u8>) {
+    if list.written == ListWritten::Handler {
+        out.push(b',');
+    }
+    list.written = ListWritten::Handler;
+    list.limit = list.limit.map(|limit| limit - 1);
+    wire::render_handler(out, view, ResultForm::Value);
+}
+
+/// Reads the parameters of a list.
+fn parse_list(query: Query<'_>, find: impl Fn(&str) -> Option<HandlerKey>) -> Result<List, String> {
+    let mut list = List::default();
+    for status in query.values("status") {
+        if !wire::STATUSES.contains(&&*status) {
+            return Err(format!("Invalid status: '{status}'; expected one of {}", wire::STATUSES.join(", ")));
+        }
+        list.statuses.push(status.into_owned());
+    }
+    list.workflows.extend(query.values("workflow_name").map(std::borrow::Cow::into_owned));
+    if let Some(limit) = query.value("limit") {
+        let number = limit.parse().ok().filter(|limit: &usize| *limit > 0);
+        list.limit =
+            Some(number.ok_or_else(|| format!("Invalid limit: '{limit}'; expected a whole number from 1 on"))?);
+    }
+    if let Some(after) = query.value("after") {
+        let key = find(&after);
+        list.after = Some(key.ok_or_else(|| format!("Invalid after: '{after}'; expected the id of a handler"))?);
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(query: &str, expected: &Result<List, &str>) {
+        let find = |id: &str| (id == "h1").then_some(HandlerKey(7));
+        let list = parse_list(Query(Some(query)), find);
+        assert_eq!(list.as_ref().map_err(String::as_str), expected.as_ref().map_err(|error| *error), "{query}");
+    }
+
+    #[test]
+    fn a_lists_parameters_are_checked() {
+        check("", &Ok(List::default()));
+        check("unknown=%zz&other", &Ok(List::default()));
+        let both = ["running", "failed"].map(str::to_owned).to_vec();
+        check("status=running&status=failed", &Ok(List { statuses: both, ..List::default() }));
+        let workflows = ["a b", "c"].map(str::to_owned).to_vec();
+        check("workflow_name=a+b&workflow_name=c", &Ok(List { workflows, ..List::default() }));
+        check("limit=20&after=h1", &Ok(List { limit: Some(20), after: Some(HandlerKey(7)), ..List::default() }));
+        check("after=h2", &Err("Invalid after: 'h2'; expected the id of a handler"));
+        check("status=done", &Err("Invalid status: 'done'; expected one of running, completed, failed, cancelled"));
+        for limit in ["", "0", "-1", "x", "1.5", "99999999999999999999999"] {
+            let error = format!("Invalid limit: '{limit}'; expected a whole number from 1 on");
+            check(&format!("limit={limit}"), &Err(&error));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Starting runs.
+
+use std::sync::Arc;
+
+use super::{Ids, workflows};
+use crate::{
+    api::{
+        ErrorFormat, Reply,
+        wire::{self, BodyError, ResultForm, RunBody},
+    },
+    engine::{
+        input::Outcome,
+        scheduler::{HandlerKey, HandlerView, NewRun, Scheduler, StartRefused, WorkflowId},
+    },
+    http::Response,
+    now::Now,
+};
+
+/// `POST /workflows/{name}/run`
+pub(super) fn run(
+    name: &str,
+    body: &[u8],
+    scheduler: &mut Scheduler,
+    now: Now,
+    ids: &mut Ids<'_>,
+    errors: ErrorFormat,
+) -> Result<Reply, Response> {
+    let workflow = workflows::find(scheduler, name, errors)?;
+    // The reference page has a body that does not parse as the server's fault here.
+    let body = RunBody::parse(body).map_err(|error| faulty_body(500, &error, errors))?;
+    start(workflow, &body, scheduler, now, ids, errors).map(Reply::WhenRunEnds)
+}
+
+/// `POST /workflows/{name}/run-nowait`
+pub(super) fn run_nowait(
+    name: &str,
+    body: &[u8],
+    scheduler: &mut Scheduler,
+    now: Now,
+    ids: &mut Ids<'_>,
+    errors: ErrorFormat,
+) -> Result<Reply, Response> {
+    let workflow = workflows::find(scheduler, name, errors)?;
+    let body = RunBody::parse(body).map_err(|error| faulty_body(400, &error, errors))?;
+    let key = start(workflow, &body, scheduler, now, ids, errors)?;
+    let view = scheduler.view(key).expect("a handler is there when its run has just been started");
+    Ok(Reply::WhenCommitted(handler_response(200, &view)))
+}
+
+/// The reply of `POST run`, once the run has ended; `None`: its handler was purged, which cancels it.
+pub fn run_ended(view: Option<HandlerView<'_>>, errors: ErrorFormat) -> Response {
+    let failed = |error: &str| errors.error(500, &format!("Error running workflow: {error}"));
+    let Some(view) = view else { return failed(CANCELLED) };
+    match view.outcome {
+        Some(Outcome::Completed(_)) => handler_response(200, &view),
+        Some(Outcome::Failed(error)) => failed(error),
+        Some(Outcome::Cancelled) => failed(CANCELLED),
+        None => handler_response(202, &view),
+    }
+}
+
+const CANCELLED: &str = "Workflow was cancelled";
+
+/// A handler as a reply.
+pub(super) fn handler_response(status: u16, view: &HandlerView<'_>) -> Response {
+    let mut body = Vec::new();
+    wire::render_handler(&mut body, view, ResultForm::Value);
+    wire::json(status, body)
+}
+
+/// The reply to a body that does not parse.
+pub(super) fn faulty_body(status: u16, BodyError(error): &BodyError, errors: ErrorFormat) -> Response {
+    errors.error(status, &format!("Error processing request body: {error}"))
+}
+
+/// Everything between a body that parses and the started run.
+fn start(
+    workflow: WorkflowId,
+    body: &RunBody<'_>,
+    scheduler: &mut Scheduler,
+    now: Now,
+    ids: &mut Ids<'_>,
+    errors: ErrorFormat,
+) -> Result<HandlerKey, Response> {
+    let faulty = |message: String| errors.error(400, &message);
+    let handler_id = body.handler_id().map_err(faulty)?;
+    let place = scheduler
+        .check_start(workflow, handler_id.as_deref(), body.has_context())
+        .map_err(|refused| start_refused(refused, errors))?;
+    let state = body.state().map_err(faulty)?;
+    let graph = Arc::clone(&scheduler.graphs()[usize::from(workflow.0)]);
+    let event = body.start_event(graph.event(graph.start)).map_err(faulty)?;
+    let (fresh_id, run_id) = ids();
+    Ok(scheduler.start(NewRun { workflow, place, fresh_id, run_id, event, state }, now))
+}
+
+fn start_refused(refused: StartRefused, errors: ErrorFormat) -> Response {
+    match refused {
+        StartRefused::NotFound => errors.handler_not_found(),
+        StartRefused::StillRunning => errors.error(409, "Handler is still running"),
+        StartRefused::OtherWorkflow => errors.error(409, "Handler belongs to another workflow"),
+        StartRefused::Full => {
+            errors.overloaded("As many runs as this server takes at a time are running; try again later")
+        }
+    }
+}

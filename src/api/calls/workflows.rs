@@ -1,0 +1,32 @@
+//! What there is to say about a workflow.
+
+use crate::{
+    api::{Catalog, ErrorFormat, Reply, route::Call, wire},
+    engine::scheduler::{Scheduler, WorkflowId},
+    http::Response,
+};
+
+/// `GET /workflows/{name}/schema`, `/events`, `/representation`
+pub(super) fn read(
+    call: Call,
+    name: &str,
+    scheduler: &Scheduler,
+    catalog: &Catalog,
+    errors: ErrorFormat,
+) -> Result<Reply, Response> {
+    let texts = catalog.workflow(find(scheduler, name, errors)?);
+    let body = match call {
+        Call::WorkflowSchema => &texts.schema,
+        Call::WorkflowEvents => &texts.events,
+        _ => &texts.representation,
+    };
+    Ok(Reply::Now(wire::json(200, body.clone())))
+}
+
+/// The workflow of that name.
+///
+/// # Errors
+/// The reply, 404, if there is none.
+pub(super) fn find(scheduler: &Scheduler, name: &str, errors: ErrorFormat) -> Result<WorkflowId, Response> {
+    scheduler.workflow(name).ok_or_else(|| errors.error(404, "Workflow not found"))
+}

@@ -1,0 +1,145 @@
+//! Replies that are errors, and the few others that have no content of their own.
+
+use crate::{
+    api::{accept, field, wire},
+    http::{Field, Request, Response},
+    limits::{MESSAGE_BYTES_MAX, RETRY_AFTER_S},
+};
+
+/// In which form a client gets the messages of errors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ErrorFormat {
+    /// `text/plain`: the bare message.
+    #[default]
+    Text,
+    /// `application/json`: `{"detail": message}`. For clients whose `Accept` names that type.
+    Json,
+}
+
+impl ErrorFormat {
+    /// What the request asks for.
+    pub fn of(request: &Request<'_>) -> Self {
+        match accept::quality_permille(field(request, Field::Accept), "application/json") {
+            0 => Self::Text,
+            _ => Self::Json,
+        }
+    }
+
+    /// An error with this message, cut if what it quotes of the request makes it too long.
+    pub fn error(self, status: u16, message: &str) -> Response {
+        let message = cut(message);
+        match self {
+            Self::Text => Response {
+                status,
+                content_type: Some("text/plain; charset=utf-8"),
+                body: message.into(),
+                ..Response::default()
+            },
+            Self::Json => wire::json(status, wire::detail(message)),
+        }
+    }
+
+    /// 404 for a handler that does not exist, or no longer does.
+    pub fn handler_not_found(self) -> Response {
+        self.error(404, "Handler not found")
+    }
+
+    /// 409 for a reader of the queue whose turn did not come.
+    pub fn no_lock(self, acquire_timeout_s: f64) -> Response {
+        let timeout = decimal(acquire_timeout_s);
+        self.error(409, &format!("No lock available to acquire after {timeout}s timeout"))
+    }
+
+    /// 503 for a client who may try again in a moment: as much as is taken at a time is there already.
+    pub fn overloaded(self, message: &str) -> Response {
+        let mut response = self.error(503, message);
+        response.headers.push(("Retry-After", RETRY_AFTER_S.to_string()));
+        response
+    }
+
+    /// 503 for a client whose POST run waits while the server stops: where the run's end will be told.
+    pub fn stopping(self, handler_id: &str) -> Response {
+        let message = format!("The server is stopping; GET /handlers/{handler_id} tells the result once it is back");
+        let mut response = self.overloaded(&message);
+        response.headers.push(("Location", format!("/handlers/{handler_id}")));
+        response
+    }
+}
+
+fn cut(message: &str) -> &str {
+    let mut end = message.len().min(MESSAGE_BYTES_MAX);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    &message[..end]
+}
+
+/// 204: a feed that is used up.
+pub fn no_content() -> Response {
+    Response { status: 204, ..Response::default() }
+}
+
+/// A number as Python writes it, which is what clients compare: `1.0`, `0.1`, `1e+16`, `1e-05`.
+pub(super) fn decimal(number: f64) -> String {
+    let shortest = format!("{number:?}");
+    match shortest.split_once('e') {
+        Some((digits, exponent)) => {
+            let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
+            format!("{digits}e{sign}{exponent:0>2}").replace(".0e", "e")
+        }
+        None => shortest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_python_does() {
+        for (number, text) in [
+            (1.0, "1.0"),
+            (0.1, "0.1"),
+            (0.0, "0.0"),
+            (30.0, "30.0"),
+            (0.0001, "0.0001"),
+            (0.000_01, "1e-05"),
+            (1.5e-7, "1.5e-07"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (1.5e300, "1.5e+300"),
+        ] {
+            assert_eq!(decimal(number), text);
+        }
+    }
+
+    #[test]
+    fn errors_are_text_unless_json_is_asked_for() {
+        let text = ErrorFormat::Text.no_lock(1.0);
+        assert_eq!((text.status, text.content_type), (409, Some("text/plain; charset=utf-8")));
+        assert_eq!(text.body, b"No lock available to acquire after 1.0s timeout");
+        let json = ErrorFormat::Json.error(400, "a \"b\" \u{e4}");
+        assert_eq!((json.status, json.content_type), (400, Some("application/json")));
+        assert_eq!(json.body, "{\"detail\":\"a \\\"b\\\" \u{e4}\"}".as_bytes());
+    }
+
+    #[test]
+    fn a_message_that_quotes_too_much_is_cut_between_characters() {
+        let long = "\u{e4}".repeat(MESSAGE_BYTES_MAX);
+        for offset in ["", "x"] {
+            let body = ErrorFormat::Text.error(400, &format!("{offset}{long}")).body;
+            assert!(
+                std::str::from_utf8(&body).is_ok() && (MESSAGE_BYTES_MAX - 1..=MESSAGE_BYTES_MAX).contains(&body.len())
+            );
+        }
+    }
+
+    #[test]
+    fn a_client_turned_away_is_told_when_and_where_to_ask_again() {
+        let response = ErrorFormat::Text.stopping("abc");
+        assert_eq!(response.status, 503);
+        let headers = [("Retry-After", RETRY_AFTER_S.to_string()), ("Location", "/handlers/abc".to_owned())];
+        assert_eq!(response.headers, headers);
+        assert_eq!(no_content(), Response { status: 204, ..Response::default() });
+    }
+}

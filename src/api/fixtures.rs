@@ -1,0 +1,54 @@
+//! A graph for the tests of this part.
+
+use std::sync::Arc;
+
+use crate::graph::{Check, EventKind, EventType, Graph, Parts, StepParts};
+
+/// Workflow `w`: `StartEvent` → `ask` (asks `Question`, answered by `Answer`; streams `Token`) → `Work` → `finish` → a
+/// plain `StopEvent`, or a custom one, `Verdict`. `Answer` and `Work` need a `text`; in all of them it is a string, and
+/// everything else is taken.
+pub(super) fn graph(stop_builtin: bool) -> Arc<Graph> {
+    let stop = if stop_builtin { "StopEvent" } else { "Verdict" };
+    let ask = StepParts {
+        takes: vec!["StartEvent".to_owned()],
+        returns: vec!["Work".to_owned()],
+        asks: vec![("Question".to_owned(), "Answer".to_owned())],
+        streams: vec!["Token".to_owned()],
+        ..step("ask")
+    };
+    let finish = StepParts { takes: vec!["Work".to_owned()], returns: vec![stop.to_owned()], ..step("finish") };
+    let parts = Parts {
+        name: "w".to_owned(),
+        module: Some("m".to_owned()),
+        events: vec![
+            event("Answer", EventKind::HumanResponse, false),
+            event("Question", EventKind::InputRequired, false),
+            event("StartEvent", EventKind::Start, true),
+            event(stop, EventKind::Stop, stop_builtin),
+            event("Token", EventKind::Plain, false),
+            event("Work", EventKind::Plain, false),
+        ],
+        steps: vec![finish, ask],
+        start: "StartEvent".to_owned(),
+        stop: stop.to_owned(),
+        timeout: None,
+        max_runs: None,
+    };
+    Arc::new(Graph::build(parts).expect("the graph is sound"))
+}
+
+fn event(name: &str, kind: EventKind, builtin: bool) -> EventType {
+    let module = if builtin { "workflows.events" } else { "m" };
+    let needs_text = ["Answer", "Work"].contains(&name);
+    let check: Check = Arc::new(move |text| {
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let is_refused = value.get("text").map_or(needs_text, |text| !text.is_string());
+        if is_refused { Err("field text: expected a string".to_owned()) } else { Ok(()) }
+    });
+    let schema = serde_json::json!({"title": name, "type": "object", "properties": {}});
+    EventType { name: name.into(), qualified_name: format!("{module}.{name}").into(), kind, builtin, schema, check }
+}
+
+fn step(name: &str) -> StepParts {
+    StepParts { name: name.to_owned(), workers: 1, ..StepParts::default() }
+}

@@ -1,0 +1,122 @@
+//! Percent-decoding of path segments and query parameters (RFC 3986 section 2.1, WHATWG URL section 5.1).
+
+use std::borrow::Cow;
+
+/// Decodes `text`. What does not decode (an escape that is no escape, bytes that are no UTF-8) stands for itself, so
+/// that it is looked up as it came and is not found.
+pub(super) fn decode(text: &str) -> Cow<'_, str> {
+    if text.contains('%') {
+        decode_escapes(text.as_bytes()).map_or(Cow::Borrowed(text), Cow::Owned)
+    } else {
+        text.into()
+    }
+}
+
+/// The parameters of a query.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Query<'a>(pub(super) Option<&'a str>);
+
+impl<'a> Query<'a> {
+    /// All values of a parameter, decoded, in order; one without `=` has the value `""`.
+    pub(super) fn values(self, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+        self.0.unwrap_or_default().split('&').filter_map(move |pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode_form(key) == name).then(|| decode_form(value))
+        })
+    }
+
+    /// The value of a parameter; the last one, if it stands there more than once.
+    pub(super) fn value(self, name: &'a str) -> Option<Cow<'a, str>> {
+        self.0?;
+        self.values(name).last()
+    }
+
+    /// A boolean parameter: `true` in any case is true, anything else false; `default` if absent.
+    pub(super) fn boolean(self, name: &'a str, default: bool) -> bool {
+        self.value(name).map_or(default, |value| value.eq_ignore_ascii_case("true"))
+    }
+}
+
+/// As [`decode`], with `+` as a space.
+fn decode_form(text: &str) -> Cow<'_, str> {
+    if text.contains('+') {
+        let spaced = text.replace('+', " ");
+        Cow::Owned(decode(&spaced).into_owned())
+    } else {
+        decode(text)
+    }
+}
+
+fn decode_escapes(text: &[u8]) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        if byte == b'%' {
+            let [high, low, after @ ..] = rest else { return None };
+            decoded.push((hex_digit(*high)? << 4) | hex_digit(*low)?);
+            rest = after;
+        } else {
+            decoded.push(byte);
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_decode_and_what_is_none_stands_for_itself() {
+        for (text, decoded) in [
+            ("plain", "plain"),
+            ("a%20b", "a b"),
+            ("%C3%a4", "ä"),
+            ("a%2Fb", "a/b"),
+            ("%", "%"),
+            ("%4", "%4"),
+            ("%zz", "%zz"),
+            ("%+1", "%+1"),
+            ("%ff", "%ff"),
+            ("%00", "\0"),
+            ("a+b", "a+b"),
+        ] {
+            assert_eq!(decode(text), decoded, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_query_gives_all_values_and_the_last_one() {
+        let query = Query(Some("a=1&b=x+y%2B&a=2&%61=3&c&=5&&d=%zz+"));
+        assert_eq!(query.values("a").collect::<Vec<_>>(), ["1", "2", "3"]);
+        assert_eq!(query.value("a").as_deref(), Some("3"));
+        assert_eq!(query.value("b").as_deref(), Some("x y+"));
+        assert_eq!(query.value("c").as_deref(), Some(""));
+        assert_eq!(query.value("d").as_deref(), Some("%zz "));
+        assert_eq!(query.value("e"), None);
+        assert_eq!(Query(None).value("a"), None);
+    }
+
+    #[test]
+    fn true_in_any_case_is_true_and_anything_else_false() {
+        for (query, value) in [
+            ("x=true", true),
+            ("x=TRUE", true),
+            ("x=tr%75e", true),
+            ("x=1", false),
+            ("x=yes", false),
+            ("x=", false),
+            ("x", false),
+            ("x=true&x=false", false),
+            ("x=%ff", false),
+        ] {
+            assert_eq!(Query(Some(query)).boolean("x", !value), value, "{query}");
+        }
+        assert!(Query(Some("y=false")).boolean("x", true));
+    }
+}

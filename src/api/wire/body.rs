@@ -1,0 +1,258 @@
+//! Bodies of requests: their members, and the events in them.
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use serde_json::value::RawValue;
+
+use super::object::{
+    Members, all_members, compact, expect_object, kind, members, string, unfold, unfold_data, with_article,
+};
+use crate::{
+    graph::{EventId, EventType, Graph},
+    json::{self, Json, JsonError},
+    limits::{BODY_DEPTH_MAX, HANDLER_ID_BYTES_MAX, JSON_DEPTH_MAX, STATE_BYTES_MAX},
+};
+
+/// A body that is no JSON object, or whose `context` is none. The text says what is wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct BodyError(pub(crate) String);
+
+/// The body of `run` and `run-nowait`.
+#[derive(Debug)]
+pub(crate) struct RunBody<'a> {
+    start_event: Option<&'a RawValue>,
+    context: Option<&'a RawValue>,
+    handler_id: Option<&'a RawValue>,
+    kwargs: Option<&'a RawValue>,
+}
+
+impl<'a> RunBody<'a> {
+    /// Takes the body apart; an empty one is `{}`.
+    ///
+    /// # Errors
+    /// When it does not parse to an object, or `context` is there and no object.
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, BodyError> {
+        let names = ["start_event", "context", "handler_id", "kwargs"];
+        let [start_event, context, handler_id, kwargs] = parse_object(body, &names)?;
+        let context = context.and_then(not_empty);
+        if let Some(context) = context {
+            expect_object(context.get()).map_err(|error| BodyError(format!("context: {error}")))?;
+        }
+        Ok(Self {
+            start_event: start_event.and_then(not_empty),
+            context: context.filter(|context| !is_empty_object(context)),
+            handler_id: handler_id.and_then(not_empty),
+            kwargs: kwargs.and_then(not_empty),
+        })
+    }
+
+    /// The handler that the run is to belong to, if one is named.
+    ///
+    /// # Errors
+    /// When it is not 1 to 64 of `[A-Za-z0-9_.-]`; in people's words.
+    pub(crate) fn handler_id(&self) -> Result<Option<String>, String> {
+        let Some(raw) = self.handler_id else { return Ok(None) };
+        let id = string(raw).map_err(|error| format!("Invalid handler_id: {error}"))?;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if id.len() > HANDLER_ID_BYTES_MAX || !id.bytes().all(allowed) {
+            return Err(format!("Invalid handler_id: expected 1 to {HANDLER_ID_BYTES_MAX} of A-Z a-z 0-9 _ . -"));
+        }
+        Ok(Some(id))
+    }
+
+    /// Whether there is a context, which the run takes its state from instead of from the handler.
+    pub(crate) fn has_context(&self) -> bool {
+        self.context.is_some()
+    }
+
+    /// The state in the context: `state.state_data._data`, whose values are JSON texts.
+    ///
+    /// # Errors
+    /// When one of them is not; in people's words, naming the key.
+    pub(crate) fn state(&self) -> Result<BTreeMap<Arc<str>, Json>, String> {
+        let mut data = self.context;
+        for (name, path) in
+            [("state", "state"), ("state_data", "state.state_data"), ("_data", "state.state_data._data")]
+        {
+            let Some(text) = data else { break };
+            let Members { values: [member], .. } = members(text.get(), &[name])?;
+            data = member.and_then(not_empty);
+            if let Some(data) = data {
+                expect_object(data.get()).map_err(|error| format!("Invalid context: {path}: {error}"))?;
+            }
+        }
+        data.map_or(Ok(BTreeMap::new()), |data| state_values(data.get()))
+    }
+
+    /// The value of the run's start event: from `start_event`, else from `kwargs`, else without fields.
+    ///
+    /// # Errors
+    /// When it cannot be one; in people's words, naming the field.
+    pub(crate) fn start_event(&self, start: &EventType) -> Result<Json, String> {
+        let checked = match (self.start_event, self.kwargs) {
+            (Some(raw), _) => text_of_object(raw).and_then(|text| start_event_value(&text, start)),
+            (None, Some(kwargs)) => checked_value(kwargs.get(), start).map_err(|error| format!("kwargs: {error}")),
+            (None, None) => checked_value("{}", start),
+        };
+        checked.map_err(|error| format!("Validation error for 'start_event': {error}"))
+    }
+}
+
+/// The body of `POST /events/{handler_id}`.
+#[derive(Debug)]
+pub(crate) struct PostedBody<'a> {
+    event: Option<&'a RawValue>,
+    step: Option<&'a RawValue>,
+}
+
+impl<'a> PostedBody<'a> {
+    /// Takes the body apart; an empty one is `{}`.
+    ///
+    /// # Errors
+    /// When it does not parse to an object.
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, BodyError> {
+        let [event, step] = parse_object(body, &["event", "step"])?;
+        Ok(Self { event, step: step.and_then(not_empty) })
+    }
+
+    /// The event's type and value.
+    ///
+    /// # Errors
+    /// When there is none, or it is not of the workflow; in people's words.
+    pub(crate) fn event(&self, graph: &Graph) -> Result<(EventId, Json), String> {
+        const MISSING: &str = "Event data is required";
+        const FAULTY: &str = "Failed to deserialize event";
+
+        let raw = self.event.filter(|raw| !is_falsy(raw)).ok_or(MISSING)?;
+        let text = text_of_object(raw).map_err(|error| format!("{FAULTY}: {error}"))?;
+        let Members { values: [name, qualified_name, value, data], count } =
+            members(&text, &["type", "qualified_name", "value", "data"])?;
+        if count == 0 {
+            return Err(MISSING.to_owned());
+        }
+        let name = type_name(name, qualified_name)
+            .and_then(|name| name.ok_or_else(|| "member type: expected the name of an event type, got none".to_owned()))
+            .map_err(|error| format!("{FAULTY}: {error}; {}", possible_types(graph)))?;
+        let id =
+            graph.event_id(&name).ok_or_else(|| format!("Unknown event type: {name}; {}", possible_types(graph)))?;
+        let fields = value.or(data).map_or("{}", RawValue::get);
+        let value = unfold_data(fields).and_then(|fields| checked_value(&fields, graph.event(id)));
+        Ok((id, value.map_err(|error| format!("{FAULTY}: {name}: {error}"))?))
+    }
+
+    /// The step that the event is for, if one is named.
+    ///
+    /// # Errors
+    /// When it is no string; in people's words.
+    pub(crate) fn step(&self) -> Result<Option<String>, String> {
+        self.step.map(string).transpose().map_err(|error| format!("Invalid step: {error}"))
+    }
+}
+
+/// Members of a body; null counts as absent.
+fn parse_object<'a, const N: usize>(body: &'a [u8], names: &[&str; N]) -> Result<[Option<&'a RawValue>; N], BodyError> {
+    if body.is_empty() {
+        return Ok([None; N]);
+    }
+    let text = std::str::from_utf8(body).map_err(|error| BodyError(format!("not UTF-8: {error}")))?;
+    json::check(body, BODY_DEPTH_MAX).map_err(|error| BodyError(error.to_string()))?;
+    Ok(members(text, names).map_err(BodyError)?.values)
+}
+
+/// A member, unless it is `""`, which clients send for none.
+fn not_empty(raw: &RawValue) -> Option<&RawValue> {
+    (raw.get() != "\"\"").then_some(raw)
+}
+
+fn is_empty_object(raw: &RawValue) -> bool {
+    raw.get().strip_prefix('{').is_some_and(|rest| rest.trim_ascii_start() == "}")
+}
+
+/// What Python takes for false.
+fn is_falsy(raw: &RawValue) -> bool {
+    let is_empty_array = || raw.get().strip_prefix('[').is_some_and(|rest| rest.trim_ascii_start() == "]");
+    let is_zero =
+        || kind(raw.get()) == "number" && serde_json::from_str(raw.get()).is_ok_and(|number: f64| number == 0.0);
+    matches!(raw.get(), "\"\"" | "null" | "false") || is_empty_object(raw) || is_empty_array() || is_zero()
+}
+
+/// The text of an object that is given as itself, or as its JSON text in a string.
+fn text_of_object(raw: &RawValue) -> Result<Cow<'_, str>, String> {
+    match kind(raw.get()) {
+        "object" => Ok(Cow::Borrowed(raw.get())),
+        "string" => {
+            let text = string(raw)?;
+            json::check(text.as_bytes(), BODY_DEPTH_MAX)
+                .map_err(|error| format!("the string is no JSON text: {error}"))?;
+            match kind(&text) {
+                "object" => Ok(Cow::Owned(text)),
+                kind => Err(format!("expected the JSON text of an object, got that of {}", with_article(kind))),
+            }
+        }
+        kind => Err(format!("expected an object or its JSON text, got {}", with_article(kind))),
+    }
+}
+
+/// A start event's value from its object, which may be an envelope or the fields themselves.
+fn start_event_value(text: &str, start: &EventType) -> Result<Json, String> {
+    let Members { values: [value, name, types, qualified_name, data, unfolded], count } =
+        members(text, &["value", "type", "types", "qualified_name", "data", "_data"])?;
+    let is_object = |raw: &&RawValue| kind(raw.get()) == "object";
+    let named = name.and_then(not_empty).or(types).or(qualified_name.and_then(not_empty));
+    let fields = match (value.filter(is_object), named, name, data) {
+        (Some(value), Some(_), ..) => value.get(),
+        (_, _, Some(_), Some(data)) if count == 2 => data.get(),
+        _ => return checked_value(&unfold(text, unfolded, count)?, start),
+    };
+    if let Some(name) = type_name(name, qualified_name)?.filter(|name| **name != *start.name) {
+        return Err(format!("member type: expected {}, which starts this workflow, got {name}", start.name));
+    }
+    checked_value(&unfold_data(fields)?, start)
+}
+
+/// The type that an envelope names: by `type`, else by the last segment of `qualified_name`.
+fn type_name(name: Option<&RawValue>, qualified_name: Option<&RawValue>) -> Result<Option<String>, String> {
+    if let Some(name) = name.and_then(not_empty) {
+        return string(name).map(Some).map_err(|error| format!("member type: {error}"));
+    }
+    let Some(qualified_name) = qualified_name.and_then(not_empty) else { return Ok(None) };
+    let qualified_name = string(qualified_name).map_err(|error| format!("member qualified_name: {error}"))?;
+    Ok(Some(qualified_name.rsplit('.').next().unwrap_or_default().to_owned()))
+}
+
+/// Checks fields against their type, and makes them compact. They stand in a text that was checked as JSON, or were put
+/// together from parts of it.
+fn checked_value(fields: &str, event: &EventType) -> Result<Json, String> {
+    expect_object(fields)?;
+    let value = Json::from_checked(&compact(fields)).map_err(|error| error.to_string())?;
+    (event.check)(value.as_str())?;
+    Ok(value)
+}
+
+/// Checks a JSON text and keeps it as one line.
+fn checked_text(text: &str) -> Result<Json, JsonError> {
+    json::check(text.as_bytes(), JSON_DEPTH_MAX)?;
+    Json::from_checked(&compact(text))
+}
+
+fn possible_types(graph: &Graph) -> String {
+    let names: Vec<&str> = graph.events.iter().map(|event| &*event.name).collect();
+    format!("the event types of this workflow are {}", names.join(", "))
+}
+
+fn state_values(data: &str) -> Result<BTreeMap<Arc<str>, Json>, String> {
+    if data.len() > STATE_BYTES_MAX {
+        return Err(format!("Invalid context: its state is longer than {STATE_BYTES_MAX} bytes"));
+    }
+    let mut state = BTreeMap::new();
+    for (key, raw) in all_members(data)? {
+        let value = string(raw).and_then(|text| checked_text(&text).map_err(|error| error.to_string()));
+        let value =
+            value.map_err(|error| format!("Invalid context: state key {key}: expected a JSON text: {error}"))?;
+        state.insert(Arc::from(key), value);
+    }
+    Ok(state)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Events of a feed as JSON envelopes: `{"value":…,"qualified_name":…,"type":…,"types":…}`.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::write_integer;
+use crate::{
+    api::catalog::WorkflowTexts,
+    engine::{
+        feed::Item,
+        input::{StepOutput, StepState},
+    },
+    graph::{EventKind, EventType, StepId, StepType},
+};
+
+/// What of an event type's envelopes is always the same, as JSON.
+#[derive(Clone, Debug)]
+pub(crate) struct EventTexts {
+    /// Its name, quoted.
+    name: Box<str>,
+    /// From behind the value up to before the closing brace, with the qualified name.
+    qualified: Box<str>,
+    /// The same with null in its place.
+    anonymous: Box<str>,
+}
+
+/// What of a step's state changes is always the same: up to the value of `step_state`.
+#[derive(Clone, Debug)]
+pub(crate) struct StepTexts(Box<str>);
+
+/// The texts of an event type.
+pub(crate) fn event_texts(event: &EventType) -> EventTexts {
+    let types = if event.builtin { "null" } else { base_kinds(event.kind) };
+    envelope_texts(&event.name, &event.qualified_name, types)
+}
+
+/// The texts of a step.
+pub(crate) fn step_texts(step: &StepType) -> StepTexts {
+    StepTexts(format!("{{\"value\":{{\"name\":{},\"step_state\":\"", quoted(&step.name)).into())
+}
+
+/// Appends an envelope.
+pub(crate) fn write_envelope(out: &mut Vec<u8>, value: &str, texts: &EventTexts, include_qualified_name: bool) {
+    open_envelope(out, value, texts, include_qualified_name);
+    out.push(b'}');
+}
+
+/// Appends one event of a feed: compact, on one line, without framing. `sequence`, if given, becomes its last member.
+pub fn render_event(
+    out: &mut Vec<u8>,
+    workflow: &WorkflowTexts,
+    item: &Item<'_>,
+    include_qualified_name: bool,
+    sequence: Option<u64>,
+) {
+    match item {
+        Item::Event(event, value) => open_envelope(out, value, workflow.event(*event), include_qualified_name),
+        Item::Other { name, qualified_name, kind, value } => {
+            let texts = envelope_texts(name, qualified_name, base_kinds(*kind));
+            open_envelope(out, value, &texts, include_qualified_name);
+        }
+        Item::Ended => open_builtin(out, "{}", "StopEvent", "null", include_qualified_name),
+        Item::Step { step, state, slot, input, output } => {
+            out.extend_from_slice(workflow.step(*step).0.as_bytes());
+            write_step_change(out, workflow, *state, *slot, &workflow.event(*input).name, *output);
+            close_builtin(out, "StepStateChanged", INTERNAL, include_qualified_name);
+        }
+        Item::Failed { step, error, attempts } => {
+            let value =
+                Failed { step_name: step.map(|step| workflow.step_name(step)), exception: error, attempts: *attempts };
+            open_builtin(out, &value.text(), "WorkflowFailedEvent", INTERNAL, include_qualified_name);
+        }
+        Item::TimedOut { timeout, active } => {
+            let value = timed_out_text(workflow, *timeout, active);
+            open_builtin(out, &value, "WorkflowTimedOutEvent", INTERNAL, include_qualified_name);
+        }
+        Item::Cancelled => open_builtin(out, "{}", "WorkflowCancelledEvent", INTERNAL, include_qualified_name),
+    }
+    if let Some(sequence) = sequence {
+        out.extend_from_slice(b",\"sequence\":");
+        write_integer(out, sequence);
+    }
+    out.push(b'}');
+}
+
+const INTERNAL: &str = "[\"InternalDispatchEvent\"]";
+const BUILTIN_MODULE: &str = "workflows.events";
+
+/// `types` of a program's own event: the kinds between its class and `Event`.
+fn base_kinds(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Plain => "null",
+        EventKind::Start => "[\"StartEvent\"]",
+        EventKind::Stop => "[\"StopEvent\"]",
+        EventKind::InputRequired => "[\"InputRequiredEvent\"]",
+        EventKind::HumanResponse => "[\"HumanResponseEvent\"]",
+    }
+}
+
+fn envelope_texts(name: &str, qualified_name: &str, types: &str) -> EventTexts {
+    let (name, qualified_name) = (quoted(name), quoted(qualified_name));
+    let text = |qualified_name: &str| format!(",\"qualified_name\":{qualified_name},\"type\":{name},\"types\":{types}");
+    EventTexts { qualified: text(&qualified_name).into(), anonymous: text("null").into(), name: name.into() }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a string serialises")
+}
+
+fn open_envelope(out: &mut Vec<u8>, value: &str, texts: &EventTexts, include_qualified_name: bool) {
+    let tail = if include_qualified_name { &texts.qualified } else { &texts.anonymous };
+    out.extend_from_slice(b"{\"value\":");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(tail.as_bytes());
+}
+
+/// An envelope of a built-in event, up to before its closing brace.
+fn open_builtin(out: &mut Vec<u8>, value: &str, name: &str, types: &str, include_qualified_name: bool) {
+    out.extend_from_slice(b"{\"value\":");
+    out.extend_from_slice(value.as_bytes());
+    close_builtin(out, name, types, include_qualified_name);
+}
+
+/// From behind the value up to before the closing brace.
+fn close_builtin(out: &mut Vec<u8>, name: &str, types: &str, include_qualified_name: bool) {
+    if include_qualified_name {
+        extend(
+            out,
+            &[",\"qualified_name\":\"", BUILTIN_MODULE, ".", name, "\",\"type\":\"", name, "\",\"types\":", types],
+        );
+    } else {
+        extend(out, &[",\"qualified_name\":null,\"type\":\"", name, "\",\"types\":", types]);
+    }
+}
+
+fn extend(out: &mut Vec<u8>, texts: &[&str]) {
+    for text in texts {
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// From the value of `step_state` to the end of the event's value.
+fn write_step_change(
+    out: &mut Vec<u8>,
+    workflow: &WorkflowTexts,
+    state: StepState,
+    slot: Option<u16>,
+    input: &str,
+    output: StepOutput,
+) {
+    let state = match state {
+        StepState::Preparing => "preparing",
+        StepState::Running => "running",
+        StepState::NotRunning => "not_running",
+    };
+    extend(out, &[state, "\",\"worker_id\":\""]);
+    match slot {
+        Some(slot) => write_integer(out, slot.into()),
+        None => out.extend_from_slice(b"<enqueued>"),
+    }
+    let output = match output {
+        StepOutput::None => "null",
+        StepOutput::Nothing => "\"NoneType\"",
+        StepOutput::Event(event) => &workflow.event(event).name,
+    };
+    extend(out, &["\",\"input_event_name\":", input, ",\"output_event_name\":", output, "}"]);
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    step_name: Option<&'a str>,
+    exception: &'a str,
+    attempts: u32,
+}
+
+impl Failed<'_> {
+    fn text(&self) -> String {
+        serde_json::to_string(self).expect("strings and a number serialise")
+    }
+}
+
+/// `{"timeout":0.2,"active_steps":["sleep"]}`
+fn timed_out_text(workflow: &WorkflowTexts, timeout: Duration, active: &[StepId]) -> String {
+    #[derive(Serialize)]
+    struct TimedOut<'a> {
+        timeout: f64,
+        active_steps: Vec<&'a str>,
+    }
+    let active_steps = active.iter().map(|step| workflow.step_name(*step)).collect();
+    serde_json::to_string(&TimedOut { timeout: timeout.as_secs_f64(), active_steps })
+        .expect("strings and a number serialise")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! A handler as JSON.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{event::event_texts, write_envelope, write_string};
+use crate::engine::{input::Outcome, scheduler::HandlerView};
+
+/// What `result` holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ResultForm {
+    /// What was given to a plain `StopEvent`, or the object of a custom one's fields.
+    Value,
+    /// The stop event's envelope.
+    Envelope,
+}
+
+/// `status` of a handler.
+pub(crate) fn status_name(outcome: Option<&Outcome>) -> &'static str {
+    match outcome {
+        None => "running",
+        Some(Outcome::Completed(_)) => "completed",
+        Some(Outcome::Failed(_)) => "failed",
+        Some(Outcome::Cancelled) => "cancelled",
+    }
+}
+
+/// Appends a handler: always all nine members, null where empty.
+pub(crate) fn render_handler(out: &mut Vec<u8>, view: &HandlerView<'_>, form: ResultForm) {
+    out.reserve(360);
+    out.extend_from_slice(b"{\"handler_id\":");
+    write_string(out, view.id);
+    out.extend_from_slice(b",\"workflow_name\":");
+    write_string(out, &view.graph.name);
+    out.extend_from_slice(b",\"run_id\":\"");
+    out.extend_from_slice(view.run_id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()).as_bytes());
+    out.extend_from_slice(b"\",\"error\":");
+    match view.outcome {
+        Some(Outcome::Failed(error)) => write_string(out, error),
+        _ => out.extend_from_slice(b"null"),
+    }
+    out.extend_from_slice(b",\"result\":");
+    write_result(out, view, form);
+    out.extend_from_slice(b",\"status\":\"");
+    out.extend_from_slice(status_name(view.outcome).as_bytes());
+    out.extend_from_slice(b"\",\"started_at\":");
+    write_time(out, view.started_us);
+    out.extend_from_slice(b",\"updated_at\":");
+    write_time(out, view.updated_us);
+    out.extend_from_slice(b",\"completed_at\":");
+    match view.completed_us {
+        Some(completed_us) => write_time(out, completed_us),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+}
+
+fn write_result(out: &mut Vec<u8>, view: &HandlerView<'_>, form: ResultForm) {
+    #[derive(Deserialize)]
+    struct Stop<'a> {
+        #[serde(borrow, default)]
+        result: Option<&'a RawValue>,
+    }
+
+    let Some(Outcome::Completed(value)) = view.outcome else {
+        return out.extend_from_slice(b"null");
+    };
+    let stop = view.graph.event(view.graph.stop);
+    let result = match form {
+        ResultForm::Envelope => return write_envelope(out, value.as_str(), &event_texts(stop), true),
+        ResultForm::Value if !stop.builtin => value.as_str(),
+        ResultForm::Value => serde_json::from_str::<Stop<'_>>(value.as_str())
+            .ok()
+            .and_then(|stop| stop.result)
+            .map_or("null", RawValue::get),
+    };
+    out.extend_from_slice(result.as_bytes());
+}
+
+const SECOND_US: i64 = 1_000_000;
+const DAY_S: i64 = 86_400;
+/// 0000-01-01 and 9999-12-31, the ends of what RFC 3339 can write, in days since 1970-01-01.
+const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
+
+/// Microseconds since the epoch; shown as `2026-11-24T15:19:41.245592+00:00` (RFC 3339 section 5.6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    fn text(self) -> [u8; 32] {
+        let seconds = self.0.div_euclid(SECOND_US);
+        let second_of_day = seconds.rem_euclid(DAY_S) as u32;
+        let (year, month, day) = civil_date(seconds.div_euclid(DAY_S).clamp(*DAYS.start(), *DAYS.end()));
+
+        let mut text = *b"0000-00-00T00:00:00.000000+00:00";
+        write_digits(&mut text[..4], year);
+        write_digits(&mut text[5..7], month);
+        write_digits(&mut text[8..10], day);
+        write_digits(&mut text[11..13], second_of_day / 3_600);
+        write_digits(&mut text[14..16], second_of_day / 60 % 60);
+        write_digits(&mut text[17..19], second_of_day % 60);
+        write_digits(&mut text[20..26], self.0.rem_euclid(SECOND_US) as u32);
+        text
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(std::str::from_utf8(&self.text()).expect("digits are ASCII"))
+    }
+}
+
+fn write_time(out: &mut Vec<u8>, time_us: i64) {
+    out.push(b'"');
+    out.extend_from_slice(&Timestamp(time_us).text());
+    out.push(b'"');
+}
+
+fn write_digits(out: &mut [u8], mut number: u32) {
+    for digit in out.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar: Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`. Years begin in March there, so that the leap day
+/// is a year's last.
+#[expect(clippy::cast_sign_loss, reason = "days within an era, and years from 0 on, are not negative")]
+fn civil_date(days: i64) -> (u32, u32, u32) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year as u32, month as u32, day as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{api::fixtures, json::Json};
+
+    #[test]
+    fn times_are_utc_with_microseconds() {
+        for (time_us, text) in [
+            (1_795_533_581_245_592, "2026-11-24T15:19:41.245592+00:00"),
+            (0, "1970-01-01T00:00:00.000000+00:00"),
+            (-1, "1969-12-31T23:59:59.999999+00:00"),
+            (951_782_400_000_000, "2000-02-29T00:00:00.000000+00:00"),
+            (4_107_542_400_000_001, "2100-03-01T00:00:00.000001+00:00"),
+        ] {
+            assert_eq!(Timestamp(time_us).to_string(), text);
+        }
+        assert!(Timestamp(i64::MAX).to_string().starts_with("9999-12-31T"));
+        assert!(Timestamp(i64::MIN).to_string().starts_with("0000-01-01T"));
+    }
+
+    #[test]
+    fn every_day_is_the_calendars() {
+        for days in (*DAYS.start()..=*DAYS.end()).step_by(61) {
+            let date = time::OffsetDateTime::from_unix_timestamp(days * DAY_S).unwrap().date();
+            let expected = (date.year().cast_unsigned(), u32::from(u8::from(date.month())), u32::from(date.day()));
+            assert_eq!(civil_date(days), expected, "day {days}");
+        }
+    }
+
+    fn render(stop_builtin: bool, outcome: Option<&Outcome>, form: ResultForm) -> String {
+        let graph = fixtures::graph(stop_builtin);
+        let view = HandlerView {
+            id: "abc",
+            graph: &graph,
+            run_id: Uuid::from_u128(0x1234),
+            outcome,
+            started_us: 0,
+            updated_us: 1,
+            completed_us: outcome.map(|_| 1),
+        };
+        let mut out = Vec::new();
+        render_handler(&mut out, &view, form);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_handler_has_all_nine_members_in_order() {
+        assert_eq!(
+            render(true, None, ResultForm::Value),
+            "{\"handler_id\":\"abc\",\"workflow_name\":\"w\",\"run_id\":\"00000000-0000-0000-0000-000000001234\",\
+             \"error\":null,\"result\":null,\"status\":\"running\",\"started_at\":\"1970-01-01T00:00:00.000000+00:00\",\
+             \"updated_at\":\"1970-01-01T00:00:00.000001+00:00\",\"completed_at\":null}"
+        );
+        let failed = Outcome::Failed("no \"luck\"".to_owned());
+        let text = render(true, Some(&failed), ResultForm::Value);
+        assert!(text.contains("\"error\":\"no \\\"luck\\\"\",\"result\":null,\"status\":\"failed\""), "{text}");
+        assert!(text.ends_with("\"completed_at\":\"1970-01-01T00:00:00.000001+00:00\"}"), "{text}");
+        let text = render(true, Some(&Outcome::Cancelled), ResultForm::Value);
+        assert!(text.contains("\"error\":null,\"result\":null,\"status\":\"cancelled\""), "{text}");
+    }
+
+    #[test]
+    fn a_plain_stop_events_result_is_its_member_and_a_custom_ones_the_whole_object() {
+        for (builtin, value, result) in [
+            (true, "{\"result\":{\"a\":[1,\"}\"]}}", "{\"a\":[1,\"}\"]}"),
+            (true, "{\"result\":12345678901234567890123}", "12345678901234567890123"),
+            (true, "{\"result\":null}", "null"),
+            (true, "{}", "null"),
+            (false, "{\"result\":1,\"by\":\"me\"}", "{\"result\":1,\"by\":\"me\"}"),
+        ] {
+            let outcome = Outcome::Completed(Json::parse(value).unwrap());
+            let text = render(builtin, Some(&outcome), ResultForm::Value);
+            assert!(text.contains(&format!(",\"result\":{result},\"status\":\"completed\",")), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_result_as_an_envelope_names_the_stop_event() {
+        let outcome = Outcome::Completed(Json::parse("{\"result\":1}").unwrap());
+        let text = render(true, Some(&outcome), ResultForm::Envelope);
+        let envelope = "\"result\":{\"value\":{\"result\":1},\"qualified_name\":\"workflows.events.StopEvent\",\
+                        \"type\":\"StopEvent\",\"types\":null},\"status\"";
+        assert!(text.contains(envelope), "{text}");
+        let text = render(false, Some(&outcome), ResultForm::Envelope);
+        assert!(text.contains("\"type\":\"Verdict\",\"types\":[\"StopEvent\"]},\"status\""), "{text}");
+        assert!(render(false, Some(&Outcome::Cancelled), ResultForm::Envelope).contains("\"result\":null"));
+    }
+}

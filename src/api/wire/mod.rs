@@ -1,0 +1,121 @@
+//! JSON in and out: the only place that knows the names of members.
+
+mod body;
+mod event;
+mod handler;
+mod object;
+mod representation;
+
+use serde::Serialize;
+
+use crate::{graph::Graph, http::Response};
+
+pub(super) use body::{BodyError, PostedBody, RunBody};
+pub use event::render_event;
+pub(super) use event::{EventTexts, StepTexts, event_texts, step_texts, write_envelope};
+pub use handler::Timestamp;
+pub(super) use handler::{ResultForm, render_handler, status_name};
+pub(super) use representation::representation;
+
+/// The statuses of a handler, as [`status_name`] gives them.
+pub(super) const STATUSES: [&str; 4] = ["running", "completed", "failed", "cancelled"];
+
+/// What stands before the handlers of a list.
+pub(super) const LIST_OPENS: &[u8] = b"{\"handlers\":[";
+
+/// What stands after them.
+pub(super) const LIST_CLOSES: &[u8] = b"]}";
+
+/// A JSON reply.
+pub(super) fn json(status: u16, body: Vec<u8>) -> Response {
+    Response { status, content_type: Some("application/json"), body, ..Response::default() }
+}
+
+/// `{"status": …}`
+pub(super) fn status(status: &'static str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Status {
+        status: &'static str,
+    }
+    to_vec(&Status { status })
+}
+
+/// `{"detail": …}`
+pub(super) fn detail(detail: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        detail: &'a str,
+    }
+    to_vec(&Detail { detail })
+}
+
+/// `{"workflows": […]}`
+pub(super) fn workflows<'a>(names: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Workflows<'a> {
+        workflows: Vec<&'a str>,
+    }
+    to_vec(&Workflows { workflows: names.collect() })
+}
+
+/// `{"start": schema, "stop": schema}`
+pub(super) fn schema(graph: &Graph) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Schemas<'a> {
+        start: &'a serde_json::Value,
+        stop: &'a serde_json::Value,
+    }
+    to_vec(&Schemas { start: &graph.event(graph.start).schema, stop: &graph.event(graph.stop).schema })
+}
+
+/// `{"events": [schema, …]}`
+pub(super) fn event_schemas(graph: &Graph) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Events<'a> {
+        events: Vec<&'a serde_json::Value>,
+    }
+    to_vec(&Events { events: graph.events.iter().map(|event| &event.schema).collect() })
+}
+
+fn to_vec(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("structs of strings and JSON values serialise")
+}
+
+/// Appends a JSON string.
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("a string serialises, and a Vec takes it");
+}
+
+/// Appends a number in decimal.
+fn write_integer(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0_u8; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_written_in_full() {
+        for number in [0, 7, 10, 999, 1_000_000, u64::MAX] {
+            let mut out = Vec::new();
+            write_integer(&mut out, number);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn strings_are_escaped_but_not_to_ascii() {
+        assert_eq!(detail("\u{1f600}\n\"\\\u{1}"), "{\"detail\":\"\u{1f600}\\n\\\"\\\\\\u0001\"}".as_bytes());
+    }
+}

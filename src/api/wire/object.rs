@@ -1,0 +1,227 @@
+//! Objects as JSON text: their members are looked up, unfolded and made compact without decoding their values.
+
+use std::{borrow::Cow, collections::HashSet, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// Some members of an object, by name, borrowed from its text.
+#[derive(Debug)]
+pub(super) struct Members<'a, const N: usize> {
+    /// The values; of a name that stands there more than once, the last. Null counts as absent.
+    pub(super) values: [Option<&'a RawValue>; N],
+    /// Members whose value is not null, those with other names too.
+    pub(super) count: usize,
+}
+
+/// Looks up members of the object in `text`.
+///
+/// # Errors
+/// When `text` is not the JSON text of an object; in people's words.
+pub(super) fn members<'a, const N: usize>(text: &'a str, names: &[&str; N]) -> Result<Members<'a, N>, String> {
+    expect_object(text)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.deserialize_map(Named(names)).map_err(|error| error.to_string())
+}
+
+/// All members of the object in `text`, in order.
+///
+/// # Errors
+/// When `text` is not the JSON text of an object; in people's words.
+pub(super) fn all_members(text: &str) -> Result<Vec<(Cow<'_, str>, &RawValue)>, String> {
+    expect_object(text)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    deserializer.deserialize_map(All).map_err(|error| error.to_string())
+}
+
+/// The string in `raw`.
+///
+/// # Errors
+/// When it is none; in people's words.
+pub(super) fn string(raw: &RawValue) -> Result<String, String> {
+    match kind(raw.get()) {
+        "string" => serde_json::from_str(raw.get()).map_err(|error| error.to_string()),
+        kind => Err(format!("expected a string, got {}", with_article(kind))),
+    }
+}
+
+/// What kind of value a JSON text is.
+pub(super) fn kind(text: &str) -> &'static str {
+    match text.trim_ascii_start().bytes().next() {
+        Some(b'{') => "object",
+        Some(b'[') => "array",
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "boolean",
+        Some(b'n') => "null",
+        _ => "number",
+    }
+}
+
+pub(super) fn with_article(kind: &str) -> String {
+    match kind {
+        "null" => kind.to_owned(),
+        "object" | "array" => format!("an {kind}"),
+        _ => format!("a {kind}"),
+    }
+}
+
+/// The members of `text` with those of its member `_data` among them: what Python clients make of fields that an event
+/// does not declare. A member that stands outside wins over one of that name inside.
+///
+/// # Errors
+/// When `text` is not an object or its `_data` is none; in people's words.
+pub(super) fn unfold_data(text: &str) -> Result<Cow<'_, str>, String> {
+    let Members { values: [data], count } = members(text, &["_data"])?;
+    unfold(text, data, count)
+}
+
+/// As [`unfold_data`], for an object whose `_data` and number of members are known.
+pub(super) fn unfold<'a>(text: &'a str, data: Option<&'a RawValue>, count: usize) -> Result<Cow<'a, str>, String> {
+    let Some(data) = data else { return Ok(Cow::Borrowed(text)) };
+    expect_object(data.get()).map_err(|error| format!("member _data: {error}"))?;
+    if count == 1 {
+        return Ok(Cow::Borrowed(data.get()));
+    }
+    let outer = all_members(text)?;
+    let inner = all_members(data.get())?;
+    let names: HashSet<&str> = outer.iter().map(|(name, _)| &**name).collect();
+    let inner = inner.iter().filter(|(name, _)| !names.contains(&**name));
+    let outer = outer.iter().filter(|(name, _)| name != "_data");
+
+    let mut merged = String::with_capacity(text.len());
+    for (name, value) in inner.chain(outer) {
+        merged.push(if merged.is_empty() { '{' } else { ',' });
+        merged.push_str(&serde_json::to_string(name).expect("a string serialises"));
+        merged.push(':');
+        merged.push_str(value.get());
+    }
+    merged.push_str(if merged.is_empty() { "{}" } else { "}" });
+    Ok(Cow::Owned(merged))
+}
+
+/// The JSON text without white space outside of strings: one line, as feeds need it.
+pub(super) fn compact(text: &str) -> Cow<'_, str> {
+    let Some(first) = outside_strings(text).find(|(_, byte)| is_space(*byte)).map(|(index, _)| index) else {
+        return Cow::Borrowed(text);
+    };
+    let mut compacted = String::with_capacity(text.len());
+    compacted.push_str(&text[..first]);
+    let mut kept_until = first;
+    for (index, _) in outside_strings(text).filter(|(index, byte)| *index >= first && is_space(*byte)) {
+        compacted.push_str(&text[kept_until..index]);
+        kept_until = index + 1;
+    }
+    compacted.push_str(&text[kept_until..]);
+    Cow::Owned(compacted)
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// The bytes of a JSON text that are not inside a string, with their places.
+fn outside_strings(text: &str) -> impl Iterator<Item = (usize, u8)> + '_ {
+    let (mut in_string, mut escaped) = (false, false);
+    text.bytes().enumerate().filter(move |(_, byte)| {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            return false;
+        }
+        in_string = *byte == b'"';
+        !in_string
+    })
+}
+
+/// That a JSON text is that of an object.
+///
+/// # Errors
+/// When it is not; in people's words.
+pub(super) fn expect_object(text: &str) -> Result<(), String> {
+    match kind(text) {
+        "object" => Ok(()),
+        kind => Err(format!("expected an object, got {}", with_article(kind))),
+    }
+}
+
+struct Named<'n, const N: usize>(&'n [&'n str; N]);
+
+impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
+    type Value = Members<'de, N>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Members { values: [None; N], count: 0 };
+        while let Some(place) = map.next_key_seed(Place(self.0))? {
+            if let Some(place) = place {
+                let value = map.next_value::<&RawValue>()?;
+                let replaced = members.values[place].take().is_some();
+                members.values[place] = (value.get() != "null").then_some(value);
+                members.count -= usize::from(replaced);
+                members.count += usize::from(value.get() != "null");
+            } else {
+                map.next_value::<IgnoredAny>()?;
+                members.count += 1;
+            }
+        }
+        Ok(members)
+    }
+}
+
+/// The place of a key among the names that are looked for.
+#[derive(Clone, Copy)]
+struct Place<'n>(&'n [&'n str]);
+
+impl<'de> DeserializeSeed<'de> for Place<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Place<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a member's name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.iter().position(|wanted| *wanted == name))
+    }
+}
+
+struct All;
+
+impl<'de> Visitor<'de> for All {
+    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        #[derive(Deserialize)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+        let mut members = Vec::new();
+        while let Some(Name(name)) = map.next_key()? {
+            members.push((name, map.next_value()?));
+        }
+        Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests;

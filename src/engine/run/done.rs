@@ -1,0 +1,195 @@
+//! A pass has ended: what it gave out, or how it failed.
+
+use std::time::Duration;
+
+use super::{
+    Facts, Turn,
+    scope::Place,
+    work::{Work, WorkPhase},
+};
+use crate::{
+    engine::{
+        feed::Feed,
+        input::{PassId, Published, StepOutput, StepState},
+    },
+    graph::{EventId, EventKind},
+    json::Json,
+    limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, RUN_WORKS_MAX},
+    now::Clock,
+    pass::{Done, EventRef, PassEnd, StateUse},
+};
+
+/// What a pass that succeeded gave out.
+struct Output {
+    sent: Vec<(EventId, Json)>,
+    returned: Vec<(EventId, Json)>,
+}
+
+impl Facts {
+    pub(super) fn done(&mut self, turn: &mut Turn<'_>, pass: PassId, done: Done) {
+        let Some(slot) = self.end_pass(pass) else { return };
+        let (number, Done { end, sent, state }) = (pass.work, done);
+        let Some(step) = self.works.get(number).map(|work| turn.graph.step(work.step)) else { return };
+        match end {
+            PassEnd::Returned(returned) => self.returned(turn, number, slot, Output { sent, returned }, state),
+            PassEnd::Waits { ordinal, wait } => self.wait(turn, number, slot, ordinal, wait),
+            PassEnd::Failed { error, retry: true } => self.failed(turn, number, slot, error),
+            PassEnd::Failed { error, retry: false } | PassEnd::Diverged(error) => self.fail_work(turn, number, error),
+            PassEnd::Panicked(message) => {
+                self.failed(turn, number, slot, format!("Step {} panicked: {message}", step.name));
+            }
+            PassEnd::TimedOut => {
+                let timeout_s = step.timeout.unwrap_or_default().as_secs_f64();
+                self.failed(turn, number, slot, format!("Step {} timed out after {timeout_s} seconds", step.name));
+            }
+        }
+    }
+
+    /// Not running; the events that show; the slot; then sent and then returned events are routed.
+    fn returned(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, output: Output, used: StateUse) {
+        if self.state.conflicts(&used) {
+            self.run_again(turn, number);
+            return;
+        }
+        let Some(work) = self.works.get(number) else { return };
+        if let Err(error) = self.check_output(turn, work, &output) {
+            self.fail_work(turn, number, error);
+            return;
+        }
+        if let Err(error) = self.state.apply(used.writes) {
+            self.failed(turn, number, slot, error);
+            return;
+        }
+        let Some(work) = self.works.remove(number) else { return };
+        let (graph, Output { sent, mut returned }) = (turn.graph, output);
+        let shown_output = returned.first().map_or(StepOutput::Nothing, |(event, _)| StepOutput::Event(*event));
+        self.publish_done(turn, &work, slot, shown_output);
+        for (event, value) in sent.iter().chain(&returned) {
+            if graph.event(*event).kind == EventKind::InputRequired {
+                self.publish(turn, Published::Event(EventRef::Known(*event), value.clone()));
+            }
+        }
+        if let Some(place) = returned.iter().position(|(event, _)| *event == graph.stop) {
+            let (_, value) = returned.swap_remove(place);
+            self.complete(turn, value);
+            return;
+        }
+        self.free_slot(turn, work.step, slot);
+        self.emit(turn, &work, Output { sent, returned });
+        if let Some(place) = work.place {
+            self.leave_scope(turn, place.scope);
+        }
+    }
+
+    fn emit(&mut self, turn: &mut Turn<'_>, work: &Work, output: Output) {
+        let step = turn.graph.step(work.step);
+        let Output { sent, returned } = output;
+        let around = work.place.as_deref();
+        let opened = (!step.closers.is_empty()).then(|| self.open_scope(work, sent.len() + returned.len()));
+        let inside = opened.as_ref().or(around);
+        let mut index = 0;
+        for event in sent {
+            self.route(turn, event, inside, index);
+            index += 1;
+        }
+        for event in returned {
+            self.route(turn, event, if step.fan_out { inside } else { around }, index);
+            index += 1;
+        }
+        if let Some(Place { scope, .. }) = opened {
+            self.leave_scope(turn, scope);
+        }
+    }
+
+    /// Whether the output is of the graph and within the bounds of the run: what fails it otherwise.
+    fn check_output(&self, turn: &Turn<'_>, work: &Work, output: &Output) -> Result<(), String> {
+        let (graph, name) = (turn.graph, &turn.graph.step(work.step).name);
+        let (mut works, mut collected, mut shown_bytes) = (0, 0, STEP_BYTES);
+        for (event, value) in output.sent.iter().chain(&output.returned) {
+            let Some(kind) = graph.events.get(usize::from(event.0)).map(|event| event.kind) else {
+                return Err(format!("Step {name} gave out an event of a type that the workflow does not have"));
+            };
+            if *event == graph.stop || kind == EventKind::InputRequired {
+                shown_bytes += VALUE_BYTES + value.as_str().len();
+            }
+            works += graph.takers(*event).len();
+            collected += graph.joiners(*event).len();
+            shown_bytes += 2 * STEP_BYTES * graph.takers(*event).len();
+        }
+        let works_then = self.works.len() - 1 + works;
+        if works > 0 && (works_then > RUN_WORKS_MAX || self.scopes.len() > RUN_WORKS_MAX) {
+            return Err(format!(
+                "Step {name} would give its run {works_then} works at once; it may have {RUN_WORKS_MAX}"
+            ));
+        }
+        let collected_then = self.collected as usize + collected;
+        if collected > 0 && collected_then > RUN_WORKS_MAX {
+            return Err(format!(
+                "Step {name} would leave {collected_then} events to fan-ins; they may be {RUN_WORKS_MAX}"
+            ));
+        }
+        let ends = output.returned.iter().any(|(event, _)| *event == graph.stop);
+        let reserved_bytes = if ends { 0 } else { FEED_BYTES_RESERVED };
+        self.check_bytes(shown_bytes, reserved_bytes).map_err(|error| format!("Step {name}: {error}"))
+    }
+
+    /// Whether the feed may take this event.
+    pub(super) fn check_room(&self, event: &Published) -> Result<(), String> {
+        self.check_bytes(STEP_BYTES + Feed::cost_bytes(event), FEED_BYTES_RESERVED)
+    }
+
+    fn check_bytes(&self, bytes: usize, reserved_bytes: usize) -> Result<(), String> {
+        if self.feed_bytes.saturating_add(bytes) <= FEED_BYTES_MAX - reserved_bytes {
+            return Ok(());
+        }
+        Err(format!(
+            "its events would take the run's feed beyond {FEED_BYTES_MAX} bytes: publish less, or in more runs"
+        ))
+    }
+
+    /// The attempt has failed: the work is tried again after a delay, or its run fails.
+    fn failed(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, error: String) {
+        let Some(work) = self.works.get_mut(number) else { return };
+        let elapsed = Duration::from_micros(turn.now.alive_us.saturating_sub(work.began_us));
+        let retry = &turn.graph.step(work.step).retry;
+        let Some(delay) = retry.policy(work.attempt, elapsed, seed(self.id, number, work.attempt)) else {
+            self.fail_work(turn, number, error);
+            return;
+        };
+        work.conflicts = 0;
+        let step = work.step;
+        self.publish_not_running(turn, number, slot);
+        let timer = self.arm(turn, number, Clock::Wall, delay);
+        if let Some(work) = self.works.get_mut(number) {
+            work.phase = WorkPhase::Delayed(timer);
+        }
+        self.free_slot(turn, step, slot);
+    }
+
+    /// The pass waits or has failed.
+    pub(super) fn publish_not_running(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16) {
+        let Some(work) = self.works.get(number) else { return };
+        let (step, input) = (work.step, work.input(turn.graph));
+        let (state, output) = (StepState::NotRunning, StepOutput::None);
+        self.publish(turn, Published::Step { step, state, slot: Some(slot), input, output });
+    }
+
+    fn publish_done(&mut self, turn: &mut Turn<'_>, work: &Work, slot: u16, output: StepOutput) {
+        let (step, input, state) = (work.step, work.input(turn.graph), StepState::NotRunning);
+        self.publish(turn, Published::Step { step, state, slot: Some(slot), input, output });
+    }
+}
+
+/// What a retry's jitter hangs on, mixed so that neighbours have nothing in common.
+fn seed(run: uuid::Uuid, work: u64, attempt: u32) -> u64 {
+    let (high, low) = run.as_u64_pair();
+    [high, low, work, u64::from(attempt)].into_iter().fold(0, |seed, part| {
+        let mixed = (seed ^ part).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed ^ (mixed >> 27)
+    })
+}
+
+/// What a [`Published::Step`] takes of the feed, and what an event takes beside its value, with something to spare.
+const STEP_BYTES: usize = 16;
+const VALUE_BYTES: usize = 16;

@@ -1,0 +1,102 @@
+//! How a run ends: exactly once, and nothing comes after it.
+
+use std::collections::BTreeSet;
+
+use super::{Facts, Phase, RUN_TIMER, Turn, work::WorkPhase};
+use crate::{
+    engine::input::{Effect, Outcome, Published},
+    graph::StepId,
+    json::Json,
+    limits::{ERROR_BYTES_MAX, FEED_BYTES_MAX, FEED_BYTES_RESERVED},
+    pass::EventRef,
+};
+
+impl Facts {
+    /// A step has returned the stop event.
+    pub(super) fn complete(&mut self, turn: &mut Turn<'_>, value: Json) {
+        self.publish(turn, Published::Event(EventRef::Known(turn.graph.stop), value.clone()));
+        self.end(turn, Outcome::Completed(value));
+    }
+
+    /// Somebody outside ends it.
+    pub(super) fn cancel(&mut self, turn: &mut Turn<'_>) {
+        self.publish(turn, Published::Cancelled);
+        self.publish(turn, Published::Ended);
+        self.end(turn, Outcome::Cancelled);
+    }
+
+    /// Its time-out is due.
+    pub(super) fn time_out(&mut self, turn: &mut Turn<'_>) {
+        self.timeout_at_us = None;
+        let active: BTreeSet<StepId> = self.works.iter().map(|(_, work)| work.step).collect();
+        let names: Vec<&str> = active.iter().map(|step| &*turn.graph.step(*step).name).collect();
+        let steps = match names[..] {
+            [] => "No steps active".to_owned(),
+            _ => format!("Currently active steps: {}", names.join(", ")),
+        };
+        let timeout = turn.graph.timeout.unwrap_or_default();
+        let error = cut(format!("Operation timed out after {} seconds. {steps}", timeout.as_secs_f64()));
+        self.publish(turn, Published::TimedOut { timeout, active: active.into_iter().collect() });
+        self.publish(turn, Published::Ended);
+        self.end(turn, Outcome::Failed(error));
+    }
+
+    /// A work that runs, or has just run, fails its run.
+    pub(super) fn fail_work(&mut self, turn: &mut Turn<'_>, number: u64, error: String) {
+        let Some(work) = self.works.get(number) else { return };
+        let (step, attempts) = (work.step, work.attempt);
+        if let WorkPhase::Held { slot } = work.phase {
+            self.publish_not_running(turn, number, slot);
+        }
+        self.fail(turn, Some(step), error, attempts);
+    }
+
+    /// Ends a run that is over without anybody having said so; whether it was.
+    pub(super) fn end_if_over(&mut self, turn: &mut Turn<'_>) -> bool {
+        if self.feed_bytes > FEED_BYTES_MAX - FEED_BYTES_RESERVED {
+            let error = format!("the run's feed has reached {FEED_BYTES_MAX} bytes: publish less, or in more runs");
+            self.fail(turn, None, error, 0);
+        } else if self.works.is_empty() && !turn.graph.interactive {
+            let stop = &turn.graph.event(turn.graph.stop).name;
+            self.fail(turn, None, format!("no step is left to run and none returned {stop}"), 0);
+        }
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    fn fail(&mut self, turn: &mut Turn<'_>, step: Option<StepId>, error: String, attempts: u32) {
+        let error = cut(error);
+        self.publish(turn, Published::Failed { step, error: error.clone(), attempts });
+        self.publish(turn, Published::Ended);
+        self.end(turn, Outcome::Failed(error));
+    }
+
+    /// Keeps the state, for continuing the handler, and lets go of all else.
+    fn end(&mut self, turn: &mut Turn<'_>, outcome: Outcome) {
+        if self.timeout_at_us.is_some() {
+            turn.effects.push(Effect::Disarm(RUN_TIMER));
+        }
+        for work in self.works.iter().map(|(_, work)| work) {
+            turn.effects.extend(work.timer().map(|timer| Effect::Disarm(timer.id)));
+        }
+        self.state.forget_changes();
+        *self = Self {
+            phase: Phase::Ended(outcome.clone()),
+            next_work: self.next_work,
+            next_number: self.next_number,
+            next_sequence: self.next_sequence,
+            feed_bytes: self.feed_bytes,
+            state: std::mem::take(&mut self.state),
+            ..Self::new(self.id, std::sync::Arc::clone(&self.handler_id))
+        };
+        turn.effects.push(Effect::Finish(outcome));
+    }
+}
+
+/// The error's text, cut to what is kept.
+fn cut(mut error: String) -> String {
+    if error.len() > ERROR_BYTES_MAX {
+        let end = (0..=ERROR_BYTES_MAX).rev().find(|end| error.is_char_boundary(*end)).unwrap_or(0);
+        error.truncate(end);
+    }
+    error
+}

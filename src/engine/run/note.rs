@@ -1,0 +1,76 @@
+//! Notes: what a pass streams and remembers while it runs.
+
+use std::sync::Arc;
+
+use super::{Facts, Turn};
+use crate::{
+    engine::input::{PassId, Published},
+    limits::WORK_NOTES_MAX,
+    pass::{EventRef, Note, OnceValue},
+};
+
+impl Facts {
+    pub(super) fn noted(&mut self, turn: &mut Turn<'_>, pass: PassId, notes: Vec<Note>) {
+        for note in notes {
+            if self.running_work(pass).is_none() {
+                return;
+            }
+            let taken = match note {
+                Note::Stream { ordinal, hash, event, value } => {
+                    self.streamed(turn, pass, (ordinal, hash), Published::Event(event, value))
+                }
+                Note::Once { ordinal, value } => self.noted_once(pass, ordinal, value),
+            };
+            if let Err(error) = taken {
+                let _ = self.end_pass(pass);
+                let name = self.works.get(pass.work).map_or("", |work| &turn.graph.step(work.step).name);
+                self.fail_work(turn, pass.work, format!("Step {name}: {error}"));
+            }
+        }
+    }
+
+    /// A write that equals the published one at its ordinal is that one; from the first that differs on, all are new.
+    fn streamed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        pass: PassId,
+        (ordinal, hash): (u32, u128),
+        event: Published,
+    ) -> Result<(), String> {
+        if let Published::Event(EventRef::Known(event), _) = &event
+            && usize::from(event.0) >= turn.graph.events.len()
+        {
+            return Err("it streams a type that the workflow does not have".to_owned());
+        }
+        let Some(work) = self.works.get_mut(pass.work) else { return Ok(()) };
+        let published = &mut work.memory_mut().published;
+        let place = ordinal as usize;
+        match published.get(place) {
+            Some(known) if *known == hash => return Ok(()),
+            None if place > published.len() => {
+                return Err(format!("its stream write number {place} comes after {}", published.len()));
+            }
+            _ => {}
+        }
+        let published = Arc::make_mut(published);
+        published.truncate(place);
+        published.push(hash);
+        self.publish(turn, event);
+        Ok(())
+    }
+
+    fn noted_once(&mut self, pass: PassId, ordinal: u32, value: OnceValue) -> Result<(), String> {
+        let Some(work) = self.works.get_mut(pass.work) else { return Ok(()) };
+        let once = &mut work.memory_mut().once;
+        let place = ordinal as usize;
+        if place >= WORK_NOTES_MAX {
+            return Err(format!("it may call `once` {WORK_NOTES_MAX} times"));
+        }
+        match place.cmp(&once.len()) {
+            std::cmp::Ordering::Less => {}
+            std::cmp::Ordering::Equal => Arc::make_mut(once).push(value),
+            std::cmp::Ordering::Greater => return Err(format!("its `once` number {place} comes after {}", once.len())),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! Where a work stands in its scope: what orders the inputs of a fan-in.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::StepId;
+
+/// The emission indexes that lead from a scope's opener to an event, and the steps on that way.
+///
+/// Paths are ordered by their indexes, then by their steps. The index of each emission stands with the step that took
+/// it, or with none where only one could: two paths that agree up to an event differ there only if it went to several
+/// steps. Equal legs in a row are one with a count, so that a loop in a scope takes no memory for its rounds.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Path(Box<[Legs]>);
+
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+struct Legs {
+    index: u32,
+    step: Option<StepId>,
+    count: u32,
+}
+
+impl Path {
+    /// This way and one emission further.
+    pub(super) fn then(&self, index: u32, step: Option<StepId>) -> Self {
+        match self.0.last() {
+            Some(last) if last.index == index && last.step == step && last.count < u32::MAX => {
+                let mut legs = self.0.clone();
+                if let Some(last) = legs.last_mut() {
+                    last.count += 1;
+                }
+                Self(legs)
+            }
+            _ => Self(self.0.iter().copied().chain([Legs { index, step, count: 1 }]).collect()),
+        }
+    }
+
+    /// Each step on the way, to be put in terms of another graph.
+    pub(super) fn steps_mut(&mut self) -> impl Iterator<Item = &mut StepId> {
+        self.0.iter_mut().filter_map(|legs| legs.step.as_mut())
+    }
+}
+
+impl Eq for Path {}
+
+impl PartialOrd for Path {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Path {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (mut ours, mut theirs) = (self.0.iter().copied(), other.0.iter().copied());
+        let (mut our, mut their) = (ours.next(), theirs.next());
+        let mut by_steps = Ordering::Equal;
+        loop {
+            match (&mut our, &mut their) {
+                (None, None) => return by_steps,
+                (None, Some(_)) => return Ordering::Less,
+                (Some(_), None) => return Ordering::Greater,
+                (Some(a), Some(b)) => {
+                    if a.index != b.index {
+                        return a.index.cmp(&b.index);
+                    }
+                    by_steps = by_steps.then(a.step.cmp(&b.step));
+                    let both = a.count.min(b.count);
+                    (a.count, b.count) = (a.count - both, b.count - both);
+                    if a.count == 0 {
+                        our = ours.next();
+                    }
+                    if their.is_some_and(|legs| legs.count == 0) {
+                        their = theirs.next();
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What [`Path`] says, leg by leg.
+    fn plain(legs: &[(u32, Option<u16>)]) -> (Vec<u32>, Vec<Option<u16>>) {
+        legs.iter().copied().unzip()
+    }
+
+    #[test]
+    fn order_is_by_indexes_then_by_steps() {
+        let choices = [(0, None), (0, Some(0)), (0, Some(1)), (1, None)];
+        let mut ways: Vec<Vec<(u32, Option<u16>)>> = vec![vec![]];
+        for length in 0..4 {
+            let longer: Vec<_> = ways.iter().filter(|way| way.len() == length).cloned().collect();
+            ways.extend(longer.iter().flat_map(|way| choices.map(|leg| [&way[..], &[leg]].concat())));
+        }
+        let path = |way: &[(u32, Option<u16>)]| {
+            way.iter().fold(Path::default(), |path, (index, step)| path.then(*index, step.map(StepId)))
+        };
+        for one in &ways {
+            for other in &ways {
+                assert_eq!(path(one).cmp(&path(other)), plain(one).cmp(&plain(other)), "{one:?} and {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_loop_takes_no_memory_for_its_rounds() {
+        let path = (0..1_000).fold(Path::default(), |path, _| path.then(0, None));
+        assert_eq!(path.0.len(), 1);
+        assert!(path < path.then(0, None));
+    }
+}

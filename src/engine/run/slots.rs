@@ -1,0 +1,100 @@
+//! Slots and queues: which works of a step run, and which wait for a slot.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::StepId;
+
+/// Per step up to `workers` slots, and a queue in order of arrival. A queue is empty while a slot of its step is free.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Slots {
+    /// Slots that are taken, in order.
+    taken: Vec<(StepId, u16)>,
+    /// Queues that are not empty, in order of step.
+    queues: Vec<(StepId, VecDeque<u64>)>,
+}
+
+impl Slots {
+    /// Takes the lowest free slot of a step; queues the work if there is none.
+    pub(super) fn take_or_queue(&mut self, step: StepId, workers: u16, work: u64) -> Option<u16> {
+        let slot = self.take(step, workers);
+        if slot.is_none() {
+            match self.queues.binary_search_by_key(&step, |(step, _)| *step) {
+                Ok(place) => self.queues[place].1.push_back(work),
+                Err(place) => self.queues.insert(place, (step, VecDeque::from([work]))),
+            }
+        }
+        slot
+    }
+
+    /// Frees a slot. The oldest queued work takes the lowest free one: its number and the slot's.
+    pub(super) fn release(&mut self, step: StepId, workers: u16, slot: u16) -> Option<(u64, u16)> {
+        if let Ok(place) = self.taken.binary_search(&(step, slot)) {
+            self.taken.remove(place);
+        }
+        let place = self.queues.binary_search_by_key(&step, |(step, _)| *step).ok()?;
+        let slot = self.take(step, workers)?;
+        let queue = &mut self.queues[place].1;
+        let work = queue.pop_front()?;
+        if queue.is_empty() {
+            self.queues.remove(place);
+        } else if queue.capacity() > SLACK_MIN && queue.len() < queue.capacity() / 4 {
+            queue.shrink_to(queue.len() * 2);
+        }
+        Some((work, slot))
+    }
+
+    /// Each step, to be put in terms of another graph.
+    pub(super) fn steps_mut(&mut self) -> impl Iterator<Item = &mut StepId> {
+        self.taken.iter_mut().map(|(step, _)| step).chain(self.queues.iter_mut().map(|(step, _)| step))
+    }
+
+    /// Gives back the memory of nothing.
+    pub(super) fn shrink(&mut self) {
+        if self.taken.is_empty() {
+            self.taken = Vec::new();
+        }
+        if self.queues.is_empty() {
+            self.queues = Vec::new();
+        }
+    }
+
+    /// Slots are taken from the lowest on, so the first gap is where slot and place begin to differ.
+    fn take(&mut self, step: StepId, workers: u16) -> Option<u16> {
+        let start = self.taken.partition_point(|(other, _)| *other < step);
+        let of_step = &self.taken[start..];
+        let of_step = &of_step[..of_step.partition_point(|(other, _)| *other == step)];
+        let (mut low, mut high) = (0, of_step.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if usize::from(of_step[middle].1) == middle { low = middle + 1 } else { high = middle }
+        }
+        let slot = u16::try_from(low).ok().filter(|slot| *slot < workers)?;
+        self.taken.insert(start + low, (step, slot));
+        Some(slot)
+    }
+}
+
+/// Room for so many is not worth giving back one by one.
+const SLACK_MIN: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_free_slot_is_taken_and_the_oldest_in_the_queue_is_next() {
+        let (mut slots, step, other) = (Slots::default(), StepId(1), StepId(0));
+        assert_eq!(
+            [10, 11, 12, 13, 14].map(|work| slots.take_or_queue(step, 3, work)),
+            [Some(0), Some(1), Some(2), None, None]
+        );
+        assert_eq!(slots.take_or_queue(other, 1, 15), Some(0), "slots are counted by step");
+        assert_eq!(slots.release(step, 3, 1), Some((13, 1)));
+        assert_eq!(slots.release(step, 3, 0), Some((14, 0)));
+        assert_eq!(slots.release(step, 3, 0), None);
+        assert_eq!(slots.take_or_queue(step, 3, 16), Some(0));
+        assert_eq!(slots.release(other, 1, 0), None);
+    }
+}

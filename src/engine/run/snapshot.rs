@@ -1,0 +1,64 @@
+//! A run as bytes, for not having to replay its whole journal.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::{Facts, Run, work::WorkPhase};
+use crate::{
+    engine::record::{RecordError, Translation, VERSION, check_version, encode_value, malformed},
+    graph::Graph,
+};
+
+impl Run {
+    /// All that its inputs so far come to. With the inputs after it, it makes the same run again.
+    pub fn snapshot(&self) -> Vec<u8> {
+        encode_value(&(VERSION, &self.facts))
+    }
+
+    /// The run of a snapshot, under the graph that `translation` leads to.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the graph lacks something that the run still needs.
+    pub fn restore(snapshot: &[u8], translation: &Translation, graph: Arc<Graph>) -> Result<Self, RecordError> {
+        let (version, facts): (u32, &RawValue) = serde_json::from_slice(snapshot).map_err(malformed)?;
+        check_version(version)?;
+        let mut facts: Facts = serde_json::from_str(facts.get()).map_err(malformed)?;
+        facts.translate(translation)?;
+        Ok(Self { graph, facts })
+    }
+}
+
+impl Facts {
+    /// Ids are in order of name in every graph, so what is ordered by them stays in order.
+    fn translate(&mut self, translation: &Translation) -> Result<(), RecordError> {
+        for (_, work) in self.works.iter_mut() {
+            translation.step(&mut work.step)?;
+            translation.work_event(&mut work.event)?;
+            if let Some(place) = &mut work.place {
+                place.path.steps_mut().try_for_each(|step| translation.step(step))?;
+            }
+            if let WorkPhase::Asking(asking) = &mut work.phase {
+                translation.event(&mut asking.question)?;
+            }
+            if let Some(memory) = &mut work.memory {
+                Arc::make_mut(&mut memory.waits).iter_mut().try_for_each(|wait| translation.wait(wait))?;
+            }
+        }
+        self.slots.steps_mut().try_for_each(|step| translation.step(step))?;
+        for (_, question) in self.questions.iter_mut() {
+            translation.event(&mut question.answer)?;
+        }
+        for (_, scope) in self.scopes.iter_mut() {
+            scope.steps_mut().try_for_each(|step| translation.step(step))?;
+        }
+        let known = |event: &mut _| translation.event(event).is_ok();
+        self.early.retain_mut(|early| {
+            known(&mut early.event) && early.step.as_mut().is_none_or(|step| translation.step(step).is_ok())
+        });
+        let mut asked = std::mem::take(&mut self.asked).into_vec();
+        asked.retain_mut(|event| known(event));
+        self.asked = asked.into();
+        Ok(())
+    }
+}

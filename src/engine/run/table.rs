@@ -1,0 +1,114 @@
+//! Values by ascending number: what a run has many of, or none.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Values under numbers that only grow. Empty it takes one word; the oldest are the cheapest to remove.
+#[derive(Debug)]
+pub(super) struct Table<V>(Option<Box<Entries<V>>>);
+
+#[derive(Debug)]
+struct Entries<V>(VecDeque<(u64, V)>);
+
+impl<V> Table<V> {
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |entries| entries.0.len())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Adds a value under a number greater than all before it.
+    pub(super) fn push(&mut self, number: u64, value: V) {
+        self.0.get_or_insert_with(|| Box::new(Entries(VecDeque::new()))).0.push_back((number, value));
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<&V> {
+        let entries = &self.0.as_ref()?.0;
+        entries.get(place(entries, number)?).map(|(_, value)| value)
+    }
+
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut V> {
+        let entries = &mut self.0.as_mut()?.0;
+        let place = place(entries, number)?;
+        entries.get_mut(place).map(|(_, value)| value)
+    }
+
+    pub(super) fn remove(&mut self, number: u64) -> Option<V> {
+        let entries = &mut self.0.as_mut()?.0;
+        let (_, value) = entries.remove(place(entries, number)?)?;
+        if entries.capacity() > SLACK_MIN && entries.len() < entries.capacity() / 4 {
+            entries.shrink_to(entries.len() * 2);
+        }
+        Some(value)
+    }
+
+    /// In ascending order.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut V)> {
+        self.0.iter_mut().flat_map(|entries| &mut entries.0).map(|(number, value)| (*number, value))
+    }
+
+    /// In ascending order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &V)> {
+        self.0.iter().flat_map(|entries| &entries.0).map(|(number, value)| (*number, value))
+    }
+
+    /// Gives back the memory of an empty table.
+    pub(super) fn shrink(&mut self) {
+        if self.is_empty() {
+            self.0 = None;
+        }
+    }
+}
+
+impl<V> Default for Table<V> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<V: Serialize> Serialize for Table<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Table<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entries = VecDeque::deserialize(deserializer)?;
+        Ok(Self((!entries.is_empty()).then(|| Box::new(Entries(entries)))))
+    }
+}
+
+/// The oldest is asked for most often.
+fn place<V>(entries: &VecDeque<(u64, V)>, number: u64) -> Option<usize> {
+    match entries.front()?.0 {
+        first if first == number => Some(0),
+        _ => entries.binary_search_by_key(&number, |(number, _)| *number).ok(),
+    }
+}
+
+/// Room for so many is not worth giving back one by one.
+const SLACK_MIN: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_found_under_their_numbers_whatever_is_removed_between() {
+        let mut table = Table::default();
+        for number in (0..1_000).map(|index| index * 3) {
+            table.push(number, number + 1);
+        }
+        for number in (0..1_000).filter(|index| index % 7 != 0).map(|index| index * 3) {
+            assert_eq!(table.remove(number), Some(number + 1));
+            assert_eq!((table.remove(number), table.get(number), table.get(number + 1)), (None, None, None));
+        }
+        assert_eq!(table.len(), 143);
+        assert!(table.iter().all(|(number, value)| *value == number + 1 && number % 21 == 0));
+        assert_eq!(table.get_mut(21), Some(&mut 22));
+    }
+}

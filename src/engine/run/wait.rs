@@ -1,0 +1,142 @@
+//! Waits: what a body that asks or sleeps sets up, and what the timers do.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Facts, RUN_TIMER, Turn,
+    question::{Asking, Question},
+    work::{Memory, Timer, WorkPhase},
+};
+use crate::{
+    engine::input::{Effect, Published, TimerId},
+    graph::EventId,
+    json::Json,
+    limits::WORK_NOTES_MAX,
+    now::Clock,
+    pass::{EventRef, NewWait, Wait},
+};
+
+/// What [`NewWait::Ask`] says.
+struct Ask {
+    question: EventId,
+    answer: EventId,
+    value: Json,
+    matching: Vec<(String, Json)>,
+    timeout: Option<Duration>,
+}
+
+impl Facts {
+    /// The pass has ended in a wait.
+    pub(super) fn wait(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, ordinal: u32, wait: NewWait) {
+        let Some(work) = self.works.get_mut(number) else { return };
+        work.conflicts = 0;
+        let waits = work.memory.as_deref().map_or(&[][..], |memory| &memory.waits);
+        let place = ordinal as usize;
+        let fits = match waits.get(place) {
+            Some(Wait::Forgotten { question }) => {
+                matches!(wait, NewWait::Ask { question: asked, .. } if asked == *question)
+            }
+            Some(_) => false,
+            None => place == waits.len() && place < WORK_NOTES_MAX,
+        };
+        if !fits {
+            let name = &turn.graph.step(work.step).name;
+            let reason = if place >= WORK_NOTES_MAX {
+                format!("it may wait {WORK_NOTES_MAX} times")
+            } else {
+                format!("its waits so far are {}", waits.len())
+            };
+            self.fail_work(turn, number, format!("Step {name} made a wait number {place} that does not fit: {reason}"));
+            return;
+        }
+        match wait {
+            NewWait::Sleep(duration) => {
+                let timer = self.arm(turn, number, Clock::Wall, duration);
+                if let Some(work) = self.works.get_mut(number) {
+                    work.phase = WorkPhase::Sleeping { slot, ordinal, timer };
+                }
+            }
+            NewWait::Ask { question, answer, value, matching, timeout } => {
+                self.ask(turn, number, slot, ordinal, Ask { question, answer, value, matching, timeout });
+            }
+        }
+    }
+
+    /// The slot is given back, the question shows; an early answer gives the same events as a late one.
+    fn ask(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, ordinal: u32, ask: Ask) {
+        let Ask { question, answer, value, matching, timeout } = ask;
+        let Some(step) = self.works.get(number).map(|work| work.step) else { return };
+        let events = turn.graph.events.len();
+        if [question, answer].iter().any(|event| usize::from(event.0) >= events) {
+            let name = &turn.graph.step(step).name;
+            self.fail_work(turn, number, format!("Step {name} asks with a type that the workflow does not have"));
+            return;
+        }
+        let shown = Published::Event(EventRef::Known(question), value);
+        if let Err(error) = self.check_room(&shown) {
+            self.fail_work(turn, number, error);
+            return;
+        }
+        self.publish_not_running(turn, number, slot);
+        self.publish(turn, shown);
+        if !self.asked.contains(&answer) {
+            self.asked = self.asked.iter().copied().chain([answer]).collect();
+        }
+        let early = self.take_early(answer, step, &matching);
+        let question_number = self.number();
+        let timeout = timeout.filter(|_| early.is_none());
+        let timer = timeout.map(|timeout| self.arm(turn, number, Clock::Alive, timeout));
+        if early.is_none() {
+            self.questions.push(question_number, Question { answer, work: number });
+        }
+        if let Some(work) = self.works.get_mut(number) {
+            let asking = Asking { number: question_number, ordinal, question, matching, timer };
+            work.phase = WorkPhase::Asking(Box::new(asking));
+        }
+        self.free_slot(turn, step, slot);
+        if let Some(value) = early {
+            self.answer(turn, number, value);
+        }
+    }
+
+    pub(super) fn arm(&mut self, turn: &mut Turn<'_>, work: u64, clock: Clock, after: Duration) -> Timer {
+        let timer = Timer { id: TimerId(self.number()), deadline: turn.now.deadline(clock, after) };
+        self.timers.push(timer.id.0, work);
+        turn.effects.push(Effect::Arm(timer.id, timer.deadline));
+        timer
+    }
+
+    /// A timer is due: a sleep is over, a question has timed out, a failed work is tried again, or the run is out of time.
+    pub(super) fn due(&mut self, turn: &mut Turn<'_>, timer: TimerId) {
+        if timer == RUN_TIMER && self.timeout_at_us.is_some() {
+            self.time_out(turn);
+            return;
+        }
+        let Some(number) = self.timers.remove(timer.0) else { return };
+        let Some(work) = self.works.get_mut(number) else { return };
+        match work.phase {
+            WorkPhase::Sleeping { slot, ordinal, .. } => {
+                work.phase = WorkPhase::Held { slot };
+                work.memory_mut().remember(ordinal, Wait::Slept);
+                self.launch_unless_held(turn, number);
+            }
+            WorkPhase::Asking(_) => {
+                self.close_question(number, None);
+                self.enter(turn, number);
+            }
+            WorkPhase::Delayed(_) => self.try_again(turn, number),
+            WorkPhase::Queued | WorkPhase::Held { .. } | WorkPhase::Running { .. } => {}
+        }
+    }
+}
+
+impl Memory {
+    /// Remembers a wait that is over. Its ordinal was checked when it began.
+    pub(super) fn remember(&mut self, ordinal: u32, wait: Wait) {
+        let waits = Arc::make_mut(&mut self.waits);
+        match waits.get_mut(ordinal as usize) {
+            Some(forgotten) => *forgotten = wait,
+            None => waits.push(wait),
+        }
+    }
+}

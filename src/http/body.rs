@@ -1,0 +1,337 @@
+//! The body of a request: where it ends, and the chunked coding taken off in place (RFC 9112 sections 6 and 7.1).
+
+use super::Refusal;
+use crate::limits::{CHUNK_EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
+
+/// How the end of a body is known (RFC 9112 section 6.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Framing {
+    /// `Content-Length`, or none of both: that many bytes, perhaps 0.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+}
+
+/// Finds the end of a body in bytes that come bit by bit, and decodes it where it stands.
+///
+/// Call [`Decoder::decode`] with all bytes from the body's first on, whenever there are more of them.
+#[derive(Debug)]
+pub enum Decoder {
+    /// So many bytes.
+    Length(usize),
+    /// Chunks.
+    Chunked(Chunks),
+}
+
+/// How far a body has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// More bytes are needed. The bytes between the two places are used up and may be cut out; then tell
+    /// [`Decoder::was_cut`].
+    More {
+        /// The decoded body's end so far.
+        decoded: usize,
+        /// Where the bytes not yet looked at begin.
+        read: usize,
+    },
+    /// The body is complete.
+    Done {
+        /// Where the decoded body ends; it begins at 0.
+        decoded: usize,
+        /// Where the bytes behind the body begin.
+        read: usize,
+    },
+}
+
+impl Decoder {
+    /// A decoder for a body framed so.
+    ///
+    /// # Errors
+    /// 413, if its length is known and beyond `body_bytes_max`.
+    pub fn new(framing: Framing, body_bytes_max: usize) -> Result<Self, Refusal> {
+        match framing {
+            Framing::Length(length) => match usize::try_from(length) {
+                Ok(length) if length <= body_bytes_max => Ok(Self::Length(length)),
+                _ => Err(too_large(body_bytes_max)),
+            },
+            Framing::Chunked => Ok(Self::Chunked(Chunks::default())),
+        }
+    }
+
+    /// Goes on with the body that begins at `bytes[0]`. What was decoded before stays where it is.
+    ///
+    /// # Errors
+    /// 400 for a fault in the coding, 413 for a body beyond `body_bytes_max`.
+    pub fn decode(&mut self, bytes: &mut [u8], body_bytes_max: usize) -> Result<Progress, Refusal> {
+        match self {
+            Self::Length(length) if bytes.len() >= *length => Ok(Progress::Done { decoded: *length, read: *length }),
+            Self::Length(_) => Ok(Progress::More { decoded: bytes.len(), read: bytes.len() }),
+            Self::Chunked(chunks) => chunks.decode(bytes, body_bytes_max),
+        }
+    }
+
+    /// Says that the used bytes named by [`Progress::More`] are gone.
+    pub fn was_cut(&mut self) {
+        if let Self::Chunked(chunks) = self {
+            chunks.read = chunks.write;
+        }
+    }
+}
+
+/// The chunked coding, byte by byte where its grammar is, chunk by chunk where its data is.
+#[derive(Debug, Default)]
+pub struct Chunks {
+    phase: Phase,
+    read: usize,
+    write: usize,
+    extension_bytes: u32,
+    trailer_bytes: u32,
+}
+
+/// What the next byte belongs to.
+///
+/// ```text
+///  ┌────────────────────────────────────────────────────────────┐
+///  ▼                                                            │
+/// Size ──► BeforeExtension ──► Extension ──► SizeLf ──► Data ──► DataCr ──► DataLf
+///  └──────────────────────────────────────────▲  └─(0)─► TrailerStart ◄──► TrailerName, TrailerValue, TrailerLf
+///                                                         └► LastLf ► end
+/// ```
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Size { size: u64, digits: u8 },
+    BeforeExtension { size: u64 },
+    Extension { size: u64 },
+    SizeLf { size: u64 },
+    Data { left: usize },
+    DataCr,
+    DataLf,
+    TrailerStart,
+    TrailerName,
+    TrailerValue,
+    TrailerLf,
+    LastLf,
+}
+
+impl Default for Phase {
+    fn default() -> Self {
+        Self::Size { size: 0, digits: 0 }
+    }
+}
+
+impl Chunks {
+    fn decode(&mut self, bytes: &mut [u8], body_bytes_max: usize) -> Result<Progress, Refusal> {
+        while self.read < bytes.len() {
+            if let Phase::Data { left } = self.phase {
+                let count = left.min(bytes.len() - self.read);
+                if self.read != self.write {
+                    bytes.copy_within(self.read..self.read + count, self.write);
+                }
+                self.read += count;
+                self.write += count;
+                self.phase = if count == left { Phase::DataCr } else { Phase::Data { left: left - count } };
+                continue;
+            }
+            let byte = bytes[self.read];
+            self.read += 1;
+            if matches!((self.phase, byte), (Phase::LastLf, b'\n')) {
+                return Ok(Progress::Done { decoded: self.write, read: self.read });
+            }
+            self.phase = self.next_phase(byte, body_bytes_max)?;
+        }
+        Ok(Progress::More { decoded: self.write, read: self.read })
+    }
+
+    /// The transition table of the coding's own bytes.
+    fn next_phase(&mut self, byte: u8, body_bytes_max: usize) -> Result<Phase, Refusal> {
+        let next = match (self.phase, byte) {
+            (Phase::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {
+                if digits == SIZE_DIGITS_MAX {
+                    return Err(fault("a chunk size of at most 16 hexadecimal digits", byte));
+                }
+                let digit = char::from(byte).to_digit(16).expect("a hexadecimal digit, as just seen");
+                Phase::Size { size: size << 4 | u64::from(digit), digits: digits + 1 }
+            }
+            (Phase::Size { size, digits: 1.. } | Phase::BeforeExtension { size }, b' ' | b'\t') => {
+                self.count_extension()?;
+                Phase::BeforeExtension { size }
+            }
+            (Phase::Size { size, digits: 1.. } | Phase::BeforeExtension { size }, b';') => {
+                self.count_extension()?;
+                Phase::Extension { size }
+            }
+            (Phase::Extension { size }, _) if is_text(byte) => {
+                self.count_extension()?;
+                Phase::Extension { size }
+            }
+            (Phase::Size { size, digits: 1.. } | Phase::Extension { size }, b'\r') => Phase::SizeLf { size },
+            (Phase::SizeLf { size: 0 } | Phase::TrailerLf, b'\n') => Phase::TrailerStart,
+            (Phase::SizeLf { size }, b'\n') => match usize::try_from(size) {
+                Ok(left) if left <= body_bytes_max - self.write => Phase::Data { left },
+                _ => return Err(too_large(body_bytes_max)),
+            },
+            (Phase::DataCr, b'\r') => Phase::DataLf,
+            (Phase::DataLf, b'\n') => Phase::default(),
+            (Phase::TrailerStart, b'\r') => Phase::LastLf,
+            (Phase::TrailerStart | Phase::TrailerName, _) if is_token(byte) => {
+                self.count_trailer()?;
+                Phase::TrailerName
+            }
+            (Phase::TrailerName, b':') => Phase::TrailerValue,
+            (Phase::TrailerValue, _) if is_text(byte) => {
+                self.count_trailer()?;
+                Phase::TrailerValue
+            }
+            (Phase::TrailerValue, b'\r') => Phase::TrailerLf,
+            (phase, _) => return Err(fault(phase.expects(), byte)),
+        };
+        Ok(next)
+    }
+
+    fn count_extension(&mut self) -> Result<(), Refusal> {
+        self.extension_bytes += 1;
+        if self.extension_bytes <= CHUNK_EXTENSION_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            400,
+            format!("The body's chunk extensions are larger than {CHUNK_EXTENSION_BYTES_MAX} bytes; leave them out"),
+        ))
+    }
+
+    fn count_trailer(&mut self) -> Result<(), Refusal> {
+        self.trailer_bytes += 1;
+        if self.trailer_bytes <= TRAILER_BYTES_MAX {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            431,
+            format!("The body's trailer section is larger than {TRAILER_BYTES_MAX} bytes; leave it out"),
+        ))
+    }
+}
+
+impl Phase {
+    fn expects(self) -> &'static str {
+        match self {
+            Self::Size { digits: 0, .. } => "a chunk size in hexadecimal digits",
+            Self::Size { .. } => "a hexadecimal digit, ';' or CRLF behind a chunk size",
+            Self::BeforeExtension { .. } => "';' and a chunk extension behind a chunk size and a blank",
+            Self::Extension { .. } => "CRLF at the end of a chunk extension",
+            Self::SizeLf { .. } => "LF behind the CR of a chunk size's line",
+            Self::Data { .. } => "data",
+            Self::DataCr | Self::DataLf => "CRLF behind a chunk's data, as long as its size says",
+            Self::TrailerStart => "CRLF at the body's end, or a trailer field's name",
+            Self::TrailerName => "':' behind a trailer field's name",
+            Self::TrailerValue => "CRLF at the end of a trailer field",
+            Self::TrailerLf | Self::LastLf => "LF behind the CR of the trailer section",
+        }
+    }
+}
+
+/// Hexadecimal digits of a chunk size: as many as 64 bits have.
+const SIZE_DIGITS_MAX: u8 = 16;
+
+/// Bytes of a field value or an extension: visible ones, blank, tab and obs-text.
+fn is_text(byte: u8) -> bool {
+    byte >= b' ' && byte != 0x7f || byte == b'\t'
+}
+
+/// `tchar` of RFC 9110 section 5.6.2.
+pub(super) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn fault(expected: &str, byte: u8) -> Refusal {
+    Refusal::new(400, format!("The chunked body is malformed: expected {expected}, got '{}'", byte.escape_ascii()))
+}
+
+fn too_large(body_bytes_max: usize) -> Refusal {
+    Refusal::new(
+        413,
+        format!("The request's body is larger than {body_bytes_max} bytes, the most that is accepted here"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decodes `input` fed in pieces of `step` bytes, used bytes cut out in between.
+    fn decode(input: &[u8], step: usize, body_bytes_max: usize) -> Result<Option<(Vec<u8>, usize)>, Refusal> {
+        let mut decoder = Decoder::new(Framing::Chunked, body_bytes_max)?;
+        let mut buffer = Vec::new();
+        let mut cut = 0;
+        for piece in input.chunks(step) {
+            buffer.extend_from_slice(piece);
+            match decoder.decode(&mut buffer, body_bytes_max)? {
+                Progress::Done { decoded, read } => return Ok(Some((buffer[..decoded].to_vec(), read + cut))),
+                Progress::More { decoded, read } => {
+                    cut += read - decoded;
+                    buffer.drain(decoded..read);
+                    decoder.was_cut();
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    #[track_caller]
+    fn check(input: &str, expected: Result<Option<(&str, usize)>, u16>) {
+        let expected = expected.map(|done| done.map(|(body, rest)| (body.as_bytes().to_vec(), input.len() - rest)));
+        for step in 1..=input.len().max(1) {
+            let got = decode(input.as_bytes(), step, 64).map_err(|refusal| refusal.status);
+            assert_eq!(got, expected, "in steps of {step}");
+        }
+    }
+
+    #[test]
+    fn chunks_extensions_and_trailers_are_taken_off() {
+        check("0\r\n\r\n", Ok(Some(("", 0))));
+        check("5\r\nhello\r\n0\r\n\r\nGET", Ok(Some(("hello", 3))));
+        check("000a\r\n0123456789\r\n1;x=\"y;z\"\r\n!\r\n00\r\n\r\n", Ok(Some(("0123456789!", 0))));
+        check("1 \t; a\r\nx\r\n0;last\r\nA: b\r\nC-d:\r\n\r\n", Ok(Some(("x", 0))));
+        check("5\r\nhel", Ok(None));
+        check("0\r\n", Ok(None));
+        check("0000000000000000\r\n\r\n", Ok(Some(("", 0))));
+    }
+
+    #[test]
+    fn any_other_form_is_refused() {
+        for input in [
+            "\r\n\r\n",
+            "x\r\n",
+            "-1\r\n",
+            "+1\r\n",
+            "0x1\r\n",
+            " 1\r\nx\r\n",
+            "1 \r\nx\r\n",
+            "1\nx\n",
+            "1\rx",
+            "1;a\nx",
+            "1;a\x01\r\n",
+            "5\r\nhello0\r\n",
+            "5\r\nhello\n0\r\n",
+            "5\r\nhello\rx",
+            "0\r\nx\r\n",
+            "0\r\n x: y\r\n",
+            "0\r\n: y\r\n",
+            "0\r\na b: c\r\n",
+            "0\r\na: b\n",
+            "0\r\na: b\rc",
+            "0\r\n\rx",
+            "00000000000000001\r\n",
+            "0\n\n",
+        ] {
+            check(input, Err(400));
+        }
+    }
+
+    #[test]
+    fn a_body_beyond_the_bound_is_refused_at_the_chunk_that_passes_it() {
+        check("41\r\n", Err(413));
+        check("40\r\n", Ok(None));
+        check(&format!("40\r\n{}\r\n1\r\n", "x".repeat(64)), Err(413));
+        check("ffffffffffffffff\r\n", Err(413));
+    }
+}

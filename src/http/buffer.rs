@@ -1,0 +1,93 @@
+//! A queue of bytes in one piece: appended behind, consumed in front, no memory held when empty.
+
+/// Bytes that wait. Consuming moves a mark; the bytes behind it are moved down when that is cheap.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Buffer {
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    pub(super) fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..]
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        self.tail().extend_from_slice(bytes);
+    }
+
+    /// The vector to append to; what it holds already must not be touched.
+    pub(super) fn tail(&mut self) -> &mut Vec<u8> {
+        // Each byte is moved at most once for each byte consumed before it.
+        if self.start > 0 && self.start >= self.len() {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        &mut self.bytes
+    }
+
+    /// Drops the first `count` bytes, and memory that is no longer in proportion to the rest.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.start += count;
+        assert!(self.start <= self.bytes.len(), "consumed {count} bytes, more than there were");
+        if self.is_empty() {
+            self.clear();
+        } else if self.bytes.capacity() > KEPT_BYTES && self.len() < self.bytes.capacity() / 4 {
+            self.bytes = self.as_slice().to_vec();
+            self.start = 0;
+        }
+    }
+
+    /// Removes the bytes from `from` to `to`, counted from the first.
+    pub(super) fn cut(&mut self, from: usize, to: usize) {
+        self.bytes.drain(self.start + from..self.start + to);
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// A capacity up to which a buffer is not moved to a smaller one.
+const KEPT_BYTES: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::Buffer;
+
+    #[test]
+    fn memory_follows_what_is_held() {
+        let mut buffer = Buffer::default();
+        buffer.append(&vec![7; 1 << 20]);
+        buffer.append(b"rest");
+        buffer.consume(1 << 20);
+        assert_eq!(buffer.as_slice(), b"rest");
+        assert!(buffer.bytes.capacity() < 1 << 10);
+        buffer.consume(4);
+        assert_eq!(buffer.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn appending_after_consuming_keeps_the_order() {
+        let mut buffer = Buffer::default();
+        for round in 0..100_u8 {
+            buffer.append(&[round, round]);
+            buffer.consume(1);
+            assert_eq!(buffer.len(), usize::from(round) + 1);
+            assert_eq!(buffer.as_slice()[buffer.len() - 1], round);
+            assert_eq!(buffer.as_slice()[0], round.div_ceil(2));
+        }
+    }
+}

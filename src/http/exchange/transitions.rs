@@ -1,0 +1,134 @@
+//! The exchange's transition table: where each state goes when it can, without the outside.
+
+use std::mem;
+
+use super::{DEFAULT_LINES, Exchange, State};
+use crate::{
+    http::{
+        Refusal, Response,
+        body::{Decoder, Progress},
+        request::{self, Found, Head, Scan},
+        response::{self, Ending, Persistence},
+    },
+    limits::{EMPTY_LINES_MAX, OUTPUT_HIGH_WATER_BYTES},
+    now::Now,
+};
+
+/// Whether the state may change again at once.
+enum Step {
+    Next(State),
+    Rest(State),
+}
+
+impl Exchange {
+    /// Goes on for as long as there is something to do without the outside.
+    pub(super) fn advance(&mut self, now: Now) {
+        loop {
+            let step = match mem::replace(&mut self.state, State::Closed) {
+                State::Idle { since_us, empty_lines } => self.leave_idle(since_us, empty_lines, now),
+                State::Head { since_us, empty_lines, scan } => self.leave_head(since_us, empty_lines, scan, now),
+                State::Body { head, decoder, since_us, moved_us, received } => {
+                    self.leave_body(head, decoder, (since_us, moved_us, received), now)
+                }
+                State::Closing { linger, dropped } if self.output.is_empty() => {
+                    let linger = linger && !self.input_ended && dropped <= self.limits.linger_bytes_max;
+                    if !linger {
+                        return self.close();
+                    }
+                    Step::Rest(State::Lingering { since_us: now.alive_us, moved_us: now.alive_us, dropped })
+                }
+                state => Step::Rest(state),
+            };
+            match step {
+                Step::Next(state) => self.state = state,
+                Step::Rest(state) => {
+                    self.state = state;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn leave_idle(&mut self, since_us: u64, empty_lines: u8, now: Now) -> Step {
+        if self.draining || (self.input.is_empty() && self.input_ended) {
+            let linger = !self.input.is_empty();
+            self.input.clear();
+            return Step::Next(State::Closing { linger, dropped: 0 });
+        }
+        // A client that does not read its replies gets no further ones.
+        if self.input.is_empty() || self.output.len() >= OUTPUT_HIGH_WATER_BYTES {
+            return Step::Rest(State::Idle { since_us, empty_lines });
+        }
+        Step::Next(State::Head { since_us: now.alive_us, empty_lines, scan: Scan::default() })
+    }
+
+    fn leave_head(&mut self, since_us: u64, empty_lines: u8, mut scan: Scan, now: Now) -> Step {
+        let bytes = match request::find_end(self.input.as_slice(), &mut scan, &self.limits) {
+            Ok(Found::Nothing) if self.input_ended => {
+                return Step::Next(self.refuse(Refusal::new(400, "The connection ended within a request's head"), now));
+            }
+            Ok(Found::Nothing) => return Step::Rest(State::Head { since_us, empty_lines, scan }),
+            Ok(Found::EmptyLine) if empty_lines == EMPTY_LINES_MAX => {
+                return Step::Next(
+                    self.refuse(Refusal::new(400, "Expected a request line, got empty lines only"), now),
+                );
+            }
+            Ok(Found::EmptyLine) => {
+                self.input.consume(2);
+                return Step::Next(State::Idle { since_us, empty_lines: empty_lines + 1 });
+            }
+            Ok(Found::End(bytes)) => bytes,
+            Err(refusal) => return Step::Next(self.refuse(refusal, now)),
+        };
+        let parsed = request::parse_head(&self.input.as_slice()[..bytes], &self.limits)
+            .and_then(|head| Ok((Decoder::new(head.framing, self.limits.body_bytes_max)?, head)));
+        let (decoder, head) = match parsed {
+            Ok(parsed) => parsed,
+            Err(refusal) => return Step::Next(self.refuse(refusal, now)),
+        };
+        let received = self.input.len() - bytes;
+        // RFC 9110 section 10.1.1: needless once some of the body has come.
+        if head.expects_continue && received == 0 && !matches!(decoder, Decoder::Length(0)) {
+            self.append_output(now, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+        }
+        let (since_us, received) = (now.alive_us, received as u64);
+        Step::Next(State::Body { head, decoder, since_us, moved_us: since_us, received })
+    }
+
+    fn leave_body(&mut self, head: Head, mut decoder: Decoder, counts: (u64, u64, u64), now: Now) -> Step {
+        let start = head.bytes;
+        match decoder.decode(&mut self.input.as_mut_slice()[start..], self.limits.body_bytes_max) {
+            Ok(Progress::Done { decoded, read }) => {
+                Step::Next(State::Ready { head, body: start..start + decoded, end: start + read })
+            }
+            Ok(Progress::More { .. }) if self.input_ended => {
+                Step::Next(self.refuse(Refusal::new(400, "The connection ended within a request's body"), now))
+            }
+            Ok(Progress::More { decoded, read }) => {
+                self.input.cut(start + decoded, start + read);
+                decoder.was_cut();
+                let (since_us, moved_us, received) = counts;
+                Step::Rest(State::Body { head, decoder, since_us, moved_us, received })
+            }
+            Err(refusal) => Step::Next(self.refuse(refusal, now)),
+        }
+    }
+
+    /// Puts out the reply to a request at fault, and ends the exchange behind it.
+    pub(super) fn refuse(&mut self, refusal: Refusal, now: Now) -> State {
+        let head_only = self.input.as_slice().starts_with(b"HEAD ");
+        self.refuse_with(&response::refusal(refusal), head_only, now)
+    }
+
+    pub(super) fn refuse_with(&mut self, response: &Response, head_only: bool, now: Now) -> State {
+        self.input.clear();
+        self.append_output(now, |out| {
+            let ending = Ending::Length(response.body.len());
+            response::encode_head(out, response, DEFAULT_LINES, ending, Persistence::Close, now.wall_us);
+            if !head_only {
+                out.extend_from_slice(&response.body);
+            }
+        });
+        State::Closing { linger: true, dropped: 0 }
+    }
+}

@@ -1,0 +1,241 @@
+//! The head of a request: where it ends, what it says, how its body is framed (RFC 9112 sections 2 to 6).
+//!
+//! [`find_end`] walks over new bytes once and refuses what no head may hold: bare CR, bare LF, control bytes, too much.
+//! The whole head then goes through `httparse` and the checks that it lacks. A head is judged by its bytes alone, never
+//! by how they were cut up on their way.
+
+mod faults;
+mod fields;
+
+use std::{mem::MaybeUninit, num::NonZeroU32, ops::Range};
+
+use self::{
+    faults::{control_byte, diagnose, excerpt, head_too_large, request_line},
+    fields::{Seen, check_host, trim},
+};
+use super::{Field, FieldValues, Limits, Method, Refusal, Request, body::Framing};
+use crate::limits::HEAD_FIELDS_MAX;
+
+/// What a head says, as places in its bytes.
+#[derive(Debug)]
+pub struct Head {
+    /// The method.
+    pub method: Method,
+    /// Whether it is HTTP/1.0.
+    pub http10: bool,
+    /// Whether the connection may serve another request after this one (RFC 9112 section 9.3).
+    pub keep_alive: bool,
+    /// `Expect: 100-continue`, from a client that knows it.
+    pub expects_continue: bool,
+    /// Where the body ends.
+    pub framing: Framing,
+    /// Bytes of the head, its empty line included.
+    pub bytes: usize,
+    path: Span,
+    query: Option<Span>,
+    fields: [Option<Span>; 7],
+    /// Values that came on several lines, joined.
+    joined: Vec<(Field, Vec<u8>)>,
+}
+
+impl Head {
+    /// The request with this head, which stands at the start of `bytes`, and a body that stands at `body`.
+    ///
+    /// `fields` is where the request's field values are put.
+    ///
+    /// # Panics
+    /// If the head at the start of `bytes` is another one.
+    pub fn request<'a>(&'a self, bytes: &'a [u8], body: Range<usize>, fields: &'a mut FieldValues<'a>) -> Request<'a> {
+        for (value, span) in fields.iter_mut().zip(&self.fields) {
+            *value = span.map(|span| span.of(bytes));
+        }
+        for (field, value) in &self.joined {
+            fields[*field as usize] = Some(value);
+        }
+        let text = |span: Span| std::str::from_utf8(span.of(bytes)).expect("a target is ASCII, as parse_head saw");
+        let path = match text(self.path) {
+            "" => "/",
+            path => path,
+        };
+        Request {
+            method: self.method,
+            http10: self.http10,
+            path,
+            query: self.query.map(text),
+            fields,
+            body: &bytes[body],
+        }
+    }
+}
+
+/// A place in a head: 32 bits, as a head is bounded far below. It lies behind the method, so its end is never 0.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    end: NonZeroU32,
+}
+
+impl Span {
+    fn new(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: NonZeroU32::new(end as u32).expect("the method stands before it") }
+    }
+
+    /// Where `part` stands in `whole`, of which it is a part.
+    fn locate(whole: &[u8], part: &[u8]) -> Self {
+        let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+        Self::new(start, start + part.len())
+    }
+
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start as usize..self.end.get() as usize]
+    }
+}
+
+/// How far the search for a head's end has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scan {
+    at: usize,
+    line: usize,
+}
+
+/// What [`find_end`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// More bytes are needed.
+    Nothing,
+    /// An empty line in front of the request line: two bytes to skip (RFC 9112 section 2.2).
+    EmptyLine,
+    /// The head is this many bytes long, its empty line included.
+    End(usize),
+}
+
+/// Looks for the end of the head that begins at `bytes[0]`, going on from `scan`.
+///
+/// # Errors
+/// 400 for a bare CR or LF and for control bytes, 414 and 431 for what passes a bound: the first fault by place.
+pub fn find_end(bytes: &[u8], scan: &mut Scan, limits: &Limits) -> Result<Found, Refusal> {
+    while let Some(&byte) = bytes.get(scan.at) {
+        if byte == b'\r' {
+            match bytes.get(scan.at + 1) {
+                None => return Ok(Found::Nothing),
+                Some(b'\n') => {}
+                Some(_) => {
+                    return Err(Refusal::new(400, "The request's head has a CR without LF: lines end with CRLF"));
+                }
+            }
+            let is_empty = scan.line == scan.at;
+            scan.at += 2;
+            if scan.at > limits.head_bytes_max {
+                return Err(head_too_large(limits));
+            }
+            match (is_empty, scan.line) {
+                (true, 0) => return Ok(Found::EmptyLine),
+                (true, _) => return Ok(Found::End(scan.at)),
+                (false, _) => scan.line = scan.at,
+            }
+            continue;
+        }
+        if (byte < b' ' && byte != b'\t') || byte == 0x7f {
+            return Err(control_byte(byte, scan.at));
+        }
+        if scan.line == 0 && scan.at >= limits.request_line_bytes_max {
+            let text = format!("The request line is longer than {} bytes", limits.request_line_bytes_max);
+            return Err(Refusal::new(414, text));
+        }
+        if scan.at >= limits.head_bytes_max {
+            return Err(head_too_large(limits));
+        }
+        scan.at += 1;
+    }
+    Ok(Found::Nothing)
+}
+
+/// Reads a whole head, from its request line to its empty line, as [`find_end`] delimited it.
+///
+/// # Errors
+/// 400 for a fault in its form, 417 for an unknown expectation, 431 for too many fields, 501 for a transfer coding
+/// other than `chunked`, 505 for a version other than 1.0 and 1.1.
+pub fn parse_head(bytes: &[u8], limits: &Limits) -> Result<Head, Refusal> {
+    let mut table = [const { MaybeUninit::uninit() }; HEAD_FIELDS_MAX];
+    let fields_max = limits.fields_max.min(HEAD_FIELDS_MAX);
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(bytes, &mut table[..fields_max]) {
+        Ok(httparse::Status::Complete(end)) if end == bytes.len() => {}
+        Ok(_) => return Err(Refusal::new(400, "The request's head is malformed")),
+        Err(error) => return Err(diagnose(error, bytes, fields_max)),
+    }
+    let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+        return Err(request_line(bytes));
+    };
+    let method = match method {
+        "GET" => Method::Get,
+        "HEAD" => Method::Head,
+        "POST" => Method::Post,
+        "OPTIONS" => Method::Options,
+        "CONNECT" => return Err(Refusal::new(400, "CONNECT is not supported: this server is no proxy")),
+        _ => Method::Other,
+    };
+    let mut seen = Seen::new(bytes);
+    for field in parsed.headers.iter() {
+        seen.field(field.name, trim(field.value))?;
+    }
+    let http10 = version == 0;
+    let (authority, path, query) = split_target(bytes, method, target)?;
+    if let Some(authority) = authority {
+        // RFC 9112 section 3.2.2: the target's host counts, whatever Host says.
+        let sent = seen.fields[Field::Host as usize].replace(authority);
+        seen.has_host |= http10 && sent.is_none();
+    }
+    if !seen.has_host && !http10 {
+        return Err(Refusal::new(400, "The request has no Host field, which HTTP/1.1 requires"));
+    }
+    Ok(Head {
+        method,
+        http10,
+        keep_alive: if http10 { seen.keep_alive && !seen.close } else { !seen.close },
+        expects_continue: seen.expectation(http10)?,
+        framing: seen.framing(http10)?,
+        bytes: bytes.len(),
+        path,
+        query,
+        fields: seen.fields,
+        joined: seen.joined,
+    })
+}
+
+/// The target's authority, path and query (RFC 9112 section 3.2).
+fn split_target(bytes: &[u8], method: Method, target: &str) -> Result<(Option<Span>, Span, Option<Span>), Refusal> {
+    let bad = |expected: &str| {
+        Refusal::new(400, format!("The request's target must be {expected}, got '{}'", excerpt(target.as_bytes())))
+    };
+    if let Some(byte) = target.bytes().find(|&byte| !byte.is_ascii_graphic() || byte == b'#') {
+        return Err(bad(&format!("percent-encoded where it has '{}'", byte.escape_ascii())));
+    }
+    let whole = Span::locate(bytes, target.as_bytes());
+    let (authority, start) = if target.starts_with('/') {
+        (None, 0)
+    } else if target == "*" {
+        let (true, none) = (method == Method::Options, None) else {
+            return Err(bad("a path; * is for OPTIONS only"));
+        };
+        (none, 0)
+    } else {
+        let scheme = ["http://", "https://"]
+            .into_iter()
+            .find(|scheme| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+        let Some(scheme) = scheme else {
+            return Err(bad("a path that begins with /, or an http URL"));
+        };
+        let rest = &target[scheme.len()..];
+        let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
+        if authority.is_empty() {
+            return Err(bad("an http URL with a host"));
+        }
+        check_host(authority.as_bytes())?;
+        (Some(Span::locate(bytes, authority.as_bytes())), scheme.len() + authority.len())
+    };
+    let path_end = target[start..].find('?').map_or(target.len(), |place| start + place);
+    let base = whole.start as usize;
+    let query = (path_end < target.len()).then(|| Span::new(base + path_end + 1, whole.end.get() as usize));
+    Ok((authority, Span::new(base + start, base + path_end), query))
+}

@@ -1,0 +1,231 @@
+//! The head of a reply, and `Date` (RFC 9112 section 4, RFC 9110 section 6.6.1).
+
+use super::{Refusal, Response};
+
+/// How the end of the reply's body is known to the client (RFC 9112 section 6.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// There is no body and no length: 1xx, 204, 304.
+    NoBody,
+    /// `Content-Length`.
+    Length(usize),
+    /// `Transfer-Encoding: chunked`.
+    Chunked,
+    /// The connection closes, to HTTP/1.0.
+    Close,
+}
+
+/// What the reply says of the connection's future (RFC 9112 section 9.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Persistence {
+    /// Nothing: HTTP/1.1 goes on.
+    Implied,
+    /// `Connection: keep-alive`, to an HTTP/1.0 client that asked for it.
+    KeepAlive,
+    /// `Connection: close`.
+    Close,
+}
+
+/// Bytes that a head without further fields has at most; for reserving room.
+pub const HEAD_BYTES: usize = 256;
+
+/// Appends the head of `response`, whose body is not looked at, with the whole lines in `lines` behind its own fields.
+pub fn encode_head(
+    out: &mut Vec<u8>,
+    response: &Response,
+    lines: &[u8],
+    ending: Ending,
+    persistence: Persistence,
+    wall_us: i64,
+) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    push_number(out, u64::from(response.status));
+    out.push(b' ');
+    out.extend_from_slice(reason(response.status).as_bytes());
+    out.extend_from_slice(b"\r\nDate: ");
+    push_date(out, wall_us.div_euclid(1_000_000));
+    out.extend_from_slice(b"\r\n");
+    if let Some(content_type) = response.content_type {
+        push_field(out, "Content-Type", content_type);
+    }
+    match ending {
+        Ending::NoBody | Ending::Close => {}
+        Ending::Length(length) => {
+            out.extend_from_slice(b"Content-Length: ");
+            push_number(out, length as u64);
+            out.extend_from_slice(b"\r\n");
+        }
+        Ending::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+    }
+    match persistence {
+        Persistence::Implied => {}
+        Persistence::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
+    }
+    for (name, value) in &response.headers {
+        push_field(out, name, value);
+    }
+    out.extend_from_slice(lines);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The reply to a request that could not be understood: its text, plain.
+pub(super) fn refusal(refusal: Refusal) -> Response {
+    Response {
+        status: refusal.status,
+        content_type: Some("text/plain; charset=utf-8"),
+        headers: Vec::new(),
+        body: refusal.text.into_owned().into_bytes(),
+    }
+}
+
+/// Whether replies with this status never have a body (RFC 9110 section 6.4.1).
+pub fn has_no_body(status: u16) -> bool {
+    matches!(status, 100..=199 | 204 | 304)
+}
+
+/// The reason phrase of a status; empty for one that has none here.
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        507 => "Insufficient Storage",
+        _ => "",
+    }
+}
+
+/// Appends a decimal number.
+pub fn push_number(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    let mut rest = number;
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// Appends a field's line. Control bytes in a value would end it early, so they become blanks.
+fn push_field(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    let start = out.len();
+    out.extend_from_slice(value.as_bytes());
+    for byte in &mut out[start..] {
+        if byte.is_ascii_control() {
+            *byte = b' ';
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a time as IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7). Times outside the years
+/// 1970 to 9999 become the nearest end.
+pub fn push_date(out: &mut Vec<u8>, unix_s: i64) {
+    const SECONDS_PER_DAY: u64 = 86_400;
+    const LAST_S: i64 = 253_402_300_799;
+    const WEEKDAYS: [&[u8; 5]; 7] = [b"Thu, ", b"Fri, ", b"Sat, ", b"Sun, ", b"Mon, ", b"Tue, ", b"Wed, "];
+    const MONTHS: [&[u8; 5]; 12] = [
+        b" Jan ", b" Feb ", b" Mar ", b" Apr ", b" May ", b" Jun ", b" Jul ", b" Aug ", b" Sep ", b" Oct ", b" Nov ",
+        b" Dec ",
+    ];
+    let unix_s = unix_s.clamp(0, LAST_S).unsigned_abs();
+    let (days, second) = (unix_s / SECONDS_PER_DAY, unix_s % SECONDS_PER_DAY);
+    let (year, month, day) = civil_date(days);
+    out.extend_from_slice(WEEKDAYS[(days % 7) as usize]);
+    let mut pair = |number: u64, behind: &[u8]| {
+        out.extend_from_slice(&[b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]);
+        out.extend_from_slice(behind);
+    };
+    pair(day, MONTHS[month - 1]);
+    pair(year / 100, b"");
+    pair(year % 100, b" ");
+    pair(second / 3_600, b":");
+    pair(second / 60 % 60, b":");
+    pair(second % 60, b" GMT");
+}
+
+/// Year, month (from 1) and day (from 1) of a day counted from 1970-01-01 in the Gregorian calendar. Years begin in
+/// March in here, so that the leap day is the last (Hinnant, "chrono-compatible low-level date algorithms").
+fn civil_date(days: u64) -> (u64, usize, u64) {
+    const DAYS_PER_ERA: u64 = 146_097;
+    let days = days + 719_468;
+    let day_of_era = days % DAYS_PER_ERA;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = days / DAYS_PER_ERA * 400 + year_of_era + u64::from(month <= 2);
+    (year, month as usize, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_date(unix_s: i64, expected: &str) {
+        let mut out = Vec::new();
+        push_date(&mut out, unix_s);
+        assert_eq!(String::from_utf8(out).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn dates_have_the_fixed_form() {
+        check_date(784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT");
+        check_date(0, "Thu, 01 Jan 1970 00:00:00 GMT");
+        check_date(951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT");
+        check_date(1_709_251_199, "Thu, 29 Feb 2024 23:59:59 GMT");
+        check_date(4_107_542_400, "Mon, 01 Mar 2100 00:00:00 GMT");
+        check_date(-1, "Thu, 01 Jan 1970 00:00:00 GMT");
+        check_date(i64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+
+    #[test]
+    fn numbers_are_decimal() {
+        for number in [0, 7, 10, 99, 100, 1_234_567, u64::MAX] {
+            let mut out = Vec::new();
+            push_number(&mut out, number);
+            assert_eq!(String::from_utf8(out), Ok(number.to_string()));
+        }
+    }
+
+    #[test]
+    fn a_value_cannot_end_its_line() {
+        let mut out = Vec::new();
+        push_field(&mut out, "Location", "/a\r\nSet-Cookie: b");
+        assert_eq!(out, b"Location: /a  Set-Cookie: b\r\n");
+    }
+}

@@ -1,0 +1,159 @@
+//! Framing of streamed events: Server-Sent Events (HTML Standard, section 9.2) and NDJSON.
+//!
+//! An event is written straight into the output, between [`begin_event`] and [`end_event`], as many as there are; the
+//! chunk around them is [`Exchange::stream`](super::exchange::Exchange::stream)'s matter.
+//!
+//! ```
+//! use steprill::http::stream::{self, Framing};
+//!
+//! let mut out = Vec::new();
+//! stream::begin_event(&mut out, Framing::Sse, 7);
+//! let json = out.len();
+//! out.extend_from_slice(br#"{"type":"StopEvent"}"#);
+//! stream::end_event(&mut out, Framing::Sse, json);
+//! assert_eq!(out, b"id: 7\ndata: {\"type\":\"StopEvent\"}\n\n");
+//! ```
+
+use super::response::push_number;
+
+/// How events are told apart on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Framing {
+    /// `id: N\ndata: {json}\n\n`.
+    Sse,
+    /// `{json}\n`.
+    Ndjson,
+}
+
+impl Framing {
+    /// The stream's `Content-Type`.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Sse => "text/event-stream; charset=utf-8",
+            Self::Ndjson => "application/x-ndjson",
+        }
+    }
+}
+
+/// Appends what stands before an event's JSON. The JSON must be one line.
+pub fn begin_event(out: &mut Vec<u8>, framing: Framing, sequence: u64) {
+    if framing == Framing::Sse {
+        out.extend_from_slice(b"id: ");
+        push_number(out, sequence);
+        out.extend_from_slice(b"\ndata: ");
+    }
+}
+
+/// Appends what stands behind an event's JSON, which begins at `json`.
+///
+/// In NDJSON the characters that Unicode counts as line ends are escaped: clients that split lines by its rules, as
+/// Python's `str.splitlines` does, would else cut an event in two.
+pub fn end_event(out: &mut Vec<u8>, framing: Framing, json: usize) {
+    match framing {
+        Framing::Sse => out.extend_from_slice(b"\n\n"),
+        Framing::Ndjson => {
+            if !out[json..].is_ascii() {
+                escape_line_ends(out, json);
+            }
+            out.push(b'\n');
+        }
+    }
+}
+
+/// Beyond ASCII they are U+0085, U+2028 and U+2029; JSON escapes those within it. Outside of strings JSON is ASCII.
+fn escape_line_ends(out: &mut Vec<u8>, json: usize) {
+    const LINE_ENDS: [(&[u8], &[u8]); 3] =
+        [(b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029")];
+    let text = out.split_off(json);
+    let mut rest = &text[..];
+    while let Some((&byte, after)) = rest.split_first() {
+        if let Some((end, escaped)) = LINE_ENDS.iter().find(|(end, _)| rest.starts_with(end)) {
+            out.extend_from_slice(escaped);
+            rest = &rest[end.len()..];
+        } else {
+            out.push(byte);
+            rest = after;
+        }
+    }
+}
+
+/// Appends what keeps an idle stream alive: a comment line; nothing to NDJSON, which knows none.
+pub fn encode_heartbeat(out: &mut Vec<u8>, framing: Framing) {
+    if framing == Framing::Sse {
+        out.extend_from_slice(b":\n\n");
+    }
+}
+
+/// Bytes of a chunk's size line: a fixed width, so that it can be filled in when the chunk is written.
+pub(super) const CHUNK_SIZE_BYTES: usize = 10;
+
+/// Appends what `write` appends, as one chunk (RFC 9112 section 7.1), or nothing if it appends nothing, as an empty
+/// chunk would end the body.
+///
+/// # Panics
+/// If `write` appends 4 GiB or more.
+pub fn encode_chunk(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(b"00000000\r\n");
+    write(out);
+    let length = out.len() - start - CHUNK_SIZE_BYTES;
+    if length == 0 {
+        out.truncate(start);
+        return;
+    }
+    let mut rest =
+        u32::try_from(length).expect("a chunk is far smaller than 4 GiB: streams stop at their high-water mark");
+    for digit in out[start..start + 8].iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(rest & 15) as usize];
+        rest >>= 4;
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The end of a chunked body: the last chunk, no trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(events: &[&str], expected: &str) {
+        let mut out = Vec::new();
+        encode_chunk(&mut out, |out| events.iter().for_each(|event| out.extend_from_slice(event.as_bytes())));
+        assert_eq!(std::str::from_utf8(&out), Ok(expected));
+    }
+
+    #[test]
+    fn any_number_of_events_make_one_chunk() {
+        check(&[], "");
+        check(&["{}\n"], "00000003\r\n{}\n\r\n");
+        check(&["{}\n"; 100], &format!("0000012c\r\n{}\r\n", "{}\n".repeat(100)));
+    }
+
+    #[test]
+    fn only_line_feeds_end_a_line_of_ndjson() {
+        for (framing, json, expected) in [
+            (Framing::Ndjson, "[\"a\u{85}b\u{2028}\u{2029}\"]", "[\"a\\u0085b\\u2028\\u2029\"]\n"),
+            (Framing::Ndjson, "[\"\u{84}\u{2027}\u{202a}\u{1f600}\"]", "[\"\u{84}\u{2027}\u{202a}\u{1f600}\"]\n"),
+            (Framing::Sse, "[\"a\u{2028}\"]", "[\"a\u{2028}\"]\n\n"),
+        ] {
+            let mut out = "before \u{2028}".as_bytes().to_vec();
+            let start = out.len();
+            out.extend_from_slice(json.as_bytes());
+            end_event(&mut out, framing, start);
+            assert_eq!(std::str::from_utf8(&out[start..]), Ok(expected));
+            assert_eq!(&out[..start], "before \u{2028}".as_bytes());
+        }
+    }
+
+    #[test]
+    fn only_sse_has_ids_and_heartbeats() {
+        let mut out = Vec::new();
+        begin_event(&mut out, Framing::Ndjson, 1);
+        encode_heartbeat(&mut out, Framing::Ndjson);
+        assert!(out.is_empty());
+        encode_heartbeat(&mut out, Framing::Sse);
+        assert_eq!(out, b":\n\n");
+    }
+}

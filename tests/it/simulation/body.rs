@@ -1,0 +1,239 @@
+//! Bodies of steps: short scripts drawn from the step and its event, run on a pass's input as a real body would be.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use steprill::{
+    graph::{EventId, EventKind, Graph, StepId},
+    json::Json,
+    pass::{
+        Done, EventRef, NewWait, Note, OnceValue, OtherEvent, PassEnd, PassInput, StateUse, Wait, WorkEvent, Write,
+    },
+};
+
+use super::{
+    flows::Kind,
+    random::{Random, hash},
+};
+
+/// What one pass does.
+#[derive(Clone, Debug)]
+pub(crate) struct Performance {
+    pub(crate) notes: Vec<Note>,
+    pub(crate) done: Done,
+    /// The values that it read from its snapshot.
+    pub(crate) seen: BTreeMap<Arc<str>, Option<Json>>,
+    pub(crate) keys_seen: Option<Vec<Arc<str>>>,
+}
+
+/// Runs the body of `step`.
+pub(crate) fn perform(graph: &Graph, kind: Kind, step: StepId, input: &PassInput) -> Performance {
+    let (id, round) = identity(&input.event);
+    let mut random = Random::new(hash(&[u64::from(step.0), id, round]));
+    let mut body = Body {
+        graph,
+        kind,
+        step,
+        input,
+        id,
+        round,
+        waits: 0,
+        streamed: 0,
+        in_step: true,
+        noted: 0,
+        performance: Performance {
+            notes: Vec::new(),
+            done: Done {
+                end: PassEnd::Returned(Vec::new()),
+                sent: Vec::new(),
+                state: StateUse { version: input.state.version, ..StateUse::default() },
+            },
+            seen: BTreeMap::new(),
+            keys_seen: None,
+        },
+    };
+    let mut end = None;
+    for act in 0..random.below(5) {
+        end = body.act(&mut random, act as u64).err();
+        if end.is_some() {
+            break;
+        }
+    }
+    let end = end.unwrap_or_else(|| body.give(&mut random));
+    let Body { mut performance, .. } = body;
+    performance.done.state.reads = performance.seen.keys().cloned().collect();
+    performance.done.state.listed = performance.keys_seen.is_some();
+    performance.done.end = end;
+    performance
+}
+
+/// Number and round of an event; of what a fan-in takes, one number that hangs on all of them in their order.
+pub(crate) fn identity(event: &WorkEvent) -> (u64, u64) {
+    match event {
+        WorkEvent::One(_, value) => value.decode().expect("[id, round]"),
+        WorkEvent::All(values) => {
+            let ids: Vec<(u64, u64)> = values.iter().map(|value| value.decode().expect("[id, round]")).collect();
+            (hash(&ids.iter().map(|(id, _)| *id).collect::<Vec<_>>()), 0)
+        }
+    }
+}
+
+pub(crate) fn value(id: u64, round: u64) -> Json {
+    Json::from_value(&(id, round)).expect("a pair of numbers")
+}
+
+struct Body<'a> {
+    graph: &'a Graph,
+    kind: Kind,
+    step: StepId,
+    input: &'a PassInput,
+    id: u64,
+    round: u64,
+    waits: u32,
+    streamed: u32,
+    /// Whether all stream writes so far equal the published ones.
+    in_step: bool,
+    noted: u32,
+    performance: Performance,
+}
+
+impl Body<'_> {
+    /// One act; `Err` is the end of the pass.
+    fn act(&mut self, random: &mut Random, act: u64) -> Result<(), PassEnd> {
+        match random.below(12) {
+            0 | 1 => self.stream(random.next()),
+            2 => self.once(),
+            3 => return self.ask(random, act),
+            4 => return self.sleep(random),
+            5 if u64::from(self.input.attempt) <= random.next() % 3 => {
+                let retry = self.kind == Kind::Ordered || !random.one_in(16);
+                return Err(match random.below(3) {
+                    0 => PassEnd::Panicked("boom".to_owned()),
+                    _ => PassEnd::Failed { error: format!("attempt {} failed", self.input.attempt), retry },
+                });
+            }
+            6 | 7 => {
+                let key = Arc::from(*random.pick(&["a", "b", "c"]));
+                let old = self.read(&key).map_or(0, |value| value.decode::<u64>().unwrap_or(0));
+                self.write(key, Write::Set(Json::from_value(&(old + 1)).expect("a number")));
+            }
+            8 => self.write("sum".into(), Write::Add(Json::from_value(&1).expect("a number"))),
+            9 => self.write("list".into(), Write::Push(value(self.id, act))),
+            10 => {
+                let keys = self.input.state.values.keys().cloned().collect();
+                self.performance.keys_seen = Some(keys);
+                self.write("d".into(), if random.one_in(2) { Write::Remove } else { Write::Set(value(0, 0)) });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// In every pass of an attempt the same, but for bodies that are a little different each time.
+    fn stream(&mut self, drawn: u64) {
+        let wavers = self.kind == Kind::Wild && drawn.is_multiple_of(4);
+        let shown = if wavers { drawn ^ self.input.waits.len() as u64 } else { drawn };
+        let ordinal = self.streamed;
+        self.streamed += 1;
+        self.in_step &= self.input.published.get(ordinal as usize) == Some(&u128::from(shown));
+        if !self.in_step {
+            let other = OtherEvent { name: "Tick".into(), qualified_name: "m.Tick".into(), kind: EventKind::Plain };
+            let event = EventRef::Other(Arc::new(other));
+            self.performance.notes.push(Note::Stream { ordinal, hash: shown.into(), event, value: value(shown, 0) });
+        }
+    }
+
+    fn once(&mut self) {
+        let ordinal = self.noted;
+        self.noted += 1;
+        let stream_ordinal = self.streamed;
+        let value = value(hash(&[self.input.work, u64::from(ordinal)]), 0);
+        match self.input.once.get(ordinal as usize) {
+            Some(noted) => assert_eq!(noted.value, value, "a once value lasts"),
+            None => self.performance.notes.push(Note::Once { ordinal, value: OnceValue { value, stream_ordinal } }),
+        }
+    }
+
+    fn ask(&mut self, random: &mut Random, act: u64) -> Result<(), PassEnd> {
+        let Some(&(question, answer)) = self.graph.step(self.step).asks.first() else { return Ok(()) };
+        let ordered = self.kind == Kind::Ordered;
+        let number = hash(&[self.id, act]) % 1_000_000;
+        let matching = match ordered || random.one_in(2) {
+            true => vec![("q".to_owned(), Json::from_value(&number).expect("a number"))],
+            false => Vec::new(),
+        };
+        let timeout = (!ordered && random.one_in(3)).then_some(Duration::from_secs(3));
+        let gives_up = random.one_in(2);
+        let ordinal = self.waits;
+        self.waits += 1;
+        match self.input.waits.get(ordinal as usize) {
+            None | Some(Wait::Forgotten { .. }) => {
+                let value = Json::from_value(&serde_json::json!({ "q": number })).expect("an object");
+                let wait = NewWait::Ask { question, answer, value, matching, timeout };
+                Err(PassEnd::Waits { ordinal, wait })
+            }
+            Some(Wait::Asked { question: asked, answer }) => {
+                assert_eq!(*asked, question, "a wait keeps its type");
+                match answer {
+                    None if gives_up => Err(PassEnd::Failed { error: "nobody answered".into(), retry: true }),
+                    _ => Ok(()),
+                }
+            }
+            Some(Wait::Slept) => panic!("a wait keeps its kind"),
+        }
+    }
+
+    fn sleep(&mut self, random: &mut Random) -> Result<(), PassEnd> {
+        let duration = Duration::from_millis([0, 1, 3_000][random.below(3)]);
+        let ordinal = self.waits;
+        self.waits += 1;
+        match self.input.waits.get(ordinal as usize) {
+            None => Err(PassEnd::Waits { ordinal, wait: NewWait::Sleep(duration) }),
+            Some(wait) => {
+                assert_eq!(*wait, Wait::Slept, "a wait keeps its kind");
+                Ok(())
+            }
+        }
+    }
+
+    /// The key's value: by the pass's own writes, or else as its snapshot has it, which is a read.
+    fn read(&mut self, key: &Arc<str>) -> Option<Json> {
+        let snapshot = self.input.state.values.get(key).cloned();
+        let writes = self.performance.done.state.writes.iter().filter(|(written, _)| written == key);
+        let mut set = false;
+        let value = writes.fold(snapshot.clone(), |value, (_, write)| {
+            set |= matches!(write, Write::Set(_) | Write::Remove);
+            write.clone().apply(key, value.as_ref()).expect("keys keep their types")
+        });
+        if !set {
+            self.performance.seen.insert(Arc::clone(key), snapshot);
+        }
+        value
+    }
+
+    fn write(&mut self, key: Arc<str>, write: Write) {
+        self.performance.done.state.writes.push((key, write));
+    }
+
+    /// What the step gives out, as its graph says.
+    fn give(&mut self, random: &mut Random) -> PassEnd {
+        let step = self.graph.step(self.step);
+        let child = |index: u64| hash(&[self.id, self.round, u64::from(self.step.0), index]);
+        let many =
+            |of: EventId, count: usize| (0..count as u64).map(move |index| (of, value(child(index), 0))).collect();
+        if let Some(&sent) = step.sends.first() {
+            self.performance.done.sent = many(sent, random.below(4));
+        }
+        let returned = match *step.returns {
+            [] => Vec::new(),
+            [element] if step.fan_out => many(element, random.below(4)),
+            [_] if step.name.ends_with("drop") && random.one_in(2) => Vec::new(),
+            [one] => vec![(one, value(child(9), 0))],
+            [again, _] if step.takes.contains(&again) && self.round < random.next() % 6 => {
+                vec![(again, value(child(9), self.round + 1))]
+            }
+            [again, on] if step.takes.contains(&again) => vec![(on, value(child(9), 0))],
+            [..] => vec![(*random.pick(&step.returns), value(child(9), 0))],
+        };
+        PassEnd::Returned(returned)
+    }
+}

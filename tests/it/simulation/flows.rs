@@ -1,0 +1,121 @@
+//! Random workflows: regions that lead from one event type to another, put one behind or into the other.
+
+use std::{sync::Arc, time::Duration};
+
+use steprill::graph::{Graph, Retry};
+
+use super::random::Random;
+use crate::workflow_graph::parts;
+
+/// What a workflow may have.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Kind {
+    /// Only what has the same outcome whatever the order of completion.
+    Ordered,
+    /// Everything.
+    Wild,
+}
+
+/// A random graph, as lines and built.
+pub(crate) fn flow(random: &mut Random, kind: Kind) -> (String, Arc<Graph>) {
+    let mut maker = Maker { random, kind, lines: Vec::new(), events: 0, asked: 0 };
+    let last = maker.region("S".to_owned(), 4, false);
+    maker.step("", &last, "-> T");
+    if kind == Kind::Wild && maker.random.one_in(4) {
+        maker.step("", "HumanPost", "-> T");
+    }
+    let lines = maker.lines.join("\n");
+    let mut parts = parts(&lines);
+    for step in &mut parts.steps {
+        step.workers = 1 + maker.random.below(3) as u16;
+        step.retry = retry(maker.random);
+        step.timeout = maker.random.one_in(3).then_some(Duration::from_secs(2));
+    }
+    parts.timeout = (kind == Kind::Wild && maker.random.one_in(8)).then_some(Duration::from_secs(20));
+    let graph = Graph::build(parts).unwrap_or_else(|faults| panic!("refused:\n{lines}\n{faults}"));
+    (lines, Arc::new(graph))
+}
+
+/// At least as many attempts as a body fails.
+fn retry(random: &mut Random) -> Retry {
+    let delay = Duration::from_millis([0, 10, 5_000][random.below(3)]);
+    let retry = if random.one_in(2) { Retry::fixed(delay) } else { Retry::exponential(delay) };
+    retry.attempts(3 + random.below(3) as u32)
+}
+
+struct Maker<'a> {
+    random: &'a mut Random,
+    kind: Kind,
+    lines: Vec<String>,
+    events: usize,
+    asked: usize,
+}
+
+impl Maker<'_> {
+    /// Steps that lead from `input` to the type that is given back.
+    fn region(&mut self, input: String, depth: usize, in_scope: bool) -> String {
+        let wild = self.kind == Kind::Wild;
+        match if depth == 0 { 0 } else { self.random.below(9) } {
+            2 | 3 => {
+                let middle = self.region(input, depth - 1, in_scope);
+                self.region(middle, depth - 1, in_scope)
+            }
+            4 | 5 => self.fan_out(&input, depth),
+            6 => {
+                let output = self.event();
+                self.step("", &input, &format!("-> {input}|{output}"));
+                output
+            }
+            7 => {
+                let (one, other, output) = (self.event(), self.event(), self.event());
+                self.step("", &input, &format!("-> {one}|{other}"));
+                self.step("", &one, &format!("-> {output}"));
+                self.step("", &other, &format!("-> {output}"));
+                output
+            }
+            8 if in_scope || wild => {
+                let output = self.event();
+                self.step("", &input, &format!("-> {output}"));
+                self.step("drop", &input, &format!("-> {output}"));
+                output
+            }
+            _ => {
+                let output = self.event();
+                let drop = if in_scope && self.random.one_in(3) { "drop" } else { "" };
+                self.step(drop, &input, &format!("-> {output}"));
+                output
+            }
+        }
+    }
+
+    fn fan_out(&mut self, input: &str, depth: usize) -> String {
+        let (element, output) = (self.event(), self.event());
+        match self.random.below(3) {
+            0 => self.step("", input, &format!("-> [{element}]")),
+            _ => self.step("", input, &format!("-> () + {element}")),
+        }
+        let last = self.region(element, depth - 1, true);
+        self.step("", &format!("[{last}]"), &format!("-> {output}"));
+        if self.kind == Kind::Wild && self.random.one_in(4) {
+            self.step("drop", &format!("[{last}]"), &format!("-> {output}"));
+        }
+        output
+    }
+
+    /// Names begin with a random letter, so that their order is not the order of the flow.
+    fn step(&mut self, mark: &str, takes: &str, rest: &str) {
+        let letter = char::from(b'a' + self.random.below(26) as u8);
+        let mut line = format!("{letter}{}{mark}: {takes} {rest}", self.lines.len());
+        if self.random.one_in(3) {
+            let types = self.random.below(2);
+            line.push_str(&format!(" ? Need{types}/Human{types}"));
+            self.asked += 1;
+        }
+        self.lines.push(line);
+    }
+
+    fn event(&mut self) -> String {
+        self.events += 1;
+        format!("E{}", self.events)
+    }
+}

@@ -1,0 +1,304 @@
+//! What must hold of any run, told from its inputs and effects alone.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use steprill::{
+    engine::{
+        input::{Effect, Input, Outcome, PassId, Published, StepOutput, StepState},
+        run::Run,
+    },
+    graph::{EventId, Graph, StepId},
+    json::Json,
+    now::Now,
+    pass::{Done, EventRef, PassEnd, PassInput, Wait, WorkEvent},
+};
+
+use super::{body, body::Performance};
+
+pub(crate) struct Model {
+    graph: Arc<Graph>,
+    admitted: bool,
+    outcome: Option<Outcome>,
+    /// Slots that are taken, and how many works of a step wait for one.
+    slots: BTreeSet<(StepId, u16)>,
+    queued: BTreeMap<StepId, usize>,
+    works: BTreeMap<u64, WorkSeen>,
+    /// Passes that have started, by work the newest.
+    started: BTreeMap<u64, u32>,
+    /// How many works of a step there must be, fan-ins left out.
+    owed: BTreeMap<StepId, usize>,
+    /// Events that went to a fan-in's type from within some pass, less those that fan-ins were given: by fan-in and number.
+    collected: BTreeMap<(StepId, u64), usize>,
+    /// Committed state, by the order of commits; with the version of each key's last change.
+    state: BTreeMap<Arc<str>, Json>,
+    changed: BTreeMap<Arc<str>, u64>,
+    keys_changed: u64,
+    commits: u64,
+    /// Commits when the snapshot of a pass was taken.
+    snapshots: BTreeMap<PassId, u64>,
+    /// Serial numbers of answers, and the one wait that each resolved.
+    answers: BTreeMap<u64, (u64, usize)>,
+    expected: Option<Expected>,
+}
+
+#[derive(Default)]
+struct WorkSeen {
+    step: Option<StepId>,
+    attempt: u32,
+    waits: Vec<Wait>,
+    ended: bool,
+}
+
+/// What the next `Done` must come to.
+struct Expected {
+    pass: PassId,
+    conflict: bool,
+}
+
+impl Model {
+    pub(crate) fn new(graph: Arc<Graph>) -> Self {
+        Self {
+            graph,
+            admitted: false,
+            outcome: None,
+            slots: BTreeSet::new(),
+            queued: BTreeMap::new(),
+            works: BTreeMap::new(),
+            started: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            collected: BTreeMap::new(),
+            state: BTreeMap::new(),
+            changed: BTreeMap::new(),
+            keys_changed: 0,
+            commits: 0,
+            snapshots: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            expected: None,
+        }
+    }
+
+    pub(crate) fn is_unadmitted(&self) -> bool {
+        !self.admitted
+    }
+
+    /// What a pass is given fits what its work was given before.
+    pub(crate) fn check_pass(&mut self, pass: PassId, step: StepId, input: &PassInput) {
+        let graph = Arc::clone(&self.graph);
+        assert_eq!(*input.state.values, self.state, "a snapshot is the state of the commits so far");
+        self.snapshots.insert(pass, self.commits);
+        let work = self.works.entry(pass.work).or_default();
+        let first = work.step.is_none();
+        assert!(work.step.is_none_or(|known| known == step) && input.attempt >= work.attempt);
+        if let (true, WorkEvent::All(values)) = (first, &input.event) {
+            for value in &**values {
+                let (id, _) = body::identity(&WorkEvent::One(graph.start, value.clone()));
+                let left = self.collected.get_mut(&(step, id)).filter(|left| **left > 0);
+                *left.expect("a fan-in is given each event once") -= 1;
+            }
+        }
+        let new_attempt = input.attempt > work.attempt;
+        for (ordinal, wait) in work.waits.iter().enumerate() {
+            let now = input.waits.get(ordinal).expect("waits are remembered");
+            let lasts = match wait {
+                Wait::Slept | Wait::Asked { answer: Some(_), .. } => now == wait,
+                Wait::Asked { answer: None, .. } if !new_attempt => now == wait,
+                Wait::Asked { question, answer: None } => *now == Wait::Forgotten { question: *question },
+                Wait::Forgotten { .. } => true,
+            };
+            assert!(lasts, "{wait:?} became {now:?}");
+        }
+        for (ordinal, wait) in input.waits.iter().enumerate() {
+            if let Wait::Asked { answer: Some(answer), .. } = wait {
+                let serial = answer.decode::<serde_json::Value>().expect("an object")["serial"].as_u64();
+                let place = *self.answers.entry(serial.expect("a number")).or_insert((pass.work, ordinal));
+                assert_eq!(place, (pass.work, ordinal), "one answer resolves one wait");
+            }
+        }
+        *work = WorkSeen { step: Some(step), attempt: input.attempt, waits: input.waits.to_vec(), ended: false };
+        assert!(input.attempt <= 5, "no more attempts than any policy has");
+    }
+
+    /// A live pass is about to be done: what it read decides whether it conflicts.
+    pub(crate) fn expect_done(&mut self, pass: PassId, done: &Done, performance: &Performance) {
+        let snapshot = self.snapshots[&pass];
+        let stale = |key: &Arc<str>| self.changed.get(key).is_some_and(|commit| *commit > snapshot);
+        let listed = performance.keys_seen.is_some() && self.keys_changed > snapshot;
+        let succeeds = matches!(done.end, PassEnd::Returned(_));
+        let conflict = succeeds && (listed || performance.seen.keys().any(stale));
+        if succeeds && !conflict {
+            for (key, seen) in &performance.seen {
+                assert_eq!(self.state.get(key), seen.as_ref(), "what a pass read is so when it commits");
+            }
+            if let Some(keys) = &performance.keys_seen {
+                assert!(self.state.keys().eq(keys), "the keys that a pass listed are so when it commits");
+            }
+        }
+        self.expected = Some(Expected { pass, conflict });
+    }
+
+    /// What one input came to.
+    pub(crate) fn check(&mut self, input: &Input, now: Now, effects: &[Effect], run: &Run) {
+        assert!(self.outcome.is_none() || effects.is_empty(), "nothing comes after the end");
+        match input {
+            Input::Started { admitted, .. } => {
+                self.admitted = *admitted;
+                let graph = Arc::clone(&self.graph);
+                self.owe(graph.start, graph.takers(graph.start));
+            }
+            Input::Admitted => self.admitted = true,
+            Input::Done { pass, done } => self.commit(*pass, done, effects),
+            Input::External { event, step, .. } => {
+                let answers = effects.iter().any(|effect| matches!(effect, Effect::Publish(_)));
+                let takers: Vec<StepId> = self.graph.takers(*event).to_vec();
+                let to = |taker: &StepId| step.is_none_or(|step| step == *taker);
+                let takers: Vec<StepId> = takers.into_iter().filter(to).collect();
+                if answers && !takers.is_empty() {
+                    self.owe(*event, &takers);
+                }
+            }
+            Input::Noted { .. } | Input::Due { .. } | Input::Cancel => {}
+        }
+        for (index, effect) in effects.iter().enumerate() {
+            match effect {
+                Effect::StartPass(pass) => self.start(*pass),
+                Effect::Publish(event) => self.publish(event),
+                Effect::Arm(_, deadline) => assert!(!now.reached(*deadline) || now.until(*deadline).is_zero()),
+                Effect::Finish(outcome) => {
+                    assert_eq!(index + 1, effects.len(), "the finish is the last effect");
+                    self.outcome = Some(outcome.clone());
+                    self.check_last(&effects[..index], outcome);
+                }
+                Effect::Disarm(_) | Effect::Dropped(_) => {}
+            }
+        }
+        assert_eq!(run.outcome(), self.outcome.as_ref());
+        let outcome_open = self.outcome.is_none();
+        for (step, queued) in self.queued.iter().filter(|(_, queued)| outcome_open && **queued > 0) {
+            let taken = self.slots.iter().filter(|(of, _)| of == step).count();
+            assert_eq!(
+                taken,
+                usize::from(self.graph.step(*step).workers),
+                "{queued} queue only if all slots are taken"
+            );
+        }
+    }
+
+    fn owe(&mut self, _: EventId, takers: &[StepId]) {
+        for taker in takers {
+            *self.owed.entry(*taker).or_default() += 1;
+        }
+    }
+
+    fn commit(&mut self, pass: PassId, done: &Done, effects: &[Effect]) {
+        let Some(Expected { pass: expected, conflict }) = self.expected.take() else { panic!("an unexpected Done") };
+        assert_eq!(pass, expected);
+        if conflict {
+            let only_starts = effects.iter().all(|effect| matches!(effect, Effect::StartPass(_)));
+            assert!(only_starts, "a conflict publishes nothing: {effects:?}");
+            return;
+        }
+        let PassEnd::Returned(returned) = &done.end else { return };
+        if let Some(work) = self.works.get_mut(&pass.work) {
+            work.ended = true;
+        }
+        self.apply(done);
+        let graph = Arc::clone(&self.graph);
+        if returned.iter().any(|(event, _)| *event == graph.stop) {
+            return;
+        }
+        for (event, value) in done.sent.iter().chain(returned) {
+            self.owe(*event, graph.takers(*event));
+            for fan_in in graph.joiners(*event) {
+                let (id, _) = body::identity(&WorkEvent::One(*event, value.clone()));
+                *self.collected.entry((*fan_in, id)).or_default() += 1;
+            }
+        }
+    }
+
+    fn apply(&mut self, done: &Done) {
+        if done.state.writes.is_empty() {
+            return;
+        }
+        self.commits += 1;
+        let keys: Vec<_> = self.state.keys().cloned().collect();
+        for (key, write) in &done.state.writes {
+            match write.clone().apply(key, self.state.get(key)).expect("keys keep their types") {
+                Some(value) => self.state.insert(Arc::clone(key), value),
+                None => self.state.remove(key),
+            };
+            self.changed.insert(Arc::clone(key), self.commits);
+        }
+        if !self.state.keys().eq(&keys) {
+            self.keys_changed = self.commits;
+        }
+    }
+
+    fn start(&mut self, pass: PassId) {
+        assert!(self.admitted, "no pass starts before the run is admitted");
+        let before = self.started.insert(pass.work, pass.pass);
+        assert!(before.is_none_or(|before| before < pass.pass), "a pass number is never used twice");
+        assert!(!self.works.get(&pass.work).is_some_and(|work| work.ended), "a work ends once");
+    }
+
+    fn publish(&mut self, event: &Published) {
+        let Published::Step { step, state, slot, output, .. } = event else { return };
+        let workers = self.graph.step(*step).workers;
+        match (state, slot) {
+            (StepState::Preparing, None) => *self.queued.entry(*step).or_default() += 1,
+            (StepState::Running, Some(slot)) => {
+                let lowest = (0..workers).find(|slot| !self.slots.contains(&(*step, *slot)));
+                assert_eq!(Some(*slot), lowest, "the lowest free slot is taken");
+                self.slots.insert((*step, *slot));
+                if let Some(queued) = self.queued.get_mut(step).filter(|queued| **queued > 0) {
+                    *queued -= 1;
+                }
+            }
+            (StepState::NotRunning, Some(slot)) => {
+                assert!(self.slots.remove(&(*step, *slot)), "only what ran stops running");
+            }
+            other => panic!("{other:?} of {output:?}"),
+        }
+        assert!(*state == StepState::NotRunning || *output == StepOutput::None);
+    }
+
+    /// The end shows last, and as what it is.
+    fn check_last(&self, effects: &[Effect], outcome: &Outcome) {
+        let shown = effects.iter().rev().find(|effect| matches!(effect, Effect::Publish(_)));
+        match (outcome, shown) {
+            (Outcome::Completed(value), Some(Effect::Publish(Published::Event(EventRef::Known(event), shown)))) => {
+                assert_eq!((*event, shown), (self.graph.stop, value));
+            }
+            (Outcome::Failed(_) | Outcome::Cancelled, Some(Effect::Publish(Published::Ended))) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// At the end, or where nobody is left to do anything.
+    pub(crate) fn check_end(&self, run: &Run, questions: Vec<u64>) {
+        assert_eq!(run.state(), self.state, "the state is the writes of the passes that succeeded, in order");
+        let idle = match &self.outcome {
+            None => true,
+            Some(Outcome::Failed(error)) => error.starts_with("no step is left"),
+            Some(_) => false,
+        };
+        if !idle {
+            return;
+        }
+        assert!(questions.is_empty() && self.slots.is_empty(), "nobody is left, so nothing is: {:?}", self.slots);
+        let left: Vec<_> = self.collected.iter().filter(|(_, left)| **left > 0).collect();
+        assert!(left.is_empty(), "every collected event was given to its fan-in: {left:?}");
+        let mut started: BTreeMap<StepId, usize> = BTreeMap::new();
+        for work in self.works.values() {
+            assert!(work.ended, "every work has ended");
+            let step = work.step.expect("it has started");
+            if !self.graph.step(step).fan_in {
+                *started.entry(step).or_default() += 1;
+            }
+        }
+        assert_eq!(started, self.owed, "every event that a step takes became one work");
+        assert_eq!(self.works.len() as u64, self.works.keys().last().map_or(0, |last| last + 1), "none vanished");
+    }
+}

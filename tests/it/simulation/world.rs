@@ -1,0 +1,370 @@
+//! A run in a world of chance: passes complete in any order, timers fire, people answer, the server crashes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use steprill::{
+    engine::{
+        feed::Feed,
+        input::{Effect, Input, Outcome, PassId, TimerId},
+        record::{self, Names, Translation},
+        run::Run,
+    },
+    graph::{EventId, Graph, StepId},
+    json::Json,
+    now::{Clock, Deadline, Now},
+    pass::{Done, NewWait, Note, PassEnd, StateUse},
+};
+
+use super::{
+    body::{self, Performance},
+    flows::Kind,
+    model::Model,
+    random::{Random, hash},
+};
+
+/// How often something goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Faults {
+    /// One in so many steps is a crash.
+    pub(crate) crash: usize,
+    /// One in so many steps is an input that is late, twice or unknown.
+    pub(crate) noise: usize,
+}
+
+pub(crate) struct World {
+    graph: Arc<Graph>,
+    kind: Kind,
+    random: Random,
+    faults: Faults,
+    run: Run,
+    /// Follows the journal, record by record.
+    replica: Run,
+    translation: Translation,
+    id: uuid::Uuid,
+    now: Now,
+    journal: Vec<Vec<u8>>,
+    /// A snapshot, and how many records it covers.
+    snapshot: Option<(usize, Vec<u8>)>,
+    feed: Feed,
+    ready: BTreeSet<PassId>,
+    out: BTreeMap<PassId, Out>,
+    timers: BTreeMap<TimerId, Deadline>,
+    /// Questions that are open: number, answer's type.
+    questions: BTreeMap<u64, Question>,
+    pub(crate) model: Model,
+    old_inputs: VecDeque<Input>,
+    serial: u64,
+    pub(crate) steps: u64,
+}
+
+/// A pass that is with a worker.
+struct Out {
+    step: StepId,
+    notes: VecDeque<Note>,
+    performance: Performance,
+}
+
+struct Question {
+    number: u64,
+    answer: EventId,
+}
+
+impl World {
+    pub(crate) fn new(graph: &Arc<Graph>, kind: Kind, seed: u64, faults: Faults) -> Self {
+        let id = uuid::Uuid::from_u128(u128::from(seed));
+        let run = || Run::new(Arc::clone(graph), id, "h".into());
+        Self {
+            kind,
+            random: Random::new(seed),
+            faults,
+            run: run(),
+            replica: run(),
+            translation: Names::of(graph).translation(graph),
+            id,
+            now: Now { wall_us: 1_000_000, alive_us: 5 },
+            journal: Vec::new(),
+            snapshot: None,
+            feed: Feed::new(3),
+            ready: BTreeSet::new(),
+            out: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            model: Model::new(Arc::clone(graph)),
+            old_inputs: VecDeque::new(),
+            serial: 0,
+            steps: 0,
+            graph: Arc::clone(graph),
+        }
+    }
+
+    /// Runs to the end, or to where nobody is left to do anything; gives the outcome.
+    pub(crate) fn play(&mut self) -> Option<Outcome> {
+        let admitted = self.kind == Kind::Ordered || !self.random.one_in(4);
+        let event = body::value(1, 0);
+        self.input(Input::Started { event, state: BTreeMap::new(), admitted, sequence: 3 });
+        while self.run.outcome().is_none() {
+            self.steps += 1;
+            assert!(self.steps < 100_000, "it goes on for ever");
+            if self.random.one_in(self.faults.crash) {
+                self.crash();
+            }
+            if self.random.one_in(self.faults.noise) {
+                self.noise();
+            }
+            if !self.step(admitted) {
+                break;
+            }
+        }
+        self.crash();
+        self.model.check_end(&self.run, self.questions.values().map(|question| question.number).collect());
+        self.run.outcome().cloned()
+    }
+
+    /// Does one thing of those that can be done; `false` if there is nothing.
+    fn step(&mut self, admitted: bool) -> bool {
+        if !admitted && self.random.one_in(3) {
+            self.input(Input::Admitted);
+        }
+        if self.kind == Kind::Wild && self.random.one_in(400) {
+            self.input(Input::Cancel);
+            return true;
+        }
+        if self.kind == Kind::Wild && self.random.one_in(12) {
+            self.post_anything();
+            return true;
+        }
+        match self.random.below(8) {
+            0..=2 if !self.ready.is_empty() => self.hand_over(),
+            3 if !self.questions.is_empty() => self.answer(),
+            4 if !self.timers.is_empty() && self.random.one_in(2) => self.fire(),
+            _ if !self.out.is_empty() => self.finish_one(),
+            _ if !self.ready.is_empty() => self.hand_over(),
+            _ if !self.questions.is_empty() => self.answer(),
+            _ if !self.timers.is_empty() => self.fire(),
+            _ if self.run.outcome().is_none() && self.model.is_unadmitted() => self.input(Input::Admitted),
+            _ => return false,
+        }
+        true
+    }
+
+    fn hand_over(&mut self) {
+        let passes: Vec<_> = self.ready.iter().copied().collect();
+        let pass = *self.random.pick(&passes);
+        self.ready.remove(&pass);
+        let step = self.run.pass_step(pass).expect("a ready pass is live");
+        let input = self.run.pass_input(pass).expect("a ready pass is live");
+        self.model.check_pass(pass, step, &input);
+        let performance = body::perform(&self.graph, self.kind, step, &input);
+        let notes = performance.notes.iter().cloned().collect();
+        self.out.insert(pass, Out { step, notes, performance });
+    }
+
+    fn finish_one(&mut self) {
+        let passes: Vec<_> = self.out.keys().copied().collect();
+        let pass = *self.random.pick(&passes);
+        let wild = self.kind == Kind::Wild;
+        let Some(out) = self.out.get_mut(&pass) else { return };
+        let times_out = wild && self.graph.step(out.step).timeout.is_some() && self.random.one_in(12);
+        if !out.notes.is_empty() && !times_out {
+            let count = 1 + self.random.below(out.notes.len());
+            let notes = out.notes.drain(..count).collect();
+            self.input(Input::Noted { pass, notes });
+            return;
+        }
+        let Some(out) = self.out.remove(&pass) else { return };
+        let done = if times_out {
+            Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() }
+        } else {
+            out.performance.done.clone()
+        };
+        self.input_done(pass, done, &out.performance);
+    }
+
+    fn input_done(&mut self, pass: PassId, done: Done, performance: &Performance) {
+        self.model.expect_done(pass, &done, performance);
+        if let PassEnd::Waits { wait: NewWait::Ask { answer, value, .. }, .. } = &done.end {
+            let number = value.decode::<serde_json::Value>().expect("an object")["q"].as_u64().expect("a number");
+            self.questions.insert(pass.work, Question { number, answer: *answer });
+        }
+        self.input(Input::Done { pass, done });
+    }
+
+    fn answer(&mut self) {
+        let works: Vec<_> = self.questions.keys().copied().collect();
+        let Question { number, answer, .. } = self.questions[self.random.pick(&works)];
+        self.post(answer, number, None);
+    }
+
+    fn post_anything(&mut self) {
+        let event = EventId(self.random.below(self.graph.events.len()) as u16);
+        let step = self.random.one_in(3).then(|| StepId(self.random.below(self.graph.steps.len()) as u16));
+        let number = self.random.next() % 1_000_000;
+        if self.run.check_external(event, step).is_ok() {
+            self.post(event, number, step);
+        }
+    }
+
+    fn post(&mut self, event: EventId, number: u64, step: Option<StepId>) {
+        self.serial += 1;
+        let value = if self.graph.takers(event).is_empty() {
+            Json::from_value(&serde_json::json!({ "q": number, "serial": self.serial })).expect("an object")
+        } else {
+            body::value(hash(&[number, self.serial]), 0)
+        };
+        self.input(Input::External { event, value, step });
+    }
+
+    /// Time goes on to the timer that is due first on a clock of chance.
+    fn fire(&mut self) {
+        let clock = if self.random.one_in(2) { Clock::Wall } else { Clock::Alive };
+        let first = |clock| {
+            let of_clock = self.timers.iter().filter(|(_, deadline)| deadline.clock == clock);
+            of_clock
+                .min_by_key(|(timer, deadline)| (deadline.at_us, **timer))
+                .map(|(timer, deadline)| (*timer, *deadline))
+        };
+        let other = if clock == Clock::Wall { Clock::Alive } else { Clock::Wall };
+        let (timer, deadline) = first(clock).or_else(|| first(other)).expect("a timer is armed");
+        let until_us = self.now.until(deadline).as_micros() as u64;
+        self.now.wall_us += until_us as i64;
+        self.now.alive_us += until_us;
+        self.timers.remove(&timer);
+        self.input(Input::Due { timer });
+    }
+
+    /// Records the input as a journal would, reduces it, and carries out what comes of it.
+    fn input(&mut self, input: Input) {
+        let record = record::encode(&input, self.now);
+        let (read, now) = record::decode(&record, &self.translation).expect("a record is read back");
+        assert_eq!((&read, now), (&input, self.now));
+        self.journal.push(record);
+        self.old_inputs.push_back(input.clone());
+        if self.old_inputs.len() > 12 {
+            self.old_inputs.pop_front();
+        }
+        let mut effects = Vec::new();
+        self.run.handle(input.clone(), self.now, &mut effects);
+        let mut again = Vec::new();
+        self.replica.handle(read, now, &mut again);
+        assert_eq!(effects, again, "the journal gives the same effects");
+        if self.random.one_in(20) {
+            assert_eq!(self.run.snapshot(), self.replica.snapshot(), "the journal gives the same state");
+        }
+        if self.random.one_in(30) {
+            self.snapshot = Some((self.journal.len(), self.run.snapshot()));
+        }
+        self.model.check(&input, self.now, &effects, &self.run);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        assert_eq!(self.run.feed_bytes(), self.feed.bytes());
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::StartPass(pass) => {
+                self.questions.remove(&pass.work);
+                assert!(self.ready.insert(pass), "a pass starts once");
+            }
+            Effect::Publish(event) => {
+                self.feed.push(&event);
+            }
+            Effect::Arm(timer, deadline) => {
+                assert!(self.timers.insert(timer, deadline).is_none(), "a timer is armed once");
+            }
+            Effect::Disarm(timer) => {
+                assert!(self.timers.remove(&timer).is_some(), "only what is armed is disarmed");
+            }
+            Effect::Dropped(_) => {}
+            Effect::Finish(_) => {
+                assert!(self.timers.is_empty(), "no timer outlives its run");
+                self.ready.clear();
+            }
+        }
+    }
+
+    /// The process dies: what is not in the journal is lost, and what is owed comes back.
+    fn crash(&mut self) {
+        let mut owed: BTreeSet<String> =
+            self.ready.iter().chain(self.out.keys()).map(|pass| format!("{:?}", Effect::StartPass(*pass))).collect();
+        if self.run.outcome().is_some() {
+            owed.clear();
+        }
+        owed.extend(self.timers.iter().map(|(timer, deadline)| format!("{:?}", Effect::Arm(*timer, *deadline))));
+        let rebuilt = self.rebuild(None);
+        assert_eq!(rebuilt.snapshot(), self.run.snapshot(), "the whole journal gives the same run");
+        if let Some((covered, bytes)) = self.snapshot.take() {
+            let from_snapshot = self.rebuild(Some((covered, &bytes)));
+            assert_eq!(from_snapshot.snapshot(), self.run.snapshot(), "a snapshot and the rest give the same run");
+        }
+        let pending: BTreeSet<String> = rebuilt.pending().iter().map(|effect| format!("{effect:?}")).collect();
+        assert_eq!(pending, owed, "what was owed before the crash is owed after it");
+        self.run = rebuilt;
+        self.out.clear();
+        self.ready = self.run.pending().iter().filter_map(started).collect();
+        self.now.wall_us += Duration::from_millis(self.random.next() % 4_000).as_micros() as i64;
+    }
+
+    fn rebuild(&self, snapshot: Option<(usize, &Vec<u8>)>) -> Run {
+        let (covered, mut run) = match snapshot {
+            None => (0, Run::new(Arc::clone(&self.graph), self.id, "h".into())),
+            Some((covered, bytes)) => {
+                let run = Run::restore(bytes, &self.translation, Arc::clone(&self.graph));
+                (covered, run.expect("a snapshot is read back"))
+            }
+        };
+        let mut effects = Vec::new();
+        let mut feed = Feed::new(3);
+        for record in &self.journal[covered..] {
+            let (input, now) = record::decode(record, &self.translation).expect("a record is read back");
+            run.handle(input, now, &mut effects);
+        }
+        for effect in &effects {
+            if let Effect::Publish(event) = effect {
+                feed.push(event);
+            }
+        }
+        assert!(snapshot.is_some() || feed == self.feed, "a crash neither removes nor renumbers");
+        run
+    }
+
+    /// Inputs that are late, twice or unknown change nothing.
+    fn noise(&mut self) {
+        let before = self.run.snapshot();
+        let mut effects = Vec::new();
+        let pass = PassId { work: self.random.next() % 40, pass: (self.random.next() % 4) as u32 };
+        let nothing = Done { end: PassEnd::Returned(Vec::new()), sent: Vec::new(), state: StateUse::default() };
+        let inputs = [
+            Input::Done { pass, done: nothing },
+            Input::Noted { pass, notes: Vec::new() },
+            Input::Due { timer: TimerId(self.random.next() % 60) },
+            self.random.pick(self.old_inputs.make_contiguous()).clone(),
+        ];
+        for input in inputs {
+            let stale = match &input {
+                Input::Done { pass, .. } | Input::Noted { pass, .. } => {
+                    !self.ready.contains(pass) && !self.out.contains_key(pass)
+                }
+                Input::Due { timer } => !self.timers.contains_key(timer),
+                Input::Started { .. } => true,
+                Input::Admitted => !self.model.is_unadmitted(),
+                Input::External { .. } | Input::Cancel => false,
+            };
+            if stale {
+                self.run.handle(input, self.now, &mut effects);
+            }
+        }
+        assert_eq!((effects, self.run.snapshot()), (Vec::new(), before), "stale inputs change nothing");
+    }
+}
+
+fn started(effect: &Effect) -> Option<PassId> {
+    match effect {
+        Effect::StartPass(pass) => Some(*pass),
+        _ => None,
+    }
+}
