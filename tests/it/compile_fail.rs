@@ -115,9 +115,8 @@ fn a_function_without_a_result_is_told_what_is_expected() {
 #[test]
 fn a_type_that_is_no_event_is_told_how_to_become_one() {
     let workflow = r#"pub fn workflow() { Workflow::new::<StartEvent, StopEvent>("w").step("a", a); }"#;
-    let step = |signature: &str| format!("fn a(ctx: &Ctx, {signature} {{ todo!() }} {workflow}");
-    let remedy =
-        "declare an event inside `event! { pub struct Name { .. } }`, or write `impl steprill::Event for Name {}`";
+    let step = |signature: &str| format!("fn a(ctx: &Ctx, {signature} {{ panic!() }} {workflow}");
+    let remedy = "declare an event inside `event! { pub struct Name { .. } }`";
     refused(&step("_: Plain) -> Result<StopEvent>"), &["a step cannot take `Plain`", remedy]);
     refused(&step("_: Vec<Plain>) -> Result<StopEvent>"), &["a step cannot take `Vec<Plain>`", remedy]);
     refused(&step("_: StartEvent) -> Result<Plain>"), &["a step cannot return `Plain`", remedy]);
@@ -156,7 +155,7 @@ fn an_event_that_is_no_question_is_told_how_to_become_one() {
 #[test]
 fn a_step_that_sends_is_added_with_step_new() {
     refused(
-        r#"fn a(ctx: &Ctx<Sends<Draft>>, _: StartEvent) -> Result<StopEvent> { todo!() }
+        r#"fn a(ctx: &Ctx<Sends<Draft>>, _: StartEvent) -> Result<StopEvent> { panic!() }
         pub fn workflow() { Workflow::new::<StartEvent, StopEvent>("w").step("a", a); }"#,
         &["found function signature `fn(&Ctx<Sends<Draft>>, StartEvent)", "`.add(Step::new(name, function))`"],
     );
