@@ -1,6 +1,6 @@
 //! Checked JSON text: the form in which every value is kept.
 
-use std::{fmt, sync::Arc};
+use std::{cell::Cell, fmt, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -28,16 +28,28 @@ impl Json {
         Ok(Self(text.into()))
     }
 
+    /// Keeps a value that stands inside of a text that [`check`] has passed, so that only its depth is looked at again.
+    ///
+    /// # Errors
+    /// When it nests too deep.
+    pub(crate) fn from_checked(text: &str) -> Result<Self, JsonError> {
+        if depth(text.as_bytes()) > JSON_DEPTH_MAX {
+            return Err(JsonError(format!("nested deeper than {JSON_DEPTH_MAX}")));
+        }
+        Ok(Self(text.into()))
+    }
+
     /// The JSON text of a value. NaN and infinities are written as `null`.
     ///
     /// # Errors
     /// When the value does not serialise (a map with keys that are no strings) or nests too deep.
     pub fn from_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
-        let text = serde_json::to_string(value).map_err(|error| JsonError(error.to_string()))?;
-        if depth(text.as_bytes()) > JSON_DEPTH_MAX {
-            return Err(JsonError(format!("nested deeper than {JSON_DEPTH_MAX}")));
-        }
-        Ok(Self(text.into()))
+        encode(value, Self::of_encoded)
+    }
+
+    /// Keeps a text that [`encode`] has just given.
+    pub(crate) fn of_encoded(text: &str) -> Self {
+        Self(text.into())
     }
 
     /// The text.
@@ -81,6 +93,32 @@ impl fmt::Display for JsonError {
 }
 
 impl std::error::Error for JsonError {}
+
+thread_local! {
+    /// Texts are written here first, so that keeping one takes one allocation of its exact size.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Bytes of the scratch buffer that a thread keeps between values.
+const SCRATCH_BYTES_KEPT: usize = 64 << 10;
+
+/// Hands the JSON text of `value` to `keep`.
+///
+/// # Errors
+/// As [`Json::from_value`].
+pub(crate) fn encode<T: Serialize + ?Sized, R>(value: &T, keep: impl FnOnce(&str) -> R) -> Result<R, JsonError> {
+    let mut text = SCRATCH.take();
+    text.clear();
+    serde_json::to_writer(&mut text, value).map_err(|error| JsonError(error.to_string()))?;
+    if depth(&text) > JSON_DEPTH_MAX {
+        return Err(JsonError(format!("nested deeper than {JSON_DEPTH_MAX}")));
+    }
+    let kept = str::from_utf8(&text).map(keep).map_err(|error| JsonError(error.to_string()));
+    if text.capacity() <= SCRATCH_BYTES_KEPT {
+        SCRATCH.set(text);
+    }
+    kept
+}
 
 /// Checks that `text` is one JSON value that can be decoded again, nested at most `depth_max` deep.
 ///

@@ -48,6 +48,9 @@ pub const HANDLER_ID_BYTES_MAX: usize = 64;
 /// Handlers that one step of writing a list looks at: a filter that few pass must not hold the loop up.
 pub const LIST_SCAN_HANDLERS_MAX: usize = 4_096;
 
+/// Bytes of an error's message: a step's whole error text, and what stands before it.
+pub const MESSAGE_BYTES_MAX: usize = ERROR_BYTES_MAX + (1 << 10);
+
 /// After how long a client that was turned away with 503 may try again.
 pub const RETRY_AFTER_S: u32 = 1;
 
@@ -163,3 +166,6 @@ pub const RETRY_ATTEMPTS_DEFAULT: u32 = 3;
 
 /// The longest delay of an exponential retry policy that does not say: a device that is back is tried within a minute.
 pub const RETRY_DELAY_MAX_DEFAULT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Microseconds after which an idle SSE stream gets a heartbeat: below the 30 to 60 seconds of usual proxies.
+pub const HEARTBEAT_US: u64 = 15_000_000;

@@ -41,6 +41,8 @@ pub struct Pool {
     workers: usize,
     /// Workers to wake at the next tick.
     ramp: usize,
+    /// When that is, on the alive clock, while jobs stand in the queue.
+    tick_us: Option<u64>,
     /// Whether a report has come since jobs were handed over last: some worker is quick.
     progressing: bool,
 }
@@ -101,7 +103,17 @@ impl Pool {
             let _ = ringer.said.send(Said::Noted(tag));
             ringer.ring();
         });
-        Self { shared, heard, ended: None, bell, lines: HashMap::new(), workers, ramp: 1, progressing: false }
+        Self {
+            shared,
+            heard,
+            ended: None,
+            bell,
+            lines: HashMap::new(),
+            workers,
+            ramp: 1,
+            tick_us: None,
+            progressing: false,
+        }
     }
 
     /// Puts a pass into the queue; [`Pool::wake`] follows when all of a turn are there.
@@ -112,11 +124,12 @@ impl Pool {
     }
 
     /// Sees that the queue is worked on. `urgent`: as many of its jobs as must not wait behind others.
-    pub fn wake(&mut self, urgent: usize) {
+    pub fn wake(&mut self, urgent: usize, alive_us: u64) {
         let queued = self.shared.queue.len();
         if queued == 0 {
             return;
         }
+        self.tick_us.get_or_insert(alive_us + TICK_US);
         let idle = self.shared.idle.load(Ordering::Acquire);
         let asleep = idle == self.shared.threads.load(Ordering::Acquire);
         let wanted = if asleep || !self.progressing { urgent.max(1) } else { urgent };
@@ -124,24 +137,34 @@ impl Pool {
         self.progressing = false;
     }
 
-    /// Jobs still stand in the queue after a millisecond: more workers.
-    pub fn handle_tick(&mut self) {
+    /// Jobs that still stand in the queue after a millisecond get more workers, twice as many each time.
+    pub fn handle_time(&mut self, alive_us: u64) {
         let queued = self.shared.queue.len();
-        if queued == 0 {
-            self.ramp = 1;
-            return;
+        match self.tick_us {
+            _ if queued == 0 => {
+                self.ramp = 1;
+                self.tick_us = None;
+            }
+            Some(tick_us) if tick_us > alive_us => {}
+            _ => {
+                self.call(self.ramp.min(queued));
+                self.ramp = (self.ramp * 2).min(self.workers.max(1));
+                self.tick_us = Some(alive_us + TICK_US);
+            }
         }
-        self.call(self.ramp.min(queued));
-        self.ramp = (self.ramp * 2).min(self.workers.max(1));
     }
 
-    /// When to look again unasked: a millisecond from now while jobs stand in the queue, for [`Pool::handle_tick`].
+    /// When to look again unasked, while jobs stand in the queue.
     ///
     /// The queue is looked at first: a worker that did not ring saw a job there after its report was sent, so with an
     /// empty queue that report is seen here.
-    pub fn poll_timeout(&self) -> Option<Duration> {
-        let tick = (!self.shared.queue.is_empty()).then_some(Duration::from_millis(1));
-        if self.ended.is_some() || !self.heard.is_empty() { Some(Duration::ZERO) } else { tick }
+    pub fn poll_timeout(&self, alive_us: u64) -> Option<Duration> {
+        let queued = !self.shared.queue.is_empty();
+        if self.ended.is_some() || !self.heard.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let tick_us = self.tick_us.unwrap_or(alive_us + TICK_US);
+        queued.then(|| Duration::from_micros(tick_us.saturating_sub(alive_us)))
     }
 
     /// To be called once a turn before [`Pool::poll_report`]: from here on workers ring again.
@@ -268,6 +291,8 @@ impl Shared {
         self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, shrink).is_ok()
     }
 }
+
+const TICK_US: u64 = 1_000;
 
 /// The name of every worker thread.
 pub const THREAD_NAME: &str = "steprill-worker";

@@ -1,7 +1,10 @@
 //! Who may call: `Host` against DNS rebinding, `Origin` against pages of other sites, CORS for the allowed ones
 //! (WHATWG Fetch section 3.3).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    borrow::Cow,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use crate::{
     api::{ErrorFormat, field},
@@ -28,24 +31,36 @@ pub enum Transport {
     Unix,
 }
 
-/// What stands on the reply to a request: `Vary: Origin` always (so on replies to requests that were never checked,
-/// too: the default), and for an allowed origin that it may read the reply.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Granted {
-    origin: Option<Box<str>>,
-}
+/// What stands on the reply to a request that was let in: header lines that say so to browsers. The default is for
+/// replies to requests that were refused, or never understood.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Granted(Cow<'static, [u8]>);
 
 impl Granted {
-    /// Appends the header lines, each ended by CR LF.
-    pub fn write_lines(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"Vary: Origin\r\n");
-        if let Some(origin) = &self.origin {
-            out.extend_from_slice(b"Access-Control-Allow-Origin: ");
-            out.extend_from_slice(origin.as_bytes());
-            out.extend_from_slice(b"\r\nAccess-Control-Allow-Credentials: true\r\n");
-        }
+    /// The lines, whole, each with its CR LF.
+    pub fn lines(self) -> Cow<'static, [u8]> {
+        self.0
+    }
+
+    fn echoing(origin: &str) -> Self {
+        let parts: [&[u8]; 4] = [
+            VARY_LINE,
+            b"Access-Control-Allow-Origin: ",
+            origin.as_bytes(),
+            b"\r\nAccess-Control-Allow-Credentials: true\r\n",
+        ];
+        Self(Cow::Owned(parts.concat()))
     }
 }
+
+impl Default for Granted {
+    fn default() -> Self {
+        Self(Cow::Borrowed(VARY_LINE))
+    }
+}
+
+/// Stands on every reply.
+const VARY_LINE: &[u8] = b"Vary: Origin\r\n";
 
 impl Access {
     /// Allows these origins (`https://app.example`, `null`, or `*` for all) and these names in `Host`.
@@ -64,6 +79,7 @@ impl Access {
         }
         for host in allow_hosts {
             match split_port(host) {
+                _ if host.parse::<Ipv6Addr>().is_ok() => access.hosts.push(format!("[{host}]")),
                 Some((name, None)) => access.hosts.push(name.to_ascii_lowercase()),
                 _ => return Err(format!("host {host:?}: expected a name or an address, without a port")),
             }
@@ -74,7 +90,7 @@ impl Access {
     /// Decides whether a request is let in at all, before anything else is looked at.
     ///
     /// # Errors
-    /// The reply, 403, if it is not. It gets the lines of `Granted::default()`.
+    /// The reply, 403, if it is not let in; it gets the default [`Granted`].
     pub fn check(&self, request: &Request<'_>, transport: Transport) -> Result<Granted, Response> {
         let host = field(request, Field::Host);
         if let (Transport::Loopback, Some(host)) = (transport, host) {
@@ -82,7 +98,7 @@ impl Access {
         }
         let Some(origin) = field(request, Field::Origin) else { return Ok(Granted::default()) };
         match printable(origin).filter(|origin| self.allows_origin(origin, host)) {
-            Some(origin) => Ok(Granted { origin: Some(origin.into()) }),
+            Some(origin) => Ok(Granted::echoing(origin)),
             None => Err(ErrorFormat::of(request).error(
                 403,
                 "Pages of this origin may not call this server; start it with --cors-origin ORIGIN to let them",
@@ -93,8 +109,8 @@ impl Access {
     fn check_host(&self, request: &Request<'_>, host: &[u8]) -> Result<(), Response> {
         let name = printable(host).and_then(split_port).map(|(name, _)| name);
         let is_allowed =
-            |name: &&str| is_loopback(name) || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
-        if name.filter(is_allowed).is_some() {
+            |name: &str| is_loopback(name) || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
+        if name.is_some_and(is_allowed) {
             return Ok(());
         }
         let message = "This Host is not served on a loopback address; call localhost or 127.0.0.1, or start the server \
@@ -188,10 +204,9 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = authority.split_at(host_end);
     let port = match port.strip_prefix(':') {
         Some("") => None,
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
-        Some(_) => return None,
         None if port.is_empty() => None,
-        None => return None,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
+        _ => return None,
     };
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {

@@ -3,7 +3,7 @@
 use crate::{
     api::{accept, field, wire},
     http::{Field, Request, Response},
-    limits::RETRY_AFTER_S,
+    limits::{MESSAGE_BYTES_MAX, RETRY_AFTER_S},
 };
 
 /// In which form a client gets the messages of errors.
@@ -25,8 +25,9 @@ impl ErrorFormat {
         }
     }
 
-    /// An error with this message.
+    /// An error with this message, cut if what it quotes of the request makes it too long.
     pub fn error(self, status: u16, message: &str) -> Response {
+        let message = cut(message);
         match self {
             Self::Text => Response {
                 status,
@@ -63,6 +64,14 @@ impl ErrorFormat {
         response.headers.push(("Location", format!("/handlers/{handler_id}")));
         response
     }
+}
+
+fn cut(message: &str) -> &str {
+    let mut end = message.len().min(MESSAGE_BYTES_MAX);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    &message[..end]
 }
 
 /// 204: a feed that is used up.
@@ -112,6 +121,17 @@ mod tests {
         let json = ErrorFormat::Json.error(400, "a \"b\" \u{e4}");
         assert_eq!((json.status, json.content_type), (400, Some("application/json")));
         assert_eq!(json.body, "{\"detail\":\"a \\\"b\\\" \u{e4}\"}".as_bytes());
+    }
+
+    #[test]
+    fn a_message_that_quotes_too_much_is_cut_between_characters() {
+        let long = "\u{e4}".repeat(MESSAGE_BYTES_MAX);
+        for offset in ["", "x"] {
+            let body = ErrorFormat::Text.error(400, &format!("{offset}{long}")).body;
+            assert!(
+                std::str::from_utf8(&body).is_ok() && (MESSAGE_BYTES_MAX - 1..=MESSAGE_BYTES_MAX).contains(&body.len())
+            );
+        }
     }
 
     #[test]

@@ -12,20 +12,20 @@ mod errors;
 mod fixtures;
 mod percent;
 mod route;
-mod wire;
+pub(crate) mod wire;
 
 use std::time::Duration;
 
 use crate::{
-    engine::scheduler::{HandlerKey, WorkflowId},
-    http::{Field, Request, Response},
+    engine::scheduler::{HandlerKey, RunKey, WorkflowId},
+    http::{Field, Request, Response, stream::Framing},
 };
 
 pub use access::{Access, Granted, Transport};
 pub use calls::{Ids, ListProgress, call, list_some, run_ended};
 pub use catalog::{Catalog, WorkflowTexts};
 pub use errors::{ErrorFormat, no_content};
-pub use wire::render_event;
+pub use wire::{Timestamp, render_event};
 
 /// What a call comes to. The server carries it out.
 #[derive(Debug)]
@@ -44,9 +44,10 @@ pub enum Reply {
 
 /// A stream of a handler's feed. All checks up to the lock have passed.
 #[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a parameter of the request")]
 pub struct Follow {
-    /// The handler; its newest run at the time of the call.
-    pub handler: HandlerKey,
+    /// The handler's newest run at the time of the call.
+    pub run: RunKey,
     /// Its workflow, whose texts [`render_event`] takes.
     pub workflow: WorkflowId,
     /// How it reads.
@@ -110,9 +111,14 @@ pub enum ListWritten {
 }
 
 impl Follow {
+    /// How its events are told apart.
+    pub fn framing(&self) -> Framing {
+        if self.sse { Framing::Sse } else { Framing::Ndjson }
+    }
+
     /// `Content-Type` of the stream.
     pub fn content_type(&self) -> &'static str {
-        if self.sse { "text/event-stream; charset=utf-8" } else { "application/x-ndjson" }
+        self.framing().content_type()
     }
 }
 

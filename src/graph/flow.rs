@@ -137,12 +137,14 @@ impl Flow<'_> {
         }
     }
 
-    /// Types whose arrival at a step that leads nowhere does not hold the run up.
+    /// Types whose arrival at a step that leads nowhere does not hold the run up, and those that never arrive.
     fn dispensable(&self, ending: &BTreeSet<StepId>) -> BTreeSet<EventId> {
         let goes_on = |event: EventId| self.consumers(event).any(|step| ending.contains(&step));
         let ids = (0..self.graph.events.len()).map(|index| EventId(index as u16));
         let human = |event: EventId| self.graph.event(event).kind == EventKind::HumanResponse;
-        let mut dispensable: BTreeSet<EventId> = ids.filter(|event| goes_on(*event) || human(*event)).collect();
+        let never = |event: EventId| event != self.graph.start && !self.produced.contains(&event);
+        let spare = |event: EventId| goes_on(event) || human(event) || never(event);
+        let mut dispensable: BTreeSet<EventId> = ids.filter(|event| spare(*event)).collect();
         for (id, step) in self.steps().filter(|(id, _)| ending.contains(id)) {
             dispensable.extend(&step.sends);
             if step.fan_out {

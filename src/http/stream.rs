@@ -8,8 +8,9 @@
 //!
 //! let mut out = Vec::new();
 //! stream::begin_event(&mut out, Framing::Sse, 7);
+//! let json = out.len();
 //! out.extend_from_slice(br#"{"type":"StopEvent"}"#);
-//! stream::end_event(&mut out, Framing::Sse);
+//! stream::end_event(&mut out, Framing::Sse, json);
 //! assert_eq!(out, b"id: 7\ndata: {\"type\":\"StopEvent\"}\n\n");
 //! ```
 
@@ -43,12 +44,37 @@ pub fn begin_event(out: &mut Vec<u8>, framing: Framing, sequence: u64) {
     }
 }
 
-/// Appends what stands behind an event's JSON.
-pub fn end_event(out: &mut Vec<u8>, framing: Framing) {
-    out.extend_from_slice(match framing {
-        Framing::Sse => b"\n\n",
-        Framing::Ndjson => b"\n",
-    });
+/// Appends what stands behind an event's JSON, which begins at `json`.
+///
+/// In NDJSON the characters that Unicode counts as line ends are escaped: clients that split lines by its rules, as
+/// Python's `str.splitlines` does, would else cut an event in two.
+pub fn end_event(out: &mut Vec<u8>, framing: Framing, json: usize) {
+    match framing {
+        Framing::Sse => out.extend_from_slice(b"\n\n"),
+        Framing::Ndjson => {
+            if !out[json..].is_ascii() {
+                escape_line_ends(out, json);
+            }
+            out.push(b'\n');
+        }
+    }
+}
+
+/// Beyond ASCII they are U+0085, U+2028 and U+2029; JSON escapes those within it. Outside of strings JSON is ASCII.
+fn escape_line_ends(out: &mut Vec<u8>, json: usize) {
+    const LINE_ENDS: [(&[u8], &[u8]); 3] =
+        [(b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029")];
+    let text = out.split_off(json);
+    let mut rest = &text[..];
+    while let Some((&byte, after)) = rest.split_first() {
+        if let Some((end, escaped)) = LINE_ENDS.iter().find(|(end, _)| rest.starts_with(end)) {
+            out.extend_from_slice(escaped);
+            rest = &rest[end.len()..];
+        } else {
+            out.push(byte);
+            rest = after;
+        }
+    }
 }
 
 /// Appends what keeps an idle stream alive: a comment line; nothing to NDJSON, which knows none.
@@ -103,6 +129,22 @@ mod tests {
         check(&[], "");
         check(&["{}\n"], "00000003\r\n{}\n\r\n");
         check(&["{}\n"; 100], &format!("0000012c\r\n{}\r\n", "{}\n".repeat(100)));
+    }
+
+    #[test]
+    fn only_line_feeds_end_a_line_of_ndjson() {
+        for (framing, json, expected) in [
+            (Framing::Ndjson, "[\"a\u{85}b\u{2028}\u{2029}\"]", "[\"a\\u0085b\\u2028\\u2029\"]\n"),
+            (Framing::Ndjson, "[\"\u{84}\u{2027}\u{202a}\u{1f600}\"]", "[\"\u{84}\u{2027}\u{202a}\u{1f600}\"]\n"),
+            (Framing::Sse, "[\"a\u{2028}\"]", "[\"a\u{2028}\"]\n\n"),
+        ] {
+            let mut out = "before \u{2028}".as_bytes().to_vec();
+            let start = out.len();
+            out.extend_from_slice(json.as_bytes());
+            end_event(&mut out, framing, start);
+            assert_eq!(std::str::from_utf8(&out[start..]), Ok(expected));
+            assert_eq!(&out[..start], "before \u{2028}".as_bytes());
+        }
     }
 
     #[test]

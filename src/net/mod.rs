@@ -1,1 +1,14 @@
-//! Sockets.
+//! Sockets: the only place that knows them. A [`Reactor`] waits for readiness and moves bytes between sockets and
+//! exchanges; it reads no clock and knows no API.
+
+mod address;
+mod connection;
+mod listener;
+mod reactor;
+mod timers;
+
+pub use self::{
+    address::{Address, AddressError},
+    connection::{Connection, ConnectionId, Origin},
+    reactor::{Closed, Reactor, SIGNAL_TOKEN, Wakes},
+};

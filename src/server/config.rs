@@ -4,7 +4,7 @@ use std::{ffi::OsString, fmt, str::FromStr, time::Duration};
 
 use lexopt::{Arg, ValueExt};
 
-use crate::{limits, net::reactor::Address, server::log::Format};
+use crate::{limits, net::Address, server::log::Format};
 
 /// How a server is to run. [`Config::default`] is what a program gets without flags.
 #[derive(Clone, PartialEq, Debug)]
@@ -162,7 +162,7 @@ impl Command {
 
 impl Config {
     fn check(&self) -> Result<(), UsageError> {
-        let open = self.listen.iter().find(|address| !address.is_loopback());
+        let open = self.listen.iter().find(|address| !address.is_local());
         match open {
             Some(address) if !self.allow_anonymous => Err(UsageError(format!(
                 "--listen {address}: beyond loopback anybody who reaches the port may call; say --allow-anonymous if that is meant"

@@ -8,7 +8,7 @@ use std::{
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-use crate::api::wire::Timestamp;
+use crate::api::Timestamp;
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,8 +62,8 @@ impl Log for Lines {
         let time = Timestamp(NOW_US.load(Ordering::Relaxed));
         let line = match self.format {
             Format::Json => {
-                let (time, level, message) = (time.to_string(), record.level().as_str(), record.args().to_string());
-                serde_json::json!({"time": time, "level": level, "message": message}).to_string()
+                let message = serde_json::Value::from(record.args().to_string());
+                format!("{{\"time\":\"{time}\",\"level\":\"{}\",\"message\":{message}}}", record.level())
             }
             _ => format!("{time} {} {}", record.level(), record.args()),
         };

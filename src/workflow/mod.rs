@@ -2,6 +2,20 @@
 
 pub mod line;
 
+mod ask;
+mod builder;
+mod builtin;
+mod ctx;
+mod error;
+mod event;
+mod explain;
+mod running;
+mod schema;
+mod state;
+mod step;
+mod test_ctx;
+mod types;
+
 use std::{fmt, sync::Arc};
 
 use crate::{
@@ -9,6 +23,17 @@ use crate::{
     pass::{Done, PassInput},
 };
 use line::Line;
+
+pub use ask::Ask;
+pub use builder::WorkflowBuilder;
+pub use builtin::{StartEvent, StopEvent};
+pub use ctx::{Ctx, Emitter};
+pub use error::{AskTimedOut, Result, StepError};
+pub use event::{Event, EventEntry, Question};
+pub use state::State;
+pub use step::Step;
+pub use test_ctx::{TestCtx, Tested};
+pub use types::{Asks, At, EventList, Grants, In, OneEvent, QuestionList, Sends, StepInput, StepOutput, Whole};
 
 /// The body of a step with its types erased: one pass in, what it did out. It catches the panics of the step.
 pub type Body = Arc<dyn Fn(PassInput, &Arc<Line>) -> Done + Send + Sync>;
@@ -21,6 +46,25 @@ pub struct Workflow {
 }
 
 impl Workflow {
+    /// Begins a workflow whose runs start with an `S` and end with a `T`.
+    ///
+    /// ```
+    /// use steprill::{StartEvent, StopEvent, Workflow};
+    ///
+    /// let hello = Workflow::new::<StartEvent, StopEvent>("hello")
+    ///     .step("greet", |_, start: StartEvent| {
+    ///         let name = start.get_or("name", "world".to_owned())?;
+    ///         Ok(StopEvent::new(format!("Hello, {name}!")))
+    ///     })
+    ///     .build()?;
+    /// assert_eq!(hello.graph().steps.len(), 1);
+    /// # Ok::<(), steprill::Faults>(())
+    /// ```
+    #[allow(clippy::new_ret_no_self)] // A workflow is only ever had from its builder.
+    pub fn new<S: Event, T: Event>(name: impl Into<String>) -> WorkflowBuilder {
+        WorkflowBuilder::new::<S, T>(name.into())
+    }
+
     /// Its graph.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.graph

@@ -35,15 +35,17 @@ pub(super) fn stream(
     if is_used_up {
         return Ok(Reply::Now(no_content()));
     }
-    let workflow = scheduler.workflow(&view.graph.name).expect("a handler's workflow is registered");
+    let (Some(run), Some(workflow)) = (scheduler.run_of(handler), scheduler.workflow_of(handler)) else {
+        return Err(errors.handler_not_found());
+    };
     Ok(Reply::Follow(Follow {
-        handler,
+        run,
         workflow,
         cursor,
         sse: wanted.sse,
         include_internal: query.boolean("include_internal", false),
         include_qualified_name: query.boolean("include_qualified_name", true),
-        numbered: wanted.numbered,
+        numbered: wanted.numbered && !wanted.sse,
         head_only: request.method == Method::Head,
     }))
 }
@@ -150,13 +152,14 @@ impl Wanted {
             None => None,
         };
         let log_start = last_event_id(request).or(after_sequence);
+        let sse = match query.value("sse") {
+            Some(sse) => sse.eq_ignore_ascii_case("true"),
+            None => !accept::prefers_ndjson(field(request, Field::Accept)),
+        };
         Ok(Self {
             position: log_start.map_or(Position::Queue { acquire_timeout_s }, Position::Log),
-            sse: match query.value("sse") {
-                Some(sse) => sse.eq_ignore_ascii_case("true"),
-                None => !accept::prefers_ndjson(field(request, Field::Accept)),
-            },
-            numbered: after_sequence.is_some(),
+            sse,
+            numbered: after_sequence.is_some() && !sse,
         })
     }
 }

@@ -93,9 +93,10 @@ pub enum ListProgress {
     Complete,
 }
 
-/// Appends the next part of a list to `out`, until `out` holds `bytes_wanted` bytes (at most one handler more), the list
-/// is complete, or many handlers were passed over by its filters; so perhaps nothing.
+/// Appends the next part of a list to `out`: about `bytes_wanted` bytes (at most one handler more), or what there is to
+/// the list's end, or less, perhaps nothing, if its filters passed many handlers over.
 pub fn list_some(scheduler: &Scheduler, list: &mut List, out: &mut Vec<u8>, bytes_wanted: usize) -> ListProgress {
+    let wanted_until = out.len().saturating_add(bytes_wanted);
     if list.written == ListWritten::Nothing {
         out.extend_from_slice(wire::LIST_OPENS);
         list.written = ListWritten::Opening;
@@ -106,7 +107,7 @@ pub fn list_some(scheduler: &Scheduler, list: &mut List, out: &mut Vec<u8>, byte
             out.extend_from_slice(wire::LIST_CLOSES);
             return ListProgress::Complete;
         };
-        if out.len() >= bytes_wanted {
+        if out.len() >= wanted_until {
             break;
         }
         list.after = Some(key);

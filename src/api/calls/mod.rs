@@ -1,4 +1,5 @@
-//! From a routed request to a [`Reply`]: checks in the order that clients rely on; nothing changes before all have passed.
+//! From a routed request to a [`Reply`]: checks in the order that clients rely on; nothing changes before all have
+//! passed.
 
 mod events;
 mod handlers;
@@ -66,3 +67,6 @@ fn method_not_allowed(errors: ErrorFormat, allow: &'static str) -> Response {
     response.headers.push(("Allow", allow.to_owned()));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,13 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use serde_json::value::RawValue;
 
-use super::object::{Members, all_members, compact, kind, members, string, unfold_data, with_article};
+use super::object::{
+    Members, all_members, compact, expect_object, kind, members, string, unfold, unfold_data, with_article,
+};
 use crate::{
     graph::{EventId, EventType, Graph},
-    json::{self, Json},
-    limits::{BODY_DEPTH_MAX, HANDLER_ID_BYTES_MAX, STATE_BYTES_MAX},
+    json::{self, Json, JsonError},
+    limits::{BODY_DEPTH_MAX, HANDLER_ID_BYTES_MAX, JSON_DEPTH_MAX, STATE_BYTES_MAX},
 };
 
 /// A body that is no JSON object, or whose `context` is none. The text says what is wrong.
@@ -34,10 +36,7 @@ impl<'a> RunBody<'a> {
         let [start_event, context, handler_id, kwargs] = parse_object(body, &names)?;
         let context = context.and_then(not_empty);
         if let Some(context) = context {
-            match kind(context.get()) {
-                "object" => {}
-                kind => return Err(BodyError(format!("context: expected an object, got {}", with_article(kind)))),
-            }
+            expect_object(context.get()).map_err(|error| BodyError(format!("context: {error}")))?;
         }
         Ok(Self {
             start_event: start_event.and_then(not_empty),
@@ -78,9 +77,8 @@ impl<'a> RunBody<'a> {
             let Some(text) = data else { break };
             let Members { values: [member], .. } = members(text.get(), &[name])?;
             data = member.and_then(not_empty);
-            match data.map_or("object", |data| kind(data.get())) {
-                "object" => {}
-                kind => return Err(format!("Invalid context: {path}: expected an object, got {}", with_article(kind))),
+            if let Some(data) = data {
+                expect_object(data.get()).map_err(|error| format!("Invalid context: {path}: {error}"))?;
             }
         }
         data.map_or(Ok(BTreeMap::new()), |data| state_values(data.get()))
@@ -197,14 +195,14 @@ fn text_of_object(raw: &RawValue) -> Result<Cow<'_, str>, String> {
 
 /// A start event's value from its object, which may be an envelope or the fields themselves.
 fn start_event_value(text: &str, start: &EventType) -> Result<Json, String> {
-    let Members { values: [value, name, types, qualified_name, data], count } =
-        members(text, &["value", "type", "types", "qualified_name", "data"])?;
+    let Members { values: [value, name, types, qualified_name, data, unfolded], count } =
+        members(text, &["value", "type", "types", "qualified_name", "data", "_data"])?;
     let is_object = |raw: &&RawValue| kind(raw.get()) == "object";
     let named = name.and_then(not_empty).or(types).or(qualified_name.and_then(not_empty));
     let fields = match (value.filter(is_object), named, name, data) {
         (Some(value), Some(_), ..) => value.get(),
         (_, _, Some(_), Some(data)) if count == 2 => data.get(),
-        _ => return checked_value(&unfold_data(text)?, start),
+        _ => return checked_value(&unfold(text, unfolded, count)?, start),
     };
     if let Some(name) = type_name(name, qualified_name)?.filter(|name| **name != *start.name) {
         return Err(format!("member type: expected {}, which starts this workflow, got {name}", start.name));
@@ -222,14 +220,19 @@ fn type_name(name: Option<&RawValue>, qualified_name: Option<&RawValue>) -> Resu
     Ok(Some(qualified_name.rsplit('.').next().unwrap_or_default().to_owned()))
 }
 
-/// Checks fields against their type, and makes them compact.
+/// Checks fields against their type, and makes them compact. They stand in a text that was checked as JSON, or were put
+/// together from parts of it.
 fn checked_value(fields: &str, event: &EventType) -> Result<Json, String> {
-    if kind(fields) != "object" {
-        return Err(format!("expected an object, got {}", with_article(kind(fields))));
-    }
-    let value = Json::parse(&compact(fields)).map_err(|error| error.to_string())?;
+    expect_object(fields)?;
+    let value = Json::from_checked(&compact(fields)).map_err(|error| error.to_string())?;
     (event.check)(value.as_str())?;
     Ok(value)
+}
+
+/// Checks a JSON text and keeps it as one line.
+fn checked_text(text: &str) -> Result<Json, JsonError> {
+    json::check(text.as_bytes(), JSON_DEPTH_MAX)?;
+    Json::from_checked(&compact(text))
 }
 
 fn possible_types(graph: &Graph) -> String {
@@ -243,7 +246,7 @@ fn state_values(data: &str) -> Result<BTreeMap<Arc<str>, Json>, String> {
     }
     let mut state = BTreeMap::new();
     for (key, raw) in all_members(data)? {
-        let value = string(raw).and_then(|text| Json::parse(&compact(&text)).map_err(|error| error.to_string()));
+        let value = string(raw).and_then(|text| checked_text(&text).map_err(|error| error.to_string()));
         let value =
             value.map_err(|error| format!("Invalid context: state key {key}: expected a JSON text: {error}"))?;
         state.insert(Arc::from(key), value);

@@ -1,5 +1,7 @@
 //! A handler as JSON.
 
+use std::fmt;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -82,22 +84,38 @@ const DAY_S: i64 = 86_400;
 /// 0000-01-01 and 9999-12-31, the ends of what RFC 3339 can write, in days since 1970-01-01.
 const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
 
-/// Appends `"2026-11-24T15:19:41.245592+00:00"` (RFC 3339 section 5.6) for microseconds since the epoch.
-fn write_time(out: &mut Vec<u8>, time_us: i64) {
-    let seconds = time_us.div_euclid(SECOND_US);
-    let microseconds = time_us.rem_euclid(SECOND_US) as u32;
-    let second_of_day = seconds.rem_euclid(DAY_S) as u32;
-    let (year, month, day) = civil_date(seconds.div_euclid(DAY_S).clamp(*DAYS.start(), *DAYS.end()));
+/// Microseconds since the epoch; shown as `2026-11-24T15:19:41.245592+00:00` (RFC 3339 section 5.6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Timestamp(pub i64);
 
-    let mut text = *b"\"0000-00-00T00:00:00.000000+00:00\"";
-    write_digits(&mut text[1..5], year);
-    write_digits(&mut text[6..8], month);
-    write_digits(&mut text[9..11], day);
-    write_digits(&mut text[12..14], second_of_day / 3_600);
-    write_digits(&mut text[15..17], second_of_day / 60 % 60);
-    write_digits(&mut text[18..20], second_of_day % 60);
-    write_digits(&mut text[21..27], microseconds);
-    out.extend_from_slice(&text);
+impl Timestamp {
+    fn text(self) -> [u8; 32] {
+        let seconds = self.0.div_euclid(SECOND_US);
+        let second_of_day = seconds.rem_euclid(DAY_S) as u32;
+        let (year, month, day) = civil_date(seconds.div_euclid(DAY_S).clamp(*DAYS.start(), *DAYS.end()));
+
+        let mut text = *b"0000-00-00T00:00:00.000000+00:00";
+        write_digits(&mut text[..4], year);
+        write_digits(&mut text[5..7], month);
+        write_digits(&mut text[8..10], day);
+        write_digits(&mut text[11..13], second_of_day / 3_600);
+        write_digits(&mut text[14..16], second_of_day / 60 % 60);
+        write_digits(&mut text[17..19], second_of_day % 60);
+        write_digits(&mut text[20..26], self.0.rem_euclid(SECOND_US) as u32);
+        text
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(std::str::from_utf8(&self.text()).expect("digits are ASCII"))
+    }
+}
+
+fn write_time(out: &mut Vec<u8>, time_us: i64) {
+    out.push(b'"');
+    out.extend_from_slice(&Timestamp(time_us).text());
+    out.push(b'"');
 }
 
 fn write_digits(out: &mut [u8], mut number: u32) {
@@ -131,33 +149,26 @@ mod tests {
     use super::*;
     use crate::{api::fixtures, json::Json};
 
-    #[track_caller]
-    fn time(time_us: i64) -> String {
-        let mut out = Vec::new();
-        write_time(&mut out, time_us);
-        String::from_utf8(out).unwrap()
-    }
-
     #[test]
     fn times_are_utc_with_microseconds() {
         for (time_us, text) in [
-            (1_795_533_581_245_592, "\"2026-11-24T15:19:41.245592+00:00\""),
-            (0, "\"1970-01-01T00:00:00.000000+00:00\""),
-            (-1, "\"1969-12-31T23:59:59.999999+00:00\""),
-            (951_782_400_000_000, "\"2000-02-29T00:00:00.000000+00:00\""),
-            (4_107_542_400_000_001, "\"2100-03-01T00:00:00.000001+00:00\""),
+            (1_795_533_581_245_592, "2026-11-24T15:19:41.245592+00:00"),
+            (0, "1970-01-01T00:00:00.000000+00:00"),
+            (-1, "1969-12-31T23:59:59.999999+00:00"),
+            (951_782_400_000_000, "2000-02-29T00:00:00.000000+00:00"),
+            (4_107_542_400_000_001, "2100-03-01T00:00:00.000001+00:00"),
         ] {
-            assert_eq!(time(time_us), text);
+            assert_eq!(Timestamp(time_us).to_string(), text);
         }
-        assert!(time(i64::MAX).starts_with("\"9999-12-31T"));
-        assert!(time(i64::MIN).starts_with("\"0000-01-01T"));
+        assert!(Timestamp(i64::MAX).to_string().starts_with("9999-12-31T"));
+        assert!(Timestamp(i64::MIN).to_string().starts_with("0000-01-01T"));
     }
 
     #[test]
     fn every_day_is_the_calendars() {
         for days in (*DAYS.start()..=*DAYS.end()).step_by(61) {
             let date = time::OffsetDateTime::from_unix_timestamp(days * DAY_S).unwrap().date();
-            let expected = (date.year() as u32, u32::from(u8::from(date.month())), u32::from(date.day()));
+            let expected = (date.year().cast_unsigned(), u32::from(u8::from(date.month())), u32::from(date.day()));
             assert_eq!(civil_date(days), expected, "day {days}");
         }
     }

@@ -13,6 +13,7 @@ use crate::{graph::Graph, http::Response};
 pub(super) use body::{BodyError, PostedBody, RunBody};
 pub use event::render_event;
 pub(super) use event::{EventTexts, StepTexts, event_texts, step_texts, write_envelope};
+pub use handler::Timestamp;
 pub(super) use handler::{ResultForm, render_handler, status_name};
 pub(super) use representation::representation;
 

@@ -75,6 +75,11 @@ pub(super) fn with_article(kind: &str) -> String {
 /// When `text` is not an object or its `_data` is none; in people's words.
 pub(super) fn unfold_data(text: &str) -> Result<Cow<'_, str>, String> {
     let Members { values: [data], count } = members(text, &["_data"])?;
+    unfold(text, data, count)
+}
+
+/// As [`unfold_data`], for an object whose `_data` and number of members are known.
+pub(super) fn unfold<'a>(text: &'a str, data: Option<&'a RawValue>, count: usize) -> Result<Cow<'a, str>, String> {
     let Some(data) = data else { return Ok(Cow::Borrowed(text)) };
     expect_object(data.get()).map_err(|error| format!("member _data: {error}"))?;
     if count == 1 {
@@ -135,7 +140,11 @@ fn outside_strings(text: &str) -> impl Iterator<Item = (usize, u8)> + '_ {
     })
 }
 
-fn expect_object(text: &str) -> Result<(), String> {
+/// That a JSON text is that of an object.
+///
+/// # Errors
+/// When it is not; in people's words.
+pub(super) fn expect_object(text: &str) -> Result<(), String> {
     match kind(text) {
         "object" => Ok(()),
         kind => Err(format!("expected an object, got {}", with_article(kind))),
@@ -215,58 +224,4 @@ impl<'de> Visitor<'de> for All {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_are_found_by_name_the_last_one_counts_and_null_is_absent() {
-        let text = "{\"a\":1,\"b\":null,\"x\":[{}],\"\\u0061\":{\"a\":2},\"c\":\"s\",\"c\":null}";
-        let Members { values, count } = members(text, &["a", "b", "c"]).unwrap();
-        let values = values.map(|value| value.map(RawValue::get));
-        assert_eq!(values, [Some("{\"a\":2}"), None, None]);
-        assert_eq!(count, 2);
-    }
-
-    #[test]
-    fn what_is_no_object_is_named() {
-        for (text, error) in [
-            ("[]", "expected an object, got an array"),
-            ("\"a\"", "expected an object, got a string"),
-            (" 5", "expected an object, got a number"),
-            ("true", "expected an object, got a boolean"),
-            ("null", "expected an object, got null"),
-        ] {
-            assert_eq!(members(text, &["a"]).unwrap_err(), error);
-            assert_eq!(all_members(text).unwrap_err(), error);
-        }
-    }
-
-    #[test]
-    fn data_is_unfolded_and_members_outside_of_it_win() {
-        for (text, unfolded) in [
-            ("{\"a\":1}", "{\"a\":1}"),
-            ("{}", "{}"),
-            ("{\"_data\":{\"a\":1}}", "{\"a\":1}"),
-            ("{\"_data\":{}}", "{}"),
-            ("{\"_data\":null,\"a\":1}", "{\"_data\":null,\"a\":1}"),
-            ("{\"b\":2,\"_data\":{\"a\":1},\"\\u00e4\":3}", "{\"a\":1,\"b\":2,\"\u{e4}\":3}"),
-            ("{\"a\":2,\"_data\":{\"a\":1}}", "{\"a\":2}"),
-            ("{\"_data\":{\"_data\":{\"a\":1}}}", "{\"_data\":{\"a\":1}}"),
-        ] {
-            assert_eq!(unfold_data(text).unwrap(), unfolded, "{text}");
-        }
-        assert_eq!(unfold_data("{\"_data\":5}").unwrap_err(), "member _data: expected an object, got a number");
-    }
-
-    #[test]
-    fn white_space_outside_of_strings_goes() {
-        for (text, compacted) in [
-            ("{\"a\":1}", "{\"a\":1}"),
-            (" { \"a b\\\" \" :\t[ 1 ,\r\n2 ] } ", "{\"a b\\\" \":[1,2]}"),
-            ("{\"\u{e4} \u{1f600}\": \"\\\\\" }", "{\"\u{e4} \u{1f600}\":\"\\\\\"}"),
-        ] {
-            assert_eq!(compact(text), compacted);
-            assert_eq!(matches!(compact(text), Cow::Borrowed(_)), text == compacted);
-        }
-    }
-}
+mod tests;

@@ -37,6 +37,7 @@ struct Drawn<'a> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the fields are the members of the JSON object")]
 struct Node<'a> {
     id: &'a str,
     label: &'a str,

@@ -58,6 +58,11 @@ impl Held {
 }
 
 impl Scheduler {
+    /// The number of the batch that is open: what happens now is kept with it.
+    pub fn open_batch(&self) -> u64 {
+        self.batch.number
+    }
+
     /// Closes the batch of what has happened since the last one; `None` if nothing has.
     pub fn seal(&mut self) -> Option<Batch> {
         if self.batch.is_empty() && self.held.is_empty() {

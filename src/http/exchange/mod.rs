@@ -50,8 +50,10 @@ pub struct Exchange {
     state: State,
     input: Buffer,
     output: Buffer,
-    /// Bytes ever appended to the output.
-    appended: u64,
+    /// Bytes ever taken from the output.
+    taken: u64,
+    /// Where the last stream's output ended, counted like `taken`.
+    stream_end: u64,
     /// When, on the alive clock, the output last began or was taken from.
     output_moved_us: u64,
     input_ended: bool,
@@ -97,7 +99,8 @@ impl Exchange {
             state: State::Idle { since_us: now.alive_us, empty_lines: 0 },
             input: Buffer::default(),
             output: Buffer::default(),
-            appended: 0,
+            taken: 0,
+            stream_end: 0,
             output_moved_us: now.alive_us,
             input_ended: false,
             hang_up_on_end: false,
@@ -171,6 +174,7 @@ impl Exchange {
     /// If there were not so many.
     pub fn consume_output(&mut self, count: usize, now: Now) {
         self.output.consume(count);
+        self.taken += count as u64;
         self.output_moved_us = now.alive_us;
         if self.output.is_empty()
             && let State::Idle { since_us, .. } = &mut self.state
@@ -251,6 +255,7 @@ impl Exchange {
             if !http10 {
                 self.append_output(now, |out| out.extend_from_slice(LAST_CHUNK));
             }
+            self.stream_end = self.stream_position();
             self.finish_reply(keep_alive, now);
         }
     }
@@ -258,6 +263,7 @@ impl Exchange {
     /// Ends the connection without the stream's end, behind what is pending: the client knows that there is more.
     pub fn abort_stream(&mut self, now: Now) {
         if let State::Streaming(_) = self.state {
+            self.stream_end = self.stream_position();
             self.state = State::Closing { linger: false, dropped: 0 };
             self.advance(now);
         }
@@ -348,6 +354,12 @@ impl Exchange {
         matches!(self.state, State::Streaming(_))
     }
 
+    /// Whether a stream is open or its output not yet taken to the end: then the one who follows
+    /// [`Exchange::taken_position`] wants to know when output is taken.
+    pub fn follows_output(&self) -> bool {
+        self.is_streaming() || self.taken < self.stream_end
+    }
+
     /// Whether the write side of the connection should be shut down: all output is taken, and input is read only so
     /// that the client sees it (RFC 9112 section 9.6).
     pub fn wants_shutdown(&self) -> bool {
@@ -361,12 +373,12 @@ impl Exchange {
 
     /// Bytes ever put out, up to now. When [`Exchange::taken_position`] has come as far, all of them were taken.
     pub fn stream_position(&self) -> u64 {
-        self.appended
+        self.taken + self.output.len() as u64
     }
 
     /// Bytes ever taken by the socket.
     pub fn taken_position(&self) -> u64 {
-        self.appended - self.output.len() as u64
+        self.taken
     }
 
     /// Bytes that a stream may append before its high-water mark is reached; 0 if none is open.
@@ -418,9 +430,7 @@ impl Exchange {
         if self.output.is_empty() {
             self.output_moved_us = now.alive_us;
         }
-        let before = self.output.len();
         write(self.output.tail());
-        self.appended += (self.output.len() - before) as u64;
     }
 
     fn output_timeout_us(&self) -> Option<u64> {

@@ -49,7 +49,7 @@ fn field_line(bytes: &[u8]) -> Refusal {
         };
         return Refusal::new(400, format!("The request's head is malformed: {fault}, got '{}'", excerpt(line)));
     }
-    Refusal::new(400, "The request's head is malformed")
+    request_line(bytes)
 }
 
 pub(super) fn control_byte(byte: u8, place: usize) -> Refusal {

@@ -7,7 +7,7 @@
 mod faults;
 mod fields;
 
-use std::{mem::MaybeUninit, ops::Range};
+use std::{mem::MaybeUninit, num::NonZeroU32, ops::Range};
 
 use self::{
     faults::{control_byte, diagnose, excerpt, head_too_large, request_line},
@@ -68,16 +68,16 @@ impl Head {
     }
 }
 
-/// A place in a head: 32 bits, as a head is bounded far below.
+/// A place in a head: 32 bits, as a head is bounded far below. It lies behind the method, so its end is never 0.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     start: u32,
-    end: u32,
+    end: NonZeroU32,
 }
 
 impl Span {
     fn new(start: usize, end: usize) -> Self {
-        Self { start: start as u32, end: end as u32 }
+        Self { start: start as u32, end: NonZeroU32::new(end as u32).expect("the method stands before it") }
     }
 
     /// Where `part` stands in `whole`, of which it is a part.
@@ -87,7 +87,7 @@ impl Span {
     }
 
     fn of(self, bytes: &[u8]) -> &[u8] {
-        &bytes[self.start as usize..self.end as usize]
+        &bytes[self.start as usize..self.end.get() as usize]
     }
 }
 
@@ -236,6 +236,6 @@ fn split_target(bytes: &[u8], method: Method, target: &str) -> Result<(Option<Sp
     };
     let path_end = target[start..].find('?').map_or(target.len(), |place| start + place);
     let base = whole.start as usize;
-    let query = (path_end < target.len()).then(|| Span::new(base + path_end + 1, whole.end as usize));
+    let query = (path_end < target.len()).then(|| Span::new(base + path_end + 1, whole.end.get() as usize));
     Ok((authority, Span::new(base + start, base + path_end), query))
 }

@@ -1,0 +1,17 @@
+//! The bodies of the fuzz targets: plain functions over bytes, so that the corpus can be replayed without a fuzzer.
+//!
+//! To add a target: its module and its line in [`TARGETS`] here, three lines in `fuzz_targets/`, a `[[bin]]` in
+//! `Cargo.toml`, seeds in `corpus/`.
+
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod exchange_ops;
+pub mod request_head;
+
+/// One target: it panics if the bytes break a rule.
+pub type Target = fn(&[u8]);
+
+/// All targets by name; the corpus of each is the directory of that name in `corpus/`.
+pub const TARGETS: &[(&str, Target)] =
+    &[("request_head", request_head::run), ("body", body::run), ("exchange_ops", exchange_ops::run)];

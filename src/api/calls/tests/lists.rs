@@ -1,0 +1,63 @@
+//! Lists of handlers.
+
+use super::*;
+use crate::api::List;
+
+/// Writes a whole list in parts of about `bytes_wanted` bytes.
+fn list(world: &mut World, query: &str, bytes_wanted: usize) -> Vec<String> {
+    let reply = world.send(Method::Get, &format!("/handlers{query}"), "", &[]);
+    let Reply::List(mut list) = reply else { panic!("{reply:?}") };
+    let mut written = Vec::new();
+    loop {
+        let mut part = Vec::new();
+        let progress = list_some(&world.scheduler, &mut list, &mut part, bytes_wanted);
+        assert!(part.len() < bytes_wanted + 1_000);
+        written.extend(part);
+        if progress == ListProgress::Complete {
+            break;
+        }
+    }
+    let value: Value = serde_json::from_slice(&written).unwrap();
+    value["handlers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|handler| handler["handler_id"].as_str().unwrap()[..1].to_owned())
+        .collect()
+}
+
+#[test]
+fn handlers_are_listed_in_order_of_creation_filtered_and_in_pages() {
+    let mut world = World::new();
+    assert_eq!(list(&mut world, "", 1), [""; 0]);
+    world.start("");
+    world.complete("1");
+    world.start("");
+    world.fail("no luck");
+    let cancelled = world.start("");
+    world.check_post(&format!("/handlers/{cancelled}/cancel"), "", 200, "");
+    world.start("");
+    for bytes_wanted in [1, 100, 400, 100_000] {
+        for (query, expected) in [
+            ("", "abcd"),
+            ("?limit=2", "ab"),
+            ("?limit=9", "abcd"),
+            ("?after=bbbbbbbbbb", "cd"),
+            ("?after=bbbbbbbbbb&limit=1", "c"),
+            ("?after=dddddddddd", ""),
+            ("?status=failed", "b"),
+            ("?status=running&status=completed", "ad"),
+            ("?status=running&status=completed&limit=1", "a"),
+            ("?workflow_name=w&status=cancelled", "c"),
+            ("?workflow_name=x", ""),
+            ("?workflow_name=x&workflow_name=w", "abcd"),
+        ] {
+            assert_eq!(list(&mut world, query, bytes_wanted).concat(), expected, "{query} {bytes_wanted}");
+        }
+    }
+    for query in ["limit=0", "after=nobody", "status=done"] {
+        assert_eq!(world.get(&format!("/handlers?{query}")).0, 400);
+    }
+    let reply = world.send(Method::Head, "/handlers", "", &[]);
+    assert!(matches!(reply, Reply::List(List { head_only: true, .. })), "{reply:?}");
+}

@@ -1,0 +1,114 @@
+//! `steprill demo`: small workflows that show streaming, approval by a person, and fan-out with retries.
+
+use std::{ffi::OsString, process::ExitCode, time::Duration};
+
+use steprill::{Asks, Ctx, Faults, Result, Retry, Sends, Server, StartEvent, Step, StopEvent, Workflow, event};
+
+event! {
+    /// A word of the story, as it is told.
+    pub struct Word { pub text: String }
+
+    /// Asks for a purchase.
+    pub struct PurchaseRequest { pub item: String, #[serde(default)] pub price: f64 }
+    /// Asks a person whether the purchase is in order.
+    pub struct ApprovalRequested: Asks<Approval> { pub item: String, pub price: f64 }
+    /// The person's answer.
+    pub struct Approval { pub approved: bool, #[serde(default)] pub by: String }
+    /// How the purchase ended.
+    pub struct Purchase { pub item: String, pub status: String, pub by: String }
+
+    /// A device to be read.
+    pub struct Device { pub number: u32 }
+    /// What a device measured.
+    pub struct Reading { pub number: u32, pub celsius: f64, pub attempts: u32 }
+}
+
+/// Serves the demo.
+pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let workflows = [story(), purchase(), devices()].into_iter().collect::<Result<Vec<_>, Faults>>();
+    let workflows = workflows.expect("the demo's graphs are whole: a test builds them");
+    let arguments: Vec<OsString> = arguments.collect();
+    let server = workflows.into_iter().fold(Server::new(), Server::add);
+    server.greeting(GREETING).run_with("steprill", "demo ", arguments)
+}
+
+/// Streams a story word by word, at a reader's pace.
+fn story() -> Result<Workflow, Faults> {
+    let tell = |ctx: &Ctx, start: StartEvent| {
+        let pace = Duration::from_millis(start.get_or("pace_ms", 60)?);
+        let mut count = 0;
+        for word in STORY.split_whitespace() {
+            ctx.stream(Word { text: word.to_owned() })?;
+            ctx.pause(pace)?;
+            count += 1;
+        }
+        Ok(StopEvent::new(format!("{count} words")))
+    };
+    Workflow::new::<StartEvent, StopEvent>("story").add(Step::new("tell", tell).streams::<Word>()).build()
+}
+
+/// Waits for a person's answer, holding no thread, for as long as it takes.
+fn purchase() -> Result<Workflow, Faults> {
+    fn review(ctx: &Ctx<Asks<(ApprovalRequested,)>>, request: PurchaseRequest) -> Result<Purchase> {
+        let PurchaseRequest { item, price } = request;
+        let Approval { approved, by } = ctx.ask(ApprovalRequested { item: item.clone(), price }).wait()?;
+        let status = if approved { "ordered" } else { "refused" };
+        Ok(Purchase { item, status: status.into(), by })
+    }
+    Workflow::new::<PurchaseRequest, Purchase>("purchase").add(Step::new("review", review)).build()
+}
+
+/// Reads many simulated devices at a time. Some do not answer at once, and are asked again.
+fn devices() -> Result<Workflow, Faults> {
+    fn find(ctx: &Ctx<Sends<(Device,)>>, start: StartEvent) -> Result<()> {
+        let count = start.get_or("count", 5)?;
+        for number in 0..count {
+            ctx.send(Device { number })?;
+        }
+        Ok(())
+    }
+    fn read(ctx: &Ctx, device: Device) -> Result<Reading> {
+        let Device { number } = device;
+        ctx.pause(Duration::from_millis(100))?;
+        if number % 3 == ctx.attempt() {
+            Err(format!("device {number} does not answer"))?;
+        }
+        Ok(Reading { number, celsius: 20.0 + f64::from(number) / 2.0, attempts: ctx.attempt() })
+    }
+    fn report(_: &Ctx, readings: Vec<Reading>) -> Result<StopEvent> {
+        Ok(StopEvent::new(readings))
+    }
+    let retry = Retry::exponential(Duration::from_millis(100)).attempts(4);
+    Workflow::new::<StartEvent, StopEvent>("devices")
+        .add(Step::new("find", find))
+        .add(Step::new("read", read).workers(8).retry(retry))
+        .add(Step::new("report", report))
+        .build()
+}
+
+const GREETING: &str = r#"
+Three lines to try in another terminal: a story, streamed as it is told; devices, read many at a time, some of them only
+when asked again; a purchase that waits for a person, who agrees.
+
+curl -N {url}/events/$(curl -s {url}/workflows/story/run-nowait -d '' | cut -d'"' -f4)
+curl {url}/workflows/devices/run -d '{"start_event": {"count": 6}}'
+curl {url}/events/$(curl -s {url}/workflows/purchase/run-nowait -d '{"start_event": {"item": "lamp", "price": 40}}' | cut -d'"' -f4) -d '{"event": {"type": "Approval", "value": {"approved": true, "by": "you"}}}'
+
+What became of them: {url}/handlers
+"#;
+
+const STORY: &str = "A stream came down from the hills. At each step it fell a little, and at each step it was told \
+    where to go next. When the water was low it waited, and when somebody opened a gate it went on. In the end it \
+    reached the sea, and every step of its way had been written down.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_graph_of_the_demo_is_whole() {
+        for workflow in [story(), purchase(), devices()] {
+            workflow.unwrap();
+        }
+    }
+}

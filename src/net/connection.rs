@@ -1,0 +1,199 @@
+//! A socket and its exchange.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::Shutdown,
+};
+
+use mio::{
+    Interest, Registry, Token,
+    event::Event,
+    net::{TcpStream, UnixStream},
+};
+
+use crate::{http::exchange::Exchange, limits::TURN_BYTES_MAX, now::Now};
+
+/// Names a connection, for ever: an id outlives its connection without naming another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ConnectionId {
+    /// Its place, used again after its end.
+    pub slot: u32,
+    /// How many connections had that place before.
+    pub generation: u32,
+}
+
+impl From<ConnectionId> for u64 {
+    fn from(id: ConnectionId) -> Self {
+        Self::from(id.generation) << 32 | Self::from(id.slot)
+    }
+}
+
+impl From<u64> for ConnectionId {
+    fn from(number: u64) -> Self {
+        Self { slot: number as u32, generation: (number >> 32) as u32 }
+    }
+}
+
+/// Where a connection came in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// On a TCP address of this server.
+    Tcp {
+        /// Whether that address is a loopback one.
+        loopback: bool,
+    },
+    /// On a unix socket.
+    Unix,
+}
+
+/// A socket and its exchange.
+#[derive(Debug)]
+pub struct Connection {
+    socket: Socket,
+    exchange: Exchange,
+    origin: Origin,
+    ready: Readiness,
+    /// The reactor's lists that it stands in.
+    pub(super) queued: Queued,
+    is_shut: bool,
+}
+
+/// What the system last said, until the socket says otherwise: it tells each change once.
+#[derive(Debug)]
+struct Readiness {
+    readable: bool,
+    writable: bool,
+    /// The end of input is on its way, perhaps behind more bytes.
+    ending: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Queued {
+    pub(super) active: bool,
+    pub(super) dirty: bool,
+    pub(super) reported: bool,
+}
+
+impl Connection {
+    pub(super) fn new(socket: Socket, origin: Origin, exchange: Exchange) -> Self {
+        let ready = Readiness { readable: false, writable: true, ending: false };
+        Self { socket, exchange, origin, ready, queued: Queued::default(), is_shut: false }
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match &mut self.socket {
+            Socket::Tcp(stream) => registry.register(stream, token, interest),
+            Socket::Unix(stream) => registry.register(stream, token, interest),
+        }
+    }
+
+    /// Its exchange.
+    pub fn exchange(&mut self) -> &mut Exchange {
+        &mut self.exchange
+    }
+
+    /// As [`Exchange::taken_position`].
+    pub fn taken_position(&self) -> u64 {
+        self.exchange.taken_position()
+    }
+
+    /// Where it came in.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    pub(super) fn note(&mut self, event: &Event) {
+        self.ready.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.ready.ending |= event.is_read_closed() || event.is_error();
+        self.ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+    }
+
+    pub(super) fn can_read(&self) -> bool {
+        self.ready.readable && self.exchange.wants_input()
+    }
+
+    pub(super) fn can_write(&self) -> bool {
+        self.ready.writable && !self.exchange.output().is_empty()
+    }
+
+    /// Reads until the socket is empty, the exchange has enough, or its turn is over.
+    pub(super) fn read(&mut self, buffer: &mut [u8], now: Now) {
+        let mut taken = 0;
+        while self.can_read() && taken < TURN_BYTES_MAX {
+            match self.socket.read(buffer) {
+                Ok(0) => {
+                    self.ready.readable = false;
+                    self.exchange.handle_end_of_input(now);
+                }
+                Ok(count) => {
+                    // A short read emptied the socket; what comes later, an end too, is told anew.
+                    self.ready.readable = count == buffer.len() || self.ready.ending;
+                    self.exchange.handle_input(&buffer[..count], now);
+                    taken += count;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.ready.readable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => self.exchange.close(),
+            }
+        }
+    }
+
+    /// Writes until the output or the socket's room is used up, or its turn is over; gives the bytes taken.
+    pub(super) fn write(&mut self, now: Now) -> usize {
+        let mut taken = 0;
+        while self.can_write() && taken < TURN_BYTES_MAX {
+            let output = self.exchange.output();
+            match self.socket.write(output) {
+                Ok(count) => {
+                    self.ready.writable = count == output.len();
+                    self.exchange.consume_output(count, now);
+                    taken += count;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.ready.writable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => self.exchange.close(),
+            }
+        }
+        taken
+    }
+
+    /// Ends the output, as far as the client is concerned, once the exchange only lingers.
+    pub(super) fn shut_when_wanted(&mut self) {
+        if self.exchange.wants_shutdown() && !self.is_shut {
+            self.is_shut = true;
+            // If it fails, the client has gone, which reading tells.
+            let _ = self.socket.shutdown_write();
+        }
+    }
+}
+
+/// A connected socket.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Listening sockets.
+
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    os::unix::fs::{FileTypeExt, MetadataExt},
+    os::unix::net::UnixStream as StdUnixStream,
+    path::{Path, PathBuf},
+};
+
+use mio::{
+    Interest, Registry, Token,
+    net::{TcpListener, UnixListener},
+};
+
+use super::{
+    address::{Address, is_loopback},
+    connection::{Origin, Socket},
+};
+
+/// One listening socket. A unix socket's file is removed with it.
+#[derive(Debug)]
+pub(super) struct Listener {
+    kind: Kind,
+    address: Address,
+    /// Whether connections may wait to be accepted: readiness is told once.
+    pub(super) pending: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    Unix { listener: UnixListener, _file: SocketFile },
+}
+
+impl Listener {
+    /// # Errors
+    /// What the system says, with the address in the text.
+    pub(super) fn bind(address: &Address) -> io::Result<Self> {
+        Self::bind_bare(address)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+    }
+
+    fn bind_bare(address: &Address) -> io::Result<Self> {
+        let (kind, address) = match address {
+            Address::Tcp(address) => {
+                let listener = TcpListener::bind(*address)?;
+                let address = listener.local_addr()?;
+                (Kind::Tcp(listener), Address::Tcp(address))
+            }
+            Address::Unix(path) => {
+                remove_stale(path)?;
+                let listener = UnixListener::bind(path)?;
+                (Kind::Unix { listener, _file: SocketFile::new(path)? }, Address::Unix(path.clone()))
+            }
+        };
+        Ok(Self { kind, address, pending: false })
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match &mut self.kind {
+            Kind::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
+            Kind::Unix { listener, .. } => registry.register(listener, token, Interest::READABLE),
+        }
+    }
+
+    /// The address, with the port that was chosen.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// # Errors
+    /// `WouldBlock` when nothing waits; else what the system says.
+    pub(super) fn accept(&self) -> io::Result<(Socket, Origin)> {
+        match &self.kind {
+            Kind::Tcp(listener) => {
+                let (stream, _) = listener.accept()?;
+                // Replies are written whole; waiting for more of them only delays (RFC 896's algorithm).
+                stream.set_nodelay(true)?;
+                let loopback = match &self.address {
+                    Address::Tcp(address) if !address.ip().is_unspecified() => is_loopback(address),
+                    _ => is_loopback(&stream.local_addr()?),
+                };
+                Ok((Socket::Tcp(stream), Origin::Tcp { loopback }))
+            }
+            Kind::Unix { listener, .. } => Ok((Socket::Unix(listener.accept()?.0), Origin::Unix)),
+        }
+    }
+}
+
+/// A unix socket's file, removed when dropped unless another server has put its own there.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Self { path: path.into(), device: metadata.dev(), inode: metadata.ino() })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let is_ours = fs::symlink_metadata(&self.path)
+            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == (self.device, self.inode));
+        if is_ours {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes the socket that a dead server has left; nobody answers on it.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            Err(io::Error::new(ErrorKind::AlreadyExists, "there is a file of that name which is no socket"))
+        }
+        Ok(_) => match StdUnixStream::connect(path) {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(io::Error::new(ErrorKind::AddrInUse, "another server answers there")),
+        },
+    }
+}

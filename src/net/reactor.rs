@@ -1,0 +1,403 @@
+//! The loop's one place to wait, and the connections it waits for.
+//!
+//! A turn of the loop:
+//!
+//! ```text
+//! poll ──► (the caller reads its clock) ──► handle_ready ──► next_ready, next_closed … ──► flush ──► next_ready … ──► poll
+//!          waits and collects               reads, accepts    requests, hang-ups, room      writes
+//! ```
+//!
+//! [`Reactor::poll`] does not wait while something is left to be asked for, read, written or accepted. Each socket is
+//! registered once, edge-triggered: a turn with a request costs one wait for all, one read and one write.
+
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind},
+    sync::Arc,
+    time::Duration,
+};
+
+use mio::{Events, Poll, Registry, Token, Waker};
+
+use super::{
+    Address,
+    connection::{Connection, ConnectionId, Origin, Socket},
+    listener::Listener,
+    timers::Timers,
+};
+use crate::{
+    http::{Limits, Response, exchange::Exchange},
+    limits::{ACCEPT_PAUSE_US, CONNECTIONS_REFUSED_MAX, READ_BUFFER_BYTES, TURN_ACCEPTS_MAX},
+    now::Now,
+};
+
+/// Waits for sockets and moves their bytes.
+#[derive(Debug)]
+pub struct Reactor {
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+    limits: Arc<Limits>,
+    listeners: Vec<Listener>,
+    /// On the alive clock; 0: accepting goes on.
+    accept_paused_until_us: u64,
+    connections_max: usize,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    timers: Timers,
+    read_buffer: Vec<u8>,
+    /// To be read, to be written, to be told to the server. Entries may be out of date.
+    active: VecDeque<u32>,
+    dirty: VecDeque<u32>,
+    ready: VecDeque<ConnectionId>,
+    closed: VecDeque<Closed>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    connection: Option<Box<Connection>>,
+}
+
+/// What else than sockets ended a wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Wakes {
+    /// The waker.
+    pub woken: bool,
+    /// What was registered with [`SIGNAL_TOKEN`].
+    pub signal: bool,
+}
+
+/// The end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Closed {
+    /// It names nothing any more.
+    pub id: ConnectionId,
+    /// As [`Exchange::taken_position`], at the end.
+    pub taken_position: u64,
+}
+
+/// For the server's signals: register them with [`Reactor::registry`] and this token.
+pub const SIGNAL_TOKEN: Token = Token(1);
+const WAKER_TOKEN: Token = Token(0);
+const LISTENER_TOKEN: usize = 16;
+const LISTENERS_MAX: usize = 64;
+const CONNECTION_TOKEN: usize = LISTENER_TOKEN + LISTENERS_MAX;
+const EVENTS_MAX: usize = 1_024;
+
+impl Reactor {
+    /// Listens on `addresses`, for at most `connections_max` connections at a time; more get 503.
+    ///
+    /// # Errors
+    /// What the system says, with the address in the text.
+    pub fn bind(addresses: &[Address], limits: Limits, connections_max: usize) -> io::Result<Self> {
+        if addresses.len() > LISTENERS_MAX {
+            return Err(io::Error::new(ErrorKind::InvalidInput, format!("more than {LISTENERS_MAX} addresses")));
+        }
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKER_TOKEN)?);
+        let mut listeners = addresses.iter().map(Listener::bind).collect::<io::Result<Vec<_>>>()?;
+        for (index, listener) in listeners.iter_mut().enumerate() {
+            listener.register(poll.registry(), Token(LISTENER_TOKEN + index))?;
+        }
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            waker,
+            limits: Arc::new(limits),
+            listeners,
+            accept_paused_until_us: 0,
+            connections_max,
+            slots: Vec::new(),
+            free: Vec::new(),
+            timers: Timers::default(),
+            read_buffer: vec![0; READ_BUFFER_BYTES],
+            active: VecDeque::new(),
+            dirty: VecDeque::new(),
+            ready: VecDeque::new(),
+            closed: VecDeque::new(),
+        })
+    }
+
+    /// Where it listens, with the ports that the system chose, in the order given.
+    pub fn local_addresses(&self) -> impl Iterator<Item = &Address> {
+        self.listeners.iter().map(Listener::address)
+    }
+
+    /// What ends a wait from another thread.
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// For registering signals with [`SIGNAL_TOKEN`].
+    pub fn registry(&self) -> &Registry {
+        self.poll.registry()
+    }
+
+    /// How many connections there are.
+    pub fn connection_count(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// When [`Reactor::handle_ready`] wants to be called at the latest: microseconds on the alive clock.
+    pub fn poll_timeout(&self) -> Option<u64> {
+        let accept_us = (self.accept_paused_until_us > 0).then_some(self.accept_paused_until_us);
+        [self.timers.next_us(), accept_us].into_iter().flatten().min()
+    }
+
+    /// Waits until something happens, at most for `timeout`; not at all while something is left to do.
+    ///
+    /// # Errors
+    /// What the system says, which is nothing that can be helped.
+    pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Wakes> {
+        let timeout = if self.has_work() { Some(Duration::ZERO) } else { timeout };
+        match self.poll.poll(&mut self.events, timeout) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Wakes::default()),
+            Err(error) => return Err(error),
+        }
+        let mut wakes = Wakes::default();
+        for event in &self.events {
+            match event.token() {
+                WAKER_TOKEN => wakes.woken = true,
+                SIGNAL_TOKEN => wakes.signal = true,
+                Token(token) if token >= CONNECTION_TOKEN => {
+                    let slot = token - CONNECTION_TOKEN;
+                    // Perhaps of a connection that has closed: then it is but a wrong hint to its successor.
+                    if let Some(connection) = self.slots.get_mut(slot).and_then(|slot| slot.connection.as_mut()) {
+                        connection.note(event);
+                        if !connection.queued.active {
+                            connection.queued.active = true;
+                            self.active.push_back(slot as u32);
+                        }
+                    }
+                }
+                Token(token) => {
+                    if let Some(listener) = self.listeners.get_mut(token - LISTENER_TOKEN) {
+                        listener.pending = true;
+                    }
+                }
+            }
+        }
+        Ok(wakes)
+    }
+
+    /// Does what the last wait showed: time-outs, new connections, input. Then ask [`Reactor::next_ready`].
+    pub fn handle_ready(&mut self, now: Now) {
+        while let Some(slot) = self.timers.pop_due(now.alive_us) {
+            if let Some(connection) = self.occupant(slot) {
+                connection.exchange().handle_timeout(now);
+                self.settle(slot);
+            }
+        }
+        if self.accept_paused_until_us <= now.alive_us {
+            self.accept_paused_until_us = 0;
+        }
+        for index in 0..self.listeners.len() {
+            self.accept(index, now);
+        }
+        // Those that are queued again had their turn.
+        for _ in 0..self.active.len() {
+            let Some(slot) = self.active.pop_front() else { break };
+            let Some(connection) = self.slots[slot as usize].connection.as_mut() else { continue };
+            connection.queued.active = false;
+            connection.read(&mut self.read_buffer, now);
+            self.settle(slot);
+        }
+    }
+
+    /// The next connection that has something for the server: a whole request, a hang-up, or output taken of a stream
+    /// (during it and up to its last byte), so that there may be room.
+    pub fn next_ready(&mut self) -> Option<ConnectionId> {
+        while let Some(id) = self.ready.pop_front() {
+            let Some(slot) = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)
+            else {
+                continue;
+            };
+            if let Some(connection) = &mut slot.connection {
+                connection.queued.reported = false;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// The next connection that has ended. Each is told once.
+    pub fn next_closed(&mut self) -> Option<Closed> {
+        self.closed.pop_front()
+    }
+
+    /// The connection of that id, unless it has ended. What its exchange then puts out is written by the next
+    /// [`Reactor::flush`].
+    pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        let slot = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
+        let connection = slot.connection.as_deref_mut()?;
+        if !connection.queued.dirty {
+            connection.queued.dirty = true;
+            self.dirty.push_back(id.slot);
+        }
+        Some(connection)
+    }
+
+    /// As [`Exchange::taken_position`], without a write to follow.
+    pub fn taken_position(&self, id: ConnectionId) -> Option<u64> {
+        let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.connection.as_ref().map(|connection| connection.taken_position())
+    }
+
+    /// Whether [`Reactor::next_ready`] or [`Reactor::next_closed`] has something.
+    pub fn has_ready(&self) -> bool {
+        !(self.ready.is_empty() && self.closed.is_empty())
+    }
+
+    /// Writes what is pending, as far as sockets take it. Then ask [`Reactor::next_ready`] again: a reply that is out of
+    /// the way may have let the next request in.
+    pub fn flush(&mut self, now: Now) {
+        // Those that are queued again had their turn.
+        for _ in 0..self.dirty.len() {
+            let Some(slot) = self.dirty.pop_front() else { break };
+            let Some(connection) = self.occupant(slot) else { continue };
+            connection.queued.dirty = false;
+            let follows = connection.exchange().follows_output();
+            let taken = connection.write(now);
+            if follows && taken > 0 {
+                self.report(slot);
+            }
+            self.settle(slot);
+        }
+    }
+
+    /// Closes the listeners: no new connections. The files of unix sockets are removed.
+    pub fn stop_accepting(&mut self) {
+        self.listeners.clear();
+        self.accept_paused_until_us = 0;
+    }
+
+    /// Closes the listeners and every connection that has no request pending; the others close behind their reply.
+    pub fn drain(&mut self, now: Now) {
+        self.stop_accepting();
+        for slot in 0..self.slots.len() as u32 {
+            if let Some(connection) = self.occupant(slot) {
+                connection.exchange().drain(now);
+                self.settle(slot);
+            }
+        }
+    }
+}
+
+impl Reactor {
+    fn has_work(&self) -> bool {
+        !(self.active.is_empty() && self.dirty.is_empty() && self.ready.is_empty() && self.closed.is_empty())
+            || (self.accept_paused_until_us == 0 && self.listeners.iter().any(|listener| listener.pending))
+    }
+
+    fn occupant(&mut self, slot: u32) -> Option<&mut Connection> {
+        self.slots.get_mut(slot as usize)?.connection.as_deref_mut()
+    }
+
+    /// Brings the lists in line with what a connection has come to.
+    fn settle(&mut self, slot: u32) {
+        let Some(connection) = self.slots[slot as usize].connection.as_deref_mut() else { return };
+        connection.shut_when_wanted();
+        let (can_read, can_write) = (connection.can_read(), connection.can_write());
+        let exchange = connection.exchange();
+        if exchange.is_closed() {
+            return self.remove(slot);
+        }
+        let has_news = exchange.has_request() || exchange.hung_up();
+        if let Some(at_us) = exchange.poll_timeout() {
+            self.timers.arm(slot, at_us);
+        }
+        if can_read && !connection.queued.active {
+            connection.queued.active = true;
+            self.active.push_back(slot);
+        }
+        if can_write && !connection.queued.dirty {
+            connection.queued.dirty = true;
+            self.dirty.push_back(slot);
+        }
+        if has_news {
+            self.report(slot);
+        }
+    }
+
+    fn report(&mut self, slot: u32) {
+        let Slot { generation, connection: Some(connection) } = &mut self.slots[slot as usize] else { return };
+        if !connection.queued.reported {
+            connection.queued.reported = true;
+            self.ready.push_back(ConnectionId { slot, generation: *generation });
+        }
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let place = &mut self.slots[slot as usize];
+        let Some(mut connection) = place.connection.take() else { return };
+        let id = ConnectionId { slot, generation: place.generation };
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(slot);
+        self.closed.push_back(Closed { id, taken_position: connection.exchange().taken_position() });
+        // Its file descriptor may be the one that accepting waits for.
+        self.accept_paused_until_us = 0;
+    }
+
+    fn accept(&mut self, index: usize, now: Now) {
+        for _ in 0..TURN_ACCEPTS_MAX {
+            let listener = &mut self.listeners[index];
+            if !listener.pending || self.accept_paused_until_us > 0 {
+                return;
+            }
+            match listener.accept() {
+                Ok((socket, origin)) => self.admit(socket, origin, now),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => listener.pending = false,
+                    // The client was gone before it was accepted.
+                    ErrorKind::ConnectionAborted
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::NotConnected
+                    | ErrorKind::InvalidInput
+                    | ErrorKind::Interrupted => {}
+                    // No more file descriptors, or no memory for one. Trying again at once would find the same.
+                    _ => self.accept_paused_until_us = now.alive_us + ACCEPT_PAUSE_US,
+                },
+            }
+        }
+    }
+
+    fn admit(&mut self, mut socket: Socket, origin: Origin, now: Now) {
+        let count = self.connection_count();
+        let limits = Arc::clone(&self.limits);
+        let exchange = if count < self.connections_max {
+            Exchange::new(limits, now)
+        } else {
+            let exchange = Exchange::refused(limits, &too_many(self.connections_max), now);
+            if count >= self.connections_max + CONNECTIONS_REFUSED_MAX {
+                let _ = socket.write(exchange.output());
+                return;
+            }
+            exchange
+        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let mut connection = Box::new(Connection::new(socket, origin, exchange));
+        match connection.register(self.poll.registry(), Token(CONNECTION_TOKEN + slot as usize)) {
+            Ok(()) => {
+                self.slots[slot as usize].connection = Some(connection);
+                self.settle(slot);
+            }
+            // Out of memory or of watches: as with file descriptors, the connection is lost but not the server.
+            Err(_) => self.free.push(slot),
+        }
+    }
+}
+
+/// The reply to a connection beyond the bound.
+fn too_many(connections_max: usize) -> Response {
+    Response {
+        status: 503,
+        content_type: Some("text/plain; charset=utf-8"),
+        headers: vec![("Retry-After", "1".into())],
+        body: format!("Too many connections: {connections_max} are open; try again later").into_bytes(),
+    }
+}

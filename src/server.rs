@@ -1,0 +1,225 @@
+//! The program around the engine: one loop that owns every socket, run and timer, and alone reads the clocks.
+//!
+//! One turn of the loop: poll, clock, inputs, commit, effects, flush (`server/turn.rs`). [`Server`] turns it for clients
+//! on sockets, [`Runtime`] for one run without any.
+
+mod answers;
+mod config;
+mod ids;
+mod log;
+mod readers;
+mod stop;
+mod turn;
+
+use std::{
+    env, fmt, io,
+    process::ExitCode,
+    sync::Once,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+pub use config::{Command, Config, FLAGS, Flag, UsageError, usage};
+pub use log::Format;
+
+use crate::{
+    engine::input::Outcome,
+    now::Now,
+    workers,
+    workflow::{Event, Workflow},
+};
+use turn::{Flow, Loop};
+
+/// Serves workflows over the Workflows API.
+///
+/// ```no_run
+/// use steprill::{Ctx, Result, Server, StartEvent, StopEvent, Workflow};
+///
+/// fn greet(_: &Ctx, start: StartEvent) -> Result<StopEvent> {
+///     let name: String = start.get_or("name", "world".into())?;
+///     Ok(StopEvent::new(format!("hello {name}")))
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     let greet = Workflow::new::<StartEvent, StopEvent>("greet").step("greet", greet).build();
+///     Server::new().add(greet.expect("the graph is whole")).run()
+/// }
+/// ```
+#[derive(Debug, Default)]
+pub struct Server {
+    workflows: Vec<Workflow>,
+    greeting: String,
+}
+
+/// Runs one workflow without a server.
+#[derive(Debug)]
+pub struct Runtime;
+
+/// Why a server does not serve.
+#[derive(Debug)]
+pub enum ServeError {
+    /// The program registers two workflows of one name: rename one.
+    SameName(String),
+    /// A value of the configuration is not understood; the text says what is expected.
+    Config(String),
+    /// The system refuses; the text says what was tried.
+    Io(String, io::Error),
+}
+
+impl Server {
+    /// A server without workflows.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Serves this workflow too. `GET /workflows` lists them in this order.
+    #[must_use]
+    pub fn add(mut self, workflow: Workflow) -> Self {
+        self.workflows.push(workflow);
+        self
+    }
+
+    /// Has this printed on stdout, behind the ready line; `{url}` becomes the address of the first TCP listener.
+    #[must_use]
+    pub fn greeting(mut self, text: impl Into<String>) -> Self {
+        self.greeting = text.into();
+        self
+    }
+
+    /// Serves as the program's command line and the `STEPRILL_*` variables say, until SIGTERM or SIGINT; `--help` lists
+    /// the flags. Gives the program's exit code: 0 good, 1 failed, 2 not understood.
+    pub fn run(self) -> ExitCode {
+        let mut arguments = env::args_os();
+        let path = arguments.next().map(std::path::PathBuf::from).unwrap_or_default();
+        let program = path.file_name().map_or("steprill".into(), |name| name.to_string_lossy().into_owned());
+        self.run_with(&program, "", arguments)
+    }
+
+    /// As [`Server::run`], on these arguments; `commands` stands before the options in the usage.
+    pub fn run_with(
+        self,
+        program: &str,
+        commands: &str,
+        arguments: impl IntoIterator<Item = std::ffi::OsString>,
+    ) -> ExitCode {
+        match Command::parse(arguments, |key| env::var(key).ok()) {
+            Ok(Command::Help) => print(&usage(program, commands)),
+            Ok(Command::Version) => print(&format!("{program} (steprill {})\n", env!("CARGO_PKG_VERSION"))),
+            Err(error) => fail(2, program, &format!("{error}\n\n{}", usage(program, commands))),
+            Ok(Command::Serve(config)) => match self.serve(&config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(ServeError::Config(error)) => fail(2, program, &error),
+                Err(error) => fail(1, program, &error.to_string()),
+            },
+        }
+    }
+
+    /// Serves until SIGTERM or SIGINT. Prints one line on stdout when it is ready.
+    ///
+    /// # Errors
+    /// When it cannot begin, or the system's poll fails.
+    pub fn serve(self, config: &Config) -> Result<(), ServeError> {
+        log::install(config.log);
+        mute_worker_panics();
+        let mut turns = Loop::new(self.workflows, config, Clock::start())?;
+        turns.listen_to_signals().map_err(|error| ServeError::Io("cannot listen to signals".into(), error))?;
+        ::log::info!("everything is kept in memory: nothing survives the end of this process");
+        let addresses = turns.addresses().join(" and ");
+        let url = addresses.split(' ').find(|address| address.starts_with("http")).unwrap_or("http://localhost");
+        let greeting = self.greeting.replace("{url}", url);
+        if print(&format!("steprill listening on {addresses}\n{greeting}")) != ExitCode::SUCCESS {
+            ::log::warn!("nobody reads the ready line; listening on {addresses}");
+        }
+        let failed = |error| ServeError::Io("the loop has failed".into(), error);
+        while turns.turn().map_err(failed)? == Flow::Goes {}
+        Ok(())
+    }
+}
+
+impl Runtime {
+    /// Runs `workflow` from `start` to its end, on this thread and a few workers. It is driven by the same turn of the
+    /// loop as a server. A question that nobody can answer here waits for ever, unless it has a time-out.
+    ///
+    /// ```
+    /// use steprill::{Ctx, Outcome, Result, Runtime, StartEvent, StopEvent, Workflow};
+    ///
+    /// fn add(_: &Ctx, start: StartEvent) -> Result<StopEvent> {
+    ///     Ok(StopEvent::new(start.get_or("a", 0)? + start.get_or("b", 0)?))
+    /// }
+    ///
+    /// let workflow = Workflow::new::<StartEvent, StopEvent>("add").step("add", add).build().unwrap();
+    /// let start = StartEvent::new().with("a", 2).with("b", 3);
+    /// let Outcome::Completed(stop) = Runtime::run(&workflow, start) else { panic!() };
+    /// assert_eq!(stop.as_str(), r#"{"result":5}"#);
+    /// ```
+    pub fn run<S: Event>(workflow: &Workflow, start: S) -> Outcome {
+        let config = Config { listen: Vec::new(), ..Config::default() };
+        Loop::new(vec![workflow.clone()], &config, Clock::start())
+            .and_then(|mut turns| turns.run_one(&start))
+            .unwrap_or_else(|error| Outcome::Failed(error.to_string()))
+    }
+}
+
+/// The two clocks; read once a turn.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    started: Instant,
+    last: Now,
+}
+
+impl Clock {
+    /// A clock whose alive time begins now.
+    fn start() -> Self {
+        Self { started: Instant::now(), last: Now::default() }
+    }
+
+    /// The time. A system clock that was set back stands still until it has caught up.
+    pub(crate) fn read(&mut self) -> Now {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let wall_us = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
+        let alive_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last = Now { wall_us: wall_us.max(self.last.wall_us), alive_us };
+        self.last
+    }
+}
+
+/// A step's panic is its failure and shows in its handler: the report on stderr that other threads' panics get would be
+/// a second source for it.
+fn mute_worker_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let report = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current().name() != Some(workers::THREAD_NAME) {
+                report(panic);
+            }
+        }));
+    });
+}
+
+fn print(text: &str) -> ExitCode {
+    use io::Write as _;
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn fail(code: u8, program: &str, error: &str) -> ExitCode {
+    use io::Write as _;
+    // Without a reader of stderr the exit code has to say it.
+    let _ = writeln!(io::stderr().lock(), "{program}: {error}");
+    ExitCode::from(code)
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SameName(name) => write!(formatter, "two workflows are named {name:?}; rename one"),
+            Self::Config(text) => formatter.write_str(text),
+            Self::Io(what, error) => write!(formatter, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}

@@ -1,0 +1,209 @@
+//! From requests to replies: at once, when a batch is kept, when a run has ended.
+
+use super::{readers::Reader, turn::Loop};
+use crate::{
+    api::{self, ErrorFormat, Granted, List, ListProgress, Reply, Transport},
+    engine::scheduler::HandlerKey,
+    http::{FieldValues, Response},
+    limits::PAGE_BYTES_MAX,
+    net::{ConnectionId, Origin},
+};
+
+/// What a connection waits for.
+#[derive(Debug, Default)]
+pub(super) enum Client {
+    /// For nothing: it may send a request.
+    #[default]
+    Free,
+    /// Its reply waits for a batch.
+    Unkept(ConnectionId),
+    /// POST run: for the end of the run.
+    Calling(ConnectionId, HandlerKey, ErrorFormat),
+    /// GET /events: for the lock, or for events.
+    Reading(Box<Reader>),
+    /// GET /handlers: to take more of the list.
+    Listing(ConnectionId, Box<List>),
+}
+
+impl Loop {
+    /// A connection has something to say: it has hung up, takes more, or has requests.
+    pub(super) fn serve(&mut self, id: ConnectionId) {
+        let Some(connection) = self.reactor.connection(id) else { return };
+        if connection.exchange().hung_up() {
+            let taken = connection.taken_position();
+            connection.exchange().close();
+            return self.forget_client(id, taken);
+        }
+        self.handle_taken(id);
+        match self.client_mut(id) {
+            Client::Reading(_) => self.pump(id),
+            Client::Listing(..) => self.write_list(id),
+            _ => {}
+        }
+        while self.reactor.connection(id).is_some_and(|connection| connection.exchange().has_request()) {
+            self.answer(id);
+            if !matches!(self.client_mut(id), Client::Free) {
+                return;
+            }
+        }
+    }
+
+    fn answer(&mut self, id: ConnectionId) {
+        let Some(connection) = self.reactor.connection(id) else { return };
+        let transport = transport(connection.origin());
+        let exchange = connection.exchange();
+        let mut fields = FieldValues::default();
+        let Some(request) = exchange.request(&mut fields) else { return };
+        let (errors, http10) = (ErrorFormat::of(&request), request.http10);
+        let (granted, reply): (Granted, Reply) = match self.access.check(&request, transport) {
+            Err(refused) => (Granted::default(), Reply::Now(refused)),
+            Ok(granted) => {
+                let ids = &mut self.ids;
+                let mut draw = || ids.draw().expect("the system gave random bytes when the server began");
+                (granted, api::call(&request, &mut self.scheduler, &self.catalog, self.now, &mut draw))
+            }
+        };
+        exchange.accept_request(granted.lines());
+        match reply {
+            Reply::Now(response) => exchange.respond(&response, self.now),
+            Reply::WhenCommitted(response) => {
+                self.unkept.push_back((self.scheduler.open_batch(), id, response));
+                *self.client_mut(id) = Client::Unkept(id);
+            }
+            Reply::WhenRunEnds(key) if self.stopping.is_some() => self.answer_stopping(id, key, errors),
+            Reply::WhenRunEnds(key) => {
+                self.scheduler.await_end(key, id.into());
+                *self.client_mut(id) = Client::Calling(id, key, errors);
+            }
+            Reply::Follow(follow) => self.begin_reading(id, follow, errors, http10),
+            Reply::List(list) => self.begin_list(id, list),
+        }
+    }
+
+    /// Sends the replies that waited for this batch or one before it.
+    pub(super) fn send_kept(&mut self, number: u64) {
+        while self.unkept.front().is_some_and(|&(batch, ..)| batch <= number) {
+            let Some((_, id, response)) = self.unkept.pop_front() else { return };
+            if matches!(self.client_mut(id), Client::Unkept(waiting) if *waiting == id) {
+                self.respond(id, &response);
+            }
+        }
+    }
+
+    /// The run that a caller waits for has ended.
+    pub(super) fn answer_caller(&mut self, key: HandlerKey, caller: u64) {
+        let id = ConnectionId::from(caller);
+        if let Client::Calling(waiting, waited, errors) = *self.client_mut(id)
+            && waiting == id
+            && waited == key
+        {
+            let response = api::run_ended(self.scheduler.view(key), errors);
+            self.respond(id, &response);
+        }
+    }
+
+    /// The handler that a caller waits for is gone.
+    pub(super) fn answer_caller_gone(&mut self, caller: u64) {
+        let id = ConnectionId::from(caller);
+        if let Client::Calling(waiting, _, errors) = *self.client_mut(id)
+            && waiting == id
+        {
+            self.respond(id, &api::run_ended(None, errors));
+        }
+    }
+
+    /// The server stops before the run does.
+    pub(super) fn answer_stopping(&mut self, id: ConnectionId, key: HandlerKey, errors: ErrorFormat) {
+        self.scheduler.forget_caller(key, id.into());
+        let response = match self.scheduler.view(key) {
+            Some(view) => errors.stopping(view.id),
+            None => api::run_ended(None, errors),
+        };
+        self.respond(id, &response);
+    }
+
+    /// Answers, and has the connection free for its next request.
+    pub(super) fn respond(&mut self, id: ConnectionId, response: &Response) {
+        *self.client_mut(id) = Client::Free;
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.exchange().respond(response, self.now);
+        }
+    }
+
+    fn begin_list(&mut self, id: ConnectionId, mut list: List) {
+        let mut body = Vec::new();
+        let progress = api::list_some(&self.scheduler, &mut list, &mut body, PAGE_BYTES_MAX);
+        let response = Response { status: 200, content_type: Some("application/json"), ..Response::default() };
+        if progress == ListProgress::Complete {
+            return self.respond(id, &Response { body, ..response });
+        }
+        let Some(connection) = self.reactor.connection(id) else { return };
+        let exchange = connection.exchange();
+        exchange.start_stream(&response, self.now);
+        if exchange.is_streaming() {
+            exchange.stream(self.now, |out| out.extend_from_slice(&body));
+            exchange.hang_up_on_end(true);
+            *self.client_mut(id) = Client::Listing(id, Box::new(list));
+            self.listing.push(id);
+        }
+    }
+
+    /// Goes on with the lists that have room, or that were passing handlers over.
+    pub(super) fn handle_listing(&mut self) {
+        for id in std::mem::take(&mut self.listing) {
+            self.write_list(id);
+        }
+    }
+
+    fn write_list(&mut self, id: ConnectionId) {
+        let Client::Listing(_, mut list) = std::mem::take(self.client_mut(id)) else { return };
+        let Some(connection) = self.reactor.connection(id) else { return };
+        let exchange = connection.exchange();
+        let room = exchange.stream_room();
+        if room == 0 {
+            *self.client_mut(id) = Client::Listing(id, list);
+            return;
+        }
+        let mut progress = ListProgress::More;
+        let scheduler = &self.scheduler;
+        exchange.stream(self.now, |out| {
+            let mut body = Vec::new();
+            progress = api::list_some(scheduler, &mut list, &mut body, room);
+            out.extend_from_slice(&body);
+        });
+        match progress {
+            ListProgress::Complete => exchange.end_stream(self.now),
+            ListProgress::More => {
+                *self.client_mut(id) = Client::Listing(id, list);
+                self.listing.push(id);
+            }
+        }
+    }
+
+    /// The connection is gone, or has hung up: what it held is free.
+    pub(super) fn forget_client(&mut self, id: ConnectionId, taken: u64) {
+        let client = self.client_mut(id);
+        match client {
+            Client::Calling(waiting, key, _) if *waiting == id => {
+                let key = *key;
+                *client = Client::Free;
+                self.scheduler.forget_caller(key, id.into());
+            }
+            Client::Unkept(waiting) | Client::Listing(waiting, _) if *waiting == id => *client = Client::Free,
+            _ => {
+                if let Some(reader) = self.take_reader(id) {
+                    self.drop_reader(*reader, taken);
+                }
+            }
+        }
+        self.drop_finishing(id, taken);
+    }
+}
+
+fn transport(origin: Origin) -> Transport {
+    match origin {
+        Origin::Tcp { loopback: true } => Transport::Loopback,
+        Origin::Tcp { loopback: false } => Transport::Network,
+        Origin::Unix => Transport::Unix,
+    }
+}

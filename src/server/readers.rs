@@ -1,0 +1,393 @@
+//! Readers of feeds: lock, pages from the store, events to the socket, and what the socket has taken.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::turn::Loop;
+use crate::{
+    api::{self, Cursor, ErrorFormat, Follow},
+    engine::{channel::ReaderId, feed::Feed, scheduler::RunKey},
+    http::{
+        Response,
+        exchange::Exchange,
+        stream::{self, Framing},
+    },
+    limits::{HEARTBEAT_US, PAGE_BYTES_MAX},
+    net::ConnectionId,
+    now::{Clock, Now},
+    store::{Query, Ticket},
+};
+
+/// One GET /events: a cursor, and a page of the feed at most.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) id: ConnectionId,
+    follow: Follow,
+    phase: Phase,
+    /// When its entry in the loop's list of what is due stands.
+    due_us: u64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// It waits for the lock.
+    Waiting { errors: ErrorFormat, chunked: bool },
+    /// It reads.
+    Open(Cursors),
+}
+
+#[derive(Debug)]
+struct Cursors {
+    chunked: bool,
+    /// The next event to be written.
+    next: u64,
+    page: Option<Box<Feed>>,
+    asked: Option<Ticket>,
+    /// Of a queue reader: where in the connection's output events end, and the number after them.
+    marks: VecDeque<(u64, u64)>,
+    /// When something was last written, for heartbeats.
+    written_us: u64,
+}
+
+/// A queue reader whose stream is written to its end, but not yet taken.
+#[derive(Debug)]
+pub(super) struct Finishing {
+    id: ConnectionId,
+    run: RunKey,
+    marks: VecDeque<(u64, u64)>,
+    end: u64,
+}
+
+impl Reader {
+    fn framing(&self) -> Framing {
+        if self.follow.sse { Framing::Sse } else { Framing::Ndjson }
+    }
+
+    fn is_queue(&self) -> bool {
+        matches!(self.follow.cursor, Cursor::Queue { .. })
+    }
+}
+
+/// From request to open stream.
+impl Loop {
+    pub(super) fn begin_reading(&mut self, id: ConnectionId, follow: Follow, errors: ErrorFormat, http10: bool) {
+        let (run, chunked) = (follow.run, !http10);
+        if follow.head_only {
+            return self.start_stream(id, &follow);
+        }
+        let reader = ReaderId(id.into());
+        match follow.cursor {
+            Cursor::Log { from } => {
+                let Some(first) = self.scheduler.channel(run).map(|channel| channel.first()) else { return };
+                self.scheduler.follow(run, reader);
+                self.open_reader(id, follow, chunked, from.max(first));
+            }
+            Cursor::Queue { acquire_timeout, acquire_timeout_s } => match self.scheduler.acquire(run, reader) {
+                None => self.respond(id, &errors.handler_not_found()),
+                Some(true) => {
+                    let cursor = self.scheduler.channel(run).map_or(0, |channel| channel.cursor());
+                    self.open_reader(id, follow, chunked, cursor);
+                }
+                Some(false) if acquire_timeout.is_zero() => {
+                    self.scheduler.leave(run, reader);
+                    self.respond(id, &errors.no_lock(acquire_timeout_s));
+                }
+                Some(false) => self.wait_for_lock(id, follow, acquire_timeout, Phase::Waiting { errors, chunked }),
+            },
+        }
+    }
+
+    fn wait_for_lock(&mut self, id: ConnectionId, follow: Follow, timeout: Duration, phase: Phase) {
+        let due_us = self.now.deadline(Clock::Alive, timeout).at_us;
+        self.due.insert((due_us, id));
+        self.put_reader(Box::new(Reader { id, follow, phase, due_us }));
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.exchange().hang_up_on_end(true);
+        }
+    }
+
+    fn start_stream(&mut self, id: ConnectionId, follow: &Follow) {
+        let Some(connection) = self.reactor.connection(id) else { return };
+        let headers = vec![("Cache-Control", "no-cache".to_owned())];
+        let content_type = Some(follow.content_type());
+        let response = Response { status: 200, content_type, headers, ..Response::default() };
+        connection.exchange().start_stream(&response, self.now);
+        connection.exchange().hang_up_on_end(true);
+    }
+
+    fn open_reader(&mut self, id: ConnectionId, follow: Follow, chunked: bool, next: u64) {
+        self.start_stream(id, &follow);
+        let due_us = self.now.alive_us + HEARTBEAT_US;
+        if follow.sse {
+            self.due.insert((due_us, id));
+        }
+        let cursors =
+            Cursors { chunked, next, page: None, asked: None, marks: VecDeque::new(), written_us: self.now.alive_us };
+        self.put_reader(Box::new(Reader { id, follow, phase: Phase::Open(cursors), due_us }));
+        self.pump(id);
+    }
+
+    /// A waiter has the lock now.
+    pub(super) fn take_turn(&mut self, reader: ReaderId) {
+        let id = ConnectionId::from(reader.0);
+        let Some(waiter) = self.take_reader(id) else { return };
+        let Phase::Waiting { errors, chunked } = waiter.phase else { return self.put_reader(waiter) };
+        self.due.remove(&(waiter.due_us, id));
+        let run = waiter.follow.run;
+        let state = self.scheduler.channel(run).map(|channel| (channel.is_drained(), channel.cursor()));
+        match state {
+            None => self.respond(id, &errors.handler_not_found()),
+            Some((true, _)) => {
+                self.scheduler.leave(run, reader);
+                self.respond(id, &api::no_content());
+            }
+            Some((false, cursor)) => self.open_reader(id, waiter.follow, chunked, cursor),
+        }
+    }
+
+    /// The handler is gone: a waiter gets 404, a stream ends properly.
+    pub(super) fn end_reader(&mut self, reader: ReaderId) {
+        let id = ConnectionId::from(reader.0);
+        let Some(reader) = self.take_reader(id) else { return };
+        self.due.remove(&(reader.due_us, id));
+        match reader.phase {
+            Phase::Waiting { errors, .. } => self.respond(id, &errors.handler_not_found()),
+            Phase::Open(cursors) => {
+                self.forget_query(&cursors);
+                self.end_stream(id);
+            }
+        }
+    }
+
+    /// Time-out of a waiter, or heartbeat of a stream.
+    pub(super) fn handle_reader_due(&mut self, id: ConnectionId) {
+        let Some(mut reader) = self.take_reader(id) else { return };
+        let framing = reader.framing();
+        match &mut reader.phase {
+            Phase::Waiting { errors, .. } => {
+                let (run, errors) = (reader.follow.run, *errors);
+                self.scheduler.leave(run, ReaderId(id.into()));
+                if let Cursor::Queue { acquire_timeout_s, .. } = reader.follow.cursor {
+                    self.respond(id, &errors.no_lock(acquire_timeout_s));
+                }
+            }
+            Phase::Open(cursors) => {
+                let idle_since_us = cursors.written_us;
+                if idle_since_us + HEARTBEAT_US <= self.now.alive_us {
+                    cursors.written_us = self.now.alive_us;
+                    if let Some(connection) = self.reactor.connection(id)
+                        && connection.exchange().output().is_empty()
+                    {
+                        connection.exchange().stream(self.now, |out| stream::encode_heartbeat(out, framing));
+                    }
+                }
+                reader.due_us = cursors.written_us + HEARTBEAT_US;
+                self.due.insert((reader.due_us, id));
+                self.put_reader(reader);
+            }
+        }
+    }
+}
+
+/// From the store to the socket.
+impl Loop {
+    /// A run has new events, or its end.
+    pub(super) fn pump_readers(&mut self, run: RunKey) {
+        let Some(channel) = self.scheduler.channel(run) else { return };
+        let readers: Vec<ReaderId> = channel.readers().collect();
+        for reader in readers {
+            self.pump(ConnectionId::from(reader.0));
+        }
+    }
+
+    /// The page that a reader has asked for.
+    pub(super) fn give_page(&mut self, ticket: Ticket, page: Feed) {
+        let Some(id) = self.asked.remove(&ticket) else { return };
+        let Some(mut reader) = self.take_reader(id) else { return };
+        if let Phase::Open(cursors) = &mut reader.phase
+            && cursors.asked == Some(ticket)
+        {
+            cursors.asked = None;
+            cursors.page = Some(Box::new(page));
+        }
+        self.put_reader(reader);
+        self.pump(id);
+    }
+
+    /// Writes what there is and what the socket has room for; asks the store for more; ends the stream at its end.
+    pub(super) fn pump(&mut self, id: ConnectionId) {
+        let Some(mut reader) = self.take_reader(id) else { return };
+        let (run, queue) = (reader.follow.run, reader.is_queue());
+        let Some((visible, ended)) = self.scheduler.channel(run).map(|channel| (channel.visible(), channel.is_ended()))
+        else {
+            return self.put_reader(reader);
+        };
+        let Some(connection) = self.reactor.connection(id) else { return self.put_reader(reader) };
+        let exchange = connection.exchange();
+        let Phase::Open(cursors) = &mut reader.phase else { return self.put_reader(reader) };
+        while exchange.stream_room() > 0 {
+            let Some(page) = cursors.page.take_if(|page| cursors.next < page.next()) else { break };
+            let texts = self.catalog.workflow(reader.follow.workflow);
+            cursors.write(&page, exchange, &reader.follow, texts, self.now);
+            cursors.page = Some(page);
+        }
+        let has_page = cursors.page.as_ref().is_some_and(|page| cursors.next < page.next());
+        if !has_page {
+            cursors.page = None;
+        }
+        let room = exchange.stream_room();
+        if !has_page && room > 0 && cursors.asked.is_none() && cursors.next < visible {
+            let query = Query { run, from: cursors.next, until: visible, bytes_max: PAGE_BYTES_MAX };
+            let ticket = self.store.read(query);
+            cursors.asked = Some(ticket);
+            self.asked.insert(ticket, id);
+        }
+        if ended && cursors.next >= visible && !has_page {
+            self.finish_reader(*reader, queue);
+        } else {
+            self.put_reader(reader);
+        }
+    }
+
+    /// All is written: the stream ends. A queue reader holds the lock until its last byte is taken.
+    fn finish_reader(&mut self, reader: Reader, queue: bool) {
+        let Reader { id, follow, phase, due_us } = reader;
+        let Phase::Open(cursors) = phase else { return };
+        self.due.remove(&(due_us, id));
+        self.forget_query(&cursors);
+        self.end_stream(id);
+        if !queue {
+            return self.scheduler.leave(follow.run, ReaderId(id.into()));
+        }
+        let position = self.reactor.connection(id).map(|connection| connection.exchange().stream_position());
+        let end = position.unwrap_or(0);
+        self.finishing.push(Finishing { id, run: follow.run, marks: cursors.marks, end });
+    }
+
+    fn end_stream(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.exchange().end_stream(self.now);
+        }
+    }
+
+    /// Moves a queue on by what the reader's socket has taken.
+    pub(super) fn handle_taken(&mut self, id: ConnectionId) {
+        let Some(taken) = self.reactor.taken_position(id) else { return };
+        if let Some(mut reader) = self.take_reader(id) {
+            if let Phase::Open(cursors) = &mut reader.phase
+                && let Some(next) = take_marks(&mut cursors.marks, taken)
+            {
+                self.scheduler.handle_taken(reader.follow.run, next);
+            }
+            self.put_reader(reader);
+        }
+        if let Some(place) = self.finishing.iter().position(|finishing| finishing.id == id && finishing.end <= taken) {
+            let finishing = self.finishing.swap_remove(place);
+            self.end_finishing(finishing, taken);
+        }
+    }
+
+    fn end_finishing(&mut self, mut finishing: Finishing, taken: u64) {
+        if let Some(next) = take_marks(&mut finishing.marks, taken) {
+            self.scheduler.handle_taken(finishing.run, next);
+        }
+        self.scheduler.leave(finishing.run, ReaderId(finishing.id.into()));
+    }
+
+    /// The reader's connection is gone or has hung up: what was not taken is there for the next.
+    pub(super) fn drop_reader(&mut self, reader: Reader, taken: u64) {
+        let Reader { id, follow, phase, due_us } = reader;
+        self.due.remove(&(due_us, id));
+        if let Phase::Open(mut cursors) = phase {
+            self.forget_query(&cursors);
+            if let Some(next) = take_marks(&mut cursors.marks, taken) {
+                self.scheduler.handle_taken(follow.run, next);
+            }
+        }
+        self.scheduler.leave(follow.run, ReaderId(id.into()));
+    }
+
+    /// The same for a reader that was written to its end.
+    pub(super) fn drop_finishing(&mut self, id: ConnectionId, taken: u64) {
+        while let Some(place) = self.finishing.iter().position(|finishing| finishing.id == id) {
+            let finishing = self.finishing.swap_remove(place);
+            self.end_finishing(finishing, taken);
+        }
+    }
+
+    fn forget_query(&mut self, cursors: &Cursors) {
+        if let Some(ticket) = cursors.asked {
+            self.asked.remove(&ticket);
+        }
+    }
+
+    /// The server stops: a stream is cut off, so that its client knows to come back; a waiter is told so.
+    pub(super) fn stop_reader(&mut self, id: ConnectionId) {
+        let Some(reader) = self.take_reader(id) else { return };
+        match &reader.phase {
+            Phase::Waiting { errors, .. } => {
+                let response = errors.overloaded("The server is stopping; come back in a moment");
+                self.respond(id, &response);
+            }
+            Phase::Open(_) => {
+                if let Some(connection) = self.reactor.connection(id) {
+                    connection.exchange().abort_stream(self.now);
+                }
+            }
+        }
+        let taken = self.reactor.taken_position(id).unwrap_or(0);
+        self.drop_reader(*reader, taken);
+    }
+}
+
+impl Cursors {
+    /// Writes events of a page as one chunk, until the exchange's high-water mark.
+    fn write(&mut self, page: &Feed, exchange: &mut Exchange, follow: &Follow, texts: &api::WorkflowTexts, now: Now) {
+        let framing = if follow.sse { Framing::Sse } else { Framing::Ndjson };
+        let (room, before) = (exchange.stream_room(), exchange.stream_position());
+        let keep_marks = matches!(follow.cursor, Cursor::Queue { .. });
+        let first_mark = self.marks.len();
+        let mut end = 0;
+        exchange.stream(now, |out| {
+            let start = out.len();
+            while out.len() - start < room {
+                let Some(item) = page.get(self.next) else { break };
+                if follow.include_internal || !item.is_internal() {
+                    stream::begin_event(out, framing, self.next);
+                    let number = follow.numbered.then_some(self.next);
+                    let json = out.len();
+                    api::render_event(out, texts, &item, follow.include_qualified_name, number);
+                    stream::end_event(out, framing, json);
+                }
+                self.next += 1;
+                if keep_marks {
+                    self.marks.push_back((out.len() as u64, self.next));
+                }
+            }
+            end = out.len() as u64;
+        });
+        let after = exchange.stream_position();
+        if after > before {
+            self.written_us = now.alive_us;
+        }
+        // The marks were made within the output; what they mean is a place among all bytes of the connection.
+        let behind = if self.chunked && after > before { CHUNK_END_BYTES } else { 0 };
+        for (place, _) in self.marks.iter_mut().skip(first_mark) {
+            *place = (after - behind) - (end - *place);
+        }
+    }
+}
+
+/// Takes out the marks that are reached; the number after the last of them.
+fn take_marks(marks: &mut VecDeque<(u64, u64)>, taken: u64) -> Option<u64> {
+    let reached = marks.partition_point(|&(place, _)| place <= taken);
+    let next = reached.checked_sub(1).map(|last| marks[last].1);
+    if reached == marks.len() {
+        *marks = VecDeque::new();
+    } else {
+        marks.drain(..reached);
+    }
+    next
+}
+
+/// What closes a chunk: CR LF.
+const CHUNK_END_BYTES: u64 = 2;

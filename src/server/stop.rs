@@ -1,0 +1,92 @@
+//! A stop in order: no new connections, streams cut, callers told, work in progress given its grace.
+
+use std::{io, time::Duration};
+
+use mio::Interest;
+use signal_hook_mio::v1_0::Signals;
+
+use super::{
+    answers::Client,
+    turn::{Flow, Loop},
+};
+use crate::{
+    net::{ConnectionId, SIGNAL_TOKEN},
+    now::{Clock, Deadline, Now},
+};
+
+/// A stop that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopping {
+    until: Deadline,
+}
+
+impl Stopping {
+    pub(super) fn time_left(&self, now: Now) -> Duration {
+        now.until(self.until)
+    }
+}
+
+impl Loop {
+    /// Has SIGTERM and SIGINT stop the loop.
+    pub(super) fn listen_to_signals(&mut self) -> io::Result<()> {
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        self.reactor.registry().register(&mut signals, SIGNAL_TOKEN, Interest::READABLE)?;
+        self.signals = Some(signals);
+        Ok(())
+    }
+
+    /// The first signal begins the stop, a second one ends the process at once.
+    pub(super) fn handle_signals(&mut self) {
+        let Some(signals) = &mut self.signals else { return };
+        for signal in signals.pending().collect::<Vec<_>>() {
+            if self.stopping.is_some() {
+                log::warn!("signal {signal} again: ending at once");
+                std::process::exit(1);
+            }
+            self.begin_stop(signal);
+        }
+    }
+
+    fn begin_stop(&mut self, signal: i32) {
+        log::info!("signal {signal}: stopping; work in progress has {:?}", self.grace);
+        self.stopping = Some(Stopping { until: self.now.deadline(Clock::Alive, self.grace) });
+        self.reactor.stop_accepting();
+        for slot in 0..self.clients.len() {
+            match &self.clients[slot] {
+                Client::Calling(id, key, errors) => {
+                    let (id, key, errors) = (*id, *key, *errors);
+                    self.answer_stopping(id, key, errors);
+                }
+                Client::Reading(reader) => {
+                    let id = reader.id;
+                    self.stop_reader(id);
+                }
+                Client::Listing(id, _) => self.cut_list(*id),
+                Client::Free | Client::Unkept(_) => {}
+            }
+        }
+        self.reactor.drain(self.now);
+        self.settle();
+        self.reactor.flush(self.now);
+    }
+
+    fn cut_list(&mut self, id: ConnectionId) {
+        *self.client_mut(id) = Client::Free;
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.exchange().abort_stream(self.now);
+        }
+    }
+
+    /// Whether the loop goes on: until a stop is through, or its time is up.
+    pub(super) fn flow(&self) -> Flow {
+        match &self.stopping {
+            None => Flow::Goes,
+            Some(stopping) if stopping.time_left(self.now).is_zero() => Flow::Ended,
+            Some(_) if self.scheduler.working() == 0 && self.reactor.connection_count() == 0 => Flow::Ended,
+            Some(_) => Flow::Goes,
+        }
+    }
+}
+
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;

@@ -1,0 +1,315 @@
+//! One turn of the loop: poll, clock, inputs, commit, effects, flush.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    io,
+    sync::Arc,
+    time::Duration,
+};
+
+use signal_hook_mio::v1_0::Signals;
+
+use super::{
+    Clock, Config, ServeError,
+    answers::Client,
+    ids::Entropy,
+    log,
+    readers::{Finishing, Reader},
+    stop::Stopping,
+};
+use crate::{
+    api::{Access, Catalog},
+    engine::{
+        input::Outcome,
+        scheduler::{NewRun, Notice, Place, Scheduler, SchedulerLimits, WorkflowId},
+    },
+    graph::Graph,
+    http::{self, Response},
+    json::Json,
+    net::{Address, ConnectionId, Reactor},
+    now::Now,
+    store::{Completed, Store, Ticket, memory::MemoryStore},
+    workers::{Pool, Report},
+    workflow::{Event, Workflow, line::Stop},
+};
+
+/// Whether the loop goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flow {
+    /// It does.
+    Goes,
+    /// It has stopped.
+    Ended,
+}
+
+/// All that the loop thread owns.
+pub(super) struct Loop {
+    pub(super) reactor: Reactor,
+    pub(super) scheduler: Scheduler,
+    pub(super) store: Box<dyn Store>,
+    pub(super) pool: Pool,
+    pub(super) workflows: Vec<Workflow>,
+    pub(super) catalog: Catalog,
+    pub(super) access: Access,
+    pub(super) ids: Entropy,
+    pub(super) clock: Clock,
+    pub(super) now: Now,
+    pub(super) grace: Duration,
+    /// What each connection waits for, by slot.
+    pub(super) clients: Vec<Client>,
+    /// Replies that wait for a batch, by its number.
+    pub(super) unkept: VecDeque<(u64, ConnectionId, Response)>,
+    /// Who has asked the store for a page. For lookup only.
+    pub(super) asked: HashMap<Ticket, ConnectionId>,
+    /// Queue readers whose last bytes are still to be taken.
+    pub(super) finishing: Vec<Finishing>,
+    /// Lists that go on in the next turn though nothing calls for it.
+    pub(super) listing: Vec<ConnectionId>,
+    /// Lock time-outs and heartbeats, on the alive clock.
+    pub(super) due: BTreeSet<(u64, ConnectionId)>,
+    pub(super) signals: Option<Signals>,
+    pub(super) stopping: Option<Stopping>,
+}
+
+impl Loop {
+    /// Binds and prepares everything; nothing runs yet.
+    pub(super) fn new(workflows: Vec<Workflow>, config: &Config, mut clock: Clock) -> Result<Self, ServeError> {
+        let graphs: Vec<Arc<Graph>> = workflows.iter().map(|workflow| Arc::clone(workflow.graph())).collect();
+        let mut names = HashSet::new();
+        if let Some(twice) = graphs.iter().find(|graph| !names.insert(&*graph.name)) {
+            return Err(ServeError::SameName(twice.name.to_string()));
+        }
+        let access = Access::new(&config.cors_origins, &config.allow_hosts).map_err(ServeError::Config)?;
+        let limits = http::Limits { body_bytes_max: config.body_bytes_max, ..http::Limits::default() };
+        let bound = Reactor::bind(&config.listen, limits, config.connections_max);
+        let reactor = bound.map_err(|error| ServeError::Io("cannot listen".into(), error))?;
+        let ids = Entropy::new().map_err(|error| ServeError::Io("no random bytes".into(), error))?;
+        let waker = reactor.waker();
+        let ring = Arc::new(move || {
+            if let Err(error) = waker.wake() {
+                ::log::error!("the loop cannot be woken: {error}");
+            }
+        });
+        let store = Box::new(MemoryStore::default());
+        let limits =
+            SchedulerLimits { workers: config.workers, runs_max: config.runs_max, keep_finished: config.keep_finished };
+        let now = clock.read();
+        log::set_time(now.wall_us);
+        Ok(Self {
+            reactor,
+            scheduler: Scheduler::new(graphs.clone(), limits, store.is_durable()),
+            store,
+            pool: Pool::new(config.workers, ring),
+            workflows,
+            catalog: Catalog::new(&graphs),
+            access,
+            ids,
+            clock,
+            now,
+            grace: config.grace,
+            clients: Vec::new(),
+            unkept: VecDeque::new(),
+            asked: HashMap::new(),
+            finishing: Vec::new(),
+            listing: Vec::new(),
+            due: BTreeSet::new(),
+            signals: None,
+            stopping: None,
+        })
+    }
+
+    /// Where it listens, as clients write it.
+    pub(super) fn addresses(&self) -> Vec<String> {
+        let text = |address: &Address| match address {
+            Address::Tcp(address) => format!("http://{address}"),
+            Address::Unix(_) => address.to_string(),
+        };
+        self.reactor.local_addresses().map(text).collect()
+    }
+
+    /// One turn.
+    pub(super) fn turn(&mut self) -> io::Result<Flow> {
+        self.reactor.poll(self.poll_timeout())?;
+        self.now = self.clock.read();
+        log::set_time(self.now.wall_us);
+        self.pool.handle_rung();
+        self.handle_reports();
+        self.scheduler.handle_time(self.now);
+        self.handle_due();
+        self.reactor.handle_ready(self.now);
+        self.handle_listing();
+        for _ in 0..ROUNDS_MAX {
+            self.handle_connections();
+            self.settle();
+            self.hand_out();
+            self.reactor.flush(self.now);
+            if !self.reactor.has_ready() {
+                break;
+            }
+        }
+        self.pool.handle_time(self.now.alive_us);
+        self.handle_signals();
+        Ok(self.flow())
+    }
+
+    /// Runs one workflow to its end.
+    pub(super) fn run_one<S: Event>(&mut self, start: &S) -> Result<Outcome, ServeError> {
+        let io = |error| ServeError::Io("the loop has failed".into(), error);
+        let graph = Arc::clone(self.workflows[0].graph());
+        let (expected, name) = (graph.event(graph.start), S::name());
+        if *expected.name != *name {
+            let text = format!("workflow {} starts with {}, not {name}", graph.name, expected.name);
+            return Err(ServeError::Config(text));
+        }
+        let event = Json::from_value(start).map_err(|error| ServeError::Config(format!("{name}: {error}")))?;
+        let (fresh_id, run_id) = self.ids.draw().map_err(io)?;
+        let (workflow, place, state) = (WorkflowId(0), Place::New(None), std::collections::BTreeMap::new());
+        let new = NewRun { workflow, place, fresh_id, run_id, event, state };
+        let key = self.scheduler.start(new, self.now);
+        self.settle();
+        self.hand_out();
+        loop {
+            if let Some(outcome) = self.scheduler.view(key).and_then(|view| view.outcome) {
+                return Ok(outcome.clone());
+            }
+            self.turn().map_err(io)?;
+        }
+    }
+
+    /// How long the poll may wait.
+    fn poll_timeout(&self) -> Option<Duration> {
+        let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(self.now.alive_us));
+        let due = self.due.first().map(|&(at_us, _)| until(at_us));
+        let stopping = self.stopping.as_ref().map(|stopping| stopping.time_left(self.now));
+        let listing = (!self.listing.is_empty()).then_some(Duration::ZERO);
+        let timeouts = [
+            self.pool.poll_timeout(self.now.alive_us),
+            self.scheduler.poll_timeout(self.now),
+            self.reactor.poll_timeout().map(until),
+            due,
+            stopping,
+            listing,
+        ];
+        timeouts.into_iter().flatten().min()
+    }
+
+    fn handle_reports(&mut self) {
+        while let Some(report) = self.pool.poll_report() {
+            match report {
+                Report::Noted(tag, notes) => self.scheduler.handle_notes(tag, notes, self.now),
+                Report::Done(tag, done) => self.scheduler.handle_done(tag, done, self.now),
+            }
+        }
+    }
+
+    /// Serves every connection that has something to say.
+    fn handle_connections(&mut self) {
+        while let Some(id) = self.reactor.next_ready() {
+            self.serve(id);
+        }
+        while let Some(closed) = self.reactor.next_closed() {
+            self.forget_client(closed.id, closed.taken_position);
+        }
+    }
+
+    /// Commits, and carries out what is kept, until nothing is left to do at once.
+    pub(super) fn settle(&mut self) {
+        loop {
+            let mut settled = true;
+            match self.scheduler.seal() {
+                Some(batch) => {
+                    self.store.submit(batch);
+                    settled = false;
+                }
+                // Nothing has changed: there is nothing to wait for.
+                None => self.send_kept(self.scheduler.open_batch()),
+            }
+            while let Some(completed) = self.store.poll_completed() {
+                settled = false;
+                match completed {
+                    Completed::Batch { number } => {
+                        self.scheduler.handle_committed(number);
+                        self.send_kept(number);
+                    }
+                    Completed::Page { ticket, page } => self.give_page(ticket, page),
+                }
+            }
+            while let Some(notice) = self.scheduler.poll_notice() {
+                settled = false;
+                self.carry_out(notice);
+            }
+            if settled {
+                break;
+            }
+        }
+        self.scheduler.retire();
+    }
+
+    fn carry_out(&mut self, notice: Notice) {
+        match notice {
+            Notice::Published(run) => self.pump_readers(run),
+            Notice::Ended(run, caller) => self.answer_caller(run.handler, caller),
+            Notice::Turn(reader) => self.take_turn(reader),
+            Notice::Gone(reader) => self.end_reader(reader),
+            Notice::CallerGone(caller) => self.answer_caller_gone(caller),
+        }
+    }
+
+    /// Gives passes to the workers, and tells those to stop that are to.
+    pub(super) fn hand_out(&mut self) {
+        while let Some((tag, timed_out)) = self.scheduler.poll_stop() {
+            self.pool.stop(tag, if timed_out { Stop::TimedOut } else { Stop::Cancelled });
+        }
+        self.pool.set_hanging(self.scheduler.hanging());
+        if self.stopping.is_some() {
+            return;
+        }
+        let mut urgent = 0;
+        while let Some(start) = self.scheduler.poll_pass(self.now) {
+            let workflow = &self.workflows[usize::from(start.workflow.0)];
+            urgent += usize::from(workflow.graph().step(start.step).timeout.is_some());
+            let body = Arc::clone(workflow.body(start.step));
+            self.pool.start(start.tag, body, start.input, start.feed_room_bytes);
+        }
+        self.pool.wake(urgent, self.now.alive_us);
+    }
+
+    /// Lock time-outs and heartbeats.
+    fn handle_due(&mut self) {
+        while let Some(&(at_us, id)) = self.due.first() {
+            if at_us > self.now.alive_us {
+                return;
+            }
+            self.due.pop_first();
+            self.handle_reader_due(id);
+        }
+    }
+
+    pub(super) fn client_mut(&mut self, id: ConnectionId) -> &mut Client {
+        let slot = id.slot as usize;
+        if self.clients.len() <= slot {
+            self.clients.resize_with(slot + 1, Client::default);
+        }
+        &mut self.clients[slot]
+    }
+
+    /// The reader of a connection, out of its place; it is put back with [`Loop::put_reader`].
+    pub(super) fn take_reader(&mut self, id: ConnectionId) -> Option<Box<Reader>> {
+        match std::mem::take(self.client_mut(id)) {
+            Client::Reading(reader) if reader.id == id => Some(reader),
+            other => {
+                *self.client_mut(id) = other;
+                None
+            }
+        }
+    }
+
+    pub(super) fn put_reader(&mut self, reader: Box<Reader>) {
+        let id = reader.id;
+        *self.client_mut(id) = Client::Reading(reader);
+    }
+}
+
+/// Rounds of serving and flushing in one turn: pipelined requests and streams that are read as fast as they are written
+/// go on in the next turn.
+const ROUNDS_MAX: usize = 16;

@@ -1,0 +1,114 @@
+//! From steps to a validated workflow.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use super::{
+    Body, Ctx, Event, EventEntry, Result, Step, StepInput, StepOutput, Workflow,
+    running::{StepNames, TypeTable},
+};
+use crate::graph::{EventKind, EventType, Faults, Graph, Parts};
+
+/// A workflow in the making: steps are added, then it is checked as a whole.
+#[must_use = "a workflow is made by `.build()`"]
+pub struct WorkflowBuilder {
+    name: String,
+    module: Option<String>,
+    timeout: Option<Duration>,
+    max_runs: Option<usize>,
+    start: EventEntry,
+    stop: EventEntry,
+    steps: Vec<Step>,
+}
+
+impl WorkflowBuilder {
+    pub(super) fn new<S: Event, T: Event>(name: String) -> Self {
+        let (start, stop) = (EventEntry::of::<S>(), EventEntry::of::<T>());
+        Self { name, module: None, timeout: None, max_runs: None, start, stop, steps: Vec::new() }
+    }
+
+    /// Adds a step with default settings that neither sends nor asks; [`WorkflowBuilder::add`] is for the others.
+    pub fn step<I, O, F>(self, name: impl Into<String>, function: F) -> Self
+    where
+        I: StepInput,
+        O: StepOutput,
+        F: Fn(&Ctx, I) -> Result<O> + Send + Sync + 'static,
+    {
+        self.add(Step::new(name, function))
+    }
+
+    /// Adds a step.
+    pub fn add(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// The module in the qualified names of its events; by default the workflow's name.
+    pub fn module(mut self, module: impl Into<String>) -> Self {
+        self.module = Some(module.into());
+        self
+    }
+
+    /// How long a run may take, downtime of the server not counted; then it fails. By default there is no bound.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How many of its runs go at a time; further ones wait. By default there is no bound.
+    pub fn max_runs(mut self, max_runs: usize) -> Self {
+        self.max_runs = Some(max_runs);
+        self
+    }
+
+    /// Checks the graph.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn build(self) -> std::result::Result<Workflow, Faults> {
+        let entries: Vec<EventEntry> =
+            [&self.start, &self.stop].into_iter().chain(self.steps.iter().flat_map(Step::entries)).cloned().collect();
+        let module = self.module.as_deref().unwrap_or(&self.name);
+        let events = describe(&entries, module);
+        let graph = Graph::build(Parts {
+            events,
+            steps: self.steps.iter().map(Step::parts).collect(),
+            start: self.start.name.to_string(),
+            stop: self.stop.name.to_string(),
+            timeout: self.timeout,
+            max_runs: self.max_runs,
+            module: self.module.clone(),
+            name: self.name.clone(),
+        })?;
+        let bodies = bodies(&graph, &entries, self.steps);
+        Ok(Workflow { graph: Arc::new(graph), bodies })
+    }
+}
+
+/// Each type once; what answers a question that a step returns comes from outside, though no step waits for it.
+fn describe(entries: &[EventEntry], module: &str) -> Vec<EventType> {
+    let answers: BTreeSet<_> = entries.iter().filter_map(|entry| (entry.answer)()).map(|entry| entry.type_id).collect();
+    let mut seen = BTreeSet::new();
+    let once = entries.iter().filter(|entry| seen.insert(entry.type_id));
+    once.map(|entry| {
+        let mut event = (entry.describe)(module);
+        if answers.contains(&entry.type_id) && event.kind == EventKind::Plain {
+            event.kind = EventKind::HumanResponse;
+        }
+        event
+    })
+    .collect()
+}
+
+/// The bodies in order of the graph's steps, which is that of their names.
+fn bodies(graph: &Graph, entries: &[EventEntry], mut steps: Vec<Step>) -> Arc<[Body]> {
+    let ids = entries.iter().filter_map(|entry| Some((entry.type_id, graph.event_id(&entry.name)?)));
+    let names = graph.events.iter().map(|event| event.name.clone()).collect();
+    let table = Arc::new(TypeTable::new(ids, names, &graph.module, Some(graph.stop)));
+    steps.sort_by(|one, other| one.name.cmp(&other.name));
+    let bodies = steps.into_iter().map(|step| {
+        let takes = step.takes.iter().filter_map(|entry| graph.event_id(&entry.name)).collect();
+        let names = StepNames { name: step.name.as_str().into(), takes, table: Arc::clone(&table) };
+        step.into_body(names)
+    });
+    bodies.collect()
+}

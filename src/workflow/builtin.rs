@@ -1,0 +1,232 @@
+//! The two events that come with the library: an open start event and a plain stop event.
+
+use std::{borrow::Cow, fmt};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor},
+    ser::{Error as _, SerializeStruct},
+};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::{Event, Result, StepError, explain};
+
+const MODULE: &str = "workflows.events";
+
+/// A start event that takes any fields and keeps them.
+///
+/// ```
+/// use steprill::StartEvent;
+///
+/// let start = StartEvent::new().with("message", "hello");
+/// assert_eq!(start.get::<String>("message")?, Some("hello".into()));
+/// assert_eq!(start.get_or("count", 3)?, 3);
+/// let error = start.get::<u32>("message").unwrap_err();
+/// assert_eq!(error.to_string(), "field message: expected integer, got string");
+/// # Ok::<(), steprill::StepError>(())
+/// ```
+#[derive(Clone)]
+pub struct StartEvent {
+    /// The text of an object.
+    text: Box<RawValue>,
+}
+
+/// A stop event with any JSON as its result.
+///
+/// ```
+/// use steprill::StopEvent;
+///
+/// let stop = StopEvent::new("done");
+/// assert_eq!(stop.result::<String>()?, "done");
+/// # Ok::<(), steprill::StepError>(())
+/// ```
+#[derive(Clone)]
+pub struct StopEvent {
+    /// The text of the result, or why there is none: then giving the event out fails with it.
+    result: std::result::Result<Box<RawValue>, String>,
+}
+
+impl StartEvent {
+    /// One without fields.
+    pub fn new() -> Self {
+        Self { text: to_raw_value(&serde_json::Map::new()).unwrap_or_default() }
+    }
+
+    /// Adds a field; one of that name is replaced. A value that does not serialise is kept as null.
+    #[must_use]
+    pub fn with(self, name: &str, value: impl Serialize) -> Self {
+        let mut fields: serde_json::Map<_, _> = serde_json::from_str(self.text.get()).unwrap_or_default();
+        fields.insert(name.into(), serde_json::to_value(value).unwrap_or_default());
+        Self { text: to_raw_value(&fields).unwrap_or_default() }
+    }
+
+    /// The field of that name, `None` if it is absent.
+    ///
+    /// # Errors
+    /// When it is of another type: `field message: expected string, got number`. Such a failure is not retried.
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let mut deserializer = serde_json::Deserializer::from_str(self.text.get());
+        let text = Find { name }.deserialize(&mut deserializer)?;
+        let decode = |text: &RawValue| explain::decode_field(name, text.get()).map_err(StepError::hopeless);
+        text.map(decode).transpose()
+    }
+
+    /// The field of that name, `default` if it is absent.
+    ///
+    /// # Errors
+    /// As [`StartEvent::get`].
+    pub fn get_or<T: DeserializeOwned>(&self, name: &str, default: T) -> Result<T> {
+        Ok(self.get(name)?.unwrap_or(default))
+    }
+
+    /// All fields as a type of one's own.
+    ///
+    /// # Errors
+    /// When a field is missing or of another type.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
+        explain::decode(self.text.get()).map_err(StepError::hopeless)
+    }
+}
+
+impl StopEvent {
+    /// One with this result. If that does not serialise, returning the event fails with the reason.
+    pub fn new(result: impl Serialize) -> Self {
+        Self { result: to_raw_value(&result).map_err(|error| error.to_string()) }
+    }
+
+    /// The result.
+    ///
+    /// # Errors
+    /// When it is of another type.
+    pub fn result<T: DeserializeOwned>(&self) -> Result<T> {
+        let text = self.result.as_ref().map_err(|error| StepError::hopeless(error.as_str()))?;
+        explain::decode_field("result", text.get()).map_err(StepError::hopeless)
+    }
+}
+
+impl Default for StartEvent {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Without a result: null.
+impl Default for StopEvent {
+    fn default() -> Self {
+        Self::new(())
+    }
+}
+
+impl fmt::Debug for StartEvent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "StartEvent {}", self.text.get())
+    }
+}
+
+impl fmt::Debug for StopEvent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let result = self.result.as_ref().map_or_else(|error| error.as_str(), |text| text.get());
+        write!(formatter, "StopEvent {{ result: {result} }}")
+    }
+}
+
+impl Event for StartEvent {
+    const MODULE: Option<&'static str> = Some(MODULE);
+    const BUILTIN: bool = true;
+}
+
+impl Event for StopEvent {
+    const MODULE: Option<&'static str> = Some(MODULE);
+    const BUILTIN: bool = true;
+}
+
+impl JsonSchema for StartEvent {
+    fn schema_name() -> Cow<'static, str> {
+        "StartEvent".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "description": "Starts a run; takes any fields." })
+    }
+}
+
+impl JsonSchema for StopEvent {
+    fn schema_name() -> Cow<'static, str> {
+        "StopEvent".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "description": "Ends a run with its result." })
+    }
+}
+
+impl Serialize for StartEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        self.text.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for StartEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        if text.get().starts_with('{') { Ok(Self { text }) } else { Err(D::Error::custom("expected object")) }
+    }
+}
+
+/// `{"result": x}`, and `{}` if it is null.
+impl Serialize for StopEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let result = self.result.as_ref().map_err(S::Error::custom)?;
+        let fields = usize::from(result.get() != "null");
+        let mut object = serializer.serialize_struct("StopEvent", fields)?;
+        if fields == 1 {
+            object.serialize_field("result", result)?;
+        }
+        object.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for StopEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields {
+            #[serde(default)]
+            result: Box<RawValue>,
+        }
+        Ok(Self { result: Ok(Fields::deserialize(deserializer)?.result) })
+    }
+}
+
+/// Finds the text of one member in one walk; the last of that name counts.
+struct Find<'a> {
+    name: &'a str,
+}
+
+impl<'de> DeserializeSeed<'de> for Find<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Find<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(name) = members.next_key::<Cow<'de, str>>()? {
+            if name == self.name {
+                found = Some(members.next_value()?);
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,96 @@
+//! The error of a step.
+
+use std::{error::Error, fmt};
+
+/// What a step and the calls of its [`Ctx`](crate::Ctx) return.
+pub type Result<T, E = StepError> = std::result::Result<T, E>;
+
+/// Why a step did not succeed. Any error converts with `?`, a text too: `Err("no reply")?`.
+///
+/// It also carries the interrupts of waiting and cancelling out of the body, which is why it is best passed on with `?`.
+/// A body that swallows one waits all the same.
+pub struct StepError(Repr);
+
+enum Repr {
+    Live(Box<dyn Error + Send + Sync>),
+    Interrupted,
+}
+
+/// The error of a question that nobody answered in time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AskTimedOut {
+    pub(super) question: String,
+}
+
+/// An error that no further attempt could mend.
+#[derive(Debug)]
+pub(super) struct Hopeless(pub(super) String);
+
+impl StepError {
+    /// The live error, if it is a `T`.
+    pub fn downcast_ref<T: Error + 'static>(&self) -> Option<&T> {
+        match &self.0 {
+            Repr::Live(error) => error.downcast_ref(),
+            Repr::Interrupted => None,
+        }
+    }
+
+    /// Whether a question timed out.
+    pub fn is_timeout(&self) -> bool {
+        self.downcast_ref::<AskTimedOut>().is_some()
+    }
+
+    pub(super) fn interrupted() -> Self {
+        Self(Repr::Interrupted)
+    }
+
+    pub(super) fn hopeless(text: impl Into<String>) -> Self {
+        Hopeless(text.into()).into()
+    }
+
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.downcast_ref::<Hopeless>().is_some()
+    }
+}
+
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for StepError {
+    fn from(error: E) -> Self {
+        Self(Repr::Live(error.into()))
+    }
+}
+
+impl fmt::Display for StepError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Live(error) => error.fmt(formatter),
+            Repr::Interrupted => {
+                formatter.write_str("interrupted: the step waits or is to stop; pass this on with `?`")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for StepError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Live(error) => error.fmt(formatter),
+            Repr::Interrupted => formatter.write_str("Interrupted"),
+        }
+    }
+}
+
+impl fmt::Display for AskTimedOut {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "nobody answered {} in time", self.question)
+    }
+}
+
+impl Error for AskTimedOut {}
+
+impl fmt::Display for Hopeless {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Error for Hopeless {}

@@ -1,0 +1,251 @@
+//! Events: what makes a type one, and the macros that write the line for you.
+
+use std::{any::TypeId, borrow::Cow, sync::Arc};
+
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{explain, schema};
+use crate::graph::{EventKind, EventType};
+
+/// A typed record that passes between steps, to clients and from them: a JSON object with a name.
+///
+/// [`event!`](crate::event) declares events. A type of one's own with named fields, with serde's and schemars' derives,
+/// becomes one by `impl Event for Mine {}`.
+///
+/// ```
+/// use steprill::{Event, schemars::JsonSchema, serde::{Deserialize, Serialize}};
+///
+/// #[derive(Serialize, Deserialize, JsonSchema)]
+/// #[serde(crate = "steprill::serde")]
+/// #[schemars(crate = "steprill::schemars")]
+/// struct Order { item: String }
+///
+/// impl Event for Order {}
+///
+/// assert_eq!(Order::name(), "Order");
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    label = "not an event",
+    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`, or write `impl steprill::Event for {Self} {{}}`"
+)]
+pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
+    /// What the event is for, where its use in a workflow does not say: the start event, the stop event, questions and
+    /// their answers are known without it.
+    const KIND: EventKind = EventKind::Plain;
+
+    /// The module in its qualified name; by default that of the workflow.
+    const MODULE: Option<&'static str> = None;
+
+    /// Whether it is one of the two that come with the library.
+    #[doc(hidden)]
+    const BUILTIN: bool = false;
+
+    /// The name on the wire: the type's name, or what its `rename` attribute says.
+    fn name() -> Cow<'static, str> {
+        Self::schema_name()
+    }
+
+    /// The type that answers it, if it is a [`Question`].
+    #[doc(hidden)]
+    fn answer() -> Option<EventEntry> {
+        None
+    }
+}
+
+/// An event that asks somebody outside, and the type of the event that answers it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a question",
+    label = "no event answers it",
+    note = "declare it as `struct {Self}: Asks<TheAnswer> {{ .. }}` inside `event! {{ .. }}`"
+)]
+pub trait Question: Event {
+    /// What answers it.
+    type Answer: Event;
+}
+
+/// An event type as a step or a workflow mentions it.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct EventEntry {
+    pub(super) type_id: TypeId,
+    pub(super) name: Cow<'static, str>,
+    pub(super) describe: fn(module: &str) -> EventType,
+    pub(super) answer: fn() -> Option<EventEntry>,
+}
+
+impl EventEntry {
+    /// The entry of `E`.
+    pub fn of<E: Event>() -> Self {
+        Self { type_id: TypeId::of::<E>(), name: E::name(), describe: describe::<E>, answer: E::answer }
+    }
+}
+
+pub(super) fn qualified_name<E: Event>(module: &str) -> String {
+    format!("{}.{}", E::MODULE.unwrap_or(module), E::name())
+}
+
+fn describe<E: Event>(module: &str) -> EventType {
+    EventType {
+        name: E::name().into(),
+        qualified_name: qualified_name::<E>(module).into(),
+        kind: E::KIND,
+        builtin: E::BUILTIN,
+        schema: schema::of::<E>(),
+        check: Arc::new(|text| explain::decode_event::<E>(text).map(drop)),
+    }
+}
+
+/// Declares events: structs with serde's and schemars' traits, `Clone` and `Debug`, and the name on the wire.
+///
+/// - `struct Approve: Asks<Verdict> { .. }` is a question for `ctx.ask`, answered by a `Verdict`.
+/// - `struct Wanted: InputRequired { .. }` asks somebody outside when a step returns it, without a wait in the step;
+///   `struct Given: HumanResponse { .. }` comes from outside to the step that takes it.
+/// - `struct Token as "token" { .. }` has another name on the wire; `struct Token in "shop" { .. }` is of another module
+///   than the workflow's. Both: `as` first.
+///
+/// Doc comments become descriptions in the schema. Attributes pass through: `#[serde(default)]` on a field, or
+/// `#[derive(PartialEq)]` on the struct.
+///
+/// ```
+/// use steprill::{Event, event};
+///
+/// event! {
+///     /// Asks whether a text may go out.
+///     pub struct Approve: Asks<Verdict> {
+///         /// The text.
+///         pub text: String,
+///     }
+///     pub struct Verdict { pub good: bool, #[serde(default)] pub remark: String }
+///     struct Progress as "progress" in "shop" { percent: u8 }
+/// }
+///
+/// assert_eq!(Approve::name(), "Approve");
+/// assert_eq!(Progress::name(), "progress");
+/// assert_eq!(Progress::MODULE, Some("shop"));
+/// ```
+#[macro_export]
+macro_rules! event {
+    () => {};
+    ($(#[$meta:meta])* $vis:vis struct $name:ident $(as $wire:literal)? $(in $module:literal)?
+        { $($body:tt)* } $($rest:tt)*) => {
+        $crate::__event!([$(#[$meta])*] [$vis] $name [$($wire)?] [$($module)?] [] { $($body)* });
+        $crate::event! { $($rest)* }
+    };
+    ($(#[$meta:meta])* $vis:vis struct $name:ident $(as $wire:literal)? $(in $module:literal)? : InputRequired
+        { $($body:tt)* } $($rest:tt)*) => {
+        $crate::__event!([$(#[$meta])*] [$vis] $name [$($wire)?] [$($module)?]
+            [const KIND: $crate::graph::EventKind = $crate::graph::EventKind::InputRequired;] { $($body)* });
+        $crate::event! { $($rest)* }
+    };
+    ($(#[$meta:meta])* $vis:vis struct $name:ident $(as $wire:literal)? $(in $module:literal)? : HumanResponse
+        { $($body:tt)* } $($rest:tt)*) => {
+        $crate::__event!([$(#[$meta])*] [$vis] $name [$($wire)?] [$($module)?]
+            [const KIND: $crate::graph::EventKind = $crate::graph::EventKind::HumanResponse;] { $($body)* });
+        $crate::event! { $($rest)* }
+    };
+    ($(#[$meta:meta])* $vis:vis struct $name:ident $(as $wire:literal)? $(in $module:literal)? : Asks<$answer:ty>
+        { $($body:tt)* } $($rest:tt)*) => {
+        $crate::__event!([$(#[$meta])*] [$vis] $name [$($wire)?] [$($module)?]
+            [const KIND: $crate::graph::EventKind = $crate::graph::EventKind::InputRequired;
+             fn answer() -> ::core::option::Option<$crate::workflow::EventEntry> {
+                 ::core::option::Option::Some($crate::workflow::EventEntry::of::<$answer>())
+             }] { $($body)* });
+        impl $crate::Question for $name {
+            type Answer = $answer;
+        }
+        $crate::event! { $($rest)* }
+    };
+}
+
+/// One event of [`event!`]. The attributes name the crate, because `$crate` cannot stand in their strings.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __event {
+    ([$($meta:tt)*] [$vis:vis] $name:ident [$($wire:literal)?] [$($module:literal)?] [$($items:tt)*] { $($body:tt)* }) => {
+        $($meta)*
+        #[derive(
+            ::core::clone::Clone,
+            ::core::fmt::Debug,
+            $crate::serde::Serialize,
+            $crate::serde::Deserialize,
+            $crate::schemars::JsonSchema,
+        )]
+        #[serde(crate = "steprill::serde")]
+        #[schemars(crate = "steprill::schemars")]
+        $vis struct $name { $($body)* }
+
+        impl $crate::Event for $name {
+            fn name() -> ::std::borrow::Cow<'static, str> {
+                #[allow(unused_variables)]
+                let name = ::core::stringify!($name);
+                $(let name = $wire;)?
+                ::std::borrow::Cow::Borrowed(name)
+            }
+            $(const MODULE: ::core::option::Option<&'static str> = ::core::option::Option::Some($module);)?
+            $($items)*
+        }
+    };
+}
+
+/// Declares enums of events, one variant for each, named like it: for a step that takes or returns one of several.
+///
+/// Each event converts into the enum with `.into()`.
+///
+/// ```
+/// use steprill::{Ctx, Result, event, one_of};
+///
+/// event! {
+///     struct Draft { text: String }
+///     struct Rejected { reason: String }
+///     struct Accepted { text: String }
+/// }
+/// one_of! { enum Judged { Rejected, Accepted } }
+///
+/// fn judge(_: &Ctx, draft: Draft) -> Result<Judged> {
+///     if draft.text.is_empty() {
+///         return Ok(Rejected { reason: "empty".into() }.into());
+///     }
+///     Ok(Accepted { text: draft.text }.into())
+/// }
+/// ```
+#[macro_export]
+macro_rules! one_of {
+    ($($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$event_meta:meta])* $event:ident),+ $(,)? })*) => { $(
+        $(#[$meta])*
+        $vis enum $name { $($(#[$event_meta])* #[allow(missing_docs)] $event($event)),+ }
+
+        $(impl ::core::convert::From<$event> for $name {
+            fn from(event: $event) -> Self {
+                Self::$event(event)
+            }
+        })+
+
+        impl $crate::workflow::OneEvent for $name {
+            fn entries() -> ::std::vec::Vec<$crate::workflow::EventEntry> {
+                ::std::vec![$($crate::workflow::EventEntry::of::<$event>()),+]
+            }
+
+            fn emit(self, to: &mut $crate::workflow::Emitter<'_>) -> $crate::Result<()> {
+                match self {
+                    $(Self::$event(event) => to.push(&event),)+
+                }
+            }
+        }
+
+        impl $crate::workflow::StepInput for $name {
+            fn entries() -> ::std::vec::Vec<$crate::workflow::EventEntry> {
+                ::std::vec![$($crate::workflow::EventEntry::of::<$event>()),+]
+            }
+
+            fn decode(place: usize, texts: &[$crate::json::Json]) -> $crate::Result<Self> {
+                let mut places = 0..;
+                $(if places.next() == ::core::option::Option::Some(place) {
+                    return <$event as $crate::workflow::StepInput>::decode(0, texts).map(Self::$event);
+                })+
+                ::core::result::Result::Err("no such event".into())
+            }
+        }
+    )* };
+}

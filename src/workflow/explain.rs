@@ -1,0 +1,188 @@
+//! Decoding with errors that name the field, what was expected and what came: `field message: expected string, got number`.
+
+use serde::de::DeserializeOwned;
+
+use super::Event;
+
+/// Decodes a JSON text. The path to the fault is only looked for once there is one.
+pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+            Ok(_) => plain(&error.to_string()).to_owned(),
+            Err(error) => explain(&error.path().to_string(), plain(&error.inner().to_string())),
+        }
+    })
+}
+
+/// Decodes an event, which is an object; serde would also take the fields of a struct as an array.
+pub(super) fn decode_event<E: Event>(text: &str) -> Result<E, String> {
+    let got = match text.trim_ascii_start().bytes().next() {
+        Some(b'{') | None => return decode(text),
+        Some(b'[') => "array",
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "boolean",
+        Some(b'n') => "null",
+        Some(_) => "number",
+    };
+    Err(format!("expected object, got {got}"))
+}
+
+/// A fault inside the value of a field, its path put behind the field's name.
+pub(super) fn decode_field<T: DeserializeOwned>(field: &str, text: &str) -> Result<T, String> {
+    decode(text).map_err(|fault| match fault.strip_prefix("field ") {
+        Some(inner) if inner.starts_with('[') => format!("field {field}{inner}"),
+        Some(inner) => format!("field {field}.{inner}"),
+        None => format!("field {field}: {fault}"),
+    })
+}
+
+/// Without the place in the text, which whoever sent a value inside of others cannot make use of.
+fn plain(message: &str) -> &str {
+    message.rfind(" at line ").map_or(message, |end| &message[..end])
+}
+
+fn explain(path: &str, message: &str) -> String {
+    let root = path == ".";
+    let member = |name: &str| if root { name.to_owned() } else { format!("{path}.{name}") };
+    if let Some(name) = quoted(message, "missing field ") {
+        return format!("field {}: missing", member(name));
+    }
+    let fault = mismatch(message).unwrap_or_else(|| message.to_owned());
+    if root { fault } else { format!("field {path}: {fault}") }
+}
+
+/// The text in backticks that follows `before` at the start of `message`.
+fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
+    message.strip_prefix(before)?.strip_prefix('`')?.split('`').next()
+}
+
+/// Puts serde's "invalid type" and "invalid value" into the words of JSON.
+fn mismatch(message: &str) -> Option<String> {
+    let (what, rest) = message.strip_prefix("invalid ")?.split_once(": ")?;
+    let (got, expected) = rest.split_once(", expected ")?;
+    let expected = Expected::parse(expected);
+    let (kind, value) = json_kind(got)?;
+    match (what, expected) {
+        ("type", Expected::Integer(_)) if kind == "number" => Some(format!("expected integer, got number {value}")),
+        ("type", Expected::Integer(_)) => Some(format!("expected integer, got {kind}")),
+        ("type", Expected::Words(words)) => Some(format!("expected {words}, got {kind}")),
+        ("value", Expected::Integer(range)) => Some(format!("expected integer {range}, got {value}")),
+        ("value", Expected::Words(words)) => Some(format!("expected {words}, got {kind} {value}")),
+        _ => None,
+    }
+}
+
+enum Expected<'a> {
+    /// With its range in words.
+    Integer(String),
+    Words(&'a str),
+}
+
+impl<'a> Expected<'a> {
+    fn parse(expected: &'a str) -> Self {
+        let range = |low: String, high: String| Self::Integer(format!("from {low} to {high}"));
+        match expected {
+            "a string" | "a borrowed string" | "a character" => Self::Words("string"),
+            "a boolean" => Self::Words("boolean"),
+            "f32" | "f64" => Self::Words("number"),
+            "a sequence" => Self::Words("array"),
+            "a map" => Self::Words("object"),
+            "unit" => Self::Words("null"),
+            "i8" => range(i8::MIN.to_string(), i8::MAX.to_string()),
+            "i16" => range(i16::MIN.to_string(), i16::MAX.to_string()),
+            "i32" => range(i32::MIN.to_string(), i32::MAX.to_string()),
+            "i64" | "isize" => range(i64::MIN.to_string(), i64::MAX.to_string()),
+            "u8" => range("0".into(), u8::MAX.to_string()),
+            "u16" => range("0".into(), u16::MAX.to_string()),
+            "u32" => range("0".into(), u32::MAX.to_string()),
+            "u64" | "usize" => range("0".into(), u64::MAX.to_string()),
+            "i128" | "u128" => Self::Integer("in range".into()),
+            _ if expected.starts_with("struct ") => Self::Words("object"),
+            _ => Self::Words(expected),
+        }
+    }
+}
+
+/// JSON's word for what serde says came, and the value where serde names it.
+fn json_kind(got: &str) -> Option<(&'static str, &str)> {
+    let value = got.split_once(' ').map_or("", |(_, value)| value).trim_matches('`');
+    let kinds = [
+        ("string", "string"),
+        ("integer", "number"),
+        ("floating point", "number"),
+        ("number", "number"),
+        ("boolean", "boolean"),
+        ("null", "null"),
+        ("sequence", "array"),
+        ("map", "object"),
+    ];
+    let (_, kind) = kinds.iter().find(|(word, _)| got.starts_with(word))?;
+    Some((kind, value.strip_prefix("point `").unwrap_or(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Deserialize, Debug)]
+    #[allow(dead_code)]
+    struct Order {
+        item: String,
+        count: u32,
+        #[serde(default)]
+        price: f64,
+        #[serde(default)]
+        parts: Vec<Part>,
+        #[serde(default)]
+        rush: bool,
+        side: Option<Side>,
+    }
+
+    #[derive(Deserialize, Debug)]
+    #[allow(dead_code)]
+    struct Part {
+        id: i8,
+    }
+
+    #[derive(Deserialize, Debug)]
+    #[serde(rename_all = "lowercase")]
+    enum Side {
+        Left,
+        Right,
+    }
+
+    #[test]
+    fn a_fault_names_the_field_what_was_expected_and_what_came() {
+        for (text, expected) in [
+            (r#"{"count":1}"#, "field item: missing"),
+            (r#"{"item":5,"count":1}"#, "field item: expected string, got number"),
+            (r#"{"item":null,"count":1}"#, "field item: expected string, got null"),
+            (r#"{"item":"a","count":"1"}"#, "field count: expected integer, got string"),
+            (r#"{"item":"a","count":1.5}"#, "field count: expected integer, got number 1.5"),
+            (r#"{"item":"a","count":-1}"#, "field count: expected integer from 0 to 4294967295, got -1"),
+            (r#"{"item":"a","count":1,"price":[]}"#, "field price: expected number, got array"),
+            (r#"{"item":"a","count":1,"rush":1}"#, "field rush: expected boolean, got number"),
+            (r#"{"item":"a","count":1,"parts":{}}"#, "field parts: expected array, got object"),
+            (r#"{"item":"a","count":1,"parts":[{"id":1},{}]}"#, "field parts[1].id: missing"),
+            (
+                r#"{"item":"a","count":1,"parts":[{"id":300}]}"#,
+                "field parts[0].id: expected integer from -128 to 127, got 300",
+            ),
+            (r#"{"item":"a","count":1,"parts":["x"]}"#, "field parts[0]: expected object, got string"),
+            (r#"{"item":"a","count":1,"side":"up"}"#, "field side: unknown variant `up`, expected `left` or `right`"),
+            (r#""x""#, "expected object, got string"),
+            (r#"{"item":"a","count":1} x"#, "trailing characters"),
+        ] {
+            assert_eq!(decode::<Order>(text).expect_err(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fault_inside_a_field_is_found_by_its_whole_path() {
+        assert_eq!(decode_field::<String>("message", "5").unwrap_err(), "field message: expected string, got number");
+        assert_eq!(decode_field::<Part>("part", "{}").unwrap_err(), "field part.id: missing");
+        assert_eq!(decode_field::<Vec<u8>>("n", "[1,null]").unwrap_err(), "field n[1]: expected integer, got null");
+    }
+}

@@ -1,0 +1,284 @@
+//! Runs one step without an engine, for tests of steps.
+
+use std::{
+    any::TypeId,
+    collections::BTreeMap,
+    mem,
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Ctx, Event, EventList, Grants, Question, QuestionList, Result, StepInput, StepOutput,
+    line::{Bell, Line},
+    running::{Pass, StepNames, TypeTable},
+};
+use crate::{
+    graph::EventId,
+    json::Json,
+    limits::FEED_BYTES_MAX,
+    pass::{Done, EventRef, NewWait, Note, PassEnd, PassInput, Snapshot, Wait, WorkEvent},
+};
+
+/// Runs one pass of a step without a workflow, an engine or a server: what it is given is set before, what it did is
+/// looked at after.
+///
+/// ```
+/// use steprill::{Asks, Ctx, Result, TestCtx, event};
+///
+/// event! {
+///     struct Draft { text: String }
+///     struct Approve: Asks<Verdict> { text: String }
+///     struct Verdict { good: bool }
+///     struct Article { text: String }
+/// }
+///
+/// fn review(ctx: &Ctx<Asks<(Approve,)>>, draft: Draft) -> Result<Option<Article>> {
+///     ctx.state().add("reviews", 1)?;
+///     let verdict = ctx.ask(Approve { text: draft.text.clone() }).wait()?;
+///     Ok(verdict.good.then_some(Article { text: draft.text }))
+/// }
+///
+/// let asked = TestCtx::new().run(review, Draft { text: "hello".into() });
+/// assert_eq!(asked.question::<Approve>().unwrap().text, "hello");
+///
+/// let answered = TestCtx::new()
+///     .state("reviews", 2)
+///     .answer::<Approve>(Verdict { good: true })
+///     .run(review, Draft { text: "hello".into() });
+/// assert_eq!(answered.state::<u32>("reviews"), Some(3));
+/// assert_eq!(answered.returned().unwrap().text, "hello");
+/// ```
+#[derive(Debug)]
+pub struct TestCtx {
+    state: BTreeMap<Arc<str>, Json>,
+    waits: Vec<Over>,
+    attempt: u32,
+}
+
+/// A wait that is over before the pass begins.
+#[derive(Debug)]
+enum Over {
+    Slept,
+    Answered { question: TypeId, answer: Option<Json> },
+}
+
+/// What a step did in a [`TestCtx`]. What it returned, sent and wrote counts only if it succeeded.
+#[derive(Debug)]
+pub struct Tested<O> {
+    returned: Option<O>,
+    done: Done,
+    table: Table,
+    streamed: Vec<(String, Json)>,
+    state: BTreeMap<Arc<str>, Json>,
+}
+
+/// Ids by the types that the step mentions.
+#[derive(Debug)]
+struct Table(BTreeMap<TypeId, EventId>);
+
+impl TestCtx {
+    /// A first pass on an empty state.
+    pub fn new() -> Self {
+        Self { state: BTreeMap::new(), waits: Vec::new(), attempt: 1 }
+    }
+
+    /// Puts a value into the state.
+    ///
+    /// # Panics
+    /// When it does not serialise.
+    #[must_use]
+    #[track_caller]
+    pub fn state(mut self, key: &str, value: impl Serialize) -> Self {
+        self.state.insert(key.into(), json(&value));
+        self
+    }
+
+    /// The answer to the next wait of the step, which is `ctx.ask(Q)`.
+    ///
+    /// # Panics
+    /// When it does not serialise.
+    #[must_use]
+    #[track_caller]
+    pub fn answer<Q: Question>(mut self, answer: Q::Answer) -> Self {
+        self.waits.push(Over::Answered { question: TypeId::of::<Q>(), answer: Some(json(&answer)) });
+        self
+    }
+
+    /// The next wait of the step is `ctx.ask(Q)`, and nobody answers in time.
+    #[must_use]
+    pub fn timed_out<Q: Question>(mut self) -> Self {
+        self.waits.push(Over::Answered { question: TypeId::of::<Q>(), answer: None });
+        self
+    }
+
+    /// The next wait of the step is `ctx.sleep`, and it is over.
+    #[must_use]
+    pub fn slept(mut self) -> Self {
+        self.waits.push(Over::Slept);
+        self
+    }
+
+    /// The attempt, from 1.
+    #[must_use]
+    pub fn attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// Runs one pass of the step. A panic in it goes through.
+    ///
+    /// # Panics
+    /// When a given answer is to a question that the step does not declare.
+    #[track_caller]
+    pub fn run<G, I, O, F>(self, function: F, input: I) -> Tested<O>
+    where
+        G: Grants,
+        I: StepInput,
+        O: StepOutput,
+        F: FnOnce(&Ctx<G>, I) -> Result<O>,
+    {
+        let (mut entries, asks) = (I::entries(), G::Asks::entries());
+        entries.extend(O::entries().into_iter().chain(G::Sends::entries()));
+        entries.extend(asks.into_iter().flat_map(|(question, answer)| [question, answer]));
+        let table = Arc::new(TypeTable::of_entries(&entries, "test"));
+        let (line, notes) = recorded_line();
+        let snapshot = Snapshot { version: 0, values: Arc::new(self.state.clone()) };
+        let input_of_pass = PassInput {
+            run_id: uuid::Uuid::nil(),
+            handler_id: "test".into(),
+            work: 0,
+            attempt: self.attempt,
+            event: WorkEvent::All(Arc::default()),
+            state: snapshot,
+            waits: Arc::new(self.waits.into_iter().map(|over| over.wait(&table)).collect()),
+            once: Arc::default(),
+            published: Arc::default(),
+        };
+        let ids = entries.iter().filter_map(|entry| Some((entry.type_id, table.find(entry.type_id)?))).collect();
+        let names = StepNames { name: "test".into(), takes: Box::default(), table: Arc::clone(&table) };
+        let ctx = Ctx::new(Pass::new(Arc::new(names), input_of_pass, line));
+        let ended = function(&ctx, input);
+        let (returned, ended) = match ended {
+            Ok(output) => (Some(output), Ok(Vec::new())),
+            Err(error) => (None, Err(error)),
+        };
+        let done = ctx.pass.finish(Ok(ended), None);
+        let returned = returned.filter(|_| matches!(done.end, PassEnd::Returned(_)));
+        let notes = mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
+        let streamed = notes.into_iter().filter_map(|note| match note {
+            Note::Stream { event: EventRef::Known(id), value, .. } => Some((table.name(id).to_owned(), value)),
+            Note::Stream { event: EventRef::Other(other), value, .. } => Some((other.name.to_string(), value)),
+            Note::Once { .. } => None,
+        });
+        let streamed = streamed.collect();
+        let mut state = self.state;
+        for (key, write) in done.state.writes.iter().cloned() {
+            match write.apply(&key, state.get(&key)) {
+                Ok(Some(value)) => drop(state.insert(key, value)),
+                Ok(None) | Err(_) => drop(state.remove(&key)),
+            }
+        }
+        Tested { returned, done, table: Table(ids), streamed, state }
+    }
+}
+
+impl Default for TestCtx {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<O> Tested<O> {
+    /// What the step returned.
+    ///
+    /// # Panics
+    /// When it waits or failed; the message says which.
+    #[track_caller]
+    pub fn returned(self) -> O {
+        match self.returned {
+            Some(output) => output,
+            None => panic!("the step returned nothing: {:?}", self.done.end),
+        }
+    }
+
+    /// The text of the error, if the step failed.
+    pub fn error(&self) -> Option<&str> {
+        match &self.done.end {
+            PassEnd::Failed { error, .. } | PassEnd::Diverged(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The question that the step waits on, if it is a `Q`.
+    pub fn question<Q: Question>(&self) -> Option<Q> {
+        match &self.done.end {
+            PassEnd::Waits { wait: NewWait::Ask { question, value, .. }, .. }
+                if self.table.0.get(&TypeId::of::<Q>()) == Some(question) =>
+            {
+                value.decode().ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// How long the step sleeps, if it waits on that.
+    pub fn sleeps(&self) -> Option<Duration> {
+        match &self.done.end {
+            PassEnd::Waits { wait: NewWait::Sleep(duration), .. } => Some(*duration),
+            _ => None,
+        }
+    }
+
+    /// The events of this type that the step sent, in order.
+    pub fn sent<E: Event>(&self) -> Vec<E> {
+        let id = self.table.0.get(&TypeId::of::<E>());
+        let sent = self.done.sent.iter().filter(|(sent, _)| Some(sent) == id);
+        sent.filter_map(|(_, value)| value.decode().ok()).collect()
+    }
+
+    /// The events of this type that the step streamed, in order; also if it failed afterwards.
+    pub fn streamed<E: Event>(&self) -> Vec<E> {
+        let streamed = self.streamed.iter().filter(|(name, _)| *name == E::name());
+        streamed.filter_map(|(_, value)| value.decode().ok()).collect()
+    }
+
+    /// The value of `key` after the step, `None` if there is none or it is of another type.
+    pub fn state<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        self.state.get(key)?.decode().ok()
+    }
+}
+
+impl Over {
+    #[track_caller]
+    fn wait(self, table: &TypeTable) -> Wait {
+        match self {
+            Self::Slept => Wait::Slept,
+            Self::Answered { question, answer } => {
+                let question = table.find(question).expect("an answer to a question that the step declares");
+                Wait::Asked { question, answer }
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn json(value: &impl Serialize) -> Json {
+    Json::from_value(value).expect("a value that serialises")
+}
+
+/// A line whose notes are taken as they come, so that the pass never waits for somebody to take them.
+fn recorded_line() -> (Arc<Line>, Arc<Mutex<Vec<Note>>>) {
+    let (of_bell, notes): (Arc<OnceLock<Weak<Line>>>, Arc<Mutex<Vec<Note>>>) = Default::default();
+    let (line_of_bell, taken) = (Arc::clone(&of_bell), Arc::clone(&notes));
+    let bell: Bell = Arc::new(move |_| {
+        if let Some(line) = line_of_bell.get().and_then(Weak::upgrade) {
+            taken.lock().unwrap_or_else(PoisonError::into_inner).extend(line.take_notes());
+        }
+    });
+    let line = Arc::new(Line::new(0, bell, Arc::new(AtomicUsize::new(FEED_BYTES_MAX))));
+    let _ = of_bell.set(Arc::downgrade(&line));
+    (line, notes)
+}

@@ -1,0 +1,272 @@
+//! What the types of a step's function say: what it takes and returns, and what it may send and ask.
+
+use std::marker::PhantomData;
+
+use super::{EventEntry, Result, StepError, ctx::Emitter, event::Event, event::Question, explain};
+use crate::json::Json;
+
+/// What a step can take: an event, a [`one_of!`](crate::one_of) enum, or a `Vec` of one event (a fan-in).
+#[diagnostic::on_unimplemented(
+    message = "a step cannot take `{Self}`",
+    label = "not an event, a `one_of!` enum or a `Vec` of one event",
+    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`, or write `impl steprill::Event for {Self} {{}}`"
+)]
+pub trait StepInput: Sized {
+    /// Whether it gathers what a scope gives.
+    #[doc(hidden)]
+    const FAN_IN: bool = false;
+
+    /// The event types, in order of declaration.
+    #[doc(hidden)]
+    fn entries() -> Vec<EventEntry>;
+
+    /// Decodes the event whose type stands at `place` of the entries.
+    #[doc(hidden)]
+    fn decode(place: usize, texts: &[Json]) -> Result<Self>;
+}
+
+/// What a step can return: nothing (`()`), an event, a [`one_of!`](crate::one_of) enum, or an `Option` or a `Vec` of these.
+#[diagnostic::on_unimplemented(
+    message = "a step cannot return `{Self}`",
+    label = "not `()`, an event, a `one_of!` enum, or an `Option` or `Vec` of these",
+    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`, or write `impl steprill::Event for {Self} {{}}`"
+)]
+pub trait StepOutput: Sized {
+    /// Whether it gives out any number of events.
+    #[doc(hidden)]
+    const FAN_OUT: bool = false;
+
+    /// The event types, in order of declaration.
+    #[doc(hidden)]
+    fn entries() -> Vec<EventEntry>;
+
+    /// Gives its events out.
+    #[doc(hidden)]
+    fn emit(self, to: &mut Emitter<'_>) -> Result<()>;
+}
+
+/// One event, of a type or of one of several.
+#[diagnostic::on_unimplemented(
+    message = "a step cannot return `{Self}`",
+    label = "not `()`, an event, a `one_of!` enum, or an `Option` or `Vec` of these",
+    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`, or write `impl steprill::Event for {Self} {{}}`"
+)]
+pub trait OneEvent: Sized {
+    /// The event types, in order of declaration.
+    #[doc(hidden)]
+    fn entries() -> Vec<EventEntry>;
+
+    /// Gives the event out.
+    #[doc(hidden)]
+    fn emit(self, to: &mut Emitter<'_>) -> Result<()>;
+}
+
+impl<E: Event> StepInput for E {
+    fn entries() -> Vec<EventEntry> {
+        vec![EventEntry::of::<E>()]
+    }
+
+    fn decode(_: usize, texts: &[Json]) -> Result<Self> {
+        texts.first().map_or_else(|| Err(StepError::hopeless("no event came")), decode)
+    }
+}
+
+impl<E: Event> StepInput for Vec<E> {
+    const FAN_IN: bool = true;
+
+    fn entries() -> Vec<EventEntry> {
+        vec![EventEntry::of::<E>()]
+    }
+
+    fn decode(_: usize, texts: &[Json]) -> Result<Self> {
+        texts.iter().map(decode).collect()
+    }
+}
+
+/// What is accepted is checked before; this fails only where the type has changed since, and no retry would mend it.
+fn decode<E: Event>(text: &Json) -> Result<E> {
+    explain::decode_event(text.as_str()).map_err(|fault| StepError::hopeless(format!("event {}: {fault}", E::name())))
+}
+
+impl<E: Event> OneEvent for E {
+    fn entries() -> Vec<EventEntry> {
+        vec![EventEntry::of::<E>()]
+    }
+
+    fn emit(self, to: &mut Emitter<'_>) -> Result<()> {
+        to.push(&self)
+    }
+}
+
+impl<O: OneEvent> StepOutput for O {
+    fn entries() -> Vec<EventEntry> {
+        O::entries()
+    }
+
+    fn emit(self, to: &mut Emitter<'_>) -> Result<()> {
+        OneEvent::emit(self, to)
+    }
+}
+
+impl<O: OneEvent> StepOutput for Vec<O> {
+    const FAN_OUT: bool = true;
+
+    fn entries() -> Vec<EventEntry> {
+        O::entries()
+    }
+
+    fn emit(self, to: &mut Emitter<'_>) -> Result<()> {
+        to.reserve(self.len());
+        self.into_iter().try_for_each(|event| event.emit(to))
+    }
+}
+
+impl<O: OneEvent> StepOutput for Option<O> {
+    fn entries() -> Vec<EventEntry> {
+        O::entries()
+    }
+
+    fn emit(self, to: &mut Emitter<'_>) -> Result<()> {
+        self.map_or(Ok(()), |event| event.emit(to))
+    }
+}
+
+impl StepOutput for () {
+    fn entries() -> Vec<EventEntry> {
+        Vec::new()
+    }
+
+    fn emit(self, _: &mut Emitter<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Grants a step to send events: `ctx: &Ctx<Sends<Section>>`, or several: `Ctx<Sends<(Section, Draft)>>`.
+pub struct Sends<T>(PhantomData<fn() -> T>);
+
+/// Grants a step to ask questions: `ctx: &Ctx<Asks<Approve>>`, or several: `Ctx<Asks<(Approve, Choose)>>`.
+pub struct Asks<T>(PhantomData<fn() -> T>);
+
+/// What a step may do beyond returning: nothing more (`()`), [`Sends`], [`Asks`], or both as a pair.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` grants nothing to a step",
+    note = "write `Ctx`, `Ctx<Sends<(A, B)>>`, `Ctx<Asks<(Q,)>>` or `Ctx<(Sends<(A, B)>, Asks<(Q,)>)>`"
+)]
+pub trait Grants {
+    /// What it may send.
+    type Sends: EventList;
+    /// What it may ask.
+    type Asks: QuestionList;
+}
+
+impl Grants for () {
+    type Sends = ();
+    type Asks = ();
+}
+
+impl<T: EventList> Grants for Sends<T> {
+    type Sends = T;
+    type Asks = ();
+}
+
+impl<T: QuestionList> Grants for Asks<T> {
+    type Sends = ();
+    type Asks = T;
+}
+
+impl<T: EventList, U: QuestionList> Grants for (Sends<T>, Asks<U>) {
+    type Sends = T;
+    type Asks = U;
+}
+
+/// An event, or up to eight as a tuple.
+#[diagnostic::on_unimplemented(message = "`{Self}` is no event and no tuple of events")]
+pub trait EventList {
+    /// Their entries.
+    #[doc(hidden)]
+    fn entries() -> Vec<EventEntry>;
+}
+
+/// A question, or up to eight as a tuple.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no question and no tuple of questions",
+    note = "a question is declared as `struct Q: Asks<TheAnswer> {{ .. }}` inside `event! {{ .. }}`"
+)]
+pub trait QuestionList {
+    /// The entries of the questions and of their answers.
+    #[doc(hidden)]
+    fn entries() -> Vec<(EventEntry, EventEntry)>;
+}
+
+/// `Self` is in the list `L`, at a place that is inferred.
+#[diagnostic::on_unimplemented(
+    message = "this step does not declare `{Self}`",
+    label = "not declared, so the graph would miss it",
+    note = "name it in the step's context: `ctx: &Ctx<Sends<({Self},)>>` to send it, `ctx: &Ctx<Asks<({Self},)>>` to ask it"
+)]
+pub trait In<L, Place> {}
+
+/// The whole of a list of one.
+#[doc(hidden)]
+pub struct Whole;
+
+/// A place in a tuple.
+#[doc(hidden)]
+pub struct At<const PLACE: usize>;
+
+impl<E: Event> In<E, Whole> for E {}
+
+impl EventList for () {
+    fn entries() -> Vec<EventEntry> {
+        Vec::new()
+    }
+}
+
+impl<E: Event> EventList for E {
+    fn entries() -> Vec<EventEntry> {
+        vec![EventEntry::of::<E>()]
+    }
+}
+
+impl QuestionList for () {
+    fn entries() -> Vec<(EventEntry, EventEntry)> {
+        Vec::new()
+    }
+}
+
+impl<Q: Question> QuestionList for Q {
+    fn entries() -> Vec<(EventEntry, EventEntry)> {
+        vec![(EventEntry::of::<Q>(), EventEntry::of::<Q::Answer>())]
+    }
+}
+
+macro_rules! tuples {
+    ($(($($event:ident $place:literal),+))+) => { $(
+        impl<$($event: Event),+> EventList for ($($event,)+) {
+            fn entries() -> Vec<EventEntry> {
+                vec![$(EventEntry::of::<$event>()),+]
+            }
+        }
+        impl<$($event: Question),+> QuestionList for ($($event,)+) {
+            fn entries() -> Vec<(EventEntry, EventEntry)> {
+                vec![$((EventEntry::of::<$event>(), EventEntry::of::<$event::Answer>())),+]
+            }
+        }
+        tuples!(@places ($($event),+) $($event $place),+);
+    )+ };
+    (@places $all:tt $($event:ident $place:literal),+) => { $(tuples!(@place $all $event $place);)+ };
+    (@place ($($all:ident),+) $event:ident $place:literal) => {
+        impl<$($all),+> In<($($all,)+), At<$place>> for $event {}
+    };
+}
+
+tuples! {
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7)
+}

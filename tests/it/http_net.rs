@@ -1,0 +1,386 @@
+//! The reactor over real sockets: one thread drives both ends, and every wait is for an event.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    time::{Duration, Instant},
+};
+
+use steprill::{
+    http::{Limits, Response},
+    limits::OUTPUT_HIGH_WATER_BYTES,
+    net::{Address, Closed, ConnectionId, Origin, Reactor},
+    now::Now,
+};
+
+/// A server whose replies are decided here: `GET /stream` opens a stream that is pulled from, `/wait` waits for the
+/// test, all else is echoed.
+struct Echo {
+    reactor: Reactor,
+    start: Instant,
+    streams: Vec<ConnectionId>,
+    waiting: Vec<ConnectionId>,
+    hung_up: Vec<ConnectionId>,
+    closed: Vec<Closed>,
+    served: usize,
+    /// Bytes that streams still have to give.
+    source_bytes: usize,
+}
+
+const WAIT: Duration = Duration::from_secs(20);
+
+impl Echo {
+    fn new(connections_max: usize) -> Self {
+        Self::on("127.0.0.1:0", connections_max)
+    }
+
+    fn on(address: &str, connections_max: usize) -> Self {
+        let address = address.parse().unwrap();
+        Self {
+            reactor: Reactor::bind(&[address], Limits::default(), connections_max).unwrap(),
+            start: Instant::now(),
+            streams: Vec::new(),
+            waiting: Vec::new(),
+            hung_up: Vec::new(),
+            closed: Vec::new(),
+            served: 0,
+            source_bytes: 0,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self.reactor.local_addresses().next() {
+            Some(Address::Tcp(address)) => *address,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream
+    }
+
+    fn now(&self) -> Now {
+        Now { wall_us: 784_111_777_000_000, alive_us: self.start.elapsed().as_micros() as u64 }
+    }
+
+    /// One turn of the loop.
+    fn turn(&mut self) {
+        self.reactor.poll(Some(Duration::from_millis(100))).unwrap();
+        let now = self.now();
+        self.reactor.handle_ready(now);
+        self.serve(now);
+        self.reactor.flush(now);
+        while let Some(closed) = self.reactor.next_closed() {
+            self.streams.retain(|id| *id != closed.id);
+            self.waiting.retain(|id| *id != closed.id);
+            self.closed.push(closed);
+        }
+    }
+
+    fn serve(&mut self, now: Now) {
+        while let Some(id) = self.reactor.next_ready() {
+            let Some(connection) = self.reactor.connection(id) else { continue };
+            let exchange = connection.exchange();
+            let mut fields = [None; 7];
+            if let Some(request) = exchange.request(&mut fields) {
+                self.served += 1;
+                let reply = Response {
+                    status: 200,
+                    content_type: Some("text/plain"),
+                    headers: Vec::new(),
+                    body: [request.path.as_bytes(), b" ", request.body].concat(),
+                };
+                let path = request.path.to_owned();
+                exchange.accept_request(&b""[..]);
+                match path.as_str() {
+                    "/stream" => {
+                        exchange.hang_up_on_end(true);
+                        exchange.start_stream(&Response { body: Vec::new(), ..reply }, now);
+                        self.streams.push(id);
+                    }
+                    "/wait" => self.waiting.push(id),
+                    _ => exchange.respond(&reply, now),
+                }
+            }
+            if exchange.hung_up() {
+                exchange.close();
+                self.hung_up.push(id);
+            }
+            let room = exchange.stream_room().min(self.source_bytes);
+            exchange.stream(now, |out| out.resize(out.len() + room, b'~'));
+            self.source_bytes -= room;
+        }
+    }
+
+    /// Turns until `done`; a wait that never ends is a failure.
+    #[track_caller]
+    fn until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
+        let deadline = Instant::now() + WAIT;
+        while !done(self) {
+            assert!(Instant::now() < deadline, "it did not happen");
+            self.turn();
+        }
+    }
+
+    /// What the client has read when it ends in `end`, or when the server closes.
+    #[track_caller]
+    fn read_until(&mut self, client: &mut impl Read, end: &str) -> String {
+        let mut text = Vec::new();
+        self.until(|_| {
+            let mut buffer = [0; 4_096];
+            match client.read(&mut buffer) {
+                Ok(0) => return true,
+                Ok(count) => text.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => panic!("{error}, after {}", text.escape_ascii()),
+            }
+            text.ends_with(end.as_bytes())
+        });
+        String::from_utf8(text).unwrap()
+    }
+
+    fn is_at_end(&mut self, client: &mut impl Read) -> bool {
+        self.read_until(client, "\0nothing\0").is_empty()
+    }
+}
+
+fn bodies(replies: &str) -> Vec<&str> {
+    replies.split("HTTP/1.1 200 OK\r\n").skip(1).map(|reply| reply.split_once("\r\n\r\n").unwrap().1).collect()
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_on_one_connection() {
+    let mut echo = Echo::new(10);
+    let mut client = echo.connect();
+    client.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhiGET /c HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let replies = echo.read_until(&mut client, "/c ");
+    assert_eq!(bodies(&replies), ["/a ", "/b hi", "/c "]);
+    client.write_all(b"GET /d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    assert!(echo.read_until(&mut client, "\0nothing\0").ends_with("/d "));
+    assert_eq!(echo.reactor.connection_count(), 0);
+    assert_eq!(echo.closed.len(), 1);
+}
+
+#[test]
+fn a_half_closed_client_gets_all_its_replies() {
+    let mut echo = Echo::new(10);
+    let mut client = echo.connect();
+    client.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    echo.until(|echo| !echo.waiting.is_empty());
+    let (id, now) = (echo.waiting[0], echo.now());
+    for _ in 0..3 {
+        echo.reactor.poll(Some(Duration::ZERO)).unwrap();
+        echo.reactor.handle_ready(now);
+    }
+    let reply = Response { status: 200, body: b"late".to_vec(), ..Response::default() };
+    echo.reactor.connection(id).unwrap().exchange().respond(&reply, now);
+    let replies = echo.read_until(&mut client, "\0nothing\0");
+    assert_eq!(bodies(&replies), ["late", "/b "]);
+    assert!(replies.contains("Connection: close\r\n"));
+}
+
+#[test]
+fn a_hang_up_on_a_stream_is_noticed_and_frees_the_connection() {
+    let mut echo = Echo::new(10);
+    for half in [false, true] {
+        let mut client = echo.connect();
+        client.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        echo.read_until(&mut client, "\r\n\r\n");
+        assert_eq!(echo.streams.len(), 1);
+        let id = echo.streams[0];
+        if half {
+            client.shutdown(Shutdown::Write).unwrap();
+        } else {
+            drop(client);
+        }
+        echo.until(|echo| echo.streams.is_empty());
+        assert_eq!(echo.closed.last().unwrap().id, id);
+        assert!(echo.reactor.connection(id).is_none());
+    }
+    assert!(echo.hung_up.len() == 2 && echo.reactor.connection_count() == 0);
+}
+
+#[test]
+fn a_slow_reader_holds_its_stream_back_and_loses_nothing() {
+    const TOTAL: usize = 32 << 20;
+    let mut echo = Echo::new(10);
+    echo.source_bytes = TOTAL;
+    let mut client = echo.connect();
+    client.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    // Turns until the socket takes no more: what is pending stays within the high-water mark.
+    let mut left = usize::MAX;
+    echo.until(|echo| {
+        let stands = echo.source_bytes == left && !echo.streams.is_empty();
+        left = echo.source_bytes;
+        stands
+    });
+    assert!(left > 0, "the sockets' buffers took all of it");
+    let id = echo.streams[0];
+    let exchange = echo.reactor.connection(id).unwrap().exchange();
+    assert!(exchange.output().len() <= OUTPUT_HIGH_WATER_BYTES + 100, "{}", exchange.output().len());
+    assert_eq!(exchange.stream_position() - exchange.taken_position(), exchange.output().len() as u64);
+
+    let mut received = Vec::new();
+    let mut buffer = vec![0; 1 << 20];
+    echo.until(|echo| {
+        match client.read(&mut buffer) {
+            Ok(0) => panic!("closed"),
+            Ok(count) => received.extend_from_slice(&buffer[..count]),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+        if echo.source_bytes == 0 && echo.streams.len() == 1 {
+            let (id, now) = (echo.streams.remove(0), echo.now());
+            echo.reactor.connection(id).unwrap().exchange().end_stream(now);
+        }
+        received.ends_with(b"\r\n0\r\n\r\n")
+    });
+    assert_eq!(received.split(|byte| *byte == b'~').count() - 1, TOTAL);
+}
+
+#[test]
+fn a_client_that_sends_without_reading_is_not_read_on() {
+    // A unix socket's buffers, unlike TCP's, do not grow meanwhile.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let mut echo = Echo::on(&format!("unix:{}", path.display()), 10);
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.set_nonblocking(true).unwrap();
+    client.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let piece = vec![b'y'; 1 << 16];
+    let (mut sent, mut last) = (0, usize::MAX);
+    // Until the server reads no more and the sockets' buffers are full.
+    echo.until(|echo| {
+        last = sent;
+        while let Ok(count) = client.write(&piece) {
+            sent += count;
+        }
+        let Some(id) = echo.waiting.first() else { return false };
+        !echo.reactor.connection(*id).unwrap().exchange().wants_input() && last == sent
+    });
+    for _ in 0..3 {
+        echo.turn();
+        assert!(client.write(&piece).is_err(), "the server has read on");
+    }
+    assert_eq!(echo.served, 1);
+}
+
+#[test]
+fn a_connection_over_the_bound_is_told_503_and_when_to_come_back() {
+    let mut echo = Echo::new(1);
+    let mut first = echo.connect();
+    first.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    echo.read_until(&mut first, "/a ");
+    let mut second = echo.connect();
+    second.write_all(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let reply = echo.read_until(&mut second, "\0nothing\0");
+    assert!(reply.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{reply}");
+    assert!(reply.contains("\r\nRetry-After: 1\r\n"), "{reply}");
+    drop(second);
+    drop(first);
+    echo.until(|echo| echo.reactor.connection_count() == 0);
+    let mut third = echo.connect();
+    third.write_all(b"GET /c HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    echo.read_until(&mut third, "/c ");
+    assert_eq!(echo.served, 2);
+}
+
+#[test]
+fn an_error_reply_reaches_a_client_that_is_still_sending() {
+    let mut echo = Echo::new(10);
+    let mut client = echo.connect();
+    client.set_nonblocking(false).unwrap();
+    let sender = client.try_clone().unwrap();
+    // A blocking client that sends a body of 20 MiB, whatever the server says, and reads then.
+    let thread = std::thread::spawn(move || {
+        let mut sender = sender;
+        sender.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20971520\r\n\r\n").unwrap();
+        let piece = vec![0; 1 << 20];
+        (0..20).try_for_each(|_| sender.write_all(&piece))
+    });
+    echo.until(|_| thread.is_finished());
+    thread.join().unwrap().unwrap();
+    client.set_nonblocking(true).unwrap();
+    let reply = echo.read_until(&mut client, "\0nothing\0");
+    assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
+    drop(client);
+    echo.until(|echo| echo.reactor.connection_count() == 0);
+}
+
+#[test]
+fn draining_closes_what_is_idle_and_finishes_what_is_not() {
+    let mut echo = Echo::new(10);
+    let (mut idle, mut busy) = (echo.connect(), echo.connect());
+    idle.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    echo.read_until(&mut idle, "/a ");
+    busy.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    echo.until(|echo| echo.waiting.len() == 1);
+    let (now, address) = (echo.now(), echo.address());
+    echo.reactor.drain(now);
+    assert!(echo.is_at_end(&mut idle));
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    let reply = Response { status: 200, body: b"done".to_vec(), ..Response::default() };
+    let id = echo.waiting[0];
+    echo.reactor.connection(id).unwrap().exchange().respond(&reply, now);
+    let text = echo.read_until(&mut busy, "\0nothing\0");
+    assert!(text.contains("Connection: close\r\n") && text.ends_with("done"), "{text}");
+    assert_eq!(echo.reactor.connection_count(), 0);
+}
+
+#[test]
+fn time_outs_close_a_silent_connection() {
+    let mut echo = Echo::new(10);
+    let mut client = echo.connect();
+    client.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    echo.until(|echo| echo.reactor.poll_timeout().is_some_and(|at_us| at_us < 40_000_000));
+    let at_us = echo.reactor.poll_timeout().unwrap();
+    let now = Now { alive_us: at_us, ..echo.now() };
+    echo.reactor.handle_ready(now);
+    echo.reactor.flush(now);
+    let reply = echo.read_until(&mut client, "\0nothing\0");
+    assert!(reply.starts_with("HTTP/1.1 408 "), "{reply}");
+}
+
+#[test]
+fn a_unix_socket_replaces_a_dead_one_refuses_a_live_one_and_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "a dead server's socket");
+    let address = format!("unix:{}", path.display());
+    let mut echo = Echo::on(&address, 10);
+
+    let refused = Reactor::bind(&[address.parse().unwrap()], Limits::default(), 10).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::AddrInUse);
+    assert!(refused.to_string().contains(&address), "{refused}");
+
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.set_nonblocking(true).unwrap();
+    client.write_all(b"GET /u HTTP/1.1\r\nHost: \r\n\r\n").unwrap();
+    echo.read_until(&mut client, "/u ");
+    client.write_all(b"GET /wait HTTP/1.1\r\nHost: \r\n\r\n").unwrap();
+    echo.until(|echo| echo.waiting.len() == 1);
+    let id = echo.waiting[0];
+    assert_eq!(echo.reactor.connection(id).unwrap().origin(), Origin::Unix);
+    drop(echo);
+    assert!(!path.exists());
+
+    std::fs::write(&path, "no socket").unwrap();
+    let refused = Reactor::bind(&[address.parse().unwrap()], Limits::default(), 10).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "no socket");
+}
+
+#[test]
+fn a_waker_ends_a_wait() {
+    let mut reactor = Reactor::bind(&[], Limits::default(), 1).unwrap();
+    let waker = reactor.waker();
+    let thread = std::thread::spawn(move || waker.wake().unwrap());
+    let start = Instant::now();
+    assert!(reactor.poll(Some(WAIT)).unwrap().woken);
+    assert!(start.elapsed() < WAIT);
+    thread.join().unwrap();
+}

@@ -1,0 +1,155 @@
+//! Bodies that are wrong, from the first byte to the sixteen-millionth, and what they leave behind: nothing.
+
+use super::*;
+
+/// A body that does not parse to an object.
+fn unparsable() -> Vec<(&'static str, Vec<u8>)> {
+    let deep = |open: &str, close: &str| [open.repeat(100_000), close.repeat(100_000)].concat().into_bytes();
+    vec![
+        ("half an object", b"{".to_vec()),
+        ("more than an object", b"{}{}".to_vec()),
+        ("an array", b"[]".to_vec()),
+        ("a string", br#""{}""#.to_vec()),
+        ("null", b"null".to_vec()),
+        ("a number", b"1".to_vec()),
+        ("no JSON", b"hello".to_vec()),
+        ("single quotes", b"{'start_event':{}}".to_vec()),
+        ("a trailing comma", b"{\"start_event\":{},}".to_vec()),
+        ("NaN", br#"{"start_event":{"message":NaN}}"#.to_vec()),
+        ("invalid UTF-8", b"{\"start_event\":{\"message\":\"\xff\"}}".to_vec()),
+        ("half a UTF-8 sequence", b"{\"start_event\":{\"message\":\"\xe2\x98\"}}".to_vec()),
+        ("an encoded surrogate", b"{\"start_event\":{\"message\":\"\xed\xa0\x80\"}}".to_vec()),
+        ("UTF-16", "{}".encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        ("a control character", b"{\"start_event\":{\"message\":\"\x01\"}}".to_vec()),
+        ("a lone high surrogate", br#"{"start_event":{"message":"\ud800"}}"#.to_vec()),
+        ("a lone low surrogate", br#"{"start_event":{"message":"\udc00 x"}}"#.to_vec()),
+        ("a number out of range", br#"{"start_event":{"message":1e400}}"#.to_vec()),
+        ("a negative number out of range", br#"{"start_event":{"further":[-1e400]}}"#.to_vec()),
+        ("arrays in arrays", deep("[", "]")),
+        ("objects in objects", [br#"{"start_event":"#.to_vec(), deep(r#"{"a":"#, "}")].concat()),
+        ("arrays without end", "[".repeat(100_000).into_bytes()),
+        ("deep in a member that nobody reads", [br#"{"x":"#.to_vec(), deep("[", "]"), b"}".to_vec()].concat()),
+    ]
+}
+
+#[test]
+fn body_that_does_not_parse_is_500_on_run_and_400_on_nowait() {
+    let program = Program::start();
+    for (what, body) in unparsable() {
+        let reply = program.post_text("/workflows/echo/run", &body);
+        assert_eq!(reply.status, 500, "{what}: {}", reply.text());
+        assert!(reply.text().starts_with("Error processing request body: "), "{what}: {}", reply.text());
+        assert!(reply.body.len() < 1_000, "{what}: an error says what is wrong, not everything that came");
+        assert_eq!(program.post_text("/workflows/echo/run-nowait", &body).status, 400, "{what}");
+    }
+    assert!(listed(&program, "").is_empty());
+    assert_eq!(run(&program, "echo", &json!({})).status, 200);
+}
+
+#[test]
+fn event_body_that_does_not_parse_is_400() {
+    let program = Program::start();
+    let (handler, mut reader) = asked(&program);
+    for (what, body) in unparsable() {
+        let reply = program.post_text(&format!("/events/{handler}"), &body);
+        assert_eq!(reply.status, 400, "{what}: {}", reply.text());
+    }
+    answer(&program, &handler);
+    assert_eq!(reader.event().expect("the end")["value"], json!({"result": "received: pong"}));
+}
+
+#[test]
+fn faulty_member_in_a_good_body_is_400_on_both() {
+    let program = Program::start();
+    for (body, names) in [
+        (r#"{"start_event":5}"#, "start_event"),
+        (r#"{"start_event":[]}"#, "start_event"),
+        (r#"{"start_event":true}"#, "start_event"),
+        (r#"{"start_event":"{"}"#, "start_event"),
+        (r#"{"start_event":"[]"}"#, "start_event"),
+        (r#"{"start_event":{"type":"Nope","value":{}}}"#, "Nope"),
+        (r#"{"start_event":{"type":5,"value":{}}}"#, "type"),
+        (r#"{"start_event":{"qualified_name":"conformance.Nope","value":{}}}"#, "Nope"),
+        (r#"{"start_event":{"type":"StopEvent","value":{}}}"#, "StopEvent"),
+        (r#"{"kwargs":5}"#, "kwargs"),
+        (r#"{"handler_id":5}"#, "handler_id"),
+        (r#"{"handler_id":"a b","context":{"version":1}}"#, "handler_id"),
+    ] {
+        for path in ["/workflows/echo/run", "/workflows/echo/run-nowait"] {
+            refused_naming(&program.post_text(path, body), 400, &[names]);
+        }
+    }
+    assert!(listed(&program, "").is_empty());
+}
+
+#[test]
+fn event_nests_a_hundred_deep_and_no_deeper() {
+    let program = Program::start();
+    let nested = |depth: usize| {
+        let deep = ["[".repeat(depth - 1), "]".repeat(depth - 1)].concat();
+        format!(r#"{{"start_event":{{"further":{deep}}}}}"#)
+    };
+    assert_eq!(program.post_text("/workflows/echo/run", nested(100)).status, 200);
+    let reply = program.post_text("/workflows/echo/run", nested(101));
+    assert!(matches!(reply.status, 400 | 500), "{reply:?}");
+    refused_naming(&reply, reply.status, &["100"]);
+}
+
+#[test]
+fn body_may_have_sixteen_mebibytes_and_not_one_more() {
+    let program = Program::start();
+    let bound = 16 << 20;
+    let start = br#"{"start_event":{"message":""#;
+    let end = br#""}}"#;
+    let body = [&start[..], &vec![b'x'; bound - start.len() - end.len()], end].concat();
+    assert_eq!(body.len(), bound);
+    let reply = program.post_text("/workflows/echo/run", &body);
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.json()["result"].as_str().map(str::len), Some(bound - start.len() - end.len() + 11));
+
+    let mut connection = program.connect();
+    let head = format!("POST /workflows/echo/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", bound + 1);
+    connection.write(head.as_bytes());
+    let reply = connection.head();
+    assert_eq!(reply.status, 413);
+    assert_eq!(program.get("/health").status, 200);
+}
+
+#[test]
+fn body_bound_is_configurable_and_counts_chunks() {
+    let program = Program::with(&["--body-bytes-max", "20"]);
+    assert_eq!(program.post_text("/workflows/echo/run", br#"{"a":"0123456789ab"}"#).status, 200);
+    assert_eq!(program.post_text("/workflows/echo/run", br#"{"a":"0123456789abc"}"#).status, 413);
+    let mut connection = program.connect();
+    connection.write(b"POST /workflows/echo/run HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    connection.write(b"a\r\n{\"a\":\"0123\r\nb\r\n");
+    assert_eq!(connection.head().status, 413);
+}
+
+#[test]
+fn body_comes_in_any_framing() {
+    let program = Program::start();
+    let mut connection = program.connect();
+    connection.write(b"POST /workflows/echo/run HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    connection.write(b"10;ext=1\r\n{\"start_event\":{\r\n");
+    connection.write(b"10\r\n\"message\":\"hi\"}}\r\n0\r\nTrailer: x\r\n\r\n");
+    assert_eq!(connection.head().status, 200);
+    assert!(String::from_utf8(connection.rest()).expect("UTF-8").contains("processed: hi"));
+
+    connection.write(b"POST /workflows/echo/run HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n");
+    connection.write(b"Content-Length: 2\r\n\r\n");
+    assert_eq!(connection.head().status, 100);
+    connection.write(b"{}");
+    assert_eq!(connection.head().status, 200);
+}
+
+#[test]
+fn content_type_of_a_request_is_not_looked_at() {
+    let program = Program::start();
+    for content_type in ["text/plain", "application/x-www-form-urlencoded", "nonsense"] {
+        let headers = [("Content-Type", content_type)];
+        let body = br#"{"start_event":{"message":"hi"}}"#;
+        let reply = program.connect().request("POST", "/workflows/echo/run", &headers, Some(body));
+        assert_eq!(reply.json()["result"], "processed: hi", "{content_type}");
+    }
+}

@@ -1,0 +1,105 @@
+//! POST events: forms, refusals in their order, what is accepted and changes nothing.
+
+use super::*;
+
+fn post(program: &Program, handler: &str, body: &Value) -> Response {
+    program.post(&format!("/events/{handler}"), body)
+}
+
+#[test]
+fn event_comes_in_every_form() {
+    let fields = json!({"response": "pong"});
+    for event in [
+        json!({"type": "ExternalEvent", "value": fields}),
+        json!({"type": "ExternalEvent", "data": fields}),
+        json!({"type": "ExternalEvent", "value": {"_data": fields}}),
+        json!({"type": "ExternalEvent", "value": fields, "qualified_name": null, "types": null}),
+        json!({"qualified_name": "conformance.ExternalEvent", "value": fields}),
+        json!({"qualified_name": "os.path.ExternalEvent", "data": fields}),
+        json!(r#"{"type":"ExternalEvent","value":{"response":"pong"}}"#),
+        json!(r#"{"qualified_name":"x.ExternalEvent","value":{"response":"pong"}}"#),
+    ] {
+        for step in [json!(null), json!("answer")] {
+            let program = Program::start();
+            let (handler, mut reader) = asked(&program);
+            let reply = post(&program, &handler, &json!({"event": event, "step": step}));
+            assert_eq!((reply.status, reply.text()), (200, r#"{"status":"sent"}"#), "{event}");
+            assert_eq!(reader.event().expect("the end")["value"]["result"], "received: pong", "{event}");
+        }
+    }
+}
+
+#[test]
+fn refusals_stand_in_order_and_leave_the_run_as_it_was() {
+    let program = Program::start();
+    let (handler, mut reader) = asked(&program);
+    let good = json!({"type": "ExternalEvent", "value": {"response": "pong"}});
+    refused(&program.post_text("/events/nope", "{"), 404, "Handler not found");
+    for body in [json!({}), json!({"event": {}}), json!({"event": ""}), json!({"event": null})] {
+        refused(&post(&program, &handler, &body), 400, "Event data is required");
+    }
+    for (body, names) in [
+        (json!({"event": "no JSON"}), &[][..]),
+        (json!({"event": "[]"}), &[]),
+        (json!({"event": 5}), &[]),
+        (json!({"event": [good]}), &[]),
+        (json!({"event": {"value": {"response": "pong"}}}), &["type"]),
+        (json!({"event": {"type": "Nope", "value": {}}}), &["Nope", "ExternalEvent"]),
+        (json!({"event": {"type": "Nope", "value": {}}, "step": "nope"}), &["Nope"]),
+        (json!({"event": {"qualified_name": "conformance.Nope", "value": {}}}), &["Nope", "ExternalEvent"]),
+        (json!({"event": {"type": "ExternalEvent", "value": {}}}), &["response"]),
+        (json!({"event": {"type": "ExternalEvent", "value": {"response": 5}}}), &["response", "string"]),
+        (json!({"event": {"type": "ExternalEvent", "value": "pong"}}), &[]),
+        (json!({"event": {"type": "ExternalEvent", "value": {}}, "step": "nope"}), &["response"]),
+        (json!({"event": good, "step": 5}), &["step"]),
+    ] {
+        refused_naming(&post(&program, &handler, &body), 400, names);
+    }
+    for (step, text) in [
+        ("nope", "Failed to send event: Step nope does not exist"),
+        ("ask", "Failed to send event: Step ask does not accept ExternalEvent"),
+    ] {
+        refused(&post(&program, &handler, &json!({"event": good, "step": step})), 400, text);
+    }
+    answer(&program, &handler);
+    assert_eq!(reader.event().expect("the end")["value"]["result"], "received: pong");
+    assert_eq!(reader.event(), None);
+    refused(&program.post_text(&format!("/events/{handler}"), "{"), 409, "Workflow already completed");
+}
+
+#[test]
+fn known_events_that_nobody_awaits_change_nothing() {
+    let program = Program::start();
+    let (handler, mut reader) = asked(&program);
+    for event in [
+        json!({"type": "StopEvent", "value": {"result": "from outside"}}),
+        json!({"type": "RequestedExternalEvent", "value": {"message": "echo"}}),
+    ] {
+        assert_eq!(post(&program, &handler, &json!({"event": event})).status, 200, "{event}");
+    }
+    assert_eq!(program.get(&format!("/results/{handler}")).status, 202);
+    answer(&program, &handler);
+    assert_eq!(types(&[reader.event().expect("the end")]), ["StopEvent"]);
+    assert_eq!(program.get(&format!("/results/{handler}")).json()["result"], "received: pong");
+}
+
+#[test]
+fn early_answer_waits_for_its_question() {
+    let program = Program::start();
+    for step in [json!(null), json!("review")] {
+        let handler = program.begin("approval", json!({"subject": "budget"}));
+        let event = json!({"type": "ApprovalGiven", "value": {"approved": true, "by": "me"}});
+        assert_eq!(post(&program, &handler, &json!({"event": event, "step": step})).status, 200);
+        let mut reader = follow(&program, &handler, "sse=false");
+        assert_eq!(reader.event().expect("the question")["type"], "ApprovalRequested");
+        assert_eq!(reader.event().expect("the end")["type"], "ApprovalResult");
+    }
+}
+
+#[test]
+fn fan_in_takes_nothing_from_outside() {
+    let program = Program::start();
+    let handler = program.begin("fan_out", json!({"items": [1], "delay_ms": 60_000}));
+    let event = json!({"type": "WorkDone", "value": {"index": 0, "value": 1}});
+    assert_eq!(post(&program, &handler, &json!({"event": event, "step": "join"})).status, 400);
+}

@@ -1,0 +1,217 @@
+//! GET events: framing, envelopes, what shows in which order, how a feed ends.
+
+use super::*;
+
+#[test]
+fn accept_decides_the_framing_unless_sse_does() {
+    const SSE: &str = "text/event-stream; charset=utf-8";
+    const NDJSON: &str = "application/x-ndjson";
+    let program = Program::start();
+    let handler = program.begin("sleepy", json!({}));
+    for (query, accept, content_type) in [
+        ("", None, SSE),
+        ("", Some("*/*"), SSE),
+        ("", Some("application/json"), SSE),
+        ("", Some("text/event-stream"), SSE),
+        ("", Some("application/x-ndjson"), NDJSON),
+        ("", Some("application/ndjson"), NDJSON),
+        ("", Some("Application/X-NDJSON"), NDJSON),
+        ("", Some("text/html, application/x-ndjson;q=0.4"), NDJSON),
+        ("", Some("application/x-ndjson, */*;q=0.1"), NDJSON),
+        ("", Some("application/x-ndjson;q=0.5, text/event-stream"), SSE),
+        ("", Some("application/x-ndjson, text/event-stream;q=0.5"), NDJSON),
+        ("", Some("application/x-ndjson;q=0"), SSE),
+        ("sse=true", Some("application/x-ndjson"), SSE),
+        ("sse=TRUE", Some("application/x-ndjson"), SSE),
+        ("sse=false", Some("text/event-stream"), NDJSON),
+        ("sse=1", None, NDJSON),
+        ("sse=", None, NDJSON),
+        ("unknown=1", None, SSE),
+    ] {
+        let headers: Vec<_> = accept.map(|accept| ("Accept", accept)).into_iter().collect();
+        let path = format!("/events/{handler}?{query}");
+        let head = program.connect().request("HEAD", &path, &headers, None);
+        assert_eq!(head.header("content-type"), Some(content_type), "HEAD {query} {accept:?}");
+        let mut reader = program.connect();
+        reader.send("GET", &path, &headers, None);
+        let reply = reader.head();
+        assert_eq!(reply.status, 200, "{query} {accept:?}");
+        assert_eq!(reply.header("content-type"), Some(content_type), "{query} {accept:?}");
+        assert_eq!(reply.header("cache-control"), Some("no-cache"));
+        assert_eq!(reply.header("content-length"), None);
+        drop(reader);
+        settle(&program);
+    }
+}
+
+#[test]
+fn sse_is_a_number_and_a_line_of_data() {
+    let program = Program::start();
+    let handler = program.begin("looping", json!({"target": 1}));
+    let text = String::from_utf8(follow(&program, &handler, "").rest()).expect("UTF-8");
+    let data = |id: u64, value: &str, kind: &str, module: &str| {
+        let name = format!(r#""qualified_name":"{module}.{kind}","type":"{kind}","types":null"#);
+        format!("id: {id}\ndata: {{\"value\":{value},{name}}}\n\n")
+    };
+    let ids: Vec<u64> =
+        text.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().expect("a number")).collect();
+    let [first, second, stop] = ids[..] else { panic!("{text}") };
+    let expected = [
+        data(first, r#"{"n":0}"#, "Tick", "conformance"),
+        data(second, r#"{"n":1}"#, "Tick", "conformance"),
+        data(stop, r#"{"result":1}"#, "StopEvent", "workflows.events"),
+    ];
+    assert_eq!(text, expected.concat());
+    assert!(first < second && second < stop);
+}
+
+#[test]
+fn qualified_name_is_null_when_not_wanted() {
+    let program = Program::start();
+    let handler = program.begin("streaming", json!({"count": 1}));
+    let mut reader = follow(&program, &handler, "sse=false&include_internal=true&include_qualified_name=no");
+    let mut seen = 0;
+    while let Some(event) = reader.event() {
+        assert_eq!(event["qualified_name"], json!(null), "{event}");
+        assert_eq!(event.as_object().expect("an object").len(), 4);
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
+}
+
+#[test]
+fn queue_uses_internal_events_up_unseen() {
+    let program = Program::start();
+    let (handler, reader) = asked(&program);
+    drop(reader);
+    settle(&program);
+    answer(&program, &handler);
+    let events = follow(&program, &handler, "sse=false&include_internal=true");
+    let first = { events }.event().expect("an event");
+    assert_eq!((&first["value"]["name"], &first["value"]["step_state"]), (&json!("answer"), &json!("running")));
+}
+
+/// The state changes of a finished run as `step state worker`.
+fn changes(program: &Program, workflow: &str, start_event: Value) -> Vec<String> {
+    let handler = program.begin(workflow, start_event);
+    let mut reader = follow(program, &handler, "sse=false&include_internal=true");
+    let mut changes = Vec::new();
+    while let Some(event) = reader.event() {
+        if event["type"] == "StepStateChanged" {
+            let value = &event["value"];
+            let text = |member: &str| value[member].as_str().expect("a string").to_owned();
+            changes.push(format!("{} {} {}", text("name"), text("step_state"), text("worker_id")));
+        }
+    }
+    changes
+}
+
+#[test]
+fn each_retry_runs_and_ends() {
+    let program = Program::start();
+    let expected = ["attempt running 0", "attempt not_running 0"].repeat(3);
+    assert_eq!(changes(&program, "flaky", json!({"failures": 2})), expected);
+}
+
+#[test]
+fn work_beyond_the_slots_is_prepared_first() {
+    let program = Program::start();
+    let changes = changes(&program, "fan_out", json!({"items": [1, 2, 3, 4, 5, 6], "delay_ms": 5}));
+    let of = |prefix: &str| changes.iter().filter(|change| change.starts_with(prefix)).count();
+    assert_eq!(of("square preparing <enqueued>"), 2, "{changes:#?}");
+    assert_eq!(of("square running "), 6, "{changes:#?}");
+    assert_eq!(of("square not_running "), 6, "{changes:#?}");
+    for worker in 0..4 {
+        assert!(of(&format!("square running {worker}")) > 0, "{changes:#?}");
+    }
+    assert_eq!(of("join running 0"), 1, "{changes:#?}");
+    assert_eq!(changes.last().map(String::as_str), Some("join not_running 0"));
+}
+
+#[test]
+fn failed_run_ends_its_feed_with_the_reason_and_a_bare_stop_event() {
+    let program = Program::start();
+    let internal = |value: Value, kind: &str| {
+        let qualified_name = format!("workflows.events.{kind}");
+        json!({"value": value, "qualified_name": qualified_name, "type": kind, "types": ["InternalDispatchEvent"]})
+    };
+    let stop = json!({"value": {}, "qualified_name": "workflows.events.StopEvent", "type": "StopEvent", "types": null});
+    let reason = json!({"step_name": "error_step", "exception": "Test error", "attempts": 1});
+    let timed_out = json!({"timeout": 0.2, "active_steps": ["sleep"]});
+    for (workflow, expected) in [
+        ("error", internal(reason, "WorkflowFailedEvent")),
+        ("timeout", internal(timed_out, "WorkflowTimedOutEvent")),
+        ("sleepy", internal(json!({}), "WorkflowCancelledEvent")),
+    ] {
+        let handler = program.begin(workflow, json!({}));
+        let mut reader = follow(&program, &handler, "sse=false&include_internal=true");
+        if workflow == "sleepy" {
+            assert_eq!(reader.event().expect("an event")["value"]["step_state"], "running");
+            assert_eq!(cancel(&program, &handler, "").status, 200);
+        }
+        let mut events = Vec::new();
+        while let Some(event) = reader.event() {
+            events.push(event);
+        }
+        assert_eq!(events[events.len() - 2..], [expected, stop.clone()], "{workflow}");
+        let ended = events.iter().any(|event| event["value"]["step_state"] == "not_running");
+        assert_eq!(ended, workflow == "error", "{workflow}: after a time-out or cancel there is no not_running");
+    }
+}
+
+#[test]
+fn feed_of_a_waited_run_is_kept() {
+    let program = Program::start();
+    let handler = run(&program, "looping", &json!({"start_event": {"target": 2}})).json();
+    let path = format!("/events/{}?sse=false", handler["handler_id"].as_str().expect("an id"));
+    assert_eq!(types(&program.get(&path).events()), ["Tick", "Tick", "Tick", "StopEvent"]);
+    assert_eq!(program.get(&path).status, 204);
+}
+
+#[test]
+fn stream_ends_after_the_final_state_is_stored() {
+    let program = Program::start();
+    for _ in 0..20 {
+        let handler = program.finish("echo", json!({}));
+        assert_eq!(program.get(&format!("/results/{handler}")).status, 200);
+        assert_eq!(program.get(&format!("/events/{handler}")).status, 204);
+    }
+}
+
+#[test]
+fn http_1_0_gets_a_stream_that_ends_with_the_connection() {
+    let program = Program::start();
+    let handler = program.begin("streaming", json!({"count": 2}));
+    let mut reader = program.connect();
+    reader.write(format!("GET /events/{handler}?sse=false HTTP/1.0\r\n\r\n").as_bytes());
+    let mut reply = reader.head();
+    assert_eq!((reply.status, reply.header("transfer-encoding")), (200, None));
+    reply.body = reader.rest();
+    assert_eq!(types(&reply.events()), ["StreamEvent", "StreamEvent", "StopEvent"]);
+}
+
+#[test]
+fn slow_reader_gets_every_event() {
+    let program = Program::start();
+    let count = 20_000;
+    let handler = program.begin("streaming", json!({"count": count, "delay_ms": 0}));
+    let mut reader = follow(&program, &handler, "sse=false");
+    // Reads on only after the run is over: whatever the socket did not take has stayed in the feed.
+    while program.get(&format!("/results/{handler}")).status == 202 {}
+    for sequence in 0..count {
+        assert_eq!(reader.event().expect("an event")["value"]["sequence"], sequence);
+    }
+    assert_eq!(reader.event().expect("the end")["type"], "StopEvent");
+    assert_eq!(reader.event(), None);
+}
+
+#[test]
+fn line_separators_of_other_standards_are_escaped_in_ndjson() {
+    // The stock Python client splits NDJSON lines as `str.splitlines` does, inside of strings too.
+    let program = Program::start();
+    let message = "a\u{85}b\u{2028}c\u{2029}d";
+    let handler = program.begin("echo", json!({"message": message}));
+    let reply = program.get(&format!("/events/{handler}?sse=false"));
+    assert!(!reply.text().contains(['\u{85}', '\u{2028}', '\u{2029}']), "{}", reply.text());
+    assert_eq!(reply.events()[0]["value"]["result"], format!("processed: {message}"));
+}

@@ -1,0 +1,321 @@
+//! An HTTP/1.1 client small enough to see through: what it sends is what the test wrote, what it read it shows.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, TcpStream},
+    os::unix::net::UnixStream,
+};
+
+use serde_json::Value;
+
+use super::PATIENCE;
+
+/// One connection. Reads fail the test after [`PATIENCE`].
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: Socket,
+    host: String,
+    /// Bytes read and not yet used.
+    buffer: Vec<u8>,
+    body: Framing,
+}
+
+/// A reply: its head, and its body as far as it was read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// How the body that is being read ends.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Framing {
+    Ended,
+    Length(usize),
+    Chunked,
+    Close,
+}
+
+impl Connection {
+    pub(crate) fn tcp(socket: TcpStream, host: &str) -> Self {
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout that is not zero");
+        socket.set_nodelay(true).expect("a TCP socket");
+        Self::new(Socket::Tcp(socket), host)
+    }
+
+    pub(crate) fn unix(socket: UnixStream) -> Self {
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout that is not zero");
+        Self::new(Socket::Unix(socket), "localhost")
+    }
+
+    fn new(socket: Socket, host: &str) -> Self {
+        Self { socket, host: host.to_owned(), buffer: Vec::new(), body: Framing::Ended }
+    }
+
+    /// Sends one request and reads its whole reply.
+    #[track_caller]
+    pub(crate) fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Response {
+        self.send(method, path, headers, body);
+        let mut response = self.head();
+        if method == "HEAD" {
+            self.body = Framing::Ended;
+        }
+        response.body = self.rest();
+        response
+    }
+
+    /// Sends one request. `Host` is added if it is not among the headers.
+    #[track_caller]
+    pub(crate) fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) {
+        let mut lines = vec![format!("{method} {path} HTTP/1.1")];
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            lines.push(format!("Host: {}", self.host));
+        }
+        lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        lines.extend(body.map(|body| format!("Content-Length: {}", body.len())));
+        let head = lines.join("\r\n") + "\r\n\r\n";
+        self.write(&[head.as_bytes(), body.unwrap_or_default()].concat());
+    }
+
+    /// Sends bytes as they are.
+    #[track_caller]
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        let written = match &mut self.socket {
+            Socket::Tcp(socket) => socket.write_all(bytes),
+            Socket::Unix(socket) => socket.write_all(bytes),
+        };
+        written.expect("the server reads");
+    }
+
+    /// Says that nothing more will be sent, and goes on reading.
+    pub(crate) fn half_close(&self) {
+        let closed = match &self.socket {
+            Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
+        };
+        closed.expect("the connection is open");
+    }
+
+    /// Reads a reply's head; its body comes from [`Self::line`] or [`Self::rest`].
+    #[track_caller]
+    pub(crate) fn head(&mut self) -> Response {
+        let mut response = Response::default();
+        let end = self.until(b"\r\n\r\n").unwrap_or_else(|end| panic!("no reply: {end:?}"));
+        let text = String::from_utf8(self.buffer.drain(..end).collect()).expect("an ASCII head");
+        let mut lines = text.trim_end().split("\r\n");
+        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).expect("a status line");
+        response.status = status[..3].parse().expect("a status");
+        for line in lines {
+            let (name, value) = line.split_once(": ").expect("a header field");
+            response.headers.push((name.to_owned(), value.to_owned()));
+        }
+        self.body = match (response.header("transfer-encoding"), response.header("content-length")) {
+            _ if response.status < 200 || matches!(response.status, 204 | 304) => Framing::Ended,
+            (Some("chunked"), _) => Framing::Chunked,
+            (_, Some(length)) => Framing::Length(length.parse().expect("a length")),
+            _ => Framing::Close,
+        };
+        response
+    }
+
+    /// The next line of a chunked body, without its end; `None` at the end of the body. Every event ends a line.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        loop {
+            let mut piece = self.piece()?;
+            if let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
+                let rest = piece.split_off(end + 1);
+                self.put_back(&rest);
+                line.extend(&piece[..end]);
+                return Some(String::from_utf8(line).expect("UTF-8"));
+            }
+            line.extend(piece);
+        }
+    }
+
+    /// The next event of an NDJSON stream; `None` at its end.
+    #[track_caller]
+    pub(crate) fn event(&mut self) -> Option<Value> {
+        self.line().map(|line| serde_json::from_str(&line).expect("an event"))
+    }
+
+    /// Reads events of an NDJSON stream until one of this type.
+    #[track_caller]
+    pub(crate) fn event_of(&mut self, name: &str) -> Value {
+        loop {
+            let event = self.event().unwrap_or_else(|| panic!("the stream ended before a {name}"));
+            if event["type"] == name {
+                return event;
+            }
+        }
+    }
+
+    /// What is left of the body.
+    #[track_caller]
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.piece() {
+            body.extend(piece);
+        }
+        body
+    }
+
+    /// Whether the peer has closed the connection and sent nothing more. Waits for one or the other.
+    #[track_caller]
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.buffer.is_empty() && matches!(self.fill(), Err(Lost::Closed))
+    }
+
+    /// Whether a chunked body breaks off: the connection ends before the last chunk.
+    #[track_caller]
+    pub(crate) fn breaks_off(&mut self) -> bool {
+        assert_eq!(self.body, Framing::Chunked, "a chunked body is being read");
+        loop {
+            match self.until(b"\r\n") {
+                Err(Lost::Closed) => return true,
+                Err(other) => panic!("neither an end nor a chunk: {other:?}"),
+                Ok(_) if self.piece().is_none() => return false,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Some bytes of the body; `None` at its end.
+    #[track_caller]
+    fn piece(&mut self) -> Option<Vec<u8>> {
+        match self.body {
+            Framing::Ended | Framing::Length(0) => {
+                self.body = Framing::Ended;
+                None
+            }
+            Framing::Length(length) => {
+                while self.buffer.is_empty() {
+                    self.fill().unwrap_or_else(|lost| panic!("{length} bytes of the body missing: {lost:?}"));
+                }
+                let taken = length.min(self.buffer.len());
+                self.body = Framing::Length(length - taken);
+                Some(self.buffer.drain(..taken).collect())
+            }
+            Framing::Close => {
+                while self.buffer.is_empty() {
+                    match self.fill() {
+                        Ok(()) => {}
+                        Err(Lost::Closed) => return None,
+                        Err(lost) => panic!("the body does not end: {lost:?}"),
+                    }
+                }
+                Some(std::mem::take(&mut self.buffer))
+            }
+            Framing::Chunked => {
+                let end = self.until(b"\r\n").unwrap_or_else(|lost| panic!("no chunk: {lost:?}"));
+                let size = String::from_utf8(self.buffer.drain(..end).collect()).expect("a chunk's size");
+                let size = usize::from_str_radix(size.trim_end(), 16).expect("a chunk's size");
+                while self.buffer.len() < size + 2 {
+                    self.fill().unwrap_or_else(|lost| panic!("half a chunk: {lost:?}"));
+                }
+                let mut chunk: Vec<u8> = self.buffer.drain(..size + 2).collect();
+                assert_eq!(chunk.split_off(size), b"\r\n", "the end of a chunk");
+                if size == 0 {
+                    self.body = Framing::Ended;
+                    return None;
+                }
+                Some(chunk)
+            }
+        }
+    }
+
+    /// Gives bytes of a body back, to be read again.
+    fn put_back(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let mut front = match self.body {
+            Framing::Chunked => [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat(),
+            Framing::Length(length) => {
+                self.body = Framing::Length(length + bytes.len());
+                bytes.to_vec()
+            }
+            Framing::Close => bytes.to_vec(),
+            Framing::Ended => panic!("nothing is being read"),
+        };
+        front.append(&mut self.buffer);
+        self.buffer = front;
+    }
+
+    /// Reads until `end` is in the buffer; the place behind it.
+    fn until(&mut self, end: &[u8]) -> Result<usize, Lost> {
+        loop {
+            if let Some(at) = self.buffer.windows(end.len()).position(|window| window == end) {
+                return Ok(at + end.len());
+            }
+            self.fill()?;
+        }
+    }
+
+    fn fill(&mut self) -> Result<(), Lost> {
+        let mut bytes = [0; 16 << 10];
+        let read = match &mut self.socket {
+            Socket::Tcp(socket) => socket.read(&mut bytes),
+            Socket::Unix(socket) => socket.read(&mut bytes),
+        };
+        match read {
+            Ok(0) => Err(Lost::Closed),
+            Ok(length) => {
+                self.buffer.extend(&bytes[..length]);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(Lost::Closed),
+            Err(error) => Err(Lost::Failed { _error: error }),
+        }
+    }
+}
+
+/// Why there are no more bytes.
+#[derive(Debug)]
+enum Lost {
+    Closed,
+    Failed { _error: io::Error },
+}
+
+impl Response {
+    /// The value of a header field, its name in any case. Fields that stand twice fail the test.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert!(values.next().is_none(), "{name} stands twice: {:?}", self.headers);
+        value
+    }
+
+    /// The body as text.
+    #[track_caller]
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("UTF-8")
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(self.text()).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// The body as the events of an NDJSON stream.
+    #[track_caller]
+    pub(crate) fn events(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).expect("an event")).collect()
+    }
+}

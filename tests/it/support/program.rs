@@ -1,0 +1,192 @@
+//! The conformance program, started for one test and ended with it.
+
+use std::{
+    env,
+    ffi::OsString,
+    io::{BufRead, BufReader, Read},
+    net::TcpStream,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{OnceLock, mpsc},
+    thread::{self, JoinHandle},
+};
+
+use serde_json::Value;
+
+use super::{
+    PATIENCE,
+    client::{Connection, Response},
+};
+
+/// Origin that every program of these tests is told to answer.
+pub(crate) const ORIGIN: &str = "http://app.example";
+
+/// A running conformance program. Killed on drop; what it wrote to stderr is shown if the test fails.
+#[derive(Debug)]
+pub(crate) struct Program {
+    child: Child,
+    /// The address in its first line on stdout: `http://127.0.0.1:PORT` or `unix:PATH`.
+    listening: String,
+    stderr: Option<JoinHandle<String>>,
+}
+
+impl Program {
+    /// Starts it on a free port.
+    pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts it on a free port with further flags.
+    pub(crate) fn with(flags: &[&str]) -> Self {
+        let mut all = vec!["--listen", "127.0.0.1:0", "--cors-origin", ORIGIN];
+        all.extend(flags);
+        Self::with_only(&all)
+    }
+
+    /// Starts it with exactly these flags and waits until it says that it listens.
+    pub(crate) fn with_only(flags: &[&str]) -> Self {
+        let mut child = Command::new(conformance())
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the conformance program starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut errors = child.stderr.take().expect("stderr is piped");
+        let stderr = thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = errors.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let mut program = Self { child, listening: String::new(), stderr: Some(stderr) };
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            let _ = stdout.read_line(&mut line);
+            let _ = sender.send(line);
+            // Stays at the pipe, so that a later line of the program does not hit a closed one.
+            let _ = std::io::copy(&mut stdout, &mut std::io::sink());
+        });
+        let line = lines.recv_timeout(PATIENCE).unwrap_or_default();
+        // With several places the first: `http://127.0.0.1:8080 and unix:/run/steprill.sock`.
+        let places = line.trim_end().strip_prefix("steprill listening on ");
+        let listening = places.and_then(|places| places.split(" and ").next());
+        listening
+            .unwrap_or_else(|| panic!("expected `steprill listening on …`, got {line:?}"))
+            .clone_into(&mut program.listening);
+        program
+    }
+
+    /// Runs it to its end, without waiting for it to listen.
+    pub(crate) fn output(flags: &[&str]) -> Output {
+        Command::new(conformance()).args(flags).stdin(Stdio::null()).output().expect("the conformance program starts")
+    }
+
+    /// What it says it listens on.
+    pub(crate) fn listening(&self) -> &str {
+        &self.listening
+    }
+
+    /// The TCP address it listens on; also the value of `Host`.
+    pub(crate) fn host(&self) -> &str {
+        self.listening.strip_prefix("http://").expect("it listens on TCP")
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Opens a connection.
+    pub(crate) fn connect(&self) -> Connection {
+        match self.listening.strip_prefix("unix:") {
+            Some(path) => Connection::unix(UnixStream::connect(path).expect("the socket is there")),
+            None => Connection::tcp(TcpStream::connect(self.host()).expect("the port is open"), self.host()),
+        }
+    }
+
+    /// `GET path` on a connection of its own.
+    pub(crate) fn get(&self, path: &str) -> Response {
+        self.connect().request("GET", path, &[], None)
+    }
+
+    /// `POST path` with a JSON body, on a connection of its own.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Response {
+        self.post_text(path, body.to_string())
+    }
+
+    /// `POST path` with any body, on a connection of its own.
+    pub(crate) fn post_text(&self, path: &str, body: impl AsRef<[u8]>) -> Response {
+        self.connect().request("POST", path, &[("Content-Type", "application/json")], Some(body.as_ref()))
+    }
+
+    /// Starts a run and does not wait for it; its handler id.
+    #[track_caller]
+    pub(crate) fn begin(&self, workflow: &str, start_event: Value) -> String {
+        let body = Value::Object([("start_event".to_owned(), start_event)].into_iter().collect());
+        let response = self.post(&format!("/workflows/{workflow}/run-nowait"), &body);
+        assert_eq!(response.status, 200, "{response:?}");
+        response.json()["handler_id"].as_str().expect("a handler id").to_owned()
+    }
+
+    /// Starts a run, reads its feed to the end, as which its final state is stored; its handler id.
+    #[track_caller]
+    pub(crate) fn finish(&self, workflow: &str, start_event: Value) -> String {
+        let handler = self.begin(workflow, start_event);
+        let feed = self.get(&format!("/events/{handler}?sse=false"));
+        assert_eq!(feed.status, 200, "{feed:?}");
+        handler
+    }
+
+    /// Sends a signal: `TERM`, `INT`, `KILL`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(status.expect("kill is there").success(), "kill -{name}");
+    }
+
+    /// Waits for its end; how it ended, and what it wrote to stderr.
+    #[track_caller]
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        // Its stderr closes at its end, so that waiting for the reader is waiting for the process, within patience.
+        let stderr = self.stderr.take().expect("not waited for yet");
+        let (sender, ended) = mpsc::channel();
+        thread::spawn(move || sender.send(stderr.join().unwrap_or_default()));
+        let text = ended.recv_timeout(PATIENCE).expect("the program ends");
+        (self.child.wait().expect("it is our child"), text)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let (true, Some(stderr)) = (thread::panicking(), self.stderr.take()) {
+            eprintln!("--- the program's stderr\n{}---", stderr.join().unwrap_or_default());
+        }
+    }
+}
+
+/// The program's path. Built here, so that a test binary run on its own never meets an old one; `cargo test` has
+/// built it already. `CONFORMANCE_PROGRAM` names another program that answers in its place.
+fn conformance() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        if let Some(path) = env::var_os("CONFORMANCE_PROGRAM") {
+            return path.into();
+        }
+        let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from(env!("CARGO"))));
+        build.args(["build", "--quiet", "--example", "conformance"]).arg("--manifest-path");
+        build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        // target/debug/deps/it-0123456789abcdef, this very test, says where the target directory is.
+        let test = env::current_exe().expect("the test has a path");
+        let profile = test.ancestors().nth(2).expect("target, profile, deps, test");
+        build.arg("--target-dir").arg(profile.parent().expect("target, profile"));
+        assert!(build.status().expect("cargo starts").success(), "the conformance program does not build");
+        profile.join("examples/conformance")
+    })
+}

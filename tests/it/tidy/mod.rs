@@ -1,0 +1,115 @@
+//! The source, read as text: what keeps it small, layered, and free of clocks where none may be.
+
+mod rules;
+mod source;
+
+use rules::Rule;
+use source::Source;
+
+/// Checks a rule against every file under these directories.
+#[track_caller]
+fn hold(rule: Rule, directories: &[&str]) {
+    let mut breaches = Vec::new();
+    for source in directories.iter().flat_map(|directory| Source::below(directory)) {
+        for (line, what) in rule(&source) {
+            breaches.push(format!("{}:{line}: {what}", source.path()));
+        }
+    }
+    assert!(breaches.is_empty(), "\n{}", breaches.join("\n"));
+}
+
+/// A rule that finds nothing in a text that breaks it would hold for ever.
+#[track_caller]
+fn finds(rule: Rule, path: &str, text: &str, lines: &[usize]) {
+    let found: Vec<usize> = rule(&Source::new(path, text)).into_iter().map(|(line, _)| line).collect();
+    assert_eq!(found, lines, "in {path}:\n{text}");
+}
+
+#[test]
+fn files_are_short() {
+    hold(rules::short_file, &["src", "examples", "tests"]);
+    finds(rules::short_file, "src/json.rs", &"\n".repeat(501), &[501]);
+    finds(rules::short_file, "src/json.rs", &"\n".repeat(500), &[]);
+}
+
+#[test]
+fn functions_are_short() {
+    hold(rules::short_functions, &["src", "examples", "tests"]);
+    let function =
+        |lines: usize| format!("impl X {{\n    fn a(\n    ) {{\n{}    }}\n}}\n", "        b();\n".repeat(lines - 3));
+    finds(rules::short_functions, "src/json.rs", &function(70), &[]);
+    finds(rules::short_functions, "src/json.rs", &function(71), &[2]);
+}
+
+#[test]
+fn lines_are_short() {
+    hold(rules::short_lines, &["src", "examples", "tests"]);
+    finds(rules::short_lines, "src/json.rs", &format!("{}\n{}", "ü".repeat(120), "x".repeat(121)), &[2]);
+}
+
+#[test]
+fn layers_use_only_what_is_right_of_them() {
+    hold(rules::layers, &["src"]);
+    let engine = "src/engine/run.rs";
+    finds(rules::layers, engine, "use crate::{graph::Graph, api::Reply};", &[1]);
+    finds(rules::layers, engine, "use crate::{\n    json::Json,\n    workflow::{\n        Body,\n    },\n};", &[3]);
+    finds(rules::layers, engine, "fn a() {\n    crate::server::run();\n}", &[2]);
+    finds(rules::layers, engine, "/// See [`crate::server`].\nuse crate::engine::input;", &[]);
+    finds(rules::layers, "src/workflow/step.rs", "use crate::engine::run::Run;", &[1]);
+    finds(rules::layers, "src/novel/mod.rs", "", &[1]);
+}
+
+#[test]
+fn pure_modules_touch_nothing_outside() {
+    hold(rules::pure, &["src"]);
+    for impure in [
+        "use std::{fmt, net::TcpStream};",
+        "use std::thread;",
+        "let now = Instant::now();",
+        "let id = Uuid::new_v4();",
+        "let set = HashMap::with_hasher(RandomState::new());",
+    ] {
+        finds(rules::pure, "src/engine/run.rs", impure, &[1]);
+        finds(rules::pure, "src/net/reactor.rs", impure, &[]);
+    }
+    finds(
+        rules::pure,
+        "src/http/mod.rs",
+        "// Instant::now\nlet text = \"Instant::now\";\nuse std::time::Duration;",
+        &[],
+    );
+}
+
+#[test]
+fn only_the_loop_reads_the_clocks() {
+    hold(rules::clocks, &["src"]);
+    finds(rules::clocks, "src/net/reactor.rs", "let now = Instant::now();", &[1]);
+    finds(rules::clocks, "src/server/mod.rs", "let now = Instant::now();", &[]);
+}
+
+#[test]
+fn nothing_is_left_to_do() {
+    hold(rules::finished, &["src", "examples", "tests"]);
+    finds(rules::finished, "src/json.rs", &format!("fn a() {{\n    to{}!()\n}}", "do"), &[2]);
+    finds(rules::finished, "src/json.rs", &format!("// TO{}: more", "DO"), &[1]);
+}
+
+#[test]
+fn only_the_api_knows_its_json_names() {
+    hold(rules::wire_names, &["src"]);
+    let text = "let a = map[\"handler_id\"];\nlet b = \"{\\\"run_id\\\":1}\";\nlet run_id = 1;";
+    finds(rules::wire_names, "src/engine/run.rs", text, &[1, 2]);
+    finds(rules::wire_names, "src/api/wire.rs", text, &[]);
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    hold(rules::documented, &["src", "examples", "tests/it"]);
+    finds(rules::documented, "src/json.rs", "use std::fmt;", &[1]);
+}
+
+#[test]
+fn every_bound_has_its_reason() {
+    hold(rules::reasons, &["src/limits.rs"]);
+    finds(rules::reasons, "src/limits.rs", "/// Why.\npub const A: u8 = 1;\npub const B: u8 = 2;", &[3]);
+}

@@ -1,0 +1,194 @@
+//! The rules: each gives the lines of a file that break it, and what is wrong there.
+
+use super::source::Source;
+
+pub(super) type Rule = fn(&Source) -> Vec<(usize, String)>;
+
+const FILE_LINES_MAX: usize = 500;
+const FUNCTION_LINES_MAX: usize = 70;
+const LINE_CHARACTERS_MAX: usize = 120;
+
+/// Every module of the crate and what it may use of it. `main → server → { net, api, workers, store } → { http,
+/// engine, workflow }`, and under them the data in which they meet. Nothing points left.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("limits", &[]),
+    ("now", &[]),
+    ("hash", &[]),
+    ("json", &["limits"]),
+    ("graph", &["limits", "hash", "json"]),
+    ("pass", &["limits", "hash", "json", "graph"]),
+    ("http", &["limits", "now", "json"]),
+    ("engine", &["limits", "now", "hash", "json", "graph", "pass"]),
+    ("workflow", &["limits", "hash", "json", "graph", "pass"]),
+    ("net", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
+    ("api", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
+    ("workers", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
+    ("store", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
+];
+
+/// What may use everything.
+const TOP: &[&str] = &["server", "demo", "lib", "main"];
+
+/// Modules that are handed bytes, values and `now`, and give values back.
+const PURE: &[&str] = &["limits", "now", "hash", "json", "graph", "pass", "http", "engine"];
+
+/// What no pure module names: sockets, threads, files, processes, clocks, random numbers, output.
+const IMPURE: &[&str] = &[
+    "std::net",
+    "std::thread",
+    "std::fs",
+    "std::process",
+    "std::env",
+    "std::os",
+    "thread::",
+    "Instant",
+    "SystemTime",
+    "now_utc",
+    "now_v7",
+    "new_v4",
+    "getrandom",
+    "RandomState",
+    "mio::",
+    "crossbeam_channel",
+    "print!",
+    "println!",
+];
+
+/// Members of the API's JSON that are nothing else's.
+const WIRE_NAMES: &[&str] =
+    &["handler_id", "workflow_name", "run_id", "started_at", "updated_at", "completed_at", "start_event", "detail"];
+
+pub(super) fn short_file(source: &Source) -> Vec<(usize, String)> {
+    let beyond = source.lines().nth(FILE_LINES_MAX);
+    beyond.map(|(line, _)| (line, format!("more than {FILE_LINES_MAX} lines"))).into_iter().collect()
+}
+
+/// rustfmt ends every function on a line of its own, indented as the line that began it.
+pub(super) fn short_functions(source: &Source) -> Vec<(usize, String)> {
+    let mut breaches = Vec::new();
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    for (number, line) in source.lines() {
+        let text = line.trim_start();
+        let indent = line.len() - text.len();
+        let before = text.split(['(', '<']).next().unwrap_or_default();
+        let begins = before.split_whitespace().rev().nth(1) == Some("fn") && !text.starts_with("//");
+        if begins && !text.ends_with([';', '}']) {
+            open.push((indent, number));
+        } else if text.starts_with('}') || text.ends_with(';') {
+            // The end of a body, or of a declaration without one.
+            let ended = open.pop_if(|(known, _)| *known == indent);
+            let lines = ended.map_or(0, |(_, start)| number + 1 - start);
+            if lines > FUNCTION_LINES_MAX {
+                breaches.push((number + 1 - lines, format!("a function of {lines} lines")));
+            }
+        }
+    }
+    breaches
+}
+
+pub(super) fn short_lines(source: &Source) -> Vec<(usize, String)> {
+    let characters = source.lines().map(|(number, line)| (number, line.chars().count()));
+    characters
+        .filter(|(_, count)| *count > LINE_CHARACTERS_MAX)
+        .map(|(number, count)| (number, format!("{count} characters")))
+        .collect()
+}
+
+pub(super) fn layers(source: &Source) -> Vec<(usize, String)> {
+    let layer = source.layer();
+    if TOP.contains(&layer) {
+        return Vec::new();
+    }
+    let Some((_, uses)) = LAYERS.iter().find(|(known, _)| *known == layer) else {
+        return vec![(1, format!("{layer} has no place among the layers"))];
+    };
+    let is_module = |name: &str| TOP.contains(&name) || LAYERS.iter().any(|(known, _)| *known == name);
+    let mut breaches = Vec::new();
+    let mut in_group = false;
+    for (number, code) in source.code() {
+        let mut names: Vec<&str> = code.split("crate::").skip(1).map(first_name).collect();
+        if let Some((_, group)) = code.split_once("crate::{") {
+            names.extend(group.split(", ").map(first_name));
+        }
+        // Over several lines, the modules of `use crate::{` are indented once.
+        in_group = (in_group && code != "};") || code.ends_with("use crate::{");
+        if in_group && code.starts_with("    ") && !code.starts_with("     ") {
+            names.push(first_name(code.trim_start()));
+        }
+        for name in names.into_iter().filter(|name| is_module(name) && *name != layer && !uses.contains(name)) {
+            breaches.push((number, format!("{layer} uses {name}; it may use {}", uses.join(", "))));
+        }
+    }
+    breaches
+}
+
+/// The name that a path begins with.
+fn first_name(path: &str) -> &str {
+    path.split(|character: char| !character.is_alphanumeric() && character != '_').next().unwrap_or_default()
+}
+
+pub(super) fn pure(source: &Source) -> Vec<(usize, String)> {
+    if !PURE.contains(&source.layer()) {
+        return Vec::new();
+    }
+    let mut breaches = Vec::new();
+    for (number, code) in source.code() {
+        let group = code.split_once("std::{").map_or("", |(_, group)| group);
+        let in_group = ["net", "thread", "fs", "process", "env", "os"];
+        let grouped = group.split(", ").map(first_name).find(|name| in_group.contains(name));
+        if let Some(impure) = IMPURE.iter().copied().find(|impure| code.contains(impure)).or(grouped) {
+            breaches.push((number, format!("{impure} in a pure module")));
+        }
+    }
+    breaches
+}
+
+pub(super) fn clocks(source: &Source) -> Vec<(usize, String)> {
+    if source.layer() == "server" {
+        return Vec::new();
+    }
+    let reads =
+        |code: &str| ["Instant::now", "SystemTime::now", ".elapsed()", "now_utc"].iter().any(|c| code.contains(c));
+    let lines = source.code().filter(|(_, code)| reads(code));
+    lines.map(|(number, _)| (number, "a clock is read outside of server".to_owned())).collect()
+}
+
+pub(super) fn finished(source: &Source) -> Vec<(usize, String)> {
+    // In two parts each, so that they are not found here.
+    let marks = [("TO", "DO"), ("FIX", "ME"), ("XX", "X"), ("to", "do!"), ("unimple", "mented!"), ("db", "g!")];
+    let marks = marks.map(|(start, end)| format!("{start}{end}"));
+    let marked = |line: &str| marks.iter().find(|mark| line.contains(*mark)).cloned();
+    source.lines().filter_map(|(number, line)| Some((number, format!("{} is left", marked(line)?)))).collect()
+}
+
+pub(super) fn wire_names(source: &Source) -> Vec<(usize, String)> {
+    // The demo prints requests to try.
+    if ["api", "demo"].contains(&source.layer()) {
+        return Vec::new();
+    }
+    let named = |line: &str| {
+        let quoted = |name: &str| line.contains(&format!("\"{name}\"")) || line.contains(&format!("\"{name}\\\""));
+        WIRE_NAMES.iter().find(|name| quoted(name)).copied()
+    };
+    let lines = source.program().filter_map(|(number, line)| Some((number, named(line)?)));
+    lines.map(|(number, name)| (number, format!("{name}, a name of the API's JSON, outside of api"))).collect()
+}
+
+pub(super) fn documented(source: &Source) -> Vec<(usize, String)> {
+    // `mod tests` beside a module says it already.
+    let begins = source.lines().next().is_some_and(|(_, line)| line.starts_with("//! ")) || source.is_unit_test();
+    if begins { Vec::new() } else { vec![(1, "the module does not say what it is for".to_owned())] }
+}
+
+/// For `limits.rs`: every bound stands under the reason for it.
+pub(super) fn reasons(source: &Source) -> Vec<(usize, String)> {
+    let mut above = "";
+    let mut breaches = Vec::new();
+    for (number, line) in source.lines() {
+        if line.starts_with("pub const ") && !above.starts_with("///") {
+            breaches.push((number, "a bound without a reason".to_owned()));
+        }
+        above = line;
+    }
+    breaches
+}

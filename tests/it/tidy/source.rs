@@ -1,0 +1,93 @@
+//! A file of source as lines of code.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// One file.
+pub(super) struct Source {
+    /// From the root of the repository on.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    pub(super) fn new(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned() }
+    }
+
+    /// Every Rust file below a directory of the repository, in order of path; or that one file.
+    pub(super) fn below(place: &str) -> Vec<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut files = Vec::new();
+        collect(root.join(place), &mut files);
+        files.sort_unstable();
+        assert!(!files.is_empty(), "{place} has source");
+        let read = |file: PathBuf| {
+            let path = file.strip_prefix(root).expect("below the root").to_str().expect("UTF-8").to_owned();
+            Self { path, text: fs::read_to_string(&file).expect("UTF-8") }
+        };
+        files.into_iter().map(read).collect()
+    }
+
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The first part of the module's path: `engine` of `src/engine/run.rs`.
+    pub(super) fn layer(&self) -> &str {
+        let name = self.path.split('/').nth(1).expect("below a directory");
+        name.strip_suffix(".rs").unwrap_or(name)
+    }
+
+    /// A `tests` module in a file of its own.
+    pub(super) fn is_unit_test(&self) -> bool {
+        self.path.ends_with("/tests.rs") || (self.path.starts_with("src/") && self.path.contains("/tests/"))
+    }
+
+    /// All lines, numbered from 1.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
+    }
+
+    /// The lines of the program itself, without its tests and whole-line comments.
+    pub(super) fn program(&self) -> impl Iterator<Item = (usize, &str)> {
+        let is_test = self.is_unit_test();
+        self.lines()
+            .take_while(move |(_, line)| !is_test && *line != "#[cfg(test)]")
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+
+    /// As [`Self::program`], without the text in strings and what is said behind code.
+    pub(super) fn code(&self) -> impl Iterator<Item = (usize, String)> {
+        self.program().map(|(number, line)| (number, without_text(line)))
+    }
+}
+
+fn collect(place: PathBuf, files: &mut Vec<PathBuf>) {
+    if place.is_dir() {
+        for entry in fs::read_dir(place).expect("the directory is there") {
+            collect(entry.expect("an entry").path(), files);
+        }
+    } else if place.extension().is_some_and(|extension| extension == "rs") {
+        files.push(place);
+    }
+}
+
+fn without_text(line: &str) -> String {
+    let (mut code, mut in_string, mut escaped) = (String::new(), false, false);
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (in_string, character) {
+            (true, _) if escaped => escaped = false,
+            (true, '\\') => escaped = true,
+            (true, '"') => in_string = false,
+            (true, _) => {}
+            (false, '"') if !code.ends_with('\'') => in_string = true,
+            (false, '/') if characters.peek() == Some(&'/') => break,
+            (false, _) => code.push(character),
+        }
+    }
+    code
+}
