@@ -45,8 +45,8 @@ pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
             let element = &graph.event(*element).name;
             match depths[..] {
                 [0] => faults.push(Fault(format!(
-                    "Step `{name}` takes `Vec<{element}>`, but no `{element}` comes out of a fan-out: let a step before \
-                     it return a `Vec` or declare sends, or take `{element}` singly."
+                    "Step `{name}` takes `Vec<{element}>`, but no `{element}` comes out of a fan-out: let a step \
+                     before it return a `Vec` or declare sends, or take `{element}` singly."
                 ))),
                 [one, other] => faults.push(Fault(format!(
                     "Step `{name}` takes `Vec<{element}>`, but `{element}` comes at two depths of fan-out ({} and {}), \

@@ -14,3 +14,4 @@ mod workflow_authoring;
 mod workflow_graph;
 mod workflow_pass;
 mod workflow_schema;
+mod workflow_test_ctx;

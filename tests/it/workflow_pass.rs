@@ -292,6 +292,8 @@ fn once_runs_its_closure_once_and_keeps_its_stream_writes_counted() {
     let (done, notes) = rig.pass_notes();
     assert_eq!(result(&done), r#"{"result":42}"#);
     assert_eq!(notes, []);
+    rig.input.published = Arc::default(); // A new attempt.
+    assert_eq!(streamed(&rig.pass_notes().1), [(1, r#"{"n":2}"#)]);
     assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
