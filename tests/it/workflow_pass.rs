@@ -1,5 +1,8 @@
 //! One pass of a step's body: what it makes of waits, `once`, streams, the state and orders to stop.
 
+// Steps take their events by value and return a `Result`, whatever they do with them.
+#![allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps)]
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::AtomicUsize},

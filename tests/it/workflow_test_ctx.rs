@@ -1,5 +1,8 @@
 //! `TestCtx`: one pass of a step without an engine.
 
+// Steps take their events by value and return a `Result`, whatever they do with them.
+#![allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps)]
+
 use std::time::Duration;
 
 use steprill::{Asks, Ctx, Result, Sends, StartEvent, StopEvent, TestCtx, event};
