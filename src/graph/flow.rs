@@ -113,28 +113,31 @@ impl Flow<'_> {
         }
     }
 
-    /// Steps from which the stop event can be reached.
+    /// Steps from which the stop event can be reached, found backwards from those that return it. A question that is
+    /// given out leads to wherever an answer from outside is taken.
     fn ending(&self) -> BTreeSet<StepId> {
-        let mut ending = BTreeSet::new();
-        loop {
-            let before = ending.len();
-            let answered = self.steps().any(|(id, step)| {
-                ending.contains(&id) && step.takes.iter().any(|event| self.is_from_outside(step, *event))
-            });
-            for (id, step) in self.steps() {
-                let ends = outputs(step).any(|event| {
-                    event == self.graph.stop
-                        || (answered && self.graph.event(event).kind == EventKind::InputRequired)
-                        || self.consumers(event).any(|next| ending.contains(&next))
-                });
-                if ends {
-                    ending.insert(id);
+        let mut producers = vec![Vec::new(); self.graph.events.len()];
+        let mut questioners = Vec::new();
+        for (id, step) in self.steps() {
+            for event in outputs(step) {
+                producers[usize::from(event.0)].push(id);
+                if self.graph.event(event).kind == EventKind::InputRequired {
+                    questioners.push(id);
                 }
             }
-            if ending.len() == before {
-                return ending;
+        }
+        let mut ending = BTreeSet::new();
+        let mut steps = producers[usize::from(self.graph.stop.0)].clone();
+        while let Some(id) = steps.pop() {
+            if ending.insert(id) {
+                let step = self.graph.step(id);
+                steps.extend(step.takes.iter().flat_map(|event| &producers[usize::from(event.0)]));
+                if step.takes.iter().any(|event| self.is_from_outside(step, *event)) {
+                    steps.append(&mut questioners);
+                }
             }
         }
+        ending
     }
 
     /// Types whose arrival at a step that leads nowhere does not hold the run up, and those that never arrive.

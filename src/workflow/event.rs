@@ -158,6 +158,12 @@ macro_rules! event {
         }
         $crate::event! { $($rest)* }
     };
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "an event is declared as `pub struct Name { field: Type, .. }`; before the brace may stand \
+             `as \"wire name\"`, `in \"module\"`, and one of `: Asks<Answer>`, `: InputRequired`, `: HumanResponse`"
+        );
+    };
 }
 
 /// One event of [`event!`]. The attributes name the crate, because `$crate` cannot stand in their strings.
@@ -250,4 +256,7 @@ macro_rules! one_of {
             }
         }
     )* };
+    ($($other:tt)*) => {
+        ::core::compile_error!("a choice of events is declared as `pub enum Name { Event, OtherEvent }`, by their names");
+    };
 }

@@ -153,6 +153,13 @@ fn an_event_that_is_no_question_is_told_how_to_become_one() {
 }
 
 #[test]
+fn a_declaration_of_another_form_is_told_the_right_one() {
+    refused("event! { pub struct Unit; }", &["an event is declared as `pub struct Name { field: Type, .. }`"]);
+    refused("event! { struct Ask: Answers<Draft> {} }", &["one of `: Asks<Answer>`, `: InputRequired`"]);
+    refused("one_of! { enum Either { A(Draft), B(Section) } }", &["`pub enum Name { Event, OtherEvent }`"]);
+}
+
+#[test]
 fn a_step_that_sends_is_added_with_step_new() {
     refused(
         r#"fn a(ctx: &Ctx<Sends<Draft>>, _: StartEvent) -> Result<StopEvent> { panic!() }
