@@ -7,6 +7,7 @@ mod http_net;
 mod http_table;
 mod protocol;
 mod run_effects;
+mod run_record;
 mod simulation;
 mod support;
 mod tidy;
