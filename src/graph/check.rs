@@ -197,7 +197,8 @@ fn check_settings(parts: &Parts, faults: &mut Vec<Fault>) {
         }
         if *fan_out && returns.contains(stop) {
             fault(format!(
-                "Step `{name}` returns the stop event `{stop}` inside a `Vec`; a run has one outcome: return it instead."
+                "Step `{name}` returns the stop event `{stop}` inside a `Vec`; a run has one outcome: return it \
+                 instead."
             ));
         }
         if sends.contains(stop) {

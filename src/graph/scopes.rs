@@ -45,12 +45,12 @@ pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
             let element = &graph.event(*element).name;
             match depths[..] {
                 [0] => faults.push(Fault(format!(
-                    "Step `{name}` takes `Vec<{element}>`, but no `{element}` comes out of a fan-out: let a step before it \
-                     return a `Vec` or declare sends, or take `{element}` singly."
+                    "Step `{name}` takes `Vec<{element}>`, but no `{element}` comes out of a fan-out: let a step \
+                     before it return a `Vec` or declare sends, or take `{element}` singly."
                 ))),
                 [one, other] => faults.push(Fault(format!(
-                    "Step `{name}` takes `Vec<{element}>`, but `{element}` comes at two depths of fan-out ({} and {}), so \
-                     nobody could say when all have arrived: give one of them a type of its own.",
+                    "Step `{name}` takes `Vec<{element}>`, but `{element}` comes at two depths of fan-out ({} and {}), \
+                     so nobody could say when all have arrived: give one of them a type of its own.",
                     one.min(other),
                     one.max(other)
                 ))),
@@ -68,8 +68,8 @@ pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
         for question in questions.collect::<BTreeSet<_>>() {
             let question = &graph.event(*question).name;
             faults.push(Fault(format!(
-                "Step `{name}` gives out the question `{question}` inside a fan-out, where its answer could not find back: \
-                 ask it there with `ctx.ask({question} {{ .. }})`, or outside of the fan-out."
+                "Step `{name}` gives out the question `{question}` inside a fan-out, where its answer could not find \
+                 back: ask it there with `ctx.ask({question} {{ .. }})`, or outside of the fan-out."
             )));
         }
     }
@@ -122,8 +122,9 @@ impl Walk {
     }
 }
 
-/// At which depths of scopes events pass and steps take them, found by following a run in the abstract. Of more than two
-/// depths two are kept: they are enough to tell one from many, and keep the search finite where a fan-out feeds itself.
+/// At which depths of scopes events pass and steps take them, found by following a run in the abstract. Of more than
+/// two depths two are kept: they are enough to tell one from many, and keep the search finite where a fan-out feeds
+/// itself.
 struct Depths<'a> {
     graph: &'a Graph,
     of_events: Vec<Vec<u32>>,

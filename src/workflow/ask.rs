@@ -41,8 +41,8 @@ impl<'a, Q: Question> Ask<'a, Q> {
     /// Asks, and gives the answer.
     ///
     /// # Errors
-    /// The interrupt by which the pass ends and waits, which `?` has to carry out of the body; the time-out; when the run
-    /// has ended.
+    /// The interrupt by which the pass ends and waits, which `?` has to carry out of the body; the time-out; when the
+    /// run has ended.
     pub fn wait(self) -> Result<Q::Answer> {
         let (ordinal, wait) = self.pass.next_wait("ask")?;
         let question = self.pass.id_of::<Q>()?;

@@ -222,7 +222,8 @@ impl Pass {
         self.line.note(note, note_bytes, feed_bytes).map_err(|refused| match refused {
             NoteRefused::Stopped(stop) => self.stopped(stop),
             NoteRefused::FeedFull => StepError::hopeless(format!(
-                "the feed of this run is full: it holds at most {FEED_BYTES_MAX} bytes of events; stream fewer or smaller ones"
+                "the feed of this run is full: it holds at most {FEED_BYTES_MAX} bytes of events; stream fewer or \
+                 smaller ones"
             )),
         })
     }
@@ -257,8 +258,9 @@ impl Pass {
 
     pub(super) fn diverged(&self, ordinal: u32, before: &str, now: &str) -> StepError {
         self.halt(Halt::Diverged(format!(
-            "step {} made wait {ordinal} with {before} and now makes it with {now}: a body runs again after each wait and \
-             must come to the same waits in the same order; keep what can change (clock, random numbers, calls) in `ctx.once`",
+            "step {} made wait {ordinal} with {before} and now makes it with {now}: a body runs again after each wait \
+             and must come to the same waits in the same order; keep what can change (clock, random numbers, calls) in \
+             `ctx.once`",
             self.names.name
         )))
     }

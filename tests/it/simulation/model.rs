@@ -30,7 +30,8 @@ pub(crate) struct Model {
     started: BTreeMap<u64, u32>,
     /// How many works of a step there must be, fan-ins left out.
     owed: BTreeMap<StepId, usize>,
-    /// Events that went to a fan-in's type from within some pass, less those that fan-ins were given: by fan-in and number.
+    /// Events that went to a fan-in's type from within some pass, less those that fan-ins were given: by fan-in and
+    /// number.
     collected: BTreeMap<(StepId, u64), usize>,
     /// Committed state, by the order of commits; with the version of each key's last change.
     state: BTreeMap<Arc<str>, Json>,
