@@ -1,5 +1,11 @@
 //! `steprill demo`: small workflows that show streaming, approval by a person, and fan-out with retries.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "what steps take and give is the library's to say"
+)]
+
 use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 use steprill::{Asks, Ctx, Faults, Result, Retry, Sends, Server, StartEvent, Step, StopEvent, Workflow, event};

@@ -153,8 +153,8 @@ fn depth(text: &[u8]) -> usize {
     deepest
 }
 
-/// Walks a value through `deserialize_any`, so that strings and numbers are decoded and refused where serde_json's
-/// own skipping would pass them over.
+/// Walks a value through `deserialize_any`, so that strings and numbers are decoded and refused where
+/// `serde_json`'s own skipping would pass them over.
 #[derive(Clone, Copy)]
 struct Checked;
 

@@ -73,6 +73,7 @@ impl Server {
 
     /// Serves this workflow too. `GET /workflows` lists them in this order.
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "it adds a workflow to a server, as builders do")]
     pub fn add(mut self, workflow: Workflow) -> Self {
         self.workflows.push(workflow);
         self
@@ -151,6 +152,7 @@ impl Runtime {
     /// let Outcome::Completed(stop) = Runtime::run(&workflow, start) else { panic!() };
     /// assert_eq!(stop.as_str(), r#"{"result":5}"#);
     /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "a run uses its start event up")]
     pub fn run<S: Event>(workflow: &Workflow, start: S) -> Outcome {
         let config = Config { listen: Vec::new(), ..Config::default() };
         Loop::new(vec![workflow.clone()], &config, Clock::start())

@@ -1,6 +1,11 @@
 //! The command line: flags and `STEPRILL_*` variables to a [`Config`].
 
-use std::{ffi::OsString, fmt, str::FromStr, time::Duration};
+use std::{
+    ffi::OsString,
+    fmt::{self, Write as _},
+    str::FromStr,
+    time::Duration,
+};
 
 use lexopt::{Arg, ValueExt};
 
@@ -178,7 +183,7 @@ pub fn usage(program: &str, commands: &str) -> String {
     let mut text = format!("Usage: {program} {commands}[OPTIONS]\n\nOptions:\n");
     for flag in FLAGS {
         let left = format!("{} {}", flag.name, flag.value);
-        text.push_str(&format!("  {left:<30} {}\n", flag.help));
+        let _ = writeln!(text, "  {left:<30} {}", flag.help);
     }
     text.push_str("\nA variable STEPRILL_NAME sets --name (lists: separated by commas); flags win.\n");
     text

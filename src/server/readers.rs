@@ -5,7 +5,11 @@ use std::{collections::VecDeque, time::Duration};
 use super::turn::Loop;
 use crate::{
     api::{self, Cursor, ErrorFormat, Follow},
-    engine::{channel::ReaderId, feed::Feed, scheduler::RunKey},
+    engine::{
+        channel::{Channel, ReaderId},
+        feed::Feed,
+        scheduler::RunKey,
+    },
     http::{
         Response,
         exchange::Exchange,
@@ -77,14 +81,14 @@ impl Loop {
         let reader = ReaderId(id.into());
         match follow.cursor {
             Cursor::Log { from } => {
-                let Some(first) = self.scheduler.channel(run).map(|channel| channel.first()) else { return };
+                let Some(first) = self.scheduler.channel(run).map(Channel::first) else { return };
                 self.scheduler.follow(run, reader);
                 self.open_reader(id, follow, chunked, from.max(first));
             }
             Cursor::Queue { acquire_timeout, acquire_timeout_s } => match self.scheduler.acquire(run, reader) {
                 None => self.respond(id, &errors.handler_not_found()),
                 Some(true) => {
-                    let cursor = self.scheduler.channel(run).map_or(0, |channel| channel.cursor());
+                    let cursor = self.scheduler.channel(run).map_or(0, Channel::cursor);
                     self.open_reader(id, follow, chunked, cursor);
                 }
                 Some(false) if acquire_timeout.is_zero() => {

@@ -81,9 +81,10 @@ impl Loop {
     pub(super) fn flow(&self) -> Flow {
         match &self.stopping {
             None => Flow::Goes,
-            Some(stopping) if stopping.time_left(self.now).is_zero() => Flow::Ended,
-            Some(_) if self.scheduler.working() == 0 && self.reactor.connection_count() == 0 => Flow::Ended,
-            Some(_) => Flow::Goes,
+            Some(stopping) => {
+                let through = self.scheduler.working() == 0 && self.reactor.connection_count() == 0;
+                if through || stopping.time_left(self.now).is_zero() { Flow::Ended } else { Flow::Goes }
+            }
         }
     }
 }

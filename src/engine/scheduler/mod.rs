@@ -229,10 +229,7 @@ impl Scheduler {
 
     /// Cancels a running handler; `false` if it is not running.
     pub fn cancel(&mut self, key: HandlerKey, now: Now) -> bool {
-        let is_running = |handler: &Box<Handler>| matches!(handler.phase, Phase::Running(_));
-        if !self.handlers.get(&key).is_some_and(is_running) {
-            return false;
-        }
+        let Some(Phase::Running(_)) = self.handlers.get(&key).map(|handler| &handler.phase) else { return false };
         self.reduce(key, Input::Cancel, now);
         true
     }

@@ -108,7 +108,7 @@ impl Scheduler {
         let key = match place {
             Place::New(id) => {
                 let fresh = || self.free_id(fresh_id);
-                let id: Arc<str> = id.map_or_else(fresh, |id| id.into());
+                let id: Arc<str> = id.map_or_else(fresh, Into::into);
                 self.open(id, workflow, run_id, now)
             }
             Place::Continue(key) => {
