@@ -61,6 +61,22 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
+    /// These stand in journals: they never change.
+    #[test]
+    fn known_texts_have_known_hashes() {
+        let cases: [(&[&[u8]], u128); 6] = [
+            (&[], 0xbbab_3e77_d117_05aa_89e1_a2fd_ddf0_ec42),
+            (&[b""], 0x3d2c_2450_9a91_6131_8b0f_d5d0_cf0a_9c83),
+            (&[b"a"], 0x7aa3_d951_089f_20a5_d079_c1e9_de73_7e8d),
+            (&[b"Token", br#"{"text":"hello, world"}"#], 0x22d3_cdc0_a3e1_a9f2_e006_fbb4_782a_3ee3),
+            (&[b"12345678"], 0x730b_7a9a_4425_6778_a126_8209_6f1b_549e),
+            (&[b"123456789012345678901234567890"], 0x3132_bb2f_4195_9d33_a947_5d39_f746_8c80),
+        ];
+        for (parts, expected) in cases {
+            assert_eq!(hash128(parts), expected, "{parts:?}");
+        }
+    }
+
     #[test]
     fn one_bit_changes_about_half_of_the_hash() {
         let text = *br#"{"text":"the quick brown fox jumps over the lazy dog"}"#;

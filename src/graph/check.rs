@@ -197,8 +197,8 @@ fn check_settings(parts: &Parts, faults: &mut Vec<Fault>) {
         }
         if *fan_out && returns.contains(stop) {
             fault(format!(
-                "Step `{name}` returns the stop event `{stop}` inside a `Vec`; a run has one outcome: return it \
-                 instead."
+                "Step `{name}` returns the stop event `{stop}` inside a `Vec`; a run has one outcome: return \
+                 it instead."
             ));
         }
         if sends.contains(stop) {
@@ -215,25 +215,25 @@ fn check_settings(parts: &Parts, faults: &mut Vec<Fault>) {
 /// What each type is for, where its use says more than its declaration. A type has one purpose.
 fn kinds(parts: &Parts, faults: &mut Vec<Fault>) -> BTreeMap<String, EventKind> {
     let mut uses: BTreeMap<String, Vec<(EventKind, String)>> = BTreeMap::new();
-    let mut used = |name: &str, kind: EventKind, r#as: String| {
+    let mut note = |name: &str, kind: EventKind, words: String| {
         let uses = uses.entry(name.to_owned()).or_default();
         if uses.iter().all(|(known, _)| *known != kind) {
-            uses.push((kind, r#as));
+            uses.push((kind, words));
         }
     };
-    used(&parts.start, EventKind::Start, "the start event".into());
-    used(&parts.stop, EventKind::Stop, "the stop event".into());
+    note(&parts.start, EventKind::Start, "the start event".into());
+    note(&parts.stop, EventKind::Stop, "the stop event".into());
     for step in &parts.steps {
         for (question, answer) in &step.asks {
-            used(question, EventKind::InputRequired, format!("a question of step `{}`", step.name));
-            used(answer, EventKind::HumanResponse, format!("an answer that step `{}` waits for", step.name));
+            note(question, EventKind::InputRequired, format!("a question of step `{}`", step.name));
+            note(answer, EventKind::HumanResponse, format!("an answer that step `{}` waits for", step.name));
         }
     }
     for event in &parts.events {
         match event.kind {
             EventKind::Plain | EventKind::Start | EventKind::Stop => {}
-            EventKind::InputRequired => used(&event.name, event.kind, "declared as input-required".into()),
-            EventKind::HumanResponse => used(&event.name, event.kind, "declared as a human response".into()),
+            EventKind::InputRequired => note(&event.name, event.kind, "declared as input-required".into()),
+            EventKind::HumanResponse => note(&event.name, event.kind, "declared as a human response".into()),
         }
     }
     let mut kinds = BTreeMap::new();
@@ -347,7 +347,7 @@ fn list<T: AsRef<str>>(names: &[T]) -> String {
             _ if index + 1 == names.len() => " and ",
             _ => ", ",
         };
-        text += &format!("`{}`", name.as_ref());
+        text.extend(["`", name.as_ref(), "`"]);
     }
     if text.is_empty() { "nothing".into() } else { text }
 }

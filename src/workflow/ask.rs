@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Question, Result, StepError, ctx::describe, error::AskTimedOut, explain, running::Pass};
+use super::{
+    Question, Result, StepError,
+    ctx::describe,
+    error::AskTimedOut,
+    explain,
+    running::{Pass, encode},
+};
 use crate::{
     json::Json,
     pass::{NewWait, Wait},
@@ -67,7 +73,7 @@ impl<'a, Q: Question> Ask<'a, Q> {
         let Self { pass, question, matching, timeout } = self;
         let wait = || -> Result<NewWait> {
             let matching = matching.into_iter().map(|(member, value)| Ok((member, value?))).collect::<Result<_>>()?;
-            let value = pass.encode(&question)?;
+            let value = encode(&question, Json::of_encoded)?;
             Ok(NewWait::Ask {
                 question: pass.id_of::<Q>()?,
                 answer: pass.id_of::<Q::Answer>()?,

@@ -40,6 +40,7 @@ impl<G: Grants> Ctx<G> {
     ///
     /// # Errors
     /// When the run has ended, or its feed is full ([`FEED_BYTES_MAX`](crate::limits::FEED_BYTES_MAX)).
+    #[allow(clippy::needless_pass_by_value)] // An event written down is handed over.
     pub fn stream<E: Event>(&self, event: E) -> Result<()> {
         self.pass.stream(&event)
     }
@@ -50,6 +51,7 @@ impl<G: Grants> Ctx<G> {
     /// # Errors
     /// When the run has ended, or the pass gives out more than
     /// [`PASS_OUTPUT_BYTES_MAX`](crate::limits::PASS_OUTPUT_BYTES_MAX).
+    #[allow(clippy::needless_pass_by_value)] // As above.
     pub fn send<E, P>(&self, event: E) -> Result<()>
     where
         E: Event + In<G::Sends, P>,

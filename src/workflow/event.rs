@@ -28,8 +28,8 @@ use crate::graph::{EventKind, EventType};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
     label = "not an event",
-    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`, or write `impl steprill::Event for {Self} \
-         {{}}`"
+    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`",
+    note = "or, with serde's and schemars' derives, write `impl steprill::Event for {Self} {{}}`"
 )]
 pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
     /// What the event is for, where its use in a workflow does not say: the start event, the stop event, questions and
@@ -164,9 +164,8 @@ macro_rules! event {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __event {
-    (
-        [$($meta:tt)*] [$vis:vis] $name:ident [$($wire:literal)?] [$($module:literal)?] [$($items:tt)*] { $($body:tt)* }
-    ) => {
+    ([$($meta:tt)*] [$vis:vis] $name:ident [$($wire:literal)?] [$($module:literal)?] [$($items:tt)*]
+        { $($body:tt)* }) => {
         $($meta)*
         #[derive(
             ::core::clone::Clone,

@@ -1,5 +1,6 @@
 //! Tests from outside, in one binary: a file a subject.
 
+mod compile_fail;
 mod golden;
 mod http_exchange;
 mod http_net;
@@ -13,3 +14,4 @@ mod workflow_authoring;
 mod workflow_graph;
 mod workflow_pass;
 mod workflow_schema;
+mod workflow_test_ctx;

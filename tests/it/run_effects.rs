@@ -638,6 +638,29 @@ fn once_values_last_over_passes_and_attempts() {
 }
 
 #[test]
+fn stream_writes_after_a_skipped_once_keep_their_ordinals_in_a_new_attempt() {
+    let mut flow = Flow::retrying("a: S -> T", Retry::fixed(Duration::ZERO));
+    flow.start();
+    let note = |flow: &mut Flow, pass, notes: Vec<Note>| flow.give(Input::Noted { pass: pass_id(pass), notes });
+    let once = Note::Once { ordinal: 0, value: OnceValue { value: json("1"), stream_ordinal: 2 } };
+    check(
+        note(&mut flow, (0, 0), vec![stream(0, 1), stream(1, 2), once, stream(2, 3)]),
+        &["- Tick 1", "- Tick 2", "- Tick 3"],
+    );
+    flow.fails((0, 0), "x");
+    flow.due(1);
+    check(note(&mut flow, (0, 1), vec![stream(2, 3)]), &["- Tick 3"]);
+    flow.sleeps((0, 1), 0);
+    flow.due(2);
+    assert_eq!(flow.run.pass_input(pass_id((0, 2))).expect("a live pass").published[2], 3);
+    let effects = note(&mut flow, (0, 2), vec![stream(4, 5)]);
+    assert_eq!(
+        effects.last().map(String::as_str),
+        Some("finish failed Step a: its stream write number 4 comes after 3")
+    );
+}
+
+#[test]
 fn inner_scopes_close_first_and_their_output_is_ordered_by_the_outer_one() {
     let mut flow = Flow::new(
         "a: S -> [Group]

@@ -46,7 +46,8 @@ pub(crate) struct World {
     translation: Translation,
     id: uuid::Uuid,
     now: Now,
-    journal: Vec<Vec<u8>>,
+    /// The records as they were read back.
+    journal: Vec<(Input, Now)>,
     /// A snapshot, and how many records it covers.
     snapshot: Option<(usize, Vec<u8>)>,
     feed: Feed,
@@ -241,7 +242,7 @@ impl World {
         let record = record::encode(&input, self.now);
         let (read, now) = record::decode(&record, &self.translation).expect("a record is read back");
         assert_eq!((&read, now), (&input, self.now));
-        self.journal.push(record);
+        self.journal.push((read.clone(), now));
         self.old_inputs.push_back(input.clone());
         if self.old_inputs.len() > 12 {
             self.old_inputs.pop_front();
@@ -319,9 +320,8 @@ impl World {
         };
         let mut effects = Vec::new();
         let mut feed = Feed::new(3);
-        for record in &self.journal[covered..] {
-            let (input, now) = record::decode(record, &self.translation).expect("a record is read back");
-            run.handle(input, now, &mut effects);
+        for (input, now) in &self.journal[covered..] {
+            run.handle(input.clone(), *now, &mut effects);
         }
         for effect in &effects {
             if let Effect::Publish(event) = effect {
