@@ -171,7 +171,7 @@ pub const ACCEPT_PAUSE_US: u64 = 100_000;
 pub const RETRY_ATTEMPTS_DEFAULT: u32 = 3;
 
 /// The longest delay of an exponential retry policy that does not say: a device that is back is tried within a minute.
-pub const RETRY_DELAY_MAX_DEFAULT: std::time::Duration = std::time::Duration::from_secs(60);
+pub const RETRY_DELAY_MAX_DEFAULT: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Microseconds after which an idle SSE stream gets a heartbeat: below the 30 to 60 seconds of usual proxies.
 pub const HEARTBEAT_US: u64 = 15_000_000;
