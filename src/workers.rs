@@ -1,8 +1,9 @@
 //! The pool: plain threads that run passes, started on demand and ended after [`WORKER_IDLE`] without work.
 //!
 //! Jobs stand in one queue that every awake worker empties. Waking a thread costs more than a short pass, so the loop
-//! wakes one worker for a burst and, each millisecond that jobs still stand there, more of them ([`Pool::poll_timeout`]).
-//! For the same reason a worker rings for the loop only when it finds no further job; the loop looks by itself meanwhile.
+//! wakes one worker for a burst and, each millisecond that jobs still stand there, more of them
+//! ([`Pool::poll_timeout`]). For the same reason a worker rings for the loop only when it finds no further job; the
+//! loop looks by itself meanwhile.
 
 use std::{
     fmt,

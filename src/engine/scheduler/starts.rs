@@ -68,7 +68,8 @@ pub(super) struct Admission {
 }
 
 impl Scheduler {
-    /// Decides which handler a run would belong to: `handler_id` without a context continues, with one takes the id as given.
+    /// Decides which handler a run would belong to: `handler_id` without a context continues, with one takes the id as
+    /// given.
     ///
     /// # Errors
     /// Why there is none.
