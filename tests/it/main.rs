@@ -6,6 +6,7 @@ mod http_exchange;
 mod http_net;
 mod http_table;
 mod protocol;
+mod readme;
 mod run_effects;
 mod run_record;
 mod simulation;
