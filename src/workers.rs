@@ -202,11 +202,13 @@ impl Pool {
         }
     }
 
-    /// Tells a pass to stop.
-    pub fn stop(&self, tag: u64, stop: Stop) {
-        if let Some(line) = self.lines.get(&tag) {
-            line.stop(stop);
+    /// Tells a pass to stop. `false`: it still stood in the queue and never begins; nothing more is heard of it.
+    pub fn stop(&mut self, tag: u64, stop: Stop) -> bool {
+        let begun = self.lines.get(&tag).is_none_or(|line| line.stop(stop));
+        if !begun {
+            self.lines.remove(&tag);
         }
+        begun
     }
 
     /// So many threads hang and are replaced.
@@ -277,6 +279,9 @@ impl Shared {
 
     fn run(&self, job: Job) {
         let Job { tag, body, input, line } = job;
+        if !line.begin() {
+            return;
+        }
         let done = body(input, &line);
         drop(line);
         let _ = self.said.send(Said::Done(tag, done));

@@ -258,7 +258,9 @@ impl Loop {
     /// Gives passes to the workers, and tells those to stop that are to.
     pub(super) fn hand_out(&mut self) {
         while let Some((tag, timed_out)) = self.scheduler.poll_stop() {
-            self.pool.stop(tag, if timed_out { Stop::TimedOut } else { Stop::Cancelled });
+            if !self.pool.stop(tag, if timed_out { Stop::TimedOut } else { Stop::Cancelled }) {
+                self.scheduler.handle_not_begun(tag);
+            }
         }
         self.pool.set_hanging(self.scheduler.hanging());
         if self.stopping.is_some() {
