@@ -129,7 +129,7 @@ impl Loop {
 
     /// One turn.
     pub(super) fn turn(&mut self) -> io::Result<Flow> {
-        self.reactor.poll(self.poll_timeout())?;
+        let wakes = self.reactor.poll(self.poll_timeout())?;
         self.now = self.clock.read();
         log::set_time(self.now.wall_us);
         self.pool.handle_rung();
@@ -148,7 +148,9 @@ impl Loop {
             }
         }
         self.pool.handle_time(self.now.alive_us);
-        self.handle_signals();
+        if wakes.signal {
+            self.handle_signals();
+        }
         Ok(self.flow())
     }
 
