@@ -92,16 +92,7 @@ fn devices() -> Result<Workflow, Faults> {
         .build()
 }
 
-const GREETING: &str = r#"
-Three lines to try in another terminal: a story, streamed as it is told; devices, read many at a time, some of them only
-when asked again; a purchase that waits for a person, who agrees.
-
-curl -N {url}/events/$(curl -s {url}/workflows/story/run-nowait -d '' | cut -d'"' -f4)
-curl {url}/workflows/devices/run -d '{"start_event": {"count": 6}}'
-curl {url}/events/$(curl -s {url}/workflows/purchase/run-nowait -d '{"start_event": {"item": "lamp", "price": 40}}' | cut -d'"' -f4) -d '{"event": {"type": "Approval", "value": {"approved": true, "by": "you"}}}'
-
-What became of them: {url}/handlers
-"#;
+const GREETING: &str = include_str!("demo.txt");
 
 const STORY: &str = "A stream came down from the hills. At each step it fell a little, and at each step it was told \
     where to go next. When the water was low it waited, and when somebody opened a gate it went on. In the end it \

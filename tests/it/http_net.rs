@@ -160,7 +160,12 @@ fn bodies(replies: &str) -> Vec<&str> {
 fn pipelined_requests_are_answered_in_order_on_one_connection() {
     let mut echo = Echo::new(10);
     let mut client = echo.connect();
-    client.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhiGET /c HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let requests = [
+        "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi",
+        "GET /c HTTP/1.1\r\nHost: x\r\n\r\n",
+    ];
+    client.write_all(requests.concat().as_bytes()).unwrap();
     let replies = echo.read_until(&mut client, "/c ");
     assert_eq!(bodies(&replies), ["/a ", "/b hi", "/c "]);
     client.write_all(b"GET /d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();

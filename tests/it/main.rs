@@ -1,11 +1,13 @@
 //! Tests from outside, in one binary: a file a subject.
 
+mod compile_fail;
 mod golden;
 mod http_exchange;
 mod http_net;
 mod http_table;
 mod protocol;
 mod run_effects;
+mod run_record;
 mod simulation;
 mod support;
 mod tidy;
@@ -13,3 +15,4 @@ mod workflow_authoring;
 mod workflow_graph;
 mod workflow_pass;
 mod workflow_schema;
+mod workflow_test_ctx;

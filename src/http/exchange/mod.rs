@@ -16,9 +16,9 @@
 //!  a time-out of Idle or of the output, close() ────────────────────────────────────────────────────► Closed
 //! ```
 //!
-//! How to drive it: hand in what the socket brings ([`Exchange::handle_input`], [`Exchange::handle_end_of_input`]) and the
-//! time ([`Exchange::handle_timeout`], when [`Exchange::poll_timeout`] says so); write out [`Exchange::output`] and tell
-//! what was taken ([`Exchange::consume_output`]). When [`Exchange::request`] gives a request, take note of it with
+//! How to drive it: hand in what the socket brings ([`Exchange::handle_input`], [`Exchange::handle_end_of_input`]) and
+//! the time ([`Exchange::handle_timeout`], when [`Exchange::poll_timeout`] says so); write out [`Exchange::output`] and
+//! tell what was taken ([`Exchange::consume_output`]). When [`Exchange::request`] gives a request, take note of it with
 //! [`Exchange::accept_request`] and answer it, now or later, with exactly one of [`Exchange::respond`] and
 //! [`Exchange::start_stream`]. Further requests wait until then. Commands on an exchange that has closed meanwhile are
 //! ignored.
@@ -115,7 +115,8 @@ impl Exchange {
         exchange
     }
 
-    /// Takes bytes that came. They are kept until their request is accepted; see [`Exchange::wants_input`] for the bound.
+    /// Takes bytes that came. They are kept until their request is accepted; see [`Exchange::wants_input`] for the
+    /// bound.
     pub fn handle_input(&mut self, bytes: &[u8], now: Now) {
         match &mut self.state {
             State::Closed => return,
@@ -294,8 +295,8 @@ impl Exchange {
 
 /// Output.
 impl Exchange {
-    /// The whole request that waits for its answer, if there is one not yet accepted. `fields` is where its field values
-    /// are put.
+    /// The whole request that waits for its answer, if there is one not yet accepted. `fields` is where its field
+    /// values are put.
     pub fn request<'a>(&'a self, fields: &'a mut FieldValues<'a>) -> Option<Request<'a>> {
         match &self.state {
             State::Ready { head, body, .. } => Some(head.request(self.input.as_slice(), body.clone(), fields)),

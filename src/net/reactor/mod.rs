@@ -3,8 +3,8 @@
 //! A turn of the loop:
 //!
 //! ```text
-//! poll ──► (the caller reads its clock) ──► handle_ready ──► next_ready, next_closed … ──► flush ──► next_ready … ──► poll
-//!          waits and collects               reads, accepts    requests, hang-ups, room      writes
+//! poll ──► (the caller reads its clock) ──► handle_ready ──► next_ready, next_closed ──► flush ──► next_ready ──► poll
+//! waits and collects                        reads, accepts   requests, hang-ups, room    writes
 //! ```
 //!
 //! [`Reactor::poll`] does not wait while something is left to be asked for, read, written or accepted. Each socket is
@@ -257,8 +257,8 @@ impl Reactor {
         !(self.ready.is_empty() && self.closed.is_empty())
     }
 
-    /// Writes what is pending, as far as sockets take it. Then ask [`Reactor::next_ready`] again: a reply that is out of
-    /// the way may have let the next request in.
+    /// Writes what is pending, as far as sockets take it. Then ask [`Reactor::next_ready`] again: a reply that is out
+    /// of the way may have let the next request in.
     pub fn flush(&mut self, now: Now) {
         // Those that are queued again had their turn.
         for _ in 0..self.dirty.len() {

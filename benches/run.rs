@@ -1,0 +1,197 @@
+//! What a run costs, without a server: `cargo bench --bench run`. Prints nanoseconds and bytes.
+
+use std::{collections::BTreeMap, hint::black_box, sync::Arc, time::Instant};
+
+use steprill::{
+    engine::{
+        feed::Feed,
+        input::{Effect, Input, PassId},
+        run::Run,
+    },
+    graph::{EventKind, EventType, Graph, Parts, StepParts},
+    json::Json,
+    now::Now,
+    pass::{Done, PassEnd, StateUse},
+};
+
+fn main() {
+    one_step_run();
+    looping();
+    fan_out();
+    feed();
+    waiting_runs();
+}
+
+/// Started, one pass, completed; with what a worker is given.
+fn one_step_run() {
+    let graph = graph(&[("process", "S", "T", false, false)]);
+    let (handler_id, event): (Arc<str>, _) = ("abcdefghij".into(), value());
+    let mut effects = Vec::new();
+    let count = 300_000;
+    let begun = Instant::now();
+    for _ in 0..count {
+        let mut run = Run::new(Arc::clone(&graph), uuid::Uuid::nil(), Arc::clone(&handler_id));
+        effects.clear();
+        run.handle(started(&event), Now::default(), &mut effects);
+        black_box(run.pass_input(PassId { work: 0, pass: 0 }));
+        run.handle(done(0, vec![(graph.stop, event.clone())]), Now::default(), &mut effects);
+        black_box(&effects);
+        assert!(run.outcome().is_some());
+    }
+    println!("one-step run          {:>8} ns", begun.elapsed().as_nanos() / count);
+}
+
+/// A step that returns its own type, 100,000 times.
+fn looping() {
+    let graph = graph(&[("advance", "S", "S|T", false, false)]);
+    let (mut run, mut feed, mut effects) = begin(&graph);
+    let count = 100_000;
+    let begun = Instant::now();
+    for work in 0..count {
+        effects.clear();
+        run.handle(done(work, vec![(graph.start, value())]), Now::default(), &mut effects);
+        publish(&effects, &mut feed);
+    }
+    println!("one round of a loop   {:>8} ns", begun.elapsed().as_nanos() / u128::from(count));
+}
+
+/// 100,000 elements, done in an order that jumps about.
+fn fan_out() {
+    let steps = [("a", "S", "E", true, false), ("b", "E", "F", false, false), ("c", "F", "T", false, true)];
+    let graph = graph(&steps);
+    let (mut run, mut feed, mut effects) = begin(&graph);
+    let (element, output) = (graph.event_id("E").expect("E"), graph.event_id("F").expect("F"));
+    let count = 100_000_u64;
+    let begun = Instant::now();
+    run.handle(done(0, (0..count).map(|_| (element, value())).collect()), Now::default(), &mut effects);
+    let mut ready: Vec<u64> = Vec::new();
+    let mut rounds = 0;
+    while run.outcome().is_none() {
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::StartPass(pass) => ready.push(pass.work),
+                Effect::Publish(event) => {
+                    feed.push(&event);
+                }
+                _ => {}
+            }
+        }
+        rounds += 1;
+        let work = ready.swap_remove((rounds * 7) % ready.len());
+        let event = if work > count { (graph.stop, value()) } else { (output, value()) };
+        run.handle(done(work, vec![event]), Now::default(), &mut effects);
+    }
+    println!("one fan-out element   {:>8} ns", begun.elapsed().as_nanos() / u128::from(count));
+}
+
+fn feed() {
+    let graph = graph(&[("process", "S", "T", false, false)]);
+    let (_, _, effects) = begin(&graph);
+    let Some(Effect::Publish(event)) = effects.first() else { return };
+    let mut feed = Feed::new(0);
+    let count = 1_000_000;
+    let begun = Instant::now();
+    for _ in 0..count {
+        feed.push(event);
+    }
+    println!("one internal event    {:>8} ns, {} bytes", begun.elapsed().as_nanos() / count, feed.bytes() / 1_000_000);
+}
+
+/// Runs as `interactive` has them: a question has been returned, and somebody outside is to answer.
+fn waiting_runs() {
+    let graph = graph(&[("ask", "S", "NeedQ", false, false), ("answer", "HumanA", "T", false, false)]);
+    let question = graph.event_id("NeedQ").expect("NeedQ");
+    let count = 100_000;
+    let mut kept = Vec::with_capacity(count);
+    let before = resident_bytes();
+    for _ in 0..count {
+        let (mut run, mut feed, mut effects) = begin(&graph);
+        publish(&effects, &mut feed);
+        effects.clear();
+        run.handle(done(0, vec![(question, value())]), Now::default(), &mut effects);
+        publish(&effects, &mut feed);
+        feed.shrink();
+        kept.push((run, feed));
+    }
+    let each = (resident_bytes() - before) / count as u64;
+    println!(
+        "a waiting run         {each:>8} bytes with its feed of {} events; size_of {} + {}",
+        kept[0].1.next(),
+        size_of::<Run>(),
+        size_of::<Feed>()
+    );
+}
+
+fn begin(graph: &Arc<Graph>) -> (Run, Feed, Vec<Effect>) {
+    let mut run = Run::new(Arc::clone(graph), uuid::Uuid::nil(), "abcdefghij".into());
+    let mut effects = Vec::new();
+    run.handle(started(&value()), Now::default(), &mut effects);
+    (run, Feed::new(0), effects)
+}
+
+fn publish(effects: &[Effect], feed: &mut Feed) {
+    for effect in effects {
+        if let Effect::Publish(event) = effect {
+            feed.push(event);
+        }
+    }
+}
+
+fn started(event: &Json) -> Input {
+    Input::Started { event: event.clone(), state: BTreeMap::new(), admitted: true, sequence: 0 }
+}
+
+fn done(work: u64, returned: Vec<(steprill::graph::EventId, Json)>) -> Input {
+    let done = Done { end: PassEnd::Returned(returned), sent: Vec::new(), state: StateUse::default() };
+    Input::Done { pass: PassId { work, pass: 0 }, done }
+}
+
+fn value() -> Json {
+    Json::parse(r#"{"message":"ping"}"#).expect("good JSON")
+}
+
+fn graph(steps: &[(&str, &str, &str, bool, bool)]) -> Arc<Graph> {
+    let names = |types: &str| types.split('|').map(str::to_owned).collect::<Vec<_>>();
+    let mut events: Vec<String> = steps.iter().flat_map(|step| [names(step.1), names(step.2)].concat()).collect();
+    events.sort();
+    events.dedup();
+    let event = |name: String| EventType {
+        qualified_name: name.clone().into(),
+        kind: match &name[..1] {
+            "N" => EventKind::InputRequired,
+            "H" => EventKind::HumanResponse,
+            _ => EventKind::Plain,
+        },
+        name: name.into(),
+        builtin: false,
+        schema: serde_json::Value::Null,
+        check: Arc::new(|_| Ok(())),
+    };
+    let step = |&(name, takes, returns, fan_out, fan_in): &(&str, &str, &str, bool, bool)| StepParts {
+        name: name.into(),
+        takes: names(takes),
+        fan_in,
+        returns: names(returns),
+        fan_out,
+        workers: 4,
+        ..StepParts::default()
+    };
+    let parts = Parts {
+        name: "bench".into(),
+        module: None,
+        events: events.into_iter().map(event).collect(),
+        steps: steps.iter().map(step).collect(),
+        start: "S".into(),
+        stop: "T".into(),
+        timeout: None,
+        max_runs: None,
+    };
+    Arc::new(Graph::build(parts).unwrap_or_else(|faults| panic!("{faults}")))
+}
+
+/// Resident memory, as Linux tells it; elsewhere 0.
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok();
+    let pages = pages.and_then(|text| text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()));
+    pages.unwrap_or(0) * 4_096
+}
