@@ -38,7 +38,7 @@ fn one_step_run() {
         black_box(&effects);
         assert!(run.outcome().is_some());
     }
-    println!("one-step run          {:>8.0} ns", begun.elapsed().as_nanos() as f64 / f64::from(count));
+    println!("one-step run          {:>8} ns", begun.elapsed().as_nanos() / count);
 }
 
 /// A step that returns its own type, 100,000 times.
@@ -52,7 +52,7 @@ fn looping() {
         run.handle(done(work, vec![(graph.start, value())]), Now::default(), &mut effects);
         publish(&effects, &mut feed);
     }
-    println!("one round of a loop   {:>8.0} ns", begun.elapsed().as_nanos() as f64 / count as f64);
+    println!("one round of a loop   {:>8} ns", begun.elapsed().as_nanos() / u128::from(count));
 }
 
 /// 100,000 elements, done in an order that jumps about.
@@ -81,7 +81,7 @@ fn fan_out() {
         let event = if work > count { (graph.stop, value()) } else { (output, value()) };
         run.handle(done(work, vec![event]), Now::default(), &mut effects);
     }
-    println!("one fan-out element   {:>8.0} ns", begun.elapsed().as_nanos() as f64 / count as f64);
+    println!("one fan-out element   {:>8} ns", begun.elapsed().as_nanos() / u128::from(count));
 }
 
 fn feed() {
@@ -94,11 +94,7 @@ fn feed() {
     for _ in 0..count {
         feed.push(event);
     }
-    println!(
-        "one internal event    {:>8.0} ns, {} bytes",
-        begun.elapsed().as_nanos() as f64 / f64::from(count),
-        feed.bytes() / 1_000_000
-    );
+    println!("one internal event    {:>8} ns, {} bytes", begun.elapsed().as_nanos() / count, feed.bytes() / 1_000_000);
 }
 
 /// Runs as `interactive` has them: a question has been returned, and somebody outside is to answer.

@@ -1,6 +1,11 @@
 //! A 128-bit hash that is the same on every platform and in every version: it stands in journals and seeds jitter. Not
 //! for untrusted keys of a hash table, nor against forgery.
 
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
+
 /// The hash of `parts`, each with its length: `["ab", "c"]` and `["a", "bc"]` differ.
 ///
 /// Eight bytes at a time are folded in with a 64 × 64 → 128 bit multiplication, as wyhash does.
@@ -54,6 +59,34 @@ fn avalanche(mut word: u64) -> u64 {
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
+}
+
+/// A map by keys that this process counts itself: nobody outside chooses them, so one multiplication spreads them well
+/// enough. For lookup only: never iterated.
+pub type CounterMap<K, V> = HashMap<K, V, BuildHasherDefault<CounterHasher>>;
+
+/// The hasher of a [`CounterMap`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CounterHasher(u64);
+
+impl Hasher for CounterHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[cfg(test)]

@@ -8,10 +8,15 @@
 pub mod body;
 pub mod exchange_ops;
 pub mod request_head;
+pub mod run_ops;
 
 /// One target: it panics if the bytes break a rule.
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each is the directory of that name in `corpus/`.
-pub const TARGETS: &[(&str, Target)] =
-    &[("request_head", request_head::run), ("body", body::run), ("exchange_ops", exchange_ops::run)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("request_head", request_head::run),
+    ("body", body::run),
+    ("exchange_ops", exchange_ops::run),
+    ("run_ops", run_ops::run),
+];

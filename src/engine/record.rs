@@ -1,9 +1,9 @@
 //! The journal: inputs as bytes, and how they are read under a workflow that has changed since.
 //!
-//! A record is one JSON text, `[version, wall_us, alive_us, input]`: an [`Input`] as serde writes it, and the [`Now`] that
-//! it was reduced with. Event types and steps stand in it as ids of the graph; the [`Names`] behind the ids are kept once
-//! beside all records of one graph. A run's snapshot ([`Run::snapshot`](super::run::Run::snapshot)) is `[version, facts]` in
-//! the same manner. Values are JSON texts in strings, and are checked when read.
+//! A record is one JSON text, `[version, wall_us, alive_us, input]`: an [`Input`] as serde writes it, and the [`Now`]
+//! that it was reduced with. Event types and steps stand in it as ids of the graph; the [`Names`] behind the ids are
+//! kept once beside all records of one graph. A run's snapshot ([`Run::snapshot`](super::run::Run::snapshot)) is
+//! `[version, facts]` in the same manner. Values are JSON texts in strings, and are checked when read.
 //!
 //! Version 1 is the only one so far. A later program reads the earlier versions.
 

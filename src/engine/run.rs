@@ -3,15 +3,13 @@
 //! What a work goes through; a pass of it is with a worker, or on its way there, only while it runs:
 //!
 //! ```text
-//!            no slot free                    it may start
-//!   new ───────► Queued ───slot──► Held ─────────────────► Running ──returned──► gone
-//!    └──────────slot────────────────▲▲                     │ │ │ └────conflict───┐
-//!                                   ││  over               │ │ └─sleep─► Sleeping│
-//!                                   │└─────────────────────│─│──────────────┴────┘
-//!                                   │  answer or time-out  │ └─ask─► Asking
-//!        (a slot, or Queued first) ─┴──────────────────────│────────────┘
-//!                                   │  due                 └─failed─► Delayed, or the run fails
-//!                                   └───────────────────────────────────┘
+//!   new ──► Queued, or Held with a slot at once
+//!
+//!   Queued ──a slot is free──► Held ──it may start──► Running ──returned──► gone
+//!                                                       ├─conflict──► Held, its pass number one on
+//!                                                       ├─sleep─────► Sleeping ──over──► Held, in its slot
+//!                                                       ├─ask───────► Asking ──answer or time-out──► as new
+//!                                                       └─failed────► Delayed ──due──► as new; or the run fails
 //! ```
 //!
 //! `Held` has a slot and shows as running, but starts no pass: the run is not admitted yet, or another work runs alone.

@@ -33,8 +33,8 @@ impl Retry {
         Self { attempts_max: 1, total_max: None, delay: Delay::Fixed(Duration::ZERO) }
     }
 
-    /// The same delay before every further attempt; [`RETRY_ATTEMPTS_DEFAULT`] attempts unless [`Retry::attempts`]
-    /// says otherwise.
+    /// The same delay before every further attempt; [`RETRY_ATTEMPTS_DEFAULT`] attempts unless [`Retry::attempts`] says
+    /// otherwise.
     pub const fn fixed(delay: Duration) -> Self {
         Self { attempts_max: RETRY_ATTEMPTS_DEFAULT, total_max: None, delay: Delay::Fixed(delay) }
     }

@@ -106,7 +106,7 @@ impl Facts {
         timer
     }
 
-    /// A timer is due: a sleep is over, a question has timed out, a failed work is tried again, or the run is out of time.
+    /// A timer is due: a sleep is over, a question has timed out, a failed work is tried again, or the run times out.
     pub(super) fn due(&mut self, turn: &mut Turn<'_>, timer: TimerId) {
         if timer == RUN_TIMER && self.timeout_at_us.is_some() {
             self.time_out(turn);

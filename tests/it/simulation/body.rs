@@ -52,6 +52,9 @@ pub(crate) fn perform(graph: &Graph, kind: Kind, step: StepId, input: &PassInput
         },
     };
     let mut end = None;
+    if kind == Kind::Contended {
+        body.count("a");
+    }
     for act in 0..random.below(5) {
         end = body.act(&mut random, act as u64).err();
         if end.is_some() {
@@ -105,16 +108,15 @@ impl Body<'_> {
             3 => return self.ask(random, act),
             4 => return self.sleep(random),
             5 if u64::from(self.input.attempt) <= random.next() % 3 => {
-                let retry = self.kind == Kind::Ordered || !random.one_in(16);
+                let retry = self.kind != Kind::Wild || !random.one_in(16);
                 return Err(match random.below(3) {
                     0 => PassEnd::Panicked("boom".to_owned()),
                     _ => PassEnd::Failed { error: format!("attempt {} failed", self.input.attempt), retry },
                 });
             }
             6 | 7 => {
-                let key = Arc::from(*random.pick(&["a", "b", "c"]));
-                let old = self.read(&key).map_or(0, |value| value.decode::<u64>().unwrap_or(0));
-                self.write(key, Write::Set(Json::from_value(&(old + 1)).expect("a number")));
+                let key = *random.pick(&["a", "b", "c"]);
+                self.count(key);
             }
             8 => self.write("sum".into(), Write::Add(Json::from_value(&1).expect("a number"))),
             9 => self.write("list".into(), Write::Push(value(self.id, act))),
@@ -126,6 +128,13 @@ impl Body<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Reads a number and writes the next.
+    fn count(&mut self, key: &str) {
+        let key = Arc::from(key);
+        let old = self.read(&key).map_or(0, |value| value.decode::<u64>().unwrap_or(0));
+        self.write(key, Write::Set(Json::from_value(&(old + 1)).expect("a number")));
     }
 
     /// In every pass of an attempt the same, but for bodies that are a little different each time.
@@ -155,12 +164,11 @@ impl Body<'_> {
 
     fn ask(&mut self, random: &mut Random, act: u64) -> Result<(), PassEnd> {
         let Some(&(question, answer)) = self.graph.step(self.step).asks.first() else { return Ok(()) };
-        let ordered = self.kind == Kind::Ordered;
+        let ordered = self.kind != Kind::Wild;
         let number = hash(&[self.id, act]) % 1_000_000;
-        let matching = match ordered || random.one_in(2) {
-            true => vec![("q".to_owned(), Json::from_value(&number).expect("a number"))],
-            false => Vec::new(),
-        };
+        let matches = ordered || random.one_in(2);
+        let matching = matches.then(|| ("q".to_owned(), Json::from_value(&number).expect("a number"))).into_iter();
+        let matching = matching.collect();
         let timeout = (!ordered && random.one_in(3)).then_some(Duration::from_secs(3));
         let gives_up = random.one_in(2);
         let ordinal = self.waits;
@@ -218,14 +226,15 @@ impl Body<'_> {
     fn give(&mut self, random: &mut Random) -> PassEnd {
         let step = self.graph.step(self.step);
         let child = |index: u64| hash(&[self.id, self.round, u64::from(self.step.0), index]);
+        let width = if self.kind == Kind::Contended { 9 } else { 4 };
         let many =
             |of: EventId, count: usize| (0..count as u64).map(move |index| (of, value(child(index), 0))).collect();
         if let Some(&sent) = step.sends.first() {
-            self.performance.done.sent = many(sent, random.below(4));
+            self.performance.done.sent = many(sent, random.below(width));
         }
         let returned = match *step.returns {
             [] => Vec::new(),
-            [element] if step.fan_out => many(element, random.below(4)),
+            [element] if step.fan_out => many(element, random.below(width)),
             [_] if step.name.ends_with("drop") && random.one_in(2) => Vec::new(),
             [one] => vec![(one, value(child(9), 0))],
             [again, _] if step.takes.contains(&again) && self.round < random.next() % 6 => {

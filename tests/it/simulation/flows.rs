@@ -1,6 +1,6 @@
 //! Random workflows: regions that lead from one event type to another, put one behind or into the other.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use steprill::graph::{Graph, Retry};
 
@@ -12,14 +12,19 @@ use crate::workflow_graph::parts;
 pub(crate) enum Kind {
     /// Only what has the same outcome whatever the order of completion.
     Ordered,
+    /// As `Ordered`, with many works at once that read and write one key.
+    Contended,
     /// Everything.
     Wild,
 }
 
 /// A random graph, as lines and built.
 pub(crate) fn flow(random: &mut Random, kind: Kind) -> (String, Arc<Graph>) {
-    let mut maker = Maker { random, kind, lines: Vec::new(), events: 0, asked: 0 };
-    let last = maker.region("S".to_owned(), 4, false);
+    let mut maker = Maker { random, kind, lines: Vec::new(), events: 0 };
+    let last = match kind {
+        Kind::Contended => maker.fan_out("S", 3, false),
+        Kind::Ordered | Kind::Wild => maker.region("S".to_owned(), 4, false),
+    };
     maker.step("", &last, "-> T");
     if kind == Kind::Wild && maker.random.one_in(4) {
         maker.step("", "HumanPost", "-> T");
@@ -27,7 +32,7 @@ pub(crate) fn flow(random: &mut Random, kind: Kind) -> (String, Arc<Graph>) {
     let lines = maker.lines.join("\n");
     let mut parts = parts(&lines);
     for step in &mut parts.steps {
-        step.workers = 1 + maker.random.below(3) as u16;
+        step.workers = 1 + maker.random.below(if kind == Kind::Contended { 9 } else { 3 }) as u16;
         step.retry = retry(maker.random);
         step.timeout = maker.random.one_in(3).then_some(Duration::from_secs(2));
     }
@@ -48,7 +53,6 @@ struct Maker<'a> {
     kind: Kind,
     lines: Vec<String>,
     events: usize,
-    asked: usize,
 }
 
 impl Maker<'_> {
@@ -60,7 +64,7 @@ impl Maker<'_> {
                 let middle = self.region(input, depth - 1, in_scope);
                 self.region(middle, depth - 1, in_scope)
             }
-            4 | 5 => self.fan_out(&input, depth),
+            4 | 5 => self.fan_out(&input, depth, in_scope),
             6 => {
                 let output = self.event();
                 self.step("", &input, &format!("-> {input}|{output}"));
@@ -88,10 +92,11 @@ impl Maker<'_> {
         }
     }
 
-    fn fan_out(&mut self, input: &str, depth: usize) -> String {
+    fn fan_out(&mut self, input: &str, depth: usize, in_scope: bool) -> String {
         let (element, output) = (self.event(), self.event());
-        match self.random.below(3) {
+        match self.random.below(4) {
             0 => self.step("", input, &format!("-> [{element}]")),
+            1 if in_scope => self.step("", input, &format!("-> {output} + {element}")),
             _ => self.step("", input, &format!("-> () + {element}")),
         }
         let last = self.region(element, depth - 1, true);
@@ -108,8 +113,7 @@ impl Maker<'_> {
         let mut line = format!("{letter}{}{mark}: {takes} {rest}", self.lines.len());
         if self.random.one_in(3) {
             let types = self.random.below(2);
-            line.push_str(&format!(" ? Need{types}/Human{types}"));
-            self.asked += 1;
+            let _ = write!(line, " ? Need{types}/Human{types}");
         }
         self.lines.push(line);
     }

@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use flows::{Kind, flow};
 use random::{Random, hash};
+use steprill::{engine::input::Outcome, limits::CONFLICTS_MAX};
 use world::{Faults, World};
 
 /// Plays seed after seed until so many steps are made; gives how many runs that were.
@@ -69,4 +70,19 @@ fn the_outcome_does_not_hang_on_the_order_of_completion() {
         assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{outcomes:?}\n{lines}");
         steps
     });
+}
+
+#[test]
+fn what_conflicts_too_often_runs_alone_and_everything_else_goes_on_after_it() {
+    let most_conflicts = std::cell::Cell::new(0);
+    play(20_000, 3, |seed| {
+        let mut random = Random::new(seed);
+        let (_, graph) = flow(&mut random, Kind::Contended);
+        let mut world = World::new(&graph, Kind::Contended, random.next(), Faults { crash: 60, noise: 50 });
+        let outcome = world.play();
+        assert!(matches!(outcome, Some(Outcome::Completed(_))), "{outcome:?}");
+        most_conflicts.set(most_conflicts.get().max(world.model.most_conflicts));
+        world.steps
+    });
+    assert!(std::env::var("STEPRILL_SEED").is_ok() || most_conflicts.get() == CONFLICTS_MAX, "there was contention");
 }

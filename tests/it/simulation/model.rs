@@ -1,7 +1,7 @@
 //! What must hold of any run, told from its inputs and effects alone.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -12,8 +12,9 @@ use steprill::{
     },
     graph::{EventId, Graph, StepId},
     json::Json,
+    limits::CONFLICTS_MAX,
     now::Now,
-    pass::{Done, EventRef, PassEnd, PassInput, Wait, WorkEvent},
+    pass::{Done, EventRef, Note, PassEnd, PassInput, Wait, WorkEvent},
 };
 
 use super::{body, body::Performance};
@@ -30,7 +31,7 @@ pub(crate) struct Model {
     started: BTreeMap<u64, u32>,
     /// How many works of a step there must be, fan-ins left out.
     owed: BTreeMap<StepId, usize>,
-    /// Events that went to a fan-in's type from within some pass, less those that fan-ins were given: by fan-in and number.
+    /// Events of the types of fan-ins, less those that fan-ins were given: by fan-in and number.
     collected: BTreeMap<(StepId, u64), usize>,
     /// Committed state, by the order of commits; with the version of each key's last change.
     state: BTreeMap<Arc<str>, Json>,
@@ -41,6 +42,10 @@ pub(crate) struct Model {
     snapshots: BTreeMap<PassId, u64>,
     /// Serial numbers of answers, and the one wait that each resolved.
     answers: BTreeMap<u64, (u64, usize)>,
+    /// Works that are to run alone, in order.
+    alone: VecDeque<u64>,
+    running: BTreeSet<PassId>,
+    pub(crate) most_conflicts: u32,
     expected: Option<Expected>,
 }
 
@@ -49,6 +54,9 @@ struct WorkSeen {
     step: Option<StepId>,
     attempt: u32,
     waits: Vec<Wait>,
+    /// Hashes of the attempt's stream writes.
+    published: Vec<u128>,
+    conflicts: u32,
     ended: bool,
 }
 
@@ -76,6 +84,9 @@ impl Model {
             commits: 0,
             snapshots: BTreeMap::new(),
             answers: BTreeMap::new(),
+            alone: VecDeque::new(),
+            running: BTreeSet::new(),
+            most_conflicts: 0,
             expected: None,
         }
     }
@@ -117,7 +128,11 @@ impl Model {
                 assert_eq!(place, (pass.work, ordinal), "one answer resolves one wait");
             }
         }
-        *work = WorkSeen { step: Some(step), attempt: input.attempt, waits: input.waits.to_vec(), ended: false };
+        if new_attempt {
+            work.published.clear();
+        }
+        assert_eq!(*input.published, work.published, "an attempt knows what it has published, and no more");
+        (work.step, work.attempt, work.waits) = (Some(step), input.attempt, input.waits.to_vec());
         assert!(input.attempt <= 5, "no more attempts than any policy has");
     }
 
@@ -159,7 +174,8 @@ impl Model {
                     self.owe(*event, &takers);
                 }
             }
-            Input::Noted { .. } | Input::Due { .. } | Input::Cancel => {}
+            Input::Noted { pass, notes } => self.stream(*pass, notes, effects),
+            Input::Due { .. } | Input::Cancel => {}
         }
         for (index, effect) in effects.iter().enumerate() {
             match effect {
@@ -192,14 +208,43 @@ impl Model {
         }
     }
 
+    /// A write that is known is not shown again; one that differs is shown, and all after it.
+    fn stream(&mut self, pass: PassId, notes: &[Note], effects: &[Effect]) {
+        let published = &mut self.works.get_mut(&pass.work).expect("a live work").published;
+        let mut shown = 0;
+        for note in notes {
+            let Note::Stream { ordinal, hash, .. } = note else { continue };
+            if published.get(*ordinal as usize) != Some(hash) {
+                published.truncate(*ordinal as usize);
+                published.push(*hash);
+                shown += 1;
+            }
+        }
+        assert_eq!(effects.len(), shown);
+    }
+
     fn commit(&mut self, pass: PassId, done: &Done, effects: &[Effect]) {
         let Some(Expected { pass: expected, conflict }) = self.expected.take() else { panic!("an unexpected Done") };
         assert_eq!(pass, expected);
+        self.running.remove(&pass);
+        if self.alone.front() == Some(&pass.work) {
+            self.alone.pop_front();
+        }
+        let work = self.works.get_mut(&pass.work).expect("a live work");
         if conflict {
             let only_starts = effects.iter().all(|effect| matches!(effect, Effect::StartPass(_)));
             assert!(only_starts, "a conflict publishes nothing: {effects:?}");
+            work.conflicts += 1;
+            self.most_conflicts = self.most_conflicts.max(work.conflicts);
+            assert!(work.conflicts <= CONFLICTS_MAX, "what runs alone has no conflict");
+            if work.conflicts == CONFLICTS_MAX {
+                self.alone.push_back(pass.work);
+            } else if self.alone.is_empty() {
+                assert_eq!(effects.len(), 1, "it runs again at once");
+            }
             return;
         }
+        work.conflicts = 0;
         let PassEnd::Returned(returned) = &done.end else { return };
         if let Some(work) = self.works.get_mut(&pass.work) {
             work.ended = true;
@@ -238,6 +283,10 @@ impl Model {
 
     fn start(&mut self, pass: PassId) {
         assert!(self.admitted, "no pass starts before the run is admitted");
+        if let Some(first) = self.alone.front() {
+            assert!(*first == pass.work && self.running.is_empty(), "it runs alone");
+        }
+        self.running.insert(pass);
         let before = self.started.insert(pass.work, pass.pass);
         assert!(before.is_none_or(|before| before < pass.pass), "a pass number is never used twice");
         assert!(!self.works.get(&pass.work).is_some_and(|work| work.ended), "a work ends once");
@@ -277,7 +326,7 @@ impl Model {
     }
 
     /// At the end, or where nobody is left to do anything.
-    pub(crate) fn check_end(&self, run: &Run, questions: Vec<u64>) {
+    pub(crate) fn check_end(&self, run: &Run, questions: &[u64]) {
         assert_eq!(run.state(), self.state, "the state is the writes of the passes that succeeded, in order");
         let idle = match &self.outcome {
             None => true,

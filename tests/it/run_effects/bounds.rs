@@ -1,0 +1,86 @@
+//! Bounds, and what is not of the graph.
+
+use super::*;
+
+#[test]
+fn more_works_than_a_run_may_have_fail_it() {
+    let mut flow = Flow::new(FAN_OUT);
+    flow.start();
+    let items = vec![("Item", "1"); RUN_WORKS_MAX + 1];
+    let effects = flow.sends((0, 0), &items);
+    assert!(effects.last().is_some_and(|last| last.contains("100001 works")), "{:?}", effects.last());
+
+    let mut flow = Flow::new(FAN_OUT);
+    flow.start();
+    flow.sends((0, 0), &items[1..]);
+    assert_eq!(flow.check_post("Item", None), Err(Refusal::WorksFull));
+    check(flow.post("Item", "1", None), &["dropped Item"]);
+    assert!(flow.run.outcome().is_none());
+}
+
+#[test]
+fn a_pass_whose_events_do_not_fit_the_feed_fails_the_run() {
+    let mut flow = Flow::new("ask: S -> NeedQ\nanswer: HumanA|NeedQ -> NeedQ|T");
+    flow.start();
+    let big = format!("\"{}\"", "x".repeat(FEED_BYTES_MAX / 2));
+    flow.returns((0, 0), &[("NeedQ", &big)]);
+    let before = flow.run.feed_bytes();
+    let effects = flow.returns((1, 0), &[("NeedQ", &big)]);
+    assert!(effects.last().is_some_and(|last| last.contains("67108864 bytes")), "{:?}", effects.last());
+    assert!(flow.run.feed_bytes() - before < 1_000);
+}
+
+#[test]
+fn a_run_holds_no_more_than_its_live_work() {
+    let mut flow = Flow::retrying(
+        "a: S -> S|G ? NeedQ/HumanA
+        b: G -> [E]
+        c: E -> F
+        d: [F] -> S|T",
+        Retry::fixed(Duration::ZERO),
+    );
+    flow.start();
+    let (mut work, mut timer, mut held_bytes) = (0, 0, Vec::new());
+    for _ in 0..1_000 {
+        timer += 2;
+        flow.asks((work, 0), 0, &[], Some(5));
+        flow.post("HumanA", "{}", None);
+        flow.fails((work, 1), "x");
+        timer += 1;
+        flow.due(timer);
+        let writes: [(&str, Write); 2] = [("k", Write::Set(json("1"))), ("k", Write::Remove)];
+        let end = PassEnd::Returned(flow.events(&[("G", "{}")]));
+        flow.done_with((work, 2), end, &[], uses(work, &[], &writes));
+        flow.returns((work + 1, 0), &[("E", "1"), ("E", "2")]);
+        timer += 1;
+        flow.returns((work + 2, 0), &[("F", "1")]);
+        flow.returns((work + 3, 0), &[("F", "2")]);
+        flow.returns((work + 4, 0), &[("S", "{}")]);
+        work += 5;
+        held_bytes.push(flow.run.snapshot().len());
+    }
+    assert_eq!(flow.run.pending().len(), 1, "{:?}", flow.run.outcome());
+    assert!(held_bytes[999] < held_bytes[1] + 100, "{} bytes, then {}", held_bytes[1], held_bytes[999]);
+}
+
+#[test]
+fn error_texts_are_cut_between_characters() {
+    let mut flow = Flow::new("a: S -> T");
+    flow.start();
+    flow.fails((0, 0), &"ä€".repeat(ERROR_BYTES_MAX));
+    let Some(Outcome::Failed(error)) = flow.run.outcome() else { panic!("it failed") };
+    assert!((ERROR_BYTES_MAX - 3..=ERROR_BYTES_MAX).contains(&error.len()));
+}
+
+#[test]
+fn types_that_the_graph_does_not_have_fail_the_run_or_are_dropped() {
+    let unknown = steprill::graph::EventId(999);
+    let mut flow = Flow::new(APPROVAL);
+    flow.start();
+    let mut effects = Vec::new();
+    let external = Input::External { event: unknown, value: json("1"), step: None };
+    flow.run.handle(external, flow.now, &mut effects);
+    assert_eq!(effects, [Effect::Dropped(unknown)]);
+    let effects = flow.done((0, 0), PassEnd::Returned(vec![(unknown, json("1"))]));
+    assert!(effects.last().is_some_and(|last| last.contains("does not have")));
+}

@@ -1,0 +1,220 @@
+//! What one run does, effect by effect: the sequences that clients see, and the corners of the rules.
+
+mod bounds;
+mod scopes;
+mod sequences;
+mod state;
+mod waits;
+
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+
+use steprill::{
+    engine::{
+        input::{Effect, Input, Outcome, PassId, Published, Refusal, StepOutput, StepState, TimerId},
+        run::Run,
+    },
+    graph::{Graph, Retry},
+    json::Json,
+    limits::{EARLY_ANSWERS_MAX, ERROR_BYTES_MAX, FEED_BYTES_MAX, RUN_WORKS_MAX},
+    now::{Clock, Now},
+    pass::{Done, EventRef, NewWait, Note, OnceValue, PassEnd, StateUse, Wait, WorkEvent, Write},
+};
+
+use crate::workflow_graph::parts;
+
+/// A run under test: inputs in, effects out as lines of text.
+struct Flow {
+    graph: Arc<Graph>,
+    run: Run,
+    now: Now,
+}
+
+fn json(text: &str) -> Json {
+    Json::parse(text).expect("good JSON")
+}
+
+impl Flow {
+    fn new(lines: &str) -> Self {
+        Self::with(lines, |_| {})
+    }
+
+    /// A graph in lines, changed by `change`.
+    fn with(lines: &str, change: impl FnOnce(&mut steprill::graph::Parts)) -> Self {
+        let mut parts = parts(lines);
+        change(&mut parts);
+        let graph = Arc::new(Graph::build(parts).unwrap_or_else(|faults| panic!("refused:\n{faults}")));
+        let run = Run::new(Arc::clone(&graph), uuid::Uuid::nil(), "h".into());
+        Self { graph, run, now: Now { wall_us: 1_000_000, alive_us: 0 } }
+    }
+
+    /// A graph in lines whose first step retries so many times.
+    fn retrying(lines: &str, retry: Retry) -> Self {
+        Self::with(lines, |parts| parts.steps[0].retry = retry)
+    }
+
+    fn give(&mut self, input: Input) -> Vec<String> {
+        let mut effects = Vec::new();
+        self.run.handle(input, self.now, &mut effects);
+        effects.iter().map(|effect| self.show(effect)).collect()
+    }
+
+    fn start(&mut self) -> Vec<String> {
+        self.start_with(&[], true)
+    }
+
+    fn start_with(&mut self, state: &[(&str, &str)], admitted: bool) -> Vec<String> {
+        let state = state.iter().map(|(key, value)| (Arc::from(*key), json(value))).collect();
+        self.give(Input::Started { event: json("{}"), state, admitted, sequence: 0 })
+    }
+
+    fn done(&mut self, pass: (u64, u32), end: PassEnd) -> Vec<String> {
+        self.done_with(pass, end, &[], StateUse::default())
+    }
+
+    fn done_with(&mut self, pass: (u64, u32), end: PassEnd, sent: &[(&str, &str)], state: StateUse) -> Vec<String> {
+        let sent = self.events(sent);
+        self.give(Input::Done { pass: pass_id(pass), done: Done { end, sent, state } })
+    }
+
+    fn returns(&mut self, pass: (u64, u32), events: &[(&str, &str)]) -> Vec<String> {
+        let end = PassEnd::Returned(self.events(events));
+        self.done(pass, end)
+    }
+
+    fn sends(&mut self, pass: (u64, u32), events: &[(&str, &str)]) -> Vec<String> {
+        self.done_with(pass, PassEnd::Returned(Vec::new()), events, StateUse::default())
+    }
+
+    fn fails(&mut self, pass: (u64, u32), error: &str) -> Vec<String> {
+        self.done(pass, PassEnd::Failed { error: error.to_owned(), retry: true })
+    }
+
+    fn asks(
+        &mut self,
+        pass: (u64, u32),
+        ordinal: u32,
+        matching: &[(&str, &str)],
+        timeout_s: Option<u64>,
+    ) -> Vec<String> {
+        let matching = matching.iter().map(|(member, value)| ((*member).to_owned(), json(value))).collect();
+        let (question, answer) = (self.event("NeedQ"), self.event("HumanA"));
+        let timeout = timeout_s.map(Duration::from_secs);
+        let wait = NewWait::Ask { question, answer, value: json("{}"), matching, timeout };
+        self.done(pass, PassEnd::Waits { ordinal, wait })
+    }
+
+    fn sleeps(&mut self, pass: (u64, u32), ordinal: u32) -> Vec<String> {
+        self.done(pass, PassEnd::Waits { ordinal, wait: NewWait::Sleep(Duration::from_secs(1)) })
+    }
+
+    fn due(&mut self, timer: u64) -> Vec<String> {
+        self.give(Input::Due { timer: TimerId(timer) })
+    }
+
+    fn post(&mut self, event: &str, value: &str, step: Option<&str>) -> Vec<String> {
+        let (event, step) = (self.event(event), step.map(|step| self.graph.step_id(step).expect("a step")));
+        self.give(Input::External { event, value: json(value), step })
+    }
+
+    fn check_post(&self, event: &str, step: Option<&str>) -> Result<(), Refusal> {
+        let step = step.map(|step| self.graph.step_id(step).expect("a step"));
+        self.run.check_external(self.event(event), step)
+    }
+
+    fn event(&self, name: &str) -> steprill::graph::EventId {
+        self.graph.event_id(name).expect("an event type")
+    }
+
+    fn events(&self, events: &[(&str, &str)]) -> Vec<(steprill::graph::EventId, Json)> {
+        events.iter().map(|(name, value)| (self.event(name), json(value))).collect()
+    }
+
+    /// The values that a pass of a fan-in is given.
+    fn values(&self, pass: (u64, u32)) -> Vec<String> {
+        match self.run.pass_input(pass_id(pass)).expect("a live pass").event {
+            WorkEvent::All(values) => values.iter().map(|value| value.as_str().to_owned()).collect(),
+            WorkEvent::One(..) => panic!("not a fan-in"),
+        }
+    }
+
+    fn show(&self, effect: &Effect) -> String {
+        match effect {
+            Effect::StartPass(PassId { work, pass }) => format!("start {work}.{pass}"),
+            Effect::Publish(event) => self.show_published(event),
+            Effect::Arm(timer, deadline) => {
+                let clock = match deadline.clock {
+                    Clock::Wall => "wall",
+                    Clock::Alive => "alive",
+                };
+                format!("arm {} {clock} {}ms", timer.0, self.now.until(*deadline).as_millis())
+            }
+            Effect::Disarm(timer) => format!("disarm {}", timer.0),
+            Effect::Dropped(event) => format!("dropped {}", self.graph.event(*event).name),
+            Effect::Finish(Outcome::Completed(value)) => format!("finish completed {value:?}"),
+            Effect::Finish(Outcome::Failed(error)) => format!("finish failed {error}"),
+            Effect::Finish(Outcome::Cancelled) => "finish cancelled".to_owned(),
+        }
+    }
+
+    fn show_published(&self, event: &Published) -> String {
+        let name = |event: &steprill::graph::EventId| &*self.graph.event(*event).name;
+        match event {
+            Published::Step { step, state, slot, input, output } => {
+                let mut line = match state {
+                    StepState::Preparing => "- preparing",
+                    StepState::Running => "- running",
+                    StepState::NotRunning => "- not_running",
+                }
+                .to_owned();
+                let slot = slot.map_or("<enqueued>".to_owned(), |slot| slot.to_string());
+                let _ = write!(line, " {} {slot} {}", self.graph.step(*step).name, name(input));
+                match output {
+                    StepOutput::None => {}
+                    StepOutput::Nothing => line.push_str(" -> nothing"),
+                    StepOutput::Event(event) => line.extend([" -> ", name(event)]),
+                }
+                line
+            }
+            Published::Event(EventRef::Known(event), value) => format!("- {} {value:?}", name(event)),
+            Published::Event(EventRef::Other(other), value) => format!("- {} {value:?}", other.name),
+            Published::Failed { step, error, attempts } => {
+                let step = step.map_or("nobody", |step| &self.graph.step(step).name);
+                format!("- failed {step} {attempts} {error}")
+            }
+            Published::TimedOut { timeout, active } => {
+                let names: Vec<_> = active.iter().map(|step| &*self.graph.step(*step).name).collect();
+                format!("- timed out {timeout:?} {}", names.join(" "))
+            }
+            Published::Cancelled => "- cancelled".to_owned(),
+            Published::Ended => "- ended".to_owned(),
+        }
+    }
+}
+
+fn pass_id((work, pass): (u64, u32)) -> PassId {
+    PassId { work, pass }
+}
+
+#[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "what a call gives goes in as it is")]
+fn check(effects: Vec<String>, expected: &[&str]) {
+    assert_eq!(effects, expected);
+}
+
+const STOP: (&str, &str) = ("T", "{}");
+const NONE: &[&str] = &[];
+
+const INTERACTIVE: &str = "ask: S -> NeedQ
+    answer: HumanA -> T";
+const APPROVAL: &str = "review: S -> T ? NeedQ/HumanA";
+const FAN_OUT: &str = "split: S -> () + Item
+    square: Item -> Out
+    join: [Out] -> T";
+
+fn uses(version: u64, reads: &[&str], writes: &[(&str, Write)]) -> StateUse {
+    let reads = reads.iter().map(|key| Arc::from(*key)).collect();
+    let writes = writes.iter().map(|(key, write)| (Arc::from(*key), write.clone())).collect();
+    StateUse { version, reads, listed: false, writes }
+}
+
+const NOTHING: PassEnd = PassEnd::Returned(Vec::new());

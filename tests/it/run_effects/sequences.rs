@@ -1,0 +1,228 @@
+//! The sequences that clients see: order, slots, retries, ends.
+
+use super::*;
+
+#[test]
+fn interactive_shows_its_question_and_waits_for_a_posted_event() {
+    let mut flow = Flow::new(INTERACTIVE);
+    check(flow.start(), &["- running ask 0 S", "start 0.0"]);
+    check(flow.returns((0, 0), &[("NeedQ", "1")]), &["- not_running ask 0 S -> NeedQ", "- NeedQ 1"]);
+    assert!(flow.run.pending().is_empty());
+    check(flow.post("HumanA", "2", None), &["- running answer 0 HumanA", "start 1.0"]);
+    check(flow.returns((1, 0), &[("T", "3")]), &["- not_running answer 0 HumanA -> T", "- T 3", "finish completed 3"]);
+    assert_eq!(flow.run.outcome(), Some(&Outcome::Completed(json("3"))));
+}
+
+#[test]
+fn approval_gives_its_slot_back_while_it_asks() {
+    let mut flow = Flow::new(APPROVAL);
+    check(flow.start(), &["- running review 0 S", "start 0.0"]);
+    check(flow.asks((0, 0), 0, &[], None), &["- not_running review 0 S", "- NeedQ {}"]);
+    check(flow.post("HumanA", r#"{"ok":true}"#, None), &["- running review 0 S", "start 0.1"]);
+    let waits = flow.run.pass_input(pass_id((0, 1))).expect("a live pass").waits;
+    let answer = Some(json(r#"{"ok":true}"#));
+    assert_eq!(*waits, [Wait::Asked { question: flow.event("NeedQ"), answer }]);
+    check(flow.returns((0, 1), &[STOP]), &["- not_running review 0 S -> T", "- T {}", "finish completed {}"]);
+}
+
+#[test]
+fn an_early_answer_gives_the_same_events_as_a_late_one() {
+    let mut flow = Flow::new(APPROVAL);
+    flow.start();
+    check(flow.post("HumanA", "{}", None), NONE);
+    check(
+        flow.asks((0, 0), 0, &[], Some(5)),
+        &["- not_running review 0 S", "- NeedQ {}", "- running review 0 S", "start 0.1"],
+    );
+}
+
+#[test]
+fn fan_out_queues_beyond_the_slots_and_collects_in_order_of_emission() {
+    let mut flow = Flow::with(FAN_OUT, |parts| parts.steps[1].workers = 2);
+    check(flow.start(), &["- running split 0 S", "start 0.0"]);
+    check(
+        flow.sends((0, 0), &[("Item", "1"), ("Item", "2"), ("Item", "3")]),
+        &[
+            "- not_running split 0 S -> nothing",
+            "- running square 0 Item",
+            "start 1.0",
+            "- running square 1 Item",
+            "start 2.0",
+            "- preparing square <enqueued> Item",
+        ],
+    );
+    check(
+        flow.returns((2, 0), &[("Out", "4")]),
+        &["- not_running square 1 Item -> Out", "- running square 1 Item", "start 3.0"],
+    );
+    check(flow.returns((3, 0), &[("Out", "9")]), &["- not_running square 1 Item -> Out"]);
+    check(
+        flow.returns((1, 0), &[("Out", "1")]),
+        &["- not_running square 0 Item -> Out", "- running join 0 Out", "start 4.0"],
+    );
+    assert_eq!(flow.values((4, 0)), ["1", "4", "9"]);
+    check(flow.returns((4, 0), &[STOP]), &["- not_running join 0 Out -> T", "- T {}", "finish completed {}"]);
+}
+
+#[test]
+fn flaky_is_retried_after_its_delay_and_fails_for_good_after_the_last_attempt() {
+    let mut flow = Flow::retrying("attempt: S -> T", Retry::fixed(Duration::from_millis(10)).attempts(2));
+    check(flow.start(), &["- running attempt 0 S", "start 0.0"]);
+    check(flow.fails((0, 0), "attempt 1 failed"), &["- not_running attempt 0 S", "arm 1 wall 10ms"]);
+    check(flow.due(1), &["- running attempt 0 S", "start 0.1"]);
+    assert_eq!(flow.run.pass_input(pass_id((0, 1))).expect("a live pass").attempt, 2);
+    check(
+        flow.fails((0, 1), "attempt 2 failed"),
+        &[
+            "- not_running attempt 0 S",
+            "- failed attempt 2 attempt 2 failed",
+            "- ended",
+            "finish failed attempt 2 failed",
+        ],
+    );
+    check(flow.due(1), NONE);
+}
+
+#[test]
+fn a_retry_delay_holds_no_slot() {
+    let mut flow = Flow::with("a: S -> S|T", |parts| {
+        parts.steps[0].workers = 1;
+        parts.steps[0].retry = Retry::fixed(Duration::from_secs(1));
+    });
+    flow.start();
+    check(flow.post("S", "{}", None), &["- preparing a <enqueued> S"]);
+    check(flow.fails((0, 0), "x"), &["- not_running a 0 S", "arm 1 wall 1000ms", "- running a 0 S", "start 1.0"]);
+    check(flow.due(1), &["- preparing a <enqueued> S"]);
+    check(flow.returns((1, 0), &[]), &["- not_running a 0 S -> nothing", "- running a 0 S", "start 0.1"]);
+}
+
+#[test]
+fn a_failure_that_is_not_worth_it_is_not_retried() {
+    for end in [PassEnd::Failed { error: "no".into(), retry: false }, PassEnd::Diverged("no".into())] {
+        let mut flow = Flow::retrying("a: S -> T", Retry::fixed(Duration::ZERO));
+        flow.start();
+        check(flow.done((0, 0), end), &["- not_running a 0 S", "- failed a 1 no", "- ended", "finish failed no"]);
+    }
+}
+
+#[test]
+fn panics_and_time_outs_retry_like_failures_and_say_so() {
+    let mut flow = Flow::retrying("a: S -> T", Retry::fixed(Duration::ZERO).attempts(2));
+    flow.start();
+    check(flow.done((0, 0), PassEnd::TimedOut), &["- not_running a 0 S", "arm 1 wall 0ms"]);
+    flow.due(1);
+    let effects = flow.done((0, 1), PassEnd::Panicked("boom".into()));
+    assert_eq!(effects.last().map(String::as_str), Some("finish failed Step a panicked: boom"));
+
+    let mut flow = Flow::with("a: S -> T", |parts| parts.steps[0].timeout = Some(Duration::from_millis(1500)));
+    flow.start();
+    let effects = flow.done((0, 0), PassEnd::TimedOut);
+    assert_eq!(effects.last().map(String::as_str), Some("finish failed Step a timed out after 1.5 seconds"));
+}
+
+#[test]
+fn an_attempt_begins_no_later_than_the_total_time_allows() {
+    let retry = Retry::fixed(Duration::from_secs(1)).attempts(9).within(Duration::from_secs(3));
+    let mut flow = Flow::retrying("a: S -> T", retry);
+    flow.start();
+    flow.now.alive_us = 2_000_000;
+    check(flow.fails((0, 0), "x"), &["- not_running a 0 S", "arm 1 wall 1000ms"]);
+    flow.due(1);
+    flow.now.alive_us = 2_000_001;
+    assert_eq!(flow.fails((0, 1), "x").last().map(String::as_str), Some("finish failed x"));
+}
+
+#[test]
+fn the_runs_time_out_names_the_steps_with_live_work() {
+    let mut flow = Flow::with("a: S -> T ? NeedQ/HumanA\nb: S -> T", |parts| {
+        parts.timeout = Some(Duration::from_millis(200));
+    });
+    check(flow.start(), &["arm 0 alive 200ms", "- running a 0 S", "start 0.0", "- running b 0 S", "start 1.0"]);
+    flow.asks((0, 0), 0, &[], Some(1));
+    check(
+        flow.due(0),
+        &[
+            "- timed out 200ms a b",
+            "- ended",
+            "disarm 2",
+            "finish failed Operation timed out after 0.2 seconds. Currently active steps: a, b",
+        ],
+    );
+    check(flow.due(0), NONE);
+
+    let mut flow = Flow::with(INTERACTIVE, |parts| parts.timeout = Some(Duration::from_secs(60)));
+    flow.start();
+    flow.returns((0, 0), &[("NeedQ", "1")]);
+    let effects = flow.due(0);
+    assert_eq!(
+        effects.last().map(String::as_str),
+        Some("finish failed Operation timed out after 60 seconds. No steps active")
+    );
+}
+
+#[test]
+fn a_cancelled_run_ends_at_once_and_ignores_what_comes_after() {
+    let mut flow = Flow::new(APPROVAL);
+    flow.start();
+    check(flow.give(Input::Cancel), &["- cancelled", "- ended", "finish cancelled"]);
+    check(flow.give(Input::Cancel), NONE);
+    check(flow.returns((0, 0), &[STOP]), NONE);
+    check(flow.post("HumanA", "{}", None), NONE);
+    check(flow.start(), NONE);
+    assert_eq!(flow.check_post("HumanA", None), Err(Refusal::Ended));
+    assert_eq!((flow.run.pending(), flow.run.pass_step(pass_id((0, 0)))), (vec![], None));
+}
+
+#[test]
+fn a_run_with_nothing_left_to_do_fails_unless_somebody_outside_may_answer() {
+    let mut flow = Flow::new("a: S -> T");
+    flow.start();
+    let error = "no step is left to run and none returned T";
+    let failed = format!("- failed nobody 0 {error}");
+    let finish = format!("finish failed {error}");
+    check(flow.returns((0, 0), &[]), &["- not_running a 0 S -> nothing", &failed, "- ended", &finish]);
+
+    let mut flow = Flow::new(APPROVAL);
+    flow.start();
+    check(flow.returns((0, 0), &[]), &["- not_running review 0 S -> nothing"]);
+}
+
+#[test]
+fn a_run_that_is_not_admitted_reduces_but_starts_nothing() {
+    let mut flow = Flow::with(APPROVAL, |parts| parts.timeout = Some(Duration::from_secs(1)));
+    check(flow.start_with(&[], false), &["- running review 0 S"]);
+    check(flow.post("HumanA", "{}", None), NONE);
+    assert_eq!((flow.run.pending(), flow.run.pass_step(pass_id((0, 0)))), (vec![], None));
+    check(flow.returns((0, 0), &[STOP]), NONE);
+    flow.now.alive_us = 7;
+    check(flow.give(Input::Admitted), &["arm 0 alive 1000ms", "start 0.0"]);
+    check(flow.give(Input::Admitted), NONE);
+    assert_eq!(flow.run.pending().len(), 2);
+}
+
+#[test]
+fn an_event_goes_to_every_step_that_takes_it_in_order_of_names() {
+    let mut flow = Flow::new("z: S -> T\na: S -> T");
+    check(flow.start(), &["- running a 0 S", "start 0.0", "- running z 0 S", "start 1.0"]);
+}
+
+#[test]
+fn a_returned_question_shows_and_is_routed_too() {
+    let mut flow = Flow::new("ask: S -> NeedQ\nwatch: NeedQ -> T\nanswer: HumanA -> T");
+    flow.start();
+    check(
+        flow.returns((0, 0), &[("NeedQ", "1")]),
+        &["- not_running ask 0 S -> NeedQ", "- NeedQ 1", "- running watch 0 NeedQ", "start 1.0"],
+    );
+}
+
+#[test]
+fn the_freed_slot_takes_the_oldest_queued_work_before_new_events_are_routed() {
+    let mut flow = Flow::with("a: S -> S|T", |parts| parts.steps[0].workers = 1);
+    flow.start();
+    flow.post("S", "1", None);
+    check(
+        flow.returns((0, 0), &[("S", "2")]),
+        &["- not_running a 0 S -> S", "- running a 0 S", "start 1.0", "- preparing a <enqueued> S"],
+    );
+}
