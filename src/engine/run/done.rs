@@ -61,6 +61,7 @@ impl Facts {
             return;
         }
         let Some(work) = self.works.remove(number) else { return };
+        self.event_bytes -= work.event_bytes();
         let (graph, Output { sent, mut returned }) = (turn.graph, output);
         let shown_output = returned.first().map_or(StepOutput::Nothing, |(event, _)| StepOutput::Event(*event));
         self.publish_done(turn, &work, slot, shown_output);
