@@ -12,7 +12,7 @@ pub const EARLY_ANSWERS_MAX: usize = 16;
 /// Works (event, step pairs) that one run may have at once; a step that would pass it fails the run. Some 300 bytes each.
 pub const RUN_WORKS_MAX: usize = 100_000;
 
-/// Bytes of events that a run may have waiting or in work and still take more from outside; then those who post get 503.
+/// Bytes of events that a run may have waiting or in work and still take more from outside; then who posts gets 503.
 /// What its own steps give out is bounded by [`PASS_OUTPUT_BYTES_MAX`] and [`RUN_WORKS_MAX`] alone.
 pub const RUN_EVENT_BYTES_MAX: usize = 64 << 20;
 
