@@ -1,6 +1,7 @@
 //! Every bound of the server, its unit in its name and its reason beside it. Reaching one is an answer, never a crash.
 
-/// How deep JSON may nest, at every door and on every output of a step. Python's parser gives up near 1,000; no event needs 100.
+/// How deep JSON may nest, at every door and on every output of a step. Python's parser gives up near 1,000; no event
+/// needs 100.
 pub const JSON_DEPTH_MAX: usize = 100;
 
 /// What a request body may nest beyond the event in it: the body, its `start_event` envelope, its `_data`.
@@ -9,7 +10,8 @@ pub const BODY_DEPTH_MAX: usize = JSON_DEPTH_MAX + 8;
 /// Early answers a run keeps before a question asks for them; more are refused with 409.
 pub const EARLY_ANSWERS_MAX: usize = 16;
 
-/// Works (event, step pairs) that one run may have at once; a step that would pass it fails the run. Some 300 bytes each.
+/// Works (event, step pairs) that one run may have at once; a step that would pass it fails the run. Some 300 bytes
+/// each.
 pub const RUN_WORKS_MAX: usize = 100_000;
 
 /// Bytes of events that a run may have waiting or in work and still take more from outside; then who posts gets 503.
@@ -28,7 +30,8 @@ pub const FEED_BYTES_MAX: usize = 64 << 20;
 /// Bytes of the feed that only the events of a run's end may use.
 pub const FEED_BYTES_RESERVED: usize = 64 << 10;
 
-/// Bytes of notes (stream writes, `once` values) that a running pass may be ahead of the loop; then its `ctx` calls wait.
+/// Bytes of notes (stream writes, `once` values) that a running pass may be ahead of the loop; then its `ctx` calls
+/// wait.
 pub const NOTES_BYTES_MAX: usize = 256 << 10;
 
 /// Bytes of a step's error or panic text that are kept; the rest is cut.
@@ -40,7 +43,8 @@ pub const WORK_NOTES_MAX: usize = 100_000;
 /// Conflicts after which a work runs alone.
 pub const CONFLICTS_MAX: u32 = 3;
 
-/// Steps of a workflow and event types of a workflow: their ids are 16 bits, 0xFFF0 and up have other meanings in the feed.
+/// Steps of a workflow and event types of a workflow: their ids are 16 bits, 0xFFF0 and up have other meanings in the
+/// feed.
 pub const GRAPH_NAMES_MAX: usize = 4_096;
 
 /// Passes of one step at a time in one run, where a step does not say.
@@ -89,7 +93,8 @@ pub const KEEP_FINISHED_DEFAULT: usize = 1_000;
 /// Runs at a time, unless told: some 1 KB each while they wait.
 pub const RUNS_MAX_DEFAULT: usize = 100_000;
 
-/// Connections at a time, unless told. The process's limit on open files may be lower and is met with a pause in accepting.
+/// Connections at a time, unless told. The process's limit on open files may be lower and is met with a pause in
+/// accepting.
 pub const CONNECTIONS_MAX_DEFAULT: usize = 20_000;
 
 /// Bytes of a request's body, unless told.
@@ -115,6 +120,10 @@ pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 64 << 10;
 /// Bytes of a chunked body's trailer section: it is read and ignored, so it only has to be passed over.
 pub const TRAILER_BYTES_MAX: u32 = 16 << 10;
 
+/// Bytes of requests that all connections together hold before they are served: sixteen of the largest bodies. Beyond,
+/// the request that brings more gets 503.
+pub const REQUESTS_BYTES_MAX: usize = 256 << 20;
+
 /// Bytes of requests that wait in a connection while an earlier one is answered; reading stops beyond.
 pub const PIPELINE_BYTES_MAX: usize = 64 << 10;
 
@@ -138,7 +147,8 @@ pub const IDLE_TIMEOUT_US: u64 = 75_000_000;
 /// How long pending output may stand still before its reader counts as gone.
 pub const OUTPUT_TIMEOUT_US: u64 = 60_000_000;
 
-/// How long a connection is read on after an error reply, so that the reply is not lost to a reset (RFC 9112 section 9.6).
+/// How long a connection is read on after an error reply, so that the reply is not lost to a reset (RFC 9112 section
+/// 9.6).
 pub const LINGER_TIMEOUT_US: u64 = 30_000_000;
 
 /// As [`LINGER_TIMEOUT_US`], when nothing more comes.
@@ -169,7 +179,7 @@ pub const ACCEPT_PAUSE_US: u64 = 100_000;
 pub const RETRY_ATTEMPTS_DEFAULT: u32 = 3;
 
 /// The longest delay of an exponential retry policy that does not say: a device that is back is tried within a minute.
-pub const RETRY_DELAY_MAX_DEFAULT: std::time::Duration = std::time::Duration::from_secs(60);
+pub const RETRY_DELAY_MAX_DEFAULT: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Microseconds after which an idle SSE stream gets a heartbeat: below the 30 to 60 seconds of usual proxies.
 pub const HEARTBEAT_US: u64 = 15_000_000;

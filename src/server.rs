@@ -1,7 +1,7 @@
 //! The program around the engine: one loop that owns every socket, run and timer, and alone reads the clocks.
 //!
-//! One turn of the loop: poll, clock, inputs, commit, effects, flush (`server/turn.rs`). [`Server`] turns it for clients
-//! on sockets, [`Runtime`] for one run without any.
+//! One turn of the loop: poll, clock, inputs, commit, effects, flush (`server/turn.rs`). [`Server`] turns it for
+//! clients on sockets, [`Runtime`] for one run without any.
 
 mod answers;
 mod config;

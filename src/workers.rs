@@ -1,11 +1,11 @@
 //! The pool: plain threads that run passes, started on demand and ended after [`WORKER_IDLE`] without work.
 //!
 //! Jobs stand in one queue that every awake worker empties. Waking a thread costs more than a short pass, so the loop
-//! wakes one worker for a burst and, each millisecond that jobs still stand there, more of them ([`Pool::poll_timeout`]).
-//! For the same reason a worker rings for the loop only when it finds no further job; the loop looks by itself meanwhile.
+//! wakes one worker for a burst and, each millisecond that jobs still stand there, more of them
+//! ([`Pool::poll_timeout`]). For the same reason a worker rings for the loop only when it finds no further job; the
+//! loop looks by itself meanwhile.
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{
         Arc,
@@ -18,6 +18,7 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use crate::{
+    hash::CounterMap,
     limits::WORKER_IDLE,
     pass::{Done, Note, PassInput},
     workflow::{
@@ -36,8 +37,8 @@ pub struct Pool {
     /// The end of a pass whose last notes were given first.
     ended: Option<Report>,
     bell: Bell,
-    /// Lines of the passes that are out, by tag. For lookup only.
-    lines: HashMap<u64, Arc<Line>>,
+    /// Lines of the passes that are out, by tag.
+    lines: CounterMap<u64, Arc<Line>>,
     workers: usize,
     /// Workers to wake at the next tick.
     ramp: usize,
@@ -108,7 +109,7 @@ impl Pool {
             heard,
             ended: None,
             bell,
-            lines: HashMap::new(),
+            lines: CounterMap::default(),
             workers,
             ramp: 1,
             tick_us: None,

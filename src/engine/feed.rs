@@ -43,6 +43,11 @@ impl Feed {
     /// When the feed would pass 4 GiB, 64 times what a run publishes.
     pub fn push(&mut self, event: &Published) -> u64 {
         let sequence = self.next();
+        if self.ends.is_empty() {
+            // A run of one step takes no more; others grow from here.
+            self.text.reserve(64);
+            self.ends.reserve(4);
+        }
         encode(&mut self.text, event);
         self.ends.push(u32::try_from(self.text.len()).expect("a run publishes at most FEED_BYTES_MAX"));
         sequence

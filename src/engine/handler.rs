@@ -34,7 +34,7 @@ pub(super) struct Handler {
     pub(super) next_sequence: u64,
     pub(super) channel: Channel,
     /// Timers of the run that are armed.
-    pub(super) armed: Vec<(TimerId, Deadline)>,
+    pub(super) armed: BTreeMap<TimerId, Deadline>,
     /// Tags of its passes that are with a worker.
     pub(super) passes: Vec<u64>,
     /// What the feed can still take of stream writes; shared with the lines of its passes, made with the first of them.

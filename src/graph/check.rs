@@ -62,7 +62,7 @@ pub struct StepParts {
 pub struct Fault(pub String);
 
 /// Everything that is wrong with a graph.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 
 impl Graph {
@@ -71,7 +71,7 @@ impl Graph {
     /// # Errors
     /// Every fault at once.
     pub fn build(parts: Parts) -> Result<Self, Faults> {
-        if parts.steps.len() > GRAPH_NAMES_MAX || parts.events.len() > GRAPH_NAMES_MAX * GRAPH_NAMES_MAX {
+        if parts.steps.len() > GRAPH_NAMES_MAX {
             return Err(Faults(vec![too_many("steps", parts.steps.len())]));
         }
         let mut faults = Vec::new();
@@ -124,6 +124,13 @@ impl fmt::Display for Faults {
             write!(formatter, "{line_break}- {}", fault.0)?;
         }
         Ok(())
+    }
+}
+
+/// As text too: this is what a `main` that returns it shows.
+impl fmt::Debug for Faults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the workflow's graph has faults\n{self}")
     }
 }
 
@@ -197,7 +204,8 @@ fn check_settings(parts: &Parts, faults: &mut Vec<Fault>) {
         }
         if *fan_out && returns.contains(stop) {
             fault(format!(
-                "Step `{name}` returns the stop event `{stop}` inside a `Vec`; a run has one outcome: return it instead."
+                "Step `{name}` returns the stop event `{stop}` inside a `Vec`; a run has one outcome: return \
+                 it instead."
             ));
         }
         if sends.contains(stop) {
@@ -214,25 +222,25 @@ fn check_settings(parts: &Parts, faults: &mut Vec<Fault>) {
 /// What each type is for, where its use says more than its declaration. A type has one purpose.
 fn kinds(parts: &Parts, faults: &mut Vec<Fault>) -> BTreeMap<String, EventKind> {
     let mut uses: BTreeMap<String, Vec<(EventKind, String)>> = BTreeMap::new();
-    let mut used = |name: &str, kind: EventKind, r#as: String| {
+    let mut note = |name: &str, kind: EventKind, words: String| {
         let uses = uses.entry(name.to_owned()).or_default();
         if uses.iter().all(|(known, _)| *known != kind) {
-            uses.push((kind, r#as));
+            uses.push((kind, words));
         }
     };
-    used(&parts.start, EventKind::Start, "the start event".into());
-    used(&parts.stop, EventKind::Stop, "the stop event".into());
+    note(&parts.start, EventKind::Start, "the start event".into());
+    note(&parts.stop, EventKind::Stop, "the stop event".into());
     for step in &parts.steps {
         for (question, answer) in &step.asks {
-            used(question, EventKind::InputRequired, format!("a question of step `{}`", step.name));
-            used(answer, EventKind::HumanResponse, format!("an answer that step `{}` waits for", step.name));
+            note(question, EventKind::InputRequired, format!("a question of step `{}`", step.name));
+            note(answer, EventKind::HumanResponse, format!("an answer that step `{}` waits for", step.name));
         }
     }
     for event in &parts.events {
         match event.kind {
             EventKind::Plain | EventKind::Start | EventKind::Stop => {}
-            EventKind::InputRequired => used(&event.name, event.kind, "declared as input-required".into()),
-            EventKind::HumanResponse => used(&event.name, event.kind, "declared as a human response".into()),
+            EventKind::InputRequired => note(&event.name, event.kind, "declared as input-required".into()),
+            EventKind::HumanResponse => note(&event.name, event.kind, "declared as a human response".into()),
         }
     }
     let mut kinds = BTreeMap::new();
@@ -346,7 +354,7 @@ fn list<T: AsRef<str>>(names: &[T]) -> String {
             _ if index + 1 == names.len() => " and ",
             _ => ", ",
         };
-        text += &format!("`{}`", name.as_ref());
+        text.extend(["`", name.as_ref(), "`"]);
     }
     if text.is_empty() { "nothing".into() } else { text }
 }

@@ -59,7 +59,7 @@ impl Flow<'_> {
         let mut reached = BTreeSet::new();
         let mut steps: Vec<StepId> = Vec::new();
         for (id, step) in self.steps() {
-            let begins = |event: &EventId| *event == self.graph.start || self.from_outside(step, *event);
+            let begins = |event: &EventId| *event == self.graph.start || self.is_from_outside(step, *event);
             if step.takes.iter().any(|event| begins(event) || !self.comes(step, *event)) {
                 steps.push(id);
             }
@@ -83,11 +83,11 @@ impl Flow<'_> {
     /// A step is at fault if the stop event cannot be reached from it and the run may depend on it: nobody else takes
     /// its event and goes on, no scope around it closes, and it was not sent beside something that goes on.
     fn check_ends(&self, faults: &mut Vec<Fault>) {
-        let stop = &self.graph.event(self.graph.stop).name;
+        let end = &self.graph.event(self.graph.stop).name;
         if !self.graph.steps.iter().any(|step| step.returns.contains(&self.graph.stop) && !step.fan_out) {
             if !self.graph.steps.iter().any(|step| outputs(step).any(|event| event == self.graph.stop)) {
                 faults.push(Fault(format!(
-                    "No step returns the stop event `{stop}`, so no run could end: let the last step return it."
+                    "No step returns the stop event `{end}`, so no run could end: let the last step return it."
                 )));
             }
             return;
@@ -106,35 +106,38 @@ impl Flow<'_> {
                 self.lost(step).next().is_some() || (outputs(step).any(leads_on) && self.leads_to_leaf(*id));
             if !told_elsewhere {
                 faults.push(Fault(format!(
-                    "Step `{}` cannot reach an end: nothing that follows from it returns the stop event `{stop}`.",
+                    "Step `{}` cannot reach an end: nothing that follows from it returns the stop event `{end}`.",
                     step.name
                 )));
             }
         }
     }
 
-    /// Steps from which the stop event can be reached.
+    /// Steps from which the stop event can be reached, found backwards from those that return it. A question that is
+    /// given out leads to wherever an answer from outside is taken.
     fn ending(&self) -> BTreeSet<StepId> {
-        let mut ending = BTreeSet::new();
-        loop {
-            let before = ending.len();
-            let answered = self.steps().any(|(id, step)| {
-                ending.contains(&id) && step.takes.iter().any(|event| self.from_outside(step, *event))
-            });
-            for (id, step) in self.steps() {
-                let ends = outputs(step).any(|event| {
-                    event == self.graph.stop
-                        || (answered && self.graph.event(event).kind == EventKind::InputRequired)
-                        || self.consumers(event).any(|next| ending.contains(&next))
-                });
-                if ends {
-                    ending.insert(id);
+        let mut producers = vec![Vec::new(); self.graph.events.len()];
+        let mut questioners = Vec::new();
+        for (id, step) in self.steps() {
+            for event in outputs(step) {
+                producers[usize::from(event.0)].push(id);
+                if self.graph.event(event).kind == EventKind::InputRequired {
+                    questioners.push(id);
                 }
             }
-            if ending.len() == before {
-                return ending;
+        }
+        let mut ending = BTreeSet::new();
+        let mut steps = producers[usize::from(self.graph.stop.0)].clone();
+        while let Some(id) = steps.pop() {
+            if ending.insert(id) {
+                let step = self.graph.step(id);
+                steps.extend(step.takes.iter().flat_map(|event| &producers[usize::from(event.0)]));
+                if step.takes.iter().any(|event| self.is_from_outside(step, *event)) {
+                    steps.append(&mut questioners);
+                }
             }
         }
+        ending
     }
 
     /// Types whose arrival at a step that leads nowhere does not hold the run up, and those that never arrive.
@@ -192,11 +195,11 @@ impl Flow<'_> {
     }
 
     fn comes(&self, step: &StepType, event: EventId) -> bool {
-        event == self.graph.start || self.produced.contains(&event) || self.from_outside(step, event)
+        event == self.graph.start || self.produced.contains(&event) || self.is_from_outside(step, event)
     }
 
     /// Fan-in steps take nothing from outside.
-    fn from_outside(&self, step: &StepType, event: EventId) -> bool {
+    fn is_from_outside(&self, step: &StepType, event: EventId) -> bool {
         !step.fan_in && self.graph.event(event).kind == EventKind::HumanResponse
     }
 

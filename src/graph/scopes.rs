@@ -12,22 +12,22 @@ use super::{EventId, EventKind, Fault, Graph, StepId, StepType};
 ///
 /// Found as the least fixed point: a step is an opener once a fan-in is seen from it without walking through the
 /// elements of another step that may open. That misses none: on any longer path the last such step is an opener itself.
-/// Sets only grow, so it ends.
+/// A walk is repeated only when a step on it has got more closers; sets only grow, so it ends.
 pub(super) fn closers(graph: &Graph) -> Vec<Box<[StepId]>> {
     let mut closers: Vec<Box<[StepId]>> = vec![Box::default(); graph.steps.len()];
-    loop {
-        let mut grown = false;
-        for (index, step) in graph.steps.iter().enumerate().filter(|(_, step)| step.may_open()) {
-            let found = Walk::inside(graph, step, |step| &closers[usize::from(step.0)]).closers;
-            if found.len() > closers[index].len() {
-                closers[index] = found.into_iter().collect();
-                grown = true;
-            }
+    let mut seen_from: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); graph.steps.len()];
+    let mut queue: BTreeSet<usize> = (0..graph.steps.len()).filter(|index| graph.steps[*index].may_open()).collect();
+    while let Some(index) = queue.pop_first() {
+        let walk = Walk::inside(graph, &graph.steps[index], |step| &closers[usize::from(step.0)]);
+        for step in walk.steps {
+            seen_from[usize::from(step.0)].insert(index);
         }
-        if !grown {
-            return closers;
+        if walk.closers.len() > closers[index].len() {
+            closers[index] = walk.closers.into_iter().collect();
+            queue.extend(&seen_from[index]);
         }
     }
+    closers
 }
 
 /// The event types that may pass in the scopes which `opener` opens, but not in scopes inside of those.
@@ -45,12 +45,12 @@ pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
             let element = &graph.event(*element).name;
             match depths[..] {
                 [0] => faults.push(Fault(format!(
-                    "Step `{name}` takes `Vec<{element}>`, but no `{element}` comes out of a fan-out: let a step before it \
-                     return a `Vec` or declare sends, or take `{element}` singly."
+                    "Step `{name}` takes `Vec<{element}>`, but no `{element}` comes out of a fan-out: let a step \
+                     before it return a `Vec` or declare sends, or take `{element}` singly."
                 ))),
                 [one, other] => faults.push(Fault(format!(
-                    "Step `{name}` takes `Vec<{element}>`, but `{element}` comes at two depths of fan-out ({} and {}), so \
-                     nobody could say when all have arrived: give one of them a type of its own.",
+                    "Step `{name}` takes `Vec<{element}>`, but `{element}` comes at two depths of fan-out ({} and {}), \
+                     so nobody could say when all have arrived: give one of them a type of its own.",
                     one.min(other),
                     one.max(other)
                 ))),
@@ -68,8 +68,8 @@ pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
         for question in questions.collect::<BTreeSet<_>>() {
             let question = &graph.event(*question).name;
             faults.push(Fault(format!(
-                "Step `{name}` gives out the question `{question}` inside a fan-out, where its answer could not find back: \
-                 ask it there with `ctx.ask({question} {{ .. }})`, or outside of the fan-out."
+                "Step `{name}` gives out the question `{question}` inside a fan-out, where its answer could not find \
+                 back: ask it there with `ctx.ask({question} {{ .. }})`, or outside of the fan-out."
             )));
         }
     }
@@ -97,13 +97,13 @@ impl StepType {
 /// A walk through all that may happen in one scope.
 struct Walk {
     types: BTreeSet<EventId>,
+    steps: BTreeSet<StepId>,
     closers: BTreeSet<StepId>,
 }
 
 impl Walk {
     fn inside<'a>(graph: &Graph, opener: &StepType, closers: impl Fn(StepId) -> &'a [StepId]) -> Self {
-        let mut walk = Self { types: BTreeSet::new(), closers: BTreeSet::new() };
-        let mut steps_seen = BTreeSet::new();
+        let mut walk = Self { types: BTreeSet::new(), steps: BTreeSet::new(), closers: BTreeSet::new() };
         let mut types: Vec<EventId> = opener.elements().collect();
         while let Some(event) = types.pop() {
             if !walk.types.insert(event) {
@@ -112,7 +112,7 @@ impl Walk {
             walk.closers.extend(graph.joiners(event));
             let mut steps = graph.takers(event).to_vec();
             while let Some(step) = steps.pop() {
-                if steps_seen.insert(step) {
+                if walk.steps.insert(step) {
                     types.extend(graph.step(step).singles());
                     steps.extend(closers(step));
                 }
@@ -122,8 +122,9 @@ impl Walk {
     }
 }
 
-/// At which depths of scopes events pass and steps take them, found by following a run in the abstract. Of more than two
-/// depths two are kept: they are enough to tell one from many, and keep the search finite where a fan-out feeds itself.
+/// At which depths of scopes events pass and steps take them, found by following a run in the abstract. Of more than
+/// two depths two are kept: they are enough to tell one from many, and keep the search finite where a fan-out feeds
+/// itself.
 struct Depths<'a> {
     graph: &'a Graph,
     of_events: Vec<Vec<u32>>,

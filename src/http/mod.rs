@@ -107,6 +107,8 @@ pub struct Limits {
     pub fields_max: usize,
     /// Bytes of a body: 413 beyond. Default 16 MiB.
     pub body_bytes_max: usize,
+    /// Bytes of requests that all connections of a reactor hold: 503 beyond. Default 256 MiB.
+    pub requests_bytes_max: usize,
     /// Microseconds that a head may take from its first byte: 408 beyond. Default 30 s.
     pub head_timeout_us: u64,
     /// Microseconds that a body may stand still: 408 beyond. Default 30 s.
@@ -130,6 +132,7 @@ impl Default for Limits {
             head_bytes_max: limits::HEAD_BYTES_MAX,
             fields_max: limits::HEAD_FIELDS_MAX,
             body_bytes_max: limits::BODY_BYTES_MAX,
+            requests_bytes_max: limits::REQUESTS_BYTES_MAX,
             head_timeout_us: limits::HEAD_TIMEOUT_US,
             body_timeout_us: limits::BODY_TIMEOUT_US,
             body_rate_min_bytes_per_s: limits::BODY_RATE_MIN_BYTES_PER_S,

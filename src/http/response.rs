@@ -38,11 +38,17 @@ pub fn encode_head(
     persistence: Persistence,
     wall_us: i64,
 ) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    push_number(out, u64::from(response.status));
-    out.push(b' ');
-    out.extend_from_slice(reason(response.status).as_bytes());
-    out.extend_from_slice(b"\r\nDate: ");
+    match response.status {
+        // Of nearly all replies: in one piece.
+        200 => out.extend_from_slice(b"HTTP/1.1 200 OK\r\nDate: "),
+        status => {
+            out.extend_from_slice(b"HTTP/1.1 ");
+            push_number(out, u64::from(status));
+            out.push(b' ');
+            out.extend_from_slice(reason(status).as_bytes());
+            out.extend_from_slice(b"\r\nDate: ");
+        }
+    }
     push_date(out, wall_us.div_euclid(1_000_000));
     out.extend_from_slice(b"\r\n");
     if let Some(content_type) = response.content_type {
@@ -155,25 +161,24 @@ fn push_field(out: &mut Vec<u8>, name: &str, value: &str) {
 pub fn push_date(out: &mut Vec<u8>, unix_s: i64) {
     const SECONDS_PER_DAY: u64 = 86_400;
     const LAST_S: i64 = 253_402_300_799;
-    const WEEKDAYS: [&[u8; 5]; 7] = [b"Thu, ", b"Fri, ", b"Sat, ", b"Sun, ", b"Mon, ", b"Tue, ", b"Wed, "];
-    const MONTHS: [&[u8; 5]; 12] = [
-        b" Jan ", b" Feb ", b" Mar ", b" Apr ", b" May ", b" Jun ", b" Jul ", b" Aug ", b" Sep ", b" Oct ", b" Nov ",
-        b" Dec ",
-    ];
+    const WEEKDAYS: &[u8; 21] = b"ThuFriSatSunMonTueWed";
+    const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
     let unix_s = unix_s.clamp(0, LAST_S).unsigned_abs();
     let (days, second) = (unix_s / SECONDS_PER_DAY, unix_s % SECONDS_PER_DAY);
     let (year, month, day) = civil_date(days);
-    out.extend_from_slice(WEEKDAYS[(days % 7) as usize]);
-    let mut pair = |number: u64, behind: &[u8]| {
-        out.extend_from_slice(&[b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]);
-        out.extend_from_slice(behind);
+    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    let mut put_name = |place: usize, names: &[u8], index: usize| {
+        text[place..place + 3].copy_from_slice(&names[3 * index..3 * index + 3]);
     };
-    pair(day, MONTHS[month - 1]);
-    pair(year / 100, b"");
-    pair(year % 100, b" ");
-    pair(second / 3_600, b":");
-    pair(second / 60 % 60, b":");
-    pair(second % 60, b" GMT");
+    put_name(0, WEEKDAYS, (days % 7) as usize);
+    put_name(8, MONTHS, month - 1);
+    let pairs =
+        [(5, day), (12, year / 100), (14, year % 100), (17, second / 3_600), (20, second / 60 % 60), (23, second % 60)];
+    for (place, number) in pairs {
+        text[place] = b'0' + (number / 10) as u8;
+        text[place + 1] = b'0' + (number % 10) as u8;
+    }
+    out.extend_from_slice(&text);
 }
 
 /// Year, month (from 1) and day (from 1) of a day counted from 1970-01-01 in the Gregorian calendar. Years begin in

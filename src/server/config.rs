@@ -170,7 +170,8 @@ impl Config {
         let open = self.listen.iter().find(|address| !address.is_local());
         match open {
             Some(address) if !self.allow_anonymous => Err(UsageError(format!(
-                "--listen {address}: beyond loopback anybody who reaches the port may call; say --allow-anonymous if that is meant"
+                "--listen {address}: beyond loopback anybody who reaches the port may call; say --allow-anonymous if \
+                 that is meant"
             ))),
             _ => Ok(()),
         }

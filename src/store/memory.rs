@@ -1,18 +1,20 @@
 //! The store that forgets: feeds in memory, everything completed at once.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::{Completed, Query, Store, Ticket};
-use crate::engine::{
-    feed::Feed,
-    scheduler::{Batch, RunKey},
+use crate::{
+    engine::{
+        feed::Feed,
+        scheduler::{Batch, RunKey},
+    },
+    hash::CounterMap,
 };
 
 /// Feeds by run. Bounded by what the engine bounds: bytes per run, runs at a time, handlers kept.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    /// For lookup only: never iterated.
-    feeds: HashMap<RunKey, Feed>,
+    feeds: CounterMap<RunKey, Feed>,
     completed: VecDeque<Completed>,
     next_ticket: u64,
 }
@@ -22,8 +24,9 @@ impl Store for MemoryStore {
         for (run, first) in batch.opened {
             self.feeds.insert(run, Feed::new(first));
         }
-        for (run, event) in &batch.published {
-            if let Some(feed) = self.feeds.get_mut(run) {
+        for events in batch.published.chunk_by(|(run, _), (other, _)| run == other) {
+            let Some(feed) = events.first().and_then(|(run, _)| self.feeds.get_mut(run)) else { continue };
+            for (_, event) in events {
                 feed.push(event);
             }
         }

@@ -4,7 +4,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Question, Result, StepError, ctx::describe, error::AskTimedOut, explain, running::Pass};
+use super::{
+    Question, Result, StepError,
+    ctx::describe,
+    error::AskTimedOut,
+    explain,
+    running::{Pass, encode},
+};
 use crate::{
     json::Json,
     pass::{NewWait, Wait},
@@ -41,8 +47,8 @@ impl<'a, Q: Question> Ask<'a, Q> {
     /// Asks, and gives the answer.
     ///
     /// # Errors
-    /// The interrupt by which the pass ends and waits, which `?` has to carry out of the body; the time-out; when the run
-    /// has ended.
+    /// The interrupt by which the pass ends and waits, which `?` has to carry out of the body; the time-out; when the
+    /// run has ended.
     pub fn wait(self) -> Result<Q::Answer> {
         let (ordinal, wait) = self.pass.next_wait("ask")?;
         let question = self.pass.id_of::<Q>()?;
@@ -67,7 +73,7 @@ impl<'a, Q: Question> Ask<'a, Q> {
         let Self { pass, question, matching, timeout } = self;
         let wait = || -> Result<NewWait> {
             let matching = matching.into_iter().map(|(member, value)| Ok((member, value?))).collect::<Result<_>>()?;
-            let value = pass.encode(&question)?;
+            let value = encode(&question, Json::of_encoded)?;
             Ok(NewWait::Ask {
                 question: pass.id_of::<Q>()?,
                 answer: pass.id_of::<Q::Answer>()?,

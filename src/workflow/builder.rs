@@ -31,12 +31,14 @@ impl WorkflowBuilder {
     where
         I: StepInput,
         O: StepOutput,
-        F: Fn(&Ctx, I) -> Result<O> + Send + Sync + 'static,
+        // The compiler shows this line where a function with another context is given.
+        F: Fn(&Ctx, I) -> Result<O> + Send + Sync + 'static, // if it sends or asks: `.add(Step::new(name, function))`
     {
         self.add(Step::new(name, function))
     }
 
     /// Adds a step.
+    #[allow(clippy::should_implement_trait)] // Nobody takes it for a sum.
     pub fn add(mut self, step: Step) -> Self {
         self.steps.push(step);
         self

@@ -126,7 +126,7 @@ impl fmt::Debug for StartEvent {
 
 impl fmt::Debug for StopEvent {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let result = self.result.as_ref().map_or_else(|error| error.as_str(), |text| text.get());
+        let result = self.result.as_ref().map_or_else(String::as_str, |text| text.get());
         write!(formatter, "StopEvent {{ result: {result} }}")
     }
 }

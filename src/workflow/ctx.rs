@@ -15,9 +15,9 @@ use crate::{
 ///
 /// `G` grants what the graph must know beforehand: `Ctx<Sends<..>>` may send, `Ctx<Asks<..>>` may ask.
 ///
-/// A body runs again from its top after a wait ([`Ctx::ask`], [`Ctx::sleep`]), after a crash, and when the state that it
-/// read has changed meanwhile. Pass on with `?` what these calls return, and keep in [`Ctx::once`] what costs or must not
-/// repeat. After an interrupt, and once the run has ended, every call fails and does nothing.
+/// A body runs again from its top after a wait ([`Ctx::ask`], [`Ctx::sleep`]), after a crash, and when the state that
+/// it read has changed meanwhile. Pass on with `?` what these calls return, and keep in [`Ctx::once`] what costs or
+/// must not repeat. After an interrupt, and once the run has ended, every call fails and does nothing.
 pub struct Ctx<G: Grants = ()> {
     pub(super) pass: Pass,
     grants: PhantomData<fn() -> G>,
@@ -35,11 +35,12 @@ impl<G: Grants> Ctx<G> {
         Self { pass, grants: PhantomData }
     }
 
-    /// Writes an event to the stream, for clients to see at once; it goes to no step. Nothing written is taken back, and
-    /// a body that runs again after a wait does not write the same a second time.
+    /// Writes an event to the stream, for clients to see at once; it goes to no step. Nothing written is taken back,
+    /// and a body that runs again after a wait does not write the same a second time.
     ///
     /// # Errors
     /// When the run has ended, or its feed is full ([`FEED_BYTES_MAX`](crate::limits::FEED_BYTES_MAX)).
+    #[allow(clippy::needless_pass_by_value)] // An event written down is handed over.
     pub fn stream<E: Event>(&self, event: E) -> Result<()> {
         self.pass.stream(&event)
     }
@@ -50,6 +51,7 @@ impl<G: Grants> Ctx<G> {
     /// # Errors
     /// When the run has ended, or the pass gives out more than
     /// [`PASS_OUTPUT_BYTES_MAX`](crate::limits::PASS_OUTPUT_BYTES_MAX).
+    #[allow(clippy::needless_pass_by_value)] // As above.
     pub fn send<E, P>(&self, event: E) -> Result<()>
     where
         E: Event + In<G::Sends, P>,

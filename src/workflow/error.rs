@@ -7,8 +7,8 @@ pub type Result<T, E = StepError> = std::result::Result<T, E>;
 
 /// Why a step did not succeed. Any error converts with `?`, a text too: `Err("no reply")?`.
 ///
-/// It also carries the interrupts of waiting and cancelling out of the body, which is why it is best passed on with `?`.
-/// A body that swallows one waits all the same.
+/// It also carries the interrupts of waiting and cancelling out of the body, which is why it is best passed on with
+/// `?`. A body that swallows one waits all the same.
 pub struct StepError(Repr);
 
 enum Repr {

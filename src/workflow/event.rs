@@ -28,7 +28,8 @@ use crate::graph::{EventKind, EventType};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
     label = "not an event",
-    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`, or write `impl steprill::Event for {Self} {{}}`"
+    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`",
+    note = "or, with serde's and schemars' derives, write `impl steprill::Event for {Self} {{}}`"
 )]
 pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
     /// What the event is for, where its use in a workflow does not say: the start event, the stop event, questions and
@@ -102,8 +103,8 @@ fn describe<E: Event>(module: &str) -> EventType {
 /// - `struct Approve: Asks<Verdict> { .. }` is a question for `ctx.ask`, answered by a `Verdict`.
 /// - `struct Wanted: InputRequired { .. }` asks somebody outside when a step returns it, without a wait in the step;
 ///   `struct Given: HumanResponse { .. }` comes from outside to the step that takes it.
-/// - `struct Token as "token" { .. }` has another name on the wire; `struct Token in "shop" { .. }` is of another module
-///   than the workflow's. Both: `as` first.
+/// - `struct Token as "token" { .. }` has another name on the wire; `struct Token in "shop" { .. }` is of another
+///   module than the workflow's. Both: `as` first.
 ///
 /// Doc comments become descriptions in the schema. Attributes pass through: `#[serde(default)]` on a field, or
 /// `#[derive(PartialEq)]` on the struct.
@@ -157,13 +158,20 @@ macro_rules! event {
         }
         $crate::event! { $($rest)* }
     };
+    ($($other:tt)*) => {
+        ::core::compile_error!(
+            "an event is declared as `pub struct Name { field: Type, .. }`; before the brace may stand \
+             `as \"wire name\"`, `in \"module\"`, and one of `: Asks<Answer>`, `: InputRequired`, `: HumanResponse`"
+        );
+    };
 }
 
 /// One event of [`event!`]. The attributes name the crate, because `$crate` cannot stand in their strings.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __event {
-    ([$($meta:tt)*] [$vis:vis] $name:ident [$($wire:literal)?] [$($module:literal)?] [$($items:tt)*] { $($body:tt)* }) => {
+    ([$($meta:tt)*] [$vis:vis] $name:ident [$($wire:literal)?] [$($module:literal)?] [$($items:tt)*]
+        { $($body:tt)* }) => {
         $($meta)*
         #[derive(
             ::core::clone::Clone,
@@ -248,4 +256,7 @@ macro_rules! one_of {
             }
         }
     )* };
+    ($($other:tt)*) => {
+        ::core::compile_error!("a choice of events is declared as `pub enum Name { Event, OtherEvent }`, by their names");
+    };
 }

@@ -1,4 +1,5 @@
-//! Decoding with errors that name the field, what was expected and what came: `field message: expected string, got number`.
+//! Decoding with errors that name the field, what was expected and what came: `field message: expected string, got
+//! number`.
 
 use serde::de::DeserializeOwned;
 

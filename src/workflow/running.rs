@@ -17,6 +17,9 @@ use crate::{
     pass::{Done, EventRef, NewWait, Note, OnceValue, OtherEvent, PassEnd, PassInput, Wait},
 };
 
+/// How a body ended: with events, with an error, or in a panic.
+pub(super) type Ended = std::thread::Result<Result<Vec<(EventId, Json)>>>;
+
 /// What a judge says of a live error: whether another attempt is worth it.
 pub(super) type RetryIf = dyn Fn(&StepError) -> bool + Send + Sync;
 
@@ -157,11 +160,6 @@ impl Pass {
         self.names.table.find(TypeId::of::<E>()).ok_or_else(unknown)
     }
 
-    /// The text of an event on its way out.
-    pub(super) fn encode<E: Event>(&self, event: &E) -> Result<Json> {
-        encode(event, Json::of_encoded)
-    }
-
     pub(super) fn count_output(&self, bytes: usize) -> Result<()> {
         let mut progress = self.progress.borrow_mut();
         progress.output_bytes += bytes;
@@ -222,14 +220,15 @@ impl Pass {
         self.line.note(note, note_bytes, feed_bytes).map_err(|refused| match refused {
             NoteRefused::Stopped(stop) => self.stopped(stop),
             NoteRefused::FeedFull => StepError::hopeless(format!(
-                "the feed of this run is full: it holds at most {FEED_BYTES_MAX} bytes of events; stream fewer or smaller ones"
+                "the feed of this run is full: it holds at most {FEED_BYTES_MAX} bytes of events; stream fewer or \
+                 smaller ones"
             )),
         })
     }
 
     pub(super) fn send<E: Event>(&self, event: &E) -> Result<()> {
         self.ready_outside_once("send")?;
-        let (id, value) = (self.id_of::<E>()?, self.encode(event)?);
+        let (id, value) = (self.id_of::<E>()?, encode(event, Json::of_encoded)?);
         self.count_output(value.as_str().len())?;
         self.progress.borrow_mut().sent.push((id, value));
         Ok(())
@@ -257,8 +256,9 @@ impl Pass {
 
     pub(super) fn diverged(&self, ordinal: u32, before: &str, now: &str) -> StepError {
         self.halt(Halt::Diverged(format!(
-            "step {} made wait {ordinal} with {before} and now makes it with {now}: a body runs again after each wait and \
-             must come to the same waits in the same order; keep what can change (clock, random numbers, calls) in `ctx.once`",
+            "step {} made wait {ordinal} with {before} and now makes it with {now}: a body runs again after each wait \
+             and must come to the same waits in the same order; keep what can change (clock, random numbers, calls) in \
+             `ctx.once`",
             self.names.name
         )))
     }
@@ -312,11 +312,7 @@ impl Pass {
     }
 
     /// The record of the pass. What halted it decides, whatever its body made of that.
-    pub(super) fn finish(
-        self,
-        ended: std::thread::Result<Result<Vec<(EventId, Json)>>>,
-        retry_if: Option<&RetryIf>,
-    ) -> Done {
+    pub(super) fn finish(self, ended: Ended, retry_if: Option<&RetryIf>) -> Done {
         let progress = self.progress.into_inner();
         let end = match (progress.halt, ended) {
             (Some(Halt::Waits { ordinal, wait }), _) => PassEnd::Waits { ordinal, wait },
@@ -343,7 +339,7 @@ impl Pass {
 const EVENT_OVERHEAD_BYTES: usize = 16;
 
 /// Hands the text of an event to `keep`; an event is an object.
-fn encode<E: Event, R>(event: &E, keep: impl FnOnce(&str) -> R) -> Result<R> {
+pub(super) fn encode<E: Event, R>(event: &E, keep: impl FnOnce(&str) -> R) -> Result<R> {
     let kept = json::encode(event, |text| text.starts_with('{').then(|| keep(text)));
     let bad = |why: &str| StepError::hopeless(format!("event {}: {why}", E::name()));
     match kept {
@@ -369,7 +365,8 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 /// At most [`ERROR_BYTES_MAX`] of a text, whole characters.
 fn cut(mut text: String) -> String {
     if text.len() > ERROR_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
+        let whole = (0..=ERROR_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(whole.unwrap_or(0));
     }
     text
 }
@@ -378,7 +375,7 @@ impl Emitter<'_> {
     /// Gives one event out.
     #[doc(hidden)]
     pub fn push<E: Event>(&mut self, event: &E) -> Result<()> {
-        let (id, value) = (self.pass.id_of::<E>()?, self.pass.encode(event)?);
+        let (id, value) = (self.pass.id_of::<E>()?, encode(event, Json::of_encoded)?);
         self.pass.count_output(value.as_str().len())?;
         self.events.push((id, value));
         Ok(())

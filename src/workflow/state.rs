@@ -62,7 +62,8 @@ impl<'a> State<'a> {
         self.write(key, Write::Add(Json::from_value(&amount)?))
     }
 
-    /// Appends to an array; an absent key counts as `[]`. Steps that push to the same key do not get in each other's way.
+    /// Appends to an array; an absent key counts as `[]`. Steps that push to the same key do not get in each other's
+    /// way.
     ///
     /// # Errors
     /// When the key holds no array; when the run has ended.

@@ -8,11 +8,10 @@ use std::{
 
 use super::{
     Body, Ctx, Emitter, Event, EventEntry, EventList, Grants, QuestionList, Result, StepError, StepInput, StepOutput,
-    running::{Pass, RetryIf, StepNames},
+    running::{Ended, Pass, RetryIf, StepNames},
 };
 use crate::{
-    graph::{EventId, Retry, StepParts},
-    json::Json,
+    graph::{Retry, StepParts},
     limits::STEP_WORKERS_DEFAULT,
     pass::WorkEvent,
 };
@@ -60,7 +59,7 @@ pub struct Step {
 }
 
 /// Runs a body on a pass and gives the pass back.
-type Run = Box<dyn Fn(Pass, &WorkEvent) -> (Pass, std::thread::Result<Result<Vec<(EventId, Json)>>>) + Send + Sync>;
+type Run = Box<dyn Fn(Pass, &WorkEvent) -> (Pass, Ended) + Send + Sync>;
 
 impl Step {
     /// A step that runs `function`. Its types say what it takes, returns, sends and asks.
@@ -157,11 +156,7 @@ impl Step {
     }
 }
 
-fn run<G, I, O, F>(
-    function: &F,
-    pass: Pass,
-    event: &WorkEvent,
-) -> (Pass, std::thread::Result<Result<Vec<(EventId, Json)>>>)
+fn run<G, I, O, F>(function: &F, pass: Pass, event: &WorkEvent) -> (Pass, Ended)
 where
     G: Grants,
     I: StepInput,

@@ -102,6 +102,7 @@ impl TestCtx {
     /// When it does not serialise.
     #[must_use]
     #[track_caller]
+    #[allow(clippy::needless_pass_by_value)] // An event written down is handed over.
     pub fn answer<Q: Question>(mut self, answer: Q::Answer) -> Self {
         self.waits.push(Over::Answered { question: TypeId::of::<Q>(), answer: Some(json(&answer)) });
         self
@@ -271,14 +272,15 @@ fn json(value: &impl Serialize) -> Json {
 
 /// A line whose notes are taken as they come, so that the pass never waits for somebody to take them.
 fn recorded_line() -> (Arc<Line>, Arc<Mutex<Vec<Note>>>) {
-    let (of_bell, notes): (Arc<OnceLock<Weak<Line>>>, Arc<Mutex<Vec<Note>>>) = Default::default();
-    let (line_of_bell, taken) = (Arc::clone(&of_bell), Arc::clone(&notes));
+    let rung = Arc::new(OnceLock::<Weak<Line>>::new());
+    let notes = Arc::new(Mutex::new(Vec::new()));
+    let (line_of_bell, taken) = (Arc::clone(&rung), Arc::clone(&notes));
     let bell: Bell = Arc::new(move |_| {
         if let Some(line) = line_of_bell.get().and_then(Weak::upgrade) {
             taken.lock().unwrap_or_else(PoisonError::into_inner).extend(line.take_notes());
         }
     });
     let line = Arc::new(Line::new(0, bell, Arc::new(AtomicUsize::new(FEED_BYTES_MAX))));
-    let _ = of_bell.set(Arc::downgrade(&line));
+    let _ = rung.set(Arc::downgrade(&line));
     (line, notes)
 }

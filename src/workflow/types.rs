@@ -9,7 +9,8 @@ use crate::json::Json;
 #[diagnostic::on_unimplemented(
     message = "a step cannot take `{Self}`",
     label = "not an event, a `one_of!` enum or a `Vec` of one event",
-    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`, or write `impl steprill::Event for {Self} {{}}`"
+    note = "declare an event inside `event! {{ pub struct Name {{ .. }} }}`",
+    note = "or, with serde's and schemars' derives, write `impl steprill::Event for Name {{}}`"
 )]
 pub trait StepInput: Sized {
     /// Whether it gathers what a scope gives.
@@ -25,11 +26,13 @@ pub trait StepInput: Sized {
     fn decode(place: usize, texts: &[Json]) -> Result<Self>;
 }
 
-/// What a step can return: nothing (`()`), an event, a [`one_of!`](crate::one_of) enum, or an `Option` or a `Vec` of these.
+/// What a step can return: nothing (`()`), an event, a [`one_of!`](crate::one_of) enum, or an `Option` or a `Vec` of
+/// these.
 #[diagnostic::on_unimplemented(
     message = "a step cannot return `{Self}`",
     label = "not `()`, an event, a `one_of!` enum, or an `Option` or `Vec` of these",
-    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`, or write `impl steprill::Event for {Self} {{}}`"
+    note = "declare an event inside `event! {{ pub struct Name {{ .. }} }}`",
+    note = "or, with serde's and schemars' derives, write `impl steprill::Event for Name {{}}`"
 )]
 pub trait StepOutput: Sized {
     /// Whether it gives out any number of events.
@@ -49,7 +52,8 @@ pub trait StepOutput: Sized {
 #[diagnostic::on_unimplemented(
     message = "a step cannot return `{Self}`",
     label = "not `()`, an event, a `one_of!` enum, or an `Option` or `Vec` of these",
-    note = "declare it inside `event! {{ pub struct {Self} {{ .. }} }}`, or write `impl steprill::Event for {Self} {{}}`"
+    note = "declare an event inside `event! {{ pub struct Name {{ .. }} }}`",
+    note = "or, with serde's and schemars' derives, write `impl steprill::Event for Name {{}}`"
 )]
 pub trait OneEvent: Sized {
     /// The event types, in order of declaration.
@@ -202,7 +206,8 @@ pub trait QuestionList {
 #[diagnostic::on_unimplemented(
     message = "this step does not declare `{Self}`",
     label = "not declared, so the graph would miss it",
-    note = "name it in the step's context: `ctx: &Ctx<Sends<({Self},)>>` to send it, `ctx: &Ctx<Asks<({Self},)>>` to ask it"
+    note = "to send it, name it in the step's context: `ctx: &Ctx<Sends<({Self},)>>`",
+    note = "to ask it, name it there so: `ctx: &Ctx<Asks<({Self},)>>`"
 )]
 pub trait In<L, Place> {}
 

@@ -28,7 +28,8 @@ struct Echo {
     source_bytes: usize,
 }
 
-const WAIT: Duration = Duration::from_secs(20);
+/// So long that only a hang reaches it, on the slowest machine.
+const WAIT: Duration = Duration::from_secs(120);
 
 impl Echo {
     fn new(connections_max: usize) -> Self {
@@ -36,9 +37,13 @@ impl Echo {
     }
 
     fn on(address: &str, connections_max: usize) -> Self {
+        Self::with(address, Limits::default(), connections_max)
+    }
+
+    fn with(address: &str, limits: Limits, connections_max: usize) -> Self {
         let address = address.parse().unwrap();
         Self {
-            reactor: Reactor::bind(&[address], Limits::default(), connections_max).unwrap(),
+            reactor: Reactor::bind(&[address], limits, connections_max).unwrap(),
             start: Instant::now(),
             streams: Vec::new(),
             waiting: Vec::new(),
@@ -66,9 +71,9 @@ impl Echo {
         Now { wall_us: 784_111_777_000_000, alive_us: self.start.elapsed().as_micros() as u64 }
     }
 
-    /// One turn of the loop.
+    /// One turn of the loop. It waits for the server's sockets only, and briefly: the client's may be ready meanwhile.
     fn turn(&mut self) {
-        self.reactor.poll(Some(Duration::from_millis(100))).unwrap();
+        self.reactor.poll(Some(Duration::from_millis(5))).unwrap();
         let now = self.now();
         self.reactor.handle_ready(now);
         self.serve(now);
@@ -155,7 +160,12 @@ fn bodies(replies: &str) -> Vec<&str> {
 fn pipelined_requests_are_answered_in_order_on_one_connection() {
     let mut echo = Echo::new(10);
     let mut client = echo.connect();
-    client.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhiGET /c HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let requests = [
+        "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi",
+        "GET /c HTTP/1.1\r\nHost: x\r\n\r\n",
+    ];
+    client.write_all(requests.concat().as_bytes()).unwrap();
     let replies = echo.read_until(&mut client, "/c ");
     assert_eq!(bodies(&replies), ["/a ", "/b hi", "/c "]);
     client.write_all(b"GET /d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
@@ -286,6 +296,43 @@ fn a_connection_over_the_bound_is_told_503_and_when_to_come_back() {
     third.write_all(b"GET /c HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     echo.read_until(&mut third, "/c ");
     assert_eq!(echo.served, 2);
+}
+
+#[test]
+fn large_bodies_at_once_are_bounded_together() {
+    let limits = Limits { requests_bytes_max: 1 << 20, ..Limits::default() };
+    let mut echo = Echo::with("127.0.0.1:0", limits, 10);
+    let (mut first, mut second) = (echo.connect(), echo.connect());
+    let part = vec![b'y'; 600 << 10];
+    let head = format!("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", part.len() + 1);
+    let send = |echo: &mut Echo, client: &mut TcpStream| {
+        let bytes = [head.as_bytes(), &part].concat();
+        let mut sent = 0;
+        echo.until(|_| {
+            sent += client.write(&bytes[sent..]).unwrap_or(0);
+            sent == bytes.len()
+        });
+    };
+    send(&mut echo, &mut first);
+    send(&mut echo, &mut second);
+    // The one whose bytes the server reads last is the one too many.
+    let mut is_second = false;
+    echo.until(|_| {
+        is_second = second.peek(&mut [0]).is_ok();
+        is_second || first.peek(&mut [0]).is_ok()
+    });
+    let (mut refused, mut served) = if is_second { (second, first) } else { (first, second) };
+    let reply = echo.read_until(&mut refused, "try again later");
+    assert!(reply.starts_with("HTTP/1.1 503 ") && reply.contains("Retry-After: 1\r\n"), "{reply}");
+    drop(refused);
+    served.write_all(b"z").unwrap();
+    let reply = echo.read_until(&mut served, "yz");
+    assert!(reply.starts_with("HTTP/1.1 200 "), "{}", &reply[..100]);
+    // Nothing of it is counted any more.
+    let mut third = echo.connect();
+    send(&mut echo, &mut third);
+    third.write_all(b"z").unwrap();
+    assert!(echo.read_until(&mut third, "yz").starts_with("HTTP/1.1 200 "));
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Tests from outside, in one binary: a file a subject.
 
+mod compile_fail;
 mod golden;
 mod http_exchange;
 mod http_net;
 mod http_table;
 mod protocol;
+mod readme;
 mod run_effects;
 mod run_record;
 mod simulation;
@@ -14,3 +16,4 @@ mod workflow_authoring;
 mod workflow_graph;
 mod workflow_pass;
 mod workflow_schema;
+mod workflow_test_ctx;

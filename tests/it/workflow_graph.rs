@@ -1,6 +1,6 @@
 //! `Graph::build`: what it refuses and in which words, which steps close which scopes, and that it always ends.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 use steprill::graph::{EventKind, EventType, Graph, Parts, Retry, StepParts};
@@ -342,5 +342,27 @@ proptest! {
             }
             Err(faults) => prop_assert!(!faults.0.is_empty() && faults.0.iter().all(|fault| !fault.0.is_empty())),
         }
+    }
+}
+
+/// In the order of names in which each step learns last of what it depends on: walking all again for each would take
+/// minutes.
+#[test]
+fn two_thousand_nested_scopes_are_each_closed_by_their_own_fan_in() {
+    const DEPTH: usize = 2_000;
+    let event = |letter: char, depth: usize| match (letter, depth) {
+        ('E', 0) => "S".to_owned(),
+        ('R', 0) => "T".to_owned(),
+        _ => format!("{letter}{depth:04}"),
+    };
+    let mut lines = format!("middle: {} -> {}\n", event('E', DEPTH), event('R', DEPTH));
+    for depth in 0..DEPTH {
+        writeln!(lines, "open{depth:04}: {} -> [{}]", event('E', depth), event('E', depth + 1)).unwrap();
+        writeln!(lines, "close{depth:04}: [{}] -> {}", event('R', depth + 1), event('R', depth)).unwrap();
+    }
+    let graph = built(&lines);
+    for depth in 0..DEPTH {
+        let opener = graph.step(graph.step_id(&format!("open{depth:04}")).unwrap());
+        assert_eq!(opener.closers[..], [graph.step_id(&format!("close{depth:04}")).unwrap()]);
     }
 }

@@ -1,5 +1,8 @@
 //! One pass of a step's body: what it makes of waits, `once`, streams, the state and orders to stop.
 
+// Steps take their events by value and return a `Result`, whatever they do with them.
+#![allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps)]
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::AtomicUsize},
@@ -292,6 +295,8 @@ fn once_runs_its_closure_once_and_keeps_its_stream_writes_counted() {
     let (done, notes) = rig.pass_notes();
     assert_eq!(result(&done), r#"{"result":42}"#);
     assert_eq!(notes, []);
+    rig.input.published = Arc::default(); // A new attempt.
+    assert_eq!(streamed(&rig.pass_notes().1), [(1, r#"{"n":2}"#)]);
     assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 

@@ -107,7 +107,11 @@ fn every_kind_of_field_looks_as_pydantic_writes_it() {
             },
             "items": { "title": "Items", "type": "array", "items": { "type": "integer" } },
             "address": { "title": "Address", "$ref": "#/$defs/Address" },
-            "other": { "title": "Other", "anyOf": [{ "$ref": "#/$defs/Address" }, { "type": "null" }], "default": null },
+            "other": {
+                "title": "Other",
+                "anyOf": [{ "$ref": "#/$defs/Address" }, { "type": "null" }],
+                "default": null
+            },
             "map": { "title": "Map", "type": "object", "additionalProperties": { "type": "integer" } },
             "any": { "title": "Any" }
         })

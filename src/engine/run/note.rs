@@ -30,6 +30,8 @@ impl Facts {
     }
 
     /// A write that equals the published one at its ordinal is that one; from the first that differs on, all are new.
+    /// Ordinals that a skipped `once` stands for, but that this attempt has not published, are filled with a hash that
+    /// no write has.
     fn streamed(
         &mut self,
         turn: &mut Turn<'_>,
@@ -43,17 +45,17 @@ impl Facts {
             return Err("it streams a type that the workflow does not have".to_owned());
         }
         let Some(work) = self.works.get_mut(pass.work) else { return Ok(()) };
-        let published = &mut work.memory_mut().published;
-        let place = ordinal as usize;
-        match published.get(place) {
+        let memory = work.memory_mut();
+        let (place, counted) = (ordinal as usize, memory.streams_counted());
+        match memory.published.get(place) {
             Some(known) if *known == hash => return Ok(()),
-            None if place > published.len() => {
-                return Err(format!("its stream write number {place} comes after {}", published.len()));
+            None if place > counted => {
+                return Err(format!("its stream write number {place} comes after {counted}"));
             }
             _ => {}
         }
-        let published = Arc::make_mut(published);
-        published.truncate(place);
+        let published = Arc::make_mut(&mut memory.published);
+        published.resize(place, 0);
         published.push(hash);
         self.publish(turn, event);
         Ok(())
@@ -61,7 +63,12 @@ impl Facts {
 
     fn noted_once(&mut self, pass: PassId, ordinal: u32, value: OnceValue) -> Result<(), String> {
         let Some(work) = self.works.get_mut(pass.work) else { return Ok(()) };
-        let once = &mut work.memory_mut().once;
+        let memory = work.memory_mut();
+        let counted = memory.streams_counted();
+        if value.stream_ordinal as usize > counted {
+            return Err(format!("its `once` number {ordinal} counts more stream writes than {counted}"));
+        }
+        let once = &mut memory.once;
         let place = ordinal as usize;
         if place >= WORK_NOTES_MAX {
             return Err(format!("it may call `once` {WORK_NOTES_MAX} times"));

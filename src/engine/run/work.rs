@@ -57,6 +57,14 @@ pub(super) struct Memory {
     pub(super) published: Arc<Vec<u128>>,
 }
 
+impl Memory {
+    /// Stream writes that this attempt has published, or that a noted `once` stands for.
+    pub(super) fn streams_counted(&self) -> usize {
+        let stood_for = self.once.last().map_or(0, |noted| noted.stream_ordinal as usize);
+        self.published.len().max(stood_for)
+    }
+}
+
 impl Work {
     /// The type of its event; a fan-in's is its element's.
     pub(super) fn input(&self, graph: &Graph) -> EventId {

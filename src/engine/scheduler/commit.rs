@@ -30,6 +30,18 @@ impl Batch {
         }
     }
 
+    /// The empty batch behind this one, with room for as much.
+    fn next(&self) -> Self {
+        Self {
+            journaled: self.journaled,
+            number: self.number + 1,
+            opened: Vec::with_capacity(self.opened.len()),
+            records: Vec::with_capacity(self.records.len()),
+            published: Vec::with_capacity(self.published.len()),
+            removed: Vec::with_capacity(self.removed.len()),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.opened.is_empty() && self.records.is_empty() && self.published.is_empty() && self.removed.is_empty()
     }
@@ -45,6 +57,16 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// An empty one, with room for as much.
+    fn next(&self) -> Self {
+        Self {
+            ready: Vec::with_capacity(self.ready.len()),
+            published: Vec::with_capacity(self.published.len()),
+            ended: Vec::with_capacity(self.ended.len()),
+            gone: Vec::new(),
+        }
+    }
+
     pub(super) fn note_published(&mut self, run: RunKey, next: u64) {
         match self.published.last_mut() {
             Some((last, last_next)) if *last == run => *last_next = next,
@@ -69,9 +91,9 @@ impl Scheduler {
             return None;
         }
         let number = self.batch.number;
-        let next = Batch { journaled: self.batch.journaled, number: number + 1, ..Batch::default() };
-        self.committing.push_back((number, std::mem::take(&mut self.held)));
-        Some(std::mem::replace(&mut self.batch, next))
+        let (batch, held) = (self.batch.next(), self.held.next());
+        self.committing.push_back((number, std::mem::replace(&mut self.held, held)));
+        Some(std::mem::replace(&mut self.batch, batch))
     }
 
     /// This batch and all before it are kept: what they held back goes on.

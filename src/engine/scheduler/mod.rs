@@ -7,6 +7,7 @@
 
 mod commit;
 mod passes;
+mod reading;
 mod starts;
 
 use std::{
@@ -199,14 +200,6 @@ impl Scheduler {
         self.handlers.get(&key).map(|handler| handler.channel.first()..handler.channel.visible())
     }
 
-    /// The channel of a run, its handler's newest or one that is still read; `None` once it is gone.
-    pub fn channel(&self, run: RunKey) -> Option<&Channel> {
-        match self.handlers.get(&run.handler) {
-            Some(handler) if handler.run == run.run => Some(&handler.channel),
-            _ => self.earlier.get(&run),
-        }
-    }
-
     /// Gives an event from outside to a handler's run.
     ///
     /// # Errors
@@ -268,101 +261,51 @@ impl Scheduler {
         self.notices.pop_front()
     }
 
-    /// Has the caller told when the handler's run has ended.
-    pub fn await_end(&mut self, key: HandlerKey, caller: u64) {
-        if let Some(handler) = self.handlers.get_mut(&key) {
-            handler.caller = Some(caller);
-        }
-    }
-
-    /// The caller no longer waits.
-    pub fn forget_caller(&mut self, key: HandlerKey, caller: u64) {
-        if let Some(handler) = self.handlers.get_mut(&key) {
-            handler.caller.take_if(|current| *current == caller);
-        }
-    }
-
-    /// Begins to read a run: the queue (`true`: now, `false`: a [`Notice::Turn`] follows) or the log. `None` if the run is gone.
-    pub fn acquire(&mut self, run: RunKey, reader: ReaderId) -> Option<bool> {
-        self.channel_mut(run).map(|channel| channel.acquire(reader))
-    }
-
-    /// Begins to read the log of a run; `false` if it is gone.
-    pub fn follow(&mut self, run: RunKey, reader: ReaderId) -> bool {
-        self.channel_mut(run).map(|channel| channel.follow(reader)).is_some()
-    }
-
-    /// The reader's socket has taken the queue up to `next`.
-    pub fn handle_taken(&mut self, run: RunKey, next: u64) {
-        if let Some(channel) = self.channel_mut(run) {
-            channel.handle_taken(next);
-        }
-    }
-
-    /// The reader has ended, or no longer waits.
-    pub fn leave(&mut self, run: RunKey, reader: ReaderId) {
-        let turn = self.channel_mut(run).and_then(|channel| channel.leave(reader));
-        self.notices.extend(turn.map(Notice::Turn));
-        if self.earlier.get(&run).is_some_and(|channel| !channel.is_busy()) {
-            self.earlier.remove(&run);
-            self.batch.removed.push(run);
-        }
-    }
-
     fn handle_due(&mut self, run: RunKey, timer: TimerId, now: Now) {
         let Some(handler) = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run) else {
             return;
         };
-        handler.armed.retain(|&(armed, _)| armed != timer);
+        handler.armed.remove(&timer);
         self.reduce(run.handler, Input::Due { timer }, now);
     }
 
     /// The one place where a run changes.
     fn reduce(&mut self, key: HandlerKey, input: Input, now: Now) {
-        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        let Self { handlers, graphs, timers, batch, held, effects, .. } = self;
+        let Some(handler) = handlers.get_mut(&key) else { return };
         let Phase::Running(run) = &mut handler.phase else { return };
         let run_key = RunKey { handler: key, run: handler.run };
-        self.batch.record(run_key, &input);
-        let mut effects = std::mem::take(&mut self.effects);
-        run.handle(input, now, &mut effects);
+        batch.record(run_key, &input);
+        run.handle(input, now, effects);
+        let (mut outcome, published) = (None, handler.next_sequence);
         for effect in effects.drain(..) {
-            self.carry_out(run_key, effect, now);
+            match effect {
+                Effect::StartPass(pass) => held.ready.push((run_key, pass)),
+                Effect::Publish(event) => {
+                    if let Published::Step { state: StepState::NotRunning, .. } = event {
+                        handler.updated_us = now.wall_us;
+                    }
+                    handler.next_sequence += 1;
+                    batch.published.push((run_key, event));
+                }
+                Effect::Arm(timer, deadline) => {
+                    handler.armed.insert(timer, deadline);
+                    timers.arm(Timer::Run(run_key, timer), deadline);
+                }
+                Effect::Disarm(timer) => {
+                    if let Some(deadline) = handler.armed.remove(&timer) {
+                        timers.disarm(Timer::Run(run_key, timer), deadline);
+                    }
+                }
+                Effect::Dropped(event) => log_dropped(&handler.id, &graphs[usize::from(handler.workflow.0)], event),
+                Effect::Finish(end) => outcome = Some(end),
+            }
         }
-        self.effects = effects;
-    }
-
-    fn carry_out(&mut self, run: RunKey, effect: Effect, now: Now) {
-        let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
-        match effect {
-            Effect::StartPass(pass) => self.held.ready.push((run, pass)),
-            Effect::Publish(event) => {
-                if let Published::Step { state: StepState::NotRunning, .. } = event {
-                    handler.updated_us = now.wall_us;
-                }
-                handler.next_sequence += 1;
-                self.held.note_published(run, handler.next_sequence);
-                self.batch.published.push((run, event));
-            }
-            Effect::Arm(timer, deadline) => {
-                handler.armed.push((timer, deadline));
-                self.timers.arm(Timer::Run(run, timer), deadline);
-            }
-            Effect::Disarm(timer) => {
-                if let Some(place) = handler.armed.iter().position(|&(armed, _)| armed == timer) {
-                    let (_, deadline) = handler.armed.swap_remove(place);
-                    self.timers.disarm(Timer::Run(run, timer), deadline);
-                }
-            }
-            Effect::Dropped(event) => {
-                let graph = &self.graphs[usize::from(handler.workflow.0)];
-                let takers: Vec<&str> = graph.takers(event).iter().map(|&step| &*graph.step(step).name).collect();
-                log::info!(
-                    "handler {}: nobody waits for {} now; it is dropped (steps that take it: {takers:?})",
-                    handler.id,
-                    graph.event(event).name
-                );
-            }
-            Effect::Finish(outcome) => self.finish(run, outcome, now),
+        if handler.next_sequence > published {
+            held.note_published(run_key, handler.next_sequence);
+        }
+        if let Some(outcome) = outcome {
+            self.finish(run_key, outcome, now);
         }
     }
 
@@ -390,17 +333,16 @@ impl Scheduler {
         &self.graphs[usize::from(workflow.0)]
     }
 
-    fn channel_mut(&mut self, run: RunKey) -> Option<&mut Channel> {
-        match self.handlers.get_mut(&run.handler) {
-            Some(handler) if handler.run == run.run => Some(&mut handler.channel),
-            _ => self.earlier.get_mut(&run),
-        }
-    }
-
     /// The run and pass behind a tag, unless the pass is abandoned or its run has gone on without it.
     fn live_pass(&self, tag: u64) -> Option<(HandlerKey, PassId)> {
         let (run, pass) = self.passes.get(tag)?;
         let handler = self.handlers.get(&run.handler)?;
         (handler.run == run.run).then_some((run.handler, pass))
     }
+}
+
+fn log_dropped(handler_id: &str, graph: &Graph, event: EventId) {
+    let takers: Vec<&str> = graph.takers(event).iter().map(|&step| &*graph.step(step).name).collect();
+    let name = &graph.event(event).name;
+    log::info!("handler {handler_id}: nobody waits for {name} now, it is dropped (steps that take it: {takers:?})");
 }

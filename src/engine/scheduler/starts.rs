@@ -68,7 +68,8 @@ pub(super) struct Admission {
 }
 
 impl Scheduler {
-    /// Decides which handler a run would belong to: `handler_id` without a context continues, with one takes the id as given.
+    /// Decides which handler a run would belong to: `handler_id` without a context continues, with one takes the id as
+    /// given.
     ///
     /// # Errors
     /// Why there is none.
@@ -147,7 +148,7 @@ impl Scheduler {
             updated_us: now.wall_us,
             next_sequence: 0,
             channel: Channel::new(0),
-            armed: Vec::new(),
+            armed: BTreeMap::new(),
             passes: Vec::new(),
             feed_room_bytes: None,
             caller: None,

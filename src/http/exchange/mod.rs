@@ -16,9 +16,9 @@
 //!  a time-out of Idle or of the output, close() ────────────────────────────────────────────────────► Closed
 //! ```
 //!
-//! How to drive it: hand in what the socket brings ([`Exchange::handle_input`], [`Exchange::handle_end_of_input`]) and the
-//! time ([`Exchange::handle_timeout`], when [`Exchange::poll_timeout`] says so); write out [`Exchange::output`] and tell
-//! what was taken ([`Exchange::consume_output`]). When [`Exchange::request`] gives a request, take note of it with
+//! How to drive it: hand in what the socket brings ([`Exchange::handle_input`], [`Exchange::handle_end_of_input`]) and
+//! the time ([`Exchange::handle_timeout`], when [`Exchange::poll_timeout`] says so); write out [`Exchange::output`] and
+//! tell what was taken ([`Exchange::consume_output`]). When [`Exchange::request`] gives a request, take note of it with
 //! [`Exchange::accept_request`] and answer it, now or later, with exactly one of [`Exchange::respond`] and
 //! [`Exchange::start_stream`]. Further requests wait until then. Commands on an exchange that has closed meanwhile are
 //! ignored.
@@ -115,7 +115,8 @@ impl Exchange {
         exchange
     }
 
-    /// Takes bytes that came. They are kept until their request is accepted; see [`Exchange::wants_input`] for the bound.
+    /// Takes bytes that came. They are kept until their request is accepted; see [`Exchange::wants_input`] for the
+    /// bound.
     pub fn handle_input(&mut self, bytes: &[u8], now: Now) {
         match &mut self.state {
             State::Closed => return,
@@ -269,6 +270,15 @@ impl Exchange {
         }
     }
 
+    /// Gives `response` to a request that is still coming, and ends the connection behind it. Does nothing in any other
+    /// state.
+    pub fn refuse_request(&mut self, response: &Response, now: Now) {
+        if let State::Head { .. } | State::Body { .. } = self.state {
+            self.state = self.refuse_with(response, false, now);
+            self.advance(now);
+        }
+    }
+
     /// Serves what was begun and nothing further: closes when no request is pending.
     pub fn drain(&mut self, now: Now) {
         self.draining = true;
@@ -285,8 +295,8 @@ impl Exchange {
 
 /// Output.
 impl Exchange {
-    /// The whole request that waits for its answer, if there is one not yet accepted. `fields` is where its field values
-    /// are put.
+    /// The whole request that waits for its answer, if there is one not yet accepted. `fields` is where its field
+    /// values are put.
     pub fn request<'a>(&'a self, fields: &'a mut FieldValues<'a>) -> Option<Request<'a>> {
         match &self.state {
             State::Ready { head, body, .. } => Some(head.request(self.input.as_slice(), body.clone(), fields)),
@@ -303,16 +313,18 @@ impl Exchange {
     pub fn poll_timeout(&self) -> Option<u64> {
         let limits = &*self.limits;
         let own_us = match &self.state {
-            State::Idle { since_us, .. } if self.output.is_empty() => Some(since_us + limits.idle_timeout_us),
-            State::Head { since_us, .. } => Some(since_us + limits.head_timeout_us),
+            State::Idle { since_us, .. } if self.output.is_empty() => {
+                Some(since_us.saturating_add(limits.idle_timeout_us))
+            }
+            State::Head { since_us, .. } => Some(since_us.saturating_add(limits.head_timeout_us)),
             State::Body { since_us, moved_us, received, .. } => {
                 let earned_us = received.saturating_mul(1_000_000) / limits.body_rate_min_bytes_per_s.max(1);
-                let by_rate_us = (since_us + limits.body_timeout_us).saturating_add(earned_us);
-                Some(by_rate_us.min(moved_us + limits.body_timeout_us))
+                let by_rate_us = since_us.saturating_add(limits.body_timeout_us).saturating_add(earned_us);
+                Some(by_rate_us.min(moved_us.saturating_add(limits.body_timeout_us)))
             }
-            State::Lingering { since_us, moved_us, .. } => {
-                Some((since_us + limits.linger_timeout_us).min(moved_us + LINGER_IDLE_TIMEOUT_US))
-            }
+            State::Lingering { since_us, moved_us, .. } => Some(
+                since_us.saturating_add(limits.linger_timeout_us).min(moved_us.saturating_add(LINGER_IDLE_TIMEOUT_US)),
+            ),
             State::Idle { .. }
             | State::Ready { .. }
             | State::Answering(_)
@@ -369,6 +381,11 @@ impl Exchange {
     /// Whether the connection is over.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
+    }
+
+    /// Bytes of requests that are held.
+    pub fn input_bytes(&self) -> usize {
+        self.input.len()
     }
 
     /// Bytes ever put out, up to now. When [`Exchange::taken_position`] has come as far, all of them were taken.
@@ -434,7 +451,7 @@ impl Exchange {
     }
 
     fn output_timeout_us(&self) -> Option<u64> {
-        (!self.output.is_empty()).then(|| self.output_moved_us + self.limits.output_timeout_us)
+        (!self.output.is_empty()).then(|| self.output_moved_us.saturating_add(self.limits.output_timeout_us))
     }
 }
 

@@ -85,12 +85,16 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// A field whose lines make up one list (RFC 9110 section 5.3).
+    /// A field whose lines make up one list (RFC 9110 section 5.3); empty lines add nothing to it.
     fn list(&mut self, field: Field, value: &[u8]) {
-        let Some(first) = self.fields[field as usize] else {
+        let first = self.fields[field as usize].filter(|first| !first.of(self.bytes).is_empty());
+        let Some(first) = first else {
             self.fields[field as usize] = Some(Span::locate(self.bytes, value));
             return;
         };
+        if value.is_empty() {
+            return;
+        }
         let place = self.joined.iter().position(|(joined, _)| *joined == field).unwrap_or_else(|| {
             self.joined.push((field, first.of(self.bytes).to_vec()));
             self.joined.len() - 1

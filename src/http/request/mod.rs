@@ -114,7 +114,11 @@ pub enum Found {
 /// # Errors
 /// 400 for a bare CR or LF and for control bytes, 414 and 431 for what passes a bound: the first fault by place.
 pub fn find_end(bytes: &[u8], scan: &mut Scan, limits: &Limits) -> Result<Found, Refusal> {
-    while let Some(&byte) = bytes.get(scan.at) {
+    loop {
+        let bound = if scan.line == 0 { limits.request_line_bytes_max } else { usize::MAX };
+        let stop = bytes.len().min(bound).min(limits.head_bytes_max).max(scan.at);
+        scan.at += clean_run(&bytes[scan.at..stop]);
+        let Some(&byte) = bytes.get(scan.at) else { return Ok(Found::Nothing) };
         if byte == b'\r' {
             match bytes.get(scan.at + 1) {
                 None => return Ok(Found::Nothing),
@@ -147,7 +151,28 @@ pub fn find_end(bytes: &[u8], scan: &mut Scan, limits: &Limits) -> Result<Found,
         }
         scan.at += 1;
     }
-    Ok(Found::Nothing)
+}
+
+/// How many bytes at the start of `bytes` are visible ones, blanks or obs-text; perhaps up to seven too few at its end.
+///
+/// Eight bytes at a time: in a word, subtracting shows which bytes are small. A borrow may mark bytes above the lowest
+/// that is marked, never below, and the lowest is all that is asked for.
+fn clean_run(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 0xff;
+    const TOPS: u64 = ONES << 7;
+    let mut run = 0;
+    for word in bytes.chunks_exact(8) {
+        let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+        let below_blank = word.wrapping_sub(ONES * 0x20) & !word;
+        let as_del = word ^ (ONES * 0x7f);
+        let is_del = as_del.wrapping_sub(ONES) & !as_del;
+        let marked = (below_blank | is_del) & TOPS;
+        if marked != 0 {
+            return run + (marked.trailing_zeros() / 8) as usize;
+        }
+        run += 8;
+    }
+    run
 }
 
 /// Reads a whole head, from its request line to its empty line, as [`find_end`] delimited it.
@@ -238,4 +263,28 @@ fn split_target(bytes: &[u8], method: Method, target: &str) -> Result<(Option<Sp
     let base = whole.start as usize;
     let query = (path_end < target.len()).then(|| Span::new(base + path_end + 1, whole.end.get() as usize));
     Ok((authority, Span::new(base + start, base + path_end), query))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clean_run;
+
+    #[test]
+    fn a_clean_run_ends_at_the_first_byte_that_no_head_may_hold() {
+        for byte in 0..=u8::MAX {
+            let is_clean = byte >= b' ' && byte != 0x7f;
+            for place in 0..16 {
+                // What stands behind must not matter, nor what a borrow from it may mark.
+                for behind in [b' ', b'a', 0x7f, 0x80, 0x00, 0xff] {
+                    let mut bytes = [b'\x80'; 16];
+                    bytes[place] = byte;
+                    bytes[place + 1..].fill(behind);
+                    let first_bad = bytes.iter().position(|&byte| byte < b' ' || byte == 0x7f);
+                    assert_eq!(clean_run(&bytes), first_bad.unwrap_or(16), "{bytes:?}");
+                    assert!(is_clean || first_bad.is_some_and(|first| first <= place));
+                }
+            }
+        }
+        assert_eq!(clean_run(b"seven b"), 0);
+    }
 }

@@ -34,6 +34,29 @@ enum Socket {
     Unix(UnixStream),
 }
 
+impl Socket {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.write_all(bytes),
+            Self::Unix(socket) => socket.write_all(bytes),
+        }
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.read(bytes),
+            Self::Unix(socket) => socket.read(bytes),
+        }
+    }
+
+    fn half_close(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.shutdown(Shutdown::Write),
+            Self::Unix(socket) => socket.shutdown(Shutdown::Write),
+        }
+    }
+}
+
 /// How the body that is being read ends.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Framing {
@@ -77,6 +100,14 @@ impl Connection {
         response
     }
 
+    /// `GET path`; its status, or nothing if the server refuses or drops the connection.
+    pub(crate) fn try_request(&mut self, path: &str) -> Option<u16> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
+        self.socket.write_all(request.as_bytes()).ok()?;
+        self.until(b"\r\n").ok()?;
+        std::str::from_utf8(&self.buffer[9..12]).ok()?.parse().ok()
+    }
+
     /// Sends one request. `Host` is added if it is not among the headers.
     #[track_caller]
     pub(crate) fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) {
@@ -93,20 +124,12 @@ impl Connection {
     /// Sends bytes as they are.
     #[track_caller]
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        let written = match &mut self.socket {
-            Socket::Tcp(socket) => socket.write_all(bytes),
-            Socket::Unix(socket) => socket.write_all(bytes),
-        };
-        written.expect("the server reads");
+        self.socket.write_all(bytes).expect("the server reads");
     }
 
     /// Says that nothing more will be sent, and goes on reading.
     pub(crate) fn half_close(&self) {
-        let closed = match &self.socket {
-            Socket::Tcp(socket) => socket.shutdown(Shutdown::Write),
-            Socket::Unix(socket) => socket.shutdown(Shutdown::Write),
-        };
-        closed.expect("the connection is open");
+        self.socket.half_close().expect("the connection is open");
     }
 
     /// Reads a reply's head; its body comes from [`Self::line`] or [`Self::rest`].
@@ -268,11 +291,7 @@ impl Connection {
 
     fn fill(&mut self) -> Result<(), Lost> {
         let mut bytes = [0; 16 << 10];
-        let read = match &mut self.socket {
-            Socket::Tcp(socket) => socket.read(&mut bytes),
-            Socket::Unix(socket) => socket.read(&mut bytes),
-        };
-        match read {
+        match self.socket.read(&mut bytes) {
             Ok(0) => Err(Lost::Closed),
             Ok(length) => {
                 self.buffer.extend(&bytes[..length]);

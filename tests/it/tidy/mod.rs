@@ -27,7 +27,7 @@ fn finds(rule: Rule, path: &str, text: &str, lines: &[usize]) {
 
 #[test]
 fn files_are_short() {
-    hold(rules::short_file, &["src", "examples", "tests"]);
+    hold(rules::short_file, &["src", "examples"]);
     finds(rules::short_file, "src/json.rs", &"\n".repeat(501), &[501]);
     finds(rules::short_file, "src/json.rs", &"\n".repeat(500), &[]);
 }

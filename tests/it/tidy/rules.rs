@@ -87,7 +87,9 @@ pub(super) fn short_functions(source: &Source) -> Vec<(usize, String)> {
 }
 
 pub(super) fn short_lines(source: &Source) -> Vec<(usize, String)> {
-    let characters = source.lines().map(|(number, line)| (number, line.chars().count()));
+    // What a reader is to copy into a shell stays on one line.
+    let lines = source.lines().filter(|(_, line)| !line.starts_with("curl "));
+    let characters = lines.map(|(number, line)| (number, line.chars().count()));
     characters
         .filter(|(_, count)| *count > LINE_CHARACTERS_MAX)
         .map(|(number, count)| (number, format!("{count} characters")))

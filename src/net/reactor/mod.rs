@@ -3,12 +3,14 @@
 //! A turn of the loop:
 //!
 //! ```text
-//! poll ──► (the caller reads its clock) ──► handle_ready ──► next_ready, next_closed … ──► flush ──► next_ready … ──► poll
-//!          waits and collects               reads, accepts    requests, hang-ups, room      writes
+//! poll ──► (the caller reads its clock) ──► handle_ready ──► next_ready, next_closed ──► flush ──► next_ready ──► poll
+//! waits and collects                        reads, accepts   requests, hang-ups, room    writes
 //! ```
 //!
 //! [`Reactor::poll`] does not wait while something is left to be asked for, read, written or accepted. Each socket is
 //! registered once, edge-triggered: a turn with a request costs one wait for all, one read and one write.
+
+mod accept;
 
 use std::{
     collections::VecDeque,
@@ -21,13 +23,13 @@ use mio::{Events, Poll, Registry, Token, Waker};
 
 use super::{
     Address,
-    connection::{Connection, ConnectionId, Origin, Socket},
+    connection::{Connection, ConnectionId},
     listener::Listener,
     timers::Timers,
 };
 use crate::{
-    http::{Limits, Response, exchange::Exchange},
-    limits::{ACCEPT_PAUSE_US, CONNECTIONS_REFUSED_MAX, READ_BUFFER_BYTES, TURN_ACCEPTS_MAX},
+    http::{Limits, Response},
+    limits::{PIPELINE_BYTES_MAX, READ_BUFFER_BYTES},
     now::Now,
 };
 
@@ -42,6 +44,8 @@ pub struct Reactor {
     /// On the alive clock; 0: accepting goes on.
     accept_paused_until_us: u64,
     connections_max: usize,
+    /// Bytes of requests held by all connections.
+    requests_bytes: usize,
     slots: Vec<Slot>,
     free: Vec<u32>,
     timers: Timers,
@@ -73,7 +77,7 @@ pub struct Wakes {
 pub struct Closed {
     /// It names nothing any more.
     pub id: ConnectionId,
-    /// As [`Exchange::taken_position`], at the end.
+    /// As [`taken_position`](crate::http::exchange::Exchange::taken_position), at the end.
     pub taken_position: u64,
 }
 
@@ -108,6 +112,7 @@ impl Reactor {
             listeners,
             accept_paused_until_us: 0,
             connections_max,
+            requests_bytes: 0,
             slots: Vec::new(),
             free: Vec::new(),
             timers: Timers::default(),
@@ -202,6 +207,8 @@ impl Reactor {
             let Some(connection) = self.slots[slot as usize].connection.as_mut() else { continue };
             connection.queued.active = false;
             connection.read(&mut self.read_buffer, now);
+            self.count(slot);
+            self.limit(slot, now);
             self.settle(slot);
         }
     }
@@ -239,7 +246,7 @@ impl Reactor {
         Some(connection)
     }
 
-    /// As [`Exchange::taken_position`], without a write to follow.
+    /// As [`taken_position`](crate::http::exchange::Exchange::taken_position), without a write to follow.
     pub fn taken_position(&self, id: ConnectionId) -> Option<u64> {
         let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
         slot.connection.as_ref().map(|connection| connection.taken_position())
@@ -250,8 +257,8 @@ impl Reactor {
         !(self.ready.is_empty() && self.closed.is_empty())
     }
 
-    /// Writes what is pending, as far as sockets take it. Then ask [`Reactor::next_ready`] again: a reply that is out of
-    /// the way may have let the next request in.
+    /// Writes what is pending, as far as sockets take it. Then ask [`Reactor::next_ready`] again: a reply that is out
+    /// of the way may have let the next request in.
     pub fn flush(&mut self, now: Now) {
         // Those that are queued again had their turn.
         for _ in 0..self.dirty.len() {
@@ -297,6 +304,7 @@ impl Reactor {
 
     /// Brings the lists in line with what a connection has come to.
     fn settle(&mut self, slot: u32) {
+        self.count(slot);
         let Some(connection) = self.slots[slot as usize].connection.as_deref_mut() else { return };
         connection.shut_when_wanted();
         let (can_read, can_write) = (connection.can_read(), connection.can_write());
@@ -321,6 +329,27 @@ impl Reactor {
         }
     }
 
+    /// Keeps the sum of what all connections hold.
+    fn count(&mut self, slot: u32) {
+        let Some(connection) = self.slots[slot as usize].connection.as_deref_mut() else { return };
+        let held = connection.exchange().input_bytes();
+        self.requests_bytes = self.requests_bytes - connection.counted_bytes + held;
+        connection.counted_bytes = held;
+    }
+
+    /// Refuses the large request that has just brought more than all may hold together.
+    fn limit(&mut self, slot: u32, now: Now) {
+        if self.requests_bytes <= self.limits.requests_bytes_max {
+            return;
+        }
+        if let Some(connection) = self.occupant(slot)
+            && connection.counted_bytes > PIPELINE_BYTES_MAX
+        {
+            let text = "Too many large requests at once; try again later";
+            connection.exchange().refuse_request(&busy(text.into()), now);
+        }
+    }
+
     fn report(&mut self, slot: u32) {
         let Slot { generation, connection: Some(connection) } = &mut self.slots[slot as usize] else { return };
         if !connection.queued.reported {
@@ -334,70 +363,20 @@ impl Reactor {
         let Some(mut connection) = place.connection.take() else { return };
         let id = ConnectionId { slot, generation: place.generation };
         place.generation = place.generation.wrapping_add(1);
+        self.requests_bytes -= connection.counted_bytes;
         self.free.push(slot);
         self.closed.push_back(Closed { id, taken_position: connection.exchange().taken_position() });
         // Its file descriptor may be the one that accepting waits for.
         self.accept_paused_until_us = 0;
     }
-
-    fn accept(&mut self, index: usize, now: Now) {
-        for _ in 0..TURN_ACCEPTS_MAX {
-            let listener = &mut self.listeners[index];
-            if !listener.pending || self.accept_paused_until_us > 0 {
-                return;
-            }
-            match listener.accept() {
-                Ok((socket, origin)) => self.admit(socket, origin, now),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => listener.pending = false,
-                    // The client was gone before it was accepted.
-                    ErrorKind::ConnectionAborted
-                    | ErrorKind::ConnectionReset
-                    | ErrorKind::NotConnected
-                    | ErrorKind::InvalidInput
-                    | ErrorKind::Interrupted => {}
-                    // No more file descriptors, or no memory for one. Trying again at once would find the same.
-                    _ => self.accept_paused_until_us = now.alive_us + ACCEPT_PAUSE_US,
-                },
-            }
-        }
-    }
-
-    fn admit(&mut self, mut socket: Socket, origin: Origin, now: Now) {
-        let count = self.connection_count();
-        let limits = Arc::clone(&self.limits);
-        let exchange = if count < self.connections_max {
-            Exchange::new(limits, now)
-        } else {
-            let exchange = Exchange::refused(limits, &too_many(self.connections_max), now);
-            if count >= self.connections_max + CONNECTIONS_REFUSED_MAX {
-                let _ = socket.write(exchange.output());
-                return;
-            }
-            exchange
-        };
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            (self.slots.len() - 1) as u32
-        });
-        let mut connection = Box::new(Connection::new(socket, origin, exchange));
-        match connection.register(self.poll.registry(), Token(CONNECTION_TOKEN + slot as usize)) {
-            Ok(()) => {
-                self.slots[slot as usize].connection = Some(connection);
-                self.settle(slot);
-            }
-            // Out of memory or of watches: as with file descriptors, the connection is lost but not the server.
-            Err(_) => self.free.push(slot),
-        }
-    }
 }
 
-/// The reply to a connection beyond the bound.
-fn too_many(connections_max: usize) -> Response {
+/// The reply when a bound on all connections is reached.
+fn busy(text: String) -> Response {
     Response {
         status: 503,
         content_type: Some("text/plain; charset=utf-8"),
         headers: vec![("Retry-After", "1".into())],
-        body: format!("Too many connections: {connections_max} are open; try again later").into_bytes(),
+        body: text.into_bytes(),
     }
 }

@@ -1,0 +1,93 @@
+//! Bounds that flags set: reaching one is an answer.
+
+use super::*;
+
+#[track_caller]
+fn overloaded(reply: &Response) {
+    assert_eq!(reply.status, 503, "{reply:?}");
+    let seconds = reply.header("retry-after").expect("Retry-After");
+    assert!(seconds.parse::<u32>().is_ok_and(|seconds| seconds > 0), "{seconds}");
+    assert_eq!(reply.header("vary"), Some("Origin"));
+}
+
+#[test]
+fn runs_beyond_the_bound_are_sent_away_until_one_ends() {
+    let program = Program::with(&["--runs-max", "2"]);
+    let first = program.begin("sleepy", json!({}));
+    let (second, mut reader) = asked(&program);
+    overloaded(&run(&program, "echo", &json!({})));
+    overloaded(&program.post("/workflows/echo/run-nowait", &json!({})));
+    assert_eq!(listed(&program, ""), [&*first, &*second]);
+    answer(&program, &second);
+    reader.rest();
+    assert_eq!(run(&program, "echo", &json!({})).status, 200);
+    assert_eq!(cancel(&program, &first, "").status, 200);
+    for _ in 0..3 {
+        assert_eq!(run(&program, "echo", &json!({})).status, 200);
+    }
+}
+
+#[test]
+fn oldest_finished_handlers_are_let_go_and_running_ones_never() {
+    let program = Program::with(&["--keep-finished", "2"]);
+    let running = program.begin("sleepy", json!({}));
+    let finished: Vec<String> = (0..5).map(|_| program.finish("echo", json!({}))).collect();
+    settle(&program);
+    assert_eq!(listed(&program, ""), [&*running, &*finished[3], &*finished[4]]);
+    refused(&program.get(&format!("/results/{}", finished[0])), 404, "Handler not found");
+    assert_eq!(program.get(&format!("/results/{}", finished[4])).status, 200);
+}
+
+#[test]
+fn handler_that_is_being_read_is_kept() {
+    let program = Program::with(&["--keep-finished", "0"]);
+    let (handler, mut reader) = asked(&program);
+    // Whoever waits for the end holds the handler too.
+    let mut waiting = ask_to_follow(&program, &handler, "sse=false&after_sequence=-1");
+    assert_eq!(waiting.head().status, 200);
+    answer(&program, &handler);
+    assert_eq!(types(&[reader.event().expect("the end")]), ["StopEvent"]);
+    reader.rest();
+    assert_eq!(types(&[waiting.event().expect("the question")]), ["RequestedExternalEvent"]);
+    waiting.rest();
+    settle(&program);
+    assert!(listed(&program, "").is_empty());
+}
+
+#[test]
+fn connections_beyond_the_bound_are_sent_away() {
+    let program = Program::with(&["--connections-max", "2"]);
+    let mut first = program.connect();
+    let mut second = program.connect();
+    assert_eq!(first.request("GET", "/health", &[], None).status, 200);
+    assert_eq!(second.request("GET", "/health", &[], None).status, 200);
+    let mut third = program.connect();
+    let reply = third.head();
+    assert_eq!(reply.status, 503);
+    assert!(reply.header("retry-after").is_some());
+    assert_eq!(first.request("GET", "/health", &[], None).status, 200);
+    drop((second, third));
+    // The place is free again as soon as the server has seen the end of the connection.
+    while program.connect().try_request("/health").is_none_or(|status| status != 200) {}
+}
+
+#[test]
+fn updated_at_moves_with_every_step_that_ends() {
+    let program = Program::start();
+    let (handler, mut reader) = asked(&program);
+    let asked = program.get(&format!("/results/{handler}")).json();
+    assert!(asked["started_at"].as_str() < asked["updated_at"].as_str(), "{asked}");
+    assert_eq!(asked["completed_at"], json!(null));
+    answer(&program, &handler);
+    reader.rest();
+    let ended = program.get(&format!("/results/{handler}")).json();
+    assert!(asked["updated_at"].as_str() < ended["updated_at"].as_str(), "{ended}");
+    assert_eq!(ended["updated_at"], ended["completed_at"]);
+}
+
+#[test]
+fn json_is_not_escaped_to_ascii() {
+    let program = Program::start();
+    let reply = run(&program, "echo", &json!({"start_event": {"message": "snow \u{2603} \u{1f600}"}}));
+    assert!(reply.text().contains("processed: snow \u{2603} \u{1f600}"), "{}", reply.text());
+}
