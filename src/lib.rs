@@ -1,7 +1,7 @@
 //! steprill: a workflow server in one small binary.
 //!
-//! A program builds [`Workflow`]s of typed steps and serves them with [`Server`] over the Workflows API; or runs one with
-//! [`Runtime`]. What a step can do is on [`Ctx`]; a step is tested alone with [`TestCtx`].
+//! A program builds [`Workflow`]s of typed steps and serves them with [`Server`] over the Workflows API; or runs one
+//! with [`Runtime`]. What a step can do is on [`Ctx`]; a step is tested alone with [`TestCtx`].
 //!
 //! # Bird's eye
 //!
@@ -27,7 +27,7 @@
 //! | [`workers`] | the pool of threads |
 //! | [`store`] | what is kept: batches in, pages of feeds out, by ticket |
 //! | [`http`] | HTTP/1.1 and streams, as machines without sockets |
-//! | [`engine`] | `run` is the reducer: the semantics of one run; `scheduler` has all runs, `feed` what they published |
+//! | [`engine`] | `run` is the reducer: the semantics of one run; `scheduler` has all runs, `feed` their events |
 //! | [`workflow`] | the authoring API: events, steps, [`Ctx`], the builder |
 //! | [`graph`], [`pass`] | a workflow as data; what passes between a run and the body of a step |
 //! | [`limits`] | every bound, its unit in its name, its reason beside it |

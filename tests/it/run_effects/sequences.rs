@@ -150,7 +150,7 @@ fn the_runs_time_out_names_the_steps_with_live_work() {
     );
     check(flow.due(0), NONE);
 
-    let mut flow = Flow::with(INTERACTIVE, |parts| parts.timeout = Some(Duration::from_secs(60)));
+    let mut flow = Flow::with(INTERACTIVE, |parts| parts.timeout = Some(Duration::from_mins(1)));
     flow.start();
     flow.returns((0, 0), &[("NeedQ", "1")]);
     let effects = flow.due(0);
