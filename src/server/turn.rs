@@ -129,7 +129,7 @@ impl Loop {
 
     /// One turn.
     pub(super) fn turn(&mut self) -> io::Result<Flow> {
-        self.reactor.poll(self.poll_timeout())?;
+        let wakes = self.reactor.poll(self.poll_timeout())?;
         self.now = self.clock.read();
         log::set_time(self.now.wall_us);
         self.pool.handle_rung();
@@ -148,7 +148,9 @@ impl Loop {
             }
         }
         self.pool.handle_time(self.now.alive_us);
-        self.handle_signals();
+        if wakes.signal {
+            self.handle_signals();
+        }
         Ok(self.flow())
     }
 
@@ -258,7 +260,9 @@ impl Loop {
     /// Gives passes to the workers, and tells those to stop that are to.
     pub(super) fn hand_out(&mut self) {
         while let Some((tag, timed_out)) = self.scheduler.poll_stop() {
-            self.pool.stop(tag, if timed_out { Stop::TimedOut } else { Stop::Cancelled });
+            if !self.pool.stop(tag, if timed_out { Stop::TimedOut } else { Stop::Cancelled }) {
+                self.scheduler.handle_not_begun(tag);
+            }
         }
         self.pool.set_hanging(self.scheduler.hanging());
         if self.stopping.is_some() {

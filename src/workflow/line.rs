@@ -28,6 +28,7 @@ pub struct Line {
 struct Waiting {
     notes: Vec<Note>,
     bytes: usize,
+    begun: bool,
 }
 
 /// Why a pass is to stop: each of its `ctx` calls fails from then on.
@@ -66,6 +67,13 @@ impl Line {
             waiting: Mutex::default(),
             changed: Condvar::new(),
         }
+    }
+
+    /// Worker's end: the pass begins now; `false`: it was told to stop before.
+    pub fn begin(&self) -> bool {
+        let mut waiting = self.lock();
+        waiting.begun = self.stopped().is_none();
+        waiting.begun
     }
 
     /// Worker's end: hands a note over; waits while the loop is [`NOTES_BYTES_MAX`] behind. `feed_bytes` is what the
@@ -122,7 +130,8 @@ impl Line {
     pub fn take_notes(&self) -> Vec<Note> {
         let mut waiting = self.lock();
         let full = waiting.bytes >= NOTES_BYTES_MAX;
-        let notes = std::mem::take(&mut *waiting).notes;
+        let notes = std::mem::take(&mut waiting.notes);
+        waiting.bytes = 0;
         drop(waiting);
         if full {
             self.changed.notify_all();
@@ -130,16 +139,18 @@ impl Line {
         notes
     }
 
-    /// The loop's end: the pass is to stop. The first order stands.
-    pub fn stop(&self, stop: Stop) {
+    /// The loop's end: the pass is to stop. The first order stands. Whether the pass has begun; else it never will.
+    pub fn stop(&self, stop: Stop) -> bool {
         let code = match stop {
             Stop::Cancelled => 1,
             Stop::TimedOut => 2,
         };
         let waiting = self.lock();
         let _ = self.stop.compare_exchange(0, code, Ordering::Release, Ordering::Relaxed);
+        let begun = waiting.begun;
         drop(waiting);
         self.changed.notify_all();
+        begun
     }
 
     /// A panic in a step cannot leave the notes half-changed: every change is one push or one take.

@@ -15,5 +15,6 @@ mod tidy;
 mod workflow_authoring;
 mod workflow_graph;
 mod workflow_pass;
+mod workflow_run;
 mod workflow_schema;
 mod workflow_test_ctx;

@@ -121,21 +121,31 @@ impl Scheduler {
         self.passes.stops.pop()
     }
 
+    /// A pass that was told to stop had not begun: no thread is busy with it.
+    pub fn handle_not_begun(&mut self, tag: u64) {
+        self.take_out(tag);
+    }
+
     /// A worker is through with a pass. A pass that was abandoned or whose run has ended changes nothing.
     pub fn handle_done(&mut self, tag: u64, done: Done, now: Now) {
-        let Some(out) = self.passes.out.remove(&tag) else { return };
+        let Some(out) = self.take_out(tag).filter(|out| !out.hangs) else { return };
+        if self.run_of(out.run.handler) == Some(out.run) {
+            self.reduce(out.run.handler, Input::Done { pass: out.pass, done }, now);
+            self.settle_feed_room(out.run);
+        }
+    }
+
+    /// The pass is no longer with a worker.
+    fn take_out(&mut self, tag: u64) -> Option<Out> {
+        let out = self.passes.out.remove(&tag)?;
         if let Some((timer, deadline)) = out.timer {
             self.timers.disarm(timer, deadline);
         }
         self.passes.hanging -= usize::from(out.hangs);
-        let Some(handler) = self.handlers.get_mut(&out.run.handler).filter(|handler| handler.run == out.run.run) else {
-            return;
-        };
-        handler.passes.retain(|&other| other != tag);
-        if !out.hangs {
-            self.reduce(out.run.handler, Input::Done { pass: out.pass, done }, now);
-            self.settle_feed_room(out.run);
+        if let Some(handler) = self.handlers.get_mut(&out.run.handler).filter(|handler| handler.run == out.run.run) {
+            handler.passes.retain(|&other| other != tag);
         }
+        Some(out)
     }
 
     pub(super) fn handle_pass_timed_out(&mut self, tag: u64, now: Now) {
