@@ -277,7 +277,7 @@ impl Model {
         });
         match policy.policy(attempt, Duration::ZERO, 0) {
             Some(delay) => {
-                assert!(armed.is_some_and(|armed| (delay / 2..=delay).contains(&armed)), "{delay:?} {armed:?}")
+                assert!(armed.is_some_and(|armed| (delay / 2..=delay).contains(&armed)), "{delay:?} {armed:?}");
             }
             None => assert!(effects.iter().any(|effect| matches!(effect, Effect::Finish(Outcome::Failed(_))))),
         }
