@@ -58,7 +58,7 @@ pub mod workflow;
 
 pub use engine::input::Outcome;
 pub use graph::{Faults, Retry};
-pub use server::{Config, Runtime, Server};
+pub use server::{Bound, Config, Runtime, Server, Stopper};
 pub use workflow::{
     Ask, AskTimedOut, Asks, Ctx, Event, Question, Result, Sends, StartEvent, State, Step, StepError, StopEvent,
     TestCtx, Tested, Workflow, WorkflowBuilder,

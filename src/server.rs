@@ -20,6 +20,7 @@ use std::{
 
 pub use config::{Command, Config, FLAGS, Flag, UsageError, usage};
 pub use log::Format;
+pub use stop::Stopper;
 
 use crate::{
     engine::input::Outcome,
@@ -48,6 +49,11 @@ use turn::{Flow, Loop};
 pub struct Server {
     workflows: Vec<Workflow>,
     greeting: String,
+}
+
+/// A server that has its addresses and serves when told to.
+pub struct Bound {
+    turns: Loop,
 }
 
 /// Runs one workflow without a server.
@@ -121,17 +127,61 @@ impl Server {
     pub fn serve(self, config: &Config) -> Result<(), ServeError> {
         log::install(config.log);
         mute_worker_panics();
-        let mut turns = Loop::new(self.workflows, config, Clock::start())?;
-        turns.listen_to_signals().map_err(|error| ServeError::Io("cannot listen to signals".into(), error))?;
+        let greeting = self.greeting.clone();
+        let mut bound = self.bind(config)?;
+        bound.turns.listen_to_signals().map_err(|error| ServeError::Io("cannot listen to signals".into(), error))?;
         ::log::info!("everything is kept in memory: nothing survives the end of this process");
-        let addresses = turns.addresses().join(" and ");
+        let addresses = bound.addresses().join(" and ");
         let url = addresses.split(' ').find(|address| address.starts_with("http")).unwrap_or("http://localhost");
-        let greeting = self.greeting.replace("{url}", url);
+        let greeting = greeting.replace("{url}", url);
         if print(&format!("steprill listening on {addresses}\n{greeting}")) != ExitCode::SUCCESS {
             ::log::warn!("nobody reads the ready line; listening on {addresses}");
         }
+        bound.serve()
+    }
+
+    /// Binds its addresses and serves nobody yet: for a server inside of a program that goes on with other things, or of
+    /// a test. It heeds no signal, writes no log and prints nothing.
+    ///
+    /// ```
+    /// use steprill::{Config, Server, StartEvent, StopEvent, Workflow};
+    ///
+    /// let hello = Workflow::new::<StartEvent, StopEvent>("hello").step("say", |_, _: StartEvent| Ok(StopEvent::new(1)));
+    /// let server = Server::new().add(hello.build()?);
+    /// let config = Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() };
+    /// let bound = server.bind(&config)?;
+    /// assert!(bound.addresses()[0].starts_with("http://127.0.0.1:"));
+    /// let stopper = bound.stopper();
+    /// std::thread::spawn(move || stopper.stop());
+    /// bound.serve()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn bind(self, config: &Config) -> Result<Bound, ServeError> {
+        Ok(Bound { turns: Loop::new(self.workflows, config, Clock::start())? })
+    }
+}
+
+impl Bound {
+    /// Where it listens, as clients write it, with the ports that the system chose.
+    pub fn addresses(&self) -> Vec<String> {
+        self.turns.addresses()
+    }
+
+    /// What stops it from another thread.
+    pub fn stopper(&self) -> Stopper {
+        self.turns.stopper()
+    }
+
+    /// Serves on this thread until it is stopped.
+    ///
+    /// # Errors
+    /// When the system's poll fails.
+    pub fn serve(mut self) -> Result<(), ServeError> {
         let failed = |error| ServeError::Io("the loop has failed".into(), error);
-        while turns.turn().map_err(failed)? == Flow::Goes {}
+        while self.turns.turn().map_err(failed)? == Flow::Goes {}
         Ok(())
     }
 }
@@ -212,6 +262,12 @@ fn fail(code: u8, program: &str, error: &str) -> ExitCode {
     // Without a reader of stderr the exit code has to say it.
     let _ = writeln!(io::stderr().lock(), "{program}: {error}");
     ExitCode::from(code)
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Bound").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Display for ServeError {

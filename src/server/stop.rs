@@ -1,8 +1,15 @@
 //! A stop in order: no new connections, streams cut, callers told, work in progress given its grace.
 
-use std::{io, time::Duration};
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use mio::Interest;
+use mio::{Interest, Waker};
 use signal_hook_mio::v1_0::Signals;
 
 use super::{
@@ -13,6 +20,29 @@ use crate::{
     net::{ConnectionId, SIGNAL_TOKEN},
     now::{Clock, Deadline, Now},
 };
+
+/// Stops a server in order, as SIGTERM does: no new connections, callers told, work in progress given its grace.
+#[derive(Clone)]
+pub struct Stopper {
+    wanted: Arc<AtomicBool>,
+    waker: Arc<Waker>,
+}
+
+impl Stopper {
+    /// Begins the stop; the server's thread goes through with it.
+    pub fn stop(&self) {
+        self.wanted.store(true, Ordering::Release);
+        if let Err(error) = self.waker.wake() {
+            ::log::error!("the loop cannot be woken: {error}");
+        }
+    }
+}
+
+impl fmt::Debug for Stopper {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Stopper").field("wanted", &self.wanted).finish_non_exhaustive()
+    }
+}
 
 /// A stop that is under way.
 #[derive(Clone, Copy, Debug)]
@@ -35,20 +65,27 @@ impl Loop {
         Ok(())
     }
 
+    pub(super) fn stopper(&self) -> Stopper {
+        Stopper { wanted: Arc::clone(&self.stop_wanted), waker: self.reactor.waker() }
+    }
+
     /// The first signal begins the stop, a second one ends the process at once.
     pub(super) fn handle_signals(&mut self) {
+        if self.stopping.is_none() && self.stop_wanted.load(Ordering::Acquire) {
+            self.begin_stop("told to stop");
+        }
         let Some(signals) = &mut self.signals else { return };
         for signal in signals.pending().collect::<Vec<_>>() {
             if self.stopping.is_some() {
                 log::warn!("signal {signal} again: ending at once");
                 std::process::exit(1);
             }
-            self.begin_stop(signal);
+            self.begin_stop(&format!("signal {signal}"));
         }
     }
 
-    fn begin_stop(&mut self, signal: i32) {
-        log::info!("signal {signal}: stopping; work in progress has {:?}", self.grace);
+    fn begin_stop(&mut self, why: &str) {
+        log::info!("{why}: stopping; work in progress has {:?}", self.grace);
         self.stopping = Some(Stopping { until: self.now.deadline(Clock::Alive, self.grace) });
         self.reactor.stop_accepting();
         for slot in 0..self.clients.len() {

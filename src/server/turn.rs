@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
     io,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -68,6 +68,8 @@ pub(super) struct Loop {
     /// Lock time-outs and heartbeats, on the alive clock.
     pub(super) due: BTreeSet<(u64, ConnectionId)>,
     pub(super) signals: Option<Signals>,
+    /// Set by a [`Stopper`](super::Stopper).
+    pub(super) stop_wanted: Arc<AtomicBool>,
     pub(super) stopping: Option<Stopping>,
 }
 
@@ -114,6 +116,7 @@ impl Loop {
             listing: Vec::new(),
             due: BTreeSet::new(),
             signals: None,
+            stop_wanted: Arc::default(),
             stopping: None,
         })
     }

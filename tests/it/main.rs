@@ -5,6 +5,7 @@ mod golden;
 mod http_exchange;
 mod http_net;
 mod http_table;
+mod programs;
 mod protocol;
 mod readme;
 mod run_effects;

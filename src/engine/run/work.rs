@@ -198,7 +198,6 @@ impl Facts {
         self.running -= 1;
         if self.alone.first() == Some(&pass.work) {
             self.alone.remove(0);
-            self.held |= self.alone.is_empty();
         }
         Some(slot)
     }

@@ -1,0 +1,205 @@
+//! Questions and answers.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use steprill::{AskTimedOut, Asks, Ctx, Retry, StartEvent, Step, Workflow, event};
+
+use super::{
+    Counter, Served, build, done, error_of, result_of,
+    served::values,
+    workflow,
+};
+
+event! {
+    struct Approve: Asks<Verdict> { n: i64 }
+    struct Verdict { n: i64 }
+    struct Choose: Asks<Choice> {}
+    struct Choice { text: String }
+    struct Wanted: InputRequired {}
+    struct Given: HumanResponse { n: i64 }
+}
+
+type Asking = Ctx<Asks<(Approve,)>>;
+type AskingBoth = Ctx<Asks<(Approve, Choose)>>;
+
+fn result(handler: &Value) -> &Value {
+    &handler["result"]["value"]["result"]
+}
+
+fn asking(name: &str, body: impl Fn(&Asking) -> steprill::Result<Value> + Send + Sync + 'static) -> Workflow {
+    build(workflow(name).add(Step::new("ask", move |ctx: &Asking, _: StartEvent| Ok(done(body(ctx)?)))))
+}
+
+#[test]
+fn an_answer_reaches_the_oldest_question_that_it_matches() {
+    event! {
+        struct Item { n: i64 }
+        struct Got { asked: i64, came: i64 }
+    }
+    let server = Served::start([build(
+        workflow("w")
+            .step("split", |_, _: StartEvent| Ok((0..3).map(|n| Item { n }).collect::<Vec<_>>()))
+            .add(Step::new("work", |ctx: &Asking, item: Item| {
+                let ask = ctx.ask(Approve { n: item.n });
+                // The middle one takes the 7 only, the others take any.
+                let answer = if item.n == 1 { ask.matching("n", 7).wait()? } else { ask.wait()? };
+                Ok(Got { asked: item.n, came: answer.n })
+            }))
+            .step("join", |_, all: Vec<Got>| Ok(done(all.iter().map(|got| (got.asked, got.came)).collect::<Vec<_>>()))),
+    )]);
+    let handler = server.begin("w", &json!({}));
+    let mut feed = server.follow(&handler);
+    let asked: Vec<Value> = (0..3).map(|_| feed.event_of("Approve")["value"]["n"].clone()).collect();
+    for n in [1, 2, 7] {
+        assert_eq!(server.send(&handler, "Verdict", &json!({ "n": n })).status, 200);
+    }
+    let free: Vec<&Value> = asked.iter().filter(|n| **n != json!(1)).collect();
+    let mut expected = json!([[free[0], 1], [free[1], 2], [1, 7]]);
+    expected.as_array_mut().unwrap().sort_by_key(|pair| pair[0].as_i64());
+    assert_eq!(result(&server.ended(&handler)), &expected);
+}
+
+#[test]
+fn answers_that_come_early_are_kept_in_order() {
+    let gate = std::sync::Arc::new(super::Gate::default());
+    let held = std::sync::Arc::clone(&gate);
+    let server = Served::start([asking("w", move |ctx| {
+        held.pass();
+        Ok(json!([ctx.ask(Approve { n: 1 }).matching("n", 2).wait()?.n, ctx.ask(Approve { n: 2 }).wait()?.n]))
+    })]);
+    let handler = server.begin("w", &json!({}));
+    gate.await_comers(1);
+    for n in 1..=16 {
+        assert_eq!(server.send(&handler, "Verdict", &json!({ "n": n })).status, 200, "{n}");
+    }
+    assert_eq!(server.send(&handler, "Verdict", &json!({ "n": 17 })).status, 409);
+    gate.open();
+    let feed = server.feed(&handler);
+    assert_eq!(result(&server.ended(&handler)), &json!([2, 1]));
+    assert_eq!(values(&feed, "Approve"), [&json!({ "n": 1 }), &json!({ "n": 2 })]);
+}
+
+#[test]
+fn a_question_gives_its_slot_back_and_a_body_may_ask_twice() {
+    static PASSES: Counter = Counter::new();
+    let server = Served::start([build(workflow("w").add(Step::new("ask", |ctx: &AskingBoth, _: StartEvent| {
+        PASSES.count();
+        let verdict = ctx.ask(Approve { n: 1 }).wait()?;
+        let choice = ctx.ask(Choose {}).wait()?;
+        Ok(done((verdict.n, choice.text)))
+    })))]);
+    let handler = server.begin("w", &json!({}));
+    let mut feed = server.follow(&handler);
+    feed.event_of("Approve");
+    server.send(&handler, "Verdict", &json!({ "n": 5 }));
+    feed.event_of("Choose");
+    server.send(&handler, "Choice", &json!({ "text": "x" }));
+    assert_eq!(result(&server.ended(&handler)), &json!([5, "x"]));
+    assert_eq!(PASSES.get(), 3);
+    let feed = server.feed(&handler);
+    let states: Vec<String> = values(&feed, "StepStateChanged")
+        .iter()
+        .map(|value| value["step_state"].as_str().unwrap_or_default().to_lowercase())
+        .collect();
+    assert_eq!(states, ["running", "not_running", "running", "not_running", "running", "not_running"]);
+}
+
+#[test]
+fn a_question_that_times_out_is_an_error_that_the_body_may_handle() {
+    let builder = workflow("w").add(Step::new("ask", |ctx: &Asking, _: StartEvent| {
+        match ctx.ask(Approve { n: 1 }).timeout(Duration::from_millis(5)).wait() {
+            Ok(verdict) => Ok(done(verdict.n)),
+            Err(error) if error.is_timeout() => Ok(done(error.downcast_ref::<AskTimedOut>().map(ToString::to_string))),
+            Err(error) => Err(error),
+        }
+    }));
+    assert_eq!(result_of(builder, StartEvent::new()), json!("nobody answered Approve in time"));
+    let unhandled = workflow("w").add(Step::new("ask", |ctx: &Asking, _: StartEvent| {
+        Ok(done(ctx.ask(Approve { n: 1 }).timeout(Duration::from_millis(5)).wait()?.n))
+    }));
+    assert_eq!(error_of(unhandled, StartEvent::new()), "nobody answered Approve in time");
+}
+
+#[test]
+fn the_next_attempt_asks_again_what_timed_out_and_not_what_was_answered() {
+    let server = Served::start([build(
+        workflow("w").add(
+            Step::new("ask", |ctx: &AskingBoth, _: StartEvent| {
+                let choice = ctx.ask(Choose {}).wait()?;
+                let ask = ctx.ask(Approve { n: ctx.attempt().into() });
+                let verdict =
+                    if ctx.attempt() == 1 { ask.timeout(Duration::from_millis(5)).wait()? } else { ask.wait()? };
+                Ok(done((choice.text, verdict.n, ctx.attempt())))
+            })
+            .retry(Retry::fixed(Duration::ZERO)),
+        ),
+    )]);
+    let handler = server.begin("w", &json!({}));
+    let mut feed = server.follow(&handler);
+    feed.event_of("Choose");
+    server.send(&handler, "Choice", &json!({ "text": "x" }));
+    assert_eq!(feed.event_of("Approve")["value"]["n"], 1);
+    assert_eq!(feed.event_of("Approve")["value"]["n"], 2);
+    server.send(&handler, "Verdict", &json!({ "n": 3 }));
+    assert_eq!(result(&server.ended(&handler)), &json!(["x", 3, 2]));
+    assert_eq!(values(&server.feed(&handler), "Choose").len(), 1);
+}
+
+#[test]
+fn a_body_that_swallows_the_interrupt_waits_all_the_same() {
+    static WRONG: Counter = Counter::new();
+    let server = Served::start([asking("w", |ctx| {
+        let Ok(verdict) = ctx.ask(Approve { n: 1 }).wait() else {
+            // After the interrupt each call gives it again and does nothing.
+            WRONG.0.fetch_add(
+                usize::from(ctx.state().set("k", 1).is_ok())
+                    + usize::from(ctx.stream(Verdict { n: 1 }).is_ok())
+                    + usize::from(ctx.sleep(Duration::ZERO).is_ok())
+                    + usize::from(ctx.pause(Duration::ZERO).is_ok())
+                    + usize::from(ctx.once(|| Ok(1)).is_ok())
+                    + usize::from(ctx.check().is_ok()),
+                std::sync::atomic::Ordering::SeqCst,
+            );
+            return Ok(json!("swallowed"));
+        };
+        Ok(json!([verdict.n, ctx.state().get::<i64>("k")?]))
+    })]);
+    let handler = server.begin("w", &json!({}));
+    server.follow(&handler).event_of("Approve");
+    server.send(&handler, "Verdict", &json!({ "n": 4 }));
+    assert_eq!(result(&server.ended(&handler)), &json!([4, null]));
+    assert_eq!(WRONG.get(), 0);
+    assert!(values(&server.feed(&handler), "Verdict").is_empty());
+}
+
+#[test]
+fn a_different_wait_at_the_same_place_fails_the_run_and_names_both() {
+    static PASSES: Counter = Counter::new();
+    let builder = workflow("w").add(Step::new("changes", |ctx: &Asking, _: StartEvent| {
+        if PASSES.count() == 0 {
+            ctx.sleep(Duration::from_millis(1))?;
+        }
+        Ok(done(ctx.ask(Approve { n: 1 }).wait()?.n))
+    }));
+    let error = error_of(builder, StartEvent::new());
+    for named in ["changes", "`ctx.sleep`", "`ctx.ask(Approve)`", "wait 0"] {
+        assert!(error.contains(named), "{error}");
+    }
+}
+
+#[test]
+fn a_graph_with_a_human_response_stays_running_with_nothing_left_to_do() {
+    let server = Served::start([build(
+        workflow("w")
+            .step("begin", |_, _: StartEvent| Ok(Wanted {}))
+            .step("answer", |_, given: Given| Ok((given.n > 1).then(|| done(given.n)))),
+    )]);
+    let handler = server.begin("w", &json!({}));
+    server.follow(&handler).event_of("Wanted");
+    server.send(&handler, "Given", &json!({ "n": 1 }));
+    let status = server.get(&format!("/handlers/{handler}"));
+    assert_eq!((status.status, &status.json()["status"]), (202, &json!("running")));
+    server.send(&handler, "Given", &json!({ "n": 2 }));
+    assert_eq!(result(&server.ended(&handler)), &json!(2));
+}

@@ -1,0 +1,81 @@
+//! Bounds that a program can reach, and what it is told.
+
+use serde_json::json;
+use steprill::{Ctx, StartEvent, Step, StopEvent, event};
+
+use super::{Gate, Served, build, done, served::values, workflow};
+
+event! {
+    struct Big { text: String }
+    struct Small { n: u64 }
+    struct Item { n: usize }
+}
+
+#[test]
+fn a_stream_over_the_bound_of_the_feed_fails_and_the_end_still_shows() {
+    let server = Served::start([build(workflow("w").add(Step::new("w", |ctx: &Ctx, _: StartEvent| {
+        let text = "x".repeat(1 << 20);
+        (0..70).try_for_each(|_| ctx.stream(Big { text: text.clone() }))?;
+        Ok(done(1))
+    })))]);
+    let response = server.run("w", &json!({}));
+    assert_eq!(response.status, 500);
+    assert!(response.text().contains("feed of this run is full"), "{}", response.text());
+    let handler = server.get("/handlers").json()["handlers"][0]["handler_id"].as_str().unwrap().to_owned();
+    let feed = server.feed(&handler);
+    assert_eq!(values(&feed, "Big").len(), 63);
+    let end: Vec<&str> = feed.iter().rev().take(2).filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!(end, ["StopEvent", "WorkflowFailedEvent"]);
+}
+
+#[test]
+fn a_hundred_thousand_streamed_events_arrive_whole_and_in_order() {
+    let server = Served::start([build(workflow("w").add(Step::new("w", |ctx: &Ctx, _: StartEvent| {
+        (0..100_000).try_for_each(|n| ctx.stream(Small { n }))?;
+        Ok(done(1))
+    })))]);
+    let handler = server.begin("w", &json!({}));
+    let mut reader = server.follow(&handler);
+    let (mut next, mut sequence) = (0, 0);
+    while let Some(event) = reader.event() {
+        assert_eq!(event["sequence"], sequence);
+        sequence += 1;
+        if event["type"] == "Small" {
+            assert_eq!(event["value"]["n"], next);
+            next += 1;
+        }
+    }
+    assert_eq!(next, 100_000);
+}
+
+#[test]
+fn a_pass_that_streams_without_end_stops_when_its_run_is_cancelled() {
+    let gate = std::sync::Arc::new(Gate::default());
+    let begun = std::sync::Arc::clone(&gate);
+    let server = Served::start([build(workflow("w").add(Step::new("w", move |ctx: &Ctx, _: StartEvent| {
+        begun.open();
+        begun.pass();
+        loop {
+            ctx.stream(Big { text: "x".repeat(1000) })?;
+        }
+        #[expect(unreachable_code, reason = "it says what the step returns")]
+        Ok(None::<StopEvent>)
+    })))]);
+    for _ in 0..5 {
+        let handler = server.begin("w", &json!({}));
+        gate.await_comers(1);
+        // It may have filled its feed by now.
+        assert!([200, 404].contains(&server.cancel(&handler).status));
+        let status = server.ended(&handler)["status"].clone();
+        assert!(status == "cancelled" || status == "failed", "{status}");
+    }
+}
+
+#[test]
+fn a_step_that_gives_its_run_too_many_works_fails_and_says_so() {
+    let builder = workflow("w")
+        .step("w", |_, _: StartEvent| Ok((0..100_001).map(|n| Item { n }).collect::<Vec<_>>()))
+        .step("take", |_, item: Item| Ok((item.n == usize::MAX).then(|| done(1))));
+    let error = super::error_of(builder, StartEvent::new());
+    assert!(error.contains("Step w would give its run 100001 works at once; it may have 100000"), "{error}");
+}

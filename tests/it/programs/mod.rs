@@ -1,0 +1,117 @@
+//! Whole programs as a user of the library writes them: real workers, the real loop, and clients where one is needed.
+
+mod asks;
+mod fan_in;
+mod limits;
+mod loads;
+mod max_runs;
+mod outcomes;
+mod passes;
+mod retries;
+mod routing;
+mod served;
+mod slots;
+mod state;
+mod time_outs;
+
+use std::sync::{
+    Condvar, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use serde::Serialize;
+use serde_json::Value;
+use steprill::{Event, Outcome, Runtime, StartEvent, StopEvent, Workflow, WorkflowBuilder};
+
+use crate::support::PATIENCE;
+use served::Served;
+
+fn workflow(name: &str) -> WorkflowBuilder {
+    Workflow::new::<StartEvent, StopEvent>(name)
+}
+
+#[track_caller]
+fn build(builder: WorkflowBuilder) -> Workflow {
+    builder.build().unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+/// Runs a workflow to its end; the result in its stop event.
+#[track_caller]
+fn result_of(builder: WorkflowBuilder, start: impl Event) -> Value {
+    match Runtime::run(&build(builder), start) {
+        Outcome::Completed(stop) => result(stop.as_str()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Runs a workflow that fails; the error's text.
+#[track_caller]
+fn error_of(builder: WorkflowBuilder, start: impl Event) -> String {
+    match Runtime::run(&build(builder), start) {
+        Outcome::Failed(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn result(stop: &str) -> Value {
+    let mut stop: Value = serde_json::from_str(stop).expect("JSON");
+    stop["result"].take()
+}
+
+fn done(result: impl Serialize) -> StopEvent {
+    StopEvent::new(result)
+}
+
+/// Counts, across passes and threads.
+#[derive(Debug, Default)]
+struct Counter(AtomicUsize);
+
+impl Counter {
+    const fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    /// Counts one more; how many it were before.
+    fn count(&self) -> usize {
+        self.0.fetch_add(1, Ordering::SeqCst)
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Holds threads up until it is opened.
+#[derive(Debug, Default)]
+struct Gate {
+    state: Mutex<(usize, bool)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    /// Blocks until [`Gate::open`].
+    fn pass(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.0 += 1;
+        self.changed.notify_all();
+        let (_state, waited) = self.changed.wait_timeout_while(state, PATIENCE, |state| !state.1).unwrap();
+        assert!(!waited.timed_out(), "nobody opened the gate");
+    }
+
+    /// Blocks until so many have come.
+    #[track_caller]
+    fn await_comers(&self, comers: usize) {
+        let state = self.state.lock().unwrap();
+        let (state, waited) = self.changed.wait_timeout_while(state, PATIENCE, |state| state.0 < comers).unwrap();
+        assert!(!waited.timed_out(), "{} of {comers} came", state.0);
+    }
+
+    fn comers(&self) -> usize {
+        self.state.lock().unwrap().0
+    }
+
+    fn open(&self) {
+        self.state.lock().unwrap().1 = true;
+        self.changed.notify_all();
+    }
+}
