@@ -140,8 +140,8 @@ impl Server {
         bound.serve()
     }
 
-    /// Binds its addresses and serves nobody yet: for a server inside of a program that goes on with other things, or of
-    /// a test. It heeds no signal, writes no log and prints nothing.
+    /// Binds its addresses and serves nobody yet: for a server inside of a program that goes on with other things, or
+    /// of a test. It heeds no signal, writes no log and prints nothing.
     ///
     /// ```
     /// use steprill::{Config, Server, StartEvent, StopEvent, Workflow};
