@@ -81,7 +81,16 @@ pub(super) struct Queued {
 impl Connection {
     pub(super) fn new(socket: Socket, origin: Origin, exchange: Exchange, is_refused: bool) -> Self {
         let ready = Readiness { readable: false, writable: true, ending: false };
-        Self { socket, exchange, origin, ready, queued: Queued::default(), is_refused, counted_bytes: 0, is_shut: false }
+        Self {
+            socket,
+            exchange,
+            origin,
+            ready,
+            queued: Queued::default(),
+            is_refused,
+            counted_bytes: 0,
+            is_shut: false,
+        }
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
