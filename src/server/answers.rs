@@ -146,7 +146,6 @@ impl Loop {
         exchange.start_stream(&response, self.now);
         if exchange.is_streaming() {
             exchange.stream(self.now, |out| out.extend_from_slice(&body));
-            exchange.hang_up_on_end(true);
             *self.client_mut(id) = Client::Listing(id, Box::new(list));
             self.listing.push(id);
         }
