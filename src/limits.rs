@@ -144,8 +144,9 @@ pub const BODY_RATE_MIN_BYTES_PER_S: u64 = 100;
 /// How long a connection may wait between requests; then it is closed. As nginx's `keepalive_timeout`.
 pub const IDLE_TIMEOUT_US: u64 = 75_000_000;
 
-/// How long pending output may stand still before its reader counts as gone.
-pub const OUTPUT_TIMEOUT_US: u64 = 60_000_000;
+/// How long pending output may stand still before its reader counts as gone. A socket says that it takes more only when
+/// a third of its send buffer, some 4 MiB at most, is free again: a reader of 5 KB a second gets there in time.
+pub const OUTPUT_TIMEOUT_US: u64 = 300_000_000;
 
 /// How long a connection is read on after an error reply, so that the reply is not lost to a reset (RFC 9112 section
 /// 9.6).

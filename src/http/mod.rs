@@ -117,7 +117,7 @@ pub struct Limits {
     pub body_rate_min_bytes_per_s: u64,
     /// Microseconds between two requests: closed beyond. Default 75 s.
     pub idle_timeout_us: u64,
-    /// Microseconds that pending output may stand still: closed beyond. Default 60 s.
+    /// Microseconds that pending output may stand still: closed beyond. Default 5 min.
     pub output_timeout_us: u64,
     /// Microseconds that input is read and dropped after an error reply. Default 30 s, 5 s when nothing comes.
     pub linger_timeout_us: u64,

@@ -200,7 +200,7 @@ fn a_connection_may_be_idle_for_so_long_and_ends_in_silence() {
     let mut exchange = exchange_with(GET);
     assert_eq!(timeout_s(&exchange), None, "the server may take its time");
     exchange.respond(&ok(""), at(10));
-    assert_eq!(timeout_s(&exchange), Some(10 + 60), "the reply has to be taken first");
+    assert_eq!(timeout_s(&exchange), Some(10 + 300), "the reply has to be taken first");
     take(&mut exchange, at(20));
     assert_eq!(timeout_s(&exchange), Some(20 + 75));
     exchange.handle_timeout(at(94));
@@ -256,10 +256,10 @@ fn a_reader_that_takes_nothing_is_given_up() {
     assert_eq!(timeout_s(&exchange), None, "an idle stream may stay");
     exchange.stream(at(500), |out| out.extend_from_slice(&[b'x'; 100]));
     exchange.stream(at(510), |out| out.extend_from_slice(b"x"));
-    assert_eq!(timeout_s(&exchange), Some(560));
+    assert_eq!(timeout_s(&exchange), Some(800));
     exchange.consume_output(1, at(550));
-    assert_eq!(timeout_s(&exchange), Some(610));
-    exchange.handle_timeout(at(610));
+    assert_eq!(timeout_s(&exchange), Some(850));
+    exchange.handle_timeout(at(850));
     assert!(exchange.is_closed());
 }
 
