@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use crate::{
     hash::CounterMap,
     limits::WORKER_IDLE,
-    pass::{Done, Note, PassInput},
+    pass::{Done, Note, PassEnd, PassInput, StateUse},
     workflow::{
         Body,
         line::{Bell, Line, Stop},
@@ -209,6 +209,11 @@ impl Pool {
         }
     }
 
+    /// Whether a thread has taken this pass up, and has not given it back.
+    pub fn has_begun(&self, tag: u64) -> bool {
+        self.lines.get(&tag).is_some_and(|line| line.has_begun())
+    }
+
     /// So many threads hang and are replaced.
     pub fn set_hanging(&self, hanging: usize) {
         self.shared.threads_max.store(self.workers + hanging.min(self.workers), Ordering::Release);
@@ -235,7 +240,7 @@ impl Shared {
     /// Takes an idle worker out of the count: it, or whoever comes first, gets a token.
     fn claim_idle(&self) -> bool {
         let claim = |idle: usize| idle.checked_sub(1);
-        self.idle.fetch_update(Ordering::AcqRel, Ordering::Acquire, claim).is_ok()
+        self.idle.fetch_update(Ordering::SeqCst, Ordering::SeqCst, claim).is_ok()
     }
 
     fn spawn(self: &Arc<Self>) -> bool {
@@ -262,7 +267,14 @@ impl Shared {
                     return;
                 }
             }
-            self.idle.fetch_add(1, Ordering::AcqRel);
+            self.idle.fetch_add(1, Ordering::SeqCst);
+            if self.is_surplus() {
+                // Claimed in this moment: the token is on its way.
+                if !self.claim_idle() {
+                    let _ = self.calls.recv();
+                }
+                return;
+            }
             match self.calls.recv_timeout(WORKER_IDLE) {
                 Ok(()) => {}
                 // Claimed in this moment: the token is on its way.
@@ -277,7 +289,7 @@ impl Shared {
 
     fn run(&self, job: Job) {
         let Job { tag, body, input, line } = job;
-        let done = body(input, &line);
+        let done = if line.begin() { body(input, &line) } else { not_begun() };
         drop(line);
         let _ = self.said.send(Said::Done(tag, done));
         if self.queue.is_empty() {
@@ -285,18 +297,37 @@ impl Shared {
         }
     }
 
-    /// Whether this thread was replaced while it hung, and is one too many now.
+    /// Whether this thread is one too many: it was replaced while it hung, or the pool is gone.
     fn is_surplus(&self) -> bool {
-        let max = self.threads_max.load(Ordering::Acquire);
+        let max = self.threads_max.load(Ordering::SeqCst);
         let shrink = |threads: usize| (threads > max).then(|| threads - 1);
         self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, shrink).is_ok()
     }
+}
+
+/// What became of a pass that was told to stop while it stood in the queue: nobody waits for it.
+fn not_begun() -> Done {
+    let end = PassEnd::Failed { error: "the run has ended".into(), retry: false };
+    Done { end, sent: Vec::new(), state: StateUse::default() }
 }
 
 const TICK_US: u64 = 1_000;
 
 /// The name of every worker thread.
 pub const THREAD_NAME: &str = "steprill-worker";
+
+/// Passes that run are told to stop, those in the queue are not begun, and every thread ends.
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.threads_max.store(0, Ordering::SeqCst);
+        for line in self.lines.values() {
+            line.stop(Stop::Cancelled);
+        }
+        while self.shared.claim_idle() {
+            let _ = self.shared.tokens.send(());
+        }
+    }
+}
 
 impl fmt::Debug for Pool {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -26,6 +26,7 @@ use crate::{
     graph::Graph,
     http::{self, Response},
     json::Json,
+    limits::TURN_REPORTS_MAX,
     net::{Address, ConnectionId, Reactor},
     now::Now,
     store::{Completed, Store, Ticket, memory::MemoryStore},
@@ -138,6 +139,7 @@ impl Loop {
         self.pool.handle_rung();
         self.handle_reports();
         self.scheduler.handle_time(self.now);
+        self.handle_stragglers();
         self.handle_due();
         self.reactor.handle_ready(self.now);
         self.handle_listing();
@@ -197,10 +199,29 @@ impl Loop {
     }
 
     fn handle_reports(&mut self) {
-        while let Some(report) = self.pool.poll_report() {
-            match report {
-                Report::Noted(tag, notes) => self.scheduler.handle_notes(tag, notes, self.now),
-                Report::Done(tag, done) => self.scheduler.handle_done(tag, done, self.now),
+        let mut handled = 0;
+        while handled < TURN_REPORTS_MAX {
+            match self.pool.poll_report() {
+                Some(Report::Noted(tag, notes)) => {
+                    handled += notes.len();
+                    self.scheduler.handle_notes(tag, notes, self.now);
+                }
+                Some(Report::Done(tag, done)) => {
+                    handled += 1;
+                    self.scheduler.handle_done(tag, done, self.now);
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// A pass that its ended run waits for no more holds a thread, or stands in the queue still.
+    fn handle_stragglers(&mut self) {
+        while let Some(tag) = self.scheduler.poll_straggler() {
+            if self.pool.has_begun(tag) {
+                self.scheduler.abandon(tag);
+            } else {
+                self.scheduler.wait_on(tag, self.now);
             }
         }
     }

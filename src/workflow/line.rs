@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,6 +20,7 @@ pub struct Line {
     bell: Option<Bell>,
     feed_room_bytes: Arc<AtomicUsize>,
     stop: AtomicU8,
+    begun: AtomicBool,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
@@ -63,9 +64,21 @@ impl Line {
             bell: None,
             feed_room_bytes,
             stop: AtomicU8::new(0),
+            begun: AtomicBool::new(false),
             waiting: Mutex::default(),
             changed: Condvar::new(),
         }
+    }
+
+    /// Worker's end: the pass is about to run; `false`: it was told to stop before, and must not.
+    pub fn begin(&self) -> bool {
+        self.begun.store(true, Ordering::Release);
+        self.stopped().is_none()
+    }
+
+    /// The loop's end: whether a thread has taken the pass up.
+    pub fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
     }
 
     /// Worker's end: hands a note over; waits while the loop is [`NOTES_BYTES_MAX`] behind. `feed_bytes` is what the

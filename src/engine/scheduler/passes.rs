@@ -44,6 +44,8 @@ pub(super) struct Passes {
     hanging: usize,
     /// Passes whose lines are to be told to stop; `true`: past its time.
     stops: Vec<(u64, bool)>,
+    /// Passes that have not come back though their run ended a while ago.
+    pub(super) stragglers: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -69,8 +71,10 @@ impl Scheduler {
     /// The next pass for a worker, with the run's state as it is now. A step with a time-out waits for a free worker,
     /// so that its time begins when its body does; others may wait in the workers' queue.
     pub fn poll_pass(&mut self, now: Now) -> Option<StartPass> {
+        // Hanging threads are replaced, but not more of them than there are workers.
+        let threads = self.limits.workers + self.passes.hanging.min(self.limits.workers);
         loop {
-            let working = self.passes.out.len() - self.passes.hanging;
+            let working = self.working();
             let &(run, pass) = self.passes.ready.front().filter(|_| working < HANDED_PASSES_MAX)?;
             let live = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run);
             let Some((handler, input, step)) = live.and_then(|handler| {
@@ -82,7 +86,7 @@ impl Scheduler {
                 continue;
             };
             let timeout = self.graphs[usize::from(handler.workflow.0)].step(step).timeout;
-            if timeout.is_some() && working >= self.limits.workers {
+            if timeout.is_some() && self.passes.out.len() >= threads {
                 return None;
             }
             self.passes.ready.pop_front();
@@ -146,8 +150,24 @@ impl Scheduler {
         self.reduce(key, Input::Done { pass, done }, now);
     }
 
+    /// A pass that has not come back though its run ended a while ago: [`Scheduler::abandon`] it if a thread has it, else
+    /// [`Scheduler::wait_on`] it.
+    pub fn poll_straggler(&mut self) -> Option<u64> {
+        self.passes.stragglers.pop()
+    }
+
+    /// The straggler still stands in the workers' queue, where it costs no thread: it is asked about later.
+    pub fn wait_on(&mut self, tag: u64, now: Now) {
+        let Some(out) = self.passes.out.get_mut(&tag).filter(|out| !out.hangs) else { return };
+        let straggler = (Timer::Straggler(tag), now.deadline(Clock::Alive, Duration::from_micros(STRAGGLER_GRACE_US)));
+        if let Some((timer, deadline)) = out.timer.replace(straggler) {
+            self.timers.disarm(timer, deadline);
+        }
+        self.timers.arm(straggler.0, straggler.1);
+    }
+
     /// The pass no longer counts; its thread does until it comes back.
-    pub(super) fn abandon(&mut self, tag: u64) {
+    pub fn abandon(&mut self, tag: u64) {
         if let Some(out) = self.passes.out.get_mut(&tag).filter(|out| !out.hangs) {
             out.hangs = true;
             out.timer = None;
@@ -159,14 +179,10 @@ impl Scheduler {
     /// The run of these passes has ended: they are told, and watched until they come back.
     pub(super) fn stop_passes(&mut self, tags: &[u64], now: Now) {
         for &tag in tags {
-            let Some(out) = self.passes.out.get_mut(&tag).filter(|out| !out.hangs) else { continue };
-            let straggler =
-                (Timer::Straggler(tag), now.deadline(Clock::Alive, Duration::from_micros(STRAGGLER_GRACE_US)));
-            if let Some((timer, deadline)) = out.timer.replace(straggler) {
-                self.timers.disarm(timer, deadline);
+            if self.passes.out.get(&tag).is_some_and(|out| !out.hangs) {
+                self.wait_on(tag, now);
+                self.passes.stops.push((tag, false));
             }
-            self.timers.arm(straggler.0, straggler.1);
-            self.passes.stops.push((tag, false));
         }
     }
 

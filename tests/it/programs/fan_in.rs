@@ -112,7 +112,7 @@ fn a_loop_inside_of_a_scope_stays_in_it() {
             .step("join", |ctx, all: Vec<ItemDone>| Ok(done((numbers(&all), ctx.state().get::<i64>("rounds")?)))),
         StartEvent::new(),
     );
-    assert_eq!(result, json!([[12, 10, 11, 12, 10], 22]));
+    assert_eq!(result, json!([[12, 10, 11, 12, 10], 20]));
 }
 
 #[test]

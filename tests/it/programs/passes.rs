@@ -193,5 +193,5 @@ fn a_pass_knows_its_work_its_run_and_its_handler() {
     }))]);
     let handler: Value = server.run("w", &json!({})).json();
     let expected = json!([true, true, handler["handler_id"], handler["run_id"]]);
-    assert_eq!(handler["result"]["result"], expected, "{handler}");
+    assert_eq!(handler["result"], expected, "{handler}");
 }
