@@ -9,6 +9,7 @@ mod programs;
 mod protocol;
 mod run_effects;
 mod run_record;
+mod scheduler;
 mod simulation;
 mod support;
 mod tidy;

@@ -150,8 +150,8 @@ impl Scheduler {
         self.reduce(key, Input::Done { pass, done }, now);
     }
 
-    /// A pass that has not come back though its run ended a while ago: [`Scheduler::abandon`] it if a thread has it, else
-    /// [`Scheduler::wait_on`] it.
+    /// A pass that has not come back though its run ended a while ago: [`Scheduler::abandon`] it if a thread has it,
+    /// else [`Scheduler::wait_on`] it.
     pub fn poll_straggler(&mut self) -> Option<u64> {
         self.passes.stragglers.pop()
     }

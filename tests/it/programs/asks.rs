@@ -5,11 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use steprill::{AskTimedOut, Asks, Ctx, Retry, StartEvent, Step, Workflow, event};
 
-use super::{
-    Counter, Served, build, done, error_of, result_of,
-    served::values,
-    workflow,
-};
+use super::{Counter, Served, build, done, error_of, result_of, served::values, workflow};
 
 event! {
     struct Approve: Asks<Verdict> { n: i64 }

@@ -152,6 +152,9 @@ fn two_stops_at_once_give_one_outcome() {
         let handler = server.begin("w", &json!({}));
         let feed = server.feed(&handler);
         assert_eq!(values(&feed, "StopEvent").len(), 1);
-        assert_eq!(feed.last().map(|event| &event["value"]["result"]), Some(&server.ended(&handler)["result"]["value"]["result"]));
+        assert_eq!(
+            feed.last().map(|event| &event["value"]["result"]),
+            Some(&server.ended(&handler)["result"]["value"]["result"])
+        );
     }
 }

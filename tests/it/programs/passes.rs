@@ -8,11 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use steprill::{Ctx, Result, Retry, StartEvent, Step, event};
 
-use super::{
-    Counter, Served, build, done, error_of, result_of,
-    served::values,
-    workflow,
-};
+use super::{Counter, Served, build, done, error_of, result_of, served::values, workflow};
 use crate::support::PATIENCE;
 
 event! {

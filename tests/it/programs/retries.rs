@@ -1,6 +1,9 @@
 //! Retry policies, as a program sees them.
 
-use std::{io, time::{Duration, Instant}};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use steprill::{Ctx, Retry, StartEvent, Step, StepError};

@@ -73,7 +73,9 @@ fn an_enum_goes_out_and_comes_in_as_what_it_holds() {
 fn vecs_and_options_of_enums_give_out_what_they_hold() {
     let result = result_of(
         workflow("w")
-            .step("begin", |_, _: StartEvent| Ok(vec![Side::from(Left {}), Right { n: 1 }.into(), Right { n: 2 }.into()]))
+            .step("begin", |_, _: StartEvent| {
+                Ok(vec![Side::from(Left {}), Right { n: 1 }.into(), Right { n: 2 }.into()])
+            })
             .step("take", |_, side: Side| {
                 Ok(match side {
                     Side::Left(_) => None,
@@ -91,9 +93,8 @@ fn a_run_in_which_nothing_is_left_to_do_fails_and_says_so() {
     let nothing = "no step is left to run and none returned StopEvent";
     let none = workflow("w").step("begin", |_, _: StartEvent| Ok(None::<StopEvent>));
     assert_eq!(error_of(none, StartEvent::new()), nothing);
-    let empty = workflow("w")
-        .step("begin", |_, _: StartEvent| Ok(Vec::<Item>::new()))
-        .step("end", |_, _: Item| Ok(done(1)));
+    let empty =
+        workflow("w").step("begin", |_, _: StartEvent| Ok(Vec::<Item>::new())).step("end", |_, _: Item| Ok(done(1)));
     assert_eq!(error_of(empty, StartEvent::new()), nothing);
     let unit = workflow("w")
         .add(Step::new("begin", |ctx: &Ctx<Sends<(Item,)>>, start: StartEvent| {
@@ -133,7 +134,8 @@ fn what_a_step_sends_comes_before_what_it_returns() {
 fn steps_may_capture_what_they_need() {
     let (prefix, numbers) = ("n: ".to_owned(), vec![1, 2, 3]);
     let result = result_of(
-        workflow("w").step("begin", move |_, _: StartEvent| Ok(done(format!("{prefix}{}", numbers.iter().sum::<i32>())))),
+        workflow("w")
+            .step("begin", move |_, _: StartEvent| Ok(done(format!("{prefix}{}", numbers.iter().sum::<i32>())))),
         StartEvent::new(),
     );
     assert_eq!(result, json!("n: 6"));

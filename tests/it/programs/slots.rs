@@ -17,7 +17,9 @@ fn items(start: &StartEvent) -> steprill::Result<Vec<Item>> {
 /// `name state slot input output` of each `StepStateChanged`; the type of each other event.
 fn lines(feed: &[Value]) -> Vec<String> {
     let text = |value: &Value| match value {
-        Value::String(text) => text.rsplit(['.', '\'']).find(|part| !part.is_empty() && *part != ">").unwrap_or("").to_owned(),
+        Value::String(text) => {
+            text.rsplit(['.', '\'']).find(|part| !part.is_empty() && *part != ">").unwrap_or("").to_owned()
+        }
         other => other.to_string(),
     };
     let line = |event: &Value| {
@@ -44,7 +46,8 @@ fn one_slot_takes_works_in_order_of_arrival_and_the_rest_prepares() {
     let feed = server.feed(&handler);
     let work: Vec<String> = lines(&feed).into_iter().filter(|line| line.starts_with("work ")).collect();
     let states: Vec<&str> = work.iter().filter_map(|line| line.split(' ').nth(1)).collect();
-    let expected = ["running", "preparing", "preparing", "not_running", "running", "not_running", "running", "not_running"];
+    let expected =
+        ["running", "preparing", "preparing", "not_running", "running", "not_running", "running", "not_running"];
     let states: Vec<String> = states.iter().map(|state| state.to_lowercase()).collect();
     assert_eq!(states, expected, "{work:#?}");
     let sequences: Vec<u64> = feed.iter().filter_map(|event| event["sequence"].as_u64()).collect();

@@ -108,9 +108,9 @@ fn a_write_of_another_type_fails_the_pass_and_names_key_and_type() {
 #[test]
 fn a_type_that_changes_while_a_pass_runs_fails_it_and_names_key_and_type() {
     event! { struct Go { adds: bool } }
-    let builder = workflow("w")
-        .step("begin", |_, _: StartEvent| Ok(vec![Go { adds: true }, Go { adds: false }]))
-        .step("work", |ctx, go: Go| {
+    let builder = workflow("w").step("begin", |_, _: StartEvent| Ok(vec![Go { adds: true }, Go { adds: false }])).step(
+        "work",
+        |ctx, go: Go| {
             if go.adds {
                 ctx.state().add("k", 1)?;
                 ctx.pause(Duration::from_millis(50))?;
@@ -118,7 +118,8 @@ fn a_type_that_changes_while_a_pass_runs_fails_it_and_names_key_and_type() {
                 ctx.state().set("k", "text")?;
             }
             Ok(None::<steprill::StopEvent>)
-        });
+        },
+    );
     assert_eq!(error_of(builder, StartEvent::new()), "state key `k`: `add` needs a number, found a string");
 }
 

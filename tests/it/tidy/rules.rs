@@ -22,8 +22,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("workflow", &["limits", "hash", "json", "graph", "pass"]),
     ("net", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
     ("api", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
-    ("workers", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
-    ("store", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
+    ("workers", &["limits", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
+    ("store", &["limits", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
 ];
 
 /// What may use everything.
