@@ -119,7 +119,7 @@ fn what_a_step_sends_comes_before_what_it_returns() {
             .add(
                 Step::new("take", |ctx: &Ctx, item: Item| {
                     ctx.state().push("order", item.n)?;
-                    Ok((item.n == 3).then(|| Left {}))
+                    Ok((item.n == 3).then_some(Left {}))
                 })
                 .workers(1),
             )
