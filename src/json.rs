@@ -110,6 +110,10 @@ pub(crate) fn encode<T: Serialize + ?Sized, R>(value: &T, keep: impl FnOnce(&str
     let mut text = SCRATCH.take();
     text.clear();
     serde_json::to_writer(&mut text, value).map_err(|error| JsonError(error.to_string()))?;
+    // Only a raw value brings line ends, and only outside of strings; events are shown on one line each.
+    for byte in text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
+        *byte = b' ';
+    }
     // Counting brackets is many times faster than following them, and few brackets cannot nest deep.
     let brackets = text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
     if brackets > JSON_DEPTH_MAX && depth(&text) > JSON_DEPTH_MAX {
@@ -209,5 +213,18 @@ impl<'de> Visitor<'de> for Checked {
             members.next_value_seed(self)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raw_value_with_line_ends_is_kept_on_one_line() {
+        let raw: Box<serde_json::value::RawValue> = serde_json::from_str("{\n\"a\":\r\n1}").unwrap();
+        let json = Json::from_value(&raw).unwrap();
+        assert!(!json.as_str().contains(['\n', '\r']), "{json:?}");
+        assert_eq!(json, Json::parse(json.as_str()).unwrap());
     }
 }

@@ -1,4 +1,45 @@
 //! steprill: a workflow server in one small binary.
+//!
+//! A program builds [`Workflow`]s of typed steps and serves them with [`Server`] over the Workflows API; or runs one
+//! with [`Runtime`]. What a step can do is on [`Ctx`]; a step is tested alone with [`TestCtx`].
+//!
+//! # Bird's eye
+//!
+//! One loop thread owns every socket, run and timer, and alone reads the clocks, once a turn. Steps run on a pool of
+//! worker threads. The rules are in two pure cores, into which bytes, values and `now` go and from which values come:
+//! [`http`] (one connection's life) and [`engine`] (one run's life, and all runs together).
+//!
+//! ```text
+//! main → server → { net, api, workers, store } → { http, engine, workflow } → { graph, pass, json, hash, now, limits }
+//! ```
+//!
+//! Nothing points left. A request's way: [`net`]'s reactor and connection → [`http::exchange`] → [`api`]'s route and
+//! calls → [`engine::scheduler`] → [`engine::run`] → `StartPass` → [`workers`] → the step ([`workflow`]) → `Done` →
+//! scheduler → run → `Publish` → [`store`] → the reader → exchange → connection.
+//!
+//! # Code map
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`server`] | the loop: one turn = poll, clock, inputs, commit, effects, flush; flags; the stop in order |
+//! | [`net`] | sockets: poll, listeners, connections |
+//! | [`api`] | the Workflows API: access, routes, bodies, replies; `api/wire` alone knows JSON member names |
+//! | [`workers`] | the pool of threads |
+//! | [`store`] | what is kept: batches in, pages of feeds out, by ticket |
+//! | [`http`] | HTTP/1.1 and streams, as machines without sockets |
+//! | [`engine`] | `run` is the reducer: the semantics of one run; `scheduler` has all runs, `feed` their events |
+//! | [`workflow`] | the authoring API: events, steps, [`Ctx`], the builder |
+//! | [`graph`], [`pass`] | a workflow as data; what passes between a run and the body of a step |
+//! | [`limits`] | every bound, its unit in its name, its reason beside it |
+//!
+//! # Invariants
+//!
+//! - The same inputs in the same order give the same run, always: ids are counters, jitter is a hash.
+//! - What a client was told is kept first: effects of an input wait until its batch is committed.
+//! - `Done` is one atomic record of what a pass did; an event is never in neither its producer's record nor its
+//!   consumer's queue.
+//! - One outcome per run; it is the last event of its feed. Feed numbers have no gaps.
+//! - Every buffer, queue, count and wait has a bound, and reaching it is an answer.
 
 pub mod api;
 pub mod engine;
@@ -27,3 +68,8 @@ pub use {schemars, serde};
 
 // The derives that `event!` writes name the crate by this name, inside of it too.
 extern crate self as steprill;
+
+/// Compiles the README's program.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -14,6 +14,10 @@ pub const EARLY_ANSWERS_MAX: usize = 16;
 /// each.
 pub const RUN_WORKS_MAX: usize = 100_000;
 
+/// Bytes of events that a run may have waiting or in work and still take more from outside; then who posts gets 503.
+/// What its own steps give out is bounded by [`PASS_OUTPUT_BYTES_MAX`] and [`RUN_WORKS_MAX`] alone.
+pub const RUN_EVENT_BYTES_MAX: usize = 64 << 20;
+
 /// Bytes of the events that one pass may return and send together.
 pub const PASS_OUTPUT_BYTES_MAX: usize = 64 << 20;
 

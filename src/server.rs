@@ -140,13 +140,14 @@ impl Server {
         bound.serve()
     }
 
-    /// Binds its addresses and serves nobody yet: for a server inside of a program that goes on with other things, or of
-    /// a test. It heeds no signal, writes no log and prints nothing.
+    /// Binds its addresses and serves nobody yet: for a server inside of a program that goes on with other things, or
+    /// of a test. It heeds no signal, writes no log and prints nothing.
     ///
     /// ```
     /// use steprill::{Config, Server, StartEvent, StopEvent, Workflow};
     ///
-    /// let hello = Workflow::new::<StartEvent, StopEvent>("hello").step("say", |_, _: StartEvent| Ok(StopEvent::new(1)));
+    /// let hello = Workflow::new::<StartEvent, StopEvent>("hello");
+    /// let hello = hello.step("say", |_, _: StartEvent| Ok(StopEvent::new("hi")));
     /// let server = Server::new().add(hello.build()?);
     /// let config = Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() };
     /// let bound = server.bind(&config)?;

@@ -8,19 +8,19 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::{
     hash::CounterMap,
-    limits::WORKER_IDLE,
-    pass::{Done, Note, PassEnd, PassInput, StateUse},
+    limits::{HANDED_PASSES_MAX, WORKER_IDLE},
+    pass::{Done, Note, PassInput},
     workflow::{
         Body,
         line::{Bell, Line, Stop},
@@ -69,16 +69,24 @@ enum Said {
     Done(u64, Done),
 }
 
+/// Workers that wait, and calls that they have not yet followed. A channel would spin before it sleeps.
+#[derive(Default)]
+struct Roster {
+    idle: usize,
+    called: usize,
+    /// The pool is gone: every thread ends.
+    closed: bool,
+}
+
 struct Shared {
     jobs: Sender<Job>,
     queue: Receiver<Job>,
-    tokens: Sender<()>,
-    calls: Receiver<()>,
+    roster: Mutex<Roster>,
+    called: Condvar,
     said: Sender<Said>,
     ring: Ring,
     /// Set by the ringer, cleared by the loop: one wake-up a turn is enough.
     rung: AtomicBool,
-    idle: AtomicUsize,
     threads: AtomicUsize,
     threads_max: AtomicUsize,
 }
@@ -86,16 +94,15 @@ struct Shared {
 impl Pool {
     /// A pool of at most `workers` threads that calls `ring` when there is something for [`Pool::poll_report`].
     pub fn new(workers: usize, ring: Ring) -> Self {
-        let ((jobs, queue), (tokens, calls), (said, heard)) = (unbounded(), unbounded(), unbounded());
+        let ((jobs, queue), (said, heard)) = (unbounded(), unbounded());
         let shared = Arc::new(Shared {
             jobs,
             queue,
-            tokens,
-            calls,
+            roster: Mutex::default(),
+            called: Condvar::new(),
             said,
             ring,
             rung: AtomicBool::new(false),
-            idle: AtomicUsize::new(0),
             threads: AtomicUsize::new(0),
             threads_max: AtomicUsize::new(workers),
         });
@@ -131,8 +138,7 @@ impl Pool {
             return;
         }
         self.tick_us.get_or_insert(alive_us + TICK_US);
-        let idle = self.shared.idle.load(Ordering::Acquire);
-        let asleep = idle == self.shared.threads.load(Ordering::Acquire);
+        let asleep = self.shared.roster().idle == self.shared.threads.load(Ordering::Acquire);
         let wanted = if asleep || !self.progressing { urgent.max(1) } else { urgent };
         self.call(wanted.min(queued));
         self.progressing = false;
@@ -202,16 +208,18 @@ impl Pool {
         }
     }
 
-    /// Tells a pass to stop.
-    pub fn stop(&self, tag: u64, stop: Stop) {
-        if let Some(line) = self.lines.get(&tag) {
-            line.stop(stop);
+    /// Tells a pass to stop. `false`: it still stood in the queue and never begins; nothing more is heard of it.
+    pub fn stop(&mut self, tag: u64, stop: Stop) -> bool {
+        let begun = self.lines.get(&tag).is_none_or(|line| line.stop(stop));
+        if !begun {
+            self.lines.remove(&tag);
         }
+        begun
     }
 
-    /// Whether a thread has taken this pass up, and has not given it back.
-    pub fn has_begun(&self, tag: u64) -> bool {
-        self.lines.get(&tag).is_some_and(|line| line.has_begun())
+    /// Whether the queue takes more. Passes that were stopped in it stay until a worker comes to them.
+    pub fn has_room(&self) -> bool {
+        self.shared.queue.len() < HANDED_PASSES_MAX
     }
 
     /// So many threads hang and are replaced.
@@ -221,9 +229,7 @@ impl Pool {
 
     fn call(&self, wanted: usize) {
         for _ in 0..wanted {
-            if self.shared.claim_idle() {
-                let _ = self.shared.tokens.send(());
-            } else if !self.shared.spawn() {
+            if !self.shared.call_idle() && !self.shared.spawn() {
                 return;
             }
         }
@@ -237,10 +243,37 @@ impl Shared {
         }
     }
 
-    /// Takes an idle worker out of the count: it, or whoever comes first, gets a token.
-    fn claim_idle(&self) -> bool {
-        let claim = |idle: usize| idle.checked_sub(1);
-        self.idle.fetch_update(Ordering::SeqCst, Ordering::SeqCst, claim).is_ok()
+    /// Wakes an idle worker; `false` if there is none.
+    fn call_idle(&self) -> bool {
+        let mut roster = self.roster();
+        let idle = roster.idle > 0;
+        if idle {
+            roster.idle -= 1;
+            roster.called += 1;
+            drop(roster);
+            self.called.notify_one();
+        }
+        idle
+    }
+
+    /// Waits as an idle worker for a call; `false`: none came.
+    fn wait(&self) -> bool {
+        let mut roster = self.roster();
+        roster.idle += 1;
+        let waited = self.called.wait_timeout_while(roster, WORKER_IDLE, |roster| roster.called == 0 && !roster.closed);
+        let (mut roster, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let called = roster.called > 0 && !roster.closed;
+        if called {
+            roster.called -= 1;
+        } else {
+            roster.idle -= 1;
+        }
+        called
+    }
+
+    /// No step runs under this lock, so a panic cannot leave it half-changed.
+    fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spawn(self: &Arc<Self>) -> bool {
@@ -267,29 +300,19 @@ impl Shared {
                     return;
                 }
             }
-            self.idle.fetch_add(1, Ordering::SeqCst);
-            if self.is_surplus() {
-                // Claimed in this moment: the token is on its way.
-                if !self.claim_idle() {
-                    let _ = self.calls.recv();
-                }
+            if !self.wait() {
+                self.threads.fetch_sub(1, Ordering::AcqRel);
                 return;
-            }
-            match self.calls.recv_timeout(WORKER_IDLE) {
-                Ok(()) => {}
-                // Claimed in this moment: the token is on its way.
-                Err(RecvTimeoutError::Timeout) if !self.claim_idle() => drop(self.calls.recv()),
-                Err(_) => {
-                    self.threads.fetch_sub(1, Ordering::AcqRel);
-                    return;
-                }
             }
         }
     }
 
     fn run(&self, job: Job) {
         let Job { tag, body, input, line } = job;
-        let done = if line.begin() { body(input, &line) } else { not_begun() };
+        if !line.begin() {
+            return;
+        }
+        let done = body(input, &line);
         drop(line);
         let _ = self.said.send(Said::Done(tag, done));
         if self.queue.is_empty() {
@@ -297,18 +320,12 @@ impl Shared {
         }
     }
 
-    /// Whether this thread is one too many: it was replaced while it hung, or the pool is gone.
+    /// Whether this thread was replaced while it hung, and is one too many now.
     fn is_surplus(&self) -> bool {
-        let max = self.threads_max.load(Ordering::SeqCst);
+        let max = self.threads_max.load(Ordering::Acquire);
         let shrink = |threads: usize| (threads > max).then(|| threads - 1);
         self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, shrink).is_ok()
     }
-}
-
-/// What became of a pass that was told to stop while it stood in the queue: nobody waits for it.
-fn not_begun() -> Done {
-    let end = PassEnd::Failed { error: "the run has ended".into(), retry: false };
-    Done { end, sent: Vec::new(), state: StateUse::default() }
 }
 
 const TICK_US: u64 = 1_000;
@@ -316,16 +333,14 @@ const TICK_US: u64 = 1_000;
 /// The name of every worker thread.
 pub const THREAD_NAME: &str = "steprill-worker";
 
-/// Passes that run are told to stop, those in the queue are not begun, and every thread ends.
+/// Passes that run are told to stop, those in the queue never begin, and every thread ends.
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.threads_max.store(0, Ordering::SeqCst);
         for line in self.lines.values() {
             line.stop(Stop::Cancelled);
         }
-        while self.shared.claim_idle() {
-            let _ = self.shared.tokens.send(());
-        }
+        self.shared.roster().closed = true;
+        self.shared.called.notify_all();
     }
 }
 

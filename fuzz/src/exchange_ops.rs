@@ -299,8 +299,7 @@ fn take_reply(rest: &mut &[u8]) -> Option<(u16, Vec<u8>, bool)> {
     }
     assert!(head.contains("Transfer-Encoding: chunked\r\n"), "{head}");
     let mut body = Vec::new();
-    loop {
-        let Some(end) = rest.windows(2).position(|bytes| bytes == b"\r\n") else { break };
+    while let Some(end) = rest.windows(2).position(|bytes| bytes == b"\r\n") {
         let size = std::str::from_utf8(&rest[..end]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
         let size = size.expect("a chunk's size");
         let data = &rest[end + 2..];

@@ -169,7 +169,7 @@ pub enum Refusal {
     Ended,
     /// As many early answers as are kept: 409.
     EarlyAnswersFull,
-    /// As many works as a run may have at once: 429, or 503 with `Retry-After`.
+    /// The run has as many works, or as many bytes of events, as it may have at once: 503 with `Retry-After`.
     WorksFull,
     /// The named step does not take or await that type, or is a fan-in: 400.
     StepDoesNotAccept,

@@ -39,7 +39,7 @@ use crate::{
     },
     graph::{EventId, Graph, StepId},
     json::Json,
-    limits::{EARLY_ANSWERS_MAX, RUN_WORKS_MAX},
+    limits::{EARLY_ANSWERS_MAX, RUN_EVENT_BYTES_MAX, RUN_WORKS_MAX},
     now::{Clock, Deadline, Now},
     pass::PassInput,
 };
@@ -71,6 +71,8 @@ struct Facts {
     next_number: u64,
     next_sequence: u64,
     feed_bytes: usize,
+    /// Of the events of works and of early answers.
+    event_bytes: usize,
     /// When the run's time-out is due on the alive clock.
     timeout_at_us: Option<u64>,
     /// Works in [`WorkPhase::Running`].
@@ -173,13 +175,13 @@ impl Run {
         }
         let takers = route::takers_outside(graph, event, step);
         let awaited = question::declared(graph, event, step);
-        match takers.len() {
-            0 if step.is_some() && !awaited => Err(Refusal::StepDoesNotAccept),
-            0 if awaited && !facts.asked.contains(&event) && facts.early.len() >= EARLY_ANSWERS_MAX => {
-                Err(Refusal::EarlyAnswersFull)
-            }
-            new if new > 0 && facts.works.len() + new > RUN_WORKS_MAX => Err(Refusal::WorksFull),
-            _ => Ok(()),
+        let open = facts.questions.iter().any(|(_, question)| question.answer == event);
+        let early = takers.is_empty() && awaited && !facts.asked.contains(&event);
+        match () {
+            () if takers.is_empty() && step.is_some() && !awaited => Err(Refusal::StepDoesNotAccept),
+            () if early && facts.early.len() >= EARLY_ANSWERS_MAX => Err(Refusal::EarlyAnswersFull),
+            () if open || (takers.is_empty() && !early) || facts.takes_more(takers.len()) => Ok(()),
+            () => Err(Refusal::WorksFull),
         }
     }
 
@@ -212,6 +214,7 @@ impl Facts {
             next_number: RUN_TIMER.0 + 1,
             next_sequence: 0,
             feed_bytes: 0,
+            event_bytes: 0,
             timeout_at_us: None,
             running: 0,
             collected: 0,
@@ -287,6 +290,11 @@ impl Facts {
         self.feed_bytes = self.feed_bytes.saturating_add(Feed::cost_bytes(&event));
         self.next_sequence = self.next_sequence.wrapping_add(1);
         turn.effects.push(Effect::Publish(event));
+    }
+
+    /// Whether so many works from outside fit into what the run has to do.
+    fn takes_more(&self, works: usize) -> bool {
+        self.works.len() + works <= RUN_WORKS_MAX && self.event_bytes <= RUN_EVENT_BYTES_MAX
     }
 
     fn number(&mut self) -> u64 {

@@ -55,6 +55,8 @@ pub struct Connection {
     ready: Readiness,
     /// The reactor's lists that it stands in.
     pub(super) queued: Queued,
+    /// Whether it is one beyond the bound, which is only told so.
+    pub(super) is_refused: bool,
     /// Bytes of requests that the reactor has counted for it.
     pub(super) counted_bytes: usize,
     is_shut: bool,
@@ -77,9 +79,18 @@ pub(super) struct Queued {
 }
 
 impl Connection {
-    pub(super) fn new(socket: Socket, origin: Origin, exchange: Exchange) -> Self {
+    pub(super) fn new(socket: Socket, origin: Origin, exchange: Exchange, is_refused: bool) -> Self {
         let ready = Readiness { readable: false, writable: true, ending: false };
-        Self { socket, exchange, origin, ready, queued: Queued::default(), counted_bytes: 0, is_shut: false }
+        Self {
+            socket,
+            exchange,
+            origin,
+            ready,
+            queued: Queued::default(),
+            is_refused,
+            counted_bytes: 0,
+            is_shut: false,
+        }
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {

@@ -128,10 +128,19 @@ impl Command {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, UsageError> {
         let mut config = Config::default();
+        let variable = |name: &str| {
+            let key = format!("STEPRILL_{}", name.to_uppercase().replace('-', "_"));
+            variable(&key).filter(|value| !value.is_empty()).map(|value| (key, value))
+        };
+        // Not to be passed over in silence: somebody counts on it.
+        for (name, why) in LATER {
+            if let Some((key, _)) = variable(name) {
+                return Err(UsageError(format!("{key}: {why}")));
+            }
+        }
         for flag in FLAGS {
             let name = flag.name.trim_start_matches('-');
-            let key = format!("STEPRILL_{}", name.to_uppercase().replace('-', "_"));
-            let Some(value) = variable(&key).filter(|value| !value.is_empty()) else { continue };
+            let Some((key, value)) = variable(name) else { continue };
             let many = if is_repeatable(name) { value.split(',').collect() } else { vec![&*value] };
             clear(&mut config, name);
             for value in many {
@@ -290,6 +299,14 @@ mod tests {
         let refused = parse(&["--listen", "0.0.0.0:80"], &[]).unwrap_err();
         assert!(refused.contains("--allow-anonymous"), "{refused}");
         assert!(config(&["--listen", "0.0.0.0:80", "--allow-anonymous"], &[]).allow_anonymous);
+    }
+
+    #[test]
+    fn variable_of_what_comes_later_is_refused_as_its_flag_is() {
+        for name in ["STEPRILL_DATA", "STEPRILL_DURABILITY", "STEPRILL_TOKEN_FILE"] {
+            let error = parse(&[], &[(name, "value")]).unwrap_err();
+            assert!(error.contains(name) && error.contains("later"), "{error}");
+        }
     }
 
     #[test]

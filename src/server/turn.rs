@@ -133,13 +133,12 @@ impl Loop {
 
     /// One turn.
     pub(super) fn turn(&mut self) -> io::Result<Flow> {
-        self.reactor.poll(self.poll_timeout())?;
+        let wakes = self.reactor.poll(self.poll_timeout())?;
         self.now = self.clock.read();
         log::set_time(self.now.wall_us);
         self.pool.handle_rung();
         self.handle_reports();
         self.scheduler.handle_time(self.now);
-        self.handle_stragglers();
         self.handle_due();
         self.reactor.handle_ready(self.now);
         self.handle_listing();
@@ -153,7 +152,10 @@ impl Loop {
             }
         }
         self.pool.handle_time(self.now.alive_us);
-        self.handle_signals();
+        self.handle_stop_wanted();
+        if wakes.signal {
+            self.handle_signals();
+        }
         Ok(self.flow())
     }
 
@@ -215,17 +217,6 @@ impl Loop {
         }
     }
 
-    /// A pass that its ended run waits for no more holds a thread, or stands in the queue still.
-    fn handle_stragglers(&mut self) {
-        while let Some(tag) = self.scheduler.poll_straggler() {
-            if self.pool.has_begun(tag) {
-                self.scheduler.abandon(tag);
-            } else {
-                self.scheduler.wait_on(tag, self.now);
-            }
-        }
-    }
-
     /// Serves every connection that has something to say.
     fn handle_connections(&mut self) {
         while let Some(id) = self.reactor.next_ready() {
@@ -282,14 +273,17 @@ impl Loop {
     /// Gives passes to the workers, and tells those to stop that are to.
     pub(super) fn hand_out(&mut self) {
         while let Some((tag, timed_out)) = self.scheduler.poll_stop() {
-            self.pool.stop(tag, if timed_out { Stop::TimedOut } else { Stop::Cancelled });
+            if !self.pool.stop(tag, if timed_out { Stop::TimedOut } else { Stop::Cancelled }) {
+                self.scheduler.handle_not_begun(tag);
+            }
         }
         self.pool.set_hanging(self.scheduler.hanging());
         if self.stopping.is_some() {
             return;
         }
         let mut urgent = 0;
-        while let Some(start) = self.scheduler.poll_pass(self.now) {
+        while self.pool.has_room() {
+            let Some(start) = self.scheduler.poll_pass(self.now) else { break };
             let workflow = &self.workflows[usize::from(start.workflow.0)];
             urgent += usize::from(workflow.graph().step(start.step).timeout.is_some());
             let body = Arc::clone(workflow.body(start.step));

@@ -37,6 +37,7 @@ impl<G: Grants> Ctx<G> {
 
     /// Writes an event to the stream, for clients to see at once; it goes to no step. Nothing written is taken back,
     /// and a body that runs again after a wait does not write the same a second time.
+    /// It is the same if its JSON text is: in an event of a step that waits, use a `BTreeMap` rather than a `HashMap`.
     ///
     /// # Errors
     /// When the run has ended, or its feed is full ([`FEED_BYTES_MAX`](crate::limits::FEED_BYTES_MAX)).

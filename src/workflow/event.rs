@@ -257,6 +257,6 @@ macro_rules! one_of {
         }
     )* };
     ($($other:tt)*) => {
-        ::core::compile_error!("a choice of events is declared as `pub enum Name { Event, OtherEvent }`, by their names");
+        ::core::compile_error!("a choice of events is declared by their names: `pub enum Name { Event, OtherEvent }`");
     };
 }

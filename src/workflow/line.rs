@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,7 +20,6 @@ pub struct Line {
     bell: Option<Bell>,
     feed_room_bytes: Arc<AtomicUsize>,
     stop: AtomicU8,
-    begun: AtomicBool,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
@@ -29,6 +28,7 @@ pub struct Line {
 struct Waiting {
     notes: Vec<Note>,
     bytes: usize,
+    begun: bool,
 }
 
 /// Why a pass is to stop: each of its `ctx` calls fails from then on.
@@ -64,21 +64,16 @@ impl Line {
             bell: None,
             feed_room_bytes,
             stop: AtomicU8::new(0),
-            begun: AtomicBool::new(false),
             waiting: Mutex::default(),
             changed: Condvar::new(),
         }
     }
 
-    /// Worker's end: the pass is about to run; `false`: it was told to stop before, and must not.
+    /// Worker's end: the pass begins now; `false`: it was told to stop before.
     pub fn begin(&self) -> bool {
-        self.begun.store(true, Ordering::Release);
-        self.stopped().is_none()
-    }
-
-    /// The loop's end: whether a thread has taken the pass up.
-    pub fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Acquire)
+        let mut waiting = self.lock();
+        waiting.begun = self.stopped().is_none();
+        waiting.begun
     }
 
     /// Worker's end: hands a note over; waits while the loop is [`NOTES_BYTES_MAX`] behind. `feed_bytes` is what the
@@ -135,7 +130,8 @@ impl Line {
     pub fn take_notes(&self) -> Vec<Note> {
         let mut waiting = self.lock();
         let full = waiting.bytes >= NOTES_BYTES_MAX;
-        let notes = std::mem::take(&mut *waiting).notes;
+        let notes = std::mem::take(&mut waiting.notes);
+        waiting.bytes = 0;
         drop(waiting);
         if full {
             self.changed.notify_all();
@@ -143,16 +139,18 @@ impl Line {
         notes
     }
 
-    /// The loop's end: the pass is to stop. The first order stands.
-    pub fn stop(&self, stop: Stop) {
+    /// The loop's end: the pass is to stop. The first order stands. Whether the pass has begun; else it never will.
+    pub fn stop(&self, stop: Stop) -> bool {
         let code = match stop {
             Stop::Cancelled => 1,
             Stop::TimedOut => 2,
         };
         let waiting = self.lock();
         let _ = self.stop.compare_exchange(0, code, Ordering::Release, Ordering::Relaxed);
+        let begun = waiting.begun;
         drop(waiting);
         self.changed.notify_all();
+        begun
     }
 
     /// A panic in a step cannot leave the notes half-changed: every change is one push or one take.

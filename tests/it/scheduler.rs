@@ -220,33 +220,25 @@ fn a_pass_that_goes_on_after_its_run_hangs_until_it_comes_back() {
     world.settle();
     assert_eq!(world.scheduler.poll_stop(), Some((tag, false)));
     world.pass_time(STRAGGLER_GRACE_US - 1);
-    assert_eq!(world.scheduler.poll_straggler(), None);
+    assert_eq!(world.scheduler.hanging(), 0);
     world.pass_time(1);
-    assert_eq!(world.scheduler.poll_straggler(), Some(tag));
-    world.scheduler.abandon(tag);
     assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 1));
     assert_eq!(world.scheduler.check_start(WorkflowId(0), None, false), Err(StartRefused::Full));
     world.stop(tag);
     assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 0));
     assert!(world.scheduler.check_start(WorkflowId(0), None, false).is_ok());
-    world.pass_time(10 * STRAGGLER_GRACE_US);
-    assert_eq!(world.scheduler.poll_straggler(), None);
+    assert_eq!(world.scheduler.poll_timeout(world.now), None);
 }
 
 #[test]
-fn a_pass_of_an_ended_run_that_no_thread_has_is_asked_about_again_and_does_not_hang() {
+fn a_pass_of_an_ended_run_that_no_thread_has_does_not_hang() {
     let mut world = World::new(1, 100, None, None);
     let key = world.begin();
     let tag = world.passes()[0].tag;
     world.scheduler.cancel(key, world.now);
-    for _ in 0..3 {
-        world.pass_time(STRAGGLER_GRACE_US);
-        assert_eq!(world.scheduler.poll_straggler(), Some(tag));
-        world.scheduler.wait_on(tag, world.now);
-        assert_eq!(world.scheduler.hanging(), 0);
-    }
-    world.stop(tag);
-    assert_eq!(world.scheduler.working(), 0);
+    world.scheduler.handle_not_begun(tag);
+    world.pass_time(STRAGGLER_GRACE_US);
+    assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 0));
     assert_eq!(world.scheduler.poll_timeout(world.now), None, "its timer is gone");
 }
 

@@ -52,7 +52,7 @@ fn step<'a>(graph: &'a Graph, name: &str) -> &'a StepType {
 fn the_graph_is_read_from_the_types_of_the_functions() {
     let suffix = Arc::new("!".to_owned());
     let workflow = Workflow::new::<Topic, Article>("article")
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_secs(50))
         .max_runs(10)
         .step("outline", outline)
         .step("write", move |ctx, section: Section| {
@@ -64,7 +64,7 @@ fn the_graph_is_read_from_the_types_of_the_functions() {
         .build()
         .expect("a good graph");
     let graph = workflow.graph();
-    assert_eq!((graph.timeout, graph.max_runs), (Some(Duration::from_secs(60)), Some(10)));
+    assert_eq!((graph.timeout, graph.max_runs), (Some(Duration::from_secs(50)), Some(10)));
 
     let outline = step(graph, "outline");
     assert_eq!(names(graph, &outline.takes), ["Topic"]);

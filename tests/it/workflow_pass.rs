@@ -403,7 +403,7 @@ fn an_order_to_stop_fails_every_call_and_the_pass() {
     let mut rig = Rig::new(|ctx, _| {
         assert!(ctx.check().is_err());
         assert!(ctx.stream(Token { n: 1 }).is_err());
-        assert!(ctx.pause(Duration::from_secs(3600)).is_err());
+        assert!(ctx.pause(Duration::from_secs(3_601)).is_err());
         Ok(StopEvent::default())
     });
     rig.line.stop(Stop::Cancelled);

@@ -18,7 +18,7 @@ fn step(ctx: &Ctx<(Sends<Mail>, Asks<Approve>)>, start: StartEvent) -> Result<St
     ctx.stream(Token { text: "begins".into() })?;
     ctx.send(Mail { to: start.get_or("to", "nobody".to_owned())? })?;
     ctx.state().push("log", ctx.attempt())?;
-    let verdict = ctx.ask(Approve { n: 7 }).timeout(Duration::from_secs(60)).wait()?;
+    let verdict = ctx.ask(Approve { n: 7 }).timeout(Duration::from_secs(50)).wait()?;
     ctx.sleep(Duration::from_secs(5))?;
     if !verdict.good {
         Err("no good")?;

@@ -10,7 +10,7 @@ use crate::{
         scheduler::{HandlerView, Scheduler},
     },
     http::{Field, Method, Request, Response},
-    limits::{EARLY_ANSWERS_MAX, RUN_WORKS_MAX},
+    limits::EARLY_ANSWERS_MAX,
     now::Now,
 };
 
@@ -75,9 +75,7 @@ pub(super) fn post(
         Ok(()) => Ok(Reply::WhenCommitted(wire::json(200, wire::status("sent")))),
         Err(Refusal::Ended) => Err(completed(errors)),
         Err(Refusal::StepDoesNotAccept) => Err(not_accepted),
-        Err(Refusal::WorksFull) => Err(errors.overloaded(&format!(
-            "The run has {RUN_WORKS_MAX} works to do at once, and may have no more; try again later"
-        ))),
+        Err(Refusal::WorksFull) => Err(errors.overloaded("The run has as much to do as it may have; try again later")),
         Err(Refusal::EarlyAnswersFull) => Err(errors.error(
             409,
             &format!(

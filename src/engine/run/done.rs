@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     Facts, Turn,
+    end::seconds,
     scope::Place,
     work::{Work, WorkPhase},
 };
@@ -39,8 +40,8 @@ impl Facts {
                 self.failed(turn, number, slot, format!("Step {} panicked: {message}", step.name));
             }
             PassEnd::TimedOut => {
-                let timeout_s = step.timeout.unwrap_or_default().as_secs_f64();
-                self.failed(turn, number, slot, format!("Step {} timed out after {timeout_s} seconds", step.name));
+                let timeout = seconds(step.timeout.unwrap_or_default());
+                self.failed(turn, number, slot, format!("Step {} timed out after {timeout} seconds", step.name));
             }
         }
     }
@@ -61,6 +62,7 @@ impl Facts {
             return;
         }
         let Some(work) = self.works.remove(number) else { return };
+        self.event_bytes -= work.event_bytes();
         let (graph, Output { sent, mut returned }) = (turn.graph, output);
         let shown_output = returned.first().map_or(StepOutput::Nothing, |(event, _)| StepOutput::Event(*event));
         self.publish_done(turn, &work, slot, shown_output);

@@ -1,6 +1,6 @@
 //! How a run ends: exactly once, and nothing comes after it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{Facts, Phase, RUN_TIMER, Turn, work::WorkPhase};
 use crate::{
@@ -35,7 +35,7 @@ impl Facts {
             _ => format!("Currently active steps: {}", names.join(", ")),
         };
         let timeout = turn.graph.timeout.unwrap_or_default();
-        let error = cut(format!("Operation timed out after {} seconds. {steps}", timeout.as_secs_f64()));
+        let error = cut(format!("Operation timed out after {} seconds. {steps}", seconds(timeout)));
         self.publish(turn, Published::TimedOut { timeout, active: active.into_iter().collect() });
         self.publish(turn, Published::Ended);
         self.end(turn, Outcome::Failed(error));
@@ -92,6 +92,12 @@ impl Facts {
     }
 }
 
+/// A duration in seconds, as the shortest decimal that is exactly it.
+pub(super) fn seconds(duration: Duration) -> String {
+    let text = format!("{}.{:09}", duration.as_secs(), duration.subsec_nanos());
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// The error's text, cut to what is kept.
 fn cut(mut error: String) -> String {
     if error.len() > ERROR_BYTES_MAX {
@@ -99,4 +105,18 @@ fn cut(mut error: String) -> String {
         error.truncate(end);
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_the_shortest_decimal() {
+        let cases = [(0, "0"), (200, "0.2"), (1_500, "1.5"), (8_410, "8.41"), (60_000, "60"), (600_001, "600.001")];
+        for (ms, expected) in cases {
+            assert_eq!(seconds(Duration::from_millis(ms)), expected);
+        }
+        assert_eq!(seconds(Duration::from_nanos(1)), "0.000000001");
+    }
 }

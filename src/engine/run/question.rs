@@ -66,6 +66,7 @@ impl Facts {
         };
         let place = self.early.iter().position(fits)?;
         let value = self.early.remove(place).value;
+        self.event_bytes -= value.as_str().len();
         if self.early.is_empty() {
             self.early = Vec::new();
         }
@@ -73,6 +74,7 @@ impl Facts {
     }
 
     pub(super) fn keep_early(&mut self, event: EventId, value: Json, step: Option<StepId>) {
+        self.event_bytes += value.as_str().len();
         self.early.push(EarlyAnswer { event, value, step });
     }
 

@@ -5,7 +5,7 @@ use crate::{
     engine::input::Effect,
     graph::{EventId, Graph, StepId},
     json::Json,
-    limits::{EARLY_ANSWERS_MAX, RUN_WORKS_MAX},
+    limits::EARLY_ANSWERS_MAX,
     pass::WorkEvent,
 };
 
@@ -49,10 +49,11 @@ impl Facts {
             return;
         }
         let takers = takers_outside(graph, event, step);
-        let fits = self.works.len() + takers.len() <= RUN_WORKS_MAX;
+        let fits = self.takes_more(takers.len());
         let keeps = question::declared(graph, event, step)
             && !self.asked.contains(&event)
-            && self.early.len() < EARLY_ANSWERS_MAX;
+            && self.early.len() < EARLY_ANSWERS_MAX
+            && fits;
         match takers {
             [] if keeps => self.keep_early(event, value, step),
             [] => turn.effects.push(Effect::Dropped(event)),

@@ -74,6 +74,13 @@ impl Work {
         }
     }
 
+    pub(super) fn event_bytes(&self) -> usize {
+        match &self.event {
+            WorkEvent::One(_, value) => value.as_str().len(),
+            WorkEvent::All(values) => values.iter().map(|value| value.as_str().len()).sum(),
+        }
+    }
+
     pub(super) fn timer(&self) -> Option<Timer> {
         match &self.phase {
             WorkPhase::Sleeping { timer, .. } | WorkPhase::Delayed(timer) => Some(*timer),
@@ -117,6 +124,7 @@ impl Facts {
             phase: WorkPhase::Queued,
             memory: None,
         };
+        self.event_bytes += work.event_bytes();
         let number = self.next_work;
         self.next_work += 1;
         self.works.push(number, Box::new(work));
@@ -190,7 +198,6 @@ impl Facts {
         self.running -= 1;
         if self.alone.first() == Some(&pass.work) {
             self.alone.remove(0);
-            self.held |= self.alone.is_empty();
         }
         Some(slot)
     }

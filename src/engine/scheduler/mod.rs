@@ -246,7 +246,7 @@ impl Scheduler {
             match timer {
                 Timer::Run(run, timer) => self.handle_due(run, timer, now),
                 Timer::Pass(tag) => self.handle_pass_timed_out(tag, now),
-                Timer::Straggler(tag) => self.passes.stragglers.push(tag),
+                Timer::Straggler(tag) => self.abandon(tag),
             }
         }
     }

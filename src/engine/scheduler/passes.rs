@@ -44,8 +44,6 @@ pub(super) struct Passes {
     hanging: usize,
     /// Passes whose lines are to be told to stop; `true`: past its time.
     stops: Vec<(u64, bool)>,
-    /// Passes that have not come back though their run ended a while ago.
-    pub(super) stragglers: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -125,21 +123,31 @@ impl Scheduler {
         self.passes.stops.pop()
     }
 
+    /// A pass that was told to stop had not begun: no thread is busy with it.
+    pub fn handle_not_begun(&mut self, tag: u64) {
+        self.take_out(tag);
+    }
+
     /// A worker is through with a pass. A pass that was abandoned or whose run has ended changes nothing.
     pub fn handle_done(&mut self, tag: u64, done: Done, now: Now) {
-        let Some(out) = self.passes.out.remove(&tag) else { return };
+        let Some(out) = self.take_out(tag).filter(|out| !out.hangs) else { return };
+        if self.run_of(out.run.handler) == Some(out.run) {
+            self.reduce(out.run.handler, Input::Done { pass: out.pass, done }, now);
+            self.settle_feed_room(out.run);
+        }
+    }
+
+    /// The pass is no longer with a worker.
+    fn take_out(&mut self, tag: u64) -> Option<Out> {
+        let out = self.passes.out.remove(&tag)?;
         if let Some((timer, deadline)) = out.timer {
             self.timers.disarm(timer, deadline);
         }
         self.passes.hanging -= usize::from(out.hangs);
-        let Some(handler) = self.handlers.get_mut(&out.run.handler).filter(|handler| handler.run == out.run.run) else {
-            return;
-        };
-        handler.passes.retain(|&other| other != tag);
-        if !out.hangs {
-            self.reduce(out.run.handler, Input::Done { pass: out.pass, done }, now);
-            self.settle_feed_room(out.run);
+        if let Some(handler) = self.handlers.get_mut(&out.run.handler).filter(|handler| handler.run == out.run.run) {
+            handler.passes.retain(|&other| other != tag);
         }
+        Some(out)
     }
 
     pub(super) fn handle_pass_timed_out(&mut self, tag: u64, now: Now) {
@@ -150,24 +158,8 @@ impl Scheduler {
         self.reduce(key, Input::Done { pass, done }, now);
     }
 
-    /// A pass that has not come back though its run ended a while ago: [`Scheduler::abandon`] it if a thread has it,
-    /// else [`Scheduler::wait_on`] it.
-    pub fn poll_straggler(&mut self) -> Option<u64> {
-        self.passes.stragglers.pop()
-    }
-
-    /// The straggler still stands in the workers' queue, where it costs no thread: it is asked about later.
-    pub fn wait_on(&mut self, tag: u64, now: Now) {
-        let Some(out) = self.passes.out.get_mut(&tag).filter(|out| !out.hangs) else { return };
-        let straggler = (Timer::Straggler(tag), now.deadline(Clock::Alive, Duration::from_micros(STRAGGLER_GRACE_US)));
-        if let Some((timer, deadline)) = out.timer.replace(straggler) {
-            self.timers.disarm(timer, deadline);
-        }
-        self.timers.arm(straggler.0, straggler.1);
-    }
-
     /// The pass no longer counts; its thread does until it comes back.
-    pub fn abandon(&mut self, tag: u64) {
+    pub(super) fn abandon(&mut self, tag: u64) {
         if let Some(out) = self.passes.out.get_mut(&tag).filter(|out| !out.hangs) {
             out.hangs = true;
             out.timer = None;
@@ -179,10 +171,14 @@ impl Scheduler {
     /// The run of these passes has ended: they are told, and watched until they come back.
     pub(super) fn stop_passes(&mut self, tags: &[u64], now: Now) {
         for &tag in tags {
-            if self.passes.out.get(&tag).is_some_and(|out| !out.hangs) {
-                self.wait_on(tag, now);
-                self.passes.stops.push((tag, false));
+            let Some(out) = self.passes.out.get_mut(&tag).filter(|out| !out.hangs) else { continue };
+            let straggler =
+                (Timer::Straggler(tag), now.deadline(Clock::Alive, Duration::from_micros(STRAGGLER_GRACE_US)));
+            if let Some((timer, deadline)) = out.timer.replace(straggler) {
+                self.timers.disarm(timer, deadline);
             }
+            self.timers.arm(straggler.0, straggler.1);
+            self.passes.stops.push((tag, false));
         }
     }
 

@@ -26,7 +26,8 @@ impl Scheduler {
         }
     }
 
-    /// Begins to read a run's queue (`true`: now, `false`: a [`Notice::Turn`] follows). `None` if the run is gone.
+    /// Begins to read a run: the queue (`true`: now, `false`: a [`Notice::Turn`] follows) or the log. `None` if the run
+    /// is gone.
     pub fn acquire(&mut self, run: RunKey, reader: ReaderId) -> Option<bool> {
         self.channel_mut(run).map(|channel| channel.acquire(reader))
     }

@@ -38,26 +38,28 @@ impl Reactor {
     }
 
     fn admit(&mut self, mut socket: Socket, origin: Origin, now: Now) {
-        let count = self.connection_count();
         let limits = Arc::clone(&self.limits);
-        let exchange = if count < self.connections_max {
-            Exchange::new(limits, now)
-        } else {
+        // One that was refused takes no room, however long its client holds on to it.
+        let is_refused = self.connection_count() - self.refused_count >= self.connections_max;
+        let exchange = if is_refused {
             let text = format!("Too many connections: {} are open; try again later", self.connections_max);
             let exchange = Exchange::refused(limits, &busy(text), now);
-            if count >= self.connections_max + CONNECTIONS_REFUSED_MAX {
+            if self.refused_count >= CONNECTIONS_REFUSED_MAX {
                 let _ = socket.write(exchange.output());
                 return;
             }
             exchange
+        } else {
+            Exchange::new(limits, now)
         };
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             (self.slots.len() - 1) as u32
         });
-        let mut connection = Box::new(Connection::new(socket, origin, exchange));
+        let mut connection = Box::new(Connection::new(socket, origin, exchange, is_refused));
         match connection.register(self.poll.registry(), Token(CONNECTION_TOKEN + slot as usize)) {
             Ok(()) => {
+                self.refused_count += usize::from(is_refused);
                 self.slots[slot as usize].connection = Some(connection);
                 self.settle(slot);
             }

@@ -44,6 +44,8 @@ pub struct Reactor {
     /// On the alive clock; 0: accepting goes on.
     accept_paused_until_us: u64,
     connections_max: usize,
+    /// Connections that are held only to be told that there is no room.
+    refused_count: usize,
     /// Bytes of requests held by all connections.
     requests_bytes: usize,
     slots: Vec<Slot>,
@@ -112,6 +114,7 @@ impl Reactor {
             listeners,
             accept_paused_until_us: 0,
             connections_max,
+            refused_count: 0,
             requests_bytes: 0,
             slots: Vec::new(),
             free: Vec::new(),
@@ -139,7 +142,7 @@ impl Reactor {
         self.poll.registry()
     }
 
-    /// How many connections there are.
+    /// How many connections there are, those included that are being told that there is no room.
     pub fn connection_count(&self) -> usize {
         self.slots.len() - self.free.len()
     }
@@ -364,6 +367,7 @@ impl Reactor {
         let id = ConnectionId { slot, generation: place.generation };
         place.generation = place.generation.wrapping_add(1);
         self.requests_bytes -= connection.counted_bytes;
+        self.refused_count -= usize::from(connection.is_refused);
         self.free.push(slot);
         self.closed.push_back(Closed { id, taken_position: connection.exchange().taken_position() });
         // Its file descriptor may be the one that accepting waits for.

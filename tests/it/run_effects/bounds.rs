@@ -19,6 +19,23 @@ fn more_works_than_a_run_may_have_fail_it() {
 }
 
 #[test]
+fn what_is_posted_is_bounded_in_bytes() {
+    let big = format!("\"{}\"", "x".repeat(RUN_EVENT_BYTES_MAX / 4));
+    let mut flow = Flow::new("a: S -> T\nr: HumanB -> T ? NeedQ/HumanA");
+    flow.start();
+    for event in ["HumanA", "HumanB", "HumanA", "HumanB"] {
+        assert_eq!(flow.check_post(event, None), Ok(()));
+        flow.post(event, &big, None);
+    }
+    let full = Err(Refusal::WorksFull);
+    assert_eq!([flow.check_post("HumanA", None), flow.check_post("HumanB", None)], [full, full]);
+    check(flow.post("HumanA", "1", None), &["dropped HumanA"]);
+    check(flow.post("HumanB", "1", None), &["dropped HumanB"]);
+    flow.returns((1, 0), &[]);
+    check(flow.post("HumanB", "1", None), &["- running r 0 HumanB", "start 3.0"]);
+}
+
+#[test]
 fn a_pass_whose_events_do_not_fit_the_feed_fails_the_run() {
     let mut flow = Flow::new("ask: S -> NeedQ\nanswer: HumanA|NeedQ -> NeedQ|T");
     flow.start();

@@ -15,7 +15,7 @@ use steprill::{
     },
     graph::{Graph, Retry},
     json::Json,
-    limits::{EARLY_ANSWERS_MAX, ERROR_BYTES_MAX, FEED_BYTES_MAX, RUN_WORKS_MAX},
+    limits::{EARLY_ANSWERS_MAX, ERROR_BYTES_MAX, FEED_BYTES_MAX, RUN_EVENT_BYTES_MAX, RUN_WORKS_MAX},
     now::{Clock, Now},
     pass::{Done, EventRef, NewWait, Note, OnceValue, PassEnd, StateUse, Wait, WorkEvent, Write},
 };

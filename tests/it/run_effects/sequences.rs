@@ -150,13 +150,13 @@ fn the_runs_time_out_names_the_steps_with_live_work() {
     );
     check(flow.due(0), NONE);
 
-    let mut flow = Flow::with(INTERACTIVE, |parts| parts.timeout = Some(Duration::from_secs(60)));
+    let mut flow = Flow::with(INTERACTIVE, |parts| parts.timeout = Some(Duration::from_secs(90)));
     flow.start();
     flow.returns((0, 0), &[("NeedQ", "1")]);
     let effects = flow.due(0);
     assert_eq!(
         effects.last().map(String::as_str),
-        Some("finish failed Operation timed out after 60 seconds. No steps active")
+        Some("finish failed Operation timed out after 90 seconds. No steps active")
     );
 }
 

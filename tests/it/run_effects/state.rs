@@ -97,3 +97,23 @@ fn once_values_last_over_passes_and_attempts() {
     let effects = flow.give(Input::Noted { pass: pass_id((0, 1)), notes: vec![note(5, "1")] });
     assert_eq!(effects.last().map(String::as_str), Some("finish failed Step a: its `once` number 5 comes after 2"));
 }
+
+#[test]
+fn conflicts_count_in_a_row_and_a_failure_ends_the_row() {
+    let retry = Retry::fixed(Duration::ZERO);
+    let mut flow = Flow::with("a: S -> S|T\nb: S -> T", |parts| parts.steps[1].retry = retry);
+    flow.start();
+    let set = [("k", Write::Set(json("1")))];
+    let stale = || uses(0, &["k"], &[]);
+    // Work 1 is b's; a's pass stays out, so that the changes are not forgotten.
+    flow.post("S", "{}", Some("a"));
+    flow.done_with((2, 0), NOTHING, &[], uses(0, &[], &set));
+    check(flow.done_with((1, 0), NOTHING, &[], stale()), &["start 1.1"]);
+    check(flow.done_with((1, 1), NOTHING, &[], stale()), &["start 1.2"]);
+    check(flow.fails((1, 2), "x"), &["- not_running b 0 S", "arm 1 wall 0ms"]);
+    check(flow.due(1), &["- running b 0 S", "start 1.3"]);
+    check(flow.done_with((1, 3), NOTHING, &[], stale()), &["start 1.4"]);
+    check(flow.done_with((1, 4), NOTHING, &[], stale()), &["start 1.5"]);
+    check(flow.done_with((1, 5), NOTHING, &[], stale()), NONE);
+    check(flow.returns((0, 0), &[]), &["- not_running a 0 S -> nothing", "start 1.6"]);
+}

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use steprill::{
@@ -164,7 +165,7 @@ impl Model {
                 self.owe(graph.start, graph.takers(graph.start));
             }
             Input::Admitted => self.admitted = true,
-            Input::Done { pass, done } => self.commit(*pass, done, effects),
+            Input::Done { pass, done } => self.commit(*pass, done, now, effects),
             Input::External { event, step, .. } => {
                 let answers = effects.iter().any(|effect| matches!(effect, Effect::Publish(_)));
                 let takers: Vec<StepId> = self.graph.takers(*event).to_vec();
@@ -223,7 +224,7 @@ impl Model {
         assert_eq!(effects.len(), shown);
     }
 
-    fn commit(&mut self, pass: PassId, done: &Done, effects: &[Effect]) {
+    fn commit(&mut self, pass: PassId, done: &Done, now: Now, effects: &[Effect]) {
         let Some(Expected { pass: expected, conflict }) = self.expected.take() else { panic!("an unexpected Done") };
         assert_eq!(pass, expected);
         self.running.remove(&pass);
@@ -245,6 +246,10 @@ impl Model {
             return;
         }
         work.conflicts = 0;
+        let (step, attempt) = (work.step.expect("it has started"), work.attempt);
+        if let PassEnd::Failed { retry: true, .. } | PassEnd::Panicked(_) | PassEnd::TimedOut = &done.end {
+            self.check_retry(step, attempt, now, effects);
+        }
         let PassEnd::Returned(returned) = &done.end else { return };
         if let Some(work) = self.works.get_mut(&pass.work) {
             work.ended = true;
@@ -260,6 +265,21 @@ impl Model {
                 let (id, _) = body::identity(&WorkEvent::One(*event, value.clone()));
                 *self.collected.entry((*fan_in, id)).or_default() += 1;
             }
+        }
+    }
+
+    /// A failed attempt is tried again after the policy's delay, or not at all if the policy says so.
+    fn check_retry(&self, step: StepId, attempt: u32, now: Now, effects: &[Effect]) {
+        let policy = self.graph.step(step).retry.clone().without_jitter();
+        let armed = effects.iter().find_map(|effect| match effect {
+            Effect::Arm(_, deadline) => Some(now.until(*deadline)),
+            _ => None,
+        });
+        match policy.policy(attempt, Duration::ZERO, 0) {
+            Some(delay) => {
+                assert!(armed.is_some_and(|armed| (delay / 2..=delay).contains(&armed)), "{delay:?} {armed:?}");
+            }
+            None => assert!(effects.iter().any(|effect| matches!(effect, Effect::Finish(Outcome::Failed(_))))),
         }
     }
 

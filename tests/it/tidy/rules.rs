@@ -20,8 +20,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("http", &["limits", "now", "json"]),
     ("engine", &["limits", "now", "hash", "json", "graph", "pass"]),
     ("workflow", &["limits", "hash", "json", "graph", "pass"]),
-    ("net", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
-    ("api", &["limits", "now", "json", "graph", "pass", "http", "engine", "workflow"]),
+    ("net", &["limits", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
+    ("api", &["limits", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
     ("workers", &["limits", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
     ("store", &["limits", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
 ];
