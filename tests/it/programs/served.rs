@@ -145,3 +145,32 @@ fn a_connection_that_reads_a_long_list_may_read_events_next() {
     assert_eq!(connection.event_of("StopEvent")["value"]["result"], 2);
     assert_eq!(connection.event(), None);
 }
+
+#[test]
+fn stopping_tells_those_who_wait_and_lets_a_reply_under_way_out() {
+    use super::{Gate, build, done, workflow};
+    use steprill::StartEvent;
+
+    let gate = std::sync::Arc::new(Gate::default());
+    let held = std::sync::Arc::clone(&gate);
+    let server = Served::with(
+        [build(workflow("w").step("w", move |_, _: StartEvent| {
+            held.pass();
+            Ok(done(1))
+        }))],
+        |config| config.grace = crate::support::PATIENCE,
+    );
+    let mut waiting = server.connect();
+    waiting.send("POST", "/workflows/w/run", &[], Some(b"{}"));
+    gate.await_comers(1);
+    let handler = server.get("/handlers").json()["handlers"][0]["handler_id"].as_str().unwrap().to_owned();
+    let mut reader = server.follow(&handler);
+    server.stopper.stop();
+    let told = waiting.head();
+    assert_eq!(told.status, 503);
+    assert_eq!(told.header("location"), Some(&*format!("/handlers/{handler}")));
+    assert!(told.header("retry-after").is_some());
+    assert!(reader.breaks_off(), "a client that follows learns that it is to come back");
+    gate.open();
+    drop(server);
+}
