@@ -125,7 +125,13 @@ impl World {
 
     fn accept(&mut self, hangs_up: bool) {
         let mut fields = [None; 7];
+        let is_refusing = self.exchange.refusal().is_some();
         let Some(request) = self.exchange.request(&mut fields) else { return };
+        if is_refusing {
+            assert!(self.is_spoiled, "a request refused that is not at fault: {}", request.path);
+            self.held_bytes = 0;
+            return self.exchange.accept_request(&b"X-Accepted: yes\r\n"[..]);
+        }
         match self.composed.pop_front() {
             Some((number, body)) => {
                 // The raw bytes may have become part of a request, but only of those behind the last foretold one.

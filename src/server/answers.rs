@@ -55,14 +55,18 @@ impl Loop {
         let mut fields = FieldValues::default();
         let Some(request) = exchange.request(&mut fields) else { return };
         let (errors, http10) = (ErrorFormat::of(&request), request.http10);
-        let (granted, reply): (Granted, Reply) = match self.access.check(&request, transport) {
-            Err(refused) => (Granted::default(), Reply::Now(refused)),
-            Ok(granted) => {
+        let (granted, reply): (Granted, Reply) = match (self.access.check(&request, transport), exchange.refusal()) {
+            (Err(refused), _) => (Granted::default(), Reply::Now(refused)),
+            (Ok(granted), Some(refusal)) => (granted, Reply::Now(errors.error(refusal.status, &refusal.text))),
+            (Ok(granted), None) => {
                 let ids = &mut self.ids;
                 let mut draw = || ids.draw().expect("the system gave random bytes when the server began");
                 (granted, api::call(&request, &mut self.scheduler, &self.catalog, self.now, &mut draw))
             }
         };
+        if let (Reply::Now(response), Some(_)) = (&reply, exchange.refusal()) {
+            return exchange.refuse_faulty(response, &granted.lines(), self.now);
+        }
         exchange.accept_request(granted.lines());
         match reply {
             Reply::Now(response) => exchange.respond(&response, self.now),
@@ -142,7 +146,6 @@ impl Loop {
         exchange.start_stream(&response, self.now);
         if exchange.is_streaming() {
             exchange.stream(self.now, |out| out.extend_from_slice(&body));
-            exchange.hang_up_on_end(true);
             *self.client_mut(id) = Client::Listing(id, Box::new(list));
             self.listing.push(id);
         }

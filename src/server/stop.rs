@@ -91,7 +91,8 @@ impl Loop {
     fn begin_stop(&mut self, why: &str) {
         log::info!("{why}: stopping; work in progress has {:?}", self.grace);
         self.stopping = Some(Stopping { until: self.now.deadline(Clock::Alive, self.grace) });
-        self.reactor.stop_accepting();
+        // First, so that the callers' replies say that they are the last.
+        self.reactor.drain(self.now);
         for slot in 0..self.clients.len() {
             match &self.clients[slot] {
                 Client::Calling(id, key, errors) => {
@@ -106,7 +107,6 @@ impl Loop {
                 Client::Free | Client::Unkept(_) => {}
             }
         }
-        self.reactor.drain(self.now);
         self.settle();
         self.reactor.flush(self.now);
     }

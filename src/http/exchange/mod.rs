@@ -12,7 +12,8 @@
 //!            └◄──────────────────────────────────────────────────────────────────────── end_stream ────┘
 //!
 //!  any reply that is the last ──► Closing ── output taken ──► Closed
-//!  a fault in Head or Body ─────► Closing ── output taken ──► Lingering ── end of input, time, bytes ──► Closed
+//!  a fault in a body ──────────► Refused ── refuse_faulty ──► Closing, as the next
+//!  another in Head or Body ─────► Closing ── output taken ──► Lingering ── end of input, time, bytes ──► Closed
 //!  a time-out of Idle or of the output, close() ────────────────────────────────────────────────────► Closed
 //! ```
 //!
@@ -68,6 +69,7 @@ enum State {
     Head { since_us: u64, empty_lines: u8, scan: Scan },
     Body { head: Head, decoder: Decoder, since_us: u64, moved_us: u64, received: u64 },
     Ready { head: Head, body: Range<usize>, end: usize },
+    Refused { head: Head, refusal: Refusal, now: Now },
     Answering(Form),
     Streaming(Form),
     Closing { linger: bool, dropped: usize },
@@ -111,7 +113,7 @@ impl Exchange {
     /// The exchange of a connection that is not served: it gives `response` and closes.
     pub fn refused(limits: Arc<Limits>, response: &Response, now: Now) -> Self {
         let mut exchange = Self::new(limits, now);
-        exchange.state = exchange.refuse_with(response, false, now);
+        exchange.state = exchange.refuse_with(response, DEFAULT_LINES, false, now);
         exchange
     }
 
@@ -195,6 +197,18 @@ impl Exchange {
             let (form, end) = (Form::of(head, lines.into()), *end);
             self.input.consume(end);
             self.state = State::Answering(form);
+        } else if let State::Refused { refusal, now, .. } = &self.state {
+            let (response, now) = (response::refusal(refusal.clone()), *now);
+            self.refuse_faulty(&response, &lines.into(), now);
+        }
+    }
+
+    /// Answers a request that has a [`Exchange::refusal`], and ends the connection behind it. One that is accepted gets
+    /// the refusal's bare text.
+    pub fn refuse_faulty(&mut self, response: &Response, lines: &[u8], now: Now) {
+        if let State::Refused { head, .. } = &self.state {
+            let head_only = head.method == Method::Head;
+            self.state = self.refuse_with(response, lines, head_only, now);
         }
     }
 
@@ -274,7 +288,7 @@ impl Exchange {
     /// state.
     pub fn refuse_request(&mut self, response: &Response, now: Now) {
         if let State::Head { .. } | State::Body { .. } = self.state {
-            self.state = self.refuse_with(response, false, now);
+            self.state = self.refuse_with(response, DEFAULT_LINES, false, now);
             self.advance(now);
         }
     }
@@ -300,6 +314,7 @@ impl Exchange {
     pub fn request<'a>(&'a self, fields: &'a mut FieldValues<'a>) -> Option<Request<'a>> {
         match &self.state {
             State::Ready { head, body, .. } => Some(head.request(self.input.as_slice(), body.clone(), fields)),
+            State::Refused { head, .. } => Some(head.request(self.input.as_slice(), head.bytes..head.bytes, fields)),
             _ => None,
         }
     }
@@ -327,6 +342,7 @@ impl Exchange {
             ),
             State::Idle { .. }
             | State::Ready { .. }
+            | State::Refused { .. }
             | State::Answering(_)
             | State::Streaming(_)
             | State::Closing { .. }
@@ -358,7 +374,16 @@ impl Exchange {
 
     /// Whether a whole request waits to be accepted.
     pub fn has_request(&self) -> bool {
-        matches!(self.state, State::Ready { .. })
+        matches!(self.state, State::Ready { .. } | State::Refused { .. })
+    }
+
+    /// Why the request that waits is at fault, if its body is: then only its head is there, and it is to be answered
+    /// with [`Exchange::refuse_faulty`].
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match &self.state {
+            State::Refused { refusal, .. } => Some(refusal),
+            _ => None,
+        }
     }
 
     /// Whether a stream is open.

@@ -80,11 +80,13 @@ impl Exchange {
             Ok(Found::End(bytes)) => bytes,
             Err(refusal) => return Step::Next(self.refuse(refusal, now)),
         };
-        let parsed = request::parse_head(&self.input.as_slice()[..bytes], &self.limits)
-            .and_then(|head| Ok((Decoder::new(head.framing, self.limits.body_bytes_max)?, head)));
-        let (decoder, head) = match parsed {
-            Ok(parsed) => parsed,
+        let head = match request::parse_head(&self.input.as_slice()[..bytes], &self.limits) {
+            Ok(head) => head,
             Err(refusal) => return Step::Next(self.refuse(refusal, now)),
+        };
+        let decoder = match Decoder::new(head.framing, self.limits.body_bytes_max) {
+            Ok(decoder) => decoder,
+            Err(refusal) => return Step::Rest(State::Refused { head, refusal, now }),
         };
         let received = self.input.len() - bytes;
         // RFC 9110 section 10.1.1: needless once some of the body has come.
@@ -110,21 +112,21 @@ impl Exchange {
                 let (since_us, moved_us, received) = counts;
                 Step::Rest(State::Body { head, decoder, since_us, moved_us, received })
             }
-            Err(refusal) => Step::Next(self.refuse(refusal, now)),
+            Err(refusal) => Step::Rest(State::Refused { head, refusal, now }),
         }
     }
 
     /// Puts out the reply to a request at fault, and ends the exchange behind it.
     pub(super) fn refuse(&mut self, refusal: Refusal, now: Now) -> State {
         let head_only = self.input.as_slice().starts_with(b"HEAD ");
-        self.refuse_with(&response::refusal(refusal), head_only, now)
+        self.refuse_with(&response::refusal(refusal), DEFAULT_LINES, head_only, now)
     }
 
-    pub(super) fn refuse_with(&mut self, response: &Response, head_only: bool, now: Now) -> State {
+    pub(super) fn refuse_with(&mut self, response: &Response, lines: &[u8], head_only: bool, now: Now) -> State {
         self.input.clear();
         self.append_output(now, |out| {
             let ending = Ending::Length(response.body.len());
-            response::encode_head(out, response, DEFAULT_LINES, ending, Persistence::Close, now.wall_us);
+            response::encode_head(out, response, lines, ending, Persistence::Close, now.wall_us);
             if !head_only {
                 out.extend_from_slice(&response.body);
             }

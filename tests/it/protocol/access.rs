@@ -191,6 +191,29 @@ fn allowed_origins_are_echoed_on_every_reply() {
 }
 
 #[test]
+fn faults_of_a_body_are_told_as_other_errors_are() {
+    let program = Program::with(&["--body-bytes-max", "10"]);
+    let own = "http://localhost:3000";
+    for (framing, body, status) in [
+        ("Content-Length: 11", "", 413),
+        ("Transfer-Encoding: chunked", "b\r\n", 413),
+        ("Transfer-Encoding: chunked", "z\r\n", 400),
+    ] {
+        for (origin, status) in [(own, status), ("http://evil.example", 403)] {
+            let mut connection = program.connect();
+            let head = "POST /workflows/echo/run HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n";
+            connection.write(format!("{head}Origin: {origin}\r\n{framing}\r\n\r\n{body}").as_bytes());
+            let reply = connection.head();
+            assert_eq!((reply.status, reply.header("connection")), (status, Some("close")), "{framing} {body}");
+            assert_eq!(reply.header("content-type"), Some("application/json"));
+            assert_eq!(reply.header("vary"), Some("Origin"));
+            assert_eq!(reply.header("access-control-allow-origin"), Some(origin).filter(|_| status != 403));
+        }
+    }
+    assert!(listed(&program, "").is_empty());
+}
+
+#[test]
 fn any_origin_is_echoed_never_starred() {
     let program = Program::with_only(&["--listen", "127.0.0.1:0", "--cors-origin", "*"]);
     let reply = program.connect().request("GET", "/health", &[("Origin", "http://any.example")], None);

@@ -65,6 +65,21 @@ fn list_is_filtered_and_paged() {
 }
 
 #[test]
+fn half_closed_client_gets_the_whole_of_a_long_list() {
+    let program = Program::start();
+    for _ in 0..500 {
+        program.begin("sleepy", json!({}));
+    }
+    let mut connection = program.connect();
+    connection.send("GET", "/handlers", &[], None);
+    connection.half_close();
+    let reply = connection.head();
+    assert_eq!(reply.header("transfer-encoding"), Some("chunked"), "it is too long to be written at once");
+    let list: Value = serde_json::from_slice(&connection.rest()).expect("a whole list");
+    assert_eq!(list["handlers"].as_array().map(Vec::len), Some(500));
+}
+
+#[test]
 fn result_is_told_by_status() {
     let program = Program::start();
     let running = program.begin("sleepy", json!({}));
