@@ -69,6 +69,10 @@ pub const PREFLIGHT_AGE_S: u32 = 600;
 /// what stands in it has its snapshot of the state already.
 pub const HANDED_PASSES_MAX: usize = 256;
 
+/// Notes and ends of passes that one turn of the loop takes from the workers: streams at full speed would keep it from
+/// all else. A few milliseconds' worth.
+pub const TURN_REPORTS_MAX: usize = 4_096;
+
 /// Microseconds that a pass may run on after its run has ended, before its thread is given up.
 pub const STRAGGLER_GRACE_US: u64 = 1_000_000;
 

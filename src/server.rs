@@ -147,7 +147,7 @@ impl Server {
     /// use steprill::{Config, Server, StartEvent, StopEvent, Workflow};
     ///
     /// let hello = Workflow::new::<StartEvent, StopEvent>("hello");
-    /// let hello = hello.step("say", |_, _: StartEvent| Ok(StopEvent::new(1)));
+    /// let hello = hello.step("say", |_, _: StartEvent| Ok(StopEvent::new("hi")));
     /// let server = Server::new().add(hello.build()?);
     /// let config = Config { listen: vec!["127.0.0.1:0".parse()?], ..Config::default() };
     /// let bound = server.bind(&config)?;

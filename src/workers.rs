@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::{
     hash::CounterMap,
-    limits::WORKER_IDLE,
+    limits::{HANDED_PASSES_MAX, WORKER_IDLE},
     pass::{Done, Note, PassInput},
     workflow::{
         Body,
@@ -74,6 +74,8 @@ enum Said {
 struct Roster {
     idle: usize,
     called: usize,
+    /// The pool is gone: every thread ends.
+    closed: bool,
 }
 
 struct Shared {
@@ -215,6 +217,11 @@ impl Pool {
         begun
     }
 
+    /// Whether the queue takes more. Passes that were stopped in it stay until a worker comes to them.
+    pub fn has_room(&self) -> bool {
+        self.shared.queue.len() < HANDED_PASSES_MAX
+    }
+
     /// So many threads hang and are replaced.
     pub fn set_hanging(&self, hanging: usize) {
         self.shared.threads_max.store(self.workers + hanging.min(self.workers), Ordering::Release);
@@ -253,9 +260,9 @@ impl Shared {
     fn wait(&self) -> bool {
         let mut roster = self.roster();
         roster.idle += 1;
-        let waited = self.called.wait_timeout_while(roster, WORKER_IDLE, |roster| roster.called == 0);
+        let waited = self.called.wait_timeout_while(roster, WORKER_IDLE, |roster| roster.called == 0 && !roster.closed);
         let (mut roster, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let called = roster.called > 0;
+        let called = roster.called > 0 && !roster.closed;
         if called {
             roster.called -= 1;
         } else {
@@ -325,6 +332,17 @@ const TICK_US: u64 = 1_000;
 
 /// The name of every worker thread.
 pub const THREAD_NAME: &str = "steprill-worker";
+
+/// Passes that run are told to stop, those in the queue never begin, and every thread ends.
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for line in self.lines.values() {
+            line.stop(Stop::Cancelled);
+        }
+        self.shared.roster().closed = true;
+        self.shared.called.notify_all();
+    }
+}
 
 impl fmt::Debug for Pool {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

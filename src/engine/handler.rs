@@ -28,6 +28,8 @@ pub(super) struct Handler {
     pub(super) run: u32,
     pub(super) run_id: Uuid,
     pub(super) phase: Phase,
+    /// Whether the run has a place under `max_runs`.
+    pub(super) admitted: bool,
     pub(super) started_us: i64,
     pub(super) updated_us: i64,
     /// The number that the next event gets.

@@ -159,7 +159,12 @@ impl Loop {
     }
 
     fn write_list(&mut self, id: ConnectionId) {
-        let Client::Listing(_, mut list) = std::mem::take(self.client_mut(id)) else { return };
+        // The list may have come to its end, and the connection to its next request.
+        let client = self.client_mut(id);
+        if !matches!(client, Client::Listing(listing, _) if *listing == id) {
+            return;
+        }
+        let Client::Listing(_, mut list) = std::mem::take(client) else { return };
         let Some(connection) = self.reactor.connection(id) else { return };
         let exchange = connection.exchange();
         let room = exchange.stream_room();
@@ -178,7 +183,9 @@ impl Loop {
             ListProgress::Complete => exchange.end_stream(self.now),
             ListProgress::More => {
                 *self.client_mut(id) = Client::Listing(id, list);
-                self.listing.push(id);
+                if !self.listing.contains(&id) {
+                    self.listing.push(id);
+                }
             }
         }
     }

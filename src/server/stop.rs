@@ -69,11 +69,15 @@ impl Loop {
         Stopper { wanted: Arc::clone(&self.stop_wanted), waker: self.reactor.waker() }
     }
 
-    /// The first signal begins the stop, a second one ends the process at once.
-    pub(super) fn handle_signals(&mut self) {
+    /// A [`Stopper`] begins the stop.
+    pub(super) fn handle_stop_wanted(&mut self) {
         if self.stopping.is_none() && self.stop_wanted.load(Ordering::Acquire) {
             self.begin_stop("told to stop");
         }
+    }
+
+    /// The first signal begins the stop, a second one ends the process at once.
+    pub(super) fn handle_signals(&mut self) {
         let Some(signals) = &mut self.signals else { return };
         for signal in signals.pending().collect::<Vec<_>>() {
             if self.stopping.is_some() {

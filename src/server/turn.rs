@@ -26,6 +26,7 @@ use crate::{
     graph::Graph,
     http::{self, Response},
     json::Json,
+    limits::TURN_REPORTS_MAX,
     net::{Address, ConnectionId, Reactor},
     now::Now,
     store::{Completed, Store, Ticket, memory::MemoryStore},
@@ -151,6 +152,7 @@ impl Loop {
             }
         }
         self.pool.handle_time(self.now.alive_us);
+        self.handle_stop_wanted();
         if wakes.signal {
             self.handle_signals();
         }
@@ -199,10 +201,18 @@ impl Loop {
     }
 
     fn handle_reports(&mut self) {
-        while let Some(report) = self.pool.poll_report() {
-            match report {
-                Report::Noted(tag, notes) => self.scheduler.handle_notes(tag, notes, self.now),
-                Report::Done(tag, done) => self.scheduler.handle_done(tag, done, self.now),
+        let mut handled = 0;
+        while handled < TURN_REPORTS_MAX {
+            match self.pool.poll_report() {
+                Some(Report::Noted(tag, notes)) => {
+                    handled += notes.len();
+                    self.scheduler.handle_notes(tag, notes, self.now);
+                }
+                Some(Report::Done(tag, done)) => {
+                    handled += 1;
+                    self.scheduler.handle_done(tag, done, self.now);
+                }
+                None => return,
             }
         }
     }
@@ -272,7 +282,8 @@ impl Loop {
             return;
         }
         let mut urgent = 0;
-        while let Some(start) = self.scheduler.poll_pass(self.now) {
+        while self.pool.has_room() {
+            let Some(start) = self.scheduler.poll_pass(self.now) else { break };
             let workflow = &self.workflows[usize::from(start.workflow.0)];
             urgent += usize::from(workflow.graph().step(start.step).timeout.is_some());
             let body = Arc::clone(workflow.body(start.step));

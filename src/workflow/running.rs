@@ -14,7 +14,7 @@ use crate::{
     hash::hash128,
     json::{self, Json},
     limits::{ERROR_BYTES_MAX, FEED_BYTES_MAX, PASS_OUTPUT_BYTES_MAX, WORK_NOTES_MAX},
-    pass::{Done, EventRef, NewWait, Note, OnceValue, OtherEvent, PassEnd, PassInput, Wait},
+    pass::{Done, EventRef, NewWait, Note, OnceValue, OtherEvent, PassEnd, PassInput, StateUse, Wait},
 };
 
 /// How a body ended: with events, with an error, or in a panic.
@@ -355,6 +355,13 @@ fn failed(error: &StepError, retry_if: Option<&RetryIf>) -> PassEnd {
         Ok((error, retry)) => PassEnd::Failed { error, retry },
         Err(panic) => PassEnd::Panicked(panic_message(&*panic)),
     }
+}
+
+/// The record of a pass that panicked when all else was done. The payload is not dropped: it may be what panics.
+pub(super) fn panicked_at_last(panic: Box<dyn std::any::Any + Send>) -> Done {
+    let end = PassEnd::Panicked(panic_message(&*panic));
+    std::mem::forget(panic);
+    Done { end, sent: Vec::new(), state: StateUse::default() }
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Body, Ctx, Emitter, Event, EventEntry, EventList, Grants, QuestionList, Result, StepError, StepInput, StepOutput,
-    running::{Ended, Pass, RetryIf, StepNames},
+    running::{Ended, Pass, RetryIf, StepNames, panicked_at_last},
 };
 use crate::{
     graph::{Retry, StepParts},
@@ -149,9 +149,13 @@ impl Step {
     pub(super) fn into_body(self, names: StepNames) -> Body {
         let (names, run, retry_if) = (Arc::new(names), self.run, self.retry_if);
         Arc::new(move |mut input, line| {
-            let event = std::mem::replace(&mut input.event, WorkEvent::All(Arc::default()));
-            let (pass, ended) = run(Pass::new(Arc::clone(&names), input, Arc::clone(line)), &event);
-            pass.finish(ended, retry_if.as_deref())
+            // What the step threw or returned is dropped in here, and its `Drop` is the program's code too.
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                let event = std::mem::replace(&mut input.event, WorkEvent::All(Arc::default()));
+                let (pass, ended) = run(Pass::new(Arc::clone(&names), input, Arc::clone(line)), &event);
+                pass.finish(ended, retry_if.as_deref())
+            }));
+            done.unwrap_or_else(panicked_at_last)
         })
     }
 }

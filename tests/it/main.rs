@@ -10,6 +10,7 @@ mod protocol;
 mod readme;
 mod run_effects;
 mod run_record;
+mod scheduler;
 mod simulation;
 mod support;
 mod tidy;

@@ -133,8 +133,10 @@ impl Scheduler {
     /// Removes finished handlers over the number that is kept, the longest ended first. Those with a reader stay.
     /// Call it when the notices are carried out.
     pub fn retire(&mut self) {
-        let over = self.finished_handlers.saturating_sub(self.limits.keep_finished);
-        for _ in 0..over.min(RETIRED_PER_TURN_MAX) {
+        for _ in 0..RETIRED_PER_TURN_MAX {
+            if self.finished_handlers <= self.limits.keep_finished {
+                break;
+            }
             let Some(run) = self.finished.pop_front() else { return };
             match self.handlers.get(&run.handler) {
                 Some(handler) if handler.run == run.run && handler.is_idle() => self.remove(run.handler),

@@ -322,11 +322,11 @@ impl Scheduler {
         handler.updated_us = now.wall_us;
         handler.phase = Phase::Ended { outcome, state, completed_us: now.wall_us };
         handler.feed_room_bytes = None;
-        let (workflow, passes) = (handler.workflow, handler.passes.clone());
+        let (workflow, admitted, passes) = (handler.workflow, handler.admitted, handler.passes.clone());
         self.held.ended.push(run);
         self.running -= 1;
         self.stop_passes(&passes, now);
-        self.admit_next(workflow, run, now);
+        self.admit_next(workflow, run, admitted, now);
     }
 
     fn graph(&self, workflow: WorkflowId) -> &Arc<Graph> {

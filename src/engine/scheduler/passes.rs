@@ -69,8 +69,10 @@ impl Scheduler {
     /// The next pass for a worker, with the run's state as it is now. A step with a time-out waits for a free worker,
     /// so that its time begins when its body does; others may wait in the workers' queue.
     pub fn poll_pass(&mut self, now: Now) -> Option<StartPass> {
+        // Hanging threads are replaced, but not more of them than there are workers.
+        let threads = self.limits.workers + self.passes.hanging.min(self.limits.workers);
         loop {
-            let working = self.passes.out.len() - self.passes.hanging;
+            let working = self.working();
             let &(run, pass) = self.passes.ready.front().filter(|_| working < HANDED_PASSES_MAX)?;
             let live = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run);
             let Some((handler, input, step)) = live.and_then(|handler| {
@@ -82,7 +84,7 @@ impl Scheduler {
                 continue;
             };
             let timeout = self.graphs[usize::from(handler.workflow.0)].step(step).timeout;
-            if timeout.is_some() && working >= self.limits.workers {
+            if timeout.is_some() && self.passes.out.len() >= threads {
                 return None;
             }
             self.passes.ready.pop_front();

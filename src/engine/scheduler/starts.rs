@@ -129,6 +129,9 @@ impl Scheduler {
         self.running += 1;
         self.batch.opened.push((RunKey { handler: key, run }, sequence));
         let admitted = self.admit(workflow, RunKey { handler: key, run });
+        if let Some(handler) = self.handlers.get_mut(&key) {
+            handler.admitted = admitted;
+        }
         self.reduce(key, Input::Started { event, state, admitted, sequence }, now);
         key
     }
@@ -144,6 +147,7 @@ impl Scheduler {
             run: 0,
             run_id,
             phase: Phase::Running(Box::new(run)),
+            admitted: false,
             started_us: now.wall_us,
             updated_us: now.wall_us,
             next_sequence: 0,
@@ -206,15 +210,19 @@ impl Scheduler {
     }
 
     /// A run has ended: if it had a place, the first in line gets it; else it leaves the line.
-    pub(super) fn admit_next(&mut self, workflow: WorkflowId, ended: RunKey, now: Now) {
+    pub(super) fn admit_next(&mut self, workflow: WorkflowId, ended: RunKey, was_admitted: bool, now: Now) {
         let admission = &mut self.admissions[usize::from(workflow.0)];
-        if let Some(place) = admission.waiting.iter().position(|&run| run == ended) {
-            admission.waiting.remove(place);
+        if !was_admitted {
+            admission.waiting.retain(|&run| run != ended);
             return;
         }
-        match admission.waiting.pop_front() {
-            Some(next) => self.reduce(next.handler, Input::Admitted, now),
-            None => admission.admitted -= 1,
+        let Some(next) = admission.waiting.pop_front() else {
+            admission.admitted -= 1;
+            return;
+        };
+        if let Some(handler) = self.handlers.get_mut(&next.handler) {
+            handler.admitted = true;
         }
+        self.reduce(next.handler, Input::Admitted, now);
     }
 }

@@ -67,7 +67,7 @@ fn a_work_that_returns_nothing_adds_nothing() {
     let result = result_of(
         workflow("w")
             .step("split", |_, _: StartEvent| Ok(items(10)))
-            .step("work", |_, item: Item| Ok((item.n % 3 == 0).then_some(ItemDone { n: item.n })))
+            .step("work", |_, item: Item| Ok((item.n.is_multiple_of(3)).then_some(ItemDone { n: item.n })))
             .step("join", |_, all: Vec<ItemDone>| Ok(done(numbers(&all)))),
         StartEvent::new(),
     );
@@ -112,7 +112,7 @@ fn a_loop_inside_of_a_scope_stays_in_it() {
             .step("join", |ctx, all: Vec<ItemDone>| Ok(done((numbers(&all), ctx.state().get::<i64>("rounds")?)))),
         StartEvent::new(),
     );
-    assert_eq!(result, json!([[12, 10, 11, 12, 10], 22]));
+    assert_eq!(result, json!([[12, 10, 11, 12, 10], 20]));
 }
 
 #[test]

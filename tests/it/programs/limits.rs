@@ -1,9 +1,9 @@
 //! Bounds that a program can reach, and what it is told.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use steprill::{Ctx, StartEvent, Step, StopEvent, event};
 
-use super::{Gate, Served, build, done, served::values, workflow};
+use super::{Gate, Served, build, done, workflow};
 
 event! {
     struct Big { text: String }
@@ -18,14 +18,13 @@ fn a_stream_over_the_bound_of_the_feed_fails_and_the_end_still_shows() {
         (0..70).try_for_each(|_| ctx.stream(Big { text: text.clone() }))?;
         Ok(done(1))
     })))]);
-    let response = server.run("w", &json!({}));
-    assert_eq!(response.status, 500);
-    assert!(response.text().contains("feed of this run is full"), "{}", response.text());
-    let handler = server.get("/handlers").json()["handlers"][0]["handler_id"].as_str().unwrap().to_owned();
-    let feed = server.feed(&handler);
-    assert_eq!(values(&feed, "Big").len(), 63);
-    let end: Vec<&str> = feed.iter().rev().take(2).filter_map(|event| event["type"].as_str()).collect();
-    assert_eq!(end, ["StopEvent", "WorkflowFailedEvent"]);
+    let handler = server.begin("w", &json!({}));
+    // The step has one event before the 63 that it can stream; the end is behind them.
+    let end = server.get(&format!("/events/{handler}?sse=false&include_internal=true&after_sequence=63"));
+    let names: Vec<Value> = end.events().into_iter().map(|mut event| event["type"].take()).collect();
+    assert_eq!(names, ["StepStateChanged", "WorkflowFailedEvent", "StopEvent"]);
+    let error = server.get(&format!("/handlers/{handler}")).json()["error"].clone();
+    assert!(error.as_str().is_some_and(|error| error.contains("feed of this run is full")), "{error}");
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn events_posted_to_a_waiting_run_count() {
 
 #[test]
 fn the_time_out_of_a_run_counts_from_its_admission() {
-    let server = Served::start([build(workflow("w").max_runs(1).timeout(Duration::from_millis(1_000)).step(
+    let server = Served::start([build(workflow("w").max_runs(1).timeout(Duration::from_secs(1)).step(
         "w",
         |ctx, _: StartEvent| {
             ctx.sleep(Duration::from_millis(600))?;

@@ -117,3 +117,60 @@ impl Drop for Served {
 pub(super) fn values<'a>(feed: &'a [Value], name: &str) -> Vec<&'a Value> {
     feed.iter().filter(|event| event["type"] == name).map(|event| &event["value"]).collect()
 }
+
+#[test]
+fn a_connection_that_reads_a_long_list_may_read_events_next() {
+    use super::{build, done, workflow};
+    use steprill::{StartEvent, event};
+
+    event! { struct Given: HumanResponse {} }
+    let server = Served::start([build(
+        workflow("w")
+            .step("begin", |_, start: StartEvent| Ok((!start.get_or("waits", false)?).then(|| done(1))))
+            .step("end", |_, _: Given| Ok(done(2))),
+    )]);
+    let waiting = server.begin("w", &json!({ "waits": true }));
+    let mut starting = server.connect();
+    for _ in 0..900 {
+        let body = json!({ "start_event": { "pad": "x" } }).to_string();
+        assert_eq!(starting.request("POST", "/workflows/w/run", &[], Some(body.as_bytes())).status, 200);
+    }
+    let mut connection = server.connect();
+    connection.send("GET", "/handlers", &[], None);
+    connection.send("GET", &format!("/events/{waiting}?sse=false"), &[], None);
+    assert_eq!(connection.head().status, 200);
+    assert!(connection.rest().len() > 100_000);
+    assert_eq!(connection.head().status, 200);
+    assert_eq!(server.send(&waiting, "Given", &json!({})).status, 200);
+    assert_eq!(connection.event_of("StopEvent")["value"]["result"], 2);
+    assert_eq!(connection.event(), None);
+}
+
+#[test]
+fn stopping_tells_those_who_wait_and_lets_a_reply_under_way_out() {
+    use super::{Gate, build, done, workflow};
+    use steprill::StartEvent;
+
+    let gate = std::sync::Arc::new(Gate::default());
+    let held = std::sync::Arc::clone(&gate);
+    let server = Served::with(
+        [build(workflow("w").step("w", move |_, _: StartEvent| {
+            held.pass();
+            Ok(done(1))
+        }))],
+        |config| config.grace = crate::support::PATIENCE,
+    );
+    let mut waiting = server.connect();
+    waiting.send("POST", "/workflows/w/run", &[], Some(b"{}"));
+    gate.await_comers(1);
+    let handler = server.get("/handlers").json()["handlers"][0]["handler_id"].as_str().unwrap().to_owned();
+    let mut reader = server.follow(&handler);
+    server.stopper.stop();
+    let told = waiting.head();
+    assert_eq!(told.status, 503);
+    assert_eq!(told.header("location"), Some(&*format!("/handlers/{handler}")));
+    assert!(told.header("retry-after").is_some());
+    assert!(reader.breaks_off(), "a client that follows learns that it is to come back");
+    gate.open();
+    drop(server);
+}

@@ -71,7 +71,7 @@ fn a_late_result_changes_nothing() {
 fn a_step_time_out_ends_an_attempt_and_the_next_may_succeed() {
     let step = Step::new("w", |ctx: &Ctx, _: StartEvent| {
         if ctx.attempt() < 3 {
-            ctx.pause(Duration::from_secs(60))?;
+            ctx.pause(Duration::from_mins(1))?;
         }
         Ok(done(ctx.attempt()))
     });
@@ -106,7 +106,7 @@ fn a_step_time_out_does_not_count_the_queue_for_a_worker() {
 #[test]
 fn a_run_past_its_time_fails_and_names_its_active_steps() {
     let builder = workflow("w").timeout(Duration::from_millis(50)).step("long", |ctx, _: StartEvent| {
-        ctx.sleep(Duration::from_secs(60))?;
+        ctx.sleep(Duration::from_mins(1))?;
         Ok(done(1))
     });
     let expected = "Operation timed out after 0.05 seconds. Currently active steps: long";

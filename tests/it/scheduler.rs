@@ -1,0 +1,299 @@
+//! The scheduler: who may start, what is kept, who is told, which passes count. Without threads, sockets or clocks.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use steprill::{
+    Ctx, StartEvent, Step, StopEvent, Workflow,
+    engine::{
+        channel::ReaderId,
+        scheduler::{
+            HandlerKey, NewRun, Notice, Place, RunKey, Scheduler, SchedulerLimits, StartPass, StartRefused, WorkflowId,
+        },
+    },
+    graph::Graph,
+    json::Json,
+    limits::STRAGGLER_GRACE_US,
+    now::Now,
+    pass::{Done, PassEnd, StateUse},
+};
+
+struct World {
+    scheduler: Scheduler,
+    graph: Arc<Graph>,
+    now: Now,
+    drawn: u8,
+    removed: Vec<RunKey>,
+}
+
+impl World {
+    /// One step, of two workers' time; `change` sets the workflow up.
+    fn new(workers: usize, keep_finished: usize, max_runs: Option<usize>, timeout: Option<Duration>) -> Self {
+        let step = Step::new("w", |_: &Ctx, _: StartEvent| Ok(StopEvent::new(1)));
+        let step = if let Some(timeout) = timeout { step.timeout(timeout) } else { step };
+        let builder = Workflow::new::<StartEvent, StopEvent>("w").add(step);
+        let builder = if let Some(max_runs) = max_runs { builder.max_runs(max_runs) } else { builder };
+        let graph = Arc::clone(builder.build().expect("a good graph").graph());
+        let limits = SchedulerLimits { workers, runs_max: 100, keep_finished };
+        let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, false);
+        Self { scheduler, graph, now: Now::default(), drawn: 0, removed: Vec::new() }
+    }
+
+    fn start(&mut self, place: Place) -> HandlerKey {
+        self.drawn += 1;
+        let fresh_id = [b'a' + self.drawn; 10];
+        let (workflow, run_id) = (WorkflowId(0), uuid::Uuid::from_u128(self.drawn.into()));
+        let event = Json::parse("{}").expect("JSON");
+        let new = NewRun { workflow, place, fresh_id, run_id, event, state: BTreeMap::new() };
+        self.scheduler.start(new, self.now)
+    }
+
+    fn begin(&mut self) -> HandlerKey {
+        self.start(Place::New(None))
+    }
+
+    /// Commits all and gives the notices.
+    fn settle(&mut self) -> Vec<Notice> {
+        while let Some(batch) = self.scheduler.seal() {
+            self.removed.extend(&batch.removed);
+            self.scheduler.handle_committed(batch.number);
+        }
+        let notices = std::iter::from_fn(|| self.scheduler.poll_notice()).collect();
+        self.scheduler.retire();
+        notices
+    }
+
+    fn passes(&mut self) -> Vec<StartPass> {
+        self.settle();
+        std::iter::from_fn(|| self.scheduler.poll_pass(self.now)).collect()
+    }
+
+    /// The pass has returned the stop event.
+    fn stop(&mut self, tag: u64) {
+        let stop = (self.graph.stop, Json::parse("{}").expect("JSON"));
+        let done = Done { end: PassEnd::Returned(vec![stop]), sent: Vec::new(), state: StateUse::default() };
+        self.scheduler.handle_done(tag, done, self.now);
+    }
+
+    /// Starts a run and ends it.
+    fn finish(&mut self) -> HandlerKey {
+        let key = self.begin();
+        let tag = self.passes()[0].tag;
+        self.stop(tag);
+        self.settle();
+        key
+    }
+
+    fn pass_time(&mut self, us: u64) {
+        self.now.alive_us += us;
+        self.now.wall_us += i64::try_from(us).expect("a short time");
+        self.scheduler.handle_time(self.now);
+    }
+
+    fn run(&self, key: HandlerKey) -> RunKey {
+        self.scheduler.run_of(key).expect("it is there")
+    }
+
+    fn handlers(&self) -> Vec<HandlerKey> {
+        std::iter::successors(self.scheduler.next_handler(None), |&key| self.scheduler.next_handler(Some(key)))
+            .collect()
+    }
+}
+
+fn tags(passes: &[StartPass]) -> Vec<u64> {
+    passes.iter().map(|pass| pass.tag).collect()
+}
+
+#[test]
+fn the_longest_ended_handlers_go_first_and_those_with_a_reader_stay() {
+    let mut world = World::new(8, 2, None, None);
+    let first = world.finish();
+    let run = world.run(first);
+    assert!(world.scheduler.follow(run, ReaderId(1)));
+    let others: Vec<HandlerKey> = (0..4).map(|_| world.finish()).collect();
+    let running = world.begin();
+    world.settle();
+    assert_eq!(world.handlers(), [first, others[3], running]);
+    world.scheduler.leave(run, ReaderId(1));
+    let last = world.finish();
+    world.settle();
+    assert_eq!(world.handlers().len(), 3, "two that have ended and the one that runs");
+    assert!(world.handlers().contains(&running) && world.handlers().contains(&last));
+    world.settle();
+    assert_eq!(world.removed.len(), 4);
+}
+
+#[test]
+fn runs_are_admitted_in_order_and_one_that_ends_while_it_waits_leaves_the_line() {
+    let mut world = World::new(8, 100, Some(1), None);
+    let keys: Vec<HandlerKey> = (0..5).map(|_| world.begin()).collect();
+    let first = world.passes();
+    assert_eq!(first.len(), 1);
+    assert!(world.scheduler.cancel(keys[1], world.now));
+    world.scheduler.purge(keys[3], world.now);
+    assert!(world.passes().is_empty(), "nobody's place is free");
+    world.stop(first[0].tag);
+    let second = world.passes();
+    assert_eq!(second.len(), 1);
+    world.stop(second[0].tag);
+    let third = world.passes();
+    assert_eq!(third.len(), 1);
+    assert!(world.scheduler.cancel(keys[4], world.now));
+    world.settle();
+    let outcomes: Vec<bool> =
+        [0, 1, 2, 4].map(|index| world.scheduler.view(keys[index]).is_some_and(|view| view.outcome.is_some())).to_vec();
+    assert_eq!(outcomes, [true; 4]);
+    world.begin();
+    assert_eq!(world.passes().len(), 1, "the place is free again");
+}
+
+#[test]
+fn purging_tells_all_who_read_or_wait() {
+    let mut world = World::new(8, 100, None, None);
+    let key = world.begin();
+    let run = world.run(key);
+    world.settle();
+    world.scheduler.await_end(key, 7);
+    assert_eq!(world.scheduler.acquire(run, ReaderId(1)), Some(true));
+    assert_eq!(world.scheduler.acquire(run, ReaderId(2)), Some(false));
+    assert!(world.scheduler.follow(run, ReaderId(3)));
+    world.scheduler.purge(key, world.now);
+    let notices = world.settle();
+    for reader in 1..=3 {
+        let told = notices.iter().filter(|notice| **notice == Notice::Gone(ReaderId(reader))).count();
+        assert_eq!(told, 1, "{notices:?}");
+    }
+    assert!(notices.contains(&Notice::CallerGone(7)), "{notices:?}");
+    assert_eq!(world.handlers(), []);
+    assert_eq!(world.removed, [run]);
+    world.scheduler.leave(run, ReaderId(1));
+    assert_eq!(world.settle(), []);
+}
+
+#[test]
+fn a_reader_keeps_the_run_it_began_with_when_its_handler_is_continued() {
+    let mut world = World::new(8, 100, None, None);
+    let key = world.finish();
+    let old = world.run(key);
+    let next = world.scheduler.feed_range(key).expect("it is there").end;
+    assert!(world.scheduler.follow(old, ReaderId(1)));
+    assert_eq!(world.scheduler.acquire(old, ReaderId(2)), Some(true));
+    assert_eq!(world.start(Place::Continue(key)), key);
+    world.settle();
+    let new = world.run(key);
+    assert_eq!((old.run, new.run), (0, 1));
+    assert_eq!(world.scheduler.feed_range(key).map(|range| range.start), Some(next));
+    assert!(world.scheduler.channel(old).is_some_and(|channel| channel.is_ended() && channel.visible() == next));
+    assert_eq!(world.removed, []);
+    world.scheduler.leave(old, ReaderId(1));
+    world.settle();
+    assert_eq!(world.removed, []);
+    world.scheduler.leave(old, ReaderId(2));
+    world.settle();
+    assert_eq!(world.removed, [old]);
+    assert!(world.scheduler.channel(old).is_none());
+}
+
+#[test]
+fn a_continued_handler_counts_as_finished_once() {
+    let mut world = World::new(8, 2, None, None);
+    let continued = world.finish();
+    for _ in 0..5 {
+        world.start(Place::Continue(continued));
+        let tag = world.passes()[0].tag;
+        world.stop(tag);
+        world.settle();
+    }
+    let other = world.finish();
+    world.settle();
+    assert_eq!(world.handlers(), [continued, other]);
+    let third = world.finish();
+    world.settle();
+    assert_eq!(world.handlers(), [other, third]);
+}
+
+#[test]
+fn a_pass_that_goes_on_after_its_run_hangs_until_it_comes_back() {
+    let mut world = World::new(1, 100, None, None);
+    let key = world.begin();
+    let tag = world.passes()[0].tag;
+    world.scheduler.cancel(key, world.now);
+    world.settle();
+    assert_eq!(world.scheduler.poll_stop(), Some((tag, false)));
+    world.pass_time(STRAGGLER_GRACE_US - 1);
+    assert_eq!(world.scheduler.hanging(), 0);
+    world.pass_time(1);
+    assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 1));
+    assert_eq!(world.scheduler.check_start(WorkflowId(0), None, false), Err(StartRefused::Full));
+    world.stop(tag);
+    assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 0));
+    assert!(world.scheduler.check_start(WorkflowId(0), None, false).is_ok());
+    assert_eq!(world.scheduler.poll_timeout(world.now), None);
+}
+
+#[test]
+fn a_pass_of_an_ended_run_that_no_thread_has_does_not_hang() {
+    let mut world = World::new(1, 100, None, None);
+    let key = world.begin();
+    let tag = world.passes()[0].tag;
+    world.scheduler.cancel(key, world.now);
+    world.scheduler.handle_not_begun(tag);
+    world.pass_time(STRAGGLER_GRACE_US);
+    assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 0));
+    assert_eq!(world.scheduler.poll_timeout(world.now), None, "its timer is gone");
+}
+
+#[test]
+fn a_step_with_a_time_out_is_handed_over_only_when_a_thread_is_free() {
+    let mut world = World::new(2, 100, None, Some(Duration::from_secs(1)));
+    for _ in 0..8 {
+        world.begin();
+    }
+    let first = tags(&world.passes());
+    assert_eq!(first.len(), 2);
+    world.pass_time(1_000_000);
+    let second = tags(&world.passes());
+    assert_eq!((second.len(), world.scheduler.hanging()), (2, 2), "two threads are replaced");
+    world.pass_time(1_000_000);
+    assert_eq!(world.passes().len(), 0, "all four threads hang");
+    assert_eq!(world.scheduler.hanging(), 4);
+    world.stop(first[0]);
+    assert_eq!(world.passes().len(), 1);
+    world.stop(second[0]);
+    assert_eq!(world.passes().len(), 1);
+    world.stop(first[1]);
+    assert_eq!(world.passes().len(), 0, "three threads again, of which one hangs and two work");
+}
+
+#[test]
+fn a_late_end_of_an_abandoned_pass_changes_nothing() {
+    let mut world = World::new(2, 100, None, Some(Duration::from_secs(1)));
+    let key = world.begin();
+    let tag = world.passes()[0].tag;
+    world.pass_time(1_000_000);
+    world.settle();
+    assert_eq!(world.scheduler.poll_stop(), Some((tag, true)));
+    let range = world.scheduler.feed_range(key);
+    world.scheduler.handle_notes(tag, Vec::new(), world.now);
+    world.stop(tag);
+    world.stop(tag);
+    assert_eq!(world.settle(), []);
+    assert_eq!((world.scheduler.feed_range(key), world.scheduler.hanging()), (range, 0));
+    assert_eq!(world.scheduler.poll_timeout(world.now), None);
+}
+
+#[test]
+fn waiters_get_the_lock_in_turn_and_each_is_told_once() {
+    let mut world = World::new(2, 100, None, None);
+    let key = world.begin();
+    let run = world.run(key);
+    world.settle();
+    assert_eq!(world.scheduler.acquire(run, ReaderId(1)), Some(true));
+    assert_eq!(world.scheduler.acquire(run, ReaderId(2)), Some(false));
+    assert_eq!(world.scheduler.acquire(run, ReaderId(3)), Some(false));
+    world.scheduler.leave(run, ReaderId(2));
+    assert_eq!(world.settle(), []);
+    world.scheduler.leave(run, ReaderId(1));
+    assert_eq!(world.settle(), [Notice::Turn(ReaderId(3))]);
+    world.scheduler.leave(run, ReaderId(3));
+    assert_eq!(world.settle(), []);
+}
