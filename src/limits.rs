@@ -94,6 +94,9 @@ pub const WORKERS_MAX: usize = 1_024;
 /// Finished handlers that are kept in memory, unless told.
 pub const KEEP_FINISHED_DEFAULT: usize = 1_000;
 
+/// Bytes of results, states and events that are kept of finished handlers, unless told.
+pub const FINISHED_BYTES_MAX_DEFAULT: usize = 64 << 20;
+
 /// Runs at a time, unless told: some 1 KB each while they wait.
 pub const RUNS_MAX_DEFAULT: usize = 100_000;
 

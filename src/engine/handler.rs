@@ -56,6 +56,8 @@ pub(super) enum Phase {
         /// For continuing it; empty unless it completed.
         state: BTreeMap<Arc<str>, Json>,
         completed_us: i64,
+        /// What is kept of the run: outcome, state, feed.
+        bytes: usize,
     },
 }
 
@@ -81,7 +83,15 @@ impl Handler {
 
     /// Whether its newest run has ended and that is kept.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Ended { .. }) && self.channel.is_ended()
+        self.finished_bytes().is_some()
+    }
+
+    /// Bytes that are kept of its newest run, if that has ended and that is kept.
+    pub(super) fn finished_bytes(&self) -> Option<usize> {
+        match self.phase {
+            Phase::Ended { bytes, .. } if self.channel.is_ended() => Some(bytes),
+            _ => None,
+        }
     }
 
     /// Whether retention may remove it.

@@ -30,6 +30,8 @@ pub struct Config {
     pub grace: Duration,
     /// Finished handlers that are kept. Default: 1,000.
     pub keep_finished: usize,
+    /// Bytes of results, states and events that are kept of them. Default: 64 MiB.
+    pub finished_bytes_max: usize,
     /// Runs at a time; more are refused with 503. Default: 100,000.
     pub runs_max: usize,
     /// Connections at a time; more are refused with 503. Default: 20,000.
@@ -86,6 +88,7 @@ pub const FLAGS: &[Flag] = &[
     Flag { name: "--log", value: "text|json|off", help: "form of the log on stderr (text)" },
     Flag { name: "--grace", value: "SECONDS", help: "time for work in progress after SIGTERM (5)" },
     Flag { name: "--keep-finished", value: "N", help: "finished runs that are kept (1000)" },
+    Flag { name: "--finished-bytes-max", value: "N", help: "bytes that are kept of them together (67108864)" },
     Flag { name: "--runs-max", value: "N", help: "runs at a time; more get 503 (100000)" },
     Flag { name: "--connections-max", value: "N", help: "connections at a time; more get 503 (20000)" },
     Flag { name: "--body-bytes-max", value: "N", help: "bytes of a request's body; more get 413 (16777216)" },
@@ -111,6 +114,7 @@ impl Default for Config {
             log: Format::Text,
             grace: Duration::from_secs(5),
             keep_finished: limits::KEEP_FINISHED_DEFAULT,
+            finished_bytes_max: limits::FINISHED_BYTES_MAX_DEFAULT,
             runs_max: limits::RUNS_MAX_DEFAULT,
             connections_max: limits::CONNECTIONS_MAX_DEFAULT,
             body_bytes_max: limits::BODY_BYTES_MAX_DEFAULT,
@@ -222,6 +226,7 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), UsageError> {
         "log" => config.log = value.parse().map_err(UsageError)?,
         "grace" => config.grace = seconds(value)?,
         "keep-finished" => config.keep_finished = number(value, 0, usize::MAX)?,
+        "finished-bytes-max" => config.finished_bytes_max = number(value, 0, usize::MAX)?,
         "runs-max" => config.runs_max = number(value, 1, usize::MAX)?,
         "connections-max" => config.connections_max = number(value, 1, 1 << 30)?,
         "body-bytes-max" => config.body_bytes_max = number(value, 1, 1 << 30)?,

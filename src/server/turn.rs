@@ -94,8 +94,12 @@ impl Loop {
             }
         });
         let store = Box::new(MemoryStore::default());
-        let limits =
-            SchedulerLimits { workers: config.workers, runs_max: config.runs_max, keep_finished: config.keep_finished };
+        let limits = SchedulerLimits {
+            workers: config.workers,
+            runs_max: config.runs_max,
+            keep_finished: config.keep_finished,
+            finished_bytes_max: config.finished_bytes_max,
+        };
         let now = clock.read();
         log::set_time(now.wall_us);
         Ok(Self {

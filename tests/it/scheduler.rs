@@ -17,6 +17,9 @@ use steprill::{
     pass::{Done, PassEnd, StateUse},
 };
 
+/// Room for all that these tests keep but for what one of them makes large.
+const FINISHED_BYTES_MAX: usize = 10_000;
+
 struct World {
     scheduler: Scheduler,
     graph: Arc<Graph>,
@@ -33,7 +36,7 @@ impl World {
         let builder = Workflow::new::<StartEvent, StopEvent>("w").add(step);
         let builder = if let Some(max_runs) = max_runs { builder.max_runs(max_runs) } else { builder };
         let graph = Arc::clone(builder.build().expect("a good graph").graph());
-        let limits = SchedulerLimits { workers, runs_max: 100, keep_finished };
+        let limits = SchedulerLimits { workers, runs_max: 100, keep_finished, finished_bytes_max: FINISHED_BYTES_MAX };
         let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, false);
         Self { scheduler, graph, now: Now::default(), drawn: 0, removed: Vec::new() }
     }
@@ -69,7 +72,11 @@ impl World {
 
     /// The pass has returned the stop event.
     fn stop(&mut self, tag: u64) {
-        let stop = (self.graph.stop, Json::parse("{}").expect("JSON"));
+        self.stop_with(tag, "{}");
+    }
+
+    fn stop_with(&mut self, tag: u64, result: &str) {
+        let stop = (self.graph.stop, Json::parse(result).expect("JSON"));
         let done = Done { end: PassEnd::Returned(vec![stop]), sent: Vec::new(), state: StateUse::default() };
         self.scheduler.handle_done(tag, done, self.now);
     }
@@ -120,6 +127,28 @@ fn the_longest_ended_handlers_go_first_and_those_with_a_reader_stay() {
     assert!(world.handlers().contains(&running) && world.handlers().contains(&last));
     world.settle();
     assert_eq!(world.removed.len(), 4);
+}
+
+#[test]
+fn what_finished_handlers_hold_is_bounded_but_the_newest_stays() {
+    let mut world = World::new(8, 100, None, None);
+    let small = world.finish();
+    let large = format!("{{\"result\":\"{}\"}}", "x".repeat(FINISHED_BYTES_MAX / 3));
+    let finish_large = |world: &mut World| {
+        let key = world.begin();
+        let tag = world.passes()[0].tag;
+        world.stop_with(tag, &large);
+        world.settle();
+        key
+    };
+    // A result counts twice: it is in the handler and in the feed.
+    let first = finish_large(&mut world);
+    assert_eq!(world.handlers(), [small, first]);
+    let second = finish_large(&mut world);
+    assert_eq!(world.handlers(), [second]);
+    world.scheduler.purge(second, world.now);
+    let third = finish_large(&mut world);
+    assert_eq!(world.handlers(), [third]);
 }
 
 #[test]

@@ -34,7 +34,7 @@ impl World {
     fn with_runs_max(runs_max: usize) -> Self {
         let graphs = vec![fixtures::graph(true)];
         let catalog = Catalog::new(&graphs);
-        let limits = SchedulerLimits { workers: 8, runs_max, keep_finished: 10 };
+        let limits = SchedulerLimits { workers: 8, runs_max, keep_finished: 10, finished_bytes_max: usize::MAX };
         Self { scheduler: Scheduler::new(graphs, limits, false), catalog, drawn: 0 }
     }
 

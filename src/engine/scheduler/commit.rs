@@ -126,15 +126,18 @@ impl Scheduler {
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.finished.push_back(run);
             self.finished_handlers += 1;
+            self.finished_bytes += handler.finished_bytes().unwrap_or(0);
         }
         self.notices.extend(held.gone);
     }
 
-    /// Removes finished handlers over the number that is kept, the longest ended first. Those with a reader stay.
+    /// Removes finished handlers over the number or the bytes that are kept, the longest ended first. Those with a reader stay.
     /// Call it when the notices are carried out.
     pub fn retire(&mut self) {
         for _ in 0..RETIRED_PER_TURN_MAX {
-            if self.finished_handlers <= self.limits.keep_finished {
+            let too_many = self.finished_handlers > self.limits.keep_finished;
+            let too_large = self.finished_bytes > self.limits.finished_bytes_max && self.finished_handlers > 1;
+            if !(too_many || too_large) {
                 break;
             }
             let Some(run) = self.finished.pop_front() else { return };
@@ -152,7 +155,10 @@ impl Scheduler {
 
     pub(super) fn remove(&mut self, key: HandlerKey) {
         let Some(handler) = self.handlers.remove(&key) else { return };
-        self.finished_handlers -= usize::from(handler.is_over());
+        if let Some(bytes) = handler.finished_bytes() {
+            self.finished_handlers -= 1;
+            self.finished_bytes -= bytes;
+        }
         self.ids.remove(&handler.id);
         let newest = RunKey { handler: key, run: handler.run };
         self.held.gone.extend(handler.caller.map(Notice::CallerGone));

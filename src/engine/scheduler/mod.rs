@@ -62,6 +62,8 @@ pub struct SchedulerLimits {
     pub runs_max: usize,
     /// Handlers kept after their end.
     pub keep_finished: usize,
+    /// Bytes of outcome, state and feed that are kept of them together; the newest one stays in any case.
+    pub finished_bytes_max: usize,
 }
 
 /// A handler as the API shows it.
@@ -116,6 +118,8 @@ pub struct Scheduler {
     finished: VecDeque<RunKey>,
     /// Those of them that are still there and have not begun anew.
     finished_handlers: usize,
+    /// Bytes that are kept of them.
+    finished_bytes: usize,
     timers: Timers,
     passes: Passes,
     batch: Batch,
@@ -144,6 +148,7 @@ impl Scheduler {
             admissions,
             finished: VecDeque::new(),
             finished_handlers: 0,
+            finished_bytes: 0,
             timers: Timers::default(),
             passes: Passes::default(),
             batch: Batch { journaled, ..Batch::default() },
@@ -312,15 +317,23 @@ impl Scheduler {
     /// The run has its outcome: what it held is freed, its passes are told to stop, the next one is admitted.
     fn finish(&mut self, run: RunKey, outcome: Outcome, now: Now) {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
-        let state = match (&handler.phase, &outcome) {
-            (Phase::Running(live), Outcome::Completed(_)) => live.state(),
-            _ => BTreeMap::new(),
+        let (state, feed_bytes) = match (&handler.phase, &outcome) {
+            (Phase::Running(live), Outcome::Completed(_)) => (live.state(), live.feed_bytes()),
+            (Phase::Running(live), _) => (BTreeMap::new(), live.feed_bytes()),
+            (Phase::Ended { .. }, _) => return,
         };
+        let state_bytes: usize = state.iter().map(|(key, value)| key.len() + value.as_str().len()).sum();
+        let outcome_bytes = match &outcome {
+            Outcome::Completed(value) => value.as_str().len(),
+            Outcome::Failed(error) => error.len(),
+            Outcome::Cancelled => 0,
+        };
+        let bytes = feed_bytes + state_bytes + outcome_bytes;
         for (timer, deadline) in std::mem::take(&mut handler.armed) {
             self.timers.disarm(Timer::Run(run, timer), deadline);
         }
         handler.updated_us = now.wall_us;
-        handler.phase = Phase::Ended { outcome, state, completed_us: now.wall_us };
+        handler.phase = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes };
         handler.feed_room_bytes = None;
         let (workflow, admitted, passes) = (handler.workflow, handler.admitted, handler.passes.clone());
         self.held.ended.push(run);

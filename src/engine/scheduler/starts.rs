@@ -164,10 +164,13 @@ impl Scheduler {
     /// A new run under a handler that has ended: it keeps its place in the list and goes on counting.
     fn reopen(&mut self, key: HandlerKey, run_id: Uuid, now: Now) {
         let Some(handler) = self.handlers.get_mut(&key) else { return };
+        if let Some(bytes) = handler.finished_bytes() {
+            self.finished_handlers -= 1;
+            self.finished_bytes -= bytes;
+        }
         let earlier = RunKey { handler: key, run: handler.run };
         let graph = Arc::clone(&self.graphs[usize::from(handler.workflow.0)]);
         let channel = std::mem::replace(&mut handler.channel, Channel::new(handler.next_sequence));
-        self.finished_handlers -= usize::from(channel.is_ended());
         handler.run += 1;
         handler.run_id = run_id;
         handler.phase = Phase::Running(Box::new(Run::new(graph, run_id, Arc::clone(&handler.id))));
