@@ -100,12 +100,10 @@ pub const FINISHED_BYTES_MAX_DEFAULT: usize = 64 << 20;
 /// Runs at a time, unless told: some 1 KB each while they wait.
 pub const RUNS_MAX_DEFAULT: usize = 100_000;
 
-/// Connections at a time, unless told. The process's limit on open files may be lower and is met with a pause in
-/// accepting.
+/// Connections at a time, unless told; more get 503. Each costs under 1 KB when idle, and one file descriptor: the
+/// process's limit on those may be lower, and is met with a pause in accepting.
 pub const CONNECTIONS_MAX_DEFAULT: usize = 20_000;
 
-/// Bytes of a request's body, unless told.
-pub const BODY_BYTES_MAX_DEFAULT: usize = 16 << 20;
 /// Bytes of a request line without its CRLF; a longer one is 414. RFC 9112 section 3 asks for 8,000.
 pub const REQUEST_LINE_BYTES_MAX: usize = 8 << 10;
 
@@ -118,8 +116,8 @@ pub const HEAD_FIELDS_MAX: usize = 128;
 /// Empty lines that are skipped before a request line. RFC 9112 section 2.2 asks for one.
 pub const EMPTY_LINES_MAX: u8 = 8;
 
-/// Bytes of a request's body, decoded; more are 413.
-pub const BODY_BYTES_MAX: usize = 16 << 20;
+/// Bytes of a request's body, decoded, unless told; more are 413.
+pub const BODY_BYTES_MAX_DEFAULT: usize = 16 << 20;
 
 /// Bytes of all chunk extensions of a body: signed uploads send some 85 for each chunk, nothing needs more.
 pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 64 << 10;
@@ -163,10 +161,7 @@ pub const LINGER_TIMEOUT_US: u64 = 30_000_000;
 pub const LINGER_IDLE_TIMEOUT_US: u64 = 5_000_000;
 
 /// Bytes that are read and dropped after an error reply: a body twice as large as allowed still learns so.
-pub const LINGER_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
-
-/// Connections at one time; more get 503. Each costs under 1 KB when idle, and one file descriptor.
-pub const CONNECTIONS_MAX: usize = 16_384;
+pub const LINGER_BYTES_MAX: usize = 2 * BODY_BYTES_MAX_DEFAULT;
 
 /// Connections beyond the bound that are held just long enough to be told 503; beyond these, the 503 is best effort.
 pub const CONNECTIONS_REFUSED_MAX: usize = 64;

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     api::{ErrorFormat, field},
-    http::{Field, Method, Request, Response},
+    http::{Field, Method, Request, Response, exchange::DEFAULT_LINES},
     limits::PREFLIGHT_AGE_S,
 };
 
@@ -44,7 +44,7 @@ impl Granted {
 
     fn echoing(origin: &str) -> Self {
         let parts: [&[u8]; 4] = [
-            VARY_LINE,
+            DEFAULT_LINES,
             b"Access-Control-Allow-Origin: ",
             origin.as_bytes(),
             b"\r\nAccess-Control-Allow-Credentials: true\r\n",
@@ -55,12 +55,9 @@ impl Granted {
 
 impl Default for Granted {
     fn default() -> Self {
-        Self(Cow::Borrowed(VARY_LINE))
+        Self(Cow::Borrowed(DEFAULT_LINES))
     }
 }
-
-/// Stands on every reply.
-const VARY_LINE: &[u8] = b"Vary: Origin\r\n";
 
 impl Access {
     /// Allows these origins (`https://app.example`, `null`, or `*` for all) and these names in `Host`.

@@ -131,7 +131,7 @@ impl Default for Limits {
             request_line_bytes_max: limits::REQUEST_LINE_BYTES_MAX,
             head_bytes_max: limits::HEAD_BYTES_MAX,
             fields_max: limits::HEAD_FIELDS_MAX,
-            body_bytes_max: limits::BODY_BYTES_MAX,
+            body_bytes_max: limits::BODY_BYTES_MAX_DEFAULT,
             requests_bytes_max: limits::REQUESTS_BYTES_MAX,
             head_timeout_us: limits::HEAD_TIMEOUT_US,
             body_timeout_us: limits::BODY_TIMEOUT_US,

@@ -10,11 +10,7 @@ use crate::{
         feed::Feed,
         scheduler::RunKey,
     },
-    http::{
-        Response,
-        exchange::Exchange,
-        stream::{self, Framing},
-    },
+    http::{Response, exchange::Exchange, stream},
     limits::{HEARTBEAT_US, PAGE_BYTES_MAX},
     net::ConnectionId,
     now::{Clock, Now},
@@ -61,10 +57,6 @@ pub(super) struct Finishing {
 }
 
 impl Reader {
-    fn framing(&self) -> Framing {
-        if self.follow.sse { Framing::Sse } else { Framing::Ndjson }
-    }
-
     fn is_queue(&self) -> bool {
         matches!(self.follow.cursor, Cursor::Queue { .. })
     }
@@ -164,7 +156,7 @@ impl Loop {
     /// Time-out of a waiter, or heartbeat of a stream.
     pub(super) fn handle_reader_due(&mut self, id: ConnectionId) {
         let Some(mut reader) = self.take_reader(id) else { return };
-        let framing = reader.framing();
+        let framing = reader.follow.framing();
         match &mut reader.phase {
             Phase::Waiting { errors, .. } => {
                 let (run, errors) = (reader.follow.run, *errors);
@@ -343,7 +335,7 @@ impl Loop {
 impl Cursors {
     /// Writes events of a page as one chunk, until the exchange's high-water mark.
     fn write(&mut self, page: &Feed, exchange: &mut Exchange, follow: &Follow, texts: &api::WorkflowTexts, now: Now) {
-        let framing = if follow.sse { Framing::Sse } else { Framing::Ndjson };
+        let framing = follow.framing();
         let (room, before) = (exchange.stream_room(), exchange.stream_position());
         let keep_marks = matches!(follow.cursor, Cursor::Queue { .. });
         let first_mark = self.marks.len();

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::write_integer;
 use crate::{
     api::catalog::WorkflowTexts,
     engine::{
@@ -12,6 +11,7 @@ use crate::{
         input::{StepOutput, StepState},
     },
     graph::{EventKind, EventType, StepId, StepType},
+    http::response::push_number,
 };
 
 /// What of an event type's envelopes is always the same, as JSON.
@@ -79,7 +79,7 @@ pub fn render_event(
     }
     if let Some(sequence) = sequence {
         out.extend_from_slice(b",\"sequence\":");
-        write_integer(out, sequence);
+        push_number(out, sequence);
     }
     out.push(b'}');
 }
@@ -156,7 +156,7 @@ fn write_step_change(
     };
     extend(out, &[state, "\",\"worker_id\":\""]);
     match slot {
-        Some(slot) => write_integer(out, slot.into()),
+        Some(slot) => push_number(out, slot.into()),
         None => out.extend_from_slice(b"<enqueued>"),
     }
     let output = match output {

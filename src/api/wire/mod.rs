@@ -86,33 +86,9 @@ fn write_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a string serialises, and a Vec takes it");
 }
 
-/// Appends a number in decimal.
-fn write_integer(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0_u8; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn integers_are_written_in_full() {
-        for number in [0, 7, 10, 999, 1_000_000, u64::MAX] {
-            let mut out = Vec::new();
-            write_integer(&mut out, number);
-            assert_eq!(out, number.to_string().as_bytes());
-        }
-    }
 
     #[test]
     fn strings_are_escaped_but_not_to_ascii() {

@@ -41,7 +41,8 @@ use crate::{
     now::Now,
 };
 
-/// The header lines that stand on a reply whose request has none of its own.
+/// The header lines that stand on a reply whose request has none of its own: what a reply is may depend on the `Origin`
+/// of its request, for caches on the way (RFC 9110 section 12.5.5).
 pub const DEFAULT_LINES: &[u8] = b"Vary: Origin\r\n";
 
 /// One connection's life. Small, and without buffers while nothing is pending.
