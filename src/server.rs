@@ -114,7 +114,7 @@ impl Server {
             Err(error) => fail(2, program, &format!("{error}\n\n{}", usage(program, commands))),
             Ok(Command::Serve(config)) => match self.serve(&config) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(ServeError::Config(error)) => fail(2, program, &error),
+                Err(ServeError::Config(error)) => fail(2, program, &format!("{error}\n\n{}", usage(program, commands))),
                 Err(error) => fail(1, program, &error.to_string()),
             },
         }

@@ -89,6 +89,8 @@ struct Shared {
     rung: AtomicBool,
     threads: AtomicUsize,
     threads_max: AtomicUsize,
+    /// Whether the system gave no thread when one was last asked for: it is asked each millisecond, and said once.
+    short: AtomicBool,
 }
 
 impl Pool {
@@ -105,6 +107,7 @@ impl Pool {
             rung: AtomicBool::new(false),
             threads: AtomicUsize::new(0),
             threads_max: AtomicUsize::new(workers),
+            short: AtomicBool::new(false),
         });
         let ringer = Arc::clone(&shared);
         let bell: Bell = Arc::new(move |tag| {
@@ -286,7 +289,11 @@ impl Shared {
         let started = thread::Builder::new().name(THREAD_NAME.into()).spawn(move || shared.work());
         if let Err(error) = &started {
             self.threads.fetch_sub(1, Ordering::AcqRel);
-            log::error!("a worker thread does not start: {error}; its passes wait for the others");
+            if !self.short.swap(true, Ordering::Relaxed) {
+                log::error!("a worker thread does not start: {error}; passes wait for the others");
+            }
+        } else {
+            self.short.store(false, Ordering::Relaxed);
         }
         started.is_ok()
     }

@@ -224,7 +224,7 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), UsageError> {
         "workers" => config.workers = number(value, 1, limits::WORKERS_MAX)?,
         "cors-origin" => config.cors_origins.push(value.to_owned()),
         "allow-host" => config.allow_hosts.push(value.to_owned()),
-        "allow-anonymous" => config.allow_anonymous = matches!(value, "" | "1" | "true" | "yes"),
+        "allow-anonymous" => config.allow_anonymous = switch(value)?,
         "log" => config.log = value.parse().map_err(UsageError)?,
         "grace" => config.grace = seconds(value)?,
         "keep-finished" => config.keep_finished = number(value, 0, usize::MAX)?,
@@ -235,6 +235,15 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), UsageError> {
         _ => {}
     }
     Ok(())
+}
+
+/// A flag without a value says yes; its variable says which.
+fn switch(value: &str) -> Result<bool, UsageError> {
+    match value {
+        "" | "1" | "true" | "yes" => Ok(true),
+        "0" | "false" | "no" => Ok(false),
+        other => Err(UsageError(format!("expected true or false, got {other:?}"))),
+    }
 }
 
 fn number(value: &str, min: usize, max: usize) -> Result<usize, UsageError> {
@@ -303,6 +312,8 @@ mod tests {
 
     #[test]
     fn beyond_loopback_needs_allow_anonymous() {
+        let unclear = parse(&[], &[("STEPRILL_ALLOW_ANONYMOUS", "maybe")]).unwrap_err();
+        assert!(unclear.contains("true or false"), "{unclear}");
         let refused = parse(&["--listen", "0.0.0.0:80"], &[]).unwrap_err();
         assert!(refused.contains("--allow-anonymous"), "{refused}");
         assert!(config(&["--listen", "0.0.0.0:80", "--allow-anonymous"], &[]).allow_anonymous);

@@ -54,7 +54,6 @@ pub(super) struct Finishing {
     id: ConnectionId,
     run: RunKey,
     marks: VecDeque<(u64, u64)>,
-    end: u64,
 }
 
 impl Reader {
@@ -256,7 +255,7 @@ impl Loop {
         }
         let position = self.reactor.connection(id).map(|connection| connection.exchange().stream_position());
         let end = position.unwrap_or(0);
-        self.finishing.push(Finishing { id, run: follow.run, marks: cursors.marks, end });
+        self.finishing.insert((id, end), Finishing { id, run: follow.run, marks: cursors.marks });
     }
 
     fn end_stream(&mut self, id: ConnectionId) {
@@ -276,17 +275,18 @@ impl Loop {
             }
             self.put_reader(reader);
         }
-        if let Some(place) = self.finishing.iter().position(|finishing| finishing.id == id && finishing.end <= taken) {
-            let finishing = self.finishing.swap_remove(place);
-            self.end_finishing(finishing, taken);
-        }
+        self.end_finishing(id, taken, taken);
     }
 
-    fn end_finishing(&mut self, mut finishing: Finishing, taken: u64) {
-        if let Some(next) = take_marks(&mut finishing.marks, taken) {
-            self.scheduler.handle_taken(finishing.run, next);
+    /// Ends the connection's finishing readers whose streams end at `until` or before.
+    fn end_finishing(&mut self, id: ConnectionId, until: u64, taken: u64) {
+        while let Some((&place, _)) = self.finishing.range((id, 0)..=(id, until)).next() {
+            let Some(mut finishing) = self.finishing.remove(&place) else { return };
+            if let Some(next) = take_marks(&mut finishing.marks, taken) {
+                self.scheduler.handle_taken(finishing.run, next);
+            }
+            self.scheduler.leave(finishing.run, ReaderId(finishing.id.into()));
         }
-        self.scheduler.leave(finishing.run, ReaderId(finishing.id.into()));
     }
 
     /// The reader's connection is gone or has hung up: what was not taken is there for the next.
@@ -304,10 +304,7 @@ impl Loop {
 
     /// The same for a reader that was written to its end.
     pub(super) fn drop_finishing(&mut self, id: ConnectionId, taken: u64) {
-        while let Some(place) = self.finishing.iter().position(|finishing| finishing.id == id) {
-            let finishing = self.finishing.swap_remove(place);
-            self.end_finishing(finishing, taken);
-        }
+        self.end_finishing(id, u64::MAX, taken);
     }
 
     fn forget_query(&mut self, cursors: &Cursors) {

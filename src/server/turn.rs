@@ -1,7 +1,7 @@
 //! One turn of the loop: poll, clock, inputs, commit, effects, flush.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     io,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -62,8 +62,8 @@ pub(super) struct Loop {
     pub(super) unkept: VecDeque<(u64, ConnectionId, Response)>,
     /// Who has asked the store for a page. For lookup only.
     pub(super) asked: HashMap<Ticket, ConnectionId>,
-    /// Queue readers whose last bytes are still to be taken.
-    pub(super) finishing: Vec<Finishing>,
+    /// Queue readers whose last bytes are still to be taken, by connection and the end of their stream there.
+    pub(super) finishing: BTreeMap<(ConnectionId, u64), Finishing>,
     /// Lists that go on in the next turn though nothing calls for it.
     pub(super) listing: Vec<ConnectionId>,
     /// Lock time-outs and heartbeats, on the alive clock.
@@ -117,7 +117,7 @@ impl Loop {
             clients: Vec::new(),
             unkept: VecDeque::new(),
             asked: HashMap::new(),
-            finishing: Vec::new(),
+            finishing: BTreeMap::new(),
             listing: Vec::new(),
             due: BTreeSet::new(),
             signals: None,
