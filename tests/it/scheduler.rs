@@ -14,7 +14,7 @@ use steprill::{
     json::Json,
     limits::STRAGGLER_GRACE_US,
     now::Now,
-    pass::{Done, PassEnd, StateUse},
+    pass::{Done, PassEnd, StateUse, Stop},
 };
 
 /// Room for all that these tests keep but for what one of them makes large.
@@ -247,7 +247,7 @@ fn a_pass_that_goes_on_after_its_run_hangs_until_it_comes_back() {
     let tag = world.passes()[0].tag;
     world.scheduler.cancel(key, world.now);
     world.settle();
-    assert_eq!(world.scheduler.poll_stop(), Some((tag, false)));
+    assert_eq!(world.scheduler.poll_stop(), Some((tag, Stop::Cancelled)));
     world.pass_time(STRAGGLER_GRACE_US - 1);
     assert_eq!(world.scheduler.hanging(), 0);
     world.pass_time(1);
@@ -300,7 +300,7 @@ fn a_late_end_of_an_abandoned_pass_changes_nothing() {
     let tag = world.passes()[0].tag;
     world.pass_time(1_000_000);
     world.settle();
-    assert_eq!(world.scheduler.poll_stop(), Some((tag, true)));
+    assert_eq!(world.scheduler.poll_stop(), Some((tag, Stop::TimedOut)));
     let range = world.scheduler.feed_range(key);
     world.scheduler.handle_notes(tag, Vec::new(), world.now);
     world.stop(tag);

@@ -17,7 +17,7 @@ use crate::{
     graph::StepId,
     limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, HANDED_PASSES_MAX, STRAGGLER_GRACE_US},
     now::{Clock, Deadline, Now},
-    pass::{Done, PassEnd, PassInput, StateUse},
+    pass::{Done, PassEnd, PassInput, StateUse, Stop},
 };
 
 /// A pass for a worker.
@@ -42,8 +42,8 @@ pub(super) struct Passes {
     out: BTreeMap<u64, Out>,
     next_tag: u64,
     hanging: usize,
-    /// Passes whose lines are to be told to stop; `true`: past its time.
-    stops: Vec<(u64, bool)>,
+    /// Passes whose lines are to be told to stop.
+    stops: Vec<(u64, Stop)>,
 }
 
 #[derive(Debug)]
@@ -118,8 +118,8 @@ impl Scheduler {
         self.passes.hanging
     }
 
-    /// A pass whose line is to be told to stop; `true`: because it is past its time.
-    pub fn poll_stop(&mut self) -> Option<(u64, bool)> {
+    /// A pass whose line is to be told to stop, and why.
+    pub fn poll_stop(&mut self) -> Option<(u64, Stop)> {
         self.passes.stops.pop()
     }
 
@@ -153,7 +153,7 @@ impl Scheduler {
     pub(super) fn handle_pass_timed_out(&mut self, tag: u64, now: Now) {
         let Some((key, pass)) = self.live_pass(tag) else { return };
         self.abandon(tag);
-        self.passes.stops.push((tag, true));
+        self.passes.stops.push((tag, Stop::TimedOut));
         let done = Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() };
         self.reduce(key, Input::Done { pass, done }, now);
     }
@@ -178,7 +178,7 @@ impl Scheduler {
                 self.timers.disarm(timer, deadline);
             }
             self.timers.arm(straggler.0, straggler.1);
-            self.passes.stops.push((tag, false));
+            self.passes.stops.push((tag, Stop::Cancelled));
         }
     }
 
