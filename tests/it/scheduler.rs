@@ -6,6 +6,8 @@ use steprill::{
     Ctx, StartEvent, Step, StopEvent, Workflow,
     engine::{
         channel::ReaderId,
+        input::Input,
+        record::{self, Names},
         scheduler::{
             HandlerKey, NewRun, Notice, Place, RunKey, Scheduler, SchedulerLimits, StartPass, StartRefused, WorkflowId,
         },
@@ -31,13 +33,28 @@ struct World {
 impl World {
     /// One step, of two workers' time; `change` sets the workflow up.
     fn new(workers: usize, keep_finished: usize, max_runs: Option<usize>, timeout: Option<Duration>) -> Self {
+        Self::kept(workers, keep_finished, max_runs, timeout, false)
+    }
+
+    /// As with a store that survives the process.
+    fn journaled() -> Self {
+        Self::kept(8, 100, None, None, true)
+    }
+
+    fn kept(
+        workers: usize,
+        keep_finished: usize,
+        max_runs: Option<usize>,
+        timeout: Option<Duration>,
+        journaled: bool,
+    ) -> Self {
         let step = Step::new("w", |_: &Ctx, _: StartEvent| Ok(StopEvent::new(1)));
         let step = if let Some(timeout) = timeout { step.timeout(timeout) } else { step };
         let builder = Workflow::new::<StartEvent, StopEvent>("w").add(step);
         let builder = if let Some(max_runs) = max_runs { builder.max_runs(max_runs) } else { builder };
         let graph = Arc::clone(builder.build().expect("a good graph").graph());
         let limits = SchedulerLimits { workers, runs_max: 100, keep_finished, finished_bytes_max: FINISHED_BYTES_MAX };
-        let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, false);
+        let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, journaled);
         Self { scheduler, graph, now: Now::default(), drawn: 0, removed: Vec::new() }
     }
 
@@ -325,4 +342,33 @@ fn waiters_get_the_lock_in_turn_and_each_is_told_once() {
     assert_eq!(world.settle(), [Notice::Turn(ReaderId(3))]);
     world.scheduler.leave(run, ReaderId(3));
     assert_eq!(world.settle(), []);
+}
+
+#[test]
+fn nothing_leaves_before_its_batch_is_kept() {
+    let mut world = World::journaled();
+    let key = world.begin();
+    let begun = world.scheduler.seal().expect("a run has begun");
+    assert!(world.scheduler.poll_pass(world.now).is_none());
+    assert_eq!(world.scheduler.feed_range(key), Some(0..0));
+
+    world.scheduler.handle_committed(begun.number);
+    let pass = world.scheduler.poll_pass(world.now).expect("its pass is ready");
+    assert_eq!(world.scheduler.feed_range(key), Some(0..1));
+    world.scheduler.await_end(key, 7);
+    world.stop(pass.tag);
+    let ended = world.scheduler.seal().expect("the run has ended");
+    assert!(world.scheduler.poll_notice().is_none());
+    assert!(world.scheduler.view(key).expect("it is there").outcome.is_none());
+    assert_eq!(world.scheduler.check_start(WorkflowId(0), Some("bbbbbbbbbb"), true), Err(StartRefused::StillRunning));
+
+    world.scheduler.handle_committed(ended.number);
+    assert_eq!(world.scheduler.poll_notice(), Some(Notice::Ended(world.run(key), 7)));
+    assert!(world.scheduler.view(key).expect("it is there").outcome.is_some());
+
+    let names = Names::of(&world.graph).translation(&world.graph);
+    let records: Vec<_> = begun.records.iter().chain(&ended.records).collect();
+    let inputs = records.iter().map(|(_, bytes)| record::decode(bytes, &names).expect("a record").0);
+    let kinds: Vec<bool> = inputs.map(|input| matches!(input, Input::Started { .. } | Input::Done { .. })).collect();
+    assert_eq!(kinds, [true, true]);
 }

@@ -2,8 +2,12 @@
 
 use super::{HandlerKey, Notice, RunKey, Scheduler};
 use crate::{
-    engine::input::{Input, PassId, Published},
+    engine::{
+        input::{Input, PassId, Published},
+        record,
+    },
     limits::RETIRED_PER_TURN_MAX,
+    now::Now,
 };
 
 /// What one commit keeps.
@@ -13,8 +17,8 @@ pub struct Batch {
     pub journaled: bool,
     /// Runs that begin, each with the number of its first event.
     pub opened: Vec<(RunKey, u64)>,
-    /// The inputs, in the order in which they were reduced.
-    pub records: Vec<(RunKey, Input)>,
+    /// The inputs, as [`record::encode`] gives them, in the order in which they were reduced.
+    pub records: Vec<(RunKey, Vec<u8>)>,
     /// Events of the feeds, in order.
     pub published: Vec<(RunKey, Published)>,
     /// Runs whose feeds nobody can ask for any more.
@@ -24,9 +28,9 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub(super) fn record(&mut self, run: RunKey, input: &Input) {
+    pub(super) fn record(&mut self, run: RunKey, input: &Input, now: Now) {
         if self.journaled {
-            self.records.push((run, input.clone()));
+            self.records.push((run, record::encode(input, now)));
         }
     }
 

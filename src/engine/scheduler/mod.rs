@@ -280,7 +280,7 @@ impl Scheduler {
         let Some(handler) = handlers.get_mut(&key) else { return };
         let Phase::Running(run) = &mut handler.phase else { return };
         let run_key = RunKey { handler: key, run: handler.run };
-        batch.record(run_key, &input);
+        batch.record(run_key, &input, now);
         run.handle(input, now, effects);
         let (mut outcome, published) = (None, handler.next_sequence);
         for effect in effects.drain(..) {
