@@ -74,12 +74,13 @@ impl Scheduler {
         loop {
             let working = self.working();
             let &(run, pass) = self.passes.ready.front().filter(|_| working < HANDED_PASSES_MAX)?;
-            let live = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run);
-            let Some((handler, input, step)) = live.and_then(|handler| {
+            let handler = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run);
+            let Some((handler, step, input, room_bytes)) = handler.and_then(|handler| {
                 let Phase::Running(live) = &handler.phase else { return None };
-                let (input, step) = (live.pass_input(pass)?, live.pass_step(pass)?);
-                Some((handler, input, step))
+                let (step, input, room_bytes) = (live.pass_step(pass)?, live.pass_input(pass)?, feed_room_bytes(live));
+                Some((handler, step, input, room_bytes))
             }) else {
+                // Stale: its run has ended, or has gone on without it.
                 self.passes.ready.pop_front();
                 continue;
             };
@@ -96,8 +97,7 @@ impl Scheduler {
             }
             self.passes.out.insert(tag, Out { run, pass, timer, hangs: false });
             handler.passes.push(tag);
-            let Phase::Running(live) = &handler.phase else { continue };
-            let room = || Arc::new(AtomicUsize::new(feed_room_bytes(live)));
+            let room = || Arc::new(AtomicUsize::new(room_bytes));
             let feed_room_bytes = Arc::clone(handler.feed_room_bytes.get_or_insert_with(room));
             return Some(StartPass { tag, workflow: handler.workflow, step, input, feed_room_bytes });
         }
