@@ -103,11 +103,6 @@ impl Scheduler {
         }
     }
 
-    /// Whether a pass is ready for a worker.
-    pub fn has_ready(&self) -> bool {
-        !self.passes.ready.is_empty()
-    }
-
     /// Passes that are with a worker, hanging ones not counted.
     pub fn working(&self) -> usize {
         self.passes.out.len() - self.passes.hanging
