@@ -335,11 +335,6 @@ impl Shared {
     }
 }
 
-const TICK_US: u64 = 1_000;
-
-/// The name of every worker thread.
-pub const THREAD_NAME: &str = "steprill-worker";
-
 /// Passes that run are told to stop, those in the queue never begin, and every thread ends.
 impl Drop for Pool {
     fn drop(&mut self) {
@@ -356,3 +351,9 @@ impl fmt::Debug for Pool {
         formatter.debug_struct("Pool").field("workers", &self.workers).finish_non_exhaustive()
     }
 }
+
+/// How long jobs may stand in the queue before more workers are woken. Most passes are shorter.
+const TICK_US: u64 = 1_000;
+
+/// The name of every worker thread.
+pub const THREAD_NAME: &str = "steprill-worker";

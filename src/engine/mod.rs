@@ -1,5 +1,15 @@
 //! The engine: pure machines that decide what a run does. Inputs and `now` go in, effects come out; no socket, thread,
 //! file, clock, random number or hash-map order in here, so that a journal replays to the same state, always.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`run`] | the reducer: the semantics of one run |
+//! | [`input`] | what goes into a run and what comes out of it |
+//! | [`record`] | inputs as bytes of a journal, and under a workflow that has changed since |
+//! | [`scheduler`] | all handlers and their runs: admission, passes that are ready, batches, the write-ahead rule |
+//! | [`timers`] | what is due when, for all of them |
+//! | [`feed`] | the numbered list of what a run has published |
+//! | [`channel`] | who reads it: the queue's lock and cursor, the readers of the log |
 
 pub mod channel;
 pub mod feed;

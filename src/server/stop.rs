@@ -130,5 +130,6 @@ impl Loop {
     }
 }
 
+/// As POSIX numbers them, on every Unix.
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
