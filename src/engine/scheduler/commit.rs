@@ -135,8 +135,8 @@ impl Scheduler {
         self.notices.extend(held.gone);
     }
 
-    /// Removes finished handlers over the number or the bytes that are kept, the longest ended first. Those with a reader
-    /// stay. Call it when the notices are carried out.
+    /// Removes finished handlers over the number or the bytes that are kept, the longest ended first. Those with a
+    /// reader stay. Call it when the notices are carried out.
     pub fn retire(&mut self) {
         for _ in 0..RETIRED_PER_TURN_MAX {
             let too_many = self.finished_handlers > self.limits.keep_finished;
