@@ -110,7 +110,6 @@ fn waiting_runs() {
         effects.clear();
         run.handle(done(0, vec![(question, value())]), Now::default(), &mut effects);
         publish(&effects, &mut feed);
-        feed.shrink();
         kept.push((run, feed));
     }
     let each = (resident_bytes() - before) / count as u64;

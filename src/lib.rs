@@ -25,7 +25,7 @@
 //! | [`net`] | sockets: poll, listeners, connections |
 //! | [`api`] | the Workflows API: access, routes, bodies, replies; `api/wire` alone knows JSON member names |
 //! | [`workers`] | the pool of threads |
-//! | [`store`] | what is kept: batches in, pages of feeds out, by ticket |
+//! | [`store`] | what is kept: batches in, pages of feeds out |
 //! | [`http`] | HTTP/1.1 and streams, as machines without sockets |
 //! | [`engine`] | `run` is the reducer: the semantics of one run; `scheduler` has all runs, `feed` their events |
 //! | [`workflow`] | the authoring API: events, steps, [`Ctx`], the builder |

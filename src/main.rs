@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         "serve" => fail("serve PATH: workflow files come with a later version; `steprill demo` shows what there is"),
         // Asked of the program itself, what the flags are.
         "--help" | "-h" | "--version" | "-V" => Server::new().run_with("steprill", COMMANDS, arguments),
-        "" => fail("expected a command"),
+        "" => fail("expected a command: `steprill demo` serves a few small workflows to try"),
         other => fail(&format!("unknown command {other:?}")),
     }
 }

@@ -123,6 +123,15 @@ pub struct OtherEvent {
     pub kind: EventKind,
 }
 
+/// Why a pass is to stop: each of its `ctx` calls fails from then on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// The run has ended, or was cancelled.
+    Cancelled,
+    /// The pass is past its step's time-out.
+    TimedOut,
+}
+
 /// All that one pass did: one atomic record.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Done {

@@ -110,7 +110,7 @@ impl Server {
     ) -> ExitCode {
         match Command::parse(arguments, |key| env::var(key).ok()) {
             Ok(Command::Help) => print(&usage(program, commands)),
-            Ok(Command::Version) => print(&format!("{program} (steprill {})\n", env!("CARGO_PKG_VERSION"))),
+            Ok(Command::Version) => print(&version(program)),
             Err(error) => fail(2, program, &format!("{error}\n\n{}", usage(program, commands))),
             Ok(Command::Serve(config)) => match self.serve(&config) {
                 Ok(()) => ExitCode::SUCCESS,
@@ -247,6 +247,12 @@ fn mute_worker_panics() {
             }
         }));
     });
+}
+
+/// The text of `--version`: the library's, as it is the library that a program's server is.
+fn version(program: &str) -> String {
+    let own = format!("steprill {}", env!("CARGO_PKG_VERSION"));
+    if program == "steprill" { format!("{own}\n") } else { format!("{program} ({own})\n") }
 }
 
 fn print(text: &str) -> ExitCode {

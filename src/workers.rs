@@ -20,10 +20,10 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::{
     hash::CounterMap,
     limits::{HANDED_PASSES_MAX, WORKER_IDLE},
-    pass::{Done, Note, PassInput},
+    pass::{Done, Note, PassInput, Stop},
     workflow::{
         Body,
-        line::{Bell, Line, Stop},
+        line::{Bell, Line},
     },
 };
 

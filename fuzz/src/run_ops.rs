@@ -78,7 +78,7 @@ impl<'a> World<'a> {
             0 => Input::Started {
                 event: json("{}"),
                 state: BTreeMap::new(),
-                admitted: self.byte() % 2 == 0,
+                admitted: self.byte().is_multiple_of(2),
                 sequence: 0,
             },
             1 => Input::Admitted,
@@ -162,12 +162,12 @@ impl<'a> World<'a> {
         let ordinal = if byte < 240 { waits } else { u32::from(byte) - 240 };
         let asks = self.run.pass_step(pass).and_then(|step| self.graph.step(step).asks.first().copied());
         let wait = match asks {
-            Some((question, answer)) if byte % 3 != 0 => NewWait::Ask {
+            Some((question, answer)) if !byte.is_multiple_of(3) => NewWait::Ask {
                 question,
                 answer,
                 value: json("{}"),
-                matching: if byte % 2 == 0 { vec![("n".into(), json("1"))] } else { Vec::new() },
-                timeout: (byte % 5 == 0).then_some(Duration::from_secs(1)),
+                matching: if byte.is_multiple_of(2) { vec![("n".into(), json("1"))] } else { Vec::new() },
+                timeout: byte.is_multiple_of(5).then_some(Duration::from_secs(1)),
             },
             _ => NewWait::Sleep(Duration::from_secs(u64::from(byte))),
         };
@@ -195,7 +195,7 @@ impl<'a> World<'a> {
         for _ in 0..self.byte() % 4 {
             let byte = self.byte();
             let back = u32::from(byte >> 6);
-            notes.push(if byte % 4 == 0 {
+            notes.push(if byte.is_multiple_of(4) {
                 let value = OnceValue { value: json("1"), stream_ordinal: 0 };
                 Note::Once { ordinal: (once + u32::from(byte == 128)).saturating_sub(back), value }
             } else {
@@ -228,7 +228,7 @@ impl<'a> World<'a> {
         let event = EventId(u16::from(event) % (self.graph.events.len() as u16 + 1));
         let step = (step > 127).then(|| StepId(u16::from(step) % (self.graph.steps.len() as u16 + 1)));
         let _ = self.run.check_external(event, step);
-        let value = json(if self.byte() % 2 == 0 { r#"{"n":1}"# } else { "[1]" });
+        let value = json(if self.byte().is_multiple_of(2) { r#"{"n":1}"# } else { "[1]" });
         Input::External { event, value, step }
     }
 

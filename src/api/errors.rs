@@ -27,7 +27,7 @@ impl ErrorFormat {
 
     /// An error with this message, cut if what it quotes of the request makes it too long.
     pub fn error(self, status: u16, message: &str) -> Response {
-        let message = cut(message);
+        let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
         match self {
             Self::Text => Response {
                 status,
@@ -64,14 +64,6 @@ impl ErrorFormat {
         response.headers.push(("Location", format!("/handlers/{handler_id}")));
         response
     }
-}
-
-fn cut(message: &str) -> &str {
-    let mut end = message.len().min(MESSAGE_BYTES_MAX);
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    &message[..end]
 }
 
 /// 204: a feed that is used up.

@@ -104,12 +104,6 @@ impl Feed {
         let text = ends.last().map_or("", |last| &self.text[base as usize..(base + last) as usize]);
         Self { first: self.first + start as u64, text: text.to_owned(), ends }
     }
-
-    /// Gives back memory that is held for growing. For a run that waits, and one that has ended.
-    pub fn shrink(&mut self) {
-        self.text.shrink_to_fit();
-        self.ends.shrink_to_fit();
-    }
 }
 
 /// One event of the feed, borrowed from it.

@@ -12,7 +12,7 @@ use crate::{
         channel::Channel,
         input::{Outcome, TimerId},
         run::Run,
-        scheduler::{HandlerView, WorkflowId},
+        scheduler::{CallerId, HandlerView, WorkflowId},
     },
     graph::Graph,
     json::Json,
@@ -42,7 +42,7 @@ pub(super) struct Handler {
     /// What the feed can still take of stream writes; shared with the lines of its passes, made with the first of them.
     pub(super) feed_room_bytes: Option<Arc<AtomicUsize>>,
     /// Whom to tell when the run has ended.
-    pub(super) caller: Option<u64>,
+    pub(super) caller: Option<CallerId>,
 }
 
 /// Where a handler's newest run stands.

@@ -157,10 +157,15 @@ mod tests {
     }
 
     #[test]
-    fn an_exponential_delay_doubles_up_to_the_longest_and_never_overflows() {
+    fn an_exponential_delay_grows_by_its_factor_up_to_the_longest_and_never_overflows() {
         let retry = Retry::exponential(MS(100)).without_jitter().longest(MS(350)).attempts(u32::MAX);
         let delays = [1, 2, 3, 40, u32::MAX - 1].map(|attempt| retry.policy(attempt, Duration::ZERO, 0));
         assert_eq!(delays, [100, 200, 350, 350, 350].map(|ms| Some(MS(ms))));
+        let tripled = Retry::exponential(MS(100)).without_jitter().factor(3).attempts(9);
+        assert_eq!(
+            [1, 2, 3].map(|attempt| tripled.policy(attempt, Duration::ZERO, 0)),
+            [100, 300, 900].map(|ms| Some(MS(ms)))
+        );
         let endless = Retry::exponential(Duration::MAX).longest(Duration::MAX).attempts(u32::MAX);
         assert!(endless.policy(9, Duration::ZERO, 3).is_some());
     }

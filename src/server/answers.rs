@@ -3,7 +3,7 @@
 use super::{readers::Reader, turn::Loop};
 use crate::{
     api::{self, ErrorFormat, Granted, List, ListProgress, Reply, Transport},
-    engine::scheduler::HandlerKey,
+    engine::scheduler::{CallerId, HandlerKey},
     http::{FieldValues, Response},
     limits::PAGE_BYTES_MAX,
     net::{ConnectionId, Origin},
@@ -76,7 +76,7 @@ impl Loop {
             }
             Reply::WhenRunEnds(key) if self.stopping.is_some() => self.answer_stopping(id, key, errors),
             Reply::WhenRunEnds(key) => {
-                self.scheduler.await_end(key, id.into());
+                self.scheduler.await_end(key, CallerId(id.into()));
                 *self.client_mut(id) = Client::Calling(id, key, errors);
             }
             Reply::Follow(follow) => self.begin_reading(id, follow, errors, http10),
@@ -95,8 +95,8 @@ impl Loop {
     }
 
     /// The run that a caller waits for has ended.
-    pub(super) fn answer_caller(&mut self, key: HandlerKey, caller: u64) {
-        let id = ConnectionId::from(caller);
+    pub(super) fn answer_caller(&mut self, key: HandlerKey, caller: CallerId) {
+        let id = ConnectionId::from(caller.0);
         if let Client::Calling(waiting, waited, errors) = *self.client_mut(id)
             && waiting == id
             && waited == key
@@ -107,8 +107,8 @@ impl Loop {
     }
 
     /// The handler that a caller waits for is gone.
-    pub(super) fn answer_caller_gone(&mut self, caller: u64) {
-        let id = ConnectionId::from(caller);
+    pub(super) fn answer_caller_gone(&mut self, caller: CallerId) {
+        let id = ConnectionId::from(caller.0);
         if let Client::Calling(waiting, _, errors) = *self.client_mut(id)
             && waiting == id
         {
@@ -118,7 +118,7 @@ impl Loop {
 
     /// The server stops before the run does.
     pub(super) fn answer_stopping(&mut self, id: ConnectionId, key: HandlerKey, errors: ErrorFormat) {
-        self.scheduler.forget_caller(key, id.into());
+        self.scheduler.forget_caller(key, CallerId(id.into()));
         let response = match self.scheduler.view(key) {
             Some(view) => errors.stopping(view.id),
             None => api::run_ended(None, errors),
@@ -197,7 +197,7 @@ impl Loop {
             Client::Calling(waiting, key, _) if *waiting == id => {
                 let key = *key;
                 *client = Client::Free;
-                self.scheduler.forget_caller(key, id.into());
+                self.scheduler.forget_caller(key, CallerId(id.into()));
             }
             Client::Unkept(waiting) | Client::Listing(waiting, _) if *waiting == id => *client = Client::Free,
             _ => {

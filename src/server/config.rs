@@ -193,7 +193,9 @@ impl Config {
 
 /// The text of `--help`.
 pub fn usage(program: &str, commands: &str) -> String {
-    let mut text = format!("Usage: {program} {commands}[OPTIONS]\n\nOptions:\n");
+    let mut text = format!(
+        "Usage: {program} {commands}[OPTIONS]\n\nServes workflows over HTTP until SIGTERM or SIGINT.\n\nOptions:\n"
+    );
     for flag in FLAGS {
         let left = format!("{} {}", flag.name, flag.value);
         let _ = writeln!(text, "  {left:<30} {}", flag.help);

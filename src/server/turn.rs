@@ -31,7 +31,7 @@ use crate::{
     now::Now,
     store::{Completed, Store, Ticket, memory::MemoryStore},
     workers::{Pool, Report},
-    workflow::{Event, Workflow, line::Stop},
+    workflow::{Event, Workflow},
 };
 
 /// Whether the loop goes on.
@@ -276,8 +276,8 @@ impl Loop {
 
     /// Gives passes to the workers, and tells those to stop that are to.
     pub(super) fn hand_out(&mut self) {
-        while let Some((tag, timed_out)) = self.scheduler.poll_stop() {
-            if !self.pool.stop(tag, if timed_out { Stop::TimedOut } else { Stop::Cancelled }) {
+        while let Some((tag, stop)) = self.scheduler.poll_stop() {
+            if !self.pool.stop(tag, stop) {
                 self.scheduler.handle_not_begun(tag);
             }
         }

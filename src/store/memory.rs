@@ -16,11 +16,11 @@ use crate::{
 pub struct MemoryStore {
     feeds: CounterMap<RunKey, Feed>,
     completed: VecDeque<Completed>,
-    next_ticket: u64,
+    last_ticket: u64,
 }
 
 impl Store for MemoryStore {
-    fn submit(&mut self, batch: Batch) -> Ticket {
+    fn submit(&mut self, batch: Batch) {
         for (run, first) in batch.opened {
             self.feeds.insert(run, Feed::new(first));
         }
@@ -34,11 +34,11 @@ impl Store for MemoryStore {
             self.feeds.remove(run);
         }
         self.completed.push_back(Completed::Batch { number: batch.number });
-        self.ticket()
     }
 
     fn read(&mut self, query: Query) -> Ticket {
-        let ticket = self.ticket();
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
         let feed = self.feeds.get(&query.run);
         let page =
             feed.map_or_else(|| Feed::new(query.from), |feed| feed.page(query.from..query.until, query.bytes_max));
@@ -52,12 +52,5 @@ impl Store for MemoryStore {
 
     fn is_durable(&self) -> bool {
         false
-    }
-}
-
-impl MemoryStore {
-    fn ticket(&mut self) -> Ticket {
-        self.next_ticket += 1;
-        Ticket(self.next_ticket)
     }
 }

@@ -1,4 +1,4 @@
-//! What is kept, behind one narrow trait: batches go in, pages of feeds come out, both by ticket.
+//! What is kept, behind one narrow trait: batches go in under their numbers, pages of feeds come out by ticket.
 
 pub mod memory;
 
@@ -7,7 +7,7 @@ use crate::engine::{
     scheduler::{Batch, RunKey},
 };
 
-/// Names a batch or a query that the store works on.
+/// Names a query that the store works on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub u64);
 
@@ -41,15 +41,15 @@ pub enum Completed {
     },
 }
 
-/// Keeps batches and gives back feeds. Tickets complete in any order, batches in theirs.
+/// Keeps batches and gives back feeds. Queries complete in any order, batches in theirs.
 pub trait Store {
-    /// Takes a batch. It is kept when [`Store::poll_completed`] says so.
-    fn submit(&mut self, batch: Batch) -> Ticket;
+    /// Takes a batch. It is kept when [`Store::poll_completed`] gives its number.
+    fn submit(&mut self, batch: Batch);
 
     /// Asks for events of a feed.
     fn read(&mut self, query: Query) -> Ticket;
 
-    /// The next ticket that is completed.
+    /// The next batch or query that is completed.
     fn poll_completed(&mut self) -> Option<Completed>;
 
     /// Whether the store survives the process, so that batches must carry the inputs.

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{limits::NOTES_BYTES_MAX, pass::Note};
+use crate::{
+    limits::NOTES_BYTES_MAX,
+    pass::{Note, Stop},
+};
 
 /// Called with a line's tag when its first note is waiting to be taken.
 pub type Bell = Arc<dyn Fn(u64) + Send + Sync>;
@@ -29,15 +32,6 @@ struct Waiting {
     notes: Vec<Note>,
     bytes: usize,
     begun: bool,
-}
-
-/// Why a pass is to stop: each of its `ctx` calls fails from then on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stop {
-    /// The run has ended, or was cancelled.
-    Cancelled,
-    /// The pass is past its step's time-out.
-    TimedOut,
 }
 
 /// Why a note is not taken.

@@ -6,7 +6,7 @@ use super::{
     EventEntry, Result, StepError,
     ctx::Emitter,
     event::{Event, qualified_name},
-    line::{Line, NoteRefused, Stop},
+    line::{Line, NoteRefused},
     state::StateView,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     hash::hash128,
     json::{self, Json},
     limits::{ERROR_BYTES_MAX, FEED_BYTES_MAX, PASS_OUTPUT_BYTES_MAX, WORK_NOTES_MAX},
-    pass::{Done, EventRef, NewWait, Note, OnceValue, OtherEvent, PassEnd, PassInput, StateUse, Wait},
+    pass::{Done, EventRef, NewWait, Note, OnceValue, OtherEvent, PassEnd, PassInput, StateUse, Stop, Wait},
 };
 
 /// How a body ended: with events, with an error, or in a panic.
@@ -371,10 +371,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 
 /// At most [`ERROR_BYTES_MAX`] of a text, whole characters.
 fn cut(mut text: String) -> String {
-    if text.len() > ERROR_BYTES_MAX {
-        let whole = (0..=ERROR_BYTES_MAX).rev().find(|end| text.is_char_boundary(*end));
-        text.truncate(whole.unwrap_or(0));
-    }
+    text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
     text
 }
 

@@ -1,6 +1,7 @@
 //! Tests from outside, in one binary: a file a subject.
 
 mod compile_fail;
+mod demo;
 mod golden;
 mod http_exchange;
 mod http_net;

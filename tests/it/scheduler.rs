@@ -9,14 +9,15 @@ use steprill::{
         input::Input,
         record::{self, Names},
         scheduler::{
-            HandlerKey, NewRun, Notice, Place, RunKey, Scheduler, SchedulerLimits, StartPass, StartRefused, WorkflowId,
+            CallerId, HandlerKey, NewRun, Notice, Place, RunKey, Scheduler, SchedulerLimits, StartPass, StartRefused,
+            WorkflowId,
         },
     },
     graph::Graph,
     json::Json,
     limits::STRAGGLER_GRACE_US,
     now::Now,
-    pass::{Done, PassEnd, StateUse},
+    pass::{Done, PassEnd, StateUse, Stop},
 };
 
 /// Room for all that these tests keep but for what one of them makes large.
@@ -198,7 +199,7 @@ fn purging_tells_all_who_read_or_wait() {
     let key = world.begin();
     let run = world.run(key);
     world.settle();
-    world.scheduler.await_end(key, 7);
+    world.scheduler.await_end(key, CallerId(7));
     assert_eq!(world.scheduler.acquire(run, ReaderId(1)), Some(true));
     assert_eq!(world.scheduler.acquire(run, ReaderId(2)), Some(false));
     assert!(world.scheduler.follow(run, ReaderId(3)));
@@ -208,7 +209,7 @@ fn purging_tells_all_who_read_or_wait() {
         let told = notices.iter().filter(|notice| **notice == Notice::Gone(ReaderId(reader))).count();
         assert_eq!(told, 1, "{notices:?}");
     }
-    assert!(notices.contains(&Notice::CallerGone(7)), "{notices:?}");
+    assert!(notices.contains(&Notice::CallerGone(CallerId(7))), "{notices:?}");
     assert_eq!(world.handlers(), []);
     assert_eq!(world.removed, [run]);
     world.scheduler.leave(run, ReaderId(1));
@@ -264,7 +265,7 @@ fn a_pass_that_goes_on_after_its_run_hangs_until_it_comes_back() {
     let tag = world.passes()[0].tag;
     world.scheduler.cancel(key, world.now);
     world.settle();
-    assert_eq!(world.scheduler.poll_stop(), Some((tag, false)));
+    assert_eq!(world.scheduler.poll_stop(), Some((tag, Stop::Cancelled)));
     world.pass_time(STRAGGLER_GRACE_US - 1);
     assert_eq!(world.scheduler.hanging(), 0);
     world.pass_time(1);
@@ -317,7 +318,7 @@ fn a_late_end_of_an_abandoned_pass_changes_nothing() {
     let tag = world.passes()[0].tag;
     world.pass_time(1_000_000);
     world.settle();
-    assert_eq!(world.scheduler.poll_stop(), Some((tag, true)));
+    assert_eq!(world.scheduler.poll_stop(), Some((tag, Stop::TimedOut)));
     let range = world.scheduler.feed_range(key);
     world.scheduler.handle_notes(tag, Vec::new(), world.now);
     world.stop(tag);
@@ -355,7 +356,7 @@ fn nothing_leaves_before_its_batch_is_kept() {
     world.scheduler.handle_committed(begun.number);
     let pass = world.scheduler.poll_pass(world.now).expect("its pass is ready");
     assert_eq!(world.scheduler.feed_range(key), Some(0..1));
-    world.scheduler.await_end(key, 7);
+    world.scheduler.await_end(key, CallerId(7));
     world.stop(pass.tag);
     let ended = world.scheduler.seal().expect("the run has ended");
     assert!(world.scheduler.poll_notice().is_none());
@@ -363,7 +364,7 @@ fn nothing_leaves_before_its_batch_is_kept() {
     assert_eq!(world.scheduler.check_start(WorkflowId(0), Some("bbbbbbbbbb"), true), Err(StartRefused::StillRunning));
 
     world.scheduler.handle_committed(ended.number);
-    assert_eq!(world.scheduler.poll_notice(), Some(Notice::Ended(world.run(key), 7)));
+    assert_eq!(world.scheduler.poll_notice(), Some(Notice::Ended(world.run(key), CallerId(7))));
     assert!(world.scheduler.view(key).expect("it is there").outcome.is_some());
 
     let names = Names::of(&world.graph).translation(&world.graph);

@@ -13,8 +13,8 @@ use steprill::{
     Asks, Ctx, Result, Sends, StartEvent, Step, StepError, StopEvent, Workflow, event,
     graph::EventId,
     json::Json,
-    pass::{Done, EventRef, NewWait, Note, OnceValue, PassEnd, PassInput, Snapshot, Wait, WorkEvent, Write},
-    workflow::line::{Line, Stop},
+    pass::{Done, EventRef, NewWait, Note, OnceValue, PassEnd, PassInput, Snapshot, Stop, Wait, WorkEvent, Write},
+    workflow::line::Line,
 };
 
 event! {

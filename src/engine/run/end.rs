@@ -100,10 +100,7 @@ pub(super) fn seconds(duration: Duration) -> String {
 
 /// The error's text, cut to what is kept.
 fn cut(mut error: String) -> String {
-    if error.len() > ERROR_BYTES_MAX {
-        let end = (0..=ERROR_BYTES_MAX).rev().find(|end| error.is_char_boundary(*end)).unwrap_or(0);
-        error.truncate(end);
-    }
+    error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
     error
 }
 

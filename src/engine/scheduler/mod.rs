@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 pub use commit::Batch;
 pub use passes::StartPass;
+pub use reading::CallerId;
 pub use starts::{NewRun, Place, StartRefused};
 
 use crate::{
@@ -91,13 +92,13 @@ pub enum Notice {
     /// The run has new events, or its end: its readers go on.
     Published(RunKey),
     /// The run has ended; tell the caller who waits for it.
-    Ended(RunKey, u64),
+    Ended(RunKey, CallerId),
     /// This waiter has the queue's lock now.
     Turn(ReaderId),
     /// The handler that this reader reads, or waits to read, is gone.
     Gone(ReaderId),
     /// The handler whose end this caller waits for is gone.
-    CallerGone(u64),
+    CallerGone(CallerId),
 }
 
 /// Handlers, runs, timers, passes that are ready.

@@ -17,7 +17,7 @@ use crate::{
     graph::StepId,
     limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, HANDED_PASSES_MAX, STRAGGLER_GRACE_US},
     now::{Clock, Deadline, Now},
-    pass::{Done, PassEnd, PassInput, StateUse},
+    pass::{Done, PassEnd, PassInput, StateUse, Stop},
 };
 
 /// A pass for a worker.
@@ -42,8 +42,8 @@ pub(super) struct Passes {
     out: BTreeMap<u64, Out>,
     next_tag: u64,
     hanging: usize,
-    /// Passes whose lines are to be told to stop; `true`: past its time.
-    stops: Vec<(u64, bool)>,
+    /// Passes whose lines are to be told to stop.
+    stops: Vec<(u64, Stop)>,
 }
 
 #[derive(Debug)]
@@ -74,12 +74,13 @@ impl Scheduler {
         loop {
             let working = self.working();
             let &(run, pass) = self.passes.ready.front().filter(|_| working < HANDED_PASSES_MAX)?;
-            let live = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run);
-            let Some((handler, input, step)) = live.and_then(|handler| {
+            let handler = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run);
+            let Some((handler, step, input, room_bytes)) = handler.and_then(|handler| {
                 let Phase::Running(live) = &handler.phase else { return None };
-                let (input, step) = (live.pass_input(pass)?, live.pass_step(pass)?);
-                Some((handler, input, step))
+                let (step, input, room_bytes) = (live.pass_step(pass)?, live.pass_input(pass)?, feed_room_bytes(live));
+                Some((handler, step, input, room_bytes))
             }) else {
+                // Stale: its run has ended, or has gone on without it.
                 self.passes.ready.pop_front();
                 continue;
             };
@@ -96,16 +97,10 @@ impl Scheduler {
             }
             self.passes.out.insert(tag, Out { run, pass, timer, hangs: false });
             handler.passes.push(tag);
-            let Phase::Running(live) = &handler.phase else { continue };
-            let room = || Arc::new(AtomicUsize::new(feed_room_bytes(live)));
+            let room = || Arc::new(AtomicUsize::new(room_bytes));
             let feed_room_bytes = Arc::clone(handler.feed_room_bytes.get_or_insert_with(room));
             return Some(StartPass { tag, workflow: handler.workflow, step, input, feed_room_bytes });
         }
-    }
-
-    /// Whether a pass is ready for a worker.
-    pub fn has_ready(&self) -> bool {
-        !self.passes.ready.is_empty()
     }
 
     /// Passes that are with a worker, hanging ones not counted.
@@ -118,8 +113,8 @@ impl Scheduler {
         self.passes.hanging
     }
 
-    /// A pass whose line is to be told to stop; `true`: because it is past its time.
-    pub fn poll_stop(&mut self) -> Option<(u64, bool)> {
+    /// A pass whose line is to be told to stop, and why.
+    pub fn poll_stop(&mut self) -> Option<(u64, Stop)> {
         self.passes.stops.pop()
     }
 
@@ -153,7 +148,7 @@ impl Scheduler {
     pub(super) fn handle_pass_timed_out(&mut self, tag: u64, now: Now) {
         let Some((key, pass)) = self.live_pass(tag) else { return };
         self.abandon(tag);
-        self.passes.stops.push((tag, true));
+        self.passes.stops.push((tag, Stop::TimedOut));
         let done = Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() };
         self.reduce(key, Input::Done { pass, done }, now);
     }
@@ -178,7 +173,7 @@ impl Scheduler {
                 self.timers.disarm(timer, deadline);
             }
             self.timers.arm(straggler.0, straggler.1);
-            self.passes.stops.push((tag, false));
+            self.passes.stops.push((tag, Stop::Cancelled));
         }
     }
 

@@ -3,6 +3,10 @@
 use super::{HandlerKey, Notice, RunKey, Scheduler};
 use crate::engine::channel::{Channel, ReaderId};
 
+/// Who waits for the end of a run, by a number that the server gives it. Never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallerId(pub u64);
+
 impl Scheduler {
     /// The channel of a run, its handler's newest or one that is still read; `None` once it is gone.
     pub fn channel(&self, run: RunKey) -> Option<&Channel> {
@@ -13,14 +17,14 @@ impl Scheduler {
     }
 
     /// Has the caller told when the handler's run has ended.
-    pub fn await_end(&mut self, key: HandlerKey, caller: u64) {
+    pub fn await_end(&mut self, key: HandlerKey, caller: CallerId) {
         if let Some(handler) = self.handlers.get_mut(&key) {
             handler.caller = Some(caller);
         }
     }
 
     /// The caller no longer waits.
-    pub fn forget_caller(&mut self, key: HandlerKey, caller: u64) {
+    pub fn forget_caller(&mut self, key: HandlerKey, caller: CallerId) {
         if let Some(handler) = self.handlers.get_mut(&key) {
             handler.caller.take_if(|current| *current == caller);
         }

@@ -24,17 +24,16 @@
 //! [`Exchange::start_stream`]. Further requests wait until then. Commands on an exchange that has closed meanwhile are
 //! ignored.
 
+mod replies;
 mod transitions;
 
-use std::{borrow::Cow, mem, ops::Range, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use super::{
     FieldValues, Limits, Method, Refusal, Request, Response,
     body::Decoder,
     buffer::Buffer,
     request::{Head, Scan},
-    response::{self, Ending, Persistence},
-    stream::{self, LAST_CHUNK},
 };
 use crate::{
     limits::{LINGER_IDLE_TIMEOUT_US, OUTPUT_HIGH_WATER_BYTES, PIPELINE_BYTES_MAX},
@@ -189,125 +188,6 @@ impl Exchange {
     }
 }
 
-/// Commands.
-impl Exchange {
-    /// Takes note that the request was read: its bytes are freed, and `lines` (whole header lines, each with its CRLF)
-    /// will stand on the head of its reply, whichever that is. Without this call a reply has [`DEFAULT_LINES`].
-    pub fn accept_request(&mut self, lines: impl Into<Cow<'static, [u8]>>) {
-        if let State::Ready { head, end, .. } = &self.state {
-            let (form, end) = (Form::of(head, lines.into()), *end);
-            self.input.consume(end);
-            self.state = State::Answering(form);
-        } else if let State::Refused { refusal, now, .. } = &self.state {
-            let (response, now) = (response::refusal(refusal.clone()), *now);
-            self.refuse_faulty(&response, &lines.into(), now);
-        }
-    }
-
-    /// Answers a request that has a [`Exchange::refusal`], and ends the connection behind it. One that is accepted gets
-    /// the refusal's bare text.
-    pub fn refuse_faulty(&mut self, response: &Response, lines: &[u8], now: Now) {
-        if let State::Refused { head, .. } = &self.state {
-            let head_only = head.method == Method::Head;
-            self.state = self.refuse_with(response, lines, head_only, now);
-        }
-    }
-
-    /// Whether the end of input counts as a hang-up for the request being answered, which is so for streams and what
-    /// waits to become one. Else it is a half-close, and the reply is sent. Ends with the reply; default false.
-    pub fn hang_up_on_end(&mut self, on: bool) {
-        self.hang_up_on_end = on;
-    }
-
-    /// Answers the request.
-    pub fn respond(&mut self, response: &Response, now: Now) {
-        let Some(form) = self.take_form() else { return };
-        let keep_alive = self.keeps_alive(&form);
-        let ending = match response.status {
-            status if response::has_no_body(status) => Ending::NoBody,
-            _ => Ending::Length(response.body.len()),
-        };
-        let body: &[u8] = if form.head_only || ending == Ending::NoBody { &[] } else { &response.body };
-        let room = response::HEAD_BYTES + form.lines.len() + body.len();
-        self.append_output(now, |out| {
-            out.reserve(room);
-            let persistence = persistence(&form, keep_alive);
-            response::encode_head(out, response, &form.lines, ending, persistence, now.wall_us);
-            out.extend_from_slice(body);
-        });
-        self.finish_reply(keep_alive, now);
-    }
-
-    /// Answers the request with a body that comes bit by bit, by [`Exchange::stream`]; the body of `response` is not
-    /// used. Chunked to HTTP/1.1, ended by the connection's end to HTTP/1.0. To HEAD it is the whole reply.
-    pub fn start_stream(&mut self, response: &Response, now: Now) {
-        let Some(form) = self.take_form() else { return };
-        let (ending, keep_alive) =
-            if form.http10 { (Ending::Close, false) } else { (Ending::Chunked, self.keeps_alive(&form)) };
-        self.append_output(now, |out| {
-            let persistence = persistence(&form, keep_alive);
-            response::encode_head(out, response, &form.lines, ending, persistence, now.wall_us);
-        });
-        if form.head_only {
-            self.finish_reply(keep_alive, now);
-        } else {
-            self.state = State::Streaming(Form { keep_alive, lines: Cow::Borrowed(&[]), ..form });
-        }
-    }
-
-    /// Sends what `write` appends, as one chunk; it must leave alone what is there already. Does nothing unless a
-    /// stream is open.
-    pub fn stream(&mut self, now: Now, write: impl FnOnce(&mut Vec<u8>)) {
-        match self.state {
-            State::Streaming(Form { http10: true, .. }) => self.append_output(now, write),
-            State::Streaming(_) => self.append_output(now, |out| stream::encode_chunk(out, write)),
-            _ => {}
-        }
-    }
-
-    /// Ends the stream properly.
-    pub fn end_stream(&mut self, now: Now) {
-        if let State::Streaming(Form { http10, keep_alive, .. }) = self.state {
-            if !http10 {
-                self.append_output(now, |out| out.extend_from_slice(LAST_CHUNK));
-            }
-            self.stream_end = self.stream_position();
-            self.finish_reply(keep_alive, now);
-        }
-    }
-
-    /// Ends the connection without the stream's end, behind what is pending: the client knows that there is more.
-    pub fn abort_stream(&mut self, now: Now) {
-        if let State::Streaming(_) = self.state {
-            self.stream_end = self.stream_position();
-            self.state = State::Closing { linger: false, dropped: 0 };
-            self.advance(now);
-        }
-    }
-
-    /// Gives `response` to a request that is still coming, and ends the connection behind it. Does nothing in any other
-    /// state.
-    pub fn refuse_request(&mut self, response: &Response, now: Now) {
-        if let State::Head { .. } | State::Body { .. } = self.state {
-            self.state = self.refuse_with(response, DEFAULT_LINES, false, now);
-            self.advance(now);
-        }
-    }
-
-    /// Serves what was begun and nothing further: closes when no request is pending.
-    pub fn drain(&mut self, now: Now) {
-        self.draining = true;
-        self.advance(now);
-    }
-
-    /// Ends the connection at once; what is pending is dropped.
-    pub fn close(&mut self) {
-        self.state = State::Closed;
-        self.input.clear();
-        self.output.clear();
-    }
-}
-
 /// Output.
 impl Exchange {
     /// The whole request that waits for its answer, if there is one not yet accepted. `fields` is where its field
@@ -433,42 +313,7 @@ impl Exchange {
     }
 }
 
-/// What commands have in common.
 impl Exchange {
-    /// The form of the reply that is now given, if one is due.
-    fn take_form(&mut self) -> Option<Form> {
-        self.accept_request(DEFAULT_LINES);
-        match mem::replace(&mut self.state, State::Closed) {
-            State::Answering(form) => Some(form),
-            state => {
-                debug_assert!(
-                    matches!(state, State::Closing { .. } | State::Lingering { .. } | State::Closed),
-                    "a reply without a request"
-                );
-                self.state = state;
-                None
-            }
-        }
-    }
-
-    /// Whether another request can come after the reply that is now given.
-    fn keeps_alive(&self, form: &Form) -> bool {
-        form.keep_alive && !self.draining && !(self.input_ended && self.input.is_empty())
-    }
-
-    fn finish_reply(&mut self, keep_alive: bool, now: Now) {
-        self.hang_up_on_end = false;
-        self.state = if keep_alive {
-            State::Idle { since_us: now.alive_us, empty_lines: 0 }
-        } else {
-            // Requests behind the last one are not answered, but their bytes would turn the end into a reset.
-            let linger = !self.input.is_empty();
-            self.input.clear();
-            State::Closing { linger, dropped: 0 }
-        };
-        self.advance(now);
-    }
-
     fn append_output(&mut self, now: Now, write: impl FnOnce(&mut Vec<u8>)) {
         if self.output.is_empty() {
             self.output_moved_us = now.alive_us;
@@ -478,13 +323,5 @@ impl Exchange {
 
     fn output_timeout_us(&self) -> Option<u64> {
         (!self.output.is_empty()).then(|| self.output_moved_us.saturating_add(self.limits.output_timeout_us))
-    }
-}
-
-fn persistence(form: &Form, keep_alive: bool) -> Persistence {
-    match (keep_alive, form.http10) {
-        (false, _) => Persistence::Close,
-        (true, true) => Persistence::KeepAlive,
-        (true, false) => Persistence::Implied,
     }
 }

@@ -1,4 +1,4 @@
-//! The conformance program, started for one test and ended with it.
+//! A server program, most often the conformance program, started for one test and ended with it.
 
 use std::{
     env,
@@ -22,12 +22,14 @@ use super::{
 /// Origin that every program of these tests is told to answer.
 pub(crate) const ORIGIN: &str = "http://app.example";
 
-/// A running conformance program. Killed on drop; what it wrote to stderr is shown if the test fails.
+/// A running program. Killed on drop; what it wrote to stderr is shown if the test fails.
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
     /// The address in its first line on stdout: `http://127.0.0.1:PORT` or `unix:PATH`.
     listening: String,
+    /// What it prints behind that line.
+    lines: mpsc::Receiver<String>,
     stderr: Option<JoinHandle<String>>,
 }
 
@@ -46,32 +48,32 @@ impl Program {
 
     /// Starts it with exactly these flags and waits until it says that it listens.
     pub(crate) fn with_only(flags: &[&str]) -> Self {
-        let mut child = Command::new(conformance())
-            .args(flags)
+        Self::of(conformance(), flags)
+    }
+
+    /// Starts another program in the same way.
+    pub(crate) fn of(path: &Path, arguments: &[&str]) -> Self {
+        let mut child = Command::new(path)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("the conformance program starts");
-        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+            .expect("the program starts");
+        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut errors = child.stderr.take().expect("stderr is piped");
         let stderr = thread::spawn(move || {
             let mut text = Vec::new();
             let _ = errors.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        let mut program = Self { child, listening: String::new(), stderr: Some(stderr) };
         let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            let mut line = String::new();
-            let _ = stdout.read_line(&mut line);
-            let _ = sender.send(line);
-            // Stays at the pipe, so that a later line of the program does not hit a closed one.
-            let _ = std::io::copy(&mut stdout, &mut std::io::sink());
-        });
-        let line = lines.recv_timeout(PATIENCE).unwrap_or_default();
+        // Stays at the pipe, so that a later line of the program does not hit a closed one.
+        thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        let mut program = Self { child, listening: String::new(), lines, stderr: Some(stderr) };
+        let line = program.line();
         // With several places the first: `http://127.0.0.1:8080 and unix:/run/steprill.sock`.
-        let places = line.trim_end().strip_prefix("steprill listening on ");
+        let places = line.strip_prefix("steprill listening on ");
         let listening = places.and_then(|places| places.split(" and ").next());
         listening
             .unwrap_or_else(|| panic!("expected `steprill listening on …`, got {line:?}"))
@@ -82,6 +84,11 @@ impl Program {
     /// Runs it to its end, without waiting for it to listen.
     pub(crate) fn output(flags: &[&str]) -> Output {
         Command::new(conformance()).args(flags).stdin(Stdio::null()).output().expect("the conformance program starts")
+    }
+
+    /// The next line that it prints; empty if none comes.
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).unwrap_or_default()
     }
 
     /// What it says it listens on.
