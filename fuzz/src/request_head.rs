@@ -20,6 +20,8 @@ pub fn run(data: &[u8]) {
     }
     match whole {
         Ok(Some(head)) => check(&head, input),
+        // An empty line in front is all that was looked for.
+        Ok(None) if input.starts_with(b"\r\n") => {}
         Ok(None) => assert!(input.len() < limits.head_bytes_max + 2, "a head beyond the bound is still waited for"),
         Err(refusal) => {
             assert!(matches!(refusal.status, 400 | 414 | 417 | 431 | 501 | 505), "{refusal:?}");
