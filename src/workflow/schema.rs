@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::Event;
 
-/// The schema of an event: `title`, `type`, `properties`, then what it needs of `required`, `description` and `$defs`.
+/// The schema of an event: `properties`, `title`, `type`, and what it needs of `$defs`, `description` and `required`.
+/// Members are in order of name, properties in order of declaration, as pydantic has them.
 pub(super) fn of<E: Event>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = None);
     let mut schema = settings.into_generator().into_root_schema_for::<E>().to_value();
@@ -14,6 +15,7 @@ pub(super) fn of<E: Event>() -> Value {
         root.insert("title".into(), Value::String(E::name().into_owned()));
         root.entry("type").or_insert_with(|| "object".into());
         root.entry("properties").or_insert_with(|| json!({}));
+        root.sort_keys();
     }
     schema
 }
@@ -36,6 +38,7 @@ fn tidy(schema: &mut Map<String, Value>) {
             if let Value::Object(definition) = definition {
                 tidy(definition);
                 definition.entry("title").or_insert_with(|| name.clone().into());
+                definition.sort_keys();
             }
         }
     }
@@ -51,6 +54,7 @@ fn tidy(schema: &mut Map<String, Value>) {
                     property.entry("default").or_insert(Value::Null);
                 }
                 property.entry("title").or_insert_with(|| title(name).into());
+                property.sort_keys();
             }
         }
     }
@@ -90,6 +94,7 @@ fn nullable_as_any_of(schema: &mut Map<String, Value>) {
         }
     }
     schema.remove("type");
+    inner.sort_keys();
     schema.insert("anyOf".into(), json!([inner, { "type": "null" }]));
 }
 
