@@ -3,7 +3,7 @@
 //! Jobs stand in one queue that every awake worker empties. Waking a thread costs more than a short pass, so the loop
 //! wakes one worker for a burst and, each millisecond that jobs still stand there, more of them
 //! ([`Pool::poll_timeout`]). For the same reason a worker rings for the loop only when it finds no further job; the
-//! loop looks by itself meanwhile.
+//! loop looks by itself meanwhile. When no worker is left to be called, it stops looking, and every report rings.
 
 use std::{
     fmt,
@@ -89,6 +89,8 @@ struct Shared {
     rung: AtomicBool,
     threads: AtomicUsize,
     threads_max: AtomicUsize,
+    /// Jobs wait and no worker is left to be called: the loop does not look by itself, every report rings.
+    saturated: AtomicBool,
     /// Whether the system gave no thread when one was last asked for: it is asked each millisecond, and said once.
     short: AtomicBool,
 }
@@ -107,6 +109,7 @@ impl Pool {
             rung: AtomicBool::new(false),
             threads: AtomicUsize::new(0),
             threads_max: AtomicUsize::new(workers),
+            saturated: AtomicBool::new(false),
             short: AtomicBool::new(false),
         });
         let ringer = Arc::clone(&shared);
@@ -140,31 +143,40 @@ impl Pool {
         if queued == 0 {
             return;
         }
-        self.tick_us.get_or_insert(alive_us + TICK_US);
         let asleep = self.shared.roster().idle == self.shared.threads.load(Ordering::Acquire);
-        let wanted = if asleep || !self.progressing { urgent.max(1) } else { urgent };
-        self.call(wanted.min(queued));
+        let saturated = self.shared.saturated.load(Ordering::SeqCst);
+        let wanted = if asleep || saturated || !self.progressing { urgent.max(1) } else { urgent };
+        let called = self.call(wanted.min(queued));
+        if called > 0 || !saturated {
+            self.shared.saturated.store(false, Ordering::SeqCst);
+            self.tick_us.get_or_insert(alive_us + TICK_US);
+        }
         self.progressing = false;
     }
 
-    /// Jobs that still stand in the queue after a millisecond get more workers, twice as many each time.
+    /// Jobs that still stand in the queue after a millisecond get more workers, twice as many each time, until there
+    /// are no more.
     pub fn handle_time(&mut self, alive_us: u64) {
         let queued = self.shared.queue.len();
         match self.tick_us {
             _ if queued == 0 => {
                 self.ramp = 1;
                 self.tick_us = None;
+                self.shared.saturated.store(false, Ordering::SeqCst);
             }
-            Some(tick_us) if tick_us > alive_us => {}
-            _ => {
-                self.call(self.ramp.min(queued));
+            Some(tick_us) if tick_us <= alive_us => {
+                let called = self.call(self.ramp.min(queued));
                 self.ramp = (self.ramp * 2).min(self.workers.max(1));
-                self.tick_us = Some(alive_us + TICK_US);
+                // Without any thread at all there is nobody to ring: the system is asked again.
+                let saturated = called == 0 && self.shared.threads.load(Ordering::Acquire) > 0;
+                self.tick_us = (!saturated).then_some(alive_us + TICK_US);
+                self.shared.saturated.store(saturated, Ordering::SeqCst);
             }
+            _ => {}
         }
     }
 
-    /// When to look again unasked, while jobs stand in the queue.
+    /// When to look again unasked, while jobs stand in the queue and there may be workers to call.
     ///
     /// The queue is looked at first: a worker that did not ring saw a job there after its report was sent, so with an
     /// empty queue that report is seen here.
@@ -173,8 +185,8 @@ impl Pool {
         if self.ended.is_some() || !self.heard.is_empty() {
             return Some(Duration::ZERO);
         }
-        let tick_us = self.tick_us.unwrap_or(alive_us + TICK_US);
-        queued.then(|| Duration::from_micros(tick_us.saturating_sub(alive_us)))
+        let tick_us = self.tick_us.filter(|_| queued)?;
+        Some(Duration::from_micros(tick_us.saturating_sub(alive_us)))
     }
 
     /// To be called once a turn before [`Pool::poll_report`]: from here on workers ring again.
@@ -230,12 +242,9 @@ impl Pool {
         self.shared.threads_max.store(self.workers + hanging.min(self.workers), Ordering::Release);
     }
 
-    fn call(&self, wanted: usize) {
-        for _ in 0..wanted {
-            if !self.shared.call_idle() && !self.shared.spawn() {
-                return;
-            }
-        }
+    /// Calls as many workers as are wanted and there are; how many that was.
+    fn call(&self, wanted: usize) -> usize {
+        (0..wanted).take_while(|_| self.shared.call_idle() || self.shared.spawn()).count()
     }
 }
 
@@ -259,9 +268,13 @@ impl Shared {
         idle
     }
 
-    /// Waits as an idle worker for a call; `false`: none came.
+    /// Waits as an idle worker for a call; `false`: none came. A job that was put into the queue before this worker
+    /// counts as idle is its own to see: nobody may call it for that one.
     fn wait(&self) -> bool {
         let mut roster = self.roster();
+        if !self.queue.is_empty() {
+            return true;
+        }
         roster.idle += 1;
         let waited = self.called.wait_timeout_while(roster, WORKER_IDLE, |roster| roster.called == 0 && !roster.closed);
         let (mut roster, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -322,7 +335,7 @@ impl Shared {
         let done = body(input, &line);
         drop(line);
         let _ = self.said.send(Said::Done(tag, done));
-        if self.queue.is_empty() {
+        if self.queue.is_empty() || self.saturated.load(Ordering::SeqCst) {
             self.ring();
         }
     }

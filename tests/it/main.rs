@@ -15,6 +15,7 @@ mod scheduler;
 mod simulation;
 mod support;
 mod tidy;
+mod workers;
 mod workflow_authoring;
 mod workflow_graph;
 mod workflow_pass;
