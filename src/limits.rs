@@ -76,8 +76,9 @@ pub const TURN_REPORTS_MAX: usize = 4_096;
 /// Microseconds that a pass may run on after its run has ended, before its thread is given up.
 pub const STRAGGLER_GRACE_US: u64 = 1_000_000;
 
-/// Finished handlers that one turn of the loop removes: the rest of a burst goes in the next turns.
-pub const RETIRED_PER_TURN_MAX: usize = 64;
+/// Finished handlers that one turn of the loop looks at for removal, beside twice as many as have ended in it: what is
+/// over the bound becomes less, however many end at a time, and a bound that was passed for long costs no turn much.
+pub const RETIRED_PER_TURN_MIN: usize = 64;
 
 /// Bytes of a feed that are read from the store at a time for one reader: what a socket takes at once.
 pub const PAGE_BYTES_MAX: usize = 64 << 10;

@@ -148,6 +148,21 @@ fn the_longest_ended_handlers_go_first_and_those_with_a_reader_stay() {
 }
 
 #[test]
+fn retention_keeps_pace_with_however_many_runs_end_in_a_turn() {
+    let mut world = World::new(8, 2, None, None);
+    for _ in 0..2 {
+        let begun = (0..70).map(|_| world.begin()).count();
+        let passes = world.passes();
+        assert_eq!(passes.len(), begun);
+        for tag in tags(&passes) {
+            world.stop(tag);
+        }
+        world.settle();
+        assert_eq!(world.handlers().len(), 2);
+    }
+}
+
+#[test]
 fn what_finished_handlers_hold_is_bounded_but_the_newest_stays() {
     let mut world = World::new(8, 100, None, None);
     let small = world.finish();

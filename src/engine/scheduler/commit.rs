@@ -6,7 +6,7 @@ use crate::{
         input::{Input, PassId, Published},
         record,
     },
-    limits::RETIRED_PER_TURN_MAX,
+    limits::RETIRED_PER_TURN_MIN,
     now::Now,
 };
 
@@ -130,15 +130,18 @@ impl Scheduler {
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.finished.push_back(run);
             self.finished_handlers += 1;
+            self.ended_since_retired += 1;
             self.finished_bytes += handler.finished_bytes().unwrap_or(0);
         }
         self.notices.extend(held.gone);
     }
 
     /// Removes finished handlers over the number or the bytes that are kept, the longest ended first. Those with a
-    /// reader stay. Call it when the notices are carried out.
+    /// reader stay. Call it when the notices are carried out. It looks at more handlers than have ended since it was
+    /// called last, so that what is over the bound becomes less in any case.
     pub fn retire(&mut self) {
-        for _ in 0..RETIRED_PER_TURN_MAX {
+        let looked_at_max = 2 * std::mem::take(&mut self.ended_since_retired) + RETIRED_PER_TURN_MIN;
+        for _ in 0..looked_at_max {
             let too_many = self.finished_handlers > self.limits.keep_finished;
             let too_large = self.finished_bytes > self.limits.finished_bytes_max && self.finished_handlers > 1;
             if !(too_many || too_large) {
@@ -151,7 +154,7 @@ impl Scheduler {
                 _ => {}
             }
         }
-        if self.finished.len() > 2 * self.finished_handlers + RETIRED_PER_TURN_MAX {
+        if self.finished.len() > 2 * self.finished_handlers + RETIRED_PER_TURN_MIN {
             let handlers = &self.handlers;
             self.finished.retain(|run| handlers.get(&run.handler).is_some_and(|handler| handler.run == run.run));
         }

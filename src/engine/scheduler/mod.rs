@@ -121,6 +121,8 @@ pub struct Scheduler {
     finished_handlers: usize,
     /// Bytes that are kept of them.
     finished_bytes: usize,
+    /// Runs that have ended since finished handlers were last looked at.
+    ended_since_retired: usize,
     timers: Timers,
     passes: Passes,
     batch: Batch,
@@ -150,6 +152,7 @@ impl Scheduler {
             finished: VecDeque::new(),
             finished_handlers: 0,
             finished_bytes: 0,
+            ended_since_retired: 0,
             timers: Timers::default(),
             passes: Passes::default(),
             batch: Batch { journaled, ..Batch::default() },
