@@ -107,8 +107,11 @@ pub fn encode_chunk(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         *digit = b"0123456789abcdef"[(rest & 15) as usize];
         rest >>= 4;
     }
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(CHUNK_END);
 }
+
+/// What closes each chunk.
+pub(super) const CHUNK_END: &[u8] = b"\r\n";
 
 /// The end of a chunked body: the last chunk, no trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

@@ -54,7 +54,7 @@ impl Loop {
         let exchange = connection.exchange();
         let mut fields = FieldValues::default();
         let Some(request) = exchange.request(&mut fields) else { return };
-        let (errors, http10) = (ErrorFormat::of(&request), request.http10);
+        let errors = ErrorFormat::of(&request);
         let (granted, reply): (Granted, Reply) = match (self.access.check(&request, transport), exchange.refusal()) {
             (Err(refused), _) => (Granted::default(), Reply::Now(refused)),
             (Ok(granted), Some(refusal)) => (granted, Reply::Now(errors.error(refusal.status, &refusal.text))),
@@ -79,7 +79,7 @@ impl Loop {
                 self.scheduler.await_end(key, CallerId(id.into()));
                 *self.client_mut(id) = Client::Calling(id, key, errors);
             }
-            Reply::Follow(follow) => self.begin_reading(id, follow, errors, http10),
+            Reply::Follow(follow) => self.begin_reading(id, follow, errors),
             Reply::List(list) => self.begin_list(id, list),
         }
     }
@@ -147,7 +147,7 @@ impl Loop {
         if exchange.is_streaming() {
             exchange.stream(self.now, |out| out.extend_from_slice(&body));
             *self.client_mut(id) = Client::Listing(id, Box::new(list));
-            self.listing.push(id);
+            self.listing.insert(id);
         }
     }
 
@@ -183,9 +183,7 @@ impl Loop {
             ListProgress::Complete => exchange.end_stream(self.now),
             ListProgress::More => {
                 *self.client_mut(id) = Client::Listing(id, list);
-                if !self.listing.contains(&id) {
-                    self.listing.push(id);
-                }
+                self.listing.insert(id);
             }
         }
     }

@@ -30,14 +30,13 @@ pub(super) struct Reader {
 #[derive(Debug)]
 enum Phase {
     /// It waits for the lock.
-    Waiting { errors: ErrorFormat, chunked: bool },
+    Waiting { errors: ErrorFormat },
     /// It reads.
     Open(Cursors),
 }
 
 #[derive(Debug)]
 struct Cursors {
-    chunked: bool,
     /// The next event to be written.
     next: u64,
     page: Option<Box<Feed>>,
@@ -51,7 +50,6 @@ struct Cursors {
 /// A queue reader whose stream is written to its end, but not yet taken.
 #[derive(Debug)]
 pub(super) struct Finishing {
-    id: ConnectionId,
     run: RunKey,
     marks: VecDeque<(u64, u64)>,
 }
@@ -64,8 +62,8 @@ impl Reader {
 
 /// From request to open stream.
 impl Loop {
-    pub(super) fn begin_reading(&mut self, id: ConnectionId, follow: Follow, errors: ErrorFormat, http10: bool) {
-        let (run, chunked) = (follow.run, !http10);
+    pub(super) fn begin_reading(&mut self, id: ConnectionId, follow: Follow, errors: ErrorFormat) {
+        let run = follow.run;
         if follow.head_only {
             return self.start_stream(id, &follow);
         }
@@ -74,19 +72,19 @@ impl Loop {
             Cursor::Log { from } => {
                 let Some(first) = self.scheduler.channel(run).map(Channel::first) else { return };
                 self.scheduler.follow(run, reader);
-                self.open_reader(id, follow, chunked, from.max(first));
+                self.open_reader(id, follow, from.max(first));
             }
             Cursor::Queue { acquire_timeout, acquire_timeout_s } => match self.scheduler.acquire(run, reader) {
                 None => self.respond(id, &errors.handler_not_found()),
                 Some(true) => {
                     let cursor = self.scheduler.channel(run).map_or(0, Channel::cursor);
-                    self.open_reader(id, follow, chunked, cursor);
+                    self.open_reader(id, follow, cursor);
                 }
                 Some(false) if acquire_timeout.is_zero() => {
                     self.scheduler.leave(run, reader);
                     self.respond(id, &errors.no_lock(acquire_timeout_s));
                 }
-                Some(false) => self.wait_for_lock(id, follow, acquire_timeout, Phase::Waiting { errors, chunked }),
+                Some(false) => self.wait_for_lock(id, follow, acquire_timeout, Phase::Waiting { errors }),
             },
         }
     }
@@ -109,14 +107,13 @@ impl Loop {
         connection.exchange().hang_up_on_end(true);
     }
 
-    fn open_reader(&mut self, id: ConnectionId, follow: Follow, chunked: bool, next: u64) {
+    fn open_reader(&mut self, id: ConnectionId, follow: Follow, next: u64) {
         self.start_stream(id, &follow);
         let due_us = self.now.alive_us + HEARTBEAT_US;
         if follow.sse {
             self.due.insert((due_us, id));
         }
-        let cursors =
-            Cursors { chunked, next, page: None, asked: None, marks: VecDeque::new(), written_us: self.now.alive_us };
+        let cursors = Cursors { next, page: None, asked: None, marks: VecDeque::new(), written_us: self.now.alive_us };
         self.put_reader(Box::new(Reader { id, follow, phase: Phase::Open(cursors), due_us }));
         self.pump(id);
     }
@@ -125,7 +122,7 @@ impl Loop {
     pub(super) fn take_turn(&mut self, reader: ReaderId) {
         let id = ConnectionId::from(reader.0);
         let Some(waiter) = self.take_reader(id) else { return };
-        let Phase::Waiting { errors, chunked } = waiter.phase else { return self.put_reader(waiter) };
+        let Phase::Waiting { errors } = waiter.phase else { return self.put_reader(waiter) };
         self.due.remove(&(waiter.due_us, id));
         let run = waiter.follow.run;
         let state = self.scheduler.channel(run).map(|channel| (channel.is_drained(), channel.cursor()));
@@ -135,7 +132,7 @@ impl Loop {
                 self.scheduler.leave(run, reader);
                 self.respond(id, &api::no_content());
             }
-            Some((false, cursor)) => self.open_reader(id, waiter.follow, chunked, cursor),
+            Some((false, cursor)) => self.open_reader(id, waiter.follow, cursor),
         }
     }
 
@@ -211,7 +208,7 @@ impl Loop {
     /// Writes what there is and what the socket has room for; asks the store for more; ends the stream at its end.
     pub(super) fn pump(&mut self, id: ConnectionId) {
         let Some(mut reader) = self.take_reader(id) else { return };
-        let (run, queue) = (reader.follow.run, reader.is_queue());
+        let run = reader.follow.run;
         let Some((visible, ended)) = self.scheduler.channel(run).map(|channel| (channel.visible(), channel.is_ended()))
         else {
             return self.put_reader(reader);
@@ -237,14 +234,15 @@ impl Loop {
             self.asked.insert(ticket, id);
         }
         if ended && cursors.next >= visible && !has_page {
-            self.finish_reader(*reader, queue);
+            self.finish_reader(*reader);
         } else {
             self.put_reader(reader);
         }
     }
 
     /// All is written: the stream ends. A queue reader holds the lock until its last byte is taken.
-    fn finish_reader(&mut self, reader: Reader, queue: bool) {
+    fn finish_reader(&mut self, reader: Reader) {
+        let queue = reader.is_queue();
         let Reader { id, follow, phase, due_us } = reader;
         let Phase::Open(cursors) = phase else { return };
         self.due.remove(&(due_us, id));
@@ -255,7 +253,7 @@ impl Loop {
         }
         let position = self.reactor.connection(id).map(|connection| connection.exchange().stream_position());
         let end = position.unwrap_or(0);
-        self.finishing.insert((id, end), Finishing { id, run: follow.run, marks: cursors.marks });
+        self.finishing.insert((id, end), Finishing { run: follow.run, marks: cursors.marks });
     }
 
     fn end_stream(&mut self, id: ConnectionId) {
@@ -268,24 +266,27 @@ impl Loop {
     pub(super) fn handle_taken(&mut self, id: ConnectionId) {
         let Some(taken) = self.reactor.taken_position(id) else { return };
         if let Some(mut reader) = self.take_reader(id) {
-            if let Phase::Open(cursors) = &mut reader.phase
-                && let Some(next) = take_marks(&mut cursors.marks, taken)
-            {
-                self.scheduler.handle_taken(reader.follow.run, next);
+            if let Phase::Open(cursors) = &mut reader.phase {
+                self.move_queue(reader.follow.run, &mut cursors.marks, taken);
             }
             self.put_reader(reader);
         }
         self.end_finishing(id, taken, taken);
     }
 
+    /// Moves a queue on to the last of the marks that are reached.
+    fn move_queue(&mut self, run: RunKey, marks: &mut VecDeque<(u64, u64)>, taken: u64) {
+        if let Some(next) = take_marks(marks, taken) {
+            self.scheduler.handle_taken(run, next);
+        }
+    }
+
     /// Ends the connection's finishing readers whose streams end at `until` or before.
     fn end_finishing(&mut self, id: ConnectionId, until: u64, taken: u64) {
         while let Some((&place, _)) = self.finishing.range((id, 0)..=(id, until)).next() {
             let Some(mut finishing) = self.finishing.remove(&place) else { return };
-            if let Some(next) = take_marks(&mut finishing.marks, taken) {
-                self.scheduler.handle_taken(finishing.run, next);
-            }
-            self.scheduler.leave(finishing.run, ReaderId(finishing.id.into()));
+            self.move_queue(finishing.run, &mut finishing.marks, taken);
+            self.scheduler.leave(finishing.run, ReaderId(id.into()));
         }
     }
 
@@ -295,9 +296,7 @@ impl Loop {
         self.due.remove(&(due_us, id));
         if let Phase::Open(mut cursors) = phase {
             self.forget_query(&cursors);
-            if let Some(next) = take_marks(&mut cursors.marks, taken) {
-                self.scheduler.handle_taken(follow.run, next);
-            }
+            self.move_queue(follow.run, &mut cursors.marks, taken);
         }
         self.scheduler.leave(follow.run, ReaderId(id.into()));
     }
@@ -363,7 +362,7 @@ impl Cursors {
             self.written_us = now.alive_us;
         }
         // The marks were made within the output; what they mean is a place among all bytes of the connection.
-        let behind = if self.chunked && after > before { CHUNK_END_BYTES } else { 0 };
+        let behind = if after > before { exchange.stream_end_bytes() } else { 0 };
         for (place, _) in self.marks.iter_mut().skip(first_mark) {
             *place = (after - behind) - (end - *place);
         }
@@ -381,6 +380,3 @@ fn take_marks(marks: &mut VecDeque<(u64, u64)>, taken: u64) -> Option<u64> {
     }
     next
 }
-
-/// What closes a chunk: CR LF.
-const CHUNK_END_BYTES: u64 = 2;

@@ -65,7 +65,7 @@ pub(super) struct Loop {
     /// Queue readers whose last bytes are still to be taken, by connection and the end of their stream there.
     pub(super) finishing: BTreeMap<(ConnectionId, u64), Finishing>,
     /// Lists that go on in the next turn though nothing calls for it.
-    pub(super) listing: Vec<ConnectionId>,
+    pub(super) listing: BTreeSet<ConnectionId>,
     /// Lock time-outs and heartbeats, on the alive clock.
     pub(super) due: BTreeSet<(u64, ConnectionId)>,
     pub(super) signals: Option<Signals>,
@@ -118,7 +118,7 @@ impl Loop {
             unkept: VecDeque::new(),
             asked: HashMap::new(),
             finishing: BTreeMap::new(),
-            listing: Vec::new(),
+            listing: BTreeSet::new(),
             due: BTreeSet::new(),
             signals: None,
             stop_wanted: Arc::default(),

@@ -1,6 +1,6 @@
 //! Batches: what is to be kept, and what is held back until it is.
 
-use super::{HandlerKey, Notice, RunKey, Scheduler};
+use super::{HandlerKey, Notice, RunKey, Scheduler, newest};
 use crate::{
     engine::{
         input::{Input, PassId, Published},
@@ -125,8 +125,7 @@ impl Scheduler {
             }
         }
         for run in held.ended {
-            let newest = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run);
-            let Some(handler) = newest else { continue };
+            let Some(handler) = newest(&mut self.handlers, run) else { continue };
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.finished.push_back(run);
             self.finished_handlers += 1;
@@ -148,10 +147,10 @@ impl Scheduler {
                 break;
             }
             let Some(run) = self.finished.pop_front() else { return };
-            match self.handlers.get(&run.handler) {
-                Some(handler) if handler.run == run.run && handler.is_idle() => self.remove(run.handler),
-                Some(handler) if handler.run == run.run => self.finished.push_back(run),
-                _ => {}
+            match newest(&mut self.handlers, run).map(|handler| handler.is_idle()) {
+                Some(true) => self.remove(run.handler),
+                Some(false) => self.finished.push_back(run),
+                None => {}
             }
         }
         if self.finished.len() > 2 * self.finished_handlers + RETIRED_PER_TURN_MIN {
@@ -167,12 +166,12 @@ impl Scheduler {
             self.finished_bytes -= bytes;
         }
         self.ids.remove(&handler.id);
-        let newest = RunKey { handler: key, run: handler.run };
+        let newest_run = RunKey { handler: key, run: handler.run };
         self.held.gone.extend(handler.caller.map(Notice::CallerGone));
         self.held.gone.extend(handler.channel.everybody().map(Notice::Gone));
-        self.batch.removed.push(newest);
+        self.batch.removed.push(newest_run);
         let first = RunKey { handler: key, run: 0 };
-        while let Some((&run, _)) = self.earlier.range(first..newest).next() {
+        while let Some((&run, _)) = self.earlier.range(first..newest_run).next() {
             if let Some(channel) = self.earlier.remove(&run) {
                 self.held.gone.extend(channel.everybody().map(Notice::Gone));
             }

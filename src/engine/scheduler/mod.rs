@@ -271,9 +271,7 @@ impl Scheduler {
     }
 
     fn handle_due(&mut self, run: RunKey, timer: TimerId, now: Now) {
-        let Some(handler) = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run) else {
-            return;
-        };
+        let Some(handler) = newest(&mut self.handlers, run) else { return };
         handler.armed.remove(&timer);
         self.reduce(run.handler, Input::Due { timer }, now);
     }
@@ -353,9 +351,13 @@ impl Scheduler {
     /// The run and pass behind a tag, unless the pass is abandoned or its run has gone on without it.
     fn live_pass(&self, tag: u64) -> Option<(HandlerKey, PassId)> {
         let (run, pass) = self.passes.get(tag)?;
-        let handler = self.handlers.get(&run.handler)?;
-        (handler.run == run.run).then_some((run.handler, pass))
+        (self.run_of(run.handler) == Some(run)).then_some((run.handler, pass))
     }
+}
+
+/// The handler of a run, if that is still its newest.
+fn newest(handlers: &mut BTreeMap<HandlerKey, Box<Handler>>, run: RunKey) -> Option<&mut Handler> {
+    handlers.get_mut(&run.handler).map(Box::as_mut).filter(|handler| handler.run == run.run)
 }
 
 fn log_dropped(handler_id: &str, graph: &Graph, event: EventId) {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{RunKey, Scheduler, WorkflowId};
+use super::{RunKey, Scheduler, WorkflowId, newest};
 use crate::{
     engine::{
         handler::Phase,
@@ -74,7 +74,7 @@ impl Scheduler {
         loop {
             let working = self.working();
             let &(run, pass) = self.passes.ready.front().filter(|_| working < HANDED_PASSES_MAX)?;
-            let handler = self.handlers.get_mut(&run.handler).filter(|handler| handler.run == run.run);
+            let handler = newest(&mut self.handlers, run);
             let Some((handler, step, input, room_bytes)) = handler.and_then(|handler| {
                 let Phase::Running(live) = &handler.phase else { return None };
                 let (step, input, room_bytes) = (live.pass_step(pass)?, live.pass_input(pass)?, feed_room_bytes(live));
@@ -139,7 +139,7 @@ impl Scheduler {
             self.timers.disarm(timer, deadline);
         }
         self.passes.hanging -= usize::from(out.hangs);
-        if let Some(handler) = self.handlers.get_mut(&out.run.handler).filter(|handler| handler.run == out.run.run) {
+        if let Some(handler) = newest(&mut self.handlers, out.run) {
             handler.passes.retain(|&other| other != tag);
         }
         Some(out)
@@ -179,10 +179,9 @@ impl Scheduler {
 
     /// What the run published other than streams takes its room too. With no pass out the room is counted anew.
     fn settle_feed_room(&mut self, run: RunKey) {
-        let Some(handler) = self.handlers.get_mut(&run.handler).filter(|handler| handler.passes.is_empty()) else {
-            return;
-        };
-        handler.feed_room_bytes = None;
+        if let Some(handler) = newest(&mut self.handlers, run).filter(|handler| handler.passes.is_empty()) {
+            handler.feed_room_bytes = None;
+        }
     }
 }
 

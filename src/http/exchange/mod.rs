@@ -34,6 +34,7 @@ use super::{
     body::Decoder,
     buffer::Buffer,
     request::{Head, Scan},
+    stream::CHUNK_END,
 };
 use crate::{
     limits::{LINGER_IDLE_TIMEOUT_US, OUTPUT_HIGH_WATER_BYTES, PIPELINE_BYTES_MAX},
@@ -270,6 +271,15 @@ impl Exchange {
     /// Whether a stream is open.
     pub fn is_streaming(&self) -> bool {
         matches!(self.state, State::Streaming(_))
+    }
+
+    /// Bytes that [`Exchange::stream`] puts behind what was written: the end of its chunk; 0 if the stream has no
+    /// chunks.
+    pub fn stream_end_bytes(&self) -> u64 {
+        match self.state {
+            State::Streaming(Form { http10: false, .. }) => CHUNK_END.len() as u64,
+            _ => 0,
+        }
     }
 
     /// Whether a stream is open or its output not yet taken to the end: then the one who follows
