@@ -42,6 +42,11 @@ impl Channel {
         self.visible
     }
 
+    /// The numbers of its events that readers may see.
+    pub fn range(&self) -> std::ops::Range<u64> {
+        self.first..self.visible
+    }
+
     /// Whether the run's end is kept: nothing comes any more.
     pub fn is_ended(&self) -> bool {
         self.ended

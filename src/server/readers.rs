@@ -228,7 +228,7 @@ impl Loop {
         }
         let room = exchange.stream_room();
         if !has_page && room > 0 && cursors.asked.is_none() && cursors.next < visible {
-            let query = Query { run, from: cursors.next, until: visible, bytes_max: PAGE_BYTES_MAX };
+            let query = Query::Page { run, from: cursors.next, until: visible, bytes_max: PAGE_BYTES_MAX };
             let ticket = self.store.read(query);
             cursors.asked = Some(ticket);
             self.asked.insert(ticket, id);

@@ -29,7 +29,7 @@ use crate::{
     limits::TURN_REPORTS_MAX,
     net::{Address, ConnectionId, Reactor},
     now::Now,
-    store::{Completed, Store, Ticket, memory::MemoryStore},
+    store::{Answer, Completed, Store, Ticket, memory::MemoryStore},
     workers::{Pool, Report},
     workflow::{Event, Workflow},
 };
@@ -250,7 +250,8 @@ impl Loop {
                         self.scheduler.handle_committed(number);
                         self.send_kept(number);
                     }
-                    Completed::Page { ticket, page } => self.give_page(ticket, page),
+                    Completed::Answer { ticket, answer: Ok(Answer::Page { feed, .. }) } => self.give_page(ticket, feed),
+                    Completed::Answer { .. } | Completed::Failed { .. } => {}
                 }
             }
             while let Some(notice) = self.scheduler.poll_notice() {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Completed, Query, Store, Ticket};
+use super::{Answer, Completed, Query, Store, Ticket};
 use crate::{
     engine::{
         feed::Feed,
@@ -21,8 +21,8 @@ pub struct MemoryStore {
 
 impl Store for MemoryStore {
     fn submit(&mut self, batch: Batch) {
-        for (run, first) in batch.opened {
-            self.feeds.insert(run, Feed::new(first));
+        for opened in batch.opened {
+            self.feeds.insert(opened.run, Feed::new(opened.first));
         }
         for events in batch.published.chunk_by(|(run, _), (other, _)| run == other) {
             let Some(feed) = events.first().and_then(|(run, _)| self.feeds.get_mut(run)) else { continue };
@@ -30,7 +30,7 @@ impl Store for MemoryStore {
                 feed.push(event);
             }
         }
-        for run in &batch.removed {
+        for (run, _) in &batch.removed {
             self.feeds.remove(run);
         }
         self.completed.push_back(Completed::Batch { number: batch.number });
@@ -39,10 +39,18 @@ impl Store for MemoryStore {
     fn read(&mut self, query: Query) -> Ticket {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
-        let feed = self.feeds.get(&query.run);
-        let page =
-            feed.map_or_else(|| Feed::new(query.from), |feed| feed.page(query.from..query.until, query.bytes_max));
-        self.completed.push_back(Completed::Page { ticket, page });
+        let answer = match query {
+            Query::Page { run, from, until, bytes_max } => {
+                let feed = self.feeds.get(&run);
+                let page = feed.map_or_else(|| Feed::new(from), |feed| feed.page(from..until, bytes_max));
+                Answer::Page { feed: page, workflow: None }
+            }
+            // What there is of handlers, the scheduler has.
+            Query::Handler(_) => Answer::Handler(None),
+            Query::List { .. } => Answer::List(Vec::new()),
+            Query::Oldest { .. } => Answer::Oldest(Vec::new()),
+        };
+        self.completed.push_back(Completed::Answer { ticket, answer: Ok(answer) });
         ticket
     }
 
@@ -53,4 +61,6 @@ impl Store for MemoryStore {
     fn is_durable(&self) -> bool {
         false
     }
+
+    fn close(&mut self) {}
 }

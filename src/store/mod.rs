@@ -1,27 +1,57 @@
-//! What is kept, behind one narrow trait: batches go in under their numbers, pages of feeds come out by ticket.
+//! What is kept, behind one narrow trait: batches go in under their numbers, answers to queries come out by ticket.
 
 pub mod memory;
 
+use std::fmt;
+
 use crate::engine::{
     feed::Feed,
-    scheduler::{Batch, RunKey},
+    kept::{Kept, KeptHandler},
+    scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
 };
 
 /// Names a query that the store works on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub u64);
 
-/// A part of a run's feed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Query {
-    /// The run.
-    pub run: RunKey,
-    /// The first number wanted.
-    pub from: u64,
-    /// The number after the last one wanted.
-    pub until: u64,
-    /// About so many bytes at most, but one event at least.
-    pub bytes_max: usize,
+/// Something to read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Query {
+    /// A part of a run's feed.
+    Page {
+        /// The run.
+        run: RunKey,
+        /// The first number wanted.
+        from: u64,
+        /// The number after the last one wanted.
+        until: u64,
+        /// About so many bytes at most, but one event at least.
+        bytes_max: usize,
+    },
+    /// A handler and its journal.
+    Handler(Address),
+    /// Handlers in order of creation.
+    List {
+        /// After this one.
+        after: Option<HandlerKey>,
+        /// At most so many; fewer only at the end of the list.
+        count: usize,
+    },
+    /// Finished handlers, the longest ended first.
+    Oldest {
+        /// At most so many; fewer only if there are no more.
+        count: usize,
+    },
+}
+
+/// Which handler.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Address {
+    /// By its key.
+    Key(HandlerKey),
+    /// By the id that a client chose for it; else by the key that the id stands for, unless a client chose the id of
+    /// the handler there.
+    Id(Box<str>, Option<HandlerKey>),
 }
 
 /// Something the store is through with.
@@ -32,21 +62,56 @@ pub enum Completed {
         /// The scheduler's number of the batch.
         number: u64,
     },
+    /// Nothing of this batch is kept, nor will be of those after it in its epoch: nothing more is heard of them.
+    Failed {
+        /// The scheduler's number of the first batch that is not kept.
+        number: u64,
+        /// Why.
+        error: StoreError,
+    },
     /// The answer to a query.
-    Page {
+    Answer {
         /// The query's ticket.
         ticket: Ticket,
-        /// Events from the number asked for; empty if the run is gone.
-        page: Feed,
+        /// What it gave.
+        answer: Result<Answer, StoreError>,
     },
 }
 
-/// Keeps batches and gives back feeds. Queries complete in any order, batches in theirs.
+/// What a query gives.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Query::Page`].
+    Page {
+        /// Events from the number asked for; empty if the run is gone.
+        feed: Feed,
+        /// Whose ids they have, if the store knows.
+        workflow: Option<WorkflowId>,
+    },
+    /// To [`Query::Handler`]; `None`: there is none.
+    Handler(Option<Box<Kept>>),
+    /// To [`Query::List`].
+    List(Vec<KeptHandler>),
+    /// To [`Query::Oldest`]: keys, and when they ended in microseconds since the epoch.
+    Oldest(Vec<(HandlerKey, i64)>),
+}
+
+/// Why something is not kept, or not read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StoreError {
+    /// No room: free some.
+    Full(String),
+    /// Anything else: the text says what.
+    Failed(String),
+}
+
+/// Keeps batches and gives back what they held. Queries complete in any order, batches in theirs. A query sees every
+/// batch that was completed before it was asked.
 pub trait Store {
     /// Takes a batch. It is kept when [`Store::poll_completed`] gives its number.
     fn submit(&mut self, batch: Batch);
 
-    /// Asks for events of a feed.
+    /// Asks for something.
     fn read(&mut self, query: Query) -> Ticket;
 
     /// The next batch or query that is completed.
@@ -54,4 +119,17 @@ pub trait Store {
 
     /// Whether the store survives the process, so that batches must carry the inputs.
     fn is_durable(&self) -> bool;
+
+    /// Waits until everything that was submitted is kept or has failed, and closes.
+    fn close(&mut self);
 }
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(text) | Self::Failed(text) => formatter.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}

@@ -75,7 +75,7 @@ impl World {
     /// Commits all and gives the notices.
     fn settle(&mut self) -> Vec<Notice> {
         while let Some(batch) = self.scheduler.seal() {
-            self.removed.extend(&batch.removed);
+            self.removed.extend(batch.removed.iter().map(|(run, _)| *run));
             self.scheduler.handle_committed(batch.number);
         }
         let notices = std::iter::from_fn(|| self.scheduler.poll_notice()).collect();

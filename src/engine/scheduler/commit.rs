@@ -1,55 +1,7 @@
-//! Batches: what is to be kept, and what is held back until it is.
+//! The write-ahead rule: what is held back until a batch is kept.
 
-use super::{HandlerKey, Notice, RunKey, Scheduler, newest};
-use crate::{
-    engine::{
-        input::{Input, PassId, Published},
-        record,
-    },
-    limits::RETIRED_PER_TURN_MIN,
-    now::Now,
-};
-
-/// What one commit keeps.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// Whether inputs are recorded: a store that survives a crash needs them.
-    pub journaled: bool,
-    /// Runs that begin, each with the number of its first event.
-    pub opened: Vec<(RunKey, u64)>,
-    /// The inputs, as [`record::encode`] gives them, in the order in which they were reduced.
-    pub records: Vec<(RunKey, Vec<u8>)>,
-    /// Events of the feeds, in order.
-    pub published: Vec<(RunKey, Published)>,
-    /// Runs whose feeds nobody can ask for any more.
-    pub removed: Vec<RunKey>,
-    /// Number of this batch, counted by the scheduler.
-    pub number: u64,
-}
-
-impl Batch {
-    pub(super) fn record(&mut self, run: RunKey, input: &Input, now: Now) {
-        if self.journaled {
-            self.records.push((run, record::encode(input, now)));
-        }
-    }
-
-    /// The empty batch behind this one, with room for as much.
-    fn next(&self) -> Self {
-        Self {
-            journaled: self.journaled,
-            number: self.number + 1,
-            opened: Vec::with_capacity(self.opened.len()),
-            records: Vec::with_capacity(self.records.len()),
-            published: Vec::with_capacity(self.published.len()),
-            removed: Vec::with_capacity(self.removed.len()),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.opened.is_empty() && self.records.is_empty() && self.published.is_empty() && self.removed.is_empty()
-    }
-}
+use super::{HandlerKey, Notice, RunKey, Scheduler, batch::Batch, newest};
+use crate::{engine::input::PassId, limits::RETIRED_PER_TURN_MIN};
 
 /// What is held back until a batch is kept.
 #[derive(Debug, Default)]
@@ -169,13 +121,13 @@ impl Scheduler {
         let newest_run = RunKey { handler: key, run: handler.run };
         self.held.gone.extend(handler.caller.map(Notice::CallerGone));
         self.held.gone.extend(handler.channel.everybody().map(Notice::Gone));
-        self.batch.removed.push(newest_run);
+        self.batch.removed.push((newest_run, handler.channel.range()));
         let first = RunKey { handler: key, run: 0 };
         while let Some((&run, _)) = self.earlier.range(first..newest_run).next() {
             if let Some(channel) = self.earlier.remove(&run) {
                 self.held.gone.extend(channel.everybody().map(Notice::Gone));
+                self.batch.removed.push((run, channel.range()));
             }
-            self.batch.removed.push(run);
         }
     }
 }

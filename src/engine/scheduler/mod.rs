@@ -5,6 +5,7 @@
 //!
 //! The write-ahead rule lives here: what an input causes is held back until the batch that holds the input is kept.
 
+mod batch;
 mod commit;
 mod passes;
 mod reading;
@@ -17,7 +18,7 @@ use std::{
 
 use uuid::Uuid;
 
-pub use commit::Batch;
+pub use batch::{Batch, Ended, Head, Opened, Snapshotted};
 pub use passes::StartPass;
 pub use reading::CallerId;
 pub use starts::{NewRun, Place, StartRefused};

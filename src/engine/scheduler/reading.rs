@@ -52,9 +52,10 @@ impl Scheduler {
     pub fn leave(&mut self, run: RunKey, reader: ReaderId) {
         let turn = self.channel_mut(run).and_then(|channel| channel.leave(reader));
         self.notices.extend(turn.map(Notice::Turn));
-        if self.earlier.get(&run).is_some_and(|channel| !channel.is_busy()) {
-            self.earlier.remove(&run);
-            self.batch.removed.push(run);
+        if self.earlier.get(&run).is_some_and(|channel| !channel.is_busy())
+            && let Some(channel) = self.earlier.remove(&run)
+        {
+            self.batch.removed.push((run, channel.range()));
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{HandlerKey, RunKey, Scheduler, WorkflowId};
+use super::{HandlerKey, Opened, RunKey, Scheduler, WorkflowId};
 use crate::{
     engine::{
         channel::Channel,
@@ -127,7 +127,7 @@ impl Scheduler {
             return key;
         };
         self.running += 1;
-        self.batch.opened.push((RunKey { handler: key, run }, sequence));
+        self.batch.opened.push(Opened { run: RunKey { handler: key, run }, first: sequence, head: None });
         let admitted = self.admit(workflow, RunKey { handler: key, run });
         if let Some(handler) = self.handlers.get_mut(&key) {
             handler.admitted = admitted;
@@ -180,7 +180,7 @@ impl Scheduler {
         if channel.is_busy() {
             self.earlier.insert(earlier, channel);
         } else {
-            self.batch.removed.push(earlier);
+            self.batch.removed.push((earlier, channel.range()));
         }
     }
 

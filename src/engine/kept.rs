@@ -1,0 +1,81 @@
+//! What a store gives back: handlers as they were last committed, and the journals of those that run.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use uuid::Uuid;
+
+use crate::{
+    engine::{
+        input::Outcome,
+        scheduler::{HandlerKey, WorkflowId},
+    },
+    json::Json,
+    now::Now,
+};
+
+/// What a store knew when it was opened.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Beginning {
+    /// No record is newer than this, on either clock.
+    pub newest: Now,
+    /// Greater than the key of every handler that ever was.
+    pub next_handler: u64,
+    /// What the ids of handlers that no client chose are made with.
+    pub secret: u128,
+    /// Finished handlers that are kept.
+    pub finished: usize,
+}
+
+/// A handler as it was last committed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct KeptHandler {
+    /// Its place in the order of creation.
+    pub key: HandlerKey,
+    /// Its id, if a client chose it; else the id follows from the key.
+    pub id: Option<Arc<str>>,
+    /// The workflow, or the earlier version of one, under whose graph its newest run's journal and outcome are kept.
+    pub workflow: WorkflowId,
+    /// Its runs before the newest.
+    pub run: u32,
+    /// Id of its newest run.
+    pub run_id: Uuid,
+    /// When that began: microseconds since the epoch.
+    pub started_us: i64,
+    /// When a step of it last ended, as far as that is known without its journal.
+    pub updated_us: i64,
+    /// The number of its first event.
+    pub first_sequence: u64,
+    /// The number after its last event.
+    pub next_sequence: u64,
+    /// How far its queue was read.
+    pub cursor: u64,
+    /// How it ended; `None`: it runs.
+    pub end: Option<KeptEnd>,
+}
+
+/// How a run ended.
+#[derive(Clone, PartialEq, Debug)]
+pub struct KeptEnd {
+    /// Its outcome. It ended at the handler's `updated_us`.
+    pub outcome: Outcome,
+    /// The state, for continuing the handler; empty unless it completed.
+    pub state: BTreeMap<Arc<str>, Json>,
+}
+
+/// The journal of a run that goes on.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeptJournal {
+    /// The newest snapshot.
+    pub snapshot: Option<Vec<u8>>,
+    /// The records after it, in order, as [`record::encode`](super::record::encode) gave them.
+    pub records: Vec<Vec<u8>>,
+}
+
+/// A handler and, if its run goes on, that run's journal.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Kept {
+    /// The handler.
+    pub handler: KeptHandler,
+    /// Empty if its run has ended.
+    pub journal: KeptJournal,
+}

@@ -1,0 +1,136 @@
+//! What is given to a store to be kept.
+
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
+
+use uuid::Uuid;
+
+use super::{HandlerKey, RunKey, WorkflowId};
+use crate::{
+    engine::{
+        input::{Input, Outcome, Published},
+        record,
+    },
+    json::Json,
+    now::Now,
+};
+
+/// What one commit keeps. What concerns one run happened in the order of the fields: it was opened, its inputs were
+/// reduced and its events published, its snapshot was taken, it ended.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Number of this batch, counted by the scheduler.
+    pub number: u64,
+    /// How often the scheduler has gone back to what was committed: a batch of an epoch in which one has failed rests on
+    /// what does not exist, and is dropped.
+    pub epoch: u32,
+    /// Whether inputs are recorded: a store that survives a crash needs them, and all fields; others need only
+    /// `opened`, `published` and `removed`.
+    pub journaled: bool,
+    /// The time of its newest input.
+    pub now: Now,
+    /// Greater than the key of every handler that ever was.
+    pub next_handler: u64,
+    /// Runs that begin.
+    pub opened: Vec<Opened>,
+    /// The inputs, as [`record::encode`] gives them, in the order in which they were reduced.
+    pub records: Vec<(RunKey, Vec<u8>)>,
+    /// Events of the feeds, in order.
+    pub published: Vec<(RunKey, Published)>,
+    /// What runs have come to with this batch's inputs: each replaces all records of its run so far. Its ids are those
+    /// of the workflow given, as are those of every record and event of this batch and those after it.
+    pub snapshots: Vec<Snapshotted>,
+    /// Runs that have ended.
+    pub ended: Vec<Ended>,
+    /// How far queues have been read: the next number of each.
+    pub cursors: Vec<(RunKey, u64)>,
+    /// Runs before their handlers' newest whose feeds nobody can ask for any more, with the numbers of their events.
+    pub removed: Vec<(RunKey, Range<u64>)>,
+    /// Handlers of which nothing is to be kept.
+    pub purged: Vec<HandlerKey>,
+}
+
+/// A run that begins.
+#[derive(Debug)]
+pub struct Opened {
+    /// The run. What was kept of its handler's run before it is replaced, but for events that are not `removed` yet.
+    pub run: RunKey,
+    /// The number that its first event will get.
+    pub first: u64,
+    /// What else is kept of it; only in a journaled batch.
+    pub head: Option<Box<Head>>,
+}
+
+/// What is kept of a run from its beginning.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Head {
+    /// The handler's id, if a client chose it.
+    pub id: Option<Arc<str>>,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The run's id.
+    pub run_id: Uuid,
+    /// When it began: microseconds since the epoch.
+    pub started_us: i64,
+}
+
+/// A run as bytes, in place of its journal so far.
+#[derive(Debug)]
+pub struct Snapshotted {
+    /// The run.
+    pub run: RunKey,
+    /// The workflow whose ids it has.
+    pub workflow: WorkflowId,
+    /// When a step of it last ended: microseconds since the epoch.
+    pub updated_us: i64,
+    /// As [`Run::snapshot`](crate::engine::run::Run::snapshot) gave it.
+    pub snapshot: Vec<u8>,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The run.
+    pub run: RunKey,
+    /// Its outcome. The value of a completed one is that of the run's last event, too.
+    pub outcome: Outcome,
+    /// The state, for continuing the handler; empty unless it completed.
+    pub state: BTreeMap<Arc<str>, Json>,
+    /// When: microseconds since the epoch.
+    pub updated_us: i64,
+    /// Whether its journal stays beside its outcome: a failed run's does, if it is not too long.
+    pub keeps_journal: bool,
+}
+
+impl Batch {
+    pub(super) fn record(&mut self, run: RunKey, input: &Input, now: Now) {
+        if self.journaled {
+            self.records.push((run, record::encode(input, now)));
+        }
+    }
+
+    /// The empty batch behind this one, with room for as much.
+    pub(super) fn next(&self) -> Self {
+        Self {
+            journaled: self.journaled,
+            number: self.number + 1,
+            epoch: self.epoch,
+            now: self.now,
+            opened: Vec::with_capacity(self.opened.len()),
+            records: Vec::with_capacity(self.records.len()),
+            published: Vec::with_capacity(self.published.len()),
+            ended: Vec::with_capacity(self.ended.len()),
+            removed: Vec::with_capacity(self.removed.len()),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.opened.is_empty()
+            && self.records.is_empty()
+            && self.published.is_empty()
+            && self.snapshots.is_empty()
+            && self.cursors.is_empty()
+            && self.removed.is_empty()
+            && self.purged.is_empty()
+    }
+}
