@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::engine::{
     feed::Feed,
-    kept::{Kept, KeptHandler},
+    kept::{Address, Kept, KeptHandler},
     scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
 };
 
@@ -42,16 +42,6 @@ pub enum Query {
         /// At most so many; fewer only if there are no more.
         count: usize,
     },
-}
-
-/// Which handler.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Address {
-    /// By its key.
-    Key(HandlerKey),
-    /// By the id that a client chose for it; else by the key that the id stands for, unless a client chose the id of
-    /// the handler there.
-    Id(Box<str>, Option<HandlerKey>),
 }
 
 /// Something the store is through with.

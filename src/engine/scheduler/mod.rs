@@ -7,18 +7,24 @@
 
 mod batch;
 mod commit;
+mod failure;
+mod parking;
 mod passes;
 mod reading;
+mod recovery;
+mod retention;
 mod starts;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use uuid::Uuid;
 
 pub use batch::{Batch, Ended, Head, Opened, Snapshotted};
+pub use parking::Residence;
 pub use passes::StartPass;
 pub use reading::CallerId;
 pub use starts::{NewRun, Place, StartRefused};
@@ -27,7 +33,9 @@ use crate::{
     engine::{
         channel::{Channel, ReaderId},
         handler::{Handler, Phase},
+        ids::HandlerIds,
         input::{Effect, Input, Outcome, PassId, Published, Refusal, StepState, TimerId},
+        kept::Beginning,
         timers::{Timer, Timers},
     },
     graph::{EventId, Graph, StepId},
@@ -35,7 +43,11 @@ use crate::{
     now::Now,
 };
 use commit::Held;
+use failure::Away;
+use parking::Parking;
 use passes::Passes;
+use reading::Cursors;
+use retention::Retention;
 use starts::Admission;
 
 /// A handler, by order of creation. Never used twice.
@@ -51,7 +63,8 @@ pub struct RunKey {
     pub run: u32,
 }
 
-/// A registered workflow, by order of registration.
+/// A registered workflow, by order of registration; behind those, earlier versions of them and workflows of earlier
+/// programs, as the store knows them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct WorkflowId(pub u16);
 
@@ -64,8 +77,13 @@ pub struct SchedulerLimits {
     pub runs_max: usize,
     /// Handlers kept after their end.
     pub keep_finished: usize,
-    /// Bytes of outcome, state and feed that are kept of them together; the newest one stays in any case.
+    /// How long they are kept; `None`: as long as their number allows.
+    pub keep_for: Option<Duration>,
+    /// Bytes of outcome, state and feed that are kept of them together in memory; the newest one stays in any case. With
+    /// a journal the store has them, and this is what stays in memory beside it.
     pub finished_bytes_max: usize,
+    /// With a journal: how long a run that only waits stays in memory.
+    pub idle_after: Duration,
 }
 
 /// A handler as the API shows it.
@@ -100,30 +118,36 @@ pub enum Notice {
     Gone(ReaderId),
     /// The handler whose end this caller waits for is gone.
     CallerGone(CallerId),
+    /// What this caller began could not be kept: there is no such run.
+    NotKept(CallerId),
+    /// Give this handler to [`Scheduler::handle_kept`]: something has come for its run.
+    Load(HandlerKey),
+    /// Give so many of the longest ended handlers to [`Scheduler::handle_oldest`].
+    Oldest(usize),
 }
 
 /// Handlers, runs, timers, passes that are ready.
 #[derive(Debug)]
 pub struct Scheduler {
     graphs: Vec<Arc<Graph>>,
-    names: HashMap<Box<str>, WorkflowId>,
+    /// So many of them are registered.
+    registered: usize,
+    workflows: HashMap<Box<str>, WorkflowId>,
     limits: SchedulerLimits,
     handlers: BTreeMap<HandlerKey, Box<Handler>>,
-    /// For lookup only: never iterated.
-    ids: HashMap<Arc<str>, HandlerKey>,
+    ids: HandlerIds,
+    /// Ids that clients chose, of handlers that are here. For lookup only: never iterated.
+    names: HashMap<Arc<str>, HandlerKey>,
     next_handler: u64,
-    /// Channels of earlier runs that somebody still reads.
+    /// Channels of earlier runs that somebody still reads, and of handlers that are away.
     earlier: BTreeMap<RunKey, Channel>,
+    /// Handlers that went back to what was committed, and are not yet here again.
+    away: BTreeMap<HandlerKey, Away>,
     running: usize,
     admissions: Vec<Admission>,
-    /// Handlers in the order in which they ended.
-    finished: VecDeque<RunKey>,
-    /// Those of them that are still there and have not begun anew.
-    finished_handlers: usize,
-    /// Bytes that are kept of them.
-    finished_bytes: usize,
-    /// Runs that have ended since finished handlers were last looked at.
-    ended_since_retired: usize,
+    retention: Retention,
+    parking: Parking,
+    cursors: Cursors,
     timers: Timers,
     passes: Passes,
     batch: Batch,
@@ -135,28 +159,44 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A scheduler without runs. `journaled`: whether batches carry the inputs.
-    pub fn new(graphs: Vec<Arc<Graph>>, limits: SchedulerLimits, journaled: bool) -> Self {
+    /// A scheduler without runs. `journaled`: whether batches carry the inputs. `secret`: what the ids of handlers are
+    /// made with.
+    pub fn new(graphs: Vec<Arc<Graph>>, limits: SchedulerLimits, journaled: bool, secret: u128) -> Self {
+        let registered = graphs.len();
+        let beginning = Beginning { secret, ..Beginning::default() };
+        Self { batch: Batch { journaled, ..Batch::default() }, ..Self::resume(graphs, registered, limits, &beginning) }
+    }
+
+    /// A scheduler that goes on where its store left off; [`Scheduler::recover`] follows. The first `registered` of the
+    /// graphs are those of the workflows that there are now, the others those of the store.
+    pub fn resume(
+        graphs: Vec<Arc<Graph>>,
+        registered: usize,
+        limits: SchedulerLimits,
+        beginning: &Beginning,
+    ) -> Self {
         let named = |(index, graph): (usize, &Arc<Graph>)| (graph.name.clone(), WorkflowId(index as u16));
-        let names = graphs.iter().enumerate().map(named).collect();
+        let workflows = graphs.iter().take(registered).enumerate().map(named).collect();
         let admissions = graphs.iter().map(|_| Admission::default()).collect();
         Self {
             graphs,
-            names,
+            registered,
+            workflows,
             limits,
             handlers: BTreeMap::new(),
-            ids: HashMap::new(),
-            next_handler: 0,
+            ids: HandlerIds::new(beginning.secret),
+            names: HashMap::new(),
+            next_handler: beginning.next_handler,
             earlier: BTreeMap::new(),
+            away: BTreeMap::new(),
             running: 0,
             admissions,
-            finished: VecDeque::new(),
-            finished_handlers: 0,
-            finished_bytes: 0,
-            ended_since_retired: 0,
+            retention: Retention::new(beginning.finished),
+            parking: Parking::default(),
+            cursors: Cursors::default(),
             timers: Timers::default(),
             passes: Passes::default(),
-            batch: Batch { journaled, ..Batch::default() },
+            batch: Batch { number: 1, journaled: true, now: beginning.newest, ..Batch::default() },
             held: Held::default(),
             committing: VecDeque::new(),
             notices: VecDeque::new(),
@@ -164,19 +204,26 @@ impl Scheduler {
         }
     }
 
-    /// The workflows, in order of registration.
-    pub fn graphs(&self) -> &[Arc<Graph>] {
-        &self.graphs
+    /// The graph of a workflow.
+    ///
+    /// # Panics
+    /// When the scheduler was not made with it.
+    pub fn graph(&self, workflow: WorkflowId) -> &Arc<Graph> {
+        &self.graphs[usize::from(workflow.0)]
     }
 
     /// The workflow of that name.
     pub fn workflow(&self, name: &str) -> Option<WorkflowId> {
-        self.names.get(name).copied()
+        self.workflows.get(name).copied()
     }
 
-    /// The handler of that id.
+    /// The handler of that id, if it is here: see [`Scheduler::residence`].
     pub fn find(&self, id: &str) -> Option<HandlerKey> {
-        self.ids.get(id).copied()
+        if let Some(&key) = self.names.get(id) {
+            return Some(key);
+        }
+        let key = self.ids.key(id)?;
+        self.handlers.get(&key).filter(|handler| *handler.id == *id).map(|_| key)
     }
 
     /// What the API shows of a handler; `None` once it is gone.
@@ -222,9 +269,11 @@ impl Scheduler {
         step: Option<StepId>,
         now: Now,
     ) -> Result<(), Refusal> {
-        let Some(Phase::Running(run)) = self.handlers.get(&key).map(|handler| &handler.phase) else {
-            return Err(Refusal::Ended);
-        };
+        let Some(handler) = self.handlers.get(&key) else { return Err(Refusal::Ended) };
+        let Phase::Running(run) = &handler.phase else { return Err(Refusal::Ended) };
+        if self.current(handler.workflow).is_none() {
+            return Err(Refusal::NotServed);
+        }
         run.check_external(event, step)?;
         self.reduce(key, Input::External { event, value, step }, now);
         Ok(())
@@ -250,20 +299,32 @@ impl Scheduler {
         }
     }
 
-    /// Gives every timer that is due to its run.
+    /// Gives every timer that is due to its run; with a journal, sees to what is to be done now and then.
     pub fn handle_time(&mut self, now: Now) {
         while let Some(timer) = self.timers.poll_due(now) {
             match timer {
                 Timer::Run(run, timer) => self.handle_due(run, timer, now),
                 Timer::Pass(tag) => self.handle_pass_timed_out(tag, now),
                 Timer::Straggler(tag) => self.abandon(tag),
+                Timer::Again(key) => self.offer_again(key, now),
             }
+        }
+        self.handle_ages(now);
+        if self.batch.journaled {
+            self.park_some(now);
+            self.cursors.handle_time(now);
+            self.handle_clock(now);
         }
     }
 
     /// How long until something is due.
-    pub fn poll_timeout(&self, now: Now) -> Option<std::time::Duration> {
-        self.timers.poll_timeout(now)
+    pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
+        let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(now.alive_us));
+        let cursors_us = self.cursors.due_us(now);
+        let parking_us = self.parking.due_us(self.running).filter(|_| self.batch.journaled);
+        let clock_us = self.clock_due_us();
+        let due = [cursors_us, parking_us, clock_us, self.retention.due_us()].into_iter().flatten().min().map(until);
+        self.timers.poll_timeout(now).into_iter().chain(due).min()
     }
 
     /// What is to be done next, in order.
@@ -279,11 +340,28 @@ impl Scheduler {
 
     /// The one place where a run changes.
     fn reduce(&mut self, key: HandlerKey, input: Input, now: Now) {
-        let Self { handlers, graphs, timers, batch, held, effects, .. } = self;
+        let Self { handlers, graphs, timers, batch, held, effects, notices, .. } = self;
         let Some(handler) = handlers.get_mut(&key) else { return };
-        let Phase::Running(run) = &mut handler.phase else { return };
         let run_key = RunKey { handler: key, run: handler.run };
-        batch.record(run_key, &input, now);
+        let run = match &mut handler.phase {
+            Phase::Running(run) => run,
+            // A timer that is due is due again when the run is here.
+            Phase::Parked { admitted } => {
+                *admitted |= matches!(input, Input::Admitted);
+                return notices.push_back(Notice::Load(key));
+            }
+            Phase::Ended { .. } => return held.note_late(run_key, input, &handler.channel),
+        };
+        if let Some(resting) = &mut handler.journal.resting {
+            return resting.inputs.push(input);
+        }
+        if batch.journaled {
+            held.note_input(run_key, &input);
+            let bytes = batch.record(run_key, &input, now);
+            if handler.journal.grow(bytes, batch.number, now) {
+                held.snapshots.push(run_key);
+            }
+        }
         run.handle(input, now, effects);
         let (mut outcome, published) = (None, handler.next_sequence);
         for effect in effects.drain(..) {
@@ -317,36 +395,42 @@ impl Scheduler {
         }
     }
 
-    /// The run has its outcome: what it held is freed, its passes are told to stop, the next one is admitted.
+    /// The run has its outcome: what it held is freed, the next one is admitted. Its passes are told to stop when that
+    /// is kept.
     fn finish(&mut self, run: RunKey, outcome: Outcome, now: Now) {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
         let (state, feed_bytes) = match (&handler.phase, &outcome) {
             (Phase::Running(live), Outcome::Completed(_)) => (live.state(), live.feed_bytes()),
             (Phase::Running(live), _) => (BTreeMap::new(), live.feed_bytes()),
-            (Phase::Ended { .. }, _) => return,
+            (Phase::Parked { .. } | Phase::Ended { .. }, _) => return,
         };
-        let state_bytes: usize = state.iter().map(|(key, value)| key.len() + value.as_str().len()).sum();
-        let outcome_bytes = match &outcome {
-            Outcome::Completed(value) => value.as_str().len(),
-            Outcome::Failed(error) => error.len(),
-            Outcome::Cancelled => 0,
-        };
-        let bytes = feed_bytes + state_bytes + outcome_bytes;
+        // With a journal the feed is in the store alone.
+        let feed_bytes = if self.batch.journaled { 0 } else { feed_bytes };
+        let bytes = feed_bytes + end_bytes(&outcome, &state);
         for (timer, deadline) in std::mem::take(&mut handler.armed) {
             self.timers.disarm(Timer::Run(run, timer), deadline);
+        }
+        if self.batch.journaled {
+            let (outcome, state) = (outcome.clone(), state.clone());
+            let keeps_journal = handler.journal.outlives(&outcome);
+            self.batch.ended.push(Ended { run, outcome, state, updated_us: now.wall_us, keeps_journal });
         }
         handler.updated_us = now.wall_us;
         handler.phase = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes };
         handler.feed_room_bytes = None;
-        let (workflow, admitted, passes) = (handler.workflow, handler.admitted, handler.passes.clone());
+        let (workflow, admitted) = (handler.workflow, handler.admitted);
+        self.held.stops.extend(&handler.passes);
         self.held.ended.push(run);
         self.running -= 1;
-        self.stop_passes(&passes, now);
         self.admit_next(workflow, run, admitted, now);
     }
 
-    fn graph(&self, workflow: WorkflowId) -> &Arc<Graph> {
-        &self.graphs[usize::from(workflow.0)]
+    /// The registered workflow of the same name; `None` if this program has it no more.
+    fn current(&self, workflow: WorkflowId) -> Option<WorkflowId> {
+        if usize::from(workflow.0) < self.registered {
+            return Some(workflow);
+        }
+        self.workflow(&self.graph(workflow).name)
     }
 
     /// The run and pass behind a tag, unless the pass is abandoned or its run has gone on without it.
@@ -359,6 +443,17 @@ impl Scheduler {
 /// The handler of a run, if that is still its newest.
 fn newest(handlers: &mut BTreeMap<HandlerKey, Box<Handler>>, run: RunKey) -> Option<&mut Handler> {
     handlers.get_mut(&run.handler).map(Box::as_mut).filter(|handler| handler.run == run.run)
+}
+
+/// Bytes of what is kept of an ended run beside its feed.
+fn end_bytes(outcome: &Outcome, state: &BTreeMap<Arc<str>, Json>) -> usize {
+    let state_bytes: usize = state.iter().map(|(key, value)| key.len() + value.as_str().len()).sum();
+    let outcome_bytes = match outcome {
+        Outcome::Completed(value) => value.as_str().len(),
+        Outcome::Failed(error) => error.len(),
+        Outcome::Cancelled => 0,
+    };
+    state_bytes + outcome_bytes
 }
 
 fn log_dropped(handler_id: &str, graph: &Graph, event: EventId) {
