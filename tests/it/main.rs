@@ -1,5 +1,6 @@
 //! Tests from outside, in one binary: a file a subject.
 
+mod byte_forms;
 mod compile_fail;
 mod demo;
 mod golden;
