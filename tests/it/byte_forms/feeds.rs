@@ -103,7 +103,9 @@ proptest! {
         damages in vec(any_damage(), 1..3),
     ) {
         let (graph, mut bytes) = (graph(), feed(0, &events).encode_events());
-        damages.iter().for_each(|damage: &Damage| damage.apply(&mut bytes));
+        for damage in &damages {
+            Damage::apply(damage, &mut bytes);
+        }
         if let Ok(read) = Feed::decode_events(0, &bytes, &graph) {
             let catalog = Catalog::new(std::slice::from_ref(&graph));
             prop_assert_eq!(render(&read, catalog.workflow(WorkflowId(0))).len() as u64, read.next());

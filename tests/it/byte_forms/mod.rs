@@ -1,6 +1,7 @@
 //! What a store keeps, as bytes: whatever is written is read back, and whatever else is read does no harm.
 
 mod feeds;
+mod graphs;
 
 use std::sync::Arc;
 
