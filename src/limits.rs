@@ -213,6 +213,9 @@ pub const RESIDENT_FINISHED_BYTES_MAX: usize = 1 << 20;
 /// Finished handlers that one step of retention removes from the store.
 pub const RETENTION_SLICE: usize = 256;
 
+/// Handlers of a list that are read from the store at a time.
+pub const LIST_PAGE_HANDLERS: usize = 256;
+
 /// How often handlers are looked at for their age, when none of them is known to be due.
 pub const RETENTION_PAUSE_US: u64 = 60_000_000;
 

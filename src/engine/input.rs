@@ -70,6 +70,8 @@ pub enum Input {
     },
     /// Somebody outside ends the run.
     Cancel,
+    /// The run cannot go on, says the scheduler, for this reason: its workflow has changed.
+    Fail(String),
 }
 
 /// What a run wants done.

@@ -141,7 +141,7 @@ impl Translation {
                 Note::Stream { event: EventRef::Other(_), .. } | Note::Once { .. } => Ok(()),
             }),
             Input::Done { done, .. } => self.done(done),
-            Input::Started { .. } | Input::Admitted | Input::Due { .. } | Input::Cancel => Ok(()),
+            Input::Started { .. } | Input::Admitted | Input::Due { .. } | Input::Cancel | Input::Fail(_) => Ok(()),
         }
     }
 

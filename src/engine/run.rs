@@ -265,6 +265,7 @@ impl Facts {
             (_, Input::Done { pass, done }) => self.done(turn, pass, done),
             (_, Input::Due { timer }) => self.due(turn, timer),
             (_, Input::Cancel) => self.cancel(turn),
+            (_, Input::Fail(error)) => self.fail(turn, None, error, 0),
         }
         self.settle(turn);
     }

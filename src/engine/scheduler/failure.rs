@@ -108,6 +108,10 @@ impl Scheduler {
 
     /// The rest is over.
     pub(super) fn offer_again(&mut self, key: HandlerKey, now: Now) {
+        let is_parked = || matches!(self.handlers.get(&key).map(|handler| &handler.phase), Some(Phase::Parked { .. }));
+        if self.away.contains_key(&key) || is_parked() {
+            return self.notices.push_back(Notice::Load(key));
+        }
         let Some(resting) = self.handlers.get_mut(&key).and_then(|handler| handler.journal.resting.take()) else {
             return;
         };

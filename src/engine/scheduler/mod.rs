@@ -35,7 +35,7 @@ use crate::{
         handler::{Handler, Phase},
         ids::HandlerIds,
         input::{Effect, Input, Outcome, PassId, Published, Refusal, StepState, TimerId},
-        kept::Beginning,
+        kept::{Beginning, KeptHandler},
         timers::{Timer, Timers},
     },
     graph::{EventId, Graph, StepId},
@@ -51,7 +51,7 @@ use retention::Retention;
 use starts::Admission;
 
 /// A handler, by order of creation. Never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct HandlerKey(pub u64);
 
 /// One run of a handler: the `run`-th, from 0.
@@ -169,12 +169,7 @@ impl Scheduler {
 
     /// A scheduler that goes on where its store left off; [`Scheduler::recover`] follows. The first `registered` of the
     /// graphs are those of the workflows that there are now, the others those of the store.
-    pub fn resume(
-        graphs: Vec<Arc<Graph>>,
-        registered: usize,
-        limits: SchedulerLimits,
-        beginning: &Beginning,
-    ) -> Self {
+    pub fn resume(graphs: Vec<Arc<Graph>>, registered: usize, limits: SchedulerLimits, beginning: &Beginning) -> Self {
         let named = |(index, graph): (usize, &Arc<Graph>)| (graph.name.clone(), WorkflowId(index as u16));
         let workflows = graphs.iter().take(registered).enumerate().map(named).collect();
         let admissions = graphs.iter().map(|_| Admission::default()).collect();
@@ -229,6 +224,24 @@ impl Scheduler {
     /// What the API shows of a handler; `None` once it is gone.
     pub fn view(&self, key: HandlerKey) -> Option<HandlerView<'_>> {
         self.handlers.get(&key).map(|handler| handler.view(self.graph(handler.workflow)))
+    }
+
+    /// What the API shows of a handler that the store gave, whose id is this.
+    pub fn view_kept<'a>(&'a self, kept: &'a KeptHandler, id: &'a str) -> HandlerView<'a> {
+        HandlerView {
+            id,
+            graph: self.graph(kept.workflow),
+            run_id: kept.run_id,
+            outcome: kept.end.as_ref().map(|end| &end.outcome),
+            started_us: kept.started_us,
+            updated_us: kept.updated_us,
+            completed_us: kept.end.as_ref().map(|_| kept.updated_us),
+        }
+    }
+
+    /// Whether batches carry what a store that survives the process needs.
+    pub fn is_journaled(&self) -> bool {
+        self.batch.journaled
     }
 
     /// The workflow of a handler.

@@ -10,8 +10,8 @@ use crate::{
         kept::{Address, Kept},
         timers::Timer,
     },
-    limits::{CLOCK_AGE_US, PARKING_SLICE},
-    now::Now,
+    limits::{CLOCK_AGE_US, PARKING_SLICE, REST_US},
+    now::{Clock, Now},
 };
 
 /// Where the handler of an id is.
@@ -78,6 +78,12 @@ impl Scheduler {
         if let Some(away) = self.away.remove(&key) {
             self.notices.extend(away.caller.map(super::Notice::NotKept));
         }
+    }
+
+    /// The store could not be read for this handler: something that waits for its run is tried again.
+    pub fn handle_unread(&mut self, key: HandlerKey, now: Now) {
+        let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
+        self.timers.arm(Timer::Again(key), deadline);
     }
 
     fn unpark(&mut self, kept: Kept, admitted: bool, now: Now) {

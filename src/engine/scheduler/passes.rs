@@ -188,7 +188,7 @@ impl Scheduler {
     }
 
     /// What the run published other than streams takes its room too. With no pass out the room is counted anew.
-    fn settle_feed_room(&mut self, run: RunKey) {
+    pub(super) fn settle_feed_room(&mut self, run: RunKey) {
         if let Some(handler) = newest(&mut self.handlers, run).filter(|handler| handler.passes.is_empty()) {
             handler.feed_room_bytes = None;
         }

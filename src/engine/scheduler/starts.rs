@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Head, HandlerKey, Opened, RunKey, Scheduler, WorkflowId};
+use super::{HandlerKey, Head, Opened, RunKey, Scheduler, WorkflowId};
 use crate::{
     engine::{
         channel::Channel,
