@@ -60,7 +60,7 @@ pub(super) struct Journal {
     /// Bytes of that snapshot.
     pub(super) snapshot_bytes: usize,
     /// Inputs from within that could not be kept, and are offered again.
-    pub(super) resting: Option<Box<Resting>>,
+    pub(super) resting: Option<Vec<Input>>,
 }
 
 impl Journal {
@@ -77,14 +77,6 @@ impl Journal {
     pub(super) fn outlives(&self, outcome: &Outcome) -> bool {
         matches!(outcome, Outcome::Failed(_)) && self.bytes + self.snapshot_bytes <= FAILED_JOURNAL_BYTES_MAX
     }
-}
-
-/// Inputs that could not be kept.
-#[derive(Debug)]
-pub(super) struct Resting {
-    pub(super) inputs: Vec<Input>,
-    /// When they are offered again, on the alive clock.
-    pub(super) until_us: u64,
 }
 
 /// Where a handler's newest run stands.
@@ -139,11 +131,6 @@ impl Handler {
             Phase::Ended { bytes, .. } if self.channel.is_ended() => Some(bytes),
             _ => None,
         }
-    }
-
-    /// Whether its newest run goes on.
-    pub(super) fn is_running(&self) -> bool {
-        !matches!(self.phase, Phase::Ended { .. })
     }
 
     /// Whether retention may remove it.

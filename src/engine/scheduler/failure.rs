@@ -1,15 +1,11 @@
-//! When a batch could not be kept: its runs go back to what was committed. What came from outside is refused; what passes
-//! said is offered again.
+//! When a batch could not be kept: its runs go back to what was committed. What came from outside is refused; what
+//! passes said is offered again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CallerId, HandlerKey, Notice, RunKey, Scheduler, batch::Batch};
 use crate::{
-    engine::{
-        handler::{Phase, Resting},
-        input::Input,
-        timers::Timer,
-    },
+    engine::{handler::Phase, input::Input, timers::Timer},
     limits::REST_US,
     now::{Clock, Now},
 };
@@ -86,7 +82,7 @@ impl Scheduler {
         if handler.channel.is_busy() {
             self.earlier.insert(run, handler.channel);
         }
-        let rested = handler.journal.resting.map(|resting| resting.inputs).unwrap_or_default();
+        let rested = handler.journal.resting.unwrap_or_default();
         let said = said.into_iter().filter(|&(of, _)| of == run.run).map(|(_, input)| input).chain(rested).collect();
         self.away.insert(key, Away { caller: handler.caller, passes: handler.passes, said: Some(said) });
         self.notices.push_back(Notice::Load(key));
@@ -97,7 +93,7 @@ impl Scheduler {
         let Some(inputs) = away.said else { return };
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
-        handler.journal.resting = Some(Box::new(Resting { inputs, until_us: deadline.at_us }));
+        handler.journal.resting = Some(inputs);
         self.timers.arm(Timer::Again(key), deadline);
     }
 
@@ -115,7 +111,7 @@ impl Scheduler {
         let Some(resting) = self.handlers.get_mut(&key).and_then(|handler| handler.journal.resting.take()) else {
             return;
         };
-        for input in resting.inputs {
+        for input in resting {
             self.reduce(key, input, now);
         }
         if let Some(run) = self.run_of(key) {

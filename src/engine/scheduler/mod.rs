@@ -336,7 +336,8 @@ impl Scheduler {
         let cursors_us = self.cursors.due_us(now);
         let parking_us = self.parking.due_us(self.running).filter(|_| self.batch.journaled);
         let clock_us = self.clock_due_us();
-        let due = [cursors_us, parking_us, clock_us, self.retention.due_us()].into_iter().flatten().min().map(until);
+        let ages_us = self.retention.due_us().filter(|_| self.limits.keep_for.is_some());
+        let due = [cursors_us, parking_us, clock_us, ages_us].into_iter().flatten().min().map(until);
         self.timers.poll_timeout(now).into_iter().chain(due).min()
     }
 
@@ -366,7 +367,7 @@ impl Scheduler {
             Phase::Ended { .. } => return held.note_late(run_key, input, &handler.channel),
         };
         if let Some(resting) = &mut handler.journal.resting {
-            return resting.inputs.push(input);
+            return resting.push(input);
         }
         if batch.journaled {
             held.note_input(run_key, &input);

@@ -355,7 +355,7 @@ impl World {
                 Input::Due { timer } => !self.timers.contains_key(timer),
                 Input::Started { .. } => true,
                 Input::Admitted => !self.model.is_unadmitted(),
-                Input::External { .. } | Input::Cancel => false,
+                Input::External { .. } | Input::Cancel | Input::Fail(_) => false,
             };
             if stale {
                 self.run.handle(input, self.now, &mut effects);
