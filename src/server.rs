@@ -188,6 +188,7 @@ impl Bound {
     /// When the system's poll fails.
     pub fn serve(mut self) -> Result<(), ServeError> {
         let failed = |error| ServeError::Io("the loop has failed".into(), error);
+        self.turns.begin();
         while self.turns.turn().map_err(failed)? == Flow::Goes {}
         self.turns.close();
         Ok(())

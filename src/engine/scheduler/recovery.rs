@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Ended, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, end_bytes, failure::Away};
+use super::{Ended, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, reduce::end_bytes};
 use crate::{
     engine::{
         channel::Channel,
