@@ -102,14 +102,14 @@ impl Server {
         let mut arguments = env::args_os();
         let path = arguments.next().map(std::path::PathBuf::from).unwrap_or_default();
         let program = path.file_name().map_or("steprill".into(), |name| name.to_string_lossy().into_owned());
-        self.run_with(&program, "", arguments)
+        self.run_with(&program, &["[OPTIONS]"], arguments)
     }
 
-    /// As [`Server::run`], on these arguments; `commands` stands before the options in the usage.
+    /// As [`Server::run`], on these arguments; each of `commands` is a line of the usage.
     pub fn run_with(
         self,
         program: &str,
-        commands: &str,
+        commands: &[&str],
         arguments: impl IntoIterator<Item = std::ffi::OsString>,
     ) -> ExitCode {
         match Command::parse(arguments, |key| env::var(key).ok()) {

@@ -190,6 +190,11 @@ impl Run {
         self.facts.feed_bytes
     }
 
+    /// Its works: number, step, attempt, and what they do now, in a word.
+    pub fn works(&self) -> impl Iterator<Item = (u64, StepId, u32, &'static str)> {
+        self.facts.works.iter().map(|(number, work)| (number, work.step, work.attempt, work.phase.name()))
+    }
+
     /// The number that its next event will get.
     pub fn next_sequence(&self) -> u64 {
         self.facts.next_sequence
