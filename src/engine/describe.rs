@@ -49,7 +49,10 @@ fn describe_note(note: &Note, graph: &Graph) -> String {
     };
     match note {
         Note::Stream { ordinal, event, value, .. } => format!("streamed #{ordinal} {} {value:?}", name(event)),
-        Note::Kept { ordinal, event, .. } => format!("streamed #{ordinal} {}", name(event)),
+        Note::Kept { ordinal, event, .. } => {
+            let name = event.map_or("an event", |event| &*graph.event(event).name);
+            format!("streamed #{ordinal} {name}")
+        }
         Note::Once { ordinal, value } => format!("noted once #{ordinal} {:?}", value.value),
     }
 }

@@ -14,6 +14,7 @@
 //!
 //! `Held` has a slot and shows as running, but starts no pass: the run is not admitted yet, or another work runs alone.
 
+mod check;
 mod done;
 mod end;
 mod note;
@@ -309,9 +310,14 @@ impl Facts {
     }
 
     fn publish(&mut self, turn: &mut Turn<'_>, event: Published) {
-        self.feed_bytes = self.feed_bytes.saturating_add(Feed::cost_bytes(&event));
-        self.next_sequence = self.next_sequence.wrapping_add(1);
+        self.count_published(Feed::cost_bytes(&event));
         turn.effects.push(Effect::Publish(event));
+    }
+
+    /// An event that took so many bytes of the feed has been published.
+    fn count_published(&mut self, bytes: usize) {
+        self.feed_bytes = self.feed_bytes.saturating_add(bytes);
+        self.next_sequence = self.next_sequence.wrapping_add(1);
     }
 
     /// Whether so many works from outside fit into what the run has to do.
