@@ -1,6 +1,8 @@
 //! What is kept, behind one narrow trait: batches go in under their numbers, answers to queries come out by ticket.
 
 pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 use std::fmt;
 
