@@ -11,14 +11,20 @@
 //! | `F` | step (2), attempts (5), text |
 //! | `T` | seconds (10), nanoseconds (5), steps (2 each) |
 //! | `C` `.` | cancelled, ended: nothing |
+//!
+//! As bytes ([`Feed::encode_events`]) each event is its length, seven bits a byte from the lowest on, and its text.
 
-use std::time::Duration;
+mod code;
+
+use std::{fmt, time::Duration};
 
 use crate::{
     engine::input::{Published, StepOutput, StepState},
-    graph::{EventId, EventKind, StepId},
+    graph::{EventId, EventKind, Graph, StepId},
+    json::Json,
     pass::EventRef,
 };
+use code::{STEP_BYTES, decode, encode, fits, put_length, take_length};
 
 /// The feed of one run.
 ///
@@ -72,10 +78,7 @@ impl Feed {
     pub fn cost_bytes(event: &Published) -> usize {
         let text_bytes = match event {
             Published::Step { .. } => STEP_BYTES,
-            Published::Event(EventRef::Known(_), value) => 3 + value.as_str().len(),
-            Published::Event(EventRef::Other(other), value) => {
-                12 + other.name.len() + other.qualified_name.len() + value.as_str().len()
-            }
+            Published::Event(event, value) => return Self::event_cost_bytes(event, value),
             Published::Failed { error, .. } => 8 + error.len(),
             Published::TimedOut { active, .. } => 16 + 2 * active.len(),
             Published::Cancelled | Published::Ended => 1,
@@ -83,12 +86,59 @@ impl Feed {
         text_bytes + END_BYTES
     }
 
+    /// As [`Feed::cost_bytes`], for an event that shows.
+    pub(super) fn event_cost_bytes(event: &EventRef, value: &Json) -> usize {
+        let fields_bytes = match event {
+            EventRef::Known(_) => 3,
+            EventRef::Other(other) => 12 + other.name.len() + other.qualified_name.len(),
+        };
+        fields_bytes + value.as_str().len() + END_BYTES
+    }
+
     /// The event with that number.
     pub fn get(&self, sequence: u64) -> Option<Item<'_>> {
         let index = usize::try_from(sequence.wrapping_sub(self.first)).ok()?;
         let end = *self.ends.get(index)? as usize;
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        Some(decode(&self.text[start..end]))
+        decode(&self.text[start..end])
+    }
+
+    /// The events as bytes, to be kept. What two feeds give, one behind the other, is what they give as one.
+    #[must_use]
+    pub fn encode_events(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.text.len() + 2 * self.ends.len());
+        let mut start = 0;
+        for end in self.ends.iter().map(|end| *end as usize) {
+            put_length(&mut bytes, end - start);
+            bytes.extend_from_slice(&self.text.as_bytes()[start..end]);
+            start = end;
+        }
+        bytes
+    }
+
+    /// Reads what [`Feed::encode_events`] gave under the graph whose ids the events have; the first gets the number
+    /// `first`. JSON texts are not looked into; all else is, so that every event can be read and rendered.
+    ///
+    /// # Errors
+    /// When the bytes are no events, or speak of what the graph does not have.
+    pub fn decode_events(first: u64, mut bytes: &[u8], graph: &Graph) -> Result<Self, FeedError> {
+        let mut feed = Self { first, text: String::with_capacity(bytes.len()), ends: Vec::new() };
+        let error = |feed: &Self, fault| FeedError { sequence: feed.next(), fault };
+        while !bytes.is_empty() {
+            let text = take_length(&mut bytes).and_then(|length| bytes.split_at_checked(length));
+            let Some((text, rest)) = text else { return Err(error(&feed, "its length is damaged, or it is cut off")) };
+            let Ok(text) = str::from_utf8(text) else { return Err(error(&feed, "it is not UTF-8")) };
+            let Some(item) = decode(text) else { return Err(error(&feed, "its fields are damaged")) };
+            if !fits(&item, graph) {
+                return Err(error(&feed, "it names a step or a type that the workflow does not have"));
+            }
+            feed.text.push_str(text);
+            let end = u32::try_from(feed.text.len()).ok().filter(|_| feed.next() < u64::MAX);
+            let Some(end) = end else { return Err(error(&feed, "so many do not fit")) };
+            feed.ends.push(end);
+            bytes = rest;
+        }
+        Ok(feed)
     }
 
     /// The events of that range, as far as they are there and up to about `bytes_max` bytes, but one at least.
@@ -104,6 +154,15 @@ impl Feed {
         let text = ends.last().map_or("", |last| &self.text[base as usize..(base + last) as usize]);
         Self { first: self.first + start as u64, text: text.to_owned(), ends }
     }
+}
+
+/// Why kept events cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FeedError {
+    /// The number of the event that is wrong.
+    pub sequence: u64,
+    /// What is wrong with it.
+    pub fault: &'static str,
 }
 
 /// One event of the feed, borrowed from it.
@@ -164,241 +223,16 @@ impl Item<'_> {
     }
 }
 
-fn encode(text: &mut String, event: &Published) {
-    match event {
-        Published::Step { step, state, slot, input, output } => {
-            let tag = match state {
-                StepState::Preparing => 'p',
-                StepState::Running => 'r',
-                StepState::NotRunning => 'n',
-            };
-            let output = match output {
-                StepOutput::None => NONE,
-                StepOutput::Nothing => NOTHING,
-                StepOutput::Event(event) => u64::from(event.0),
-            };
-            text.push(tag);
-            put::<2>(text, u64::from(step.0));
-            put::<3>(text, slot.map_or(SLOT_NONE, u64::from));
-            put::<2>(text, u64::from(input.0));
-            put::<2>(text, output);
-        }
-        Published::Event(EventRef::Known(event), value) => {
-            text.push('E');
-            put::<2>(text, u64::from(event.0));
-            text.push_str(value.as_str());
-        }
-        Published::Event(EventRef::Other(other), value) => {
-            text.push('O');
-            put::<1>(text, KINDS.iter().position(|kind| *kind == other.kind).unwrap_or(0) as u64);
-            put::<5>(text, other.name.len() as u64);
-            put::<5>(text, other.qualified_name.len() as u64);
-            text.push_str(&other.name);
-            text.push_str(&other.qualified_name);
-            text.push_str(value.as_str());
-        }
-        Published::Failed { step, error, attempts } => {
-            text.push('F');
-            put::<2>(text, step.map_or(NONE, |step| u64::from(step.0)));
-            put::<5>(text, u64::from(*attempts));
-            text.push_str(error);
-        }
-        Published::TimedOut { timeout, active } => {
-            text.push('T');
-            put::<10>(text, timeout.as_secs());
-            put::<5>(text, u64::from(timeout.subsec_nanos()));
-            for step in active {
-                put::<2>(text, u64::from(step.0));
-            }
-        }
-        Published::Cancelled => text.push('C'),
-        Published::Ended => text.push('.'),
+impl fmt::Display for FeedError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "event {} of the feed cannot be read: {}", self.sequence, self.fault)
     }
 }
 
-/// Reads what [`encode`] wrote; nothing else is ever given to it.
-fn decode(text: &str) -> Item<'_> {
-    let (tag, mut rest) = text.split_at(1);
-    match tag {
-        "E" => Item::Event(EventId(take::<2>(&mut rest) as u16), rest),
-        "p" | "r" | "n" => decode_step(tag, rest),
-        "O" => {
-            let kind = KINDS[take::<1>(&mut rest) as usize];
-            let (name_bytes, qualified_bytes) = (take::<5>(&mut rest), take::<5>(&mut rest));
-            let (name, rest) = rest.split_at(name_bytes as usize);
-            let (qualified_name, value) = rest.split_at(qualified_bytes as usize);
-            Item::Other { name, qualified_name, kind, value }
-        }
-        "F" => {
-            let (step, attempts) = (take::<2>(&mut rest), take::<5>(&mut rest) as u32);
-            Item::Failed { step: (step != NONE).then_some(StepId(step as u16)), error: rest, attempts }
-        }
-        "T" => {
-            let timeout = Duration::new(take::<10>(&mut rest), take::<5>(&mut rest) as u32);
-            let active = (0..rest.len() / 2).map(|_| StepId(take::<2>(&mut rest) as u16)).collect();
-            Item::TimedOut { timeout, active }
-        }
-        "C" => Item::Cancelled,
-        _ => Item::Ended,
-    }
-}
-
-fn decode_step<'a>(tag: &str, mut rest: &str) -> Item<'a> {
-    let state = match tag {
-        "p" => StepState::Preparing,
-        "r" => StepState::Running,
-        _ => StepState::NotRunning,
-    };
-    let step = StepId(take::<2>(&mut rest) as u16);
-    let slot = take::<3>(&mut rest);
-    let input = EventId(take::<2>(&mut rest) as u16);
-    let output = match take::<2>(&mut rest) {
-        NONE => StepOutput::None,
-        NOTHING => StepOutput::Nothing,
-        event => StepOutput::Event(EventId(event as u16)),
-    };
-    Item::Step { step, state, slot: (slot != SLOT_NONE).then_some(slot as u16), input, output }
-}
-
-/// Appends the low `7 * N` bits of `number` as N ASCII characters.
-fn put<const N: usize>(text: &mut String, number: u64) {
-    for place in (0..N).rev() {
-        text.push(char::from((number >> (7 * place)) as u8 & 0x7F));
-    }
-}
-
-/// Takes back what [`put`] appended.
-fn take<const N: usize>(text: &mut &str) -> u64 {
-    let (digits, rest) = text.split_at(N);
-    *text = rest;
-    digits.bytes().fold(0, |number, digit| number << 7 | u64::from(digit))
-}
-
-/// What a [`Published::Step`] takes of the text.
-const STEP_BYTES: usize = 10;
+impl std::error::Error for FeedError {}
 
 /// What the place of each event takes.
 const END_BYTES: usize = size_of::<u32>();
 
-/// Ids end far below these: [`GRAPH_NAMES_MAX`](crate::limits::GRAPH_NAMES_MAX).
-const NONE: u64 = 0x3FFF;
-const NOTHING: u64 = 0x3FFE;
-const SLOT_NONE: u64 = 0x1F_FFFF;
-
-const KINDS: [EventKind; 5] =
-    [EventKind::Plain, EventKind::Start, EventKind::Stop, EventKind::InputRequired, EventKind::HumanResponse];
-
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::{json::Json, limits::GRAPH_NAMES_MAX, pass::OtherEvent};
-
-    const LAST: u16 = GRAPH_NAMES_MAX as u16 - 1;
-
-    fn json(text: &str) -> Json {
-        Json::parse(text).expect("good JSON")
-    }
-
-    fn step(slot: Option<u16>, output: StepOutput) -> Published {
-        Published::Step { step: StepId(LAST), state: StepState::NotRunning, slot, input: EventId(129), output }
-    }
-
-    fn samples() -> Vec<(Published, Item<'static>)> {
-        let of = |slot, output| Item::Step {
-            step: StepId(LAST),
-            state: StepState::NotRunning,
-            slot,
-            input: EventId(129),
-            output,
-        };
-        let other =
-            OtherEvent { name: "Tick".into(), qualified_name: "µ.Tick".into(), kind: EventKind::HumanResponse };
-        vec![
-            (step(None, StepOutput::None), of(None, StepOutput::None)),
-            (step(Some(u16::MAX), StepOutput::Nothing), of(Some(u16::MAX), StepOutput::Nothing)),
-            (step(Some(0), StepOutput::Event(EventId(LAST))), of(Some(0), StepOutput::Event(EventId(LAST)))),
-            (
-                Published::Event(EventRef::Known(EventId(LAST)), json(r#"{"a":"ü"}"#)),
-                Item::Event(EventId(LAST), r#"{"a":"ü"}"#),
-            ),
-            (
-                Published::Event(EventRef::Other(Arc::new(other)), json(r#""é""#)),
-                Item::Other {
-                    name: "Tick", qualified_name: "µ.Tick", kind: EventKind::HumanResponse, value: r#""é""#
-                },
-            ),
-            (
-                Published::Failed { step: Some(StepId(0)), error: "größer".into(), attempts: u32::MAX },
-                Item::Failed { step: Some(StepId(0)), error: "größer", attempts: u32::MAX },
-            ),
-            (
-                Published::Failed { step: None, error: String::new(), attempts: 0 },
-                Item::Failed { step: None, error: "", attempts: 0 },
-            ),
-            (
-                Published::TimedOut { timeout: Duration::MAX, active: vec![StepId(0), StepId(LAST)] },
-                Item::TimedOut { timeout: Duration::MAX, active: vec![StepId(0), StepId(LAST)] },
-            ),
-            (Published::Cancelled, Item::Cancelled),
-            (Published::Ended, Item::Ended),
-        ]
-    }
-
-    #[test]
-    fn what_is_pushed_is_read_back_under_its_number() {
-        let mut feed = Feed::new(7);
-        assert_eq!((feed.first(), feed.next(), feed.get(7)), (7, 7, None));
-        for (index, (event, _)) in samples().iter().enumerate() {
-            assert_eq!(feed.push(event), 7 + index as u64);
-        }
-        for (index, (_, item)) in samples().iter().enumerate() {
-            assert_eq!(feed.get(7 + index as u64).as_ref(), Some(item));
-        }
-        assert_eq!(feed.next(), 7 + samples().len() as u64);
-        assert_eq!([6, feed.next(), u64::MAX].map(|sequence| feed.get(sequence)), [None, None, None]);
-    }
-
-    #[test]
-    fn the_cost_is_what_is_held() {
-        let mut feed = Feed::new(0);
-        for (event, _) in samples() {
-            let before = feed.bytes();
-            feed.push(&event);
-            assert_eq!(feed.bytes() - before, Feed::cost_bytes(&event), "{event:?}");
-        }
-    }
-
-    #[test]
-    fn a_page_is_a_part_of_the_feed_under_the_same_numbers() {
-        let mut feed = Feed::new(7);
-        for (event, _) in samples() {
-            feed.push(&event);
-        }
-        for start in 0..20 {
-            for end in 0..20 {
-                for bytes_max in [0, 40, 1_000] {
-                    let page = feed.page(start..end, bytes_max);
-                    let numbers = page.first()..page.next();
-                    assert!(
-                        numbers
-                            .clone()
-                            .all(|number| feed.get(number).is_some() && page.get(number) == feed.get(number))
-                    );
-                    let wanted: Vec<u64> = (start.max(7)..end.min(feed.next())).collect();
-                    let given: Vec<u64> = numbers.collect();
-                    assert!(wanted.starts_with(&given) && given.is_empty() == wanted.is_empty(), "{start} {end}");
-                    assert!(page.bytes() <= bytes_max || given.len() <= 1);
-                    assert!(bytes_max < 1_000 || given == wanted);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn only_program_events_and_the_end_show_without_internal_ones() {
-        let shows: Vec<bool> = samples().iter().map(|(_, item)| !item.is_internal()).collect();
-        assert_eq!(shows, [false, false, false, true, true, false, false, false, false, true]);
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@
 //! | [`input`] | what goes into a run and what comes out of it |
 //! | [`record`] | inputs as bytes of a journal, and under a workflow that has changed since |
 //! | [`scheduler`] | all handlers and their runs: admission, passes that are ready, batches, the write-ahead rule |
+//! | [`ids`] | ids of handlers, made from their keys |
 //! | [`kept`] | what a store gives back of all that |
 //! | [`timers`] | what is due when, for all of them |
 //! | [`feed`] | the numbered list of what a run has published |
@@ -15,6 +16,7 @@
 pub mod channel;
 pub mod feed;
 mod handler;
+pub mod ids;
 pub mod input;
 pub mod kept;
 pub mod record;

@@ -335,7 +335,7 @@ fn find(ids: &Ids, name: &str, used_by: &str) -> Result<EventId, Fault> {
     ids.get(name).copied().ok_or_else(unknown)
 }
 
-fn takers(steps: &[StepType], events: usize, fan_in: bool) -> Box<[Box<[StepId]>]> {
+pub(super) fn takers(steps: &[StepType], events: usize, fan_in: bool) -> Box<[Box<[StepId]>]> {
     let mut takers = vec![Vec::new(); events];
     for (index, step) in steps.iter().enumerate().filter(|(_, step)| step.fan_in == fan_in) {
         for event in &step.takes {

@@ -5,6 +5,7 @@ mod check;
 mod flow;
 mod retry;
 mod scopes;
+mod stored;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Fault, Faults, Parts, StepParts};
 pub use retry::Retry;
+pub use stored::StoredGraphError;
 
 /// An event type of a graph: its place in [`Graph::events`], which are in order of name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -59,7 +61,7 @@ pub struct EventType {
 }
 
 /// One step.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StepType {
     /// Its name in the workflow.
     pub name: Box<str>,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::{RETRY_ATTEMPTS_DEFAULT, RETRY_DELAY_MAX_DEFAULT};
 
 /// What happens after a failed attempt. The default never retries.
@@ -14,14 +16,14 @@ use crate::limits::{RETRY_ATTEMPTS_DEFAULT, RETRY_DELAY_MAX_DEFAULT};
 /// assert_eq!(retry.policy(1, Duration::ZERO, 0), Some(Duration::from_millis(10)));
 /// assert_eq!(retry.policy(3, Duration::ZERO, 0), None, "the third attempt was the last");
 /// ```
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Retry {
     attempts_max: u32,
     total_max: Option<Duration>,
     delay: Delay,
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 enum Delay {
     Fixed(Duration),
     Exponential { first: Duration, factor: u32, longest: Duration, jitter: bool },

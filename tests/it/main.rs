@@ -1,5 +1,6 @@
 //! Tests from outside, in one binary: a file a subject.
 
+mod byte_forms;
 mod compile_fail;
 mod demo;
 mod golden;
@@ -13,6 +14,8 @@ mod run_effects;
 mod run_record;
 mod scheduler;
 mod simulation;
+#[cfg(feature = "sqlite")]
+mod store;
 mod support;
 mod tidy;
 mod workers;

@@ -42,13 +42,6 @@ pub enum OpenError {
     },
     /// There is a file where a backup is to go: name another, or remove that one.
     Exists(PathBuf),
-    /// Anything else that SQLite refuses, in its words.
-    Failed {
-        /// The database.
-        path: PathBuf,
-        /// What SQLite says.
-        text: String,
-    },
 }
 
 /// What happens inside of the store.
@@ -73,7 +66,6 @@ impl Fault {
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => OpenError::NotDatabase(path),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(path),
-            Some(ErrorCode::DatabaseCorrupt) => OpenError::Damaged { path, text },
             Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
                 OpenError::Io { path, error: io::Error::new(io::ErrorKind::PermissionDenied, text) }
             }
@@ -83,7 +75,7 @@ impl Fault {
             Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => {
                 OpenError::Io { path, error: io::Error::other(text) }
             }
-            // A table or a column is missing, or holds a value of another type.
+            // SQLite finds it corrupt; or a table is missing, or a column holds a value of another type.
             _ => OpenError::Damaged { path, text },
         }
     }
@@ -142,7 +134,6 @@ impl fmt::Display for OpenError {
                 "{} exists: a backup replaces nothing, so name another file or remove that one",
                 path.display()
             ),
-            Self::Failed { path, text } => write!(formatter, "{} cannot be opened: {text}", path.display()),
         }
     }
 }

@@ -3,7 +3,11 @@
 
 use std::collections::HashSet;
 
-use super::{fault::Fault, list, rows, write::{Live, Writing}};
+use super::{
+    fault::Fault,
+    list, rows,
+    write::{Live, Writing},
+};
 use crate::{
     engine::{
         feed::Feed,

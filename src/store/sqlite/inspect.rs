@@ -1,6 +1,7 @@
 //! A look into the database beside a running server, or without one.
 
 use std::{
+    fmt::Write,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -96,7 +97,9 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
             b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(char::from(*byte)),
-            _ => uri.push_str(&format!("%{byte:02x}")),
+            _ => {
+                let _ = write!(uri, "%{byte:02x}");
+            }
         }
     }
     uri.push_str("?immutable=1");

@@ -58,14 +58,15 @@ pub(super) fn open(
         let is_old = schema::migrate(&mut connection)? < SCHEMA_VERSION;
         if is_old {
             // So that an older program sees the version in the file's header.
-            connection.wal_checkpoint_v2(None::<&str>, rusqlite::CheckpointMode::TRUNCATE)?;
+            connection.wal_checkpoint_v2(None::<&str>, rusqlite::wal::CheckpointMode::TRUNCATE)?;
         }
         let versions = Versions::load(&mut connection, graphs, true)?;
         let (newest, next_handler) = write::clock(&connection)?;
         let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
-        let finished = connection.query_row("SELECT count(*) FROM ended", [], |row| row.get(0))?;
+        let finished: u32 = connection.query_row("SELECT count(*) FROM ended", [], |row| row.get(0))?;
+        let finished = finished as usize;
         let ended_next = connection.query_row("SELECT ifnull(max(seq), 0) + 1 FROM ended", [], |row| row.get(0))?;
-        let known = Known { ended_next, has_trash: true, ..Known::default() };
+        let known = Known::new(ended_next);
         let beginning = Beginning { newest, next_handler, secret: u128::from_le_bytes(secret), finished };
         Ok((connection, versions, known, beginning))
     });

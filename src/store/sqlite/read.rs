@@ -233,7 +233,8 @@ impl Page {
         if self.version.is_some_and(|version| version != piece.version) {
             return Ok(false);
         }
-        let (skipped, skipped_bytes) = list::prefix(piece.events, usize::MAX, self.next - piece.first).ok_or(Damaged)?;
+        let (skipped, skipped_bytes) =
+            list::prefix(piece.events, usize::MAX, self.next - piece.first).ok_or(Damaged)?;
         let events = piece.events.get(skipped_bytes..).ok_or(Damaged)?;
         let room = self.bytes_max.saturating_sub(self.events.len());
         let (mut count, mut bytes) = list::prefix(events, room, self.until.saturating_sub(self.next)).ok_or(Damaged)?;

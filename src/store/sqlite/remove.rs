@@ -16,8 +16,11 @@ impl Writing<'_> {
         let handler = signed(handler.0);
         let range = signed(range.start)..signed(range.end);
         if self.delete_slice(handler, &range)? {
-            self.statement("INSERT INTO trash (handler, first, below) VALUES (?1, ?2, ?3)")?
-                .execute((handler, range.start, range.end))?;
+            self.statement("INSERT INTO trash (handler, first, below) VALUES (?1, ?2, ?3)")?.execute((
+                handler,
+                range.start,
+                range.end,
+            ))?;
             self.known.has_trash = true;
         }
         Ok(())
@@ -45,9 +48,9 @@ impl Writing<'_> {
     /// Deletes a bit of what is left of large feeds.
     pub(super) fn empty_trash(&mut self) -> Result<(), Fault> {
         let sql = "SELECT id, handler, first, below FROM trash ORDER BY id LIMIT 1";
-        let found = self.statement(sql)?.query_row([], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?..row.get(3)?))
-        });
+        let found = self
+            .statement(sql)?
+            .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?..row.get(3)?)));
         match found.optional()? {
             Some((id, handler, range)) => {
                 if !self.delete_slice(handler, &range)? {
@@ -73,13 +76,16 @@ impl Writing<'_> {
                 is_more = true;
                 break;
             }
-            bytes += row.get::<_, usize>(1)? + ROW_BYTES;
+            bytes += row.get::<_, u32>(1)? as usize + ROW_BYTES;
             below = first.saturating_add(1);
         }
         drop(found);
         if bytes > 0 {
-            self.statement("DELETE FROM feed WHERE handler = ?1 AND first >= ?2 AND first < ?3")?
-                .execute((handler, range.start, below))?;
+            self.statement("DELETE FROM feed WHERE handler = ?1 AND first >= ?2 AND first < ?3")?.execute((
+                handler,
+                range.start,
+                below,
+            ))?;
         }
         Ok(is_more)
     }

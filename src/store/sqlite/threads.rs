@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use rusqlite::{CheckpointMode, Connection};
+use rusqlite::{Connection, wal::CheckpointMode};
 
 use super::{
     Ring,
@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// What the writer is given.
+#[expect(clippy::large_enum_variant, reason = "nearly all are batches")]
 pub(super) enum Order {
     /// To be kept.
     Keep(Batch),
@@ -85,7 +86,8 @@ pub(super) struct Writer {
     failed_epoch: Option<u32>,
     /// Pages in the write-ahead log, as of the last commit.
     wal_pages: Arc<AtomicU32>,
-    /// So many were in it when it was last copied into the database, and still are.
+    /// As of the commit before, and as of the last copying if they are still in the log.
+    wal_pages_before: u32,
     wal_pages_copied: u32,
     said: Arc<Said>,
 }
@@ -104,7 +106,17 @@ impl Writer {
             pages.store(count.cast_unsigned(), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { connection, versions, known, clock, failed_epoch: None, wal_pages, wal_pages_copied: 0, said })
+        Ok(Self {
+            connection,
+            versions,
+            known,
+            clock,
+            failed_epoch: None,
+            wal_pages,
+            wal_pages_before: 0,
+            wal_pages_copied: 0,
+            said,
+        })
     }
 
     /// Keeps batches until there can be no more; then the write-ahead log is copied into the database.
@@ -201,19 +213,29 @@ impl Writer {
         let kept = written.and_then(|()| Ok(self.connection.prepare_cached("COMMIT")?.execute([])?));
         if let Err(fault) = kept {
             // SQLite has rolled back by itself after some errors.
-            if !self.connection.is_autocommit() {
-                if let Err(error) = self.connection.execute_batch("ROLLBACK") {
-                    log::error!("the database cannot roll back: {error}");
-                }
+            if !self.connection.is_autocommit()
+                && let Err(error) = self.connection.execute_batch("ROLLBACK")
+            {
+                log::error!("the database cannot roll back: {error}");
             }
             self.known.forget();
             return Err(fault);
         }
+        let pages = self.wal_pages.load(Ordering::Relaxed);
+        if pages < self.wal_pages_before {
+            // It was copied, nobody read in it, and so it was begun anew.
+            self.wal_pages_copied = 0;
+        }
+        self.wal_pages_before = pages;
         Ok(())
     }
 
     fn empty_trash(&mut self) {
-        if let Err(fault) = self.transact(Writing::empty_trash) {
+        let emptied = self.transact(
+            #[expect(clippy::redundant_closure_for_method_calls, reason = "it is for every lifetime")]
+            |writing| writing.empty_trash(),
+        );
+        if let Err(fault) = emptied {
             log::warn!("what was removed still takes room: {}", fault.store_error());
             // The next commit tries again.
             self.known.has_trash = false;
@@ -221,10 +243,7 @@ impl Writer {
     }
 
     fn wal_bytes(&self) -> usize {
-        let pages = self.wal_pages.load(Ordering::Relaxed);
-        // A log that was copied is begun anew when nobody reads in it, which its count shows.
-        let pages = if pages < self.wal_pages_copied { pages } else { pages - self.wal_pages_copied };
-        pages as usize * PAGE_BYTES as usize
+        self.wal_pages_before.saturating_sub(self.wal_pages_copied) as usize * PAGE_BYTES as usize
     }
 
     /// Copies the write-ahead log into the database as far as nobody still reads in it; then it is begun anew.
@@ -233,7 +252,7 @@ impl Writer {
             // What is in the log is kept.
             log::warn!("the database's log cannot be copied into it, and grows: {error}");
         }
-        self.wal_pages_copied = self.wal_pages.load(Ordering::Relaxed);
+        self.wal_pages_copied = self.wal_pages_before;
     }
 
     /// Nothing is to be done: the log is emptied and memory freed.
@@ -244,7 +263,7 @@ impl Writer {
             emptied
         });
         match emptied {
-            Ok(_) => (self.wal_pages_copied, _) = (0, self.wal_pages.store(0, Ordering::Relaxed)),
+            Ok(_) => (self.wal_pages_before, self.wal_pages_copied) = (0, 0),
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
             Err(error) => log::warn!("the database's log cannot be copied into it: {error}"),
         }

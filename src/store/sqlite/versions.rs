@@ -21,11 +21,7 @@ pub(super) struct Versions {
 
 impl Versions {
     /// Reads the graphs of the database; those of `registered` that it does not have yet are added if `may_write`.
-    pub(super) fn load(
-        connection: &mut Connection,
-        registered: &[Arc<Graph>],
-        may_write: bool,
-    ) -> Result<Self, Fault> {
+    pub(super) fn load(connection: &mut Connection, registered: &[Arc<Graph>], may_write: bool) -> Result<Self, Fault> {
         let mut stored = stored(connection)?;
         let mut versions = Self { graphs: Vec::new(), numbers: Vec::new(), workflows: HashMap::new() };
         let mut fresh = stored.iter().map(|(number, _)| *number).max().unwrap_or(0);
@@ -33,11 +29,13 @@ impl Versions {
         for graph in registered {
             let bytes = graph.to_stored();
             let place = stored.iter().position(|(_, stored)| *stored == bytes);
-            let number = place.map(|place| stored.swap_remove(place).0).unwrap_or_else(|| {
+            let number = if let Some(place) = place {
+                stored.swap_remove(place).0
+            } else {
                 fresh += 1;
                 added.push((fresh, bytes));
                 fresh
-            });
+            };
             versions.push(number, Arc::clone(graph))?;
         }
         stored.sort_unstable_by_key(|(number, _)| *number);

@@ -35,12 +35,11 @@ pub(super) struct Live {
 }
 
 /// What is known of the database, beside what is in it.
-#[derive(Default)]
 pub(super) struct Known {
     /// Where runs stand, so that it is not looked up for each transaction; any of them may be missing.
     live: CounterMap<HandlerKey, Live>,
     /// The next place in the order of ending.
-    pub(super) ended_next: i64,
+    ended_next: i64,
     /// Whether there is something in `trash`.
     pub(super) has_trash: bool,
 }
@@ -53,6 +52,11 @@ pub(super) struct Writing<'a> {
 }
 
 impl Known {
+    /// Nothing, but the next place in the order of ending.
+    pub(super) fn new(ended_next: i64) -> Self {
+        Self { live: CounterMap::default(), ended_next, has_trash: true }
+    }
+
     /// The transaction was rolled back: what it has taught is wrong.
     pub(super) fn forget(&mut self) {
         self.live = CounterMap::default();
@@ -97,7 +101,7 @@ impl<'a> Writing<'a> {
             run: row.get(0)?,
             version: row.get(1)?,
             next: if next.is_some() { unsigned(row, 4)? } else { unsigned(row, 2)? },
-            tail_bytes: row.get(3)?,
+            tail_bytes: row.get::<_, u32>(3)? as usize,
             has_feed: next.is_some(),
             journal_next: row.get::<_, Option<i64>>(5)?.unwrap_or(0),
         }))

@@ -1,0 +1,171 @@
+//! Ids of handlers, made from their keys: no table has to be kept to get from one to the other.
+
+use std::fmt;
+
+use crate::{engine::scheduler::HandlerKey, hash::hash128};
+
+/// Spells handlers' keys as ten letters and digits, and reads them back.
+///
+/// Keys are counted; ids are not to show how many there are, nor let one be guessed from another. So a key is put
+/// through a permutation of all ids that hangs on a secret: a Feistel network over 60 bits, walked on until it comes to
+/// one of the 62^10 numbers that ten characters can spell. Within these it is one to one: no two keys have one id.
+///
+/// With a random secret, ids look drawn at random. They are names, not passwords: with [`hash128`] at its heart the
+/// permutation is built to be quick, not to withstand an analyst who has many ids with their keys. And an id that is
+/// made up at random stands for one of `n` handlers with a chance of `n` in 8 × 10^17.
+///
+/// ```
+/// use steprill::engine::{ids::HandlerIds, scheduler::HandlerKey};
+///
+/// let ids = HandlerIds::new(17);
+/// let id = ids.spell(HandlerKey(5));
+/// assert_eq!(ids.key(str::from_utf8(&id).unwrap()), Some(HandlerKey(5)));
+/// assert_eq!(ids.key("no id"), None);
+/// ```
+#[derive(Clone)]
+pub struct HandlerIds {
+    secret: [u8; 16],
+}
+
+impl HandlerIds {
+    /// The ids of a secret, which is to be random, and kept as long as the ids are in use.
+    pub fn new(secret: u128) -> Self {
+        Self { secret: secret.to_le_bytes() }
+    }
+
+    /// The id of a key. Keys are below 62^10: at a thousand a second they last for 26 million years.
+    pub fn spell(&self, key: HandlerKey) -> [u8; ID_BYTES] {
+        let mut number = self.forward(key.0 % COUNT);
+        while number >= COUNT {
+            number = self.forward(number);
+        }
+        let mut id = [0; ID_BYTES];
+        for character in id.iter_mut().rev() {
+            *character = CHARACTERS[(number % BASE) as usize];
+            number /= BASE;
+        }
+        id
+    }
+
+    /// The key that an id stands for; `None` if the text is not of an id's form. Every text of the form stands for some
+    /// key: whether there is a handler of it is another question.
+    pub fn key(&self, id: &str) -> Option<HandlerKey> {
+        let id: &[u8; ID_BYTES] = id.as_bytes().try_into().ok()?;
+        let mut number = 0;
+        for character in id {
+            let digit = match character {
+                b'0'..=b'9' => character - b'0',
+                b'A'..=b'Z' => character - b'A' + 10,
+                b'a'..=b'z' => character - b'a' + 36,
+                _ => return None,
+            };
+            number = number * BASE + u64::from(digit);
+        }
+        number = self.backward(number);
+        while number >= COUNT {
+            number = self.backward(number);
+        }
+        Some(HandlerKey(number))
+    }
+
+    /// A permutation of the numbers of 60 bits.
+    fn forward(&self, number: u64) -> u64 {
+        let (mut left, mut right) = (number >> HALF_BITS, number & HALF_MASK);
+        for round in 0..ROUNDS {
+            (left, right) = (right, left ^ self.round(round, right));
+        }
+        left << HALF_BITS | right
+    }
+
+    /// The way back.
+    fn backward(&self, number: u64) -> u64 {
+        let (mut left, mut right) = (number >> HALF_BITS, number & HALF_MASK);
+        for round in (0..ROUNDS).rev() {
+            (left, right) = (right ^ self.round(round, left), left);
+        }
+        left << HALF_BITS | right
+    }
+
+    fn round(&self, round: u64, half: u64) -> u64 {
+        hash128(&[&self.secret, &(round << HALF_BITS | half).to_le_bytes()]) as u64 & HALF_MASK
+    }
+}
+
+/// The secret stays one.
+impl fmt::Debug for HandlerIds {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("HandlerIds").finish_non_exhaustive()
+    }
+}
+
+/// Bytes of an id: as many characters.
+const ID_BYTES: usize = 10;
+
+const CHARACTERS: &[u8; BASE as usize] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+const BASE: u64 = 62;
+
+/// How many ids there are: a little over 2^59.5.
+const COUNT: u64 = BASE.pow(ID_BYTES as u32);
+
+/// Four are enough if the round function is perfect; it is not.
+const ROUNDS: u64 = 8;
+
+const HALF_BITS: u32 = 30;
+const HALF_MASK: u64 = (1 << HALF_BITS) - 1;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(id: &[u8]) -> &str {
+        str::from_utf8(id).expect("letters and digits")
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_read_back_from_its_id(secret: u128, key in prop_oneof![0..COUNT, 0..1_000_000_u64]) {
+            let ids = HandlerIds::new(secret);
+            prop_assert_eq!(ids.key(text(&ids.spell(HandlerKey(key)))), Some(HandlerKey(key)));
+        }
+
+        #[test]
+        fn a_text_that_stands_for_a_key_is_its_id(secret: u128, id in "[0-9A-Za-z]{10}") {
+            let ids = HandlerIds::new(secret);
+            let key = ids.key(&id).expect("it has the form");
+            prop_assert!(key.0 < COUNT);
+            let spelt = ids.spell(key);
+            prop_assert_eq!(text(&spelt), &id);
+        }
+
+        #[test]
+        fn a_text_of_another_form_is_no_id(text in "\\PC{0,12}") {
+            let has_form = text.len() == ID_BYTES && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            prop_assert_eq!(HandlerIds::new(1).key(&text).is_some(), has_form);
+        }
+    }
+
+    #[test]
+    fn neighbours_have_nothing_in_common_and_secrets_change_all() {
+        let of = |secret: u128| {
+            let ids = HandlerIds::new(secret);
+            (0..10_000).map(move |key| ids.spell(HandlerKey(key))).collect::<Vec<_>>()
+        };
+        let (ids, others) = (of(1), of(2));
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "no two are equal");
+        let common =
+            |one: &[u8; 10], other: &[u8; 10]| one.iter().zip(other).filter(|(one, other)| one == other).count();
+        let neighbours: usize = ids.windows(2).map(|pair| common(&pair[0], &pair[1])).sum();
+        let secrets: usize = ids.iter().zip(&others).map(|(one, other)| common(one, other)).sum();
+        // Of 100,000 characters one in 62, as chance has it.
+        assert!((1_400..1_850).contains(&neighbours) && (1_400..1_850).contains(&secrets), "{neighbours} {secrets}");
+        for place in 0..ID_BYTES {
+            let seen: BTreeSet<u8> = ids.iter().map(|id| id[place]).collect();
+            assert_eq!(seen.len(), 62, "every character comes in every place");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A graph as bytes, for what is kept under its ids: a byte for the version, then [`Stored`] in the
+//! [postcard](https://postcard.jamesmunns.com/wire-format) format.
+//!
+//! All that a run and its feed need of a graph is there; schemas and checks are not. What follows from the rest (takers,
+//! joiners, whether it is interactive) is made anew; closers are kept, because a run has been reduced with them. Equal
+//! graphs have equal bytes.
+//!
+//! Version 1 is the only one so far. Any change of [`Stored`] or of a type in it is a new version; a later program reads
+//! the earlier ones, each through types of its own.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{EventId, EventKind, EventType, Graph, StepId, StepType, check::takers};
+use crate::limits::GRAPH_NAMES_MAX;
+
+/// Why bytes are no graph.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StoredGraphError {
+    /// They are damaged: what is wrong.
+    Malformed(String),
+    /// A newer program wrote them, in this version.
+    Version(u8),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    name: Box<str>,
+    module: Box<str>,
+    events: Vec<StoredEvent>,
+    steps: Box<[StepType]>,
+    start: EventId,
+    stop: EventId,
+    timeout: Option<Duration>,
+    max_runs: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredEvent {
+    name: Box<str>,
+    qualified_name: Box<str>,
+    kind: EventKind,
+    builtin: bool,
+}
+
+impl Graph {
+    /// The graph as bytes, without schemas and checks.
+    ///
+    /// # Panics
+    /// Never: what a graph holds serialises.
+    pub fn to_stored(&self) -> Vec<u8> {
+        let event = |event: &EventType| StoredEvent {
+            name: event.name.clone(),
+            qualified_name: event.qualified_name.clone(),
+            kind: event.kind,
+            builtin: event.builtin,
+        };
+        let stored = Stored {
+            name: self.name.clone(),
+            module: self.module.clone(),
+            events: self.events.iter().map(event).collect(),
+            steps: self.steps.clone(),
+            start: self.start,
+            stop: self.stop,
+            timeout: self.timeout,
+            max_runs: self.max_runs.map(|runs| runs as u64),
+        };
+        postcard::to_extend(&stored, vec![VERSION]).expect("plain data serialises")
+    }
+
+    /// The graph of these bytes. Its schemas are null, and its checks take everything. Every id in it is one of its
+    /// own, so that it does no harm, whatever the bytes were.
+    ///
+    /// # Errors
+    /// When the bytes are not those of a graph.
+    pub fn from_stored(bytes: &[u8]) -> Result<Self, StoredGraphError> {
+        let (&version, bytes) = bytes.split_first().ok_or_else(|| malformed("there are none"))?;
+        if version != VERSION {
+            return Err(StoredGraphError::Version(version));
+        }
+        let (stored, rest) = postcard::take_from_bytes::<Stored>(bytes).map_err(malformed)?;
+        if !rest.is_empty() {
+            return Err(malformed("something stands behind it"));
+        }
+        stored.check().map_err(malformed)?;
+        Ok(stored.into_graph())
+    }
+}
+
+impl Stored {
+    fn into_graph(self) -> Graph {
+        let event = |event: StoredEvent| EventType {
+            name: event.name,
+            qualified_name: event.qualified_name,
+            kind: event.kind,
+            builtin: event.builtin,
+            schema: serde_json::Value::Null,
+            check: Arc::new(|_| Ok(())),
+        };
+        let events: Box<[EventType]> = self.events.into_iter().map(event).collect();
+        Graph {
+            name: self.name,
+            module: self.module,
+            takers: takers(&self.steps, events.len(), false),
+            joiners: takers(&self.steps, events.len(), true),
+            interactive: events.iter().any(|event| event.kind == EventKind::HumanResponse),
+            events,
+            steps: self.steps,
+            start: self.start,
+            stop: self.stop,
+            timeout: self.timeout,
+            max_runs: self.max_runs.map(|runs| usize::try_from(runs).unwrap_or(usize::MAX)),
+        }
+    }
+
+    /// Whatever is looked up by an id, or searched by a name, is there and in order.
+    fn check(&self) -> Result<(), &'static str> {
+        let ensure = |holds: bool, fault| if holds { Ok(()) } else { Err(fault) };
+        ensure(self.events.len() <= GRAPH_NAMES_MAX && self.steps.len() <= GRAPH_NAMES_MAX, "it is too large")?;
+        ensure(self.events.is_sorted_by(|one, other| one.name < other.name), "its event types are not in order")?;
+        ensure(self.steps.is_sorted_by(|one, other| one.name < other.name), "its steps are not in order")?;
+        let known = |event: &EventId| usize::from(event.0) < self.events.len();
+        let known_all = |events: &[EventId]| events.iter().all(known);
+        ensure(known(&self.start) && known(&self.stop), "its start or stop event is not among its types")?;
+        for step in &self.steps {
+            let asks = step.asks.iter().all(|(question, answer)| known(question) && known(answer));
+            let events = [&step.takes, &step.returns, &step.sends, &step.streams];
+            ensure(asks && events.iter().all(|events| known_all(events)), "a step names a type that is not there")?;
+            ensure(step.workers > 0, "a step has no workers")?;
+            let closes = |closer: &StepId| self.steps.get(usize::from(closer.0)).is_some_and(|step| step.fan_in);
+            ensure(
+                step.closers.is_sorted_by(|one, other| one < other) && step.closers.iter().all(closes),
+                "a step's scopes are closed by what cannot close them",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for StoredGraphError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(fault) => write!(formatter, "the kept graph of a workflow is damaged: {fault}"),
+            Self::Version(version) => write!(
+                formatter,
+                "the kept graph of a workflow has version {version}, and this program knows {VERSION}: use a newer one"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StoredGraphError {}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+fn malformed(fault: impl ToString) -> StoredGraphError {
+    StoredGraphError::Malformed(fault.to_string())
+}
+
+/// The version that is written.
+const VERSION: u8 = 1;
