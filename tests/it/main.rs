@@ -13,6 +13,7 @@ mod readme;
 mod run_effects;
 mod run_record;
 mod scheduler;
+mod sim;
 mod simulation;
 #[cfg(feature = "sqlite")]
 mod store;
