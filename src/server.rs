@@ -102,14 +102,14 @@ impl Server {
         let mut arguments = env::args_os();
         let path = arguments.next().map(std::path::PathBuf::from).unwrap_or_default();
         let program = path.file_name().map_or("steprill".into(), |name| name.to_string_lossy().into_owned());
-        self.run_with(&program, "", arguments)
+        self.run_with(&program, &["[OPTIONS]"], arguments)
     }
 
-    /// As [`Server::run`], on these arguments; `commands` stands before the options in the usage.
+    /// As [`Server::run`], on these arguments; each of `commands` is a line of the usage.
     pub fn run_with(
         self,
         program: &str,
-        commands: &str,
+        commands: &[&str],
         arguments: impl IntoIterator<Item = std::ffi::OsString>,
     ) -> ExitCode {
         match Command::parse(arguments, |key| env::var(key).ok()) {
@@ -188,6 +188,7 @@ impl Bound {
     /// When the system's poll fails.
     pub fn serve(mut self) -> Result<(), ServeError> {
         let failed = |error| ServeError::Io("the loop has failed".into(), error);
+        self.turns.begin();
         while self.turns.turn().map_err(failed)? == Flow::Goes {}
         self.turns.close();
         Ok(())
@@ -234,7 +235,7 @@ impl Clock {
         Self { started: Instant::now(), alive_before_us: 0, last: Now::default() }
     }
 
-    /// Goes on behind the newest record of a store: alive time is summed over starts, and the wall clock is never behind.
+    /// Goes on behind the newest record of a store: alive time is summed over starts, the wall clock is never behind.
     pub(crate) fn resume(&mut self, newest: Now) {
         self.alive_before_us = newest.alive_us;
         self.last.wall_us = self.last.wall_us.max(newest.wall_us);

@@ -213,11 +213,13 @@ impl Config {
     }
 }
 
-/// The text of `--help`.
-pub fn usage(program: &str, commands: &str) -> String {
-    let mut text = format!(
-        "Usage: {program} {commands}[OPTIONS]\n\nServes workflows over HTTP until SIGTERM or SIGINT.\n\nOptions:\n"
-    );
+/// The text of `--help`. Each of `commands` is what may stand behind the program's name.
+pub fn usage(program: &str, commands: &[&str]) -> String {
+    let mut text = String::new();
+    for (index, command) in commands.iter().enumerate() {
+        let _ = writeln!(text, "{} {program} {command}", if index == 0 { "Usage:" } else { "      " });
+    }
+    text.push_str("\nServes workflows over HTTP until SIGTERM or SIGINT.\n\nOptions:\n");
     for flag in FLAGS {
         let left = format!("{} {}", flag.name, flag.value);
         let _ = writeln!(text, "  {left:<30} {}", flag.help);

@@ -140,6 +140,12 @@ impl Loop {
         self.reactor.local_addresses().map(text).collect()
     }
 
+    /// Before the first turn: carries out what the store's runs still owe.
+    pub(super) fn begin(&mut self) {
+        self.settle();
+        self.hand_out();
+    }
+
     /// One turn.
     pub(super) fn turn(&mut self) -> io::Result<Flow> {
         let wakes = self.reactor.poll(self.poll_timeout())?;

@@ -15,6 +15,8 @@ mod run_effects;
 mod run_record;
 mod scheduler;
 mod simulation;
+#[cfg(feature = "sqlite")]
+mod store;
 mod support;
 mod tidy;
 mod workers;

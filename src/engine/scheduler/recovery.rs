@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Ended, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, end_bytes, failure::Away};
+use super::{Ended, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, reduce::end_bytes};
 use crate::{
     engine::{
         channel::Channel,
@@ -154,8 +154,7 @@ impl Scheduler {
         };
         let (mut effects, mut updated_us) = (Vec::new(), handler.updated_us);
         for record in &journal.records {
-            let (input, then) =
-                record::decode(record, &Names::of(graph).translation(graph)).map_err(|error| damaged(&error))?;
+            let (input, then) = record::decode(record, graph).map_err(|error| damaged(&error))?;
             run.handle(input, then, &mut effects);
             let ends_step = |effect: &Effect| {
                 matches!(effect, Effect::Publish(Published::Step { state: StepState::NotRunning, .. }))
