@@ -105,7 +105,7 @@ impl Client {
                 let Some(index) = self.any(|_| true) else { return Some(()) };
                 self.entries[index].check(round.host)
             }
-            _ => self.ask(round, "GET", "/handlers?limit=50", None).map(|reply| assert_eq!(reply.status, 200)),
+            _ => round.ask("GET", "/handlers?limit=50", None).map(|reply| assert_eq!(reply.status, 200)),
         }
     }
 
@@ -131,7 +131,7 @@ impl Client {
             body["context"] = json!({ "version": 1 });
         }
         let path = format!("/workflows/{}/{how}", work.workflow);
-        let reply = self.ask(round, "POST", &path, Some(&body));
+        let reply = round.ask("POST", &path, Some(&body));
         let known = reply.as_ref().filter(|reply| reply.status != 503);
         let location = reply.as_ref().and_then(|reply| reply.location.as_deref()?.strip_prefix("/handlers/"));
         let (id, handler) = match (known, location) {
@@ -184,7 +184,7 @@ impl Client {
         let Some(index) = self.any(open) else { return self.begin(round) };
         let said = self.tag();
         let (path, event) = self.entries[index].sent_answer(&said);
-        let reply = self.ask(round, "POST", &path, Some(&event));
+        let reply = round.ask("POST", &path, Some(&event));
         self.entries[index].answered = Fact::Perhaps;
         let reply = reply.filter(|reply| reply.status != 503)?;
         assert_eq!((reply.status, &*reply.body), (200, r#"{"status":"sent"}"#), "{:?}", self.entries[index]);
@@ -206,10 +206,10 @@ impl Client {
         if self.entries[index].shown_status() != "completed" || self.entries[index].purged == Fact::Perhaps {
             return self.begin(round);
         }
-        let increment = self.random.below(50) as i64 - 10;
+        let increment = i64::from(self.random.below(50) as u32) - 10;
         let body = json!({ "handler_id": self.entries[index].id, "start_event": { "increment": increment } });
         let how = *self.random.pick(&["run", "run-nowait"]);
-        let reply = self.ask(round, "POST", &format!("/workflows/cumulative/{how}"), Some(&body));
+        let reply = round.ask("POST", &format!("/workflows/cumulative/{how}"), Some(&body));
         let entry = &mut self.entries[index];
         entry.begin_anew(increment);
         let reply = reply.filter(|reply| reply.status != 503)?;
@@ -229,7 +229,7 @@ impl Client {
         };
         let Some(index) = self.any(known) else { return self.begin(round) };
         let path = format!("/handlers/{}/cancel?purge={purge}", self.entries[index].id);
-        let reply = self.ask(round, "POST", &path, None).filter(|reply| reply.status != 503);
+        let reply = round.ask("POST", &path, None).filter(|reply| reply.status != 503);
         let entry = &mut self.entries[index];
         let fact = match &reply {
             None => Fact::Perhaps,
@@ -247,12 +247,6 @@ impl Client {
             entry.cancelled = fact;
         }
         reply.map(|_| ())
-    }
-
-    /// One request of the load.
-    fn ask(&mut self, round: &Round<'_>, method: &str, path: &str, body: Option<&Value>) -> Option<Reply> {
-        round.burn();
-        call(round.host, method, path, body)
     }
 
     /// Any entry of those that are so.
@@ -282,6 +276,11 @@ impl Entry {
 }
 
 impl Round<'_> {
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Reply> {
+        self.burn();
+        call(self.host, method, path, body)
+    }
+
     /// A request is about to be made; the last one of the round has the server ended while it is under way.
     fn burn(&self) {
         if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {

@@ -140,12 +140,11 @@ impl Entry {
             assert_eq!(*told, result.body, "the caller was told something else");
         }
         let shown = (reply.body, format!("{} {}", result.status, result.body));
-        match &self.end {
-            Some(end) => assert_eq!(*end, shown, "the end is another one"),
-            None => {
-                self.check_end(&handler, &result.body);
-                self.end = Some(shown);
-            }
+        if let Some(end) = &self.end {
+            assert_eq!(*end, shown, "the end is another one");
+        } else {
+            self.check_end(&handler, &result.body);
+            self.end = Some(shown);
         }
         Some(())
     }
@@ -277,10 +276,11 @@ pub(super) fn queue_path(id: &str) -> String {
 
 /// Microseconds since the epoch of `2026-11-24T15:19:41.245592+00:00`.
 fn micros(text: &str) -> i64 {
-    let part = |range: std::ops::Range<usize>| text[range].parse::<i64>().expect("digits");
-    let month = u8::try_from(part(5..7)).ok().and_then(|month| time::Month::try_from(month).ok()).expect("a month");
-    let date = time::Date::from_calendar_date(part(0..4) as i32, month, part(8..10) as u8).expect("a date");
+    let part = |range: std::ops::Range<usize>| text[range].parse::<u32>().expect("digits");
+    let month = time::Month::try_from(part(5..7) as u8).expect("a month");
+    let date = time::Date::from_calendar_date(part(0..4).cast_signed(), month, part(8..10) as u8).expect("a date");
     let days = i64::from(date.to_julian_day() - 2_440_588);
-    let seconds = ((days * 24 + part(11..13)) * 60 + part(14..16)) * 60 + part(17..19);
-    seconds * 1_000_000 + part(20..26)
+    let of_day = |range| i64::from(part(range));
+    let seconds = ((days * 24 + of_day(11..13)) * 60 + of_day(14..16)) * 60 + of_day(17..19);
+    seconds * 1_000_000 + of_day(20..26)
 }

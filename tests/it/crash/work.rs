@@ -46,7 +46,7 @@ impl Work {
     }
 
     pub(super) fn of(workflow: &'static str, random: &mut Random, tag: &str) -> Self {
-        let mut number = |end: usize| random.below(end) as i64;
+        let mut number = |end: usize| random.below(end) as u32;
         let input = match workflow {
             "echo" | "structured" => {
                 let padding = if number(8) == 0 { number(20_000) } else { number(100) };
@@ -54,12 +54,12 @@ impl Work {
             }
             "streaming" => json!({ "count": number(12), "delay_ms": number(5) }),
             "approval" => json!({ "subject": tag }),
-            "cumulative" => json!({ "increment": number(100) - 20 }),
+            "cumulative" => json!({ "increment": i64::from(number(100)) - 20 }),
             "fan_out" => {
-                let items: Vec<i64> = (0..number(9)).map(|_| number(1_000)).collect();
+                let items: Vec<u32> = (0..number(9)).map(|_| number(1_000)).collect();
                 json!({ "items": items, "delay_ms": number(12) })
             }
-            "looping" => json!({ "target": number(14) - 2 }),
+            "looping" => json!({ "target": i64::from(number(14)) - 2 }),
             "branching" => {
                 let kind = ["left", "right", "middle"][number(3) as usize];
                 json!({ "kind": kind })
@@ -134,17 +134,19 @@ impl Work {
         }
         let running = |step: &str| {
             let changes = of("StepStateChanged").into_iter().map(|event| &event["value"]);
-            changes.filter(|change| change["name"] == step && change["step_state"] == "running").count() as i64
+            changes.filter(|change| change["name"] == step && change["step_state"] == "running").count()
         };
         let is_cancelled = *end == End::Cancelled;
         // Of a cancelled run there may be less, never more.
-        let counted = |what: &str, count: i64, expected: i64| {
-            assert!(count == expected || is_cancelled && count < expected, "{what} of {self:?}: {count} in {feed:?}");
+        let counted = |what: &str, count: usize, expected: i64| {
+            let expected = usize::try_from(expected).expect("a count");
+            assert!(count == expected || (is_cancelled && count < expected), "{what} of {self:?}: {count} in {feed:?}");
         };
         let in_order = |name: &str, member: &str, expected: i64| {
             let numbers: Vec<i64> = of(name).into_iter().map(|event| number(event, member)).collect();
-            assert_eq!(numbers, (0..numbers.len() as i64).collect::<Vec<_>>(), "each once, in order: {self:?}");
-            counted(name, numbers.len() as i64, expected);
+            let is_in_order = numbers.iter().zip(0..).all(|(number, place)| *number == place);
+            assert!(is_in_order, "each once, in order: {numbers:?} of {self:?}");
+            counted(name, numbers.len(), expected);
         };
         match self.workflow {
             "streaming" => {
@@ -155,14 +157,14 @@ impl Work {
             "fan_out" => {
                 let mut items: Vec<i64> = of("ItemDone").into_iter().map(|event| number(event, "index")).collect();
                 items.sort_unstable();
-                counted("ItemDone", items.len() as i64, self.items().len() as i64);
+                counted("ItemDone", items.len(), i64::from(self.items().len() as u32));
                 items.dedup();
                 assert_eq!(items.len(), of("ItemDone").len(), "each item is done once: {self:?} {feed:?}");
             }
             "flaky" => counted("attempts", running("attempt"), (self.number("failures") + 1).min(3)),
             // An answer may come before the question, and then end the run.
             "interactive" => assert!(of("RequestedExternalEvent").len() <= 1, "asked again: {feed:?}"),
-            "approval" => counted("questions", of("ApprovalRequested").len() as i64, 1),
+            "approval" => counted("questions", of("ApprovalRequested").len(), 1),
             "sleepy" => counted("running", running("sleep"), 1),
             "echo" => counted("running", running("process"), 1),
             _ => {}
