@@ -24,7 +24,8 @@ pub struct PassId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct TimerId(pub u64);
 
-/// An input of a run: a record of its journal.
+/// An input of a run: a record of its journal. What it looks like there hangs on the order of variants and fields, here
+/// and in all that it holds: see [`record`](super::record).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// The run begins. First and once.
@@ -54,6 +55,7 @@ pub enum Input {
         /// The pass.
         pass: PassId,
         /// Its notes.
+        #[serde(with = "super::record::notes")]
         notes: Vec<Note>,
     },
     /// A pass has ended.
@@ -70,6 +72,8 @@ pub enum Input {
     },
     /// Somebody outside ends the run.
     Cancel,
+    /// The run cannot go on, for a reason that lies outside of it: it fails with this text.
+    Fail(String),
 }
 
 /// What a run wants done.

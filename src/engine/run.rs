@@ -14,6 +14,7 @@
 //!
 //! `Held` has a slot and shows as running, but starts no pass: the run is not admitted yet, or another work runs alone.
 
+mod check;
 mod done;
 mod end;
 mod note;
@@ -190,6 +191,11 @@ impl Run {
         self.facts.feed_bytes
     }
 
+    /// The number that its next event gets.
+    pub fn next_sequence(&self) -> u64 {
+        self.facts.next_sequence
+    }
+
     /// The outcome, once there is one.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.facts.phase {
@@ -249,6 +255,7 @@ impl Facts {
             (_, Input::Done { pass, done }) => self.done(turn, pass, done),
             (_, Input::Due { timer }) => self.due(turn, timer),
             (_, Input::Cancel) => self.cancel(turn),
+            (_, Input::Fail(error)) => self.fail(turn, None, error, 0),
         }
         self.settle(turn);
     }
@@ -287,9 +294,14 @@ impl Facts {
     }
 
     fn publish(&mut self, turn: &mut Turn<'_>, event: Published) {
-        self.feed_bytes = self.feed_bytes.saturating_add(Feed::cost_bytes(&event));
-        self.next_sequence = self.next_sequence.wrapping_add(1);
+        self.count_published(Feed::cost_bytes(&event));
         turn.effects.push(Effect::Publish(event));
+    }
+
+    /// An event that took so many bytes of the feed has been published.
+    fn count_published(&mut self, bytes: usize) {
+        self.feed_bytes = self.feed_bytes.saturating_add(bytes);
+        self.next_sequence = self.next_sequence.wrapping_add(1);
     }
 
     /// Whether so many works from outside fit into what the run has to do.

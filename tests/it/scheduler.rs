@@ -7,7 +7,7 @@ use steprill::{
     engine::{
         channel::ReaderId,
         input::Input,
-        record::{self, Names},
+        record,
         scheduler::{
             CallerId, HandlerKey, NewRun, Notice, Place, RunKey, Scheduler, SchedulerLimits, StartPass, StartRefused,
             WorkflowId,
@@ -382,9 +382,8 @@ fn nothing_leaves_before_its_batch_is_kept() {
     assert_eq!(world.scheduler.poll_notice(), Some(Notice::Ended(world.run(key), CallerId(7))));
     assert!(world.scheduler.view(key).expect("it is there").outcome.is_some());
 
-    let names = Names::of(&world.graph).translation(&world.graph);
     let records: Vec<_> = begun.records.iter().chain(&ended.records).collect();
-    let inputs = records.iter().map(|(_, bytes)| record::decode(bytes, &names).expect("a record").0);
+    let inputs = records.iter().map(|(_, bytes)| record::decode(bytes, &world.graph).expect("a record").0);
     let kinds: Vec<bool> = inputs.map(|input| matches!(input, Input::Started { .. } | Input::Done { .. })).collect();
     assert_eq!(kinds, [true, true]);
 }

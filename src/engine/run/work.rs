@@ -205,7 +205,7 @@ impl Facts {
     /// What the pass read has changed meanwhile: its body runs again, after some conflicts alone.
     pub(super) fn run_again(&mut self, turn: &mut Turn<'_>, number: u64) {
         let Some(work) = self.works.get_mut(number) else { return };
-        work.conflicts += 1;
+        work.conflicts = work.conflicts.saturating_add(1);
         if work.conflicts >= CONFLICTS_MAX {
             self.alone.push(number);
         } else {

@@ -20,8 +20,8 @@ use crate::{
 pub struct Batch {
     /// Number of this batch, counted by the scheduler.
     pub number: u64,
-    /// How often the scheduler has gone back to what was committed: a batch of an epoch in which one has failed rests on
-    /// what does not exist, and is dropped.
+    /// How often the scheduler has gone back to what was committed: a batch of an epoch in which one has failed rests
+    /// on what does not exist, and is dropped.
     pub epoch: u32,
     /// Whether inputs are recorded: a store that survives a crash needs them, and all fields; others need only
     /// `opened`, `published` and `removed`.
