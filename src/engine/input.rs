@@ -175,6 +175,8 @@ pub enum Refusal {
     EarlyAnswersFull,
     /// The run has as many works, or as many bytes of events, as it may have at once: 503 with `Retry-After`.
     WorksFull,
+    /// This program does not have the run's workflow: 503.
+    NotServed,
     /// The named step does not take or await that type, or is a fan-in: 400.
     StepDoesNotAccept,
 }

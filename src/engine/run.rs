@@ -191,9 +191,25 @@ impl Run {
         self.facts.feed_bytes
     }
 
-    /// The number that its next event gets.
+    /// Its works: number, step, attempt, and what they do now, in a word.
+    pub fn works(&self) -> impl Iterator<Item = (u64, StepId, u32, &'static str)> {
+        self.facts.works.iter().map(|(number, work)| (number, work.step, work.attempt, work.phase.name()))
+    }
+
+    /// The number that its next event will get.
     pub fn next_sequence(&self) -> u64 {
         self.facts.next_sequence
+    }
+
+    /// Whether it may start passes: it has its place under `max_runs`.
+    pub fn is_admitted(&self) -> bool {
+        matches!(self.facts.phase, Phase::Admitted)
+    }
+
+    /// Whether none of its passes runs or is to start: nothing goes on before a timer is due or something comes from
+    /// outside.
+    pub fn only_waits(&self) -> bool {
+        self.facts.running == 0
     }
 
     /// The outcome, once there is one.

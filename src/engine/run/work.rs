@@ -42,6 +42,20 @@ pub(super) enum WorkPhase {
     Delayed(Timer),
 }
 
+impl WorkPhase {
+    /// What a work in it does, in a word.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Queued => "queues",
+            Self::Held { .. } => "is held back",
+            Self::Running { .. } => "runs",
+            Self::Sleeping { .. } => "sleeps",
+            Self::Asking(_) => "asks",
+            Self::Delayed(_) => "waits to be tried again",
+        }
+    }
+}
+
 /// A timer that is armed.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Timer {
