@@ -6,6 +6,7 @@ use steprill::{
     engine::{
         feed::Feed,
         input::{Effect, Input, PassId},
+        record::{self, Names},
         run::Run,
     },
     graph::{EventKind, EventType, Graph, Parts, StepParts},
@@ -20,6 +21,52 @@ fn main() {
     fan_out();
     feed();
     waiting_runs();
+    let echo = graph(&[("process", "S", "T", false, false)]);
+    let stop = done(0, vec![(echo.stop, value())]);
+    records("an echo run's journal", &echo, &[started(&value()), stop]);
+    let interactive = graph(&[("ask", "S", "NeedQ", false, false), ("answer", "HumanA", "T", false, false)]);
+    let question = done(0, vec![(interactive.event_id("NeedQ").expect("NeedQ"), value())]);
+    records("a waiting run's journal", &interactive, &[started(&value()), question]);
+}
+
+/// Inputs written, read back and reduced again; and, where the run goes on, its snapshot.
+fn records(name: &str, graph: &Arc<Graph>, inputs: &[Input]) {
+    let now = Now { wall_us: 1_764_000_000_000_000, alive_us: 3_600_000_000 };
+    let handler_id: Arc<str> = "abcdefghij".into();
+    let count = 200_000;
+    let encode = || inputs.iter().map(|input| record::encode(input, now)).collect::<Vec<_>>();
+    let decode = |bytes: &[u8]| record::decode(bytes, graph).expect("a record");
+    let fold = |records: &[Vec<u8>]| {
+        let mut run = Run::new(Arc::clone(graph), uuid::Uuid::nil(), Arc::clone(&handler_id));
+        let mut effects = Vec::new();
+        for bytes in records {
+            let (input, now) = decode(bytes);
+            effects.clear();
+            run.handle(input, now, &mut effects);
+        }
+        run
+    };
+    let journal = encode();
+    let records = count * inputs.len() as u128;
+    let bytes: usize = journal.iter().map(Vec::len).sum();
+    let per_record = |what: &mut dyn FnMut()| {
+        let begun = Instant::now();
+        (0..count).for_each(|_| what());
+        begun.elapsed().as_nanos() / records
+    };
+    let encoding = per_record(&mut || drop(black_box(encode())));
+    let decoding = per_record(&mut || journal.iter().for_each(|bytes| drop(black_box(decode(bytes)))));
+    let folding = per_record(&mut || drop(black_box(fold(&journal))));
+    println!(
+        "{name:<24}{bytes} bytes; a record {encoding} ns to encode, {decoding} to decode, {folding} to decode and fold"
+    );
+    let run = fold(&journal);
+    let (snapshot, translation) = (run.snapshot(), Names::of(graph).translation(graph));
+    let restore = || Run::restore(&snapshot, &translation, Arc::clone(graph)).expect("a snapshot");
+    let taking = per_record(&mut || drop(black_box(run.snapshot())));
+    let restoring = per_record(&mut || drop(black_box(restore())));
+    let (taking, restoring) = (taking * inputs.len() as u128, restoring * inputs.len() as u128);
+    println!("  its snapshot          {} bytes; {taking} ns to take, {restoring} to restore", snapshot.len());
 }
 
 /// Started, one pass, completed; with what a worker is given.

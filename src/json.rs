@@ -4,7 +4,7 @@ use std::{cell::Cell, fmt, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 
 use crate::limits::JSON_DEPTH_MAX;
@@ -81,8 +81,21 @@ impl Serialize for Json {
 /// Reads back what `serialize` wrote: the text as a string, checked anew, because a journal is input like any other.
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(D::Error::custom)
+        deserializer.deserialize_str(Kept)
+    }
+}
+
+struct Kept;
+
+impl Visitor<'_> for Kept {
+    type Value = Json;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON text")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Json, E> {
+        Json::parse(text).map_err(E::custom)
     }
 }
 

@@ -188,6 +188,45 @@ pub const RETRY_DELAY_MAX_DEFAULT: std::time::Duration = std::time::Duration::fr
 /// Microseconds after which an idle SSE stream gets a heartbeat: below the 30 to 60 seconds of usual proxies.
 pub const HEARTBEAT_US: u64 = 15_000_000;
 
+/// Bytes of records after which a long run gets its first snapshot: replaying them takes a few milliseconds.
+pub const SNAPSHOT_BYTES_MIN: usize = 64 << 10;
+
+/// Bytes of a failed run's journal that is kept beside its error; a longer one goes.
+pub const FAILED_JOURNAL_BYTES_MAX: usize = 256 << 10;
+
+/// How long what could not be kept rests before it is offered to the store again.
+pub const REST_US: u64 = 1_000_000;
+
+/// How far a queue's cursor in the store may be behind what its reader has taken: after a crash so much may be read
+/// again.
+pub const CURSOR_AGE_US: u64 = 1_000_000;
+
+/// How far the alive clock in the store may be behind while a time-out is pending.
+pub const CLOCK_AGE_US: u64 = 30_000_000;
+
+/// Finished handlers that stay in memory beside the store that has them: whoever starts a run asks for its result soon.
+pub const RESIDENT_FINISHED_MAX: usize = 256;
+
+/// Bytes of their results and states.
+pub const RESIDENT_FINISHED_BYTES_MAX: usize = 1 << 20;
+
+/// Finished handlers that one step of retention removes from the store.
+pub const RETENTION_SLICE: usize = 256;
+
+/// Handlers of a list that are read from the store at a time.
+pub const LIST_PAGE_HANDLERS: usize = 256;
+
+/// How often handlers are looked at for their age, when none of them is known to be due.
+pub const RETENTION_PAUSE_US: u64 = 60_000_000;
+
+/// Finished handlers kept with a store, unless told.
+pub const KEEP_FINISHED_STORE_DEFAULT: usize = 10_000;
+
+/// How long a run that only waits stays in memory beside the store, unless told.
+pub const IDLE_AFTER_DEFAULT: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// Handlers that one turn of the loop looks at for those that only wait.
+pub const PARKING_SLICE: usize = 1_024;
 /// Bytes of events that stand in the row of a handler: the whole feed of a short run. That row is written anew when a
 /// queue's cursor moves.
 pub const TAIL_BYTES_MAX: usize = 4 << 10;

@@ -81,7 +81,7 @@ pub struct OnceValue {
 }
 
 /// What a running pass tells the loop at once.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum Note {
     /// A stream write.
     Stream {
@@ -101,10 +101,21 @@ pub enum Note {
         /// What it gave.
         value: OnceValue,
     },
+    /// A stream write as a journal has it: its event stands in the feed. No pass gives it.
+    Kept {
+        /// As [`Note::Stream`] has it.
+        ordinal: u32,
+        /// As [`Note::Stream`] has it.
+        hash: u128,
+        /// Its type, if the graph has it.
+        event: Option<EventId>,
+        /// What its event took of the feed.
+        bytes: u32,
+    },
 }
 
 /// A type of the graph, or one that is only streamed and not declared.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub enum EventRef {
     /// A type of the graph.
     Known(EventId),
@@ -113,7 +124,7 @@ pub enum EventRef {
 }
 
 /// An event type that no step declares.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct OtherEvent {
     /// Its wire name.
     pub name: Box<str>,
@@ -214,6 +225,16 @@ pub enum Write {
     Add(Json),
     /// Appends to an array; an absent key counts as `[]`.
     Push(Json),
+}
+
+impl EventRef {
+    /// The type, if the graph has it.
+    pub fn known(&self) -> Option<EventId> {
+        match self {
+            Self::Known(event) => Some(*event),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 impl Write {

@@ -6,7 +6,9 @@
 mod answers;
 mod config;
 mod ids;
+mod keeping;
 mod log;
+mod questions;
 mod readers;
 mod stop;
 mod turn;
@@ -67,6 +69,8 @@ pub enum ServeError {
     SameName(String),
     /// A value of the configuration is not understood; the text says what is expected.
     Config(String),
+    /// The data directory cannot be used: what was found there, what was expected, what to do.
+    Store(String),
     /// The system refuses; the text says what was tried.
     Io(String, io::Error),
 }
@@ -98,14 +102,14 @@ impl Server {
         let mut arguments = env::args_os();
         let path = arguments.next().map(std::path::PathBuf::from).unwrap_or_default();
         let program = path.file_name().map_or("steprill".into(), |name| name.to_string_lossy().into_owned());
-        self.run_with(&program, "", arguments)
+        self.run_with(&program, &["[OPTIONS]"], arguments)
     }
 
-    /// As [`Server::run`], on these arguments; `commands` stands before the options in the usage.
+    /// As [`Server::run`], on these arguments; each of `commands` is a line of the usage.
     pub fn run_with(
         self,
         program: &str,
-        commands: &str,
+        commands: &[&str],
         arguments: impl IntoIterator<Item = std::ffi::OsString>,
     ) -> ExitCode {
         match Command::parse(arguments, |key| env::var(key).ok()) {
@@ -130,7 +134,9 @@ impl Server {
         let greeting = self.greeting.clone();
         let mut bound = self.bind(config)?;
         bound.turns.listen_to_signals().map_err(|error| ServeError::Io("cannot listen to signals".into(), error))?;
-        ::log::info!("everything is kept in memory: nothing survives the end of this process");
+        if config.data.is_none() {
+            ::log::info!("everything is kept in memory: nothing survives the end of this process");
+        }
         let addresses = bound.addresses().join(" and ");
         let url = addresses.split(' ').find(|address| address.starts_with("http")).unwrap_or("http://localhost");
         let greeting = greeting.replace("{url}", url);
@@ -182,7 +188,9 @@ impl Bound {
     /// When the system's poll fails.
     pub fn serve(mut self) -> Result<(), ServeError> {
         let failed = |error| ServeError::Io("the loop has failed".into(), error);
+        self.turns.begin();
         while self.turns.turn().map_err(failed)? == Flow::Goes {}
+        self.turns.close();
         Ok(())
     }
 }
@@ -216,20 +224,29 @@ impl Runtime {
 #[derive(Debug)]
 pub(crate) struct Clock {
     started: Instant,
+    /// Of earlier starts.
+    alive_before_us: u64,
     last: Now,
 }
 
 impl Clock {
     /// A clock whose alive time begins now.
     fn start() -> Self {
-        Self { started: Instant::now(), last: Now::default() }
+        Self { started: Instant::now(), alive_before_us: 0, last: Now::default() }
+    }
+
+    /// Goes on behind the newest record of a store: alive time is summed over starts, the wall clock is never behind.
+    pub(crate) fn resume(&mut self, newest: Now) {
+        self.alive_before_us = newest.alive_us;
+        self.last.wall_us = self.last.wall_us.max(newest.wall_us);
     }
 
     /// The time. A system clock that was set back stands still until it has caught up.
     pub(crate) fn read(&mut self) -> Now {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let wall_us = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
-        let alive_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let started_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let alive_us = self.alive_before_us.saturating_add(started_us);
         self.last = Now { wall_us: wall_us.max(self.last.wall_us), alive_us };
         self.last
     }
@@ -281,7 +298,7 @@ impl fmt::Display for ServeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SameName(name) => write!(formatter, "two workflows are named {name:?}; rename one"),
-            Self::Config(text) => formatter.write_str(text),
+            Self::Config(text) | Self::Store(text) => formatter.write_str(text),
             Self::Io(what, error) => write!(formatter, "{what}: {error}"),
         }
     }

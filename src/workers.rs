@@ -36,6 +36,8 @@ pub struct Pool {
     heard: Receiver<Said>,
     /// The end of a pass whose last notes were given first.
     ended: Option<Report>,
+    /// Passes that have said that there are notes, which were left with them.
+    noted: Vec<u64>,
     bell: Bell,
     /// Lines of the passes that are out, by tag.
     lines: CounterMap<u64, Arc<Line>>,
@@ -121,6 +123,7 @@ impl Pool {
             shared,
             heard,
             ended: None,
+            noted: Vec::new(),
             bell,
             lines: CounterMap::default(),
             workers,
@@ -194,14 +197,30 @@ impl Pool {
         self.shared.rung.store(false, Ordering::SeqCst);
     }
 
-    /// What workers have said, in order for each pass.
-    pub fn poll_report(&mut self) -> Option<Report> {
+    /// Whether notes were left with their passes.
+    pub fn has_left_notes(&self) -> bool {
+        !self.noted.is_empty()
+    }
+
+    /// What workers have said, in order for each pass. Unless `takes_notes`, notes are left with their passes until the
+    /// pass has ended: it waits when it has many.
+    pub fn poll_report(&mut self, takes_notes: bool) -> Option<Report> {
         if let Some(ended) = self.ended.take() {
             return Some(ended);
+        }
+        while let Some(tag) = self.noted.pop_if(|_| takes_notes) {
+            let notes = self.lines.get(&tag).map(|line| line.take_notes()).unwrap_or_default();
+            if !notes.is_empty() {
+                return Some(Report::Noted(tag, notes));
+            }
         }
         loop {
             let said = self.heard.try_recv().ok()?;
             let (Said::Noted(tag) | Said::Done(tag, _)) = said;
+            if matches!(said, Said::Noted(_)) && !takes_notes {
+                self.noted.push(tag);
+                continue;
+            }
             let notes = self.lines.get(&tag).map(|line| line.take_notes()).unwrap_or_default();
             let noted = (!notes.is_empty()).then_some(Report::Noted(tag, notes));
             match said {

@@ -282,7 +282,7 @@ impl<'a> World<'a> {
     fn replay(&self) {
         let mut again = Run::new(Arc::clone(&self.graph), uuid(), "h".into());
         for bytes in &self.journal {
-            if let Ok((input, now)) = record::decode(bytes, &self.translation) {
+            if let Ok((input, now)) = record::decode(bytes, &self.graph) {
                 again.handle(input, now, &mut Vec::new());
             } else {
                 // It names a type that the graph does not have: no program of this graph wrote it.
@@ -290,6 +290,7 @@ impl<'a> World<'a> {
             }
         }
         assert_eq!(again.snapshot(), self.run.snapshot(), "the journal gives the same run");
+        assert_eq!(again.next_sequence(), self.run.next_sequence());
     }
 }
 

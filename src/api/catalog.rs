@@ -31,10 +31,11 @@ pub struct WorkflowTexts {
 }
 
 impl Catalog {
-    /// Renders the workflows, which are in order of registration.
-    pub fn new(graphs: &[Arc<Graph>]) -> Self {
+    /// Renders the workflows. The first `registered` of the graphs are those that there are now, in order of
+    /// registration; the others are what events of earlier ones need.
+    pub fn new(graphs: &[Arc<Graph>], registered: usize) -> Self {
         Self {
-            names: wire::workflows(graphs.iter().map(|graph| &*graph.name)),
+            names: wire::workflows(graphs.iter().take(registered).map(|graph| &*graph.name)),
             workflows: graphs.iter().map(WorkflowTexts::new).collect(),
         }
     }

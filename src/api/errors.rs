@@ -57,6 +57,16 @@ impl ErrorFormat {
         response
     }
 
+    /// 507 or 500 for a client whose request changed nothing, because that could not be stored.
+    pub fn not_kept(self, status: u16, reason: &str) -> Response {
+        self.error(status, &format!("The server cannot store this now, and nothing has changed: {reason}"))
+    }
+
+    /// 500 for a client whose request needs what cannot be read.
+    pub fn not_read(self, reason: &str) -> Response {
+        self.error(500, &format!("The server cannot read this from its store: {reason}"))
+    }
+
     /// 503 for a client whose POST run waits while the server stops: where the run's end will be told.
     pub fn stopping(self, handler_id: &str) -> Response {
         let message = format!("The server is stopping; GET /handlers/{handler_id} tells the result once it is back");

@@ -14,15 +14,18 @@ mod percent;
 mod route;
 pub(crate) mod wire;
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use crate::{
-    engine::scheduler::{HandlerKey, RunKey, WorkflowId},
+    engine::{
+        kept::{Address, KeptHandler},
+        scheduler::{HandlerKey, RunKey, WorkflowId},
+    },
     http::{Field, Request, Response, stream::Framing},
 };
 
 pub use access::{Access, Granted, Transport};
-pub use calls::{Ids, ListProgress, call, list_some, run_ended};
+pub use calls::{Context, Ids, ListProgress, call, list_some, run_ended};
 pub use catalog::{Catalog, WorkflowTexts};
 pub use errors::{ErrorFormat, no_content};
 pub use wire::{Timestamp, render_event};
@@ -34,12 +37,20 @@ pub enum Reply {
     Now(Response),
     /// The reply, as soon as what the call changed is kept.
     WhenCommitted(Response),
+    /// The call is to be made again when the scheduler has what the store knows under this address.
+    WhenRead(Address),
     /// POST run: the reply when the run has ended; see [`run_ended`].
     WhenRunEnds(HandlerKey),
     /// GET /events.
     Follow(Follow),
     /// GET /handlers, written page by page as the socket takes it; see [`list_some`].
     List(List),
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Self {
+        Self::Now(response)
+    }
 }
 
 /// A stream of a handler's feed. All checks up to the lock have passed.
@@ -94,6 +105,10 @@ pub struct List {
     pub workflows: Vec<String>,
     /// What was written last.
     pub written: ListWritten,
+    /// What comes next, as the store gave it.
+    pub page: VecDeque<KeptHandler>,
+    /// Whether the store has no more.
+    pub is_complete: bool,
     /// HEAD: no body.
     pub head_only: bool,
 }

@@ -32,6 +32,12 @@ impl Channel {
         }
     }
 
+    /// The channel of a run that a store gives back: its events' numbers, its queue's cursor, whether it has ended.
+    pub fn resumed(events: std::ops::Range<u64>, cursor: u64, ended: bool) -> Self {
+        let cursor = cursor.clamp(events.start, events.end.max(events.start));
+        Self { visible: events.end, cursor, ended, ..Self::new(events.start) }
+    }
+
     /// The number of the run's first event.
     pub fn first(&self) -> u64 {
         self.first

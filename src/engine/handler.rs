@@ -10,13 +10,14 @@ use uuid::Uuid;
 use crate::{
     engine::{
         channel::Channel,
-        input::{Outcome, TimerId},
+        input::{Input, Outcome, TimerId},
         run::Run,
         scheduler::{CallerId, HandlerView, WorkflowId},
     },
     graph::Graph,
     json::Json,
-    now::Deadline,
+    limits::{FAILED_JOURNAL_BYTES_MAX, SNAPSHOT_BYTES_MIN},
+    now::{Deadline, Now},
 };
 
 /// What the scheduler keeps of a handler.
@@ -43,6 +44,39 @@ pub(super) struct Handler {
     pub(super) feed_room_bytes: Option<Arc<AtomicUsize>>,
     /// Whom to tell when the run has ended.
     pub(super) caller: Option<CallerId>,
+    /// What is kept of it beside its feed: nothing without a journal.
+    pub(super) journal: Journal,
+}
+
+/// How a running handler stands with the store.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    /// The newest batch that holds something of it.
+    pub(super) batch: u64,
+    /// When that was, on the alive clock.
+    pub(super) touched_us: u64,
+    /// Bytes of records since the newest snapshot.
+    pub(super) bytes: usize,
+    /// Bytes of that snapshot.
+    pub(super) snapshot_bytes: usize,
+    /// Inputs from within that could not be kept, and are offered again.
+    pub(super) resting: Option<Vec<Input>>,
+}
+
+impl Journal {
+    /// A record of so many bytes comes; whether it is time for a snapshot: a run's journal is bounded by what it is
+    /// about, not by its age.
+    pub(super) fn grow(&mut self, bytes: usize, batch: u64, now: Now) -> bool {
+        self.batch = batch;
+        self.touched_us = now.alive_us;
+        self.bytes += bytes;
+        self.bytes > SNAPSHOT_BYTES_MIN.max(SNAPSHOT_FACTOR * self.snapshot_bytes)
+    }
+
+    /// Whether it stays beside this outcome: it tells why the run failed.
+    pub(super) fn outlives(&self, outcome: &Outcome) -> bool {
+        matches!(outcome, Outcome::Failed(_)) && self.bytes + self.snapshot_bytes <= FAILED_JOURNAL_BYTES_MAX
+    }
 }
 
 /// Where a handler's newest run stands.
@@ -50,6 +84,11 @@ pub(super) struct Handler {
 pub(super) enum Phase {
     /// It waits for a place under `max_runs`, or runs.
     Running(Box<Run>),
+    /// It only waits, and is in the store alone until something comes for it.
+    Parked {
+        /// Whether a place under `max_runs` has come meanwhile.
+        admitted: bool,
+    },
     /// It has ended.
     Ended {
         outcome: Outcome,
@@ -99,3 +138,7 @@ impl Handler {
         self.is_over() && !self.channel.is_busy()
     }
 }
+
+/// A snapshot is taken when the records since the last one have so many times its bytes: what is written of snapshots
+/// stays a fraction of what is written of records.
+const SNAPSHOT_FACTOR: usize = 4;

@@ -24,7 +24,8 @@ pub struct PassId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct TimerId(pub u64);
 
-/// An input of a run: a record of its journal.
+/// An input of a run: a record of its journal. What it looks like there hangs on the order of variants and fields, here
+/// and in all that it holds: see [`record`](super::record).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// The run begins. First and once.
@@ -54,6 +55,7 @@ pub enum Input {
         /// The pass.
         pass: PassId,
         /// Its notes.
+        #[serde(with = "super::record::notes")]
         notes: Vec<Note>,
     },
     /// A pass has ended.
@@ -70,6 +72,8 @@ pub enum Input {
     },
     /// Somebody outside ends the run.
     Cancel,
+    /// The run cannot go on, for a reason that lies outside of it: it fails with this text.
+    Fail(String),
 }
 
 /// What a run wants done.
@@ -98,6 +102,17 @@ pub enum Outcome {
     Failed(String),
     /// Somebody outside ended it.
     Cancelled,
+}
+
+impl Outcome {
+    /// Bytes of its value or text.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Completed(value) => value.as_str().len(),
+            Self::Failed(error) => error.len(),
+            Self::Cancelled => 0,
+        }
+    }
 }
 
 /// One event of the feed.
@@ -171,6 +186,8 @@ pub enum Refusal {
     EarlyAnswersFull,
     /// The run has as many works, or as many bytes of events, as it may have at once: 503 with `Retry-After`.
     WorksFull,
+    /// This program does not have the run's workflow: 503.
+    NotServed,
     /// The named step does not take or await that type, or is a fan-in: 400.
     StepDoesNotAccept,
 }

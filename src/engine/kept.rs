@@ -79,3 +79,13 @@ pub struct Kept {
     /// Empty if its run has ended.
     pub journal: KeptJournal,
 }
+
+/// Which handler.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Address {
+    /// By its key.
+    Key(HandlerKey),
+    /// By the id that a client chose for it; else by the key that the id stands for, unless a client chose the id of
+    /// the handler there.
+    Id(Box<str>, Option<HandlerKey>),
+}

@@ -6,6 +6,7 @@
 //! | [`run`] | the reducer: the semantics of one run |
 //! | [`input`] | what goes into a run and what comes out of it |
 //! | [`record`] | inputs as bytes of a journal, and under a workflow that has changed since |
+//! | [`describe`] | a journal in lines for people to read |
 //! | [`scheduler`] | all handlers and their runs: admission, passes that are ready, batches, the write-ahead rule |
 //! | [`ids`] | ids of handlers, made from their keys |
 //! | [`kept`] | what a store gives back of all that |
@@ -14,6 +15,7 @@
 //! | [`channel`] | who reads it: the queue's lock and cursor, the readers of the log |
 
 pub mod channel;
+pub mod describe;
 pub mod feed;
 mod handler;
 pub mod ids;

@@ -1,26 +1,44 @@
-//! The journal: inputs as bytes, and how they are read under a workflow that has changed since.
+//! The journal: inputs as bytes, and a run's snapshot under a workflow that has changed since.
 //!
-//! A record is one JSON text, `[version, wall_us, alive_us, input]`: an [`Input`] as serde writes it, and the [`Now`]
-//! that it was reduced with. Event types and steps stand in it as ids of the graph; the [`Names`] behind the ids are
-//! kept once beside all records of one graph. A run's snapshot ([`Run::snapshot`](super::run::Run::snapshot)) is
-//! `[version, facts]` in the same manner. Values are JSON texts in strings, and are checked when read.
+//! # Layout
 //!
-//! Version 1 is the only one so far. A later program reads the earlier versions.
+//! | bytes | record | snapshot |
+//! |---|---|---|
+//! | 1 | version | version |
+//! | rest, [postcard] | microseconds of the wall clock, microseconds of the alive clock, input | all that the run is |
+//!
+//! In postcard a number is as many bytes as it needs, a list is its length and its elements, one of several variants is
+//! its place among them and its fields; nothing is named. So the layout of version 1 is that of the types as they
+//! stand: [`Input`] and all in it, and the facts of a run. Values are JSON texts, checked anew when read. Of a stream
+//! write stand its type, if the graph has it, and the bytes that it took of the feed: the event itself is in the feed,
+//! and nothing is kept twice.
+//!
+//! Ids of event types and steps are those of the graph under which the input was reduced, and a record is always read
+//! under that graph. A run goes on under another one by way of its snapshot: [`Run::restore`](super::run::Run::restore)
+//! finds steps and types by their [`Names`].
+//!
+//! # Versions
+//!
+//! Version 1 is the only one so far. A new variant behind the last one of its type keeps the version: what was written
+//! before is read as before, and an earlier program refuses what it does not know. Any other change to these types is
+//! a new version. A later program reads the earlier ones: it keeps their types beside its own, decodes by the version,
+//! and converts.
+//!
+//! [postcard]: https://postcard.jamesmunns.com/wire-format
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    engine::input::Input,
+    engine::{feed::Feed, input::Input},
     graph::{EventId, Graph, StepId},
     now::Now,
-    pass::{Done, EventRef, NewWait, Note, PassEnd, Wait, WorkEvent},
+    pass::{Done, EventRef, NewWait, Note, OnceValue, PassEnd, Wait, WorkEvent},
 };
 
 /// The version that is written.
-pub const VERSION: u32 = 1;
+pub const VERSION: u8 = 1;
 
 /// The names behind the ids of a graph.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -45,43 +63,149 @@ pub enum RecordError {
     /// It is no record, or names an id that its names do not have: what is wrong with it.
     Malformed(String),
     /// It is of a version that this program does not know: a newer one wrote it.
-    Version(u32),
+    Version(u8),
     /// The workflow has changed: it has no event type of this name any more.
     EventGone(Box<str>),
     /// The workflow has changed: it has no step of this name any more.
     StepGone(Box<str>),
 }
 
-/// The bytes of a record.
+/// The bytes of a record. Stream writes are recorded as [`Note::Kept`].
+///
+/// # Panics
+/// Never: what an input holds serialises.
 pub fn encode(input: &Input, now: Now) -> Vec<u8> {
-    encode_value(&(VERSION, now.wall_us, now.alive_us, input))
+    encode_value(&(now.wall_us, now.alive_us, input), RECORD_BYTES)
 }
 
-/// Reads a record under the graph that `translation` leads to.
+/// Reads a record under the graph that its input was reduced under.
 ///
 /// # Errors
-/// When it cannot be read, or the graph has not all that it speaks of.
-pub fn decode(bytes: &[u8], translation: &Translation) -> Result<(Input, Now), RecordError> {
-    let (version, wall_us, alive_us, input): (u32, i64, u64, &RawValue) =
-        serde_json::from_slice(bytes).map_err(malformed)?;
-    check_version(version)?;
-    let mut input: Input = serde_json::from_str(input.get()).map_err(malformed)?;
-    translation.input(&mut input)?;
+/// When it is none, or speaks of what the graph does not have.
+pub fn decode(bytes: &[u8], graph: &Graph) -> Result<(Input, Now), RecordError> {
+    let (wall_us, alive_us, input) = decode_value(bytes)?;
+    Bounds { events: graph.events.len(), steps: graph.steps.len() }.input(&input)?;
     Ok((input, Now { wall_us, alive_us }))
 }
 
-/// The bytes of what is known to serialise: numbers, strings, lists and maps with string keys.
-pub(super) fn encode_value<T: Serialize>(value: &T) -> Vec<u8> {
-    serde_json::to_vec(value).expect("plain data serialises")
+/// The version and the bytes of what is known to serialise, with room for so many from the start.
+pub(super) fn encode_value<T: Serialize>(value: &T, room_bytes: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(room_bytes);
+    bytes.push(VERSION);
+    postcard::to_extend(value, bytes).expect("plain data serialises")
 }
 
-pub(super) fn check_version(version: u32) -> Result<(), RecordError> {
-    if version == VERSION { Ok(()) } else { Err(RecordError::Version(version)) }
+/// Reads what [`encode_value`] gave: all of it.
+pub(super) fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    let (&version, bytes) = bytes.split_first().ok_or_else(|| malformed("it is empty"))?;
+    if version != VERSION {
+        return Err(RecordError::Version(version));
+    }
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) => Err(malformed("something stands behind it")),
+        Err(error) => Err(malformed(&error.to_string())),
+    }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-pub(super) fn malformed(error: serde_json::Error) -> RecordError {
-    RecordError::Malformed(error.to_string())
+pub(super) fn malformed(fault: &str) -> RecordError {
+    RecordError::Malformed(fault.to_owned())
+}
+
+/// A note as it is recorded.
+#[derive(Serialize, Deserialize)]
+enum NoteRecord {
+    Kept { ordinal: u32, hash: u128, event: Option<EventId>, bytes: u32 },
+    Once { ordinal: u32, value: OnceValue },
+}
+
+impl NoteRecord {
+    fn of(note: &Note) -> Self {
+        match note {
+            Note::Stream { ordinal, hash, event, value } => {
+                let bytes = Feed::event_cost_bytes(event, value) as u32;
+                Self::Kept { ordinal: *ordinal, hash: *hash, event: event.known(), bytes }
+            }
+            Note::Once { ordinal, value } => Self::Once { ordinal: *ordinal, value: value.clone() },
+            &Note::Kept { ordinal, hash, event, bytes } => Self::Kept { ordinal, hash, event, bytes },
+        }
+    }
+}
+
+impl From<NoteRecord> for Note {
+    fn from(record: NoteRecord) -> Self {
+        match record {
+            NoteRecord::Kept { ordinal, hash, event, bytes } => Self::Kept { ordinal, hash, event, bytes },
+            NoteRecord::Once { ordinal, value } => Self::Once { ordinal, value },
+        }
+    }
+}
+
+/// For `serde(with)`: notes as they are recorded.
+pub(super) mod notes {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Note, NoteRecord};
+
+    pub(in crate::engine) fn serialize<S: Serializer>(notes: &[Note], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(notes.iter().map(NoteRecord::of))
+    }
+
+    pub(in crate::engine) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Note>, D::Error> {
+        let records = Vec::<NoteRecord>::deserialize(deserializer)?;
+        Ok(records.into_iter().map(Note::from).collect())
+    }
+}
+
+/// How many ids there are.
+struct Bounds {
+    events: usize,
+    steps: usize,
+}
+
+impl Bounds {
+    fn input(&self, input: &Input) -> Result<(), RecordError> {
+        match input {
+            Input::External { event, step, .. } => {
+                self.event(*event)?;
+                step.map_or(Ok(()), |step| self.step(step))
+            }
+            Input::Noted { notes, .. } => notes.iter().try_for_each(|note| match note {
+                Note::Stream { event: EventRef::Known(event), .. } | Note::Kept { event: Some(event), .. } => {
+                    self.event(*event)
+                }
+                Note::Stream { .. } | Note::Kept { .. } | Note::Once { .. } => Ok(()),
+            }),
+            Input::Done { done, .. } => self.done(done),
+            Input::Started { .. } | Input::Admitted | Input::Due { .. } | Input::Cancel | Input::Fail(_) => Ok(()),
+        }
+    }
+
+    fn done(&self, done: &Done) -> Result<(), RecordError> {
+        done.sent.iter().try_for_each(|(event, _)| self.event(*event))?;
+        match &done.end {
+            PassEnd::Returned(events) => events.iter().try_for_each(|(event, _)| self.event(*event)),
+            PassEnd::Waits { wait: NewWait::Ask { question, answer, .. }, .. } => {
+                self.event(*question)?;
+                self.event(*answer)
+            }
+            PassEnd::Waits { wait: NewWait::Sleep(_), .. }
+            | PassEnd::Failed { .. }
+            | PassEnd::Panicked(_)
+            | PassEnd::TimedOut
+            | PassEnd::Diverged(_) => Ok(()),
+        }
+    }
+
+    fn event(&self, event: EventId) -> Result<(), RecordError> {
+        let (index, count) = (usize::from(event.0), self.events);
+        if index < count { Ok(()) } else { Err(malformed(&format!("it names event type {index} of {count}"))) }
+    }
+
+    fn step(&self, step: StepId) -> Result<(), RecordError> {
+        let (index, count) = (usize::from(step.0), self.steps);
+        if index < count { Ok(()) } else { Err(malformed(&format!("it names step {index} of {count}"))) }
+    }
 }
 
 impl Names {
@@ -129,37 +253,6 @@ impl Translation {
             WorkEvent::All(_) => Ok(()),
         }
     }
-
-    fn input(&self, input: &mut Input) -> Result<(), RecordError> {
-        match input {
-            Input::External { event, step, .. } => {
-                self.event(event)?;
-                step.as_mut().map_or(Ok(()), |step| self.step(step))
-            }
-            Input::Noted { notes, .. } => notes.iter_mut().try_for_each(|note| match note {
-                Note::Stream { event: EventRef::Known(event), .. } => self.event(event),
-                Note::Stream { event: EventRef::Other(_), .. } | Note::Once { .. } => Ok(()),
-            }),
-            Input::Done { done, .. } => self.done(done),
-            Input::Started { .. } | Input::Admitted | Input::Due { .. } | Input::Cancel => Ok(()),
-        }
-    }
-
-    fn done(&self, done: &mut Done) -> Result<(), RecordError> {
-        done.sent.iter_mut().try_for_each(|(event, _)| self.event(event))?;
-        match &mut done.end {
-            PassEnd::Returned(events) => events.iter_mut().try_for_each(|(event, _)| self.event(event)),
-            PassEnd::Waits { wait: NewWait::Ask { question, answer, .. }, .. } => {
-                self.event(question)?;
-                self.event(answer)
-            }
-            PassEnd::Waits { wait: NewWait::Sleep(_), .. }
-            | PassEnd::Failed { .. }
-            | PassEnd::Panicked(_)
-            | PassEnd::TimedOut
-            | PassEnd::Diverged(_) => Ok(()),
-        }
-    }
 }
 
 impl fmt::Display for RecordError {
@@ -182,3 +275,6 @@ impl fmt::Display for RecordError {
 }
 
 impl std::error::Error for RecordError {}
+
+/// What the records of small events take.
+const RECORD_BYTES: usize = 64;

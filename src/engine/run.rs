@@ -14,6 +14,7 @@
 //!
 //! `Held` has a slot and shows as running, but starts no pass: the run is not admitted yet, or another work runs alone.
 
+mod check;
 mod done;
 mod end;
 mod note;
@@ -190,6 +191,27 @@ impl Run {
         self.facts.feed_bytes
     }
 
+    /// Its works: number, step, attempt, and what they do now, in a word.
+    pub fn works(&self) -> impl Iterator<Item = (u64, StepId, u32, &'static str)> {
+        self.facts.works.iter().map(|(number, work)| (number, work.step, work.attempt, work.phase.name()))
+    }
+
+    /// The number that its next event will get.
+    pub fn next_sequence(&self) -> u64 {
+        self.facts.next_sequence
+    }
+
+    /// Whether it may start passes: it has its place under `max_runs`.
+    pub fn is_admitted(&self) -> bool {
+        matches!(self.facts.phase, Phase::Admitted)
+    }
+
+    /// Whether none of its passes runs or is to start: nothing goes on before a timer is due or something comes from
+    /// outside.
+    pub fn only_waits(&self) -> bool {
+        self.facts.running == 0
+    }
+
     /// The outcome, once there is one.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.facts.phase {
@@ -249,6 +271,7 @@ impl Facts {
             (_, Input::Done { pass, done }) => self.done(turn, pass, done),
             (_, Input::Due { timer }) => self.due(turn, timer),
             (_, Input::Cancel) => self.cancel(turn),
+            (_, Input::Fail(error)) => self.fail(turn, None, error, 0),
         }
         self.settle(turn);
     }
@@ -287,9 +310,14 @@ impl Facts {
     }
 
     fn publish(&mut self, turn: &mut Turn<'_>, event: Published) {
-        self.feed_bytes = self.feed_bytes.saturating_add(Feed::cost_bytes(&event));
-        self.next_sequence = self.next_sequence.wrapping_add(1);
+        self.count_published(Feed::cost_bytes(&event));
         turn.effects.push(Effect::Publish(event));
+    }
+
+    /// An event that took so many bytes of the feed has been published.
+    fn count_published(&mut self, bytes: usize) {
+        self.feed_bytes = self.feed_bytes.saturating_add(bytes);
+        self.next_sequence = self.next_sequence.wrapping_add(1);
     }
 
     /// Whether so many works from outside fit into what the run has to do.

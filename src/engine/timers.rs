@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    engine::{input::TimerId, scheduler::RunKey},
+    engine::{
+        input::TimerId,
+        scheduler::{HandlerKey, RunKey},
+    },
     now::{Clock, Deadline, Now},
 };
 
@@ -16,6 +19,8 @@ pub enum Timer {
     Pass(u64),
     /// The pass with this tag has run on since its run ended.
     Straggler(u64),
+    /// What could not be kept of this handler is offered again.
+    Again(HandlerKey),
 }
 
 /// The timers that are armed.
@@ -45,6 +50,11 @@ impl Timers {
                 timer
             })
         })
+    }
+
+    /// Whether any is due on the alive clock.
+    pub fn has_alive(&self) -> bool {
+        !self.alive.is_empty()
     }
 
     /// How long until the next one is due.

@@ -1,12 +1,12 @@
 //! A graph as bytes, for what is kept under its ids: a byte for the version, then [`Stored`] in the
 //! [postcard](https://postcard.jamesmunns.com/wire-format) format.
 //!
-//! All that a run and its feed need of a graph is there; schemas and checks are not. What follows from the rest (takers,
-//! joiners, whether it is interactive) is made anew; closers are kept, because a run has been reduced with them. Equal
-//! graphs have equal bytes.
+//! All that a run and its feed need of a graph is there; schemas and checks are not. What follows from the rest
+//! (takers, joiners, whether it is interactive) is made anew; closers are kept, because runs were reduced with them.
+//! Equal graphs have equal bytes.
 //!
-//! Version 1 is the only one so far. Any change of [`Stored`] or of a type in it is a new version; a later program reads
-//! the earlier ones, each through types of its own.
+//! Version 1 is the only one so far. Any change of [`Stored`] or of a type in it is a new version; a later program
+//! reads the earlier ones, each through types of its own.
 
 use std::{fmt, sync::Arc, time::Duration};
 

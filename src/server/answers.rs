@@ -1,12 +1,13 @@
 //! From requests to replies: at once, when a batch is kept, when a run has ended.
 
-use super::{readers::Reader, turn::Loop};
+use super::{questions::status, readers::Reader, turn::Loop};
 use crate::{
     api::{self, ErrorFormat, Granted, List, ListProgress, Reply, Transport},
     engine::scheduler::{CallerId, HandlerKey},
     http::{FieldValues, Response},
     limits::PAGE_BYTES_MAX,
     net::{ConnectionId, Origin},
+    store::StoreError,
 };
 
 /// What a connection waits for.
@@ -15,8 +16,10 @@ pub(super) enum Client {
     /// For nothing: it may send a request.
     #[default]
     Free,
+    /// Its request waits for a handler from the store.
+    Asking(ConnectionId),
     /// Its reply waits for a batch.
-    Unkept(ConnectionId),
+    Unkept(ConnectionId, ErrorFormat),
     /// POST run: for the end of the run.
     Calling(ConnectionId, HandlerKey, ErrorFormat),
     /// GET /events: for the lock, or for events.
@@ -40,15 +43,41 @@ impl Loop {
             Client::Listing(..) => self.write_list(id),
             _ => {}
         }
-        while self.reactor.connection(id).is_some_and(|connection| connection.exchange().has_request()) {
-            self.answer(id);
-            if !matches!(self.client_mut(id), Client::Free) {
-                return;
-            }
+        self.answer_all(id);
+    }
+
+    fn answer_all(&mut self, id: ConnectionId) {
+        while matches!(self.client_mut(id), Client::Free)
+            && self.reactor.connection(id).is_some_and(|connection| connection.exchange().has_request())
+        {
+            self.answer(id, false);
         }
     }
 
-    fn answer(&mut self, id: ConnectionId) {
+    /// The handler that the connection's request waited for is here, or there is none.
+    pub(super) fn answer_read(&mut self, id: ConnectionId) {
+        if self.reactor.connection(id).is_some_and(|connection| connection.exchange().has_request()) {
+            self.answer(id, true);
+            self.answer_all(id);
+        }
+    }
+
+    /// The handler that the connection's request waited for could not be read.
+    pub(super) fn answer_unread(&mut self, id: ConnectionId, error: &StoreError) {
+        let Some(connection) = self.reactor.connection(id) else { return };
+        let transport = transport(connection.origin());
+        let exchange = connection.exchange();
+        let mut fields = FieldValues::default();
+        let Some(request) = exchange.request(&mut fields) else { return };
+        let response = ErrorFormat::of(&request).not_read(&error.to_string());
+        let granted = self.access.check(&request, transport).unwrap_or_default();
+        exchange.accept_request(granted.lines());
+        exchange.respond(&response, self.now);
+        self.answer_all(id);
+    }
+
+    /// `is_read`: the scheduler has what the store knows of the request's handler.
+    fn answer(&mut self, id: ConnectionId, is_read: bool) {
         let Some(connection) = self.reactor.connection(id) else { return };
         let transport = transport(connection.origin());
         let exchange = connection.exchange();
@@ -61,18 +90,25 @@ impl Loop {
             (Ok(granted), None) => {
                 let ids = &mut self.ids;
                 let mut draw = || ids.draw().expect("the system gave random bytes when the server began");
-                (granted, api::call(&request, &mut self.scheduler, &self.catalog, self.now, &mut draw))
+                let (scheduler, catalog, now) = (&mut self.scheduler, &self.catalog, self.now);
+                let mut context = api::Context { scheduler, catalog, now, ids: &mut draw, is_read };
+                (granted, api::call(&request, &mut context))
             }
         };
         if let (Reply::Now(response), Some(_)) = (&reply, exchange.refusal()) {
             return exchange.refuse_faulty(response, &granted.lines(), self.now);
         }
+        if let Reply::WhenRead(address) = reply {
+            *self.client_mut(id) = Client::Asking(id);
+            return self.ask_handler(address, Some(id));
+        }
         exchange.accept_request(granted.lines());
         match reply {
+            Reply::WhenRead(_) => {}
             Reply::Now(response) => exchange.respond(&response, self.now),
             Reply::WhenCommitted(response) => {
                 self.unkept.push_back((self.scheduler.open_batch(), id, response));
-                *self.client_mut(id) = Client::Unkept(id);
+                *self.client_mut(id) = Client::Unkept(id, errors);
             }
             Reply::WhenRunEnds(key) if self.stopping.is_some() => self.answer_stopping(id, key, errors),
             Reply::WhenRunEnds(key) => {
@@ -88,7 +124,7 @@ impl Loop {
     pub(super) fn send_kept(&mut self, number: u64) {
         while self.unkept.front().is_some_and(|&(batch, ..)| batch <= number) {
             let Some((_, id, response)) = self.unkept.pop_front() else { return };
-            if matches!(self.client_mut(id), Client::Unkept(waiting) if *waiting == id) {
+            if matches!(self.client_mut(id), Client::Unkept(waiting, _) if *waiting == id) {
                 self.respond(id, &response);
             }
         }
@@ -113,6 +149,17 @@ impl Loop {
             && waiting == id
         {
             self.respond(id, &api::run_ended(None, errors));
+        }
+    }
+
+    /// The run that a caller waits for could not be stored: there is none.
+    pub(super) fn answer_caller_not_kept(&mut self, caller: CallerId) {
+        let id = ConnectionId::from(caller.0);
+        if let Client::Calling(waiting, _, errors) = *self.client_mut(id)
+            && waiting == id
+        {
+            let error = self.not_kept.clone().unwrap_or_else(|| StoreError::Failed(String::new()));
+            self.respond(id, &errors.not_kept(status(&error), &error.to_string()));
         }
     }
 
@@ -146,8 +193,7 @@ impl Loop {
         exchange.start_stream(&response, self.now);
         if exchange.is_streaming() {
             exchange.stream(self.now, |out| out.extend_from_slice(&body));
-            *self.client_mut(id) = Client::Listing(id, Box::new(list));
-            self.listing.insert(id);
+            self.go_on_listing(id, Box::new(list), progress);
         }
     }
 
@@ -158,7 +204,7 @@ impl Loop {
         }
     }
 
-    fn write_list(&mut self, id: ConnectionId) {
+    pub(super) fn write_list(&mut self, id: ConnectionId) {
         // The list may have come to its end, and the connection to its next request.
         let client = self.client_mut(id);
         if !matches!(client, Client::Listing(listing, _) if *listing == id) {
@@ -181,10 +227,17 @@ impl Loop {
         });
         match progress {
             ListProgress::Complete => exchange.end_stream(self.now),
-            ListProgress::More => {
-                *self.client_mut(id) = Client::Listing(id, list);
-                self.listing.insert(id);
-            }
+            ListProgress::Read | ListProgress::More => self.go_on_listing(id, list, progress),
+        }
+    }
+
+    fn go_on_listing(&mut self, id: ConnectionId, list: Box<List>, progress: ListProgress) {
+        let after = list.after;
+        *self.client_mut(id) = Client::Listing(id, list);
+        if progress == ListProgress::Read {
+            self.ask_list(id, after);
+        } else {
+            self.listing.insert(id);
         }
     }
 
@@ -197,7 +250,9 @@ impl Loop {
                 *client = Client::Free;
                 self.scheduler.forget_caller(key, CallerId(id.into()));
             }
-            Client::Unkept(waiting) | Client::Listing(waiting, _) if *waiting == id => *client = Client::Free,
+            Client::Asking(waiting) | Client::Unkept(waiting, _) | Client::Listing(waiting, _) if *waiting == id => {
+                *client = Client::Free;
+            }
             _ => {
                 if let Some(reader) = self.take_reader(id) {
                     self.drop_reader(*reader, taken);

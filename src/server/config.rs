@@ -3,13 +3,14 @@
 use std::{
     ffi::OsString,
     fmt::{self, Write as _},
+    path::PathBuf,
     str::FromStr,
     time::Duration,
 };
 
 use lexopt::{Arg, ValueExt};
 
-use crate::{limits, net::Address, server::log::Format};
+use crate::{limits, net::Address, server::log::Format, store::Durability};
 
 /// How a server is to run. [`Config::default`] is what a program gets without flags.
 #[derive(Clone, PartialEq, Debug)]
@@ -28,8 +29,16 @@ pub struct Config {
     pub log: Format,
     /// How long work in progress may go on after SIGTERM. Default: 5 s.
     pub grace: Duration,
-    /// Finished handlers that are kept. Default: 1,000.
-    pub keep_finished: usize,
+    /// Where everything is kept. Default: nowhere, in memory.
+    pub data: Option<PathBuf>,
+    /// When something counts as kept there. Default: when it is on the disk.
+    pub durability: Durability,
+    /// Finished handlers that are kept. Default: 10,000 with `data`, else 1,000.
+    pub keep_finished: Option<usize>,
+    /// How long they are kept. Default: as long as their number allows.
+    pub keep_for: Option<Duration>,
+    /// With `data`: how long a run that only waits stays in memory. Default: 60 s.
+    pub idle_after: Duration,
     /// Bytes of results, states and events that are kept of them. Default: 64 MiB.
     pub finished_bytes_max: usize,
     /// Runs at a time; more are refused with 503. Default: 100,000.
@@ -73,6 +82,12 @@ pub const FLAGS: &[Flag] = &[
         value: "ADDR:PORT|unix:PATH",
         help: "where to listen; repeatable; port 0 takes a free one (127.0.0.1:8080)",
     },
+    Flag { name: "--data", value: "DIR", help: "where everything is kept; survives a restart (nowhere: in memory)" },
+    Flag {
+        name: "--durability",
+        value: "full|normal|off",
+        help: "what a crash of the machine may cost (full: nothing)",
+    },
     Flag { name: "--workers", value: "N", help: "threads that run steps, at most (8)" },
     Flag {
         name: "--cors-origin",
@@ -87,7 +102,13 @@ pub const FLAGS: &[Flag] = &[
     Flag { name: "--allow-anonymous", value: "", help: "listen beyond loopback although anybody may call" },
     Flag { name: "--log", value: "text|json|off", help: "form of the log on stderr (text)" },
     Flag { name: "--grace", value: "SECONDS", help: "time for work in progress after SIGTERM (5)" },
-    Flag { name: "--keep-finished", value: "N", help: "finished runs that are kept (1000)" },
+    Flag { name: "--keep-finished", value: "N", help: "finished runs that are kept (10000 with --data, else 1000)" },
+    Flag { name: "--keep-for", value: "DURATION", help: "how long they are kept: 90s, 15m, 12h, 30d (no end)" },
+    Flag {
+        name: "--idle-after",
+        value: "DURATION",
+        help: "when a run that only waits leaves memory, with --data (60s)",
+    },
     Flag { name: "--finished-bytes-max", value: "N", help: "bytes that are kept of them together (67108864)" },
     Flag { name: "--runs-max", value: "N", help: "runs at a time; more get 503 (100000)" },
     Flag { name: "--connections-max", value: "N", help: "connections at a time; more get 503 (20000)" },
@@ -97,11 +118,8 @@ pub const FLAGS: &[Flag] = &[
 ];
 
 /// Flags of the design that this version does not have.
-const LATER: &[(&str, &str)] = &[
-    ("data", "this version keeps everything in memory; the store on disk comes with a later one"),
-    ("durability", "it goes with --data, which comes with a later version"),
-    ("token-file", "tokens come with a later version; listen on loopback, or say --allow-anonymous"),
-];
+const LATER: &[(&str, &str)] =
+    &[("token-file", "tokens come with a later version; listen on loopback, or say --allow-anonymous")];
 
 impl Default for Config {
     fn default() -> Self {
@@ -113,7 +131,11 @@ impl Default for Config {
             allow_anonymous: false,
             log: Format::Text,
             grace: Duration::from_secs(5),
-            keep_finished: limits::KEEP_FINISHED_DEFAULT,
+            data: None,
+            durability: Durability::Full,
+            keep_finished: None,
+            keep_for: None,
+            idle_after: limits::IDLE_AFTER_DEFAULT,
             finished_bytes_max: limits::FINISHED_BYTES_MAX_DEFAULT,
             runs_max: limits::RUNS_MAX_DEFAULT,
             connections_max: limits::CONNECTIONS_MAX_DEFAULT,
@@ -191,11 +213,13 @@ impl Config {
     }
 }
 
-/// The text of `--help`.
-pub fn usage(program: &str, commands: &str) -> String {
-    let mut text = format!(
-        "Usage: {program} {commands}[OPTIONS]\n\nServes workflows over HTTP until SIGTERM or SIGINT.\n\nOptions:\n"
-    );
+/// The text of `--help`. Each of `commands` is what may stand behind the program's name.
+pub fn usage(program: &str, commands: &[&str]) -> String {
+    let mut text = String::new();
+    for (index, command) in commands.iter().enumerate() {
+        let _ = writeln!(text, "{} {program} {command}", if index == 0 { "Usage:" } else { "      " });
+    }
+    text.push_str("\nServes workflows over HTTP until SIGTERM or SIGINT.\n\nOptions:\n");
     for flag in FLAGS {
         let left = format!("{} {}", flag.name, flag.value);
         let _ = writeln!(text, "  {left:<30} {}", flag.help);
@@ -227,7 +251,12 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), UsageError> {
         "allow-anonymous" => config.allow_anonymous = switch(value)?,
         "log" => config.log = value.parse().map_err(UsageError)?,
         "grace" => config.grace = seconds(value)?,
-        "keep-finished" => config.keep_finished = number(value, 0, usize::MAX)?,
+        "data" if value.is_empty() => return Err(UsageError("expected a directory".to_owned())),
+        "data" => config.data = Some(value.into()),
+        "durability" => config.durability = value.parse().map_err(UsageError)?,
+        "keep-finished" => config.keep_finished = Some(number(value, 0, usize::MAX)?),
+        "keep-for" => config.keep_for = Some(duration(value)?),
+        "idle-after" => config.idle_after = duration(value)?,
         "finished-bytes-max" => config.finished_bytes_max = number(value, 0, usize::MAX)?,
         "runs-max" => config.runs_max = number(value, 1, usize::MAX)?,
         "connections-max" => config.connections_max = number(value, 1, 1 << 30)?,
@@ -253,6 +282,22 @@ fn number(value: &str, min: usize, max: usize) -> Result<usize, UsageError> {
     };
     let in_range = usize::from_str(value).ok().filter(|number| (min..=max).contains(number));
     in_range.ok_or_else(|| UsageError(expected()))
+}
+
+/// A number and its unit; without one, seconds.
+fn duration(value: &str) -> Result<Duration, UsageError> {
+    let digits = value.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let unit_s = match &value[digits.len()..] {
+        "" | "s" => Some(1.0),
+        "ms" => Some(0.001),
+        "m" => Some(60.0),
+        "h" => Some(3_600.0),
+        "d" => Some(86_400.0),
+        _ => None,
+    };
+    let parsed = unit_s.zip(f64::from_str(digits).ok()).map(|(unit_s, number)| unit_s * number);
+    let parsed = parsed.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    parsed.ok_or_else(|| UsageError(format!("expected a duration such as 90s, 15m, 12h or 30d, got {value:?}")))
 }
 
 fn seconds(value: &str) -> Result<Duration, UsageError> {
@@ -321,7 +366,7 @@ mod tests {
 
     #[test]
     fn variable_of_what_comes_later_is_refused_as_its_flag_is() {
-        for name in ["STEPRILL_DATA", "STEPRILL_DURABILITY", "STEPRILL_TOKEN_FILE"] {
+        for name in ["STEPRILL_TOKEN_FILE"] {
             let error = parse(&[], &[(name, "value")]).unwrap_err();
             assert!(error.contains(name) && error.contains("later"), "{error}");
         }
@@ -336,7 +381,10 @@ mod tests {
             (&["--workers"], "--workers"),
             (&["--log", "xml"], "xml"),
             (&["--grace", "-1"], "seconds"),
-            (&["--data", "dir"], "later"),
+            (&["--data", ""], "directory"),
+            (&["--durability", "some"], "full, normal or off"),
+            (&["--keep-for", "1y"], "1y"),
+            (&["--keep-for", "-1s"], "duration"),
             (&["--token-file", "f"], "later"),
             (&["--listen", "here"], "here"),
             (&["extra"], "extra"),

@@ -19,18 +19,20 @@ impl Entropy {
         Ok(entropy)
     }
 
-    /// A handler's id, ten characters of `[A-Za-z0-9]`, and a run's.
+    /// A run's id.
     ///
     /// # Errors
     /// When the system gives no random bytes.
-    pub(super) fn draw(&mut self) -> io::Result<([u8; 10], Uuid)> {
-        let handler_id = loop {
-            let number = u64::from_le_bytes(self.take()?);
-            if number < IDS * (u64::MAX / IDS) {
-                break spell(number % IDS);
-            }
-        };
-        Ok((handler_id, uuid::Builder::from_random_bytes(self.take()?).into_uuid()))
+    pub(super) fn draw(&mut self) -> io::Result<Uuid> {
+        Ok(uuid::Builder::from_random_bytes(self.take()?).into_uuid())
+    }
+
+    /// What the ids of handlers are made with.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub(super) fn secret(&mut self) -> io::Result<u128> {
+        Ok(u128::from_le_bytes(self.take()?))
     }
 
     fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
@@ -50,32 +52,19 @@ impl Entropy {
     }
 }
 
-fn spell(mut number: u64) -> [u8; 10] {
-    let mut id = [0; 10];
-    for place in &mut id {
-        *place = ALPHABET[(number % ALPHABET.len() as u64) as usize];
-        number /= ALPHABET.len() as u64;
-    }
-    id
-}
-
 const BLOCK_BYTES: usize = 2_400;
-const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-/// How many ids there are.
-const IDS: u64 = 62_u64.pow(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn ids_differ_and_are_of_the_alphabet() {
+    fn ids_differ() {
         let mut entropy = Entropy::new().expect("the system gives random bytes");
         let mut seen = std::collections::HashSet::new();
         for _ in 0..1_000 {
-            let (id, run_id) = entropy.draw().expect("the system gives random bytes");
-            assert!(id.iter().all(u8::is_ascii_alphanumeric));
-            assert!(seen.insert(id));
+            let run_id = entropy.draw().expect("the system gives random bytes");
+            assert!(seen.insert(run_id));
             assert_eq!(run_id.get_version_num(), 4);
         }
     }

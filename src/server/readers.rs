@@ -8,7 +8,7 @@ use crate::{
     engine::{
         channel::{Channel, ReaderId},
         feed::Feed,
-        scheduler::RunKey,
+        scheduler::{RunKey, WorkflowId},
     },
     http::{Response, exchange::Exchange, stream},
     limits::{HEARTBEAT_US, PAGE_BYTES_MAX},
@@ -35,11 +35,18 @@ enum Phase {
     Open(Cursors),
 }
 
+/// A part of the feed, and whose ids its events have.
+#[derive(Debug)]
+struct Page {
+    feed: Feed,
+    workflow: WorkflowId,
+}
+
 #[derive(Debug)]
 struct Cursors {
     /// The next event to be written.
     next: u64,
-    page: Option<Box<Feed>>,
+    page: Option<Box<Page>>,
     asked: Option<Ticket>,
     /// Of a queue reader: where in the connection's output events end, and the number after them.
     marks: VecDeque<(u64, u64)>,
@@ -192,17 +199,32 @@ impl Loop {
     }
 
     /// The page that a reader has asked for.
-    pub(super) fn give_page(&mut self, ticket: Ticket, page: Feed) {
-        let Some(id) = self.asked.remove(&ticket) else { return };
+    pub(super) fn give_page(&mut self, id: ConnectionId, ticket: Ticket, feed: Feed, workflow: Option<WorkflowId>) {
         let Some(mut reader) = self.take_reader(id) else { return };
+        let workflow = workflow.unwrap_or(reader.follow.workflow);
         if let Phase::Open(cursors) = &mut reader.phase
             && cursors.asked == Some(ticket)
         {
             cursors.asked = None;
-            cursors.page = Some(Box::new(page));
+            cursors.page = Some(Box::new(Page { feed, workflow }));
         }
         self.put_reader(reader);
         self.pump(id);
+    }
+
+    /// The page that a reader has asked for cannot be read: the stream is cut off, so that its client comes back.
+    pub(super) fn cut_reader(&mut self, id: ConnectionId, ticket: Ticket) {
+        let Some(reader) = self.take_reader(id) else { return };
+        match &reader.phase {
+            Phase::Open(cursors) if cursors.asked == Some(ticket) => {
+                if let Some(connection) = self.reactor.connection(id) {
+                    connection.exchange().abort_stream(self.now);
+                }
+                let taken = self.reactor.taken_position(id).unwrap_or(0);
+                self.drop_reader(*reader, taken);
+            }
+            _ => self.put_reader(reader),
+        }
     }
 
     /// Writes what there is and what the socket has room for; asks the store for more; ends the stream at its end.
@@ -217,21 +239,20 @@ impl Loop {
         let exchange = connection.exchange();
         let Phase::Open(cursors) = &mut reader.phase else { return self.put_reader(reader) };
         while exchange.stream_room() > 0 {
-            let Some(page) = cursors.page.take_if(|page| cursors.next < page.next()) else { break };
-            let texts = self.catalog.workflow(reader.follow.workflow);
-            cursors.write(&page, exchange, &reader.follow, texts, self.now);
+            let Some(page) = cursors.page.take_if(|page| cursors.next < page.feed.next()) else { break };
+            let texts = self.catalog.workflow(page.workflow);
+            cursors.write(&page.feed, exchange, &reader.follow, texts, self.now);
             cursors.page = Some(page);
         }
-        let has_page = cursors.page.as_ref().is_some_and(|page| cursors.next < page.next());
+        let has_page = cursors.page.as_ref().is_some_and(|page| cursors.next < page.feed.next());
         if !has_page {
             cursors.page = None;
         }
         let room = exchange.stream_room();
         if !has_page && room > 0 && cursors.asked.is_none() && cursors.next < visible {
             let query = Query::Page { run, from: cursors.next, until: visible, bytes_max: PAGE_BYTES_MAX };
-            let ticket = self.store.read(query);
+            let ticket = self.ask_page(id, query);
             cursors.asked = Some(ticket);
-            self.asked.insert(ticket, id);
         }
         if ended && cursors.next >= visible && !has_page {
             self.finish_reader(*reader);
@@ -308,7 +329,7 @@ impl Loop {
 
     fn forget_query(&mut self, cursors: &Cursors) {
         if let Some(ticket) = cursors.asked {
-            self.asked.remove(&ticket);
+            self.forget_page(ticket);
         }
     }
 

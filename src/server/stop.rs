@@ -104,18 +104,27 @@ impl Loop {
                     self.stop_reader(id);
                 }
                 Client::Listing(id, _) => self.cut_list(*id),
-                Client::Free | Client::Unkept(_) => {}
+                Client::Free | Client::Asking(_) | Client::Unkept(..) => {}
             }
         }
         self.settle();
         self.reactor.flush(self.now);
     }
 
-    fn cut_list(&mut self, id: ConnectionId) {
+    pub(super) fn cut_list(&mut self, id: ConnectionId) {
         *self.client_mut(id) = Client::Free;
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().abort_stream(self.now);
         }
+    }
+
+    /// Ends: the store keeps what it was given, and whoever waited for that is told.
+    pub(super) fn close(&mut self) {
+        self.scheduler.note_time(self.now);
+        self.settle();
+        self.store.close();
+        self.settle();
+        self.reactor.flush(self.now);
     }
 
     /// Whether the loop goes on: until a stop is through, or its time is up.
@@ -123,7 +132,8 @@ impl Loop {
         match &self.stopping {
             None => Flow::Goes,
             Some(stopping) => {
-                let through = self.scheduler.working() == 0 && self.reactor.connection_count() == 0;
+                let idle = self.scheduler.working() == 0 && self.reactor.connection_count() == 0;
+                let through = idle && self.scheduler.is_settled();
                 if through || stopping.time_left(self.now).is_zero() { Flow::Ended } else { Flow::Goes }
             }
         }

@@ -1,7 +1,7 @@
 //! One turn of the loop: poll, clock, inputs, commit, effects, flush.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
     io,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -13,7 +13,8 @@ use super::{
     Clock, Config, ServeError,
     answers::Client,
     ids::Entropy,
-    log,
+    keeping, log,
+    questions::Questions,
     readers::{Finishing, Reader},
     stop::Stopping,
 };
@@ -21,7 +22,8 @@ use crate::{
     api::{Access, Catalog},
     engine::{
         input::Outcome,
-        scheduler::{NewRun, Notice, Place, Scheduler, SchedulerLimits, WorkflowId},
+        kept,
+        scheduler::{NewRun, Notice, Place, Scheduler, WorkflowId},
     },
     graph::Graph,
     http::{self, Response},
@@ -29,7 +31,7 @@ use crate::{
     limits::TURN_REPORTS_MAX,
     net::{Address, ConnectionId, Reactor},
     now::Now,
-    store::{Answer, Completed, Store, Ticket, memory::MemoryStore},
+    store::{Completed, Store, StoreError},
     workers::{Pool, Report},
     workflow::{Event, Workflow},
 };
@@ -60,8 +62,12 @@ pub(super) struct Loop {
     pub(super) clients: Vec<Client>,
     /// Replies that wait for a batch, by its number.
     pub(super) unkept: VecDeque<(u64, ConnectionId, Response)>,
-    /// Who has asked the store for a page. For lookup only.
-    pub(super) asked: HashMap<Ticket, ConnectionId>,
+    pub(super) questions: Questions,
+    /// Why something could not be stored last, and when that was said in the log last, on the alive clock.
+    pub(super) not_kept: Option<StoreError>,
+    pub(super) complained_us: Option<u64>,
+    /// When notes of passes were last taken while a commit was under way, on the alive clock.
+    pub(super) notes_taken_us: u64,
     /// Queue readers whose last bytes are still to be taken, by connection and the end of their stream there.
     pub(super) finishing: BTreeMap<(ConnectionId, u64), Finishing>,
     /// Lists that go on in the next turn though nothing calls for it.
@@ -86,29 +92,25 @@ impl Loop {
         let limits = http::Limits { body_bytes_max: config.body_bytes_max, ..http::Limits::default() };
         let bound = Reactor::bind(&config.listen, limits, config.connections_max);
         let reactor = bound.map_err(|error| ServeError::Io("cannot listen".into(), error))?;
-        let ids = Entropy::new().map_err(|error| ServeError::Io("no random bytes".into(), error))?;
+        let no_entropy = |error| ServeError::Io("no random bytes".into(), error);
+        let mut ids = Entropy::new().map_err(no_entropy)?;
+        let secret = ids.secret().map_err(no_entropy)?;
         let waker = reactor.waker();
         let ring = Arc::new(move || {
             if let Err(error) = waker.wake() {
                 ::log::error!("the loop cannot be woken: {error}");
             }
         });
-        let store = Box::new(MemoryStore::default());
-        let limits = SchedulerLimits {
-            workers: config.workers,
-            runs_max: config.runs_max,
-            keep_finished: config.keep_finished,
-            finished_bytes_max: config.finished_bytes_max,
-        };
+        let registered = graphs.len();
+        let keeping = keeping::open(config, graphs, secret, Arc::clone(&ring) as _, &mut clock)?;
         let now = clock.read();
-        log::set_time(now.wall_us);
         Ok(Self {
             reactor,
-            scheduler: Scheduler::new(graphs.clone(), limits, store.is_durable()),
-            store,
+            scheduler: keeping.scheduler,
+            store: keeping.store,
             pool: Pool::new(config.workers, ring),
             workflows,
-            catalog: Catalog::new(&graphs),
+            catalog: Catalog::new(&keeping.graphs, registered),
             access,
             ids,
             clock,
@@ -116,7 +118,10 @@ impl Loop {
             grace: config.grace,
             clients: Vec::new(),
             unkept: VecDeque::new(),
-            asked: HashMap::new(),
+            questions: Questions::default(),
+            not_kept: None,
+            complained_us: None,
+            notes_taken_us: 0,
             finishing: BTreeMap::new(),
             listing: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -133,6 +138,12 @@ impl Loop {
             Address::Unix(_) => address.to_string(),
         };
         self.reactor.local_addresses().map(text).collect()
+    }
+
+    /// Before the first turn: carries out what the store's runs still owe.
+    pub(super) fn begin(&mut self) {
+        self.settle();
+        self.hand_out();
     }
 
     /// One turn.
@@ -173,9 +184,9 @@ impl Loop {
             return Err(ServeError::Config(text));
         }
         let event = Json::from_value(start).map_err(|error| ServeError::Config(format!("{name}: {error}")))?;
-        let (fresh_id, run_id) = self.ids.draw().map_err(io)?;
+        let run_id = self.ids.draw().map_err(io)?;
         let (workflow, place, state) = (WorkflowId(0), Place::New(None), std::collections::BTreeMap::new());
-        let new = NewRun { workflow, place, fresh_id, run_id, event, state };
+        let new = NewRun { workflow, place, run_id, event, state };
         let key = self.scheduler.start(new, self.now);
         self.settle();
         self.hand_out();
@@ -195,6 +206,7 @@ impl Loop {
         let listing = (!self.listing.is_empty()).then_some(Duration::ZERO);
         let timeouts = [
             self.pool.poll_timeout(self.now.alive_us),
+            self.notes_timeout(),
             self.scheduler.poll_timeout(self.now),
             self.reactor.poll_timeout().map(until),
             due,
@@ -204,10 +216,26 @@ impl Loop {
         timeouts.into_iter().flatten().min()
     }
 
+    /// While a commit is under way notes are taken now and then only: they would wait for the next one anyway, and many
+    /// at a time take fewer records. With nothing under way they are taken at once.
+    fn takes_notes(&self) -> bool {
+        self.scheduler.is_settled() || self.now.alive_us >= self.notes_taken_us + NOTES_PAUSE_US
+    }
+
+    /// How long until notes that were left with their passes are taken.
+    fn notes_timeout(&self) -> Option<Duration> {
+        let due_us = if self.scheduler.is_settled() { 0 } else { self.notes_taken_us + NOTES_PAUSE_US };
+        self.pool.has_left_notes().then(|| Duration::from_micros(due_us.saturating_sub(self.now.alive_us)))
+    }
+
     fn handle_reports(&mut self) {
+        let takes_notes = self.takes_notes();
+        if takes_notes {
+            self.notes_taken_us = self.now.alive_us;
+        }
         let mut handled = 0;
         while handled < TURN_REPORTS_MAX {
-            match self.pool.poll_report() {
+            match self.pool.poll_report(takes_notes) {
                 Some(Report::Noted(tag, notes)) => {
                     handled += notes.len();
                     self.scheduler.handle_notes(tag, notes, self.now);
@@ -241,7 +269,8 @@ impl Loop {
                     settled = false;
                 }
                 // Nothing has changed: there is nothing to wait for.
-                None => self.send_kept(self.scheduler.open_batch()),
+                None if self.scheduler.is_settled() => self.send_kept(self.scheduler.open_batch()),
+                None => {}
             }
             while let Some(completed) = self.store.poll_completed() {
                 settled = false;
@@ -250,8 +279,8 @@ impl Loop {
                         self.scheduler.handle_committed(number);
                         self.send_kept(number);
                     }
-                    Completed::Answer { ticket, answer: Ok(Answer::Page { feed, .. }) } => self.give_page(ticket, feed),
-                    Completed::Answer { .. } | Completed::Failed { .. } => {}
+                    Completed::Failed { number, error } => self.handle_not_kept(number, &error),
+                    Completed::Answer { ticket, answer } => self.handle_answer(ticket, answer),
                 }
             }
             while let Some(notice) = self.scheduler.poll_notice() {
@@ -263,6 +292,9 @@ impl Loop {
             }
         }
         self.scheduler.retire();
+        while let Some(notice) = self.scheduler.poll_notice() {
+            self.carry_out(notice);
+        }
     }
 
     fn carry_out(&mut self, notice: Notice) {
@@ -272,6 +304,9 @@ impl Loop {
             Notice::Turn(reader) => self.take_turn(reader),
             Notice::Gone(reader) => self.end_reader(reader),
             Notice::CallerGone(caller) => self.answer_caller_gone(caller),
+            Notice::NotKept(caller) => self.answer_caller_not_kept(caller),
+            Notice::Load(key) => self.ask_handler(kept::Address::Key(key), None),
+            Notice::Oldest(count) => self.ask_oldest(count),
         }
     }
 
@@ -336,3 +371,6 @@ impl Loop {
 /// Rounds of serving and flushing in one turn: pipelined requests and streams that are read as fast as they are written
 /// go on in the next turn.
 const ROUNDS_MAX: usize = 16;
+
+/// While commits are under way, notes are taken at most so often.
+const NOTES_PAUSE_US: u64 = 50_000;

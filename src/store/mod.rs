@@ -4,8 +4,9 @@ pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
+pub use crate::engine::kept::Address;
 use crate::engine::{
     feed::Feed,
     kept::{Kept, KeptHandler},
@@ -36,24 +37,16 @@ pub enum Query {
     List {
         /// After this one.
         after: Option<HandlerKey>,
-        /// At most so many; fewer only at the end of the list.
+        /// At most so many.
         count: usize,
+        /// About so many bytes of results and errors at most, but one handler at least.
+        bytes_max: usize,
     },
     /// Finished handlers, the longest ended first.
     Oldest {
         /// At most so many; fewer only if there are no more.
         count: usize,
     },
-}
-
-/// Which handler.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Address {
-    /// By its key.
-    Key(HandlerKey),
-    /// By the id that a client chose for it; else by the key that the id stands for, unless a client chose the id of
-    /// the handler there.
-    Id(Box<str>, Option<HandlerKey>),
 }
 
 /// Something the store is through with.
@@ -93,9 +86,41 @@ pub enum Answer {
     /// To [`Query::Handler`]; `None`: there is none.
     Handler(Option<Box<Kept>>),
     /// To [`Query::List`].
-    List(Vec<KeptHandler>),
+    List {
+        /// The handlers.
+        handlers: Vec<KeptHandler>,
+        /// Whether the list ends with them.
+        is_complete: bool,
+    },
     /// To [`Query::Oldest`]: keys, and when they ended in microseconds since the epoch.
     Oldest(Vec<(HandlerKey, i64)>),
+}
+
+/// When a batch counts as kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Durability {
+    /// When it is on the disk. Survives a loss of power.
+    #[default]
+    Full,
+    /// When the system has it; it is on the disk with the next checkpoint. A loss of power may take the last moments, a
+    /// crash of the process takes nothing.
+    Normal,
+    /// When the system has it; it is on the disk when the system likes. A loss of power may damage the database, a crash
+    /// of the process takes nothing.
+    Off,
+}
+
+impl FromStr for Durability {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "full" => Ok(Self::Full),
+            "normal" => Ok(Self::Normal),
+            "off" => Ok(Self::Off),
+            other => Err(format!("expected full, normal or off, got {other:?}")),
+        }
+    }
 }
 
 /// Why something is not kept, or not read.

@@ -172,7 +172,7 @@ impl TestCtx {
         let streamed = notes.into_iter().filter_map(|note| match note {
             Note::Stream { event: EventRef::Known(id), value, .. } => Some((table.name(id).to_owned(), value)),
             Note::Stream { event: EventRef::Other(other), value, .. } => Some((other.name.to_string(), value)),
-            Note::Once { .. } => None,
+            Note::Once { .. } | Note::Kept { .. } => None,
         });
         let streamed = streamed.collect();
         let mut state = self.state;

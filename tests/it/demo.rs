@@ -42,7 +42,6 @@ fn what_is_asked_for_and_not_there_is_a_fault_of_usage() {
         (&["dmeo"], "dmeo"),
         (&["--listen", "127.0.0.1:0"], "--listen"),
         (&["serve", "flows/"], "later version"),
-        (&["demo", "--data", "dir"], "later"),
         (&["demo", "--token-file", "file"], "later"),
         (&["demo", "--cors-origin", "nowhere"], "nowhere"),
     ] {

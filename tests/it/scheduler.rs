@@ -7,7 +7,7 @@ use steprill::{
     engine::{
         channel::ReaderId,
         input::Input,
-        record::{self, Names},
+        record,
         scheduler::{
             CallerId, HandlerKey, NewRun, Notice, Place, RunKey, Scheduler, SchedulerLimits, StartPass, StartRefused,
             WorkflowId,
@@ -54,17 +54,23 @@ impl World {
         let builder = Workflow::new::<StartEvent, StopEvent>("w").add(step);
         let builder = if let Some(max_runs) = max_runs { builder.max_runs(max_runs) } else { builder };
         let graph = Arc::clone(builder.build().expect("a good graph").graph());
-        let limits = SchedulerLimits { workers, runs_max: 100, keep_finished, finished_bytes_max: FINISHED_BYTES_MAX };
-        let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, journaled);
+        let limits = SchedulerLimits {
+            workers,
+            runs_max: 100,
+            keep_finished,
+            keep_for: None,
+            finished_bytes_max: FINISHED_BYTES_MAX,
+            idle_after: Duration::from_secs(60),
+        };
+        let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, journaled, 7);
         Self { scheduler, graph, now: Now::default(), drawn: 0, removed: Vec::new() }
     }
 
     fn start(&mut self, place: Place) -> HandlerKey {
         self.drawn += 1;
-        let fresh_id = [b'a' + self.drawn; 10];
         let (workflow, run_id) = (WorkflowId(0), uuid::Uuid::from_u128(self.drawn.into()));
         let event = Json::parse("{}").expect("JSON");
-        let new = NewRun { workflow, place, fresh_id, run_id, event, state: BTreeMap::new() };
+        let new = NewRun { workflow, place, run_id, event, state: BTreeMap::new() };
         self.scheduler.start(new, self.now)
     }
 
@@ -376,15 +382,15 @@ fn nothing_leaves_before_its_batch_is_kept() {
     let ended = world.scheduler.seal().expect("the run has ended");
     assert!(world.scheduler.poll_notice().is_none());
     assert!(world.scheduler.view(key).expect("it is there").outcome.is_none());
-    assert_eq!(world.scheduler.check_start(WorkflowId(0), Some("bbbbbbbbbb"), true), Err(StartRefused::StillRunning));
+    let id = world.scheduler.view(key).expect("it is there").id.to_owned();
+    assert_eq!(world.scheduler.check_start(WorkflowId(0), Some(&id), true), Err(StartRefused::StillRunning));
 
     world.scheduler.handle_committed(ended.number);
     assert_eq!(world.scheduler.poll_notice(), Some(Notice::Ended(world.run(key), CallerId(7))));
     assert!(world.scheduler.view(key).expect("it is there").outcome.is_some());
 
-    let names = Names::of(&world.graph).translation(&world.graph);
     let records: Vec<_> = begun.records.iter().chain(&ended.records).collect();
-    let inputs = records.iter().map(|(_, bytes)| record::decode(bytes, &names).expect("a record").0);
+    let inputs = records.iter().map(|(_, bytes)| record::decode(bytes, &world.graph).expect("a record").0);
     let kinds: Vec<bool> = inputs.map(|input| matches!(input, Input::Started { .. } | Input::Done { .. })).collect();
     assert_eq!(kinds, [true, true]);
 }

@@ -63,7 +63,7 @@ fn with_no_worker_left_the_loop_need_not_look_and_every_report_rings() {
         gate.send(()).expect("the pass waits");
         rung.recv_timeout(PATIENCE).expect("its report rings, whatever stands in the queue");
         pool.handle_rung();
-        assert!(matches!(pool.poll_report(), Some(Report::Done(came, _)) if came == tag));
+        assert!(matches!(pool.poll_report(true), Some(Report::Done(came, _)) if came == tag));
         if tag < 2 {
             begun.recv_timeout(PATIENCE).expect("the next pass begins by itself");
         }

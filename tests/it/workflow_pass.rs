@@ -93,6 +93,7 @@ impl Rig {
                     published.push(hash);
                 }
                 Note::Once { value, .. } => Arc::make_mut(&mut self.input.once).push(value),
+                Note::Kept { .. } => panic!("no pass gives it"),
             }
         }
         done
@@ -117,7 +118,7 @@ fn json(text: &str) -> Json {
 fn streamed(notes: &[Note]) -> Vec<(u32, &str)> {
     let stream = |note| match note {
         &Note::Stream { ordinal, ref value, .. } => Some((ordinal, value.as_str())),
-        Note::Once { .. } => None,
+        Note::Once { .. } | Note::Kept { .. } => None,
     };
     notes.iter().filter_map(stream).collect()
 }

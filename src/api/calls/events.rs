@@ -75,6 +75,9 @@ pub(super) fn post(
         Ok(()) => Ok(Reply::WhenCommitted(wire::json(200, wire::status("sent")))),
         Err(Refusal::Ended) => Err(completed(errors)),
         Err(Refusal::StepDoesNotAccept) => Err(not_accepted),
+        Err(Refusal::NotServed) => {
+            Err(errors.overloaded("This program does not serve the handler's workflow; start one that does"))
+        }
         Err(Refusal::WorksFull) => Err(errors.overloaded("The run has as much to do as it may have; try again later")),
         Err(Refusal::EarlyAnswersFull) => Err(errors.error(
             409,

@@ -1,6 +1,6 @@
 //! Handlers: reading, listing, cancelling.
 
-use super::runs::handler_response;
+use super::{Context, runs::handler_response};
 use crate::{
     api::{
         ErrorFormat, List, ListWritten, Reply,
@@ -9,6 +9,7 @@ use crate::{
     },
     engine::{
         input::Outcome,
+        kept::KeptHandler,
         scheduler::{HandlerKey, HandlerView, Scheduler},
     },
     http::{Method, Request, Response},
@@ -63,10 +64,13 @@ pub(super) fn cancel(
 pub(super) fn list(
     request: &Request<'_>,
     query: Query<'_>,
-    scheduler: &Scheduler,
+    context: &Context<'_>,
     errors: ErrorFormat,
-) -> Result<Reply, Response> {
-    let find = |id: &str| scheduler.find(id);
+) -> Result<Reply, Reply> {
+    if let Some(reply) = query.value("after").and_then(|after| context.read_first(&after, false)) {
+        return Err(reply);
+    }
+    let find = |id: &str| context.scheduler.find(id);
     let list = parse_list(query, find).map_err(|message| errors.error(400, &message))?;
     Ok(Reply::List(List { head_only: request.method == Method::Head, ..list }))
 }
@@ -89,6 +93,8 @@ pub(super) fn find<'a>(
 pub enum ListProgress {
     /// There is more to write: call again, in a later turn if nothing was appended.
     More,
+    /// There is more in the store: call again when its next page is in the list.
+    Read,
     /// It is complete.
     Complete,
 }
@@ -102,20 +108,57 @@ pub fn list_some(scheduler: &Scheduler, list: &mut List, out: &mut Vec<u8>, byte
         list.written = ListWritten::Opening;
     }
     for _ in 0..LIST_SCAN_HANDLERS_MAX {
-        let next = if list.limit == Some(0) { None } else { scheduler.next_handler(list.after) };
-        let Some(key) = next else {
-            out.extend_from_slice(wire::LIST_CLOSES);
-            return ListProgress::Complete;
+        let next = if list.limit == Some(0) { Next::Nothing } else { Next::of(scheduler, list) };
+        let key = match &next {
+            Next::Nothing => {
+                out.extend_from_slice(wire::LIST_CLOSES);
+                return ListProgress::Complete;
+            }
+            Next::Unread => return ListProgress::Read,
+            Next::Here(key) => *key,
+            Next::Kept(kept) => kept.key,
         };
         if out.len() >= wanted_until {
             break;
         }
+        list.page.pop_front();
         list.after = Some(key);
-        if let Some(view) = scheduler.view(key).filter(|view| passes(list, view)) {
+        // What is here is newer than what the store gave.
+        let (here, id);
+        let view = match &next {
+            Next::Kept(kept) => {
+                here = scheduler.view(key);
+                id = scheduler.id_of(kept);
+                here.or_else(|| Some(scheduler.view_kept(kept, &id)))
+            }
+            _ => scheduler.view(key),
+        };
+        if let Some(view) = view.filter(|view| passes(list, view)) {
             write_item(list, &view, out);
         }
     }
     ListProgress::More
+}
+
+/// What a list comes to next.
+enum Next {
+    Nothing,
+    Unread,
+    Here(HandlerKey),
+    Kept(Box<KeptHandler>),
+}
+
+impl Next {
+    fn of(scheduler: &Scheduler, list: &List) -> Self {
+        if !scheduler.is_journaled() {
+            return scheduler.next_handler(list.after).map_or(Self::Nothing, Self::Here);
+        }
+        match list.page.front() {
+            Some(kept) => Self::Kept(Box::new(kept.clone())),
+            None if list.is_complete => Self::Nothing,
+            None => Self::Unread,
+        }
+    }
 }
 
 fn passes(list: &List, view: &HandlerView<'_>) -> bool {

@@ -15,7 +15,7 @@ use crate::{
         route::{Call, Routed, route},
         wire,
     },
-    engine::scheduler::Scheduler,
+    engine::scheduler::{Residence, Scheduler},
     http::{Request, Response},
     now::Now,
 };
@@ -23,13 +23,27 @@ use crate::{
 pub use handlers::{ListProgress, list_some};
 pub use runs::run_ended;
 
-/// Draws the random ids of a new run: ten characters of `[A-Za-z0-9]`, and a UUID 4.
-pub type Ids<'a> = dyn FnMut() -> ([u8; 10], Uuid) + 'a;
+/// Draws the random id of a new run: a UUID 4.
+pub type Ids<'a> = dyn FnMut() -> Uuid + 'a;
+
+/// What a call works with, beside its request.
+pub struct Context<'a> {
+    /// Handlers and runs.
+    pub scheduler: &'a mut Scheduler,
+    /// Texts of workflows.
+    pub catalog: &'a Catalog,
+    /// The time of this turn.
+    pub now: Now,
+    /// Draws the id of a run.
+    pub ids: &'a mut Ids<'a>,
+    /// Whether the scheduler was given what the store knows: [`Reply::WhenRead`] does not come again.
+    pub is_read: bool,
+}
 
 /// Carries out a request that [`super::Access::check`] has let in.
 ///
 /// The reply does not know HEAD: its body is what GET would get. The server leaves it out.
-pub fn call(request: &Request<'_>, scheduler: &mut Scheduler, catalog: &Catalog, now: Now, ids: &mut Ids<'_>) -> Reply {
+pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
     let errors = ErrorFormat::of(request);
     let query = Query(request.query);
     let (call, name) = match route(request.method, request.path) {
@@ -38,15 +52,22 @@ pub fn call(request: &Request<'_>, scheduler: &mut Scheduler, catalog: &Catalog,
         Routed::MethodNotAllowed(allow) => return Reply::Now(method_not_allowed(errors, allow)),
         Routed::NotFound => return Reply::Now(errors.error(404, "Not Found")),
     };
+    if let Some(reply) = context.check_residence(call, &name, errors) {
+        return reply;
+    }
+    let Context { scheduler, catalog, now, .. } = context;
+    let now = *now;
     let result = match call {
         Call::Health => Ok(Reply::Now(wire::json(200, wire::status("healthy")))),
         Call::Workflows => Ok(Reply::Now(wire::json(200, catalog.names.clone()))),
         Call::WorkflowSchema | Call::WorkflowEvents | Call::WorkflowRepresentation => {
             workflows::read(call, &name, scheduler, catalog, errors)
         }
-        Call::Run => runs::run(&name, request.body, scheduler, now, ids, errors),
-        Call::RunNowait => runs::run_nowait(&name, request.body, scheduler, now, ids, errors),
-        Call::Handlers => handlers::list(request, query, scheduler, errors),
+        Call::Run => return runs::run(&name, request.body, context, errors).unwrap_or_else(|reply| reply),
+        Call::RunNowait => {
+            return runs::run_nowait(&name, request.body, context, errors).unwrap_or_else(|reply| reply);
+        }
+        Call::Handlers => return handlers::list(request, query, context, errors).unwrap_or_else(|reply| reply),
         Call::Handler => handlers::get(&name, scheduler, errors),
         Call::Cancel => handlers::cancel(&name, query, scheduler, now, errors),
         Call::Result => handlers::result(&name, scheduler, errors),
@@ -54,6 +75,30 @@ pub fn call(request: &Request<'_>, scheduler: &mut Scheduler, catalog: &Catalog,
         Call::PostEvent => events::post(&name, request.body, scheduler, now, errors),
     };
     result.unwrap_or_else(Reply::Now)
+}
+
+impl Context<'_> {
+    /// Where the named handler is not here to be asked, or may not change now: the reply.
+    fn check_residence(&self, call: Call, name: &str, errors: ErrorFormat) -> Option<Reply> {
+        let changes = match call {
+            Call::Handler | Call::Result | Call::StreamEvents => false,
+            Call::Cancel | Call::PostEvent => true,
+            _ => return None,
+        };
+        if let Some(reply) = self.read_first(name, changes) {
+            return Some(reply);
+        }
+        let is_resting = changes && self.scheduler.find(name).is_some_and(|key| self.scheduler.is_resting(key));
+        is_resting.then(|| Reply::Now(errors.not_kept(507, "the run's last steps could not be stored either")))
+    }
+
+    /// That the store is to be asked first for the handler of this id.
+    fn read_first(&self, id: &str, with_run: bool) -> Option<Reply> {
+        match self.scheduler.residence(id, with_run) {
+            Residence::Away(address) if !self.is_read => Some(Reply::WhenRead(address)),
+            _ => None,
+        }
+    }
 }
 
 /// OPTIONS: a CORS preflight, or just the path's methods.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Ids, workflows};
+use super::{Context, workflows};
 use crate::{
     api::{
         ErrorFormat, Reply,
@@ -10,40 +10,30 @@ use crate::{
     },
     engine::{
         input::Outcome,
-        scheduler::{HandlerKey, HandlerView, NewRun, Scheduler, StartRefused, WorkflowId},
+        scheduler::{HandlerKey, HandlerView, NewRun, StartRefused, WorkflowId},
     },
     http::Response,
-    now::Now,
 };
 
 /// `POST /workflows/{name}/run`
-pub(super) fn run(
-    name: &str,
-    body: &[u8],
-    scheduler: &mut Scheduler,
-    now: Now,
-    ids: &mut Ids<'_>,
-    errors: ErrorFormat,
-) -> Result<Reply, Response> {
-    let workflow = workflows::find(scheduler, name, errors)?;
+pub(super) fn run(name: &str, body: &[u8], context: &mut Context<'_>, errors: ErrorFormat) -> Result<Reply, Reply> {
+    let workflow = workflows::find(context.scheduler, name, errors)?;
     // The reference page has a body that does not parse as the server's fault here.
     let body = RunBody::parse(body).map_err(|error| faulty_body(500, &error, errors))?;
-    start(workflow, &body, scheduler, now, ids, errors).map(Reply::WhenRunEnds)
+    start(workflow, &body, context, errors).map(Reply::WhenRunEnds)
 }
 
 /// `POST /workflows/{name}/run-nowait`
 pub(super) fn run_nowait(
     name: &str,
     body: &[u8],
-    scheduler: &mut Scheduler,
-    now: Now,
-    ids: &mut Ids<'_>,
+    context: &mut Context<'_>,
     errors: ErrorFormat,
-) -> Result<Reply, Response> {
-    let workflow = workflows::find(scheduler, name, errors)?;
+) -> Result<Reply, Reply> {
+    let workflow = workflows::find(context.scheduler, name, errors)?;
     let body = RunBody::parse(body).map_err(|error| faulty_body(400, &error, errors))?;
-    let key = start(workflow, &body, scheduler, now, ids, errors)?;
-    let view = scheduler.view(key).expect("a handler is there when its run has just been started");
+    let key = start(workflow, &body, context, errors)?;
+    let view = context.scheduler.view(key).expect("a handler is there when its run has just been started");
     Ok(Reply::WhenCommitted(handler_response(200, &view)))
 }
 
@@ -77,21 +67,23 @@ pub(super) fn faulty_body(status: u16, BodyError(error): &BodyError, errors: Err
 fn start(
     workflow: WorkflowId,
     body: &RunBody<'_>,
-    scheduler: &mut Scheduler,
-    now: Now,
-    ids: &mut Ids<'_>,
+    context: &mut Context<'_>,
     errors: ErrorFormat,
-) -> Result<HandlerKey, Response> {
+) -> Result<HandlerKey, Reply> {
     let faulty = |message: String| errors.error(400, &message);
     let handler_id = body.handler_id().map_err(faulty)?;
+    if let Some(reply) = handler_id.as_deref().and_then(|id| context.read_first(id, false)) {
+        return Err(reply);
+    }
+    let Context { scheduler, now, ids, .. } = context;
     let place = scheduler
         .check_start(workflow, handler_id.as_deref(), body.has_context())
         .map_err(|refused| start_refused(refused, errors))?;
     let state = body.state().map_err(faulty)?;
-    let graph = Arc::clone(&scheduler.graphs()[usize::from(workflow.0)]);
+    let graph = Arc::clone(scheduler.graph(workflow));
     let event = body.start_event(graph.event(graph.start)).map_err(faulty)?;
-    let (fresh_id, run_id) = ids();
-    Ok(scheduler.start(NewRun { workflow, place, fresh_id, run_id, event, state }, now))
+    let run_id = ids();
+    Ok(scheduler.start(NewRun { workflow, place, run_id, event, state }, *now))
 }
 
 fn start_refused(refused: StartRefused, errors: ErrorFormat) -> Response {

@@ -33,9 +33,16 @@ impl World {
 
     fn with_runs_max(runs_max: usize) -> Self {
         let graphs = vec![fixtures::graph(true)];
-        let catalog = Catalog::new(&graphs);
-        let limits = SchedulerLimits { workers: 8, runs_max, keep_finished: 10, finished_bytes_max: usize::MAX };
-        Self { scheduler: Scheduler::new(graphs, limits, false), catalog, drawn: 0 }
+        let catalog = Catalog::new(&graphs, 1);
+        let limits = SchedulerLimits {
+            workers: 8,
+            runs_max,
+            keep_finished: 10,
+            keep_for: None,
+            finished_bytes_max: usize::MAX,
+            idle_after: std::time::Duration::MAX,
+        };
+        Self { scheduler: Scheduler::new(graphs, limits, false, 0), catalog, drawn: 0 }
     }
 
     fn send(&mut self, method: Method, target: &str, body: &str, headers: &[(Field, &str)]) -> Reply {
@@ -48,9 +55,11 @@ impl World {
         let drawn = &mut self.drawn;
         let mut ids = || {
             *drawn += 1;
-            ([b'a' + *drawn - 1; 10], Uuid::from_u128(u128::from(*drawn)))
+            Uuid::from_u128(u128::from(*drawn))
         };
-        let reply = call(&request, &mut self.scheduler, &self.catalog, NOW, &mut ids);
+        let (scheduler, catalog) = (&mut self.scheduler, &self.catalog);
+        let mut context = Context { scheduler, catalog, now: NOW, ids: &mut ids, is_read: false };
+        let reply = call(&request, &mut context);
         self.settle();
         reply
     }
@@ -113,7 +122,7 @@ impl World {
 
     /// Ends the only pass that is ready with this event.
     fn return_event(&mut self, name: &str, value: &str) {
-        let event = self.scheduler.graphs()[0].event_id(name).unwrap();
+        let event = self.scheduler.graph(WorkflowId(0)).event_id(name).unwrap();
         self.end_pass(PassEnd::Returned(vec![(event, Json::parse(value).unwrap())]));
     }
 
@@ -214,15 +223,15 @@ fn a_run_is_checked_in_order_and_nothing_is_created_before_all_checks_pass() {
 #[test]
 fn a_run_is_told_as_it_goes() {
     let mut world = World::new();
-    let running = "{\"handler_id\":\"aaaaaaaaaa\",\"workflow_name\":\"w\",\
+    let running = "{\"handler_id\":\"48jzTwiGrj\",\"workflow_name\":\"w\",\
                    \"run_id\":\"00000000-0000-0000-0000-000000000001\",\"error\":null,\"result\":null,\
                    \"status\":\"running\",\"started_at\":\"2026-11-24T15:19:41.245592+00:00\",\
                    \"updated_at\":\"2026-11-24T15:19:41.245592+00:00\",\"completed_at\":null}";
     let reply = world.send(Method::Post, "/workflows/w/run-nowait", "", &[]);
     let Reply::WhenCommitted(response) = reply else { panic!("{reply:?}") };
     assert_eq!(text(&response), plain(200, running));
-    assert_eq!(world.get("/results/aaaaaaaaaa"), plain(202, running));
-    assert_eq!(world.get("/handlers/aaaaaaaaaa"), plain(202, running));
+    assert_eq!(world.get("/results/48jzTwiGrj"), plain(202, running));
+    assert_eq!(world.get("/handlers/48jzTwiGrj"), plain(202, running));
     assert_eq!(world.get("/results/nobody"), plain(404, "Handler not found"));
     assert_eq!(world.get("/handlers/nobody"), plain(404, "Handler not found"));
 
@@ -230,9 +239,9 @@ fn a_run_is_told_as_it_goes() {
     let completed = running
         .replace("\"result\":null,\"status\":\"running\"", "\"result\":[1],\"status\":\"completed\"")
         .replace("\"completed_at\":null", "\"completed_at\":\"2026-11-24T15:19:41.245592+00:00\"");
-    assert_eq!(world.get("/results/aaaaaaaaaa"), plain(200, &completed));
-    assert_eq!(world.ended("aaaaaaaaaa"), plain(200, &completed));
-    let (status, handler) = world.get_json("/handlers/aaaaaaaaaa");
+    assert_eq!(world.get("/results/48jzTwiGrj"), plain(200, &completed));
+    assert_eq!(world.ended("48jzTwiGrj"), plain(200, &completed));
+    let (status, handler) = world.get_json("/handlers/48jzTwiGrj");
     assert_eq!(
         (status, &handler["result"]["type"], &handler["result"]["value"]),
         (200, &json!("StopEvent"), &json!({"result": [1]}))
@@ -240,11 +249,11 @@ fn a_run_is_told_as_it_goes() {
 
     let reply = world.send(Method::Post, "/workflows/w/run", "{\"start_event\":{\"a\":1}}", &[]);
     let Reply::WhenRunEnds(key) = reply else { panic!("{reply:?}") };
-    assert_eq!(key, world.key("bbbbbbbbbb"));
+    assert_eq!(key, world.key("6ipcMwuBUl"));
     world.fail("no luck");
-    assert_eq!(world.ended("bbbbbbbbbb"), plain(500, "Error running workflow: no luck"));
-    assert_eq!(world.get("/results/bbbbbbbbbb"), plain(500, "Error getting workflow result: no luck"));
-    let (status, handler) = world.get_json("/handlers/bbbbbbbbbb");
+    assert_eq!(world.ended("6ipcMwuBUl"), plain(500, "Error running workflow: no luck"));
+    assert_eq!(world.get("/results/6ipcMwuBUl"), plain(500, "Error getting workflow result: no luck"));
+    let (status, handler) = world.get_json("/handlers/6ipcMwuBUl");
     assert_eq!((status, &handler["status"], &handler["error"]), (500, &json!("failed"), &json!("no luck")));
 }
 

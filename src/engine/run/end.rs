@@ -63,7 +63,7 @@ impl Facts {
         matches!(self.phase, Phase::Ended(_))
     }
 
-    fn fail(&mut self, turn: &mut Turn<'_>, step: Option<StepId>, error: String, attempts: u32) {
+    pub(super) fn fail(&mut self, turn: &mut Turn<'_>, step: Option<StepId>, error: String, attempts: u32) {
         let error = cut(error);
         self.publish(turn, Published::Failed { step, error: error.clone(), attempts });
         self.publish(turn, Published::Ended);

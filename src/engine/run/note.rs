@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::{Facts, Turn};
 use crate::{
     engine::input::{PassId, Published},
+    graph::{EventId, Graph},
     limits::WORK_NOTES_MAX,
-    pass::{EventRef, Note, OnceValue},
+    pass::{Note, OnceValue},
 };
 
 impl Facts {
@@ -17,7 +18,18 @@ impl Facts {
             }
             let taken = match note {
                 Note::Stream { ordinal, hash, event, value } => {
-                    self.streamed(turn, pass, (ordinal, hash), Published::Event(event, value))
+                    self.streamed(turn.graph, pass, (ordinal, hash), event.known()).map(|new| {
+                        if new {
+                            self.publish(turn, Published::Event(event, value));
+                        }
+                    })
+                }
+                Note::Kept { ordinal, hash, event, bytes } => {
+                    self.streamed(turn.graph, pass, (ordinal, hash), event).map(|new| {
+                        if new {
+                            self.count_published(bytes as usize);
+                        }
+                    })
                 }
                 Note::Once { ordinal, value } => self.noted_once(pass, ordinal, value),
             };
@@ -29,26 +41,24 @@ impl Facts {
         }
     }
 
-    /// A write that equals the published one at its ordinal is that one; from the first that differs on, all are new.
-    /// Ordinals that a skipped `once` stands for, but that this attempt has not published, are filled with a hash that
-    /// no write has.
+    /// Whether a stream write is new. One that equals the published one at its ordinal is that one; from the first that
+    /// differs on, all are new. Ordinals that a skipped `once` stands for, but that this attempt has not published, are
+    /// filled with a hash that no write has.
     fn streamed(
         &mut self,
-        turn: &mut Turn<'_>,
+        graph: &Graph,
         pass: PassId,
         (ordinal, hash): (u32, u128),
-        event: Published,
-    ) -> Result<(), String> {
-        if let Published::Event(EventRef::Known(event), _) = &event
-            && usize::from(event.0) >= turn.graph.events.len()
-        {
+        event: Option<EventId>,
+    ) -> Result<bool, String> {
+        if event.is_some_and(|event| usize::from(event.0) >= graph.events.len()) {
             return Err("it streams a type that the workflow does not have".to_owned());
         }
-        let Some(work) = self.works.get_mut(pass.work) else { return Ok(()) };
+        let Some(work) = self.works.get_mut(pass.work) else { return Ok(false) };
         let memory = work.memory_mut();
         let (place, counted) = (ordinal as usize, memory.streams_counted());
         match memory.published.get(place) {
-            Some(known) if *known == hash => return Ok(()),
+            Some(known) if *known == hash => return Ok(false),
             None if place > counted => {
                 return Err(format!("its stream write number {place} comes after {counted}"));
             }
@@ -57,8 +67,7 @@ impl Facts {
         let published = Arc::make_mut(&mut memory.published);
         published.resize(place, 0);
         published.push(hash);
-        self.publish(turn, event);
-        Ok(())
+        Ok(true)
     }
 
     fn noted_once(&mut self, pass: PassId, ordinal: u32, value: OnceValue) -> Result<(), String> {

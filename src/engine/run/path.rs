@@ -36,6 +36,11 @@ impl Path {
         }
     }
 
+    /// Whether every leg of it is gone at least once, on which its order rests.
+    pub(super) fn is_sound(&self) -> bool {
+        self.0.iter().all(|legs| legs.count > 0)
+    }
+
     /// Each step on the way, to be put in terms of another graph.
     pub(super) fn steps_mut(&mut self) -> impl Iterator<Item = &mut StepId> {
         self.0.iter_mut().filter_map(|legs| legs.step.as_mut())

@@ -27,9 +27,9 @@ pub(super) struct Scope {
 /// Where the fan-ins of a scope come in: in the scope around it, behind the emissions of the pass that opened it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Outer {
-    scope: u64,
+    pub(super) scope: u64,
     /// The opener's.
-    path: Path,
+    pub(super) path: Path,
     /// How many emissions the opener made.
     index: u32,
 }
@@ -38,7 +38,7 @@ pub(super) struct Outer {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Collected {
     fan_in: StepId,
-    path: Path,
+    pub(super) path: Path,
     value: Json,
 }
 

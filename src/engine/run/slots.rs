@@ -10,9 +10,9 @@ use crate::graph::StepId;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Slots {
     /// Slots that are taken, in order.
-    taken: Vec<(StepId, u16)>,
+    pub(super) taken: Vec<(StepId, u16)>,
     /// Queues that are not empty, in order of step.
-    queues: Vec<(StepId, VecDeque<u64>)>,
+    pub(super) queues: Vec<(StepId, VecDeque<u64>)>,
 }
 
 impl Slots {

@@ -77,6 +77,12 @@ impl State {
         Ok(())
     }
 
+    /// Whether its counts are those of its values, and can be counted on.
+    pub(super) fn is_sound(&self) -> bool {
+        let bytes: usize = self.values.iter().map(|(key, value)| entry_bytes(key, value)).sum();
+        bytes == self.bytes && self.version <= VERSION_MAX
+    }
+
     /// Forgets which keys changed: no pass runs, so every later snapshot is newer.
     pub(super) fn forget_changes(&mut self) {
         if !self.changes.is_empty() {
@@ -88,6 +94,9 @@ impl State {
 fn entry_bytes(key: &str, value: &Json) -> usize {
     key.len() + value.as_str().len()
 }
+
+/// No run comes to as many.
+const VERSION_MAX: u64 = 1 << 48;
 
 #[cfg(test)]
 mod tests {

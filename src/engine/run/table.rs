@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeSeq};
 
 /// Values under numbers that only grow. Empty it takes one word; the oldest are the cheapest to remove.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl<V> Table<V> {
     }
 
     /// In ascending order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &V)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &V)> + Clone {
         self.0.iter().flat_map(|entries| &entries.0).map(|(number, value)| (*number, value))
     }
 
@@ -71,7 +71,11 @@ impl<V> Default for Table<V> {
 
 impl<V: Serialize> Serialize for Table<V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter())
+        let mut entries = serializer.serialize_seq(Some(self.len()))?;
+        for entry in self.iter() {
+            entries.serialize_element(&entry)?;
+        }
+        entries.end()
     }
 }
 

@@ -42,6 +42,20 @@ pub(super) enum WorkPhase {
     Delayed(Timer),
 }
 
+impl WorkPhase {
+    /// What a work in it does, in a word.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Queued => "queues",
+            Self::Held { .. } => "is held back",
+            Self::Running { .. } => "runs",
+            Self::Sleeping { .. } => "sleeps",
+            Self::Asking(_) => "asks",
+            Self::Delayed(_) => "waits to be tried again",
+        }
+    }
+}
+
 /// A timer that is armed.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Timer {
@@ -205,7 +219,7 @@ impl Facts {
     /// What the pass read has changed meanwhile: its body runs again, after some conflicts alone.
     pub(super) fn run_again(&mut self, turn: &mut Turn<'_>, number: u64) {
         let Some(work) = self.works.get_mut(number) else { return };
-        work.conflicts += 1;
+        work.conflicts = work.conflicts.saturating_add(1);
         if work.conflicts >= CONFLICTS_MAX {
             self.alone.push(number);
         } else {

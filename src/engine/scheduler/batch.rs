@@ -20,8 +20,8 @@ use crate::{
 pub struct Batch {
     /// Number of this batch, counted by the scheduler.
     pub number: u64,
-    /// How often the scheduler has gone back to what was committed: a batch of an epoch in which one has failed rests on
-    /// what does not exist, and is dropped.
+    /// How often the scheduler has gone back to what was committed: a batch of an epoch in which one has failed rests
+    /// on what does not exist, and is dropped.
     pub epoch: u32,
     /// Whether inputs are recorded: a store that survives a crash needs them, and all fields; others need only
     /// `opened`, `published` and `removed`.
@@ -47,6 +47,8 @@ pub struct Batch {
     pub removed: Vec<(RunKey, Range<u64>)>,
     /// Handlers of which nothing is to be kept.
     pub purged: Vec<HandlerKey>,
+    /// Whether it is there for the time's sake.
+    pub is_clock: bool,
 }
 
 /// A run that begins.
@@ -102,10 +104,13 @@ pub struct Ended {
 }
 
 impl Batch {
-    pub(super) fn record(&mut self, run: RunKey, input: &Input, now: Now) {
-        if self.journaled {
-            self.records.push((run, record::encode(input, now)));
-        }
+    /// Records an input; gives the bytes of that.
+    pub(super) fn record(&mut self, run: RunKey, input: &Input, now: Now) -> usize {
+        let record = record::encode(input, now);
+        let bytes = record.len();
+        self.records.push((run, record));
+        self.now = now;
+        bytes
     }
 
     /// The empty batch behind this one, with room for as much.
@@ -132,5 +137,6 @@ impl Batch {
             && self.cursors.is_empty()
             && self.removed.is_empty()
             && self.purged.is_empty()
+            && !self.is_clock
     }
 }

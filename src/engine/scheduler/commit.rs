@@ -1,15 +1,38 @@
 //! The write-ahead rule: what is held back until a batch is kept.
 
-use super::{HandlerKey, Notice, RunKey, Scheduler, batch::Batch, newest};
-use crate::{engine::input::PassId, limits::RETIRED_PER_TURN_MIN};
+use super::{
+    HandlerKey, Notice, RunKey, Scheduler,
+    batch::{Batch, Snapshotted},
+    newest,
+};
+use crate::{
+    engine::{
+        channel::Channel,
+        handler::Phase,
+        input::{Input, PassId},
+    },
+    now::Now,
+};
 
-/// What is held back until a batch is kept.
+/// What is held back until a batch is kept, and what is needed if it is not.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) ready: Vec<(RunKey, PassId)>,
     published: Vec<(RunKey, u64)>,
     pub(super) ended: Vec<RunKey>,
-    gone: Vec<Notice>,
+    pub(super) gone: Vec<Notice>,
+    /// Tags of passes whose runs have ended.
+    pub(super) stops: Vec<u64>,
+    /// Runs whose journals have grown long.
+    pub(super) snapshots: Vec<RunKey>,
+    /// Handlers that this batch changes. This and what follows only with a journal.
+    pub(super) touched: Vec<HandlerKey>,
+    pub(super) opened: Vec<RunKey>,
+    /// Finished handlers of the store that are none any more.
+    pub(super) uncounted: usize,
+    /// What passes said; a crash would have them say it again, but there was none.
+    pub(super) said: Vec<(RunKey, Input)>,
+    now: Now,
 }
 
 impl Held {
@@ -19,7 +42,9 @@ impl Held {
             ready: Vec::with_capacity(self.ready.len()),
             published: Vec::with_capacity(self.published.len()),
             ended: Vec::with_capacity(self.ended.len()),
-            gone: Vec::new(),
+            touched: Vec::with_capacity(self.touched.len()),
+            said: Vec::with_capacity(self.said.len()),
+            ..Self::default()
         }
     }
 
@@ -27,6 +52,27 @@ impl Held {
         match self.published.last_mut() {
             Some((last, last_next)) if *last == run => *last_next = next,
             _ => self.published.push((run, next)),
+        }
+    }
+
+    /// An input that is recorded in this batch.
+    pub(super) fn note_input(&mut self, run: RunKey, input: &Input) {
+        self.touch(run.handler);
+        if matches!(input, Input::Done { .. } | Input::Noted { .. }) {
+            self.said.push((run, input.clone()));
+        }
+    }
+
+    /// An input of a run that has ended: nothing, unless that end turns out not to be kept.
+    pub(super) fn note_late(&mut self, run: RunKey, input: Input, channel: &Channel) {
+        if !channel.is_ended() && matches!(input, Input::Done { .. } | Input::Noted { .. }) {
+            self.said.push((run, input));
+        }
+    }
+
+    pub(super) fn touch(&mut self, handler: HandlerKey) {
+        if self.touched.last() != Some(&handler) {
+            self.touched.push(handler);
         }
     }
 
@@ -41,15 +87,42 @@ impl Scheduler {
         self.batch.number
     }
 
+    /// Whether all batches are kept.
+    pub fn is_settled(&self) -> bool {
+        self.committing.is_empty()
+    }
+
     /// Closes the batch of what has happened since the last one; `None` if nothing has.
     pub fn seal(&mut self) -> Option<Batch> {
-        if self.batch.is_empty() && self.held.is_empty() {
+        self.close_cursors();
+        if !self.has_changes() {
             return None;
         }
+        for run in std::mem::take(&mut self.held.snapshots) {
+            self.take_snapshot(run);
+        }
+        self.batch.next_handler = self.next_handler;
+        self.held.now = self.batch.now;
         let number = self.batch.number;
         let (batch, held) = (self.batch.next(), self.held.next());
         self.committing.push_back((number, std::mem::replace(&mut self.held, held)));
         Some(std::mem::replace(&mut self.batch, batch))
+    }
+
+    /// Whether the open batch has anything.
+    pub(super) fn has_changes(&self) -> bool {
+        !(self.batch.is_empty() && self.held.is_empty())
+    }
+
+    fn take_snapshot(&mut self, run: RunKey) {
+        let Some(handler) = newest(&mut self.handlers, run) else { return };
+        let Phase::Running(live) = &handler.phase else { return };
+        if handler.journal.bytes == 0 {
+            return;
+        }
+        let (workflow, updated_us, snapshot) = (handler.workflow, handler.updated_us, live.snapshot());
+        (handler.journal.bytes, handler.journal.snapshot_bytes) = (0, snapshot.len());
+        self.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
     }
 
     /// This batch and all before it are kept: what they held back goes on.
@@ -79,55 +152,9 @@ impl Scheduler {
         for run in held.ended {
             let Some(handler) = newest(&mut self.handlers, run) else { continue };
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
-            self.finished.push_back(run);
-            self.finished_handlers += 1;
-            self.ended_since_retired += 1;
-            self.finished_bytes += handler.finished_bytes().unwrap_or(0);
+            self.retention.handle_ended(run, handler.finished_bytes().unwrap_or(0));
         }
+        self.stop_passes(&held.stops, held.now);
         self.notices.extend(held.gone);
-    }
-
-    /// Removes finished handlers over the number or the bytes that are kept, the longest ended first. Those with a
-    /// reader stay. Call it when the notices are carried out. It looks at more handlers than have ended since it was
-    /// called last, so that what is over the bound becomes less in any case.
-    pub fn retire(&mut self) {
-        let looked_at_max = 2 * std::mem::take(&mut self.ended_since_retired) + RETIRED_PER_TURN_MIN;
-        for _ in 0..looked_at_max {
-            let too_many = self.finished_handlers > self.limits.keep_finished;
-            let too_large = self.finished_bytes > self.limits.finished_bytes_max && self.finished_handlers > 1;
-            if !(too_many || too_large) {
-                break;
-            }
-            let Some(run) = self.finished.pop_front() else { return };
-            match newest(&mut self.handlers, run).map(|handler| handler.is_idle()) {
-                Some(true) => self.remove(run.handler),
-                Some(false) => self.finished.push_back(run),
-                None => {}
-            }
-        }
-        if self.finished.len() > 2 * self.finished_handlers + RETIRED_PER_TURN_MIN {
-            let handlers = &self.handlers;
-            self.finished.retain(|run| handlers.get(&run.handler).is_some_and(|handler| handler.run == run.run));
-        }
-    }
-
-    pub(super) fn remove(&mut self, key: HandlerKey) {
-        let Some(handler) = self.handlers.remove(&key) else { return };
-        if let Some(bytes) = handler.finished_bytes() {
-            self.finished_handlers -= 1;
-            self.finished_bytes -= bytes;
-        }
-        self.ids.remove(&handler.id);
-        let newest_run = RunKey { handler: key, run: handler.run };
-        self.held.gone.extend(handler.caller.map(Notice::CallerGone));
-        self.held.gone.extend(handler.channel.everybody().map(Notice::Gone));
-        self.batch.removed.push((newest_run, handler.channel.range()));
-        let first = RunKey { handler: key, run: 0 };
-        while let Some((&run, _)) = self.earlier.range(first..newest_run).next() {
-            if let Some(channel) = self.earlier.remove(&run) {
-                self.held.gone.extend(channel.everybody().map(Notice::Gone));
-                self.batch.removed.push((run, channel.range()));
-            }
-        }
     }
 }

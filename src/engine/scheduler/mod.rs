@@ -7,18 +7,25 @@
 
 mod batch;
 mod commit;
+mod failure;
+mod parking;
 mod passes;
 mod reading;
+mod recovery;
+mod reduce;
+mod retention;
 mod starts;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use uuid::Uuid;
 
 pub use batch::{Batch, Ended, Head, Opened, Snapshotted};
+pub use parking::Residence;
 pub use passes::StartPass;
 pub use reading::CallerId;
 pub use starts::{NewRun, Place, StartRefused};
@@ -27,7 +34,9 @@ use crate::{
     engine::{
         channel::{Channel, ReaderId},
         handler::{Handler, Phase},
-        input::{Effect, Input, Outcome, PassId, Published, Refusal, StepState, TimerId},
+        ids::HandlerIds,
+        input::{Effect, Input, Outcome, PassId, Refusal},
+        kept::{Beginning, KeptHandler},
         timers::{Timer, Timers},
     },
     graph::{EventId, Graph, StepId},
@@ -35,11 +44,15 @@ use crate::{
     now::Now,
 };
 use commit::Held;
+use failure::Away;
+use parking::Parking;
 use passes::Passes;
+use reading::Cursors;
+use retention::Retention;
 use starts::Admission;
 
 /// A handler, by order of creation. Never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct HandlerKey(pub u64);
 
 /// One run of a handler: the `run`-th, from 0.
@@ -51,7 +64,8 @@ pub struct RunKey {
     pub run: u32,
 }
 
-/// A registered workflow, by order of registration.
+/// A registered workflow, by order of registration; behind those, earlier versions of them and workflows of earlier
+/// programs, as a store knows them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct WorkflowId(pub u16);
 
@@ -64,8 +78,13 @@ pub struct SchedulerLimits {
     pub runs_max: usize,
     /// Handlers kept after their end.
     pub keep_finished: usize,
-    /// Bytes of outcome, state and feed that are kept of them together; the newest one stays in any case.
+    /// How long they are kept; `None`: as long as their number allows.
+    pub keep_for: Option<Duration>,
+    /// Bytes of outcome, state and feed that are kept of them together in memory; the newest one stays in any case.
+    /// With a journal the store has them, and this is what stays in memory beside it.
     pub finished_bytes_max: usize,
+    /// With a journal: how long a run that only waits stays in memory.
+    pub idle_after: Duration,
 }
 
 /// A handler as the API shows it.
@@ -100,30 +119,36 @@ pub enum Notice {
     Gone(ReaderId),
     /// The handler whose end this caller waits for is gone.
     CallerGone(CallerId),
+    /// What this caller began could not be kept: there is no such run.
+    NotKept(CallerId),
+    /// Give this handler to [`Scheduler::handle_kept`]: something has come for its run.
+    Load(HandlerKey),
+    /// Give so many of the longest ended handlers to [`Scheduler::handle_oldest`].
+    Oldest(usize),
 }
 
 /// Handlers, runs, timers, passes that are ready.
 #[derive(Debug)]
 pub struct Scheduler {
     graphs: Vec<Arc<Graph>>,
-    names: HashMap<Box<str>, WorkflowId>,
+    /// So many of them are registered.
+    registered: usize,
+    workflows: HashMap<Box<str>, WorkflowId>,
     limits: SchedulerLimits,
     handlers: BTreeMap<HandlerKey, Box<Handler>>,
-    /// For lookup only: never iterated.
-    ids: HashMap<Arc<str>, HandlerKey>,
+    ids: HandlerIds,
+    /// Ids that clients chose, of handlers that are here. For lookup only: never iterated.
+    names: HashMap<Arc<str>, HandlerKey>,
     next_handler: u64,
-    /// Channels of earlier runs that somebody still reads.
+    /// Channels of earlier runs that somebody still reads, and of handlers that are away.
     earlier: BTreeMap<RunKey, Channel>,
+    /// Handlers that went back to what was committed, and are not yet here again.
+    away: BTreeMap<HandlerKey, Away>,
     running: usize,
     admissions: Vec<Admission>,
-    /// Handlers in the order in which they ended.
-    finished: VecDeque<RunKey>,
-    /// Those of them that are still there and have not begun anew.
-    finished_handlers: usize,
-    /// Bytes that are kept of them.
-    finished_bytes: usize,
-    /// Runs that have ended since finished handlers were last looked at.
-    ended_since_retired: usize,
+    retention: Retention,
+    parking: Parking,
+    cursors: Cursors,
     timers: Timers,
     passes: Passes,
     batch: Batch,
@@ -135,28 +160,39 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A scheduler without runs. `journaled`: whether batches carry the inputs.
-    pub fn new(graphs: Vec<Arc<Graph>>, limits: SchedulerLimits, journaled: bool) -> Self {
+    /// A scheduler without runs. `journaled`: whether batches carry the inputs. `secret`: what the ids of handlers are
+    /// made with.
+    pub fn new(graphs: Vec<Arc<Graph>>, limits: SchedulerLimits, journaled: bool, secret: u128) -> Self {
+        let registered = graphs.len();
+        let beginning = Beginning { secret, ..Beginning::default() };
+        Self { batch: Batch { journaled, ..Batch::default() }, ..Self::resume(graphs, registered, limits, &beginning) }
+    }
+
+    /// A scheduler that goes on where its store left off; [`Scheduler::recover`] follows. The first `registered` of the
+    /// graphs are those of the workflows that there are now, the others those of the store.
+    pub fn resume(graphs: Vec<Arc<Graph>>, registered: usize, limits: SchedulerLimits, beginning: &Beginning) -> Self {
         let named = |(index, graph): (usize, &Arc<Graph>)| (graph.name.clone(), WorkflowId(index as u16));
-        let names = graphs.iter().enumerate().map(named).collect();
+        let workflows = graphs.iter().take(registered).enumerate().map(named).collect();
         let admissions = graphs.iter().map(|_| Admission::default()).collect();
         Self {
             graphs,
-            names,
+            registered,
+            workflows,
             limits,
             handlers: BTreeMap::new(),
-            ids: HashMap::new(),
-            next_handler: 0,
+            ids: HandlerIds::new(beginning.secret),
+            names: HashMap::new(),
+            next_handler: beginning.next_handler,
             earlier: BTreeMap::new(),
+            away: BTreeMap::new(),
             running: 0,
             admissions,
-            finished: VecDeque::new(),
-            finished_handlers: 0,
-            finished_bytes: 0,
-            ended_since_retired: 0,
+            retention: Retention::new(beginning.finished),
+            parking: Parking::default(),
+            cursors: Cursors::default(),
             timers: Timers::default(),
             passes: Passes::default(),
-            batch: Batch { journaled, ..Batch::default() },
+            batch: Batch { number: 1, journaled: true, now: beginning.newest, ..Batch::default() },
             held: Held::default(),
             committing: VecDeque::new(),
             notices: VecDeque::new(),
@@ -164,24 +200,49 @@ impl Scheduler {
         }
     }
 
-    /// The workflows, in order of registration.
-    pub fn graphs(&self) -> &[Arc<Graph>] {
-        &self.graphs
+    /// The graph of a workflow.
+    ///
+    /// # Panics
+    /// When the scheduler was not made with it.
+    pub fn graph(&self, workflow: WorkflowId) -> &Arc<Graph> {
+        &self.graphs[usize::from(workflow.0)]
     }
 
     /// The workflow of that name.
     pub fn workflow(&self, name: &str) -> Option<WorkflowId> {
-        self.names.get(name).copied()
+        self.workflows.get(name).copied()
     }
 
-    /// The handler of that id.
+    /// The handler of that id, if it is here: see [`Scheduler::residence`].
     pub fn find(&self, id: &str) -> Option<HandlerKey> {
-        self.ids.get(id).copied()
+        if let Some(&key) = self.names.get(id) {
+            return Some(key);
+        }
+        let key = self.ids.key(id)?;
+        self.handlers.get(&key).filter(|handler| *handler.id == *id).map(|_| key)
     }
 
     /// What the API shows of a handler; `None` once it is gone.
     pub fn view(&self, key: HandlerKey) -> Option<HandlerView<'_>> {
         self.handlers.get(&key).map(|handler| handler.view(self.graph(handler.workflow)))
+    }
+
+    /// What the API shows of a handler that the store gave, whose id is this.
+    pub fn view_kept<'a>(&'a self, kept: &'a KeptHandler, id: &'a str) -> HandlerView<'a> {
+        HandlerView {
+            id,
+            graph: self.graph(kept.workflow),
+            run_id: kept.run_id,
+            outcome: kept.end.as_ref().map(|end| &end.outcome),
+            started_us: kept.started_us,
+            updated_us: kept.updated_us,
+            completed_us: kept.end.as_ref().map(|_| kept.updated_us),
+        }
+    }
+
+    /// Whether batches carry what a store that survives the process needs.
+    pub fn is_journaled(&self) -> bool {
+        self.batch.journaled
     }
 
     /// The workflow of a handler.
@@ -222,9 +283,11 @@ impl Scheduler {
         step: Option<StepId>,
         now: Now,
     ) -> Result<(), Refusal> {
-        let Some(Phase::Running(run)) = self.handlers.get(&key).map(|handler| &handler.phase) else {
-            return Err(Refusal::Ended);
-        };
+        let Some(handler) = self.handlers.get(&key) else { return Err(Refusal::Ended) };
+        let Phase::Running(run) = &handler.phase else { return Err(Refusal::Ended) };
+        if self.current(handler.workflow).is_none() {
+            return Err(Refusal::NotServed);
+        }
         run.check_external(event, step)?;
         self.reduce(key, Input::External { event, value, step }, now);
         Ok(())
@@ -250,20 +313,33 @@ impl Scheduler {
         }
     }
 
-    /// Gives every timer that is due to its run.
+    /// Gives every timer that is due to its run; with a journal, sees to what is to be done now and then.
     pub fn handle_time(&mut self, now: Now) {
         while let Some(timer) = self.timers.poll_due(now) {
             match timer {
                 Timer::Run(run, timer) => self.handle_due(run, timer, now),
                 Timer::Pass(tag) => self.handle_pass_timed_out(tag, now),
                 Timer::Straggler(tag) => self.abandon(tag),
+                Timer::Again(key) => self.offer_again(key, now),
             }
+        }
+        self.handle_ages(now);
+        if self.batch.journaled {
+            self.park_some(now);
+            self.cursors.handle_time(now);
+            self.handle_clock(now);
         }
     }
 
     /// How long until something is due.
-    pub fn poll_timeout(&self, now: Now) -> Option<std::time::Duration> {
-        self.timers.poll_timeout(now)
+    pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
+        let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(now.alive_us));
+        let cursors_us = self.cursors.due_us(now);
+        let parking_us = self.parking.due_us(self.running).filter(|_| self.batch.journaled);
+        let clock_us = self.clock_due_us();
+        let ages_us = self.retention.due_us().filter(|_| self.limits.keep_for.is_some());
+        let due = [cursors_us, parking_us, clock_us, ages_us].into_iter().flatten().min().map(until);
+        self.timers.poll_timeout(now).into_iter().chain(due).min()
     }
 
     /// What is to be done next, in order.
@@ -271,82 +347,12 @@ impl Scheduler {
         self.notices.pop_front()
     }
 
-    fn handle_due(&mut self, run: RunKey, timer: TimerId, now: Now) {
-        let Some(handler) = newest(&mut self.handlers, run) else { return };
-        handler.armed.remove(&timer);
-        self.reduce(run.handler, Input::Due { timer }, now);
-    }
-
-    /// The one place where a run changes.
-    fn reduce(&mut self, key: HandlerKey, input: Input, now: Now) {
-        let Self { handlers, graphs, timers, batch, held, effects, .. } = self;
-        let Some(handler) = handlers.get_mut(&key) else { return };
-        let Phase::Running(run) = &mut handler.phase else { return };
-        let run_key = RunKey { handler: key, run: handler.run };
-        batch.record(run_key, &input, now);
-        run.handle(input, now, effects);
-        let (mut outcome, published) = (None, handler.next_sequence);
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::StartPass(pass) => held.ready.push((run_key, pass)),
-                Effect::Publish(event) => {
-                    if let Published::Step { state: StepState::NotRunning, .. } = event {
-                        handler.updated_us = now.wall_us;
-                    }
-                    handler.next_sequence += 1;
-                    batch.published.push((run_key, event));
-                }
-                Effect::Arm(timer, deadline) => {
-                    handler.armed.insert(timer, deadline);
-                    timers.arm(Timer::Run(run_key, timer), deadline);
-                }
-                Effect::Disarm(timer) => {
-                    if let Some(deadline) = handler.armed.remove(&timer) {
-                        timers.disarm(Timer::Run(run_key, timer), deadline);
-                    }
-                }
-                Effect::Dropped(event) => log_dropped(&handler.id, &graphs[usize::from(handler.workflow.0)], event),
-                Effect::Finish(end) => outcome = Some(end),
-            }
+    /// The registered workflow of the same name; `None` if this program has it no more.
+    fn current(&self, workflow: WorkflowId) -> Option<WorkflowId> {
+        if usize::from(workflow.0) < self.registered {
+            return Some(workflow);
         }
-        if handler.next_sequence > published {
-            held.note_published(run_key, handler.next_sequence);
-        }
-        if let Some(outcome) = outcome {
-            self.finish(run_key, outcome, now);
-        }
-    }
-
-    /// The run has its outcome: what it held is freed, its passes are told to stop, the next one is admitted.
-    fn finish(&mut self, run: RunKey, outcome: Outcome, now: Now) {
-        let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
-        let (state, feed_bytes) = match (&handler.phase, &outcome) {
-            (Phase::Running(live), Outcome::Completed(_)) => (live.state(), live.feed_bytes()),
-            (Phase::Running(live), _) => (BTreeMap::new(), live.feed_bytes()),
-            (Phase::Ended { .. }, _) => return,
-        };
-        let state_bytes: usize = state.iter().map(|(key, value)| key.len() + value.as_str().len()).sum();
-        let outcome_bytes = match &outcome {
-            Outcome::Completed(value) => value.as_str().len(),
-            Outcome::Failed(error) => error.len(),
-            Outcome::Cancelled => 0,
-        };
-        let bytes = feed_bytes + state_bytes + outcome_bytes;
-        for (timer, deadline) in std::mem::take(&mut handler.armed) {
-            self.timers.disarm(Timer::Run(run, timer), deadline);
-        }
-        handler.updated_us = now.wall_us;
-        handler.phase = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes };
-        handler.feed_room_bytes = None;
-        let (workflow, admitted, passes) = (handler.workflow, handler.admitted, handler.passes.clone());
-        self.held.ended.push(run);
-        self.running -= 1;
-        self.stop_passes(&passes, now);
-        self.admit_next(workflow, run, admitted, now);
-    }
-
-    fn graph(&self, workflow: WorkflowId) -> &Arc<Graph> {
-        &self.graphs[usize::from(workflow.0)]
+        self.workflow(&self.graph(workflow).name)
     }
 
     /// The run and pass behind a tag, unless the pass is abandoned or its run has gone on without it.
@@ -359,10 +365,4 @@ impl Scheduler {
 /// The handler of a run, if that is still its newest.
 fn newest(handlers: &mut BTreeMap<HandlerKey, Box<Handler>>, run: RunKey) -> Option<&mut Handler> {
     handlers.get_mut(&run.handler).map(Box::as_mut).filter(|handler| handler.run == run.run)
-}
-
-fn log_dropped(handler_id: &str, graph: &Graph, event: EventId) {
-    let takers: Vec<&str> = graph.takers(event).iter().map(|&step| &*graph.step(step).name).collect();
-    let name = &graph.event(event).name;
-    log::info!("handler {handler_id}: nobody waits for {name} now, it is dropped (steps that take it: {takers:?})");
 }

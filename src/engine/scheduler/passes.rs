@@ -60,6 +60,16 @@ impl Passes {
         self.hanging
     }
 
+    /// Whether one of these tags is that of this pass.
+    pub(super) fn is_out(&self, tags: &[u64], pass: PassId) -> bool {
+        tags.iter().any(|tag| self.out.get(tag).is_some_and(|out| out.pass == pass && !out.hangs))
+    }
+
+    /// Those of these tags that are still with a worker, for this run.
+    pub(super) fn still_out(&self, tags: &[u64], run: RunKey) -> Vec<u64> {
+        tags.iter().copied().filter(|tag| self.out.get(tag).is_some_and(|out| out.run == run)).collect()
+    }
+
     pub(super) fn get(&self, tag: u64) -> Option<(RunKey, PassId)> {
         self.out.get(&tag).filter(|out| !out.hangs).map(|out| (out.run, out.pass))
     }
@@ -178,7 +188,7 @@ impl Scheduler {
     }
 
     /// What the run published other than streams takes its room too. With no pass out the room is counted anew.
-    fn settle_feed_room(&mut self, run: RunKey) {
+    pub(super) fn settle_feed_room(&mut self, run: RunKey) {
         if let Some(handler) = newest(&mut self.handlers, run).filter(|handler| handler.passes.is_empty()) {
             handler.feed_room_bytes = None;
         }

@@ -1,7 +1,43 @@
 //! Who waits for runs and reads their feeds.
 
+use std::collections::BTreeSet;
+
 use super::{HandlerKey, Notice, RunKey, Scheduler};
-use crate::engine::channel::{Channel, ReaderId};
+use crate::{
+    engine::channel::{Channel, ReaderId},
+    limits::CURSOR_AGE_US,
+    now::Now,
+};
+
+/// Queues that were read since their cursors were last given to the store.
+#[derive(Debug, Default)]
+pub(super) struct Cursors {
+    moved: BTreeSet<HandlerKey>,
+    /// When they are given to it, unless there is another batch before, on the alive clock.
+    due_us: Option<u64>,
+    /// Whether that is now.
+    is_due: bool,
+}
+
+impl Cursors {
+    pub(super) fn has_moved(&self, key: HandlerKey) -> bool {
+        self.moved.contains(&key)
+    }
+
+    pub(super) fn forget(&mut self, key: HandlerKey) {
+        self.moved.remove(&key);
+    }
+
+    pub(super) fn due_us(&self, now: Now) -> Option<u64> {
+        let later = || (!self.moved.is_empty()).then_some(now.alive_us + CURSOR_AGE_US);
+        self.due_us.or_else(later)
+    }
+
+    pub(super) fn handle_time(&mut self, now: Now) {
+        self.due_us = self.due_us(now);
+        self.is_due |= self.due_us.is_some_and(|due_us| due_us <= now.alive_us);
+    }
+}
 
 /// Who waits for the end of a run, by a number that the server gives it. Never used twice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,8 +79,24 @@ impl Scheduler {
 
     /// The reader's socket has taken the queue up to `next`.
     pub fn handle_taken(&mut self, run: RunKey, next: u64) {
-        if let Some(channel) = self.channel_mut(run) {
-            channel.handle_taken(next);
+        let Some(channel) = self.channel_mut(run) else { return };
+        channel.handle_taken(next);
+        if self.batch.journaled && self.run_of(run.handler) == Some(run) {
+            self.cursors.moved.insert(run.handler);
+        }
+    }
+
+    /// Puts the cursors that have moved into the open batch, if there is one or it is time.
+    pub(super) fn close_cursors(&mut self) {
+        if self.cursors.moved.is_empty() || !(self.cursors.is_due || self.has_changes()) {
+            return;
+        }
+        let Cursors { moved, .. } = std::mem::take(&mut self.cursors);
+        for key in moved {
+            let Some(handler) = self.handlers.get_mut(&key) else { continue };
+            handler.journal.batch = self.batch.number;
+            self.held.touch(key);
+            self.batch.cursors.push((RunKey { handler: key, run: handler.run }, handler.channel.cursor()));
         }
     }
 
@@ -52,6 +104,7 @@ impl Scheduler {
     pub fn leave(&mut self, run: RunKey, reader: ReaderId) {
         let turn = self.channel_mut(run).and_then(|channel| channel.leave(reader));
         self.notices.extend(turn.map(Notice::Turn));
+        self.cursors.is_due |= self.cursors.has_moved(run.handler);
         if self.earlier.get(&run).is_some_and(|channel| !channel.is_busy())
             && let Some(channel) = self.earlier.remove(&run)
         {

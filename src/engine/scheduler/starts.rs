@@ -7,11 +7,11 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{HandlerKey, Opened, RunKey, Scheduler, WorkflowId};
+use super::{HandlerKey, Head, Opened, RunKey, Scheduler, WorkflowId};
 use crate::{
     engine::{
         channel::Channel,
-        handler::{Handler, Phase},
+        handler::{Handler, Journal, Phase},
         input::{Input, Outcome},
         run::Run,
     },
@@ -43,15 +43,13 @@ pub enum StartRefused {
     Full,
 }
 
-/// What a new run is made of. The server draws the random ids.
+/// What a new run is made of. The server draws the random id.
 #[derive(Clone, Debug)]
 pub struct NewRun {
     /// The workflow.
     pub workflow: WorkflowId,
     /// Which handler it belongs to.
     pub place: Place,
-    /// The id of a new handler that has none given.
-    pub fresh_id: [u8; 10],
     /// The run's id.
     pub run_id: Uuid,
     /// The start event's value.
@@ -86,11 +84,11 @@ impl Scheduler {
             (Some(_), None, false) => return Err(StartRefused::NotFound),
             (_, Some((key, handler)), true) => match () {
                 () if !handler.is_over() => return Err(StartRefused::StillRunning),
-                () if handler.workflow != workflow => return Err(StartRefused::OtherWorkflow),
+                () if self.current(handler.workflow) != Some(workflow) => return Err(StartRefused::OtherWorkflow),
                 () => Place::Restart(key),
             },
             (_, Some((key, handler)), false) => match &handler.phase {
-                _ if handler.workflow != workflow => return Err(StartRefused::NotFound),
+                _ if self.current(handler.workflow) != Some(workflow) => return Err(StartRefused::NotFound),
                 _ if !handler.is_over() => return Err(StartRefused::StillRunning),
                 Phase::Ended { outcome: Outcome::Completed(_), .. } => Place::Continue(key),
                 _ => return Err(StartRefused::NotFound),
@@ -104,43 +102,68 @@ impl Scheduler {
 
     /// Starts a run. All checks have passed.
     pub fn start(&mut self, new: NewRun, now: Now) -> HandlerKey {
-        let NewRun { workflow, place, fresh_id, run_id, event, mut state } = new;
+        let NewRun { workflow, place, run_id, event, mut state } = new;
+        let mut chosen_id = None;
         let key = match place {
             Place::New(id) => {
-                let fresh = || self.free_id(fresh_id);
-                let id: Arc<str> = id.map_or_else(fresh, Into::into);
-                self.open(id, workflow, run_id, now)
+                chosen_id = id.map(Arc::from);
+                self.open(chosen_id.clone(), workflow, run_id, now)
             }
             Place::Continue(key) => {
                 if let Some(Phase::Ended { state: kept, .. }) = self.handlers.get_mut(&key).map(|h| &mut h.phase) {
                     state = std::mem::take(kept);
                 }
-                self.reopen(key, run_id, now);
+                self.reopen(key, workflow, run_id, now);
                 key
             }
             Place::Restart(key) => {
-                self.reopen(key, run_id, now);
+                self.reopen(key, workflow, run_id, now);
                 key
             }
         };
-        let Some((run, sequence)) = self.handlers.get(&key).map(|handler| (handler.run, handler.next_sequence)) else {
+        let Some((run, first)) = self.handlers.get(&key).map(|handler| (handler.run, handler.next_sequence)) else {
             return key;
         };
+        let run = RunKey { handler: key, run };
         self.running += 1;
-        self.batch.opened.push(Opened { run: RunKey { handler: key, run }, first: sequence, head: None });
-        let admitted = self.admit(workflow, RunKey { handler: key, run });
+        let admitted = self.admit(workflow, run);
+        let head = self.batch.journaled.then(|| {
+            self.held.opened.push(run);
+            let id = chosen_id.or_else(|| self.chosen_id(key));
+            Box::new(Head { id, workflow, run_id, started_us: now.wall_us })
+        });
+        self.batch.opened.push(Opened { run, first, head });
         if let Some(handler) = self.handlers.get_mut(&key) {
             handler.admitted = admitted;
         }
-        self.reduce(key, Input::Started { event, state, admitted, sequence }, now);
+        self.reduce(key, Input::Started { event, state, admitted, sequence: first }, now);
         key
     }
 
-    fn open(&mut self, id: Arc<str>, workflow: WorkflowId, run_id: Uuid, now: Now) -> HandlerKey {
-        let key = HandlerKey(self.next_handler);
-        self.next_handler += 1;
+    /// The handler's id, if a client chose it.
+    fn chosen_id(&self, key: HandlerKey) -> Option<Arc<str>> {
+        let id = &self.handlers.get(&key)?.id;
+        (self.names.get(id) == Some(&key)).then(|| Arc::clone(id))
+    }
+
+    fn open(&mut self, chosen_id: Option<Arc<str>>, workflow: WorkflowId, run_id: Uuid, now: Now) -> HandlerKey {
+        let mut key = HandlerKey(self.next_handler);
+        let id = match chosen_id {
+            Some(id) => {
+                self.names.insert(Arc::clone(&id), key);
+                id
+            }
+            None => loop {
+                let id = self.spell(key);
+                // Clients may choose what would be made of a key, though they cannot know of which.
+                if !self.names.contains_key(&id) {
+                    break id;
+                }
+                key.0 += 1;
+            },
+        };
+        self.next_handler = key.0 + 1;
         let run = Run::new(Arc::clone(self.graph(workflow)), run_id, Arc::clone(&id));
-        self.ids.insert(Arc::clone(&id), key);
         let handler = Handler {
             id,
             workflow,
@@ -156,20 +179,24 @@ impl Scheduler {
             passes: Vec::new(),
             feed_room_bytes: None,
             caller: None,
+            journal: Journal::default(),
         };
         self.handlers.insert(key, Box::new(handler));
         key
     }
 
     /// A new run under a handler that has ended: it keeps its place in the list and goes on counting.
-    fn reopen(&mut self, key: HandlerKey, run_id: Uuid, now: Now) {
-        let Some(handler) = self.handlers.get_mut(&key) else { return };
-        if let Some(bytes) = handler.finished_bytes() {
-            self.finished_handlers -= 1;
-            self.finished_bytes -= bytes;
+    fn reopen(&mut self, key: HandlerKey, workflow: WorkflowId, run_id: Uuid, now: Now) {
+        if let Some(bytes) = self.handlers.get(&key).and_then(|handler| handler.finished_bytes()) {
+            self.retention.handle_left(bytes);
+            self.uncount_finished();
         }
+        self.cursors.forget(key);
+        let graph = Arc::clone(self.graph(workflow));
+        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        handler.workflow = workflow;
+        handler.journal = Journal::default();
         let earlier = RunKey { handler: key, run: handler.run };
-        let graph = Arc::clone(&self.graphs[usize::from(handler.workflow.0)]);
         let channel = std::mem::replace(&mut handler.channel, Channel::new(handler.next_sequence));
         handler.run += 1;
         handler.run_id = run_id;
@@ -181,22 +208,6 @@ impl Scheduler {
             self.earlier.insert(earlier, channel);
         } else {
             self.batch.removed.push((earlier, channel.range()));
-        }
-    }
-
-    /// The drawn id, or the next one after it that no handler has: two equal draws are possible, only not likely.
-    fn free_id(&self, mut id: [u8; 10]) -> Arc<str> {
-        loop {
-            let text = String::from_utf8_lossy(&id);
-            if !self.ids.contains_key(&*text) {
-                return text.into();
-            }
-            for byte in &mut id {
-                *byte = if *byte == b'z' { b'a' } else { (*byte + 1).clamp(b'a', b'z') };
-                if *byte != b'a' {
-                    break;
-                }
-            }
         }
     }
 
@@ -219,13 +230,43 @@ impl Scheduler {
             admission.waiting.retain(|&run| run != ended);
             return;
         }
-        let Some(next) = admission.waiting.pop_front() else {
-            admission.admitted -= 1;
+        admission.admitted -= 1;
+        let Some(next) = self.next_in_line(workflow) else { return };
+        self.reduce(next.handler, Input::Admitted, now);
+    }
+
+    /// A run that the store gave back takes its place, or stands in line behind those that began before it.
+    pub(super) fn enter_line(&mut self, workflow: WorkflowId, run: RunKey, admitted: bool, started_us: i64) {
+        let handlers = &self.handlers;
+        let admission = &mut self.admissions[usize::from(workflow.0)];
+        if admitted {
+            admission.admitted += 1;
             return;
-        };
+        }
+        let began = |other: &RunKey| handlers.get(&other.handler).map_or(i64::MIN, |handler| handler.started_us);
+        let place = admission.waiting.partition_point(|other| (began(other), *other) < (started_us, run));
+        admission.waiting.insert(place, run);
+    }
+
+    /// A run that is no longer here gives up its place, for nobody else to take.
+    pub(super) fn leave_line(&mut self, workflow: WorkflowId, run: RunKey, was_admitted: bool) {
+        let admission = &mut self.admissions[usize::from(workflow.0)];
+        if was_admitted {
+            admission.admitted -= 1;
+        } else {
+            admission.waiting.retain(|&other| other != run);
+        }
+    }
+
+    /// The first in line, if there is a place; it has it then.
+    pub(super) fn next_in_line(&mut self, workflow: WorkflowId) -> Option<RunKey> {
+        let max = self.graph(workflow).max_runs.unwrap_or(usize::MAX);
+        let admission = &mut self.admissions[usize::from(workflow.0)];
+        let next = (admission.admitted < max).then(|| admission.waiting.pop_front()).flatten()?;
+        admission.admitted += 1;
         if let Some(handler) = self.handlers.get_mut(&next.handler) {
             handler.admitted = true;
         }
-        self.reduce(next.handler, Input::Admitted, now);
+        Some(next)
     }
 }

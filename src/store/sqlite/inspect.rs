@@ -21,7 +21,7 @@ use crate::{
         scheduler::HandlerKey,
     },
     graph::Graph,
-    limits::READER_CACHE_KIB,
+    limits::{PAGE_BYTES_MAX, READER_CACHE_KIB},
     store::{Address, Answer, Query},
 };
 
@@ -67,7 +67,8 @@ impl Inspector {
     /// # Errors
     /// When one cannot be read.
     pub fn handlers(&self, after: Option<HandlerKey>, count: usize) -> Result<Vec<KeptHandler>, OpenError> {
-        self.reading.list(after, count).map_err(|fault| fault.open_error(&self.path))
+        let listed = self.reading.list(after, count, PAGE_BYTES_MAX);
+        listed.map(|(handlers, _)| handlers).map_err(|fault| fault.open_error(&self.path))
     }
 
     /// One handler, with the journal of a run that goes on or that failed; `None` if there is none.

@@ -30,10 +30,8 @@ mod versions;
 mod write;
 
 use std::{
-    fmt,
     fs::File,
     path::{Path, PathBuf},
-    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -47,7 +45,7 @@ pub use backup::backup;
 pub use fault::OpenError;
 pub use inspect::Inspector;
 
-use super::{Completed, Query, Store, Ticket};
+use super::{Completed, Durability, Query, Store, Ticket};
 use crate::{
     engine::{
         kept::{Beginning, Kept},
@@ -63,18 +61,6 @@ use versions::Versions;
 
 /// Wakes the loop from another thread: something is completed.
 pub type Ring = Arc<dyn Fn() + Send + Sync>;
-
-/// When what is committed is on the disk.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Durability {
-    /// Before anyone is told. Survives a loss of power.
-    #[default]
-    Full,
-    /// With the next checkpoint: a loss of power may take the last moments, a crash of the process takes nothing.
-    Normal,
-    /// When the system likes: a loss of power may damage the database, a crash of the process takes nothing.
-    Off,
-}
 
 /// A store that was opened.
 pub struct Opened {
@@ -222,27 +208,4 @@ impl Drop for SqliteStore {
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
     Builder::new().name(name.into()).spawn(run)
-}
-
-impl FromStr for Durability {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "full" => Ok(Self::Full),
-            "normal" => Ok(Self::Normal),
-            "off" => Ok(Self::Off),
-            _ => Err(format!("expected full, normal or off, got {text}")),
-        }
-    }
-}
-
-impl fmt::Display for Durability {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Full => "full",
-            Self::Normal => "normal",
-            Self::Off => "off",
-        })
-    }
 }

@@ -32,7 +32,10 @@ impl Reading {
         let answer = match query {
             Query::Page { run, from, until, bytes_max } => self.page(*run, *from, *until, *bytes_max)?,
             Query::Handler(address) => Answer::Handler(self.handler(address, false)?.map(Box::new)),
-            Query::List { after, count } => Answer::List(self.list(*after, *count)?),
+            Query::List { after, count, bytes_max } => {
+                let (handlers, is_complete) = self.list(*after, *count, *bytes_max)?;
+                Answer::List { handlers, is_complete }
+            }
             Query::Oldest { count } => Answer::Oldest(self.oldest(*count)?),
         };
         transaction.commit()?;
@@ -125,17 +128,28 @@ impl Reading {
         Ok(statement.query_row([key], |row| row.get(0)).optional()?.unwrap_or(false))
     }
 
-    /// Handlers in order of creation, without their states.
-    pub(super) fn list(&self, after: Option<HandlerKey>, count: usize) -> Result<Vec<KeptHandler>, Fault> {
+    /// Handlers in order of creation, without their states, and whether there are no more.
+    pub(super) fn list(
+        &self,
+        after: Option<HandlerKey>,
+        count: usize,
+        bytes_max: usize,
+    ) -> Result<(Vec<KeptHandler>, bool), Fault> {
         let after = after.map_or(-1, |key| key.0.cast_signed());
         let sql = format!("SELECT {HANDLER_COLUMNS} FROM handlers h WHERE key > ?1 ORDER BY key LIMIT ?2");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut found = statement.query((after, rows::signed(count as u64)))?;
-        let mut handlers = Vec::new();
+        let (mut handlers, mut bytes) = (Vec::new(), 0);
         while let Some(row) = found.next()? {
-            handlers.push(rows::handler(row, &self.versions)?);
+            let handler = rows::handler(row, &self.versions)?;
+            bytes += handler.end.as_ref().map_or(0, |end| end.outcome.bytes());
+            handlers.push(handler);
+            if bytes >= bytes_max {
+                return Ok((handlers, false));
+            }
         }
-        Ok(handlers)
+        let is_complete = handlers.len() < count;
+        Ok((handlers, is_complete))
     }
 
     fn oldest(&self, count: usize) -> Result<Vec<(HandlerKey, i64)>, Fault> {

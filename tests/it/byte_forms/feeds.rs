@@ -107,7 +107,7 @@ proptest! {
             Damage::apply(damage, &mut bytes);
         }
         if let Ok(read) = Feed::decode_events(0, &bytes, &graph) {
-            let catalog = Catalog::new(std::slice::from_ref(&graph));
+            let catalog = Catalog::new(std::slice::from_ref(&graph), 1);
             prop_assert_eq!(render(&read, catalog.workflow(WorkflowId(0))).len() as u64, read.next());
             prop_assert_eq!(read.encode_events(), bytes, "bytes have one meaning, and it has one form");
         }

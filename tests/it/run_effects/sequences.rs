@@ -174,6 +174,27 @@ fn a_cancelled_run_ends_at_once_and_ignores_what_comes_after() {
 }
 
 #[test]
+fn a_run_that_cannot_go_on_fails_with_the_reason_and_no_step_to_blame() {
+    let fail = || Input::Fail("the workflow has no step `a` any more".into());
+    for started in [true, false] {
+        let mut flow = Flow::new(APPROVAL);
+        if started {
+            flow.start();
+            check(
+                flow.give(fail()),
+                &[
+                    "- failed None 0: the workflow has no step `a` any more",
+                    "- ended",
+                    "finish failed the workflow has no step `a` any more",
+                ],
+            );
+            assert_eq!(flow.run.pending(), vec![]);
+        }
+        check(flow.give(fail()), NONE);
+    }
+}
+
+#[test]
 fn a_run_with_nothing_left_to_do_fails_unless_somebody_outside_may_answer() {
     let mut flow = Flow::new("a: S -> T");
     flow.start();

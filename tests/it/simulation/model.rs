@@ -176,7 +176,7 @@ impl Model {
                 }
             }
             Input::Noted { pass, notes } => self.stream(*pass, notes, effects),
-            Input::Due { .. } | Input::Cancel => {}
+            Input::Due { .. } | Input::Cancel | Input::Fail(_) => {}
         }
         for (index, effect) in effects.iter().enumerate() {
             match effect {

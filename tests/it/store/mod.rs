@@ -23,8 +23,8 @@ use steprill::{
     now::Now,
     pass::EventRef,
     store::{
-        Address, Answer, Completed, Query, Store, StoreError, Ticket,
-        sqlite::{Durability, OpenError, SqliteStore},
+        Address, Answer, Completed, Durability, Query, Store, StoreError, Ticket,
+        sqlite::{OpenError, SqliteStore},
     },
 };
 use uuid::Uuid;
@@ -147,8 +147,8 @@ impl Kit {
     }
 
     pub(crate) fn list(&mut self, after: Option<u64>, count: usize) -> Vec<KeptHandler> {
-        match self.ask(Query::List { after: after.map(HandlerKey), count }) {
-            Ok(Answer::List(handlers)) => handlers,
+        match self.ask(Query::List { after: after.map(HandlerKey), count, bytes_max: usize::MAX }) {
+            Ok(Answer::List { handlers, .. }) => handlers,
             other => panic!("expected a list, got {other:?}"),
         }
     }

@@ -39,18 +39,18 @@ fn handlers_are_listed_in_order_of_creation_filtered_and_in_pages() {
     world.start("");
     for bytes_wanted in [1, 100, 400, 100_000] {
         for (query, expected) in [
-            ("", "abcd"),
-            ("?limit=2", "ab"),
-            ("?limit=9", "abcd"),
-            ("?after=bbbbbbbbbb", "cd"),
-            ("?after=bbbbbbbbbb&limit=1", "c"),
-            ("?after=dddddddddd", ""),
-            ("?status=failed", "b"),
-            ("?status=running&status=completed", "ad"),
-            ("?status=running&status=completed&limit=1", "a"),
-            ("?workflow_name=w&status=cancelled", "c"),
+            ("", "46qR"),
+            ("?limit=2", "46"),
+            ("?limit=9", "46qR"),
+            ("?after=6ipcMwuBUl", "qR"),
+            ("?after=6ipcMwuBUl&limit=1", "q"),
+            ("?after=RLpAkkbAbP", ""),
+            ("?status=failed", "6"),
+            ("?status=running&status=completed", "4R"),
+            ("?status=running&status=completed&limit=1", "4"),
+            ("?workflow_name=w&status=cancelled", "q"),
             ("?workflow_name=x", ""),
-            ("?workflow_name=x&workflow_name=w", "abcd"),
+            ("?workflow_name=x&workflow_name=w", "46qR"),
         ] {
             assert_eq!(list(&mut world, query, bytes_wanted).concat(), expected, "{query} {bytes_wanted}");
         }

@@ -1,0 +1,118 @@
+//! A journal in lines for people to read.
+
+use std::fmt::{self, Display, Write as _};
+
+use crate::{
+    engine::{
+        input::{Input, PassId},
+        run::Run,
+    },
+    graph::{EventId, Graph, StepId},
+    json::Json,
+    pass::{Done, EventRef, NewWait, Note, PassEnd, StateUse, Write},
+};
+
+/// One record of a journal. `run` is the run as it was before it, which knows the steps of its works.
+pub fn describe_input(input: &Input, graph: &Graph, run: &Run) -> String {
+    let pass_name = |pass: PassId| {
+        let step = run.pass_step(pass).map_or("?", |step| &*graph.step(step).name);
+        format!("work {} ({step}) pass {}", pass.work, pass.pass)
+    };
+    match input {
+        Input::Started { event, state, admitted, .. } => {
+            let mut line = format!("started with {event:?}");
+            for (key, value) in state {
+                let _ = write!(line, ", {key} = {value:?}");
+            }
+            line + if *admitted { "" } else { ", waits for a place" }
+        }
+        Input::Admitted => "has its place under max_runs".to_owned(),
+        Input::External { event, value, step } => {
+            let step = step.map_or(String::new(), |step| format!(" for step {}", graph.step(step).name));
+            format!("came {}{step}", Shown(graph, *event, value))
+        }
+        Input::Noted { pass, notes } => {
+            let notes: Vec<String> = notes.iter().map(|note| describe_note(note, graph)).collect();
+            format!("{} {}", pass_name(*pass), notes.join(", "))
+        }
+        Input::Done { pass, done } => format!("{} {}", pass_name(*pass), describe_done(done, graph)),
+        Input::Due { timer } => format!("timer {} was due", timer.0),
+        Input::Cancel => "was cancelled".to_owned(),
+        Input::Fail(error) => format!("could not go on: {error}"),
+    }
+}
+
+fn describe_note(note: &Note, graph: &Graph) -> String {
+    let name = |event: &EventRef| match event {
+        EventRef::Known(event) => graph.event(*event).name.to_string(),
+        EventRef::Other(other) => other.name.to_string(),
+    };
+    match note {
+        Note::Stream { ordinal, event, value, .. } => format!("streamed #{ordinal} {} {value:?}", name(event)),
+        Note::Kept { ordinal, event, .. } => {
+            let name = event.map_or("an event", |event| &*graph.event(event).name);
+            format!("streamed #{ordinal} {name}")
+        }
+        Note::Once { ordinal, value } => format!("noted once #{ordinal} {:?}", value.value),
+    }
+}
+
+fn describe_done(done: &Done, graph: &Graph) -> String {
+    let events = |events: &[(EventId, Json)]| {
+        let texts: Vec<String> = events.iter().map(|(event, value)| Shown(graph, *event, value).to_string()).collect();
+        texts.join(", ")
+    };
+    let mut line = match &done.end {
+        PassEnd::Returned(returned) if returned.is_empty() => "returned nothing".to_owned(),
+        PassEnd::Returned(returned) => format!("returned {}", events(returned)),
+        PassEnd::Waits { wait: NewWait::Sleep(duration), .. } => format!("sleeps for {duration:?}"),
+        PassEnd::Waits { wait: NewWait::Ask { question, answer, value, timeout, .. }, .. } => {
+            let answer = &graph.event(*answer).name;
+            let timeout = timeout.map_or(String::new(), |timeout| format!(" for {timeout:?}"));
+            format!("asks {} and waits{timeout} for {answer}", Shown(graph, *question, value))
+        }
+        PassEnd::Failed { error, retry } => {
+            format!("failed: {error}{}", if *retry { "" } else { " (not to be tried again)" })
+        }
+        PassEnd::Panicked(message) => format!("panicked: {message}"),
+        PassEnd::TimedOut => "timed out".to_owned(),
+        PassEnd::Diverged(error) => format!("took another way: {error}"),
+    };
+    if !done.sent.is_empty() {
+        let _ = write!(line, "; sent {}", events(&done.sent));
+    }
+    describe_state(&done.state, &mut line);
+    line
+}
+
+fn describe_state(state: &StateUse, line: &mut String) {
+    for (key, write) in &state.writes {
+        let _ = match write {
+            Write::Set(value) => write!(line, "; {key} = {value:?}"),
+            Write::Remove => write!(line, "; {key} removed"),
+            Write::Add(value) => write!(line, "; {key} + {value:?}"),
+            Write::Push(value) => write!(line, "; {key} and {value:?}"),
+        };
+    }
+}
+
+/// An event: its type and its value.
+struct Shown<'a>(&'a Graph, EventId, &'a Json);
+
+impl Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(graph, event, value) = self;
+        write!(formatter, "{} {value:?}", graph.event(*event).name)
+    }
+}
+
+/// What a run is about now: its works, one a line, and its state.
+pub fn describe_run(run: &Run, graph: &Graph) -> Vec<String> {
+    let name = |step: StepId| &*graph.step(step).name;
+    let works = run.works().map(|(number, step, attempt, phase)| {
+        let attempt = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+        format!("work {number} ({}) {phase}{attempt}", name(step))
+    });
+    let state = run.state();
+    works.chain(state.iter().map(|(key, value)| format!("{key} = {value:?}"))).collect()
+}

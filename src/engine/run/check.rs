@@ -1,0 +1,168 @@
+//! Whether facts that were read from bytes fit together, so that a run on them can rely on their word.
+
+use super::{
+    Facts, Phase,
+    scope::Scope,
+    work::{Memory, Work, WorkPhase},
+};
+use crate::{graph::StepId, limits::FEED_BYTES_MAX, pass::Wait};
+
+impl Facts {
+    /// Ids are those of the graph already. The error: what no run comes to.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        let ensure = |holds: bool, fault| if holds { Ok(()) } else { Err(fault) };
+        let live = Live::of(self);
+        let idle = matches!(self.phase, Phase::New | Phase::Ended(_));
+        ensure(!idle || self.is_empty(), "it does not run and has something to do")?;
+        ensure(self.numbers_are_ahead(), "its numbers are used up, or used twice")?;
+        ensure(self.works.iter().all(|(_, work)| work.is_sound()), "a work remembers what cannot have been")?;
+        ensure(live.running == self.running as usize, "its passes are miscounted")?;
+        ensure(live.slots == self.slots.taken, "its slots are not those of its works")?;
+        ensure(self.queues_are_sound(&live.queued), "its queues are not those of its works")?;
+        let timers = self.timers.iter().map(|(timer, work)| (timer, *work));
+        ensure(timers.eq(live.timers.iter().copied()), "its timers are not those of its works")?;
+        let questions = self.questions.iter().map(|(number, question)| (number, question.work));
+        ensure(questions.eq(live.questions.iter().copied()), "its questions are not those of its works")?;
+        ensure(self.alone_is_sound(), "works that are to run alone do not wait for it")?;
+        ensure(self.scopes_are_sound(&live.inside), "its scopes do not hold what is in them")?;
+        ensure(self.state.is_sound(), "its state is miscounted")
+    }
+
+    fn is_empty(&self) -> bool {
+        let tables = self.works.len() + self.timers.len() + self.questions.len() + self.scopes.len();
+        tables + self.early.len() == 0 && self.timeout_at_us.is_none()
+    }
+
+    /// Numbers are given out in ascending order, and enough are left.
+    fn numbers_are_ahead(&self) -> bool {
+        let works = self.works.iter().map(|(number, _)| number);
+        let scopes = self.scopes.iter().map(|(number, _)| number);
+        let timers = self.timers.iter().map(|(number, _)| number);
+        let mut others = scopes.clone().chain(timers).chain(self.questions.iter().map(|(number, _)| number));
+        let (next_work, next) = (self.next_work, self.next_number);
+        works.clone().is_sorted_by(|one, other| one < other)
+            && works.last().is_none_or(|last| last < next_work)
+            && scopes.is_sorted_by(|one, other| one < other)
+            && others.all(|number| (1..next).contains(&number))
+            && next_work <= NUMBER_MAX
+            && (1..=NUMBER_MAX).contains(&next)
+    }
+
+    /// Each queue is one step's, holds something, and all of them together hold the works that are queued.
+    fn queues_are_sound(&self, works: &[(StepId, u64)]) -> bool {
+        let queues = &self.slots.queues;
+        let mut queued: Vec<(StepId, u64)> =
+            queues.iter().flat_map(|(step, queue)| queue.iter().map(|work| (*step, *work))).collect();
+        queued.sort_unstable();
+        queues.is_sorted_by(|(one, _), (other, _)| one < other)
+            && queues.iter().all(|(_, queue)| !queue.is_empty())
+            && queued == works
+    }
+
+    /// Each stands there once, and has a slot; the first may run.
+    fn alone_is_sound(&self) -> bool {
+        let mut sorted = self.alone.clone();
+        sorted.sort_unstable();
+        let waits = |(place, number): (usize, &u64)| match self.works.get(*number).map(|work| &work.phase) {
+            Some(WorkPhase::Held { .. }) => true,
+            Some(WorkPhase::Running { .. }) => place == 0,
+            _ => false,
+        };
+        sorted.is_sorted_by(|one, other| one < other) && self.alone.iter().enumerate().all(waits)
+    }
+
+    /// `inside`: per thing that stands in a scope, that scope; sorted. Scopes lie in earlier ones.
+    fn scopes_are_sound(&self, inside: &[u64]) -> bool {
+        let (mut rest, mut collected) = (inside, 0);
+        for (number, scope) in self.scopes.iter() {
+            let live = rest.partition_point(|of| *of == number);
+            rest = &rest[live..];
+            collected += scope.collected.len();
+            let outer = scope.outer.as_ref();
+            if live == 0 || live != scope.live as usize || !scope.is_sound() {
+                return false;
+            }
+            if outer.is_some_and(|outer| outer.scope >= number) {
+                return false;
+            }
+        }
+        rest.is_empty() && collected == self.collected as usize
+    }
+}
+
+/// What the works say of slots, queues, timers, questions and scopes; each in order.
+#[derive(Default)]
+struct Live {
+    running: usize,
+    slots: Vec<(StepId, u16)>,
+    queued: Vec<(StepId, u64)>,
+    timers: Vec<(u64, u64)>,
+    questions: Vec<(u64, u64)>,
+    inside: Vec<u64>,
+}
+
+impl Live {
+    fn of(facts: &Facts) -> Self {
+        let mut live = Self::default();
+        for (number, work) in facts.works.iter() {
+            match work.phase {
+                WorkPhase::Queued => live.queued.push((work.step, number)),
+                WorkPhase::Held { slot } | WorkPhase::Sleeping { slot, .. } => live.slots.push((work.step, slot)),
+                WorkPhase::Running { slot } => {
+                    live.running += 1;
+                    live.slots.push((work.step, slot));
+                }
+                WorkPhase::Asking(ref asking) => live.questions.push((asking.number, number)),
+                WorkPhase::Delayed(_) => {}
+            }
+            live.timers.extend(work.timer().map(|timer| (timer.id.0, number)));
+            live.inside.extend(work.place.as_ref().map(|place| place.scope));
+        }
+        let outer = |scope: &Scope| scope.outer.as_ref().map(|outer| outer.scope);
+        live.inside.extend(facts.scopes.iter().filter_map(|(_, scope)| outer(scope)));
+        live.slots.sort_unstable();
+        live.queued.sort_unstable();
+        live.timers.sort_unstable();
+        live.questions.sort_unstable();
+        live.inside.sort_unstable();
+        live
+    }
+}
+
+impl Work {
+    fn is_sound(&self) -> bool {
+        let waits = self.memory.as_deref().map_or(&[][..], |memory| &memory.waits);
+        let next = |ordinal: u32| match waits.get(ordinal as usize) {
+            None => ordinal as usize == waits.len(),
+            Some(wait) => matches!(wait, Wait::Forgotten { .. }),
+        };
+        let waits_for_next = match &self.phase {
+            WorkPhase::Sleeping { ordinal, .. } => next(*ordinal),
+            WorkPhase::Asking(asking) => next(asking.ordinal),
+            _ => true,
+        };
+        waits_for_next
+            && self.place.as_ref().is_none_or(|place| place.path.is_sound())
+            && self.memory.as_ref().is_none_or(|memory| memory.is_sound())
+    }
+}
+
+impl Memory {
+    /// What a `once` stands for was published.
+    fn is_sound(&self) -> bool {
+        self.once.iter().all(|once| once.stream_ordinal as usize <= FEED_BYTES_MAX / EVENT_BYTES_MIN)
+    }
+}
+
+impl Scope {
+    fn is_sound(&self) -> bool {
+        self.outer.as_ref().is_none_or(|outer| outer.path.is_sound())
+            && self.collected.iter().all(|collected| collected.path.is_sound())
+    }
+}
+
+/// No run gives out as many.
+const NUMBER_MAX: u64 = 1 << 48;
+
+/// What the shortest event that is streamed takes of the feed.
+const EVENT_BYTES_MIN: usize = 8;

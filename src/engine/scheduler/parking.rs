@@ -1,0 +1,200 @@
+//! Where a handler is: here, or in the store alone; runs that only wait leave memory, and come back.
+
+use std::sync::Arc;
+
+use super::{HandlerKey, RunKey, Scheduler};
+use crate::{
+    engine::{
+        handler::Phase,
+        input::{Effect, Input},
+        kept::{Address, Kept},
+        timers::Timer,
+    },
+    limits::{CLOCK_AGE_US, PARKING_SLICE, REST_US},
+    now::{Clock, Now},
+};
+
+/// Where the handler of an id is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Residence {
+    /// Here; or there is none.
+    Known,
+    /// The store is to be asked: [`Scheduler::handle_kept`] takes its answer.
+    Away(Address),
+}
+
+/// The search for runs that only wait.
+#[derive(Debug, Default)]
+pub(super) struct Parking {
+    /// Runs that wait in the store alone.
+    pub(super) parked: usize,
+    /// When the search goes on, on the alive clock.
+    next_us: u64,
+    /// Where it goes on.
+    from: HandlerKey,
+    /// When a batch last went out for the clock's sake, on the alive clock.
+    clock_us: u64,
+}
+
+impl Parking {
+    /// When to look for runs that only wait, if any may be found.
+    pub(super) fn due_us(&self, running: usize) -> Option<u64> {
+        (running > self.parked).then_some(self.next_us)
+    }
+}
+
+impl Scheduler {
+    /// Where the handler of that id is; `with_run`: and its run, for something that is to be given to it.
+    pub fn residence(&self, id: &str, with_run: bool) -> Residence {
+        match self.find(id) {
+            Some(key) => match self.handlers.get(&key).map(|handler| &handler.phase) {
+                Some(Phase::Parked { .. }) if with_run => Residence::Away(Address::Key(key)),
+                _ => Residence::Known,
+            },
+            None if !self.batch.journaled => Residence::Known,
+            None => {
+                let key = self.ids.key(id).filter(|key| key.0 < self.next_handler);
+                Residence::Away(Address::Id(id.into(), key))
+            }
+        }
+    }
+
+    /// What the store has under an address that [`Scheduler::residence`] or [`Notice::Load`](super::Notice::Load) gave.
+    /// A handler that has come here meanwhile stays as it is.
+    pub fn handle_kept(&mut self, kept: Kept, now: Now) {
+        let key = kept.handler.key;
+        if self.retention.has_removed(key) {
+            return;
+        }
+        match self.handlers.get(&key).map(|handler| &handler.phase) {
+            None => self.take_in(kept, now),
+            Some(&Phase::Parked { admitted }) => self.unpark(kept, admitted, now),
+            Some(Phase::Running(_) | Phase::Ended { .. }) => {}
+        }
+    }
+
+    /// The store has no handler of this key.
+    pub fn handle_absent(&mut self, key: HandlerKey) {
+        if let Some(away) = self.away.remove(&key) {
+            self.notices.extend(away.caller.map(super::Notice::NotKept));
+        }
+    }
+
+    /// The store could not be read for this handler: something that waits for its run is tried again.
+    pub fn handle_unread(&mut self, key: HandlerKey, now: Now) {
+        let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
+        self.timers.arm(Timer::Again(key), deadline);
+    }
+
+    fn unpark(&mut self, kept: Kept, admitted: bool, now: Now) {
+        let key = kept.handler.key;
+        let folded = self.fold(&kept, now);
+        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        self.parking.parked -= 1;
+        match folded {
+            Err(error) => self.fail_damaged(key, error, now),
+            Ok(folded) => {
+                let run = RunKey { handler: key, run: handler.run };
+                handler.journal.bytes = folded.journal_bytes;
+                handler.journal.snapshot_bytes = folded.snapshot_bytes;
+                handler.journal.touched_us = now.alive_us;
+                let pending = folded.run.pending();
+                handler.phase = Phase::Running(Box::new(folded.run));
+                self.resume_pending(run, pending);
+                if admitted {
+                    self.reduce(key, Input::Admitted, now);
+                }
+            }
+        }
+    }
+
+    /// Arms the timers of a run that has come, and has the passes started that it still owes.
+    pub(super) fn resume_pending(&mut self, run: RunKey, pending: Vec<Effect>) {
+        let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
+        let is_served = usize::from(handler.workflow.0) < self.registered;
+        for effect in pending.into_iter().filter(|_| is_served) {
+            match effect {
+                Effect::Arm(timer, deadline) => {
+                    if handler.armed.insert(timer, deadline).is_none() {
+                        self.timers.arm(Timer::Run(run, timer), deadline);
+                    }
+                }
+                Effect::StartPass(pass) if !self.passes.is_out(&handler.passes, pass) => {
+                    self.passes.ready.push_back((run, pass));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Has runs that have only waited for a while leave memory.
+    pub(super) fn park_some(&mut self, now: Now) {
+        if self.parking.due_us(self.running).is_none_or(|due_us| due_us > now.alive_us) {
+            return;
+        }
+        let idle_us = u64::try_from(self.limits.idle_after.as_micros()).unwrap_or(u64::MAX);
+        let (uncommitted, mut looked_at) = (self.uncommitted(), 0);
+        for (&key, handler) in self.handlers.range_mut(self.parking.from..).take(PARKING_SLICE) {
+            looked_at += 1;
+            self.parking.from = HandlerKey(key.0 + 1);
+            let journal = &handler.journal;
+            let Phase::Running(run) = &handler.phase else { continue };
+            let is_idle = journal.touched_us.saturating_add(idle_us) <= now.alive_us
+                && journal.batch < uncommitted
+                && journal.resting.is_none()
+                && handler.passes.is_empty()
+                && run.only_waits();
+            if is_idle {
+                handler.phase = Phase::Parked { admitted: false };
+                self.parking.parked += 1;
+            }
+        }
+        if looked_at < PARKING_SLICE {
+            self.parking.from = HandlerKey(0);
+            self.parking.next_us = now.alive_us.saturating_add((idle_us / 4).clamp(PAUSE_MIN_US, PAUSE_MAX_US));
+        } else {
+            self.parking.next_us = now.alive_us + SLICE_PAUSE_US;
+        }
+    }
+
+    /// Whether handlers are told apart from those that this program no longer serves.
+    pub fn is_served(&self, key: HandlerKey) -> bool {
+        self.handlers.get(&key).is_none_or(|handler| self.current(handler.workflow).is_some())
+    }
+
+    /// Sees that the store's clock follows while a time-out is pending, so that a crash costs it little.
+    pub(super) fn handle_clock(&mut self, now: Now) {
+        if self.has_changes() || !self.timers.has_alive() {
+            self.parking.clock_us = now.alive_us;
+        } else if now.alive_us >= self.parking.clock_us + CLOCK_AGE_US {
+            self.parking.clock_us = now.alive_us;
+            self.note_time(now);
+        }
+    }
+
+    /// Has the next batch tell the store the time.
+    pub fn note_time(&mut self, now: Now) {
+        if self.batch.journaled {
+            self.batch.now = now;
+            self.batch.is_clock = true;
+        }
+    }
+
+    pub(super) fn clock_due_us(&self) -> Option<u64> {
+        (self.batch.journaled && self.timers.has_alive()).then_some(self.parking.clock_us + CLOCK_AGE_US)
+    }
+
+    /// The id of a handler that the store gave.
+    pub fn id_of(&self, handler: &crate::engine::kept::KeptHandler) -> Arc<str> {
+        handler.id.clone().unwrap_or_else(|| self.spell(handler.key))
+    }
+
+    pub(super) fn spell(&self, key: HandlerKey) -> Arc<str> {
+        String::from_utf8_lossy(&self.ids.spell(key)).into()
+    }
+}
+
+/// Between two looks at all handlers; between two parts of one.
+const PAUSE_MIN_US: u64 = 250_000;
+const PAUSE_MAX_US: u64 = 15_000_000;
+const SLICE_PAUSE_US: u64 = 10_000;

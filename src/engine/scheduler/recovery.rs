@@ -1,0 +1,203 @@
+//! Handlers that the store gives back: at the start, on demand, and when something could not be kept.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Ended, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, reduce::end_bytes};
+use crate::{
+    engine::{
+        channel::Channel,
+        handler::{Handler, Journal, Phase},
+        input::{Effect, Input, Outcome, Published, StepState},
+        kept::{Kept, KeptHandler},
+        record::{self, Names},
+        run::Run,
+    },
+    now::Now,
+};
+
+/// A run as its journal has it.
+pub(super) struct Folded {
+    pub(super) run: Run,
+    pub(super) journal_bytes: usize,
+    pub(super) snapshot_bytes: usize,
+    updated_us: i64,
+}
+
+impl Scheduler {
+    /// A handler whose run goes on, as the store gives it at the start. Runs that only wait stay in the store.
+    pub fn recover(&mut self, kept: Kept, now: Now) {
+        let key = kept.handler.key;
+        self.take_in(kept, now);
+        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        let is_new_version = handler.journal.batch > 0;
+        if let Phase::Running(run) = &handler.phase
+            && !is_new_version
+            && (run.only_waits() || usize::from(handler.workflow.0) >= self.registered)
+        {
+            handler.phase = Phase::Parked { admitted: false };
+            self.parking.parked += 1;
+        }
+    }
+
+    /// All handlers are recovered: places under `max_runs` that are free are given to those in line.
+    pub fn handle_recovered(&mut self, now: Now) {
+        for index in 0..self.registered {
+            while let Some(next) = self.next_in_line(WorkflowId(index as u16)) {
+                self.reduce(next.handler, Input::Admitted, now);
+            }
+        }
+    }
+
+    /// The handler is here from now on.
+    pub(super) fn take_in(&mut self, kept: Kept, now: Now) {
+        let key = kept.handler.key;
+        let away = self.away.remove(&key).unwrap_or_default();
+        let mut handler = self.handler_of(&kept.handler, &away);
+        let run = RunKey { handler: key, run: handler.run };
+        if kept.handler.id.is_some() {
+            self.names.insert(Arc::clone(&handler.id), key);
+        }
+        if let Some(end) = &kept.handler.end {
+            let (outcome, state) = (end.outcome.clone(), end.state.clone());
+            let bytes = end_bytes(&outcome, &state);
+            handler.phase = Phase::Ended { outcome, state, completed_us: handler.updated_us, bytes };
+            self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
+            self.handlers.insert(key, Box::new(handler));
+            return self.retention.handle_here(run, bytes);
+        }
+        self.running += 1;
+        match self.fold(&kept, now) {
+            Err(error) => {
+                self.handlers.insert(key, Box::new(handler));
+                self.fail_damaged(key, error, now);
+            }
+            Ok(folded) => {
+                handler.updated_us = folded.updated_us;
+                handler.journal.bytes = folded.journal_bytes;
+                handler.journal.snapshot_bytes = folded.snapshot_bytes;
+                handler.admitted = folded.run.is_admitted();
+                self.take_in_running(handler, run, folded.run, away, now);
+            }
+        }
+    }
+
+    fn take_in_running(&mut self, mut handler: Handler, run: RunKey, live: Run, away: Away, now: Now) {
+        let key = run.handler;
+        let (live, change) = self.carry_over(&mut handler, run, live);
+        self.enter_line(handler.workflow, run, handler.admitted, handler.started_us);
+        let pending = live.pending();
+        handler.phase = Phase::Running(Box::new(live));
+        self.handlers.insert(key, Box::new(handler));
+        self.rest(key, away, now);
+        self.resume_pending(run, pending);
+        if let Some(error) = change {
+            self.reduce(key, Input::Fail(error), now);
+        }
+    }
+
+    /// The run under the workflow as it is now, if it was under an earlier version; or why that cannot be.
+    fn carry_over(&mut self, handler: &mut Handler, run: RunKey, live: Run) -> (Run, Option<String>) {
+        let Some(current) = self.current(handler.workflow).filter(|current| *current != handler.workflow) else {
+            return (live, None);
+        };
+        let (old, new) = (self.graph(handler.workflow), self.graph(current));
+        let restored = Run::restore(&live.snapshot(), &Names::of(old).translation(new), Arc::clone(new));
+        match restored {
+            Err(error) => (live, Some(error.to_string())),
+            Ok(restored) => {
+                handler.workflow = current;
+                let (workflow, updated_us, snapshot) = (current, handler.updated_us, restored.snapshot());
+                handler.journal = Journal { snapshot_bytes: snapshot.len(), ..Journal::default() };
+                handler.journal.batch = self.batch.number;
+                self.held.touch(run.handler);
+                self.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
+                (restored, None)
+            }
+        }
+    }
+
+    fn handler_of(&mut self, kept: &KeptHandler, away: &Away) -> Handler {
+        let run = RunKey { handler: kept.key, run: kept.run };
+        let events = kept.first_sequence..kept.next_sequence;
+        let resumed = || Channel::resumed(events, kept.cursor, kept.end.is_some());
+        let channel = self.earlier.remove(&run).unwrap_or_else(resumed);
+        Handler {
+            id: self.id_of(kept),
+            workflow: kept.workflow,
+            run: kept.run,
+            run_id: kept.run_id,
+            phase: Phase::Parked { admitted: false },
+            admitted: false,
+            started_us: kept.started_us,
+            updated_us: kept.updated_us,
+            next_sequence: kept.next_sequence,
+            channel,
+            armed: BTreeMap::new(),
+            passes: self.passes.still_out(&away.passes, run),
+            feed_room_bytes: None,
+            caller: away.caller,
+            journal: Journal::default(),
+        }
+    }
+
+    /// Makes a run of its journal. What that publishes is in the feed already.
+    pub(super) fn fold(&self, kept: &Kept, now: Now) -> Result<Folded, String> {
+        let damaged = |what: &dyn std::fmt::Display| format!("the run's journal is damaged: {what}");
+        let Kept { handler, journal } = kept;
+        let graph = self.graph(handler.workflow);
+        let mut run = match &journal.snapshot {
+            None => Run::new(Arc::clone(graph), handler.run_id, self.id_of(handler)),
+            Some(snapshot) => {
+                let same = Names::of(graph).translation(graph);
+                Run::restore(snapshot, &same, Arc::clone(graph)).map_err(|error| damaged(&error))?
+            }
+        };
+        let (mut effects, mut updated_us) = (Vec::new(), handler.updated_us);
+        for record in &journal.records {
+            let (input, then) = record::decode(record, graph).map_err(|error| damaged(&error))?;
+            run.handle(input, then, &mut effects);
+            let ends_step = |effect: &Effect| {
+                matches!(effect, Effect::Publish(Published::Step { state: StepState::NotRunning, .. }))
+            };
+            if effects.drain(..).any(|effect| ends_step(&effect)) {
+                updated_us = then.wall_us;
+            }
+        }
+        if run.outcome().is_some() || run.next_sequence() != handler.next_sequence {
+            let (is, was) = (run.next_sequence(), handler.next_sequence);
+            return Err(damaged(&format!("it comes to event {is} of {was}")));
+        }
+        let journal_bytes = journal.records.iter().map(Vec::len).sum();
+        let snapshot_bytes = journal.snapshot.as_ref().map_or(0, Vec::len);
+        Ok(Folded { run, journal_bytes, snapshot_bytes, updated_us: updated_us.min(now.wall_us) })
+    }
+
+    /// A run of which there is no making sense ends as failed.
+    pub(super) fn fail_damaged(&mut self, key: HandlerKey, error: String, now: Now) {
+        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        let run = RunKey { handler: key, run: handler.run };
+        log::error!("handler {}: {error}", handler.id);
+        let failed = Published::Failed { step: None, error: error.clone(), attempts: 0 };
+        self.batch.published.extend([(run, failed), (run, Published::Ended)]);
+        handler.next_sequence += 2;
+        self.held.note_published(run, handler.next_sequence);
+        let outcome = Outcome::Failed(error);
+        let state = BTreeMap::new();
+        let bytes = end_bytes(&outcome, &state);
+        let ended = (outcome.clone(), state.clone(), now.wall_us);
+        self.batch.ended.push(Ended { run, outcome, state, updated_us: now.wall_us, keeps_journal: true });
+        self.batch.now = now;
+        handler.updated_us = now.wall_us;
+        handler.journal.batch = self.batch.number;
+        let (outcome, state, completed_us) = ended;
+        for (timer, deadline) in std::mem::take(&mut handler.armed) {
+            self.timers.disarm(crate::engine::timers::Timer::Run(run, timer), deadline);
+        }
+        handler.phase = Phase::Ended { outcome, state, completed_us, bytes };
+        let (workflow, admitted) = (handler.workflow, handler.admitted);
+        self.held.touch(key);
+        self.held.ended.push(run);
+        self.running -= 1;
+        self.admit_next(workflow, run, admitted, now);
+    }
+}

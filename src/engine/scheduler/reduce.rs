@@ -1,0 +1,122 @@
+//! An input of a run, and what becomes of its effects.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Ended, HandlerKey, Notice, RunKey, Scheduler, newest};
+use crate::{
+    engine::{
+        handler::Phase,
+        input::{Effect, Input, Outcome, Published, StepState, TimerId},
+        timers::Timer,
+    },
+    graph::{EventId, Graph},
+    json::Json,
+    now::Now,
+};
+
+impl Scheduler {
+    pub(super) fn handle_due(&mut self, run: RunKey, timer: TimerId, now: Now) {
+        let Some(handler) = newest(&mut self.handlers, run) else { return };
+        handler.armed.remove(&timer);
+        self.reduce(run.handler, Input::Due { timer }, now);
+    }
+
+    /// The one place where a run changes.
+    pub(super) fn reduce(&mut self, key: HandlerKey, input: Input, now: Now) {
+        let Self { handlers, graphs, timers, batch, held, effects, notices, .. } = self;
+        let Some(handler) = handlers.get_mut(&key) else { return };
+        let run_key = RunKey { handler: key, run: handler.run };
+        let run = match &mut handler.phase {
+            Phase::Running(run) => run,
+            // A timer that is due is due again when the run is here.
+            Phase::Parked { admitted } => {
+                *admitted |= matches!(input, Input::Admitted);
+                return notices.push_back(Notice::Load(key));
+            }
+            Phase::Ended { .. } => return held.note_late(run_key, input, &handler.channel),
+        };
+        if let Some(resting) = &mut handler.journal.resting {
+            return resting.push(input);
+        }
+        if batch.journaled {
+            held.note_input(run_key, &input);
+            let bytes = batch.record(run_key, &input, now);
+            if handler.journal.grow(bytes, batch.number, now) {
+                held.snapshots.push(run_key);
+            }
+        }
+        run.handle(input, now, effects);
+        let (mut outcome, published) = (None, handler.next_sequence);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::StartPass(pass) => held.ready.push((run_key, pass)),
+                Effect::Publish(event) => {
+                    if let Published::Step { state: StepState::NotRunning, .. } = event {
+                        handler.updated_us = now.wall_us;
+                    }
+                    handler.next_sequence += 1;
+                    batch.published.push((run_key, event));
+                }
+                Effect::Arm(timer, deadline) => {
+                    handler.armed.insert(timer, deadline);
+                    timers.arm(Timer::Run(run_key, timer), deadline);
+                }
+                Effect::Disarm(timer) => {
+                    if let Some(deadline) = handler.armed.remove(&timer) {
+                        timers.disarm(Timer::Run(run_key, timer), deadline);
+                    }
+                }
+                Effect::Dropped(event) => log_dropped(&handler.id, &graphs[usize::from(handler.workflow.0)], event),
+                Effect::Finish(end) => outcome = Some(end),
+            }
+        }
+        if handler.next_sequence > published {
+            held.note_published(run_key, handler.next_sequence);
+        }
+        if let Some(outcome) = outcome {
+            self.finish(run_key, outcome, now);
+        }
+    }
+
+    /// The run has its outcome: what it held is freed, the next one is admitted. Its passes are told to stop when that
+    /// is kept.
+    fn finish(&mut self, run: RunKey, outcome: Outcome, now: Now) {
+        let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
+        let (state, feed_bytes) = match (&handler.phase, &outcome) {
+            (Phase::Running(live), Outcome::Completed(_)) => (live.state(), live.feed_bytes()),
+            (Phase::Running(live), _) => (BTreeMap::new(), live.feed_bytes()),
+            (Phase::Parked { .. } | Phase::Ended { .. }, _) => return,
+        };
+        // With a journal the feed is in the store alone.
+        let feed_bytes = if self.batch.journaled { 0 } else { feed_bytes };
+        let bytes = feed_bytes + end_bytes(&outcome, &state);
+        for (timer, deadline) in std::mem::take(&mut handler.armed) {
+            self.timers.disarm(Timer::Run(run, timer), deadline);
+        }
+        if self.batch.journaled {
+            let (outcome, state) = (outcome.clone(), state.clone());
+            let keeps_journal = handler.journal.outlives(&outcome);
+            self.batch.ended.push(Ended { run, outcome, state, updated_us: now.wall_us, keeps_journal });
+        }
+        handler.updated_us = now.wall_us;
+        handler.phase = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes };
+        handler.feed_room_bytes = None;
+        let (workflow, admitted) = (handler.workflow, handler.admitted);
+        self.held.stops.extend(&handler.passes);
+        self.held.ended.push(run);
+        self.running -= 1;
+        self.admit_next(workflow, run, admitted, now);
+    }
+}
+
+/// Bytes of what is kept of an ended run beside its feed.
+pub(super) fn end_bytes(outcome: &Outcome, state: &BTreeMap<Arc<str>, Json>) -> usize {
+    let state_bytes: usize = state.iter().map(|(key, value)| key.len() + value.as_str().len()).sum();
+    state_bytes + outcome.bytes()
+}
+
+fn log_dropped(handler_id: &str, graph: &Graph, event: EventId) {
+    let takers: Vec<&str> = graph.takers(event).iter().map(|&step| &*graph.step(step).name).collect();
+    let name = &graph.event(event).name;
+    log::info!("handler {handler_id}: nobody waits for {name} now, it is dropped (steps that take it: {takers:?})");
+}

@@ -1,0 +1,282 @@
+//! Which finished handlers stay: in memory, and, with a journal, in the store.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{HandlerKey, Notice, RunKey, Scheduler, newest};
+use crate::{
+    engine::handler::Phase,
+    limits::{
+        RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, RETENTION_PAUSE_US, RETENTION_SLICE, RETIRED_PER_TURN_MIN,
+    },
+    now::Now,
+};
+
+/// Finished handlers, those that are here and those in the store.
+#[derive(Debug)]
+pub(super) struct Retention {
+    /// Those that are here, in the order in which they ended or came.
+    resident: VecDeque<RunKey>,
+    /// Those of them that are still there and have not begun anew.
+    resident_count: usize,
+    /// Bytes that are kept of them.
+    resident_bytes: usize,
+    /// Runs that have ended since they were last looked at.
+    ended_since: usize,
+    /// Finished handlers in the store, with a journal.
+    kept_count: usize,
+    /// Whether the store was asked for the oldest.
+    is_asked: bool,
+    /// The batch that removes what it gave; the next question waits until that is kept.
+    removing: u64,
+    /// Whether it gave none that may go: the next question waits for the next end.
+    is_stuck: bool,
+    /// Handlers that were removed last: an answer of the store that has them is older.
+    removed: VecDeque<HandlerKey>,
+    /// When handlers are looked at for their age, on the alive clock.
+    ages_due_us: Option<u64>,
+}
+
+impl Retention {
+    pub(super) fn new(kept_count: usize) -> Self {
+        Self {
+            resident: VecDeque::new(),
+            resident_count: 0,
+            resident_bytes: 0,
+            ended_since: 0,
+            kept_count,
+            is_asked: false,
+            removing: 0,
+            is_stuck: false,
+            removed: VecDeque::new(),
+            ages_due_us: None,
+        }
+    }
+
+    /// The run has ended and that is kept.
+    pub(super) fn handle_ended(&mut self, run: RunKey, bytes: usize) {
+        self.kept_count += 1;
+        self.is_stuck = false;
+        self.ended_since += 1;
+        self.handle_here(run, bytes);
+    }
+
+    /// A finished handler is here.
+    pub(super) fn handle_here(&mut self, run: RunKey, bytes: usize) {
+        self.resident.push_back(run);
+        self.resident_count += 1;
+        self.resident_bytes += bytes;
+        self.ages_due_us.get_or_insert(0);
+    }
+
+    /// A finished handler is no longer here.
+    pub(super) fn handle_left(&mut self, bytes: usize) {
+        self.resident_count -= 1;
+        self.resident_bytes -= bytes;
+    }
+
+    /// A finished handler of the store has begun anew or is removed.
+    fn uncount(&mut self) {
+        self.kept_count = self.kept_count.saturating_sub(1);
+    }
+
+    /// So many finished handlers that were not counted any more are still there.
+    pub(super) fn handle_not_kept(&mut self, count: usize) {
+        self.kept_count += count;
+        self.removed.clear();
+    }
+
+    fn note_removed(&mut self, key: HandlerKey) {
+        if self.removed.len() == REMEMBERED_MAX {
+            self.removed.pop_front();
+        }
+        self.removed.push_back(key);
+    }
+
+    /// Whether the store's answer about this handler is older than its removal.
+    pub(super) fn has_removed(&self, key: HandlerKey) -> bool {
+        self.removed.contains(&key)
+    }
+
+    pub(super) fn due_us(&self) -> Option<u64> {
+        self.ages_due_us
+    }
+}
+
+impl Scheduler {
+    /// Removes finished handlers over the number, the bytes or the age that are kept, the longest ended first. Those
+    /// with a reader stay. With a journal, removes them from memory only, and has the store asked for those that are to
+    /// go for good. Call it when the notices are carried out. It looks at more handlers than have ended since it was
+    /// called last, so that what is over the bound becomes less in any case.
+    pub fn retire(&mut self) {
+        let journaled = self.batch.journaled;
+        let (count_max, bytes_max) = if journaled {
+            (RESIDENT_FINISHED_MAX, RESIDENT_FINISHED_BYTES_MAX.min(self.limits.finished_bytes_max))
+        } else {
+            (self.limits.keep_finished, self.limits.finished_bytes_max)
+        };
+        let looked_at_max = 2 * std::mem::take(&mut self.retention.ended_since) + RETIRED_PER_TURN_MIN;
+        for _ in 0..looked_at_max {
+            let too_many = self.retention.resident_count > count_max;
+            let too_large = self.retention.resident_bytes > bytes_max && self.retention.resident_count > 1;
+            if !(too_many || too_large) {
+                break;
+            }
+            let Some(run) = self.retention.resident.pop_front() else { break };
+            match newest(&mut self.handlers, run).map(|handler| handler.is_idle()) {
+                Some(true) if !journaled => self.remove(run.handler),
+                Some(true) if self.is_unchanged(run.handler) => self.forget(run.handler),
+                Some(_) => self.retention.resident.push_back(run),
+                None => {}
+            }
+        }
+        if self.retention.resident.len() > 2 * self.retention.resident_count + RETIRED_PER_TURN_MIN {
+            let handlers = &self.handlers;
+            self.retention.resident.retain(|run| handlers.get(&run.handler).is_some_and(|other| other.run == run.run));
+        }
+        if journaled {
+            let excess = self.retention.kept_count.saturating_sub(self.limits.keep_finished);
+            self.ask_oldest(excess.min(RETENTION_SLICE));
+        }
+    }
+
+    /// Has the store asked for the longest ended handlers, as many as are to go and as many as may have to stay.
+    fn ask_oldest(&mut self, wanted: usize) {
+        let uncommitted = self.uncommitted();
+        let retention = &mut self.retention;
+        if wanted > 0 && retention.removing < uncommitted && !retention.is_asked && !retention.is_stuck {
+            retention.is_asked = true;
+            self.notices.push_back(Notice::Oldest(wanted + retention.resident_count));
+        }
+    }
+
+    /// The longest ended handlers of the store, each with the time of its end; fewer than were asked for: there are no
+    /// more. Empty when the store could not be read.
+    pub fn handle_oldest(&mut self, oldest: &[(HandlerKey, i64)], now: Now) {
+        self.retention.is_asked = false;
+        let excess = self.retention.kept_count.saturating_sub(self.limits.keep_finished);
+        let expired_us = self.limits.keep_for.map(|keep_for| now.wall_us.saturating_sub_unsigned(micros(keep_for)));
+        let (mut next_us, mut removed) = (RETENTION_PAUSE_US, 0);
+        for &(key, ended_us) in oldest {
+            let expired = expired_us.is_some_and(|expired_us| ended_us <= expired_us);
+            if removed >= RETENTION_SLICE || !(expired || removed < excess) {
+                let left_us = expired_us.map_or(RETENTION_PAUSE_US, |expired_us| ended_us.abs_diff(expired_us));
+                next_us = if expired { 1 } else { next_us.min(left_us.max(1)) };
+                break;
+            }
+            removed += usize::from(self.remove_kept(key));
+        }
+        self.retention.is_stuck = removed == 0;
+        self.retention.ages_due_us = self.limits.keep_for.map(|_| now.alive_us.saturating_add(next_us));
+    }
+
+    /// Removes a finished handler from the store. One that has begun anew since the store was asked, or has a reader,
+    /// stays, and so does one that changes.
+    fn remove_kept(&mut self, key: HandlerKey) -> bool {
+        match self.handlers.get(&key) {
+            Some(handler) if handler.is_idle() && self.is_unchanged(key) => self.remove(key),
+            None if !self.away.contains_key(&key) && !self.retention.has_removed(key) => self.purge_kept(key),
+            _ => return false,
+        }
+        self.retention.removing = self.batch.number;
+        true
+    }
+
+    fn purge_kept(&mut self, key: HandlerKey) {
+        self.batch.purged.push(key);
+        self.uncount_finished();
+        self.retention.note_removed(key);
+    }
+
+    /// A finished handler of the store is none any more, if this batch is kept.
+    pub(super) fn uncount_finished(&mut self) {
+        self.retention.uncount();
+        self.held.uncounted += 1;
+    }
+
+    /// Looks for handlers that were kept as long as they are to be.
+    pub(super) fn handle_ages(&mut self, now: Now) {
+        let Some(keep_for) = self.limits.keep_for else { return self.retention.ages_due_us = None };
+        if self.retention.ages_due_us.is_none_or(|due_us| due_us > now.alive_us) {
+            return;
+        }
+        self.retention.ages_due_us = Some(now.alive_us + RETENTION_PAUSE_US);
+        if self.batch.journaled {
+            self.retention.is_stuck = false;
+            return self.ask_oldest(RETENTION_SLICE);
+        }
+        let expired_us = now.wall_us.saturating_sub_unsigned(micros(keep_for));
+        for _ in 0..RETENTION_SLICE {
+            let Some(&run) = self.retention.resident.front() else { return self.retention.ages_due_us = None };
+            let ended_us = newest(&mut self.handlers, run).and_then(|handler| match handler.phase {
+                Phase::Ended { completed_us, .. } => Some((completed_us, handler.is_idle())),
+                Phase::Running(_) | Phase::Parked { .. } => None,
+            });
+            match ended_us {
+                Some((ended_us, _)) if ended_us > expired_us => {
+                    let left_us = ended_us.abs_diff(expired_us).clamp(1, RETENTION_PAUSE_US);
+                    return self.retention.ages_due_us = Some(now.alive_us + left_us);
+                }
+                Some((_, true)) => self.remove(run.handler),
+                Some((_, false)) => self.retention.resident.rotate_left(1),
+                None => {
+                    self.retention.resident.pop_front();
+                }
+            }
+        }
+        self.retention.ages_due_us = Some(now.alive_us + 1);
+    }
+
+    /// Whether all of a handler is kept.
+    pub(super) fn is_unchanged(&self, key: HandlerKey) -> bool {
+        let Some(handler) = self.handlers.get(&key) else { return true };
+        handler.journal.batch < self.uncommitted() && !self.cursors.has_moved(key)
+    }
+
+    /// A finished handler stays in the store alone.
+    fn forget(&mut self, key: HandlerKey) {
+        let Some(handler) = self.handlers.remove(&key) else { return };
+        self.names.remove(&handler.id);
+        if let Some(bytes) = handler.finished_bytes() {
+            self.retention.handle_left(bytes);
+        }
+    }
+
+    /// Removes a handler for good.
+    pub(super) fn remove(&mut self, key: HandlerKey) {
+        let Some(handler) = self.handlers.remove(&key) else { return };
+        if let Some(bytes) = handler.finished_bytes() {
+            self.retention.handle_left(bytes);
+            self.uncount_finished();
+        }
+        self.names.remove(&handler.id);
+        let newest_run = RunKey { handler: key, run: handler.run };
+        self.held.gone.extend(handler.caller.map(Notice::CallerGone));
+        self.held.gone.extend(handler.channel.everybody().map(Notice::Gone));
+        self.batch.removed.push((newest_run, handler.channel.range()));
+        let first = RunKey { handler: key, run: 0 };
+        while let Some((&run, _)) = self.earlier.range(first..newest_run).next() {
+            if let Some(channel) = self.earlier.remove(&run) {
+                self.held.gone.extend(channel.everybody().map(Notice::Gone));
+                self.batch.removed.push((run, channel.range()));
+            }
+        }
+        self.cursors.forget(key);
+        if self.batch.journaled {
+            self.held.touch(key);
+            self.batch.purged.push(key);
+            self.retention.note_removed(key);
+        }
+    }
+
+    /// The number of the first batch that is not kept.
+    pub(super) fn uncommitted(&self) -> u64 {
+        self.committing.front().map_or(self.batch.number, |&(number, _)| number)
+    }
+}
+
+/// Removed handlers that are remembered: many more than are removed while the store answers a question.
+const REMEMBERED_MAX: usize = 4 * RETENTION_SLICE;
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

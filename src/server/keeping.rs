@@ -1,0 +1,90 @@
+//! Where what is to be kept goes: a store, and the scheduler that goes on where it left off.
+
+use std::sync::Arc;
+
+use super::{Clock, Config, ServeError, log};
+use crate::{
+    engine::scheduler::{Scheduler, SchedulerLimits},
+    graph::Graph,
+    limits::{KEEP_FINISHED_DEFAULT, KEEP_FINISHED_STORE_DEFAULT},
+    store::{Store, memory::MemoryStore},
+};
+
+/// A store and its scheduler.
+pub(super) struct Keeping {
+    pub(super) store: Box<dyn Store>,
+    pub(super) scheduler: Scheduler,
+    /// The registered graphs, and those of the store.
+    pub(super) graphs: Vec<Arc<Graph>>,
+}
+
+/// Wakes the loop from another thread.
+type Ring = Arc<dyn Fn() + Send + Sync>;
+
+/// Opens what the configuration names. The clock goes on where the store's left off.
+pub(super) fn open(
+    config: &Config,
+    graphs: Vec<Arc<Graph>>,
+    secret: u128,
+    ring: Ring,
+    clock: &mut Clock,
+) -> Result<Keeping, ServeError> {
+    let default = if config.data.is_some() { KEEP_FINISHED_STORE_DEFAULT } else { KEEP_FINISHED_DEFAULT };
+    let limits = SchedulerLimits {
+        workers: config.workers,
+        runs_max: config.runs_max,
+        keep_finished: config.keep_finished.unwrap_or(default),
+        keep_for: config.keep_for,
+        finished_bytes_max: config.finished_bytes_max,
+        idle_after: config.idle_after,
+    };
+    if config.data.is_some() {
+        return open_sqlite(config, graphs, secret, ring, clock, limits);
+    }
+    log::set_time(clock.read().wall_us);
+    let scheduler = Scheduler::new(graphs.clone(), limits, false, secret);
+    Ok(Keeping { store: Box::new(MemoryStore::default()), scheduler, graphs })
+}
+
+#[cfg(feature = "sqlite")]
+fn open_sqlite(
+    config: &Config,
+    graphs: Vec<Arc<Graph>>,
+    secret: u128,
+    ring: Ring,
+    clock: &mut Clock,
+    limits: SchedulerLimits,
+) -> Result<Keeping, ServeError> {
+    use crate::store::sqlite::{Opened, SqliteStore};
+    let failed = |error| ServeError::Store(format!("{error}"));
+    let Some(directory) = &config.data else { return Err(ServeError::Store("no directory".into())) };
+    let opened = SqliteStore::open(directory, config.durability, &graphs, secret, ring).map_err(failed)?;
+    let Opened { mut store, graphs: all, beginning } = opened;
+    clock.resume(beginning.newest);
+    let mut now = clock.read();
+    log::set_time(now.wall_us);
+    let mut scheduler = Scheduler::resume(all.clone(), graphs.len(), limits, &beginning);
+    let mut recovered = 0;
+    store
+        .recover(&mut |kept| {
+            recovered += 1;
+            scheduler.recover(kept, now);
+        })
+        .map_err(failed)?;
+    now = clock.read();
+    scheduler.handle_recovered(now);
+    ::log::info!("{} has {} finished handlers and {recovered} that go on", directory.display(), beginning.finished);
+    Ok(Keeping { store: Box::new(store), scheduler, graphs: all })
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_sqlite(
+    _: &Config,
+    _: Vec<Arc<Graph>>,
+    _: u128,
+    _: Ring,
+    _: &mut Clock,
+    _: SchedulerLimits,
+) -> Result<Keeping, ServeError> {
+    Err(ServeError::Config("--data: this program was built without feature `sqlite`".to_owned()))
+}

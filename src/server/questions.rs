@@ -1,0 +1,159 @@
+//! What the loop asks the store, and what becomes of the answers.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{answers::Client, turn::Loop};
+use crate::{
+    api::ErrorFormat,
+    engine::{
+        kept::{Address, Kept, KeptHandler},
+        scheduler::HandlerKey,
+    },
+    limits::{LIST_PAGE_HANDLERS, PAGE_BYTES_MAX},
+    net::ConnectionId,
+    store::{Answer, Query, StoreError, Ticket},
+};
+
+/// Questions that the store works on.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    /// For lookup only.
+    asked: HashMap<Ticket, Question>,
+    /// Who waits for a handler, by where it is. A handler is asked for once, however many wait.
+    loads: BTreeMap<Address, Vec<ConnectionId>>,
+}
+
+#[derive(Debug)]
+enum Question {
+    /// A reader's next events.
+    Page(ConnectionId),
+    /// A list's next handlers.
+    List(ConnectionId),
+    /// A handler.
+    Handler(Address),
+    /// The longest ended ones.
+    Oldest,
+}
+
+impl Loop {
+    /// A reader wants events.
+    pub(super) fn ask_page(&mut self, id: ConnectionId, query: Query) -> Ticket {
+        self.ask(query, Question::Page(id))
+    }
+
+    /// The reader wants them no more.
+    pub(super) fn forget_page(&mut self, ticket: Ticket) {
+        self.questions.asked.remove(&ticket);
+    }
+
+    /// A list wants handlers.
+    pub(super) fn ask_list(&mut self, id: ConnectionId, after: Option<HandlerKey>) {
+        let query = Query::List { after, count: LIST_PAGE_HANDLERS, bytes_max: PAGE_BYTES_MAX };
+        self.ask(query, Question::List(id));
+    }
+
+    /// Retention wants the longest ended handlers.
+    pub(super) fn ask_oldest(&mut self, count: usize) {
+        self.ask(Query::Oldest { count }, Question::Oldest);
+    }
+
+    /// A run, or a request of this connection, wants a handler.
+    pub(super) fn ask_handler(&mut self, address: Address, waiting: Option<ConnectionId>) {
+        if let Some(others) = self.questions.loads.get_mut(&address) {
+            return others.extend(waiting);
+        }
+        self.questions.loads.insert(address.clone(), waiting.into_iter().collect());
+        self.ask(Query::Handler(address.clone()), Question::Handler(address));
+    }
+
+    fn ask(&mut self, query: Query, question: Question) -> Ticket {
+        let ticket = self.store.read(query);
+        self.questions.asked.insert(ticket, question);
+        ticket
+    }
+
+    pub(super) fn handle_answer(&mut self, ticket: Ticket, answer: Result<Answer, StoreError>) {
+        let Some(question) = self.questions.asked.remove(&ticket) else { return };
+        if let Err(error) = &answer {
+            self.complain(error);
+        }
+        match (question, answer) {
+            (Question::Page(id), Ok(Answer::Page { feed, workflow })) => self.give_page(id, ticket, feed, workflow),
+            (Question::Page(id), _) => self.cut_reader(id, ticket),
+            (Question::List(id), Ok(Answer::List { handlers, is_complete })) => {
+                self.give_list(id, handlers, is_complete);
+            }
+            (Question::List(id), _) => self.cut_list(id),
+            (Question::Handler(address), Ok(Answer::Handler(kept))) => self.give_handler(address, kept, None),
+            (Question::Handler(address), Err(error)) => self.give_handler(address, None, Some(error)),
+            (Question::Handler(address), Ok(_)) => self.give_handler(address, None, None),
+            (Question::Oldest, Ok(Answer::Oldest(oldest))) => self.scheduler.handle_oldest(&oldest, self.now),
+            (Question::Oldest, _) => self.scheduler.handle_oldest(&[], self.now),
+        }
+    }
+
+    fn give_handler(&mut self, address: Address, kept: Option<Box<Kept>>, error: Option<StoreError>) {
+        match (kept, &address) {
+            (Some(kept), _) => self.scheduler.handle_kept(*kept, self.now),
+            (None, Address::Key(key)) if error.is_none() => self.scheduler.handle_absent(*key),
+            (None, Address::Key(key)) => self.scheduler.handle_unread(*key, self.now),
+            (None, Address::Id(..)) => {}
+        }
+        for id in self.questions.loads.remove(&address).unwrap_or_default() {
+            if !matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
+                continue;
+            }
+            *self.client_mut(id) = Client::Free;
+            match &error {
+                None => self.answer_read(id),
+                Some(error) => self.answer_unread(id, error),
+            }
+        }
+    }
+
+    fn give_list(&mut self, id: ConnectionId, handlers: Vec<KeptHandler>, is_complete: bool) {
+        if let Client::Listing(listing, list) = self.client_mut(id)
+            && *listing == id
+        {
+            list.page = handlers.into();
+            list.is_complete = is_complete;
+            self.write_list(id);
+        }
+    }
+
+    /// The store has failed: said in the log, but not at every turn.
+    pub(super) fn complain(&mut self, error: &StoreError) {
+        let now_us = self.now.alive_us;
+        if self.complained_us.is_none_or(|last_us| now_us >= last_us + COMPLAINT_PAUSE_US) {
+            self.complained_us = Some(now_us);
+            ::log::error!("the store fails: {error}; what cannot be stored is refused until it can");
+        }
+    }
+
+    /// Nothing of this batch and those after it is kept: whoever waited for that is told.
+    pub(super) fn handle_not_kept(&mut self, number: u64, error: &StoreError) {
+        self.complain(error);
+        self.scheduler.handle_failed(number, self.now);
+        let first = self.unkept.partition_point(|&(batch, ..)| batch < number);
+        let response = |errors: ErrorFormat| errors.not_kept(status(error), &error.to_string());
+        for (_, id, _) in self.unkept.split_off(first) {
+            if let Client::Unkept(waiting, errors) = *self.client_mut(id)
+                && waiting == id
+            {
+                self.respond(id, &response(errors));
+            }
+        }
+        self.not_kept = Some(error.clone());
+    }
+}
+
+/// The status of a reply to a request that could not be stored.
+pub(super) fn status(error: &StoreError) -> u16 {
+    match error {
+        StoreError::Full(_) => 507,
+        StoreError::Failed(_) => 500,
+    }
+}
+
+/// How long a store that goes on failing is not complained of again.
+const COMPLAINT_PAUSE_US: u64 = 60_000_000;
