@@ -2,6 +2,7 @@
 
 mod byte_forms;
 mod compile_fail;
+mod crash;
 mod demo;
 mod golden;
 mod http_exchange;
