@@ -118,7 +118,9 @@ impl World {
         for _ in 0..2_000 {
             let Ok(()) = self.turn() else { unreachable!("nothing goes wrong any more") };
             *turns = self.counts.turns;
-            let is_quiet = self.store.is_idle() && self.scheduler.is_settled() && self.is_quiet() && !self.is_working();
+            let is_due = self.scheduler.poll_timeout(self.now) == Some(std::time::Duration::ZERO);
+            let is_busy = !self.store.is_idle() || !self.scheduler.is_settled() || self.is_working();
+            let is_quiet = !is_due && !is_busy && self.is_quiet();
             if is_quiet && self.live().all(|(key, _)| !self.scheduler.is_resting(key.handler)) {
                 return self.audit_quiet();
             }

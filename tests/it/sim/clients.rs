@@ -47,6 +47,8 @@ pub(crate) struct Clients {
     told: Vec<Told>,
     /// Who waits for the end of a run that they began.
     pub(crate) callers: BTreeMap<u64, (RunKey, uuid::Uuid)>,
+    /// Callers that have hung up.
+    pub(crate) hung_up: BTreeSet<u64>,
     pub(crate) readers: BTreeMap<ReaderId, Reader>,
     /// The highest number that a queue's readers have taken.
     pub(crate) taken: BTreeMap<RunKey, u64>,
@@ -230,6 +232,8 @@ impl World {
 
     pub(crate) fn carry_out(&mut self, notice: Notice) {
         match notice {
+            Notice::Ended(_, CallerId(caller)) | Notice::CallerGone(CallerId(caller)) | Notice::NotKept(CallerId(caller))
+                if self.clients.hung_up.remove(&caller) => {}
             Notice::Published(run) => self.pump_readers(run),
             Notice::Ended(run, CallerId(caller)) => {
                 let waited = self.clients.callers.remove(&caller);
@@ -288,7 +292,7 @@ impl World {
     fn give_handler(&mut self, address: Address, kept: Option<Box<Kept>>, unread: bool) {
         match (kept, &address) {
             (Some(kept), _) => self.scheduler.handle_kept(*kept, self.now),
-            (None, Address::Key(key)) if !unread => self.scheduler.handle_absent(*key),
+            (None, Address::Key(key)) if !unread => self.scheduler.handle_absent(*key, self.now),
             (None, Address::Key(key)) => self.scheduler.handle_unread(*key, self.now),
             (None, Address::Id(..)) => {}
         }
@@ -304,6 +308,7 @@ impl World {
         let clients = &mut self.clients;
         clients.unkept.clear();
         clients.callers.clear();
+        clients.hung_up.clear();
         clients.readers.clear();
         clients.questions.clear();
         clients.loads.clear();

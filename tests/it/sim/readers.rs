@@ -149,6 +149,7 @@ impl World {
         if !callers.is_empty() && self.random.one_in(4) {
             let caller = *self.random.pick(&callers);
             let (run, _) = self.clients.callers.remove(&caller).expect("it is there");
+            self.clients.hung_up.insert(caller);
             self.scheduler.forget_caller(run.handler, steprill::engine::scheduler::CallerId(caller));
         }
     }
