@@ -93,7 +93,7 @@ impl World {
             }
             Told::Posted(run, text) => history(run).is_some_and(|run| run.posts.contains(text)),
             Told::Cancelled(run) => history(run).is_some_and(|run| matches!(run.end, Some((Outcome::Cancelled, _)))),
-            Told::Purged(key) => !model.handlers.contains_key(key),
+            Told::Purged(key, run_id) => model.handlers.get(key).is_none_or(|row| row.run_id != *run_id),
             Told::Result(run, outcome) => {
                 history(run).and_then(|run| run.end.as_ref()).is_some_and(|(end, _)| end == outcome)
             }
@@ -125,7 +125,7 @@ impl World {
                 return self.audit_quiet();
             }
         }
-        panic!("it does not come to rest");
+        panic!("it does not come to rest: {:#?}", self.scheduler);
     }
 
     fn live(&self) -> impl Iterator<Item = (RunKey, bool)> {
