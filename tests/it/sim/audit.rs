@@ -151,11 +151,13 @@ impl World {
         }
         for flow in &self.flows {
             let Some(max) = flow.graph.max_runs else { continue };
-            let runs = self.live().map(|(run, _)| &self.history.runs[&run]);
-            let of_flow = runs.filter(|run| *self.store.model.versions[run.version].name == *flow.name);
-            let (admitted, waiting): (Vec<_>, Vec<_>) = of_flow.partition(|run| run.shadow.is_admitted());
-            assert!(admitted.len() <= max, "no more runs than may run at a time: {}", admitted.len());
-            assert!(admitted.len() == max || waiting.is_empty(), "who waits gets a place that is free");
+            let name = |run: &RunKey| &*self.store.model.versions[self.history.runs[run].version].name;
+            let of_flow = self.live().filter(|(run, served)| *served && name(run) == flow.name).map(|(run, _)| run);
+            let (admitted, waiting): (Vec<_>, Vec<_>) =
+                of_flow.partition(|run| self.history.runs[run].shadow.is_admitted());
+            assert!(admitted.len() <= max, "no more runs than may run at a time: {admitted:?}");
+            let is_full = admitted.len() == max || waiting.is_empty();
+            assert!(is_full, "who waits gets a place that is free: {admitted:?}, {waiting:?}");
         }
     }
 

@@ -104,4 +104,4 @@ fn for_long() {
 }
 
 /// So many take some ten seconds of a slow core without optimisation.
-const WORLDS: u64 = 300;
+const WORLDS: u64 = 200;

@@ -13,6 +13,7 @@ use steprill::{
     },
     graph::Graph,
     json::Json,
+    limits::SNAPSHOT_BYTES_MIN,
     now::Now,
     pass::{Done, Note, PassEnd, StateUse, Stop},
     store::Completed,
@@ -362,7 +363,13 @@ impl World {
         let pass = self.check_start(key, workflow, step, &input);
         let graph = &self.store.session.graphs[usize::from(workflow.0)];
         let flow = self.flows.iter().find(|flow| flow.name == *graph.name).expect("it is served");
-        let performance = perform(graph, flow.kind, step, &input);
+        let mut performance = perform(graph, flow.kind, step, &input);
+        if let PassEnd::Failed { error, .. } = &mut performance.done.end
+            && self.random.one_in(4)
+        {
+            // Journals grow until they are replaced by snapshots.
+            error.push_str(&"!".repeat(SNAPSHOT_BYTES_MIN / 2));
+        }
         let (notes, done) = (performance.notes.iter().cloned().collect(), performance.done.clone());
         self.out.insert(tag, Out { notes, done, stopped: false });
         self.history.run_mut(key).note_handed(pass, step, input, performance);
