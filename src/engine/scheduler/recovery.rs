@@ -25,7 +25,7 @@ pub(super) struct Folded {
 
 impl Scheduler {
     /// A handler whose run goes on, as the store gives it at the start. Runs that only wait stay in the store.
-    pub fn recover(&mut self, kept: Kept, now: Now) {
+    pub fn recover(&mut self, kept: &Kept, now: Now) {
         let key = kept.handler.key;
         self.take_in(kept, now);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
@@ -49,7 +49,7 @@ impl Scheduler {
     }
 
     /// The handler is here from now on.
-    pub(super) fn take_in(&mut self, kept: Kept, now: Now) {
+    pub(super) fn take_in(&mut self, kept: &Kept, now: Now) {
         let key = kept.handler.key;
         let away = self.away.remove(&key).unwrap_or_default();
         let mut handler = self.handler_of(&kept.handler, &away);
@@ -66,7 +66,7 @@ impl Scheduler {
             return self.retention.handle_here(run, bytes);
         }
         self.running += 1;
-        match self.fold(&kept, now) {
+        match self.fold(kept, now) {
             Err(error) => {
                 self.handlers.insert(key, Box::new(handler));
                 self.fail_damaged(key, error, now);
