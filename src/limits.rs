@@ -227,3 +227,34 @@ pub const IDLE_AFTER_DEFAULT: std::time::Duration = std::time::Duration::from_mi
 
 /// Handlers that one turn of the loop looks at for those that only wait.
 pub const PARKING_SLICE: usize = 1_024;
+/// Bytes of events that stand in the row of a handler: the whole feed of a short run. That row is written anew when a
+/// queue's cursor moves.
+pub const TAIL_BYTES_MAX: usize = 4 << 10;
+
+/// Bytes of events in one row of the database, but one event at least: what one page takes.
+pub const FEED_ROW_BYTES_MAX: usize = PAGE_BYTES_MAX;
+
+/// Bytes of a large feed that are deleted in one transaction: some milliseconds' worth.
+pub const TRASH_SLICE_BYTES: usize = 1 << 20;
+
+/// Bytes of batches that are kept in one transaction, and one batch at least: what comes together under load is far
+/// less, and what is larger is not to keep the others waiting.
+pub const COMMIT_BYTES_MAX: usize = 4 << 20;
+
+/// Runs of which the store's writer remembers where they stand, 56 bytes each; of others it looks it up.
+pub const LIVE_CACHED_MAX: usize = 4_096;
+
+/// Bytes of the write-ahead log beyond which it is copied into the database. Each page is copied once however often it
+/// was written, so more costs fewer writes; less is read sooner when the server starts.
+pub const WAL_BYTES_MAX: usize = 4 << 20;
+
+/// How long the store has nothing to do before it copies the write-ahead log into the database and frees memory.
+pub const STORE_IDLE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// KiB of the database that the store's writer and its reader hold in memory.
+pub const WRITER_CACHE_KIB: u32 = 1_024;
+/// As [`WRITER_CACHE_KIB`], of the reader.
+pub const READER_CACHE_KIB: u32 = 256;
+
+/// How long another program that writes into the database, as a person may, is waited for.
+pub const DATABASE_BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);

@@ -235,7 +235,7 @@ impl Clock {
         Self { started: Instant::now(), alive_before_us: 0, last: Now::default() }
     }
 
-    /// Goes on behind the newest record of a store: alive time is summed over starts, and the wall clock is never behind.
+    /// Goes on behind the newest record of a store: alive time is summed over starts, the wall clock is never behind.
     pub(crate) fn resume(&mut self, newest: Now) {
         self.alive_before_us = newest.alive_us;
         self.last.wall_us = self.last.wall_us.max(newest.wall_us);

@@ -109,6 +109,8 @@ pub struct List {
     pub page: VecDeque<KeptHandler>,
     /// Whether the store has no more.
     pub is_complete: bool,
+    /// Whether the store was asked for what comes next and has not answered.
+    pub is_asked: bool,
     /// HEAD: no body.
     pub head_only: bool,
 }

@@ -104,6 +104,17 @@ pub enum Outcome {
     Cancelled,
 }
 
+impl Outcome {
+    /// Bytes of its value or text.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Completed(value) => value.as_str().len(),
+            Self::Failed(error) => error.len(),
+            Self::Cancelled => 0,
+        }
+    }
+}
+
 /// One event of the feed.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Published {

@@ -214,7 +214,8 @@ impl Loop {
         let Some(connection) = self.reactor.connection(id) else { return };
         let exchange = connection.exchange();
         let room = exchange.stream_room();
-        if room == 0 {
+        // The connection may be ready while the store is being asked: it is asked once.
+        if room == 0 || list.is_asked {
             *self.client_mut(id) = Client::Listing(id, list);
             return;
         }
@@ -231,8 +232,9 @@ impl Loop {
         }
     }
 
-    fn go_on_listing(&mut self, id: ConnectionId, list: Box<List>, progress: ListProgress) {
+    fn go_on_listing(&mut self, id: ConnectionId, mut list: Box<List>, progress: ListProgress) {
         let after = list.after;
+        list.is_asked = progress == ListProgress::Read;
         *self.client_mut(id) = Client::Listing(id, list);
         if progress == ListProgress::Read {
             self.ask_list(id, after);

@@ -117,6 +117,7 @@ impl Loop {
         {
             list.page = handlers.into();
             list.is_complete = is_complete;
+            list.is_asked = false;
             self.write_list(id);
         }
     }

@@ -1,12 +1,15 @@
 //! What is kept, behind one narrow trait: batches go in under their numbers, answers to queries come out by ticket.
 
 pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 use std::{fmt, str::FromStr};
 
+pub use crate::engine::kept::Address;
 use crate::engine::{
     feed::Feed,
-    kept::{Address, Kept, KeptHandler},
+    kept::{Kept, KeptHandler},
     scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
 };
 
@@ -96,12 +99,14 @@ pub enum Answer {
 /// When a batch counts as kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Durability {
-    /// When it is on the disk: survives loss of power.
+    /// When it is on the disk. Survives a loss of power.
     #[default]
     Full,
-    /// When the system has it: survives the end of the process; loss of power may take the last moments.
+    /// When the system has it; it is on the disk with the next checkpoint. A loss of power may take the last moments, a
+    /// crash of the process takes nothing.
     Normal,
-    /// As `Normal`, and the database is never synced: loss of power may damage it.
+    /// When the system has it; it is on the disk when the system likes. A loss of power may damage the database, a crash
+    /// of the process takes nothing.
     Off,
 }
 

@@ -2,6 +2,7 @@
 
 mod byte_forms;
 mod compile_fail;
+mod crash;
 mod demo;
 mod golden;
 mod http_exchange;
@@ -14,6 +15,8 @@ mod run_effects;
 mod run_record;
 mod scheduler;
 mod simulation;
+#[cfg(feature = "sqlite")]
+mod store;
 mod support;
 mod tidy;
 mod workers;

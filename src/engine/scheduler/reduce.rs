@@ -112,12 +112,7 @@ impl Scheduler {
 /// Bytes of what is kept of an ended run beside its feed.
 pub(super) fn end_bytes(outcome: &Outcome, state: &BTreeMap<Arc<str>, Json>) -> usize {
     let state_bytes: usize = state.iter().map(|(key, value)| key.len() + value.as_str().len()).sum();
-    let outcome_bytes = match outcome {
-        Outcome::Completed(value) => value.as_str().len(),
-        Outcome::Failed(error) => error.len(),
-        Outcome::Cancelled => 0,
-    };
-    state_bytes + outcome_bytes
+    state_bytes + outcome.bytes()
 }
 
 fn log_dropped(handler_id: &str, graph: &Graph, event: EventId) {

@@ -4,7 +4,7 @@
 mod body;
 mod flows;
 mod model;
-mod random;
+pub(crate) mod random;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

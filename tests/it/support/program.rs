@@ -86,6 +86,13 @@ impl Program {
         Command::new(conformance()).args(flags).stdin(Stdio::null()).output().expect("the conformance program starts")
     }
 
+    /// What starts it, silent, with exactly these flags.
+    pub(crate) fn command(flags: &[&str]) -> Command {
+        let mut command = Command::new(conformance());
+        command.args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
     /// The next line that it prints; empty if none comes.
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).unwrap_or_default()
@@ -151,6 +158,13 @@ impl Program {
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
         assert!(status.expect("kill is there").success(), "kill -{name}");
+    }
+
+    /// Kills it at once; what it wrote to stderr.
+    #[track_caller]
+    pub(crate) fn kill(mut self) -> String {
+        self.child.kill().expect("it is our child");
+        self.wait().1
     }
 
     /// Waits for its end; how it ended, and what it wrote to stderr.

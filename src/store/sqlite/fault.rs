@@ -1,0 +1,148 @@
+//! What goes wrong with a database, as its two audiences are told: who starts the server, and who is served.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::ErrorCode;
+
+use super::schema::SCHEMA_VERSION;
+use crate::store::StoreError;
+
+/// Why a data directory cannot be used. Nothing in it was changed.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another server has it: stop that one, or use another directory.
+    InUse(PathBuf),
+    /// The file is no SQLite database: the directory is probably not meant.
+    NotDatabase(PathBuf),
+    /// The database was made by another program: the directory is probably not meant.
+    OtherProgram(PathBuf),
+    /// A newer version of this program has written it: use that one.
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// It cannot be read: put a backup in its place.
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong, in SQLite's words or those of the row that cannot be decoded.
+        text: String,
+    },
+    /// The system does not let it be read or written: see to permissions and room.
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// There is a file where a backup is to go: name another, or remove that one.
+    Exists(PathBuf),
+}
+
+/// What happens inside of the store.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Sqlite(rusqlite::Error),
+    /// What was read is not what was ever written.
+    Damaged(String),
+    /// The database is of this later version.
+    Newer(u32),
+}
+
+impl Fault {
+    pub(super) fn open_error(self, path: &Path) -> OpenError {
+        let path = path.to_owned();
+        let error = match self {
+            Self::Sqlite(error) => error,
+            Self::Damaged(text) => return OpenError::Damaged { path, text },
+            Self::Newer(found) => return OpenError::Newer { path, found },
+        };
+        let text = error.to_string();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => OpenError::NotDatabase(path),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(path),
+            Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+                OpenError::Io { path, error: io::Error::new(io::ErrorKind::PermissionDenied, text) }
+            }
+            Some(ErrorCode::DiskFull) => {
+                OpenError::Io { path, error: io::Error::new(io::ErrorKind::StorageFull, text) }
+            }
+            Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => {
+                OpenError::Io { path, error: io::Error::other(text) }
+            }
+            // SQLite finds it corrupt; or a table is missing, or a column holds a value of another type.
+            _ => OpenError::Damaged { path, text },
+        }
+    }
+
+    pub(super) fn store_error(self) -> StoreError {
+        match self {
+            Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                StoreError::Full(error.to_string())
+            }
+            Self::Sqlite(error) => StoreError::Failed(error.to_string()),
+            Self::Damaged(text) => StoreError::Failed(text),
+            Self::Newer(found) => StoreError::Failed(format!("the database has version {found} by now")),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse(path) => write!(
+                formatter,
+                "{} is in use by another server: stop that one, or give another directory",
+                path.display()
+            ),
+            Self::NotDatabase(path) => write!(
+                formatter,
+                "{} is not a database: give another directory, or move the file away to begin with an empty one",
+                path.display()
+            ),
+            Self::OtherProgram(path) => {
+                write!(formatter, "{} is the database of another program: give another directory", path.display())
+            }
+            Self::Newer { path, found } => write!(
+                formatter,
+                "{} has version {found}, and this program knows versions up to {SCHEMA_VERSION}: use a newer steprill",
+                path.display()
+            ),
+            Self::Damaged { path, text } => write!(
+                formatter,
+                "{} is damaged ({text}): put a backup in its place, or give another directory",
+                path.display()
+            ),
+            Self::Io { path, error } => write!(
+                formatter,
+                "{} cannot be used ({error}): see to its permissions and to free space, or give another directory",
+                path.display()
+            ),
+            Self::Exists(path) => write!(
+                formatter,
+                "{} exists: a backup replaces nothing, so name another file or remove that one",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Batches that are kept in one transaction, folded into what they come to for each handler: one row for a run and a
+//! transaction, however many batches.
+
+use std::collections::HashSet;
+
+use super::{
+    fault::Fault,
+    list, rows,
+    write::{Live, Writing},
+};
+use crate::{
+    engine::{
+        feed::Feed,
+        scheduler::{Batch, Ended, HandlerKey, Head, Opened, RunKey, Snapshotted},
+    },
+    hash::CounterMap,
+};
+
+/// What a transaction has not yet written.
+#[derive(Default)]
+pub(super) struct Group {
+    changes: Vec<Option<Change>>,
+    /// Places of handlers' changes among those.
+    places: CounterMap<HandlerKey, usize>,
+}
+
+/// What is new of one handler's newest run. What happened in it is written in the order of the fields.
+pub(super) struct Change {
+    pub(super) handler: i64,
+    /// As it was before.
+    pub(super) live: Live,
+    /// It begins.
+    pub(super) opened: Option<Beginning>,
+    /// The version that the fields below are under.
+    pub(super) version: i64,
+    pub(super) feed: Feed,
+    pub(super) snapshot: Option<(i64, Vec<u8>)>,
+    /// Those after the snapshot.
+    pub(super) records: Vec<u8>,
+    /// With its place in the order of ending.
+    pub(super) ended: Option<(i64, Ended)>,
+    pub(super) cursor: Option<u64>,
+}
+
+/// A run that begins.
+pub(super) struct Beginning {
+    pub(super) head: Box<Head>,
+    /// Whether nobody can ask for the run before it.
+    pub(super) drops_earlier: bool,
+}
+
+impl Group {
+    /// Adds a batch. What has to be in the database before it can be understood is written now.
+    pub(super) fn add(&mut self, batch: Batch, writing: &mut Writing<'_>) -> Result<(), Fault> {
+        let removed: HashSet<RunKey> = batch.removed.iter().map(|(run, _)| *run).collect();
+        for opened in batch.opened {
+            self.open(opened, &removed, writing)?;
+        }
+        for snapshot in &batch.snapshots {
+            self.turn(snapshot, writing)?;
+        }
+        for (run, record) in &batch.records {
+            if let Some(change) = self.change(*run, writing)? {
+                list::put(&mut change.records, record);
+            }
+        }
+        for events in batch.published.chunk_by(|(run, _), (other, _)| run == other) {
+            let Some(change) = self.change(events[0].0, writing)? else { continue };
+            for (_, event) in events {
+                change.feed.push(event);
+            }
+        }
+        for Snapshotted { run, updated_us, snapshot, .. } in batch.snapshots {
+            if let Some(change) = self.change(run, writing)? {
+                change.records.clear();
+                change.snapshot = Some((updated_us, snapshot));
+            }
+        }
+        for ended in batch.ended {
+            let seq = writing.next_ended();
+            if let Some(change) = self.change(ended.run, writing)? {
+                change.ended = Some((seq, ended));
+            }
+        }
+        for (run, cursor) in batch.cursors {
+            if let Some(change) = self.change(run, writing)? {
+                change.cursor = Some(cursor);
+            }
+        }
+        for (run, range) in batch.removed {
+            self.write_one(run.handler, writing)?;
+            writing.remove_feed(run.handler, range)?;
+        }
+        for handler in batch.purged {
+            self.write_one(handler, writing)?;
+            writing.purge(handler)?;
+        }
+        Ok(())
+    }
+
+    /// Writes all that is left.
+    pub(super) fn write(self, writing: &mut Writing<'_>) -> Result<(), Fault> {
+        self.changes.into_iter().flatten().try_for_each(|change| writing.write(change))
+    }
+
+    fn open(&mut self, opened: Opened, removed: &HashSet<RunKey>, writing: &mut Writing<'_>) -> Result<(), Fault> {
+        let Opened { run, first, head } = opened;
+        let Some(head) = head else {
+            let text = format!("run {} of handler {} begins without what is kept of it", run.run, run.handler.0);
+            return Err(Fault::Damaged(text));
+        };
+        self.write_one(run.handler, writing)?;
+        let version = writing.version(head.workflow)?;
+        let earlier = run.run.checked_sub(1).map(|before| RunKey { run: before, ..run });
+        let drops_earlier = earlier.is_none_or(|earlier| removed.contains(&earlier));
+        let live = Live { run: run.run, version, next: first, ..Live::default() };
+        self.push(run.handler, Change::new(run.handler, live, Some(Beginning { head, drops_earlier })));
+        Ok(())
+    }
+
+    /// What comes from here on of this run has the ids of another graph, maybe.
+    fn turn(&mut self, snapshot: &Snapshotted, writing: &mut Writing<'_>) -> Result<(), Fault> {
+        let version = writing.version(snapshot.workflow)?;
+        let is_other = self.change(snapshot.run, writing)?.is_some_and(|change| change.version != version);
+        if is_other {
+            self.write_one(snapshot.run.handler, writing)?;
+            if let Some(change) = self.change(snapshot.run, writing)? {
+                change.version = version;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is new of this run; `None` if it is not its handler's newest, or the handler is gone.
+    fn change(&mut self, run: RunKey, writing: &mut Writing<'_>) -> Result<Option<&mut Change>, Fault> {
+        if !self.places.contains_key(&run.handler) {
+            let Some(live) = writing.live(run.handler)? else { return Ok(None) };
+            self.push(run.handler, Change::new(run.handler, live, None));
+        }
+        let change = self.places.get(&run.handler).and_then(|&place| self.changes.get_mut(place)?.as_mut());
+        Ok(change.filter(|change| change.live.run == run.run))
+    }
+
+    fn push(&mut self, handler: HandlerKey, change: Change) {
+        self.places.insert(handler, self.changes.len());
+        self.changes.push(Some(change));
+    }
+
+    fn write_one(&mut self, handler: HandlerKey, writing: &mut Writing<'_>) -> Result<(), Fault> {
+        let change = self.places.remove(&handler).and_then(|place| self.changes.get_mut(place)?.take());
+        change.map_or(Ok(()), |change| writing.write(change))
+    }
+}
+
+impl Change {
+    fn new(handler: HandlerKey, live: Live, opened: Option<Beginning>) -> Self {
+        Self {
+            handler: rows::signed(handler.0),
+            live,
+            opened,
+            version: live.version,
+            feed: Feed::new(live.next),
+            snapshot: None,
+            records: Vec::new(),
+            ended: None,
+            cursor: None,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A look into the database beside a running server, or without one.
+
+use std::{
+    fmt::Write,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    fault::{Fault, OpenError},
+    open::{Found, database, look, open_for_reading, set_up, sibling},
+    read::Reading,
+    versions::Versions,
+};
+use crate::{
+    engine::{
+        kept::{Kept, KeptHandler},
+        scheduler::HandlerKey,
+    },
+    graph::Graph,
+    limits::{PAGE_BYTES_MAX, READER_CACHE_KIB},
+    store::{Address, Answer, Query},
+};
+
+/// Reads the database of a directory and writes nothing.
+pub struct Inspector {
+    path: PathBuf,
+    reading: Reading,
+    secret: u128,
+}
+
+impl Inspector {
+    /// Opens the database in `directory`.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        let path = database(directory);
+        if look(&path)? == Found::Nothing {
+            let error = io::Error::new(io::ErrorKind::NotFound, "there is no database in this directory");
+            return Err(OpenError::Io { path, error });
+        }
+        let opened = connect(&path).and_then(|mut connection| {
+            let versions = Arc::new(Versions::load(&mut connection, &[], false)?);
+            let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
+            Ok((Reading { connection, versions }, u128::from_le_bytes(secret)))
+        });
+        let (reading, secret) = opened.map_err(|fault| fault.open_error(&path))?;
+        Ok(Self { path, reading, secret })
+    }
+
+    /// What the ids of handlers that no client chose are made with.
+    pub fn secret(&self) -> u128 {
+        self.secret
+    }
+
+    /// The graphs behind the workflow ids of handlers.
+    pub fn graphs(&self) -> &[Arc<Graph>] {
+        self.reading.versions.graphs()
+    }
+
+    /// Up to `count` handlers after this one, in order of creation, without their states.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn handlers(&self, after: Option<HandlerKey>, count: usize) -> Result<Vec<KeptHandler>, OpenError> {
+        let listed = self.reading.list(after, count, PAGE_BYTES_MAX);
+        listed.map(|(handlers, _)| handlers).map_err(|fault| fault.open_error(&self.path))
+    }
+
+    /// One handler, with the journal of a run that goes on or that failed; `None` if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn handler(&self, address: &Address) -> Result<Option<Kept>, OpenError> {
+        self.reading.handler(address, true).map_err(|fault| fault.open_error(&self.path))
+    }
+
+    /// Answers any other query.
+    ///
+    /// # Errors
+    /// When something cannot be read.
+    pub fn answer(&self, query: &Query) -> Result<Answer, OpenError> {
+        self.reading.answer(query).map_err(|fault| fault.open_error(&self.path))
+    }
+}
+
+/// A server's log is read together with the database. Where there is none no server runs: then the file is read as it
+/// is, so that SQLite makes none either.
+fn connect(path: &Path) -> Result<Connection, Fault> {
+    if fs::metadata(sibling(path, "-wal")).is_ok() {
+        return open_for_reading(path);
+    }
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(char::from(*byte)),
+            _ => {
+                let _ = write!(uri, "%{byte:02x}");
+            }
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    set_up(&connection, READER_CACHE_KIB)?;
+    Ok(connection)
+}

@@ -1,0 +1,211 @@
+//! The store that survives: one SQLite database in a directory of its own, written by one thread and read by another.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | `open`, `schema` | a data directory from the first look on; tables, and their versions |
+//! | `versions` | the graphs that rows were written under |
+//! | `threads` | the writer's groups, failures and checkpoints; the reader |
+//! | `group`, `write`, `remove` | batches as one change for each handler; what is written and deleted for it |
+//! | `read`, `rows`, `list` | queries, rows, lists of byte strings |
+//! | `backup`, `inspect` | a copy, and a look, beside a running server |
+//!
+//! # What is written when
+//!
+//! The first commit of a run makes its row in `handlers`, with its journal and events in it, and one in `live`. The
+//! last one updates that row and moves the handler from `live` to `ended`. What is committed in between gets rows in
+//! `journal` and `feed`. So a short run touches two or three pages in each of its two commits.
+
+mod backup;
+mod fault;
+mod group;
+mod inspect;
+mod list;
+mod open;
+mod read;
+mod remove;
+mod rows;
+mod schema;
+mod threads;
+mod versions;
+mod write;
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{Builder, JoinHandle},
+};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+pub use backup::backup;
+pub use fault::OpenError;
+pub use inspect::Inspector;
+
+use super::{Completed, Durability, Query, Store, Ticket};
+use crate::{
+    engine::{
+        kept::{Beginning, Kept},
+        scheduler::Batch,
+    },
+    graph::Graph,
+};
+use fault::Fault;
+use read::Reading;
+use schema::PAGE_BYTES;
+use threads::{Order, Said, Writer, closed};
+use versions::Versions;
+
+/// Wakes the loop from another thread: something is completed.
+pub type Ring = Arc<dyn Fn() + Send + Sync>;
+
+/// A store that was opened.
+pub struct Opened {
+    /// The store.
+    pub store: SqliteStore,
+    /// The graphs behind the workflow ids that the store gives: the registered ones first, in their order, then
+    /// earlier versions of them and workflows that are not registered any more.
+    pub graphs: Vec<Arc<Graph>>,
+    /// What it knew.
+    pub beginning: Beginning,
+}
+
+/// A database in a directory, and its two threads.
+///
+/// Batches and queries may be given as long as it is not closed; dropping it closes it.
+pub struct SqliteStore {
+    path: PathBuf,
+    versions: Arc<Versions>,
+    orders: Option<Sender<Order>>,
+    queries: Option<Sender<(Ticket, Query)>>,
+    completed: Receiver<Completed>,
+    said: Arc<Said>,
+    last_ticket: u64,
+    /// The reader, then the writer: who closes last empties the log.
+    threads: Vec<JoinHandle<()>>,
+    lock: Option<File>,
+}
+
+impl SqliteStore {
+    /// Opens the database in `directory`; both are made if they do not exist, the database with `fresh_secret` as what
+    /// the ids of handlers are made with. `ring` is called from another thread when something is completed and nothing
+    /// was before.
+    ///
+    /// # Errors
+    /// Why it cannot be used; then nothing in it was changed.
+    pub fn open(
+        directory: &Path,
+        durability: Durability,
+        graphs: &[Arc<Graph>],
+        fresh_secret: u128,
+        ring: Ring,
+    ) -> Result<Opened, OpenError> {
+        let path = open::database(directory);
+        let open::Open { lock, connection, versions, known, beginning } =
+            open::open(directory, durability, graphs, fresh_secret)?;
+        let versions = Arc::new(versions);
+        let graphs = versions.graphs().to_vec();
+        let (say, completed) = unbounded();
+        let said = Arc::new(Said { completed: say, rung: AtomicBool::new(false), ring });
+        let error = |fault: Fault| fault.open_error(&path);
+        let writer = Writer::new(connection, Arc::clone(&versions), known, beginning.newest, Arc::clone(&said));
+        let writer = writer.map_err(error)?;
+        let connection = open::open_for_reading(&path).map_err(error)?;
+        let reading = Reading { connection, versions: Arc::clone(&versions) };
+        let ((orders, taken), (queries, asked)) = (unbounded(), unbounded());
+        let answers = Arc::clone(&said);
+        let reader = spawn("store reader", move || threads::answer_queries(&reading, &asked, &answers));
+        let writer = spawn("store writer", move || writer.run(&taken));
+        let threads = [reader, writer].into_iter().collect::<Result<Vec<_>, _>>();
+        let threads = threads.map_err(|error| OpenError::Io { path: path.clone(), error })?;
+        let store = Self {
+            path,
+            versions,
+            orders: Some(orders),
+            queries: Some(queries),
+            completed,
+            said,
+            last_ticket: 0,
+            threads,
+            lock: Some(lock),
+        };
+        Ok(Opened { store, graphs, beginning })
+    }
+
+    /// Gives `each` every handler whose run goes on, in order of creation, with its journal. To be called once, before
+    /// anything is submitted.
+    ///
+    /// # Errors
+    /// When something cannot be read.
+    pub fn recover(&mut self, each: &mut dyn FnMut(Kept)) -> Result<(), OpenError> {
+        let recovered = open::open_for_reading(&self.path).and_then(|connection| {
+            let reading = Reading { connection, versions: Arc::clone(&self.versions) };
+            reading.recover(each)
+        });
+        recovered.map_err(|fault| fault.open_error(&self.path))
+    }
+
+    /// Bounds the database: what would make it larger than this fails with [`StoreError::Full`](super::StoreError), as
+    /// on a disk without room. A database that is larger already stays as it is.
+    pub fn set_bytes_max(&mut self, bytes_max: u64) {
+        let pages = u32::try_from(bytes_max / u64::from(PAGE_BYTES)).unwrap_or(u32::MAX).clamp(1, u32::MAX - 1);
+        if let Some(orders) = &self.orders {
+            let _ = orders.send(Order::PagesMax(pages));
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn submit(&mut self, batch: Batch) {
+        let number = batch.number;
+        let sent = self.orders.as_ref().is_some_and(|orders| orders.send(Order::Keep(batch)).is_ok());
+        if !sent {
+            self.said.say(Completed::Failed { number, error: closed() });
+        }
+    }
+
+    fn read(&mut self, query: Query) -> Ticket {
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        let sent = self.queries.as_ref().is_some_and(|queries| queries.send((ticket, query)).is_ok());
+        if !sent {
+            self.said.say(Completed::Answer { ticket, answer: Err(closed()) });
+        }
+        ticket
+    }
+
+    fn poll_completed(&mut self) -> Option<Completed> {
+        self.completed.try_recv().ok().or_else(|| {
+            // Who says something after this rings; who said it before is heard now.
+            self.said.rung.store(false, Ordering::Release);
+            self.completed.try_recv().ok()
+        })
+    }
+
+    fn is_durable(&self) -> bool {
+        true
+    }
+
+    fn close(&mut self) {
+        (self.orders, self.queries) = (None, None);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                log::error!("a thread of the store has panicked");
+            }
+        }
+        self.lock = None;
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    Builder::new().name(name.into()).spawn(run)
+}

@@ -1,0 +1,222 @@
+//! Opening a data directory: what is there is looked at before anything is touched.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    Durability,
+    fault::{Fault, OpenError},
+    schema::{self, APPLICATION_ID, PAGE_BYTES, SCHEMA_VERSION},
+    versions::Versions,
+    write::{self, Known},
+};
+use crate::{
+    engine::kept::Beginning,
+    graph::Graph,
+    limits::{DATABASE_BUSY_TIMEOUT, READER_CACHE_KIB, WRITER_CACHE_KIB},
+};
+
+/// The database of a data directory.
+pub(super) fn database(directory: &Path) -> PathBuf {
+    directory.join("steprill.db")
+}
+
+/// A database that is open for writing, and what it knows.
+pub(super) struct Open {
+    /// Held as long as the store is open.
+    pub(super) lock: File,
+    pub(super) connection: Connection,
+    pub(super) versions: Versions,
+    pub(super) known: Known,
+    pub(super) beginning: Beginning,
+}
+
+/// Opens the database of a directory, or makes a new one with this secret.
+pub(super) fn open(
+    directory: &Path,
+    durability: Durability,
+    graphs: &[Arc<Graph>],
+    fresh_secret: u128,
+) -> Result<Open, OpenError> {
+    let path = database(directory);
+    let found = look(&path)?;
+    if found == Found::Nothing {
+        make_directory(directory)?;
+    }
+    let lock = lock(directory)?;
+    // Another server may have made it in between.
+    if found == Found::Nothing && look(&path)? == Found::Nothing {
+        create(directory, &path, durability, fresh_secret)?;
+    }
+    let opened = open_for_writing(&path, durability).and_then(|mut connection| {
+        let is_old = schema::migrate(&mut connection)? < SCHEMA_VERSION;
+        if is_old {
+            // So that an older program sees the version in the file's header.
+            connection.wal_checkpoint_v2(None::<&str>, rusqlite::wal::CheckpointMode::TRUNCATE)?;
+        }
+        let versions = Versions::load(&mut connection, graphs, true)?;
+        let (newest, next_handler) = write::clock(&connection)?;
+        let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
+        let finished: u32 = connection.query_row("SELECT count(*) FROM ended", [], |row| row.get(0))?;
+        let finished = finished as usize;
+        let ended_next = connection.query_row("SELECT ifnull(max(seq), 0) + 1 FROM ended", [], |row| row.get(0))?;
+        let known = Known::new(ended_next);
+        let beginning = Beginning { newest, next_handler, secret: u128::from_le_bytes(secret), finished };
+        Ok((connection, versions, known, beginning))
+    });
+    let (connection, versions, known, beginning) = opened.map_err(|fault| fault.open_error(&path))?;
+    Ok(Open { lock, connection, versions, known, beginning })
+}
+
+/// What lies where the database is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Found {
+    /// No file.
+    Nothing,
+    /// A database of this program, of a version that it knows.
+    Ours,
+}
+
+/// Reads the file's header, and touches nothing. See <https://www.sqlite.org/fileformat.html#the_database_header>.
+pub(super) fn look(path: &Path) -> Result<Found, OpenError> {
+    let io = |error| OpenError::Io { path: path.to_owned(), error };
+    let mut header = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(HEADER_BYTES).read_to_end(&mut header).map_err(io)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let log = sibling(path, "-wal");
+            return if fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+                let text = format!("it is missing, and its log {} is there", log.display());
+                Err(OpenError::Damaged { path: path.to_owned(), text })
+            } else {
+                Ok(Found::Nothing)
+            };
+        }
+        Err(error) => return Err(io(error)),
+    };
+    let number = |place: usize| header.get(place..place + 4)?.try_into().ok().map(u32::from_be_bytes);
+    let (Some(version), Some(application)) = (number(60), number(68)) else {
+        return Err(OpenError::NotDatabase(path.to_owned()));
+    };
+    match () {
+        () if !header.starts_with(b"SQLite format 3\0") => Err(OpenError::NotDatabase(path.to_owned())),
+        () if application != APPLICATION_ID => Err(OpenError::OtherProgram(path.to_owned())),
+        () if version > SCHEMA_VERSION => Err(OpenError::Newer { path: path.to_owned(), found: version }),
+        () => Ok(Found::Ours),
+    }
+}
+
+const HEADER_BYTES: u64 = 100;
+
+/// The file beside another whose name is longer by `suffix`.
+pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn make_directory(directory: &Path) -> Result<(), OpenError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(|error| OpenError::Io { path: directory.to_owned(), error })
+}
+
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let path = directory.join("lock");
+    let file = private().open(&path).map_err(|error| OpenError::Io { path: path.clone(), error })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(directory.to_owned())),
+        Err(TryLockError::Error(error)) => Err(OpenError::Io { path, error }),
+    }
+}
+
+/// Opens files for writing, and makes those that are missing so that nobody else can read them.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes an empty database under another name and renames it when it is complete: there is never half of one.
+fn create(directory: &Path, path: &Path, durability: Durability, secret: u128) -> Result<(), OpenError> {
+    let fresh = sibling(path, ".new");
+    let io = |error| OpenError::Io { path: fresh.clone(), error };
+    if let Err(error) = fs::remove_file(&fresh)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(io(error));
+    }
+    let file = private().create_new(true).open(&fresh).map_err(io)?;
+    fill(&fresh, secret).map_err(|fault| fault.open_error(&fresh))?;
+    if durability != Durability::Off {
+        file.sync_all().map_err(io)?;
+    }
+    fs::rename(&fresh, path).map_err(io)?;
+    #[cfg(unix)]
+    if durability != Durability::Off {
+        let synced = File::open(directory).and_then(|directory| directory.sync_all());
+        synced.map_err(|error| OpenError::Io { path: directory.to_owned(), error })?;
+    }
+    Ok(())
+}
+
+fn fill(path: &Path, secret: u128) -> Result<(), Fault> {
+    let mut connection = Connection::open_with_flags(path, FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+    ))?;
+    schema::migrate(&mut connection)?;
+    connection.execute("INSERT INTO store VALUES (1, ?1)", [secret.to_le_bytes()])?;
+    connection.execute_batch("PRAGMA journal_mode = WAL;")?;
+    Ok(connection.close().map_err(|(_, error)| error)?)
+}
+
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+
+fn open_for_writing(path: &Path, durability: Durability) -> Result<Connection, Fault> {
+    let connection = Connection::open_with_flags(path, FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    set_up(&connection, WRITER_CACHE_KIB)?;
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(Fault::Damaged(format!("its journal mode stays {mode} where wal is asked for")));
+    }
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Normal => "NORMAL",
+        Durability::Off => "OFF",
+    };
+    connection.execute_batch(&format!("PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0;"))?;
+    Ok(connection)
+}
+
+/// Opens a second connection, which cannot write.
+pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Fault> {
+    let connection = Connection::open_with_flags(path, FLAGS | OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    set_up(&connection, READER_CACHE_KIB)?;
+    Ok(connection)
+}
+
+pub(super) fn set_up(connection: &Connection, cache_kib: u32) -> Result<(), Fault> {
+    connection.busy_timeout(DATABASE_BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // Pages are looked at more closely when they are read, and a schema that was tampered with does nothing.
+    connection.execute_batch(&format!(
+        "PRAGMA cache_size = -{cache_kib}; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;
+         PRAGMA temp_store = MEMORY;"
+    ))?;
+    Ok(())
+}
+
+/// More than there are.
+const STATEMENTS_MAX: usize = 64;

@@ -1,0 +1,267 @@
+//! What is read: pages of feeds, handlers, and at the start the journals of runs that go on.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::{
+    fault::Fault,
+    list,
+    rows::{self, HANDLER_COLUMNS},
+    versions::Versions,
+};
+use crate::{
+    engine::{
+        feed::Feed,
+        kept::{Kept, KeptHandler, KeptJournal},
+        scheduler::{HandlerKey, RunKey},
+    },
+    store::{Address, Answer, Query},
+};
+
+/// A connection that only reads.
+pub(super) struct Reading {
+    pub(super) connection: Connection,
+    pub(super) versions: Arc<Versions>,
+}
+
+impl Reading {
+    /// Answers a query from one state of the database.
+    pub(super) fn answer(&self, query: &Query) -> Result<Answer, Fault> {
+        let transaction = self.connection.unchecked_transaction()?;
+        let answer = match query {
+            Query::Page { run, from, until, bytes_max } => self.page(*run, *from, *until, *bytes_max)?,
+            Query::Handler(address) => Answer::Handler(self.handler(address, false)?.map(Box::new)),
+            Query::List { after, count, bytes_max } => {
+                let (handlers, is_complete) = self.list(*after, *count, *bytes_max)?;
+                Answer::List { handlers, is_complete }
+            }
+            Query::Oldest { count } => Answer::Oldest(self.oldest(*count)?),
+        };
+        transaction.commit()?;
+        Ok(answer)
+    }
+
+    /// Events of one version, in rows of `feed` and in the tail.
+    fn page(&self, run: RunKey, from: u64, until: u64, bytes_max: usize) -> Result<Answer, Fault> {
+        let (key, wanted) = (run.handler.0.cast_signed(), [from, until].map(rows::signed));
+        let mut statement = self.connection.prepare_cached(
+            "SELECT version, tail_first, next, CASE WHEN next > ?2 AND tail_first < ?3 THEN tail END
+             FROM handlers WHERE key = ?1",
+        )?;
+        let mut found = statement.query((key, wanted[0], wanted[1]))?;
+        let mut page = Page { from, until, bytes_max, version: None, next: from, events: Vec::new() };
+        let Some(handler) = found.next()? else { return Ok(Answer::Page { feed: Feed::new(from), workflow: None }) };
+        let tail = Piece {
+            version: handler.get(0)?,
+            first: rows::unsigned(handler, 1)?,
+            next: rows::unsigned(handler, 2)?,
+            events: handler.get_ref(3)?.as_blob_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default(),
+        };
+        let damaged = |_| Fault::Damaged(format!("the feed of handler {key} is damaged from event {from} on"));
+        let added = page.add(&tail);
+        if added.map_err(damaged)? {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT version, first, next, events FROM feed
+                 WHERE handler = ?1 AND first < ?3
+                 AND first >= ifnull((SELECT max(first) FROM feed WHERE handler = ?1 AND first <= ?2), ?2)
+                 ORDER BY first",
+            )?;
+            let mut found = statement.query((key, rows::signed(page.next), wanted[1]))?;
+            let mut goes_on = true;
+            while let Some(row) = found.next()?.filter(|_| goes_on) {
+                let events = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
+                let (first, next) = (rows::unsigned(row, 1)?, rows::unsigned(row, 2)?);
+                goes_on = page.add(&Piece { version: row.get(0)?, first, next, events }).map_err(damaged)?;
+            }
+            if goes_on {
+                page.add(&tail).map_err(damaged)?;
+            }
+        }
+        let Some(version) = page.version else { return Ok(Answer::Page { feed: Feed::new(from), workflow: None }) };
+        let (workflow, graph) = self.versions.workflow(version)?;
+        let feed = Feed::decode_events(from, &page.events, graph)
+            .map_err(|error| Fault::Damaged(format!("handler {key}: {error}")))?;
+        Ok(Answer::Page { feed, workflow: Some(workflow) })
+    }
+
+    /// A handler, with the journal of a run that goes on, or of a failed one if that is wanted.
+    pub(super) fn handler(&self, address: &Address, with_failed: bool) -> Result<Option<Kept>, Fault> {
+        let key = match address {
+            Address::Key(key) => Some(key.0.cast_signed()),
+            Address::Id(id, meant) => match (self.named(id)?, meant) {
+                (Some(key), _) => Some(key),
+                (None, Some(meant)) if !self.has_name(meant.0.cast_signed())? => Some(meant.0.cast_signed()),
+                (None, _) => None,
+            },
+        };
+        let Some(key) = key else { return Ok(None) };
+        let sql = format!("SELECT {HANDLER_COLUMNS}, journal, state FROM handlers h WHERE key = ?1");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut found = statement.query([key])?;
+        let Some(row) = found.next()? else { return Ok(None) };
+        let mut handler = rows::handler(row, &self.versions)?;
+        if let Some(end) = &mut handler.end {
+            end.state = rows::state(row, rows::JOURNAL + 1, key)?;
+        }
+        let mut journal = KeptJournal::default();
+        if handler.end.is_none() || with_failed {
+            rows::add_records(&mut journal, row.get_ref(rows::JOURNAL)?, false, key)?;
+            let sql = "SELECT is_snapshot, bytes FROM journal WHERE handler = ?1 ORDER BY seq";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut found = statement.query([key])?;
+            while let Some(row) = found.next()? {
+                rows::add_records(&mut journal, row.get_ref(1)?, row.get(0)?, key)?;
+            }
+        }
+        Ok(Some(Kept { handler, journal }))
+    }
+
+    /// The handler for which a client chose this id.
+    fn named(&self, id: &str) -> Result<Option<i64>, Fault> {
+        let mut statement = self.connection.prepare_cached("SELECT handler FROM names WHERE id = ?1")?;
+        Ok(statement.query_row([id], |row| row.get(0)).optional()?)
+    }
+
+    fn has_name(&self, key: i64) -> Result<bool, Fault> {
+        let mut statement = self.connection.prepare_cached("SELECT id IS NOT NULL FROM handlers WHERE key = ?1")?;
+        Ok(statement.query_row([key], |row| row.get(0)).optional()?.unwrap_or(false))
+    }
+
+    /// Handlers in order of creation, without their states, and whether there are no more.
+    pub(super) fn list(
+        &self,
+        after: Option<HandlerKey>,
+        count: usize,
+        bytes_max: usize,
+    ) -> Result<(Vec<KeptHandler>, bool), Fault> {
+        let after = after.map_or(-1, |key| key.0.cast_signed());
+        let sql = format!("SELECT {HANDLER_COLUMNS} FROM handlers h WHERE key > ?1 ORDER BY key LIMIT ?2");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut found = statement.query((after, rows::signed(count as u64)))?;
+        let (mut handlers, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = found.next()? {
+            let handler = rows::handler(row, &self.versions)?;
+            bytes += handler.end.as_ref().map_or(0, |end| end.outcome.bytes());
+            handlers.push(handler);
+            if bytes >= bytes_max {
+                return Ok((handlers, false));
+            }
+        }
+        let is_complete = handlers.len() < count;
+        Ok((handlers, is_complete))
+    }
+
+    fn oldest(&self, count: usize) -> Result<Vec<(HandlerKey, i64)>, Fault> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT h.key, h.updated_us FROM ended e CROSS JOIN handlers h ON h.key = e.handler
+             ORDER BY e.seq LIMIT ?1",
+        )?;
+        let mut found = statement.query([rows::signed(count as u64)])?;
+        let mut handlers = Vec::new();
+        while let Some(row) = found.next()? {
+            handlers.push((HandlerKey(rows::unsigned(row, 0)?), row.get(1)?));
+        }
+        Ok(handlers)
+    }
+
+    /// Gives every handler whose run goes on, in order of creation, with its journal.
+    pub(super) fn recover(&self, each: &mut dyn FnMut(Kept)) -> Result<(), Fault> {
+        let transaction = self.connection.unchecked_transaction()?;
+        let sql = format!(
+            "SELECT {HANDLER_COLUMNS}, journal FROM live l CROSS JOIN handlers h ON h.key = l.key ORDER BY l.key"
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut handlers = statement.query([])?;
+        // In the same order, so that one pass over both is enough.
+        let mut statement = self.connection.prepare(
+            "SELECT j.handler, j.is_snapshot, j.bytes FROM live l CROSS JOIN journal j ON j.handler = l.key
+             ORDER BY l.key, j.seq",
+        )?;
+        let mut records = statement.query([])?;
+        let mut record = Record::of(records.next()?)?;
+        while let Some(row) = handlers.next()? {
+            let handler = rows::handler(row, &self.versions)?;
+            let key = handler.key.0.cast_signed();
+            let mut journal = KeptJournal::default();
+            rows::add_records(&mut journal, row.get_ref(rows::JOURNAL)?, false, key)?;
+            while let Some(found) = record.take_if(|record| record.handler <= key) {
+                if found.handler == key {
+                    rows::add_records(&mut journal, found.bytes[..].into(), found.is_snapshot, key)?;
+                }
+                record = Record::of(records.next()?)?;
+            }
+            if handler.end.is_some() {
+                return Err(Fault::Damaged(format!("handler {key} has ended and is among those that run")));
+            }
+            each(Kept { handler, journal });
+        }
+        drop((records, handlers));
+        transaction.commit()?;
+        Ok(())
+    }
+}
+
+/// A row of `journal`.
+struct Record {
+    handler: i64,
+    is_snapshot: bool,
+    bytes: Vec<u8>,
+}
+
+impl Record {
+    fn of(row: Option<&Row<'_>>) -> Result<Option<Self>, Fault> {
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Self { handler: row.get(0)?, is_snapshot: row.get(1)?, bytes: row.get(2)? }))
+    }
+}
+
+/// A part of a feed as it is stored.
+struct Piece<'a> {
+    version: i64,
+    first: u64,
+    next: u64,
+    events: &'a [u8],
+}
+
+/// A part of a feed as it was asked for, as far as it has been found.
+struct Page {
+    from: u64,
+    until: u64,
+    bytes_max: usize,
+    version: Option<i64>,
+    next: u64,
+    events: Vec<u8>,
+}
+
+/// A piece that is not what was written.
+struct Damaged;
+
+impl Page {
+    /// Adds what the piece has of the events that are still wanted, if it has the next one; gives whether the page can
+    /// take more.
+    fn add(&mut self, piece: &Piece<'_>) -> Result<bool, Damaged> {
+        if self.next < piece.first || self.next >= piece.next {
+            return Ok(self.next < self.until);
+        }
+        if self.version.is_some_and(|version| version != piece.version) {
+            return Ok(false);
+        }
+        let (skipped, skipped_bytes) =
+            list::prefix(piece.events, usize::MAX, self.next - piece.first).ok_or(Damaged)?;
+        let events = piece.events.get(skipped_bytes..).ok_or(Damaged)?;
+        let room = self.bytes_max.saturating_sub(self.events.len());
+        let (mut count, mut bytes) = list::prefix(events, room, self.until.saturating_sub(self.next)).ok_or(Damaged)?;
+        if bytes > room && self.next > self.from {
+            (count, bytes) = (0, 0);
+        }
+        let is_whole = piece.first + skipped + count == piece.next;
+        self.version = Some(piece.version);
+        self.events.extend_from_slice(&events[..bytes]);
+        self.next += count;
+        if bytes == events.len() && !is_whole {
+            return Err(Damaged);
+        }
+        Ok(is_whole && self.next < self.until)
+    }
+}

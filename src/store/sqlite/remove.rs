@@ -1,0 +1,92 @@
+//! What is deleted: handlers as a whole, feeds of earlier runs. Large feeds go bit by bit.
+
+use std::ops::Range;
+
+use rusqlite::OptionalExtension;
+
+use super::{fault::Fault, rows::signed, write::Writing};
+use crate::{engine::scheduler::HandlerKey, limits::TRASH_SLICE_BYTES};
+
+/// Bytes that a row costs beside its events.
+const ROW_BYTES: usize = 64;
+
+impl Writing<'_> {
+    /// Deletes events of a handler's earlier run.
+    pub(super) fn remove_feed(&mut self, handler: HandlerKey, range: Range<u64>) -> Result<(), Fault> {
+        let handler = signed(handler.0);
+        let range = signed(range.start)..signed(range.end);
+        if self.delete_slice(handler, &range)? {
+            self.statement("INSERT INTO trash (handler, first, below) VALUES (?1, ?2, ?3)")?.execute((
+                handler,
+                range.start,
+                range.end,
+            ))?;
+            self.known.has_trash = true;
+        }
+        Ok(())
+    }
+
+    /// Deletes all that there is of a handler.
+    pub(super) fn purge(&mut self, key: HandlerKey) -> Result<(), Fault> {
+        let handler = signed(key.0);
+        self.known.forget_one(key);
+        let mut statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended, id")?;
+        let found = statement.query_row([handler], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        drop(statement);
+        let Some((ended, id)): Option<(Option<i64>, Option<String>)> = found else { return Ok(()) };
+        self.delete_ended(ended)?;
+        if ended.is_none() {
+            self.statement("DELETE FROM live WHERE key = ?1")?.execute([handler])?;
+        }
+        if let Some(id) = id {
+            self.statement("DELETE FROM names WHERE id = ?1")?.execute([id])?;
+        }
+        self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
+        self.remove_feed(key, 0..u64::MAX)
+    }
+
+    /// Deletes a bit of what is left of large feeds.
+    pub(super) fn empty_trash(&mut self) -> Result<(), Fault> {
+        let sql = "SELECT id, handler, first, below FROM trash ORDER BY id LIMIT 1";
+        let found = self
+            .statement(sql)?
+            .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?..row.get(3)?)));
+        match found.optional()? {
+            Some((id, handler, range)) => {
+                if !self.delete_slice(handler, &range)? {
+                    self.statement("DELETE FROM trash WHERE id = ?1")?.execute([id])?;
+                }
+            }
+            None => self.known.has_trash = false,
+        }
+        Ok(())
+    }
+
+    /// Deletes rows of a feed, the first ones in order, about [`TRASH_SLICE_BYTES`] of them; gives whether some are
+    /// left.
+    fn delete_slice(&self, handler: i64, range: &Range<i64>) -> Result<bool, Fault> {
+        let mut statement = self.statement(
+            "SELECT first, length(events) FROM feed WHERE handler = ?1 AND first >= ?2 AND first < ?3 ORDER BY first",
+        )?;
+        let mut found = statement.query((handler, range.start, range.end))?;
+        let (mut bytes, mut below, mut is_more) = (0, range.start, false);
+        while let Some(row) = found.next()? {
+            let first: i64 = row.get(0)?;
+            if bytes >= TRASH_SLICE_BYTES {
+                is_more = true;
+                break;
+            }
+            bytes += row.get::<_, u32>(1)? as usize + ROW_BYTES;
+            below = first.saturating_add(1);
+        }
+        drop(found);
+        if bytes > 0 {
+            self.statement("DELETE FROM feed WHERE handler = ?1 AND first >= ?2 AND first < ?3")?.execute((
+                handler,
+                range.start,
+                below,
+            ))?;
+        }
+        Ok(is_more)
+    }
+}

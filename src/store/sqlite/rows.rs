@@ -1,0 +1,134 @@
+//! Rows of the database as what they stand for. What was never written is an error that names its handler.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rusqlite::{Row, types::ValueRef};
+use uuid::Uuid;
+
+use super::{fault::Fault, list, versions::Versions};
+use crate::{
+    engine::{
+        feed::{Feed, Item},
+        input::Outcome,
+        kept::{KeptEnd, KeptHandler, KeptJournal},
+        scheduler::HandlerKey,
+    },
+    graph::Graph,
+    json::Json,
+};
+
+/// What [`handler`] reads, of `handlers h`. While a run goes on, its tail has its first events, and the rows of `feed`
+/// after it the others.
+pub(super) const HANDLER_COLUMNS: &str = "h.key, h.version, h.run, h.run_id, h.started_us, h.updated_us, h.first,
+    h.cursor, h.ended, h.outcome, h.id, h.error, h.next, CASE WHEN h.outcome = 0 THEN h.tail END,
+    (SELECT f.next FROM feed f WHERE f.handler = h.key AND f.first >= h.next ORDER BY f.first DESC LIMIT 1)";
+
+/// The column after those.
+pub(super) const JOURNAL: usize = 15;
+
+/// Outcomes as numbers.
+pub(super) const COMPLETED: i64 = 0;
+pub(super) const FAILED: i64 = 1;
+pub(super) const CANCELLED: i64 = 2;
+
+/// A handler, without its state.
+pub(super) fn handler(row: &Row<'_>, versions: &Versions) -> Result<KeptHandler, Fault> {
+    let key = unsigned(row, 0)?;
+    let fault = |text: String| Fault::Damaged(format!("handler {key}: {text}"));
+    let (workflow, graph) = versions.workflow(row.get(1)?)?;
+    let run_id = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
+    let run_id = Uuid::from_slice(run_id).map_err(|error| fault(error.to_string()))?;
+    let next = unsigned(row, 12)?;
+    let end = match row.get::<_, Option<i64>>(8)? {
+        None => None,
+        Some(_) => Some(KeptEnd { outcome: outcome(row, graph, next).map_err(fault)?, state: BTreeMap::new() }),
+    };
+    Ok(KeptHandler {
+        key: HandlerKey(key),
+        id: row.get::<_, Option<String>>(10)?.map(Arc::from),
+        workflow,
+        run: row.get(2)?,
+        run_id,
+        started_us: row.get(4)?,
+        updated_us: row.get(5)?,
+        first_sequence: unsigned(row, 6)?,
+        next_sequence: if row.get_ref(14)? == ValueRef::Null { next } else { unsigned(row, 14)? },
+        cursor: unsigned(row, 7)?,
+        end,
+    })
+}
+
+/// The outcome of a run that has ended; the value of a completed one is that of its last event.
+fn outcome(row: &Row<'_>, graph: &Graph, next: u64) -> Result<Outcome, String> {
+    let text = |error: rusqlite::Error| error.to_string();
+    match row.get(9).map_err(text)? {
+        COMPLETED => {
+            let tail = row.get_ref(13).map_err(text)?.as_blob().map_err(|error| error.to_string())?;
+            let start = list::last_start(tail).ok_or("its last event is not there")?;
+            let feed = Feed::decode_events(next.saturating_sub(1), &tail[start..], graph);
+            let feed = feed.map_err(|error| error.to_string())?;
+            match feed.get(feed.first()) {
+                Some(Item::Event(_, value) | Item::Other { value, .. }) => {
+                    Json::parse(value).map(Outcome::Completed).map_err(|error| format!("its result: {error}"))
+                }
+                _ => Err("it completed, and its last event is no result".into()),
+            }
+        }
+        FAILED => Ok(Outcome::Failed(row.get(11).map_err(text)?)),
+        CANCELLED => Ok(Outcome::Cancelled),
+        other => Err(format!("it ended in way {other}, which there is not")),
+    }
+}
+
+/// A state, kept as a list of keys and JSON texts by turns.
+pub(super) fn state(row: &Row<'_>, column: usize, key: i64) -> Result<BTreeMap<Arc<str>, Json>, Fault> {
+    let fault = || Fault::Damaged(format!("the state of handler {key} cannot be read"));
+    let bytes = row.get_ref(column)?.as_blob_or_null().map_err(|_| fault())?.unwrap_or_default();
+    let strings = list::strings(bytes).ok_or_else(fault)?;
+    let (pairs, rest) = strings.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(fault());
+    }
+    let pair = |[name, value]: &[&[u8]; 2]| {
+        let value = Json::parse(str::from_utf8(value).ok()?).ok()?;
+        Some((Arc::from(str::from_utf8(name).ok()?), value))
+    };
+    pairs.iter().map(|texts| pair(texts).ok_or_else(fault)).collect()
+}
+
+pub(super) fn encode_state(state: &BTreeMap<Arc<str>, Json>) -> Option<Vec<u8>> {
+    let mut list = Vec::new();
+    for (name, value) in state {
+        list::put(&mut list, name.as_bytes());
+        list::put(&mut list, value.as_str().as_bytes());
+    }
+    (!list.is_empty()).then_some(list)
+}
+
+/// Adds what stands in a row to the journal that came before it.
+pub(super) fn add_records(
+    journal: &mut KeptJournal,
+    bytes: ValueRef<'_>,
+    is_snapshot: bool,
+    key: i64,
+) -> Result<(), Fault> {
+    let fault = || Fault::Damaged(format!("the journal of handler {key} cannot be read"));
+    let bytes = bytes.as_blob_or_null().map_err(|_| fault())?.unwrap_or_default();
+    if is_snapshot {
+        *journal = KeptJournal { snapshot: Some(bytes.to_vec()), records: Vec::new() };
+    } else {
+        journal.records.extend(list::strings(bytes).ok_or_else(fault)?.into_iter().map(<[u8]>::to_vec));
+    }
+    Ok(())
+}
+
+/// A number of the database, none of which is negative.
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| Fault::Damaged(format!("{number} stands where no number is negative")))
+}
+
+/// A number for the database; what is beyond its range is beyond all that is counted.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,145 @@
+//! What stands in the database, and how a database of an earlier version of this program is brought up to date.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::fault::Fault;
+
+/// In the file's header at byte 68: says that a database is one of ours. `rill`, in ASCII.
+pub(super) const APPLICATION_ID: u32 = 0x7269_6c6c;
+
+/// In the file's header at byte 60: the version of the schema that this program writes.
+pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
+
+/// Bytes of a page. Most commits touch two or three pages, one row in each: with 4,096 bytes a run at one connection
+/// writes 21 KB instead of 5.6.
+pub(super) const PAGE_BYTES: u32 = 1024;
+
+/// The key of the row of `live` that is the clock: no handler has it.
+pub(super) const CLOCK_KEY: i64 = i64::MAX;
+
+/// What leads from each version to the next, from 0, an empty database, on. Released ones never change.
+const MIGRATIONS: [&str; 1] = [VERSION_1];
+
+/// A short run lives in one row of `handlers`: its journal, and its events in `tail`. What else a run writes goes to
+/// `journal` and `feed`, a row for each transaction.
+///
+/// - `store`: one row; what the ids of handlers are made with.
+/// - `versions`: graphs that handlers, journals and events were written under.
+/// - `handlers`: `version` is that of journal, outcome and tail; `ended` is the row's place in `ended`, null while the
+///   run goes on; `outcome` is 0 completed (its value is that of the tail's last event), 1 failed, 2 cancelled. `tail`
+///   has the events from `tail_first` to `next`: the run's first ones while it goes on, its last ones after.
+/// - `journal`: the newest snapshot and the records after it, those in the row of `handlers` coming first.
+/// - `live`: handlers whose run goes on. Its last row is the clock: it lies on the page that almost every commit
+///   writes anyway.
+/// - `ended`: the others, in the order of ending.
+/// - `names`: ids that clients chose.
+/// - `trash`: parts of feeds that are to be deleted, bit by bit.
+///
+/// Events and records are lists: each a length and as many bytes, one behind the other.
+const VERSION_1: &str = "
+CREATE TABLE store (id INTEGER PRIMARY KEY, secret BLOB NOT NULL);
+CREATE TABLE versions (id INTEGER PRIMARY KEY, graph BLOB NOT NULL);
+CREATE TABLE handlers (
+    key INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    run_id BLOB NOT NULL,
+    started_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    cursor INTEGER NOT NULL,
+    ended INTEGER,
+    outcome INTEGER,
+    id TEXT,
+    error TEXT,
+    tail_first INTEGER NOT NULL,
+    next INTEGER NOT NULL,
+    tail BLOB NOT NULL,
+    journal BLOB,
+    state BLOB
+);
+CREATE TABLE journal (
+    handler INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    is_snapshot INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (handler, seq)
+) WITHOUT ROWID;
+CREATE TABLE feed (
+    handler INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    next INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    events BLOB NOT NULL,
+    PRIMARY KEY (handler, first)
+) WITHOUT ROWID;
+CREATE TABLE live (key INTEGER PRIMARY KEY, wall_us INTEGER, alive_us INTEGER, next_handler INTEGER);
+CREATE TABLE ended (seq INTEGER PRIMARY KEY, handler INTEGER NOT NULL);
+CREATE TABLE names (id TEXT PRIMARY KEY, handler INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE trash (id INTEGER PRIMARY KEY, handler INTEGER NOT NULL, first INTEGER NOT NULL, below INTEGER NOT NULL);
+INSERT INTO live VALUES (9223372036854775807, 0, 0, 0);
+";
+
+/// Brings a database to [`SCHEMA_VERSION`], in one transaction; gives the version that it had.
+pub(super) fn migrate(connection: &mut Connection) -> Result<u32, Fault> {
+    migrate_with(connection, &MIGRATIONS)
+}
+
+fn migrate_with(connection: &mut Connection, migrations: &[&str]) -> Result<u32, Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let Some(due) = migrations.get(found as usize..) else {
+        return Err(Fault::Newer(found));
+    };
+    if !due.is_empty() {
+        for migration in due {
+            transaction.execute_batch(migration)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", migrations.len() as u32)?;
+    }
+    transaction.commit()?;
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(connection: &Connection) -> u32 {
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).expect("a header")
+    }
+
+    #[test]
+    fn a_database_of_an_earlier_version_is_brought_up_to_date_and_keeps_its_rows() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        assert_eq!(migrate_with(&mut connection, &MIGRATIONS).expect("version 1"), 0);
+        connection.execute("INSERT INTO names VALUES ('mine', 7)", []).expect("a row");
+        let later = [VERSION_1, "ALTER TABLE names ADD COLUMN given_us INTEGER NOT NULL DEFAULT 5"];
+        assert_eq!(migrate_with(&mut connection, &later).expect("version 2"), 1);
+        assert_eq!(version(&connection), 2);
+        let row = connection.query_row("SELECT id, handler, given_us FROM names", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+        assert_eq!(row.expect("the row"), ("mine".into(), 7, 5));
+        assert_eq!(migrate_with(&mut connection, &later).expect("nothing to do"), 2);
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_database_as_it_was() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        migrate_with(&mut connection, &MIGRATIONS).expect("version 1");
+        let bad = [VERSION_1, "DROP TABLE names; ALTER TABLE nothing ADD COLUMN more"];
+        assert!(migrate_with(&mut connection, &bad).is_err());
+        assert_eq!(version(&connection), 1);
+        connection.execute("INSERT INTO names VALUES ('mine', 7)", []).expect("the table is still there");
+    }
+
+    #[test]
+    fn a_newer_version_is_refused() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        connection.pragma_update(None, "user_version", SCHEMA_VERSION + 1).expect("a header");
+        assert!(matches!(migrate(&mut connection), Err(Fault::Newer(2))));
+        assert_eq!(version(&connection), SCHEMA_VERSION + 1);
+    }
+}

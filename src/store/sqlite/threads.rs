@@ -1,0 +1,299 @@
+//! The store's two threads. The writer owns the connection that writes: what has piled up while it kept one group of
+//! batches is the next. The reader has a connection of its own, so that no query waits for a sync.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use rusqlite::{Connection, wal::CheckpointMode};
+
+use super::{
+    Ring,
+    fault::Fault,
+    group::Group,
+    read::Reading,
+    schema::PAGE_BYTES,
+    versions::Versions,
+    write::{Known, Writing},
+};
+use crate::{
+    engine::{feed::Feed, scheduler::Batch},
+    limits::{COMMIT_BYTES_MAX, DATABASE_BUSY_TIMEOUT, STORE_IDLE, WAL_BYTES_MAX},
+    now::Now,
+    store::{Completed, Query, StoreError, Ticket},
+};
+
+/// What the writer is given.
+#[expect(clippy::large_enum_variant, reason = "nearly all are batches")]
+pub(super) enum Order {
+    /// To be kept.
+    Keep(Batch),
+    /// The database is to have at most so many pages.
+    PagesMax(u32),
+}
+
+/// Where threads say what they are through with.
+pub(super) struct Said {
+    pub(super) completed: Sender<Completed>,
+    /// Set by who rings, cleared by who finds nothing more: one call is enough until then.
+    pub(super) rung: AtomicBool,
+    pub(super) ring: Ring,
+}
+
+impl Said {
+    pub(super) fn say(&self, completed: Completed) {
+        if self.completed.send(completed).is_ok() && !self.rung.swap(true, Ordering::AcqRel) {
+            (self.ring)();
+        }
+    }
+}
+
+/// Answers queries until there can be no more.
+pub(super) fn answer_queries(reading: &Reading, queries: &Receiver<(Ticket, Query)>, said: &Said) {
+    let mut is_busy = false;
+    loop {
+        let received = if is_busy {
+            queries.recv_timeout(STORE_IDLE)
+        } else {
+            queries.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        match received {
+            Ok((ticket, query)) => {
+                is_busy = true;
+                let answer = reading.answer(&query).map_err(Fault::store_error);
+                said.say(Completed::Answer { ticket, answer });
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                is_busy = false;
+                // What cannot be freed now stays bounded all the same.
+                let _ = reading.connection.release_memory();
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// The thread that writes.
+pub(super) struct Writer {
+    connection: Connection,
+    versions: Arc<Versions>,
+    known: Known,
+    /// The time that was kept last.
+    clock: Now,
+    /// Batches of this epoch, and of those before it, rest on one that is not kept.
+    failed_epoch: Option<u32>,
+    /// Pages in the write-ahead log, as of the last commit.
+    wal_pages: Arc<AtomicU32>,
+    /// As of the commit before, and as of the last copying if they are still in the log.
+    wal_pages_before: u32,
+    wal_pages_copied: u32,
+    said: Arc<Said>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        mut connection: Connection,
+        versions: Arc<Versions>,
+        known: Known,
+        clock: Now,
+        said: Arc<Said>,
+    ) -> Result<Self, Fault> {
+        let wal_pages = Arc::new(AtomicU32::new(0));
+        let pages = Arc::clone(&wal_pages);
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: std::ffi::c_int| {
+            pages.store(count.cast_unsigned(), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self {
+            connection,
+            versions,
+            known,
+            clock,
+            failed_epoch: None,
+            wal_pages,
+            wal_pages_before: 0,
+            wal_pages_copied: 0,
+            said,
+        })
+    }
+
+    /// Keeps batches until there can be no more; then the write-ahead log is copied into the database.
+    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+        let mut is_busy = true;
+        loop {
+            let received = match () {
+                () if self.known.has_trash => orders.try_recv().map_err(|error| match error {
+                    crossbeam_channel::TryRecvError::Empty => RecvTimeoutError::Timeout,
+                    crossbeam_channel::TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+                }),
+                () if is_busy => orders.recv_timeout(STORE_IDLE),
+                () => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match received {
+                Ok(order) => {
+                    is_busy = true;
+                    self.take(order, orders);
+                }
+                Err(RecvTimeoutError::Timeout) if self.known.has_trash => self.empty_trash(),
+                Err(RecvTimeoutError::Timeout) => {
+                    is_busy = false;
+                    self.rest();
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.wal_bytes() > WAL_BYTES_MAX {
+                self.checkpoint();
+            }
+        }
+        self.rest();
+    }
+
+    /// Keeps this batch and what has piled up behind it.
+    fn take(&mut self, first: Order, orders: &Receiver<Order>) {
+        let (mut batches, mut bytes) = (Vec::new(), 0);
+        let mut next = Some(first);
+        while let Some(order) = next {
+            match order {
+                Order::Keep(batch) if self.failed_epoch.is_some_and(|failed| batch.epoch <= failed) => {}
+                Order::Keep(batch) => {
+                    bytes += batch_bytes(&batch);
+                    batches.push(batch);
+                }
+                Order::PagesMax(pages) => {
+                    if let Err(error) = self.connection.pragma_update(None, "max_page_count", pages) {
+                        log::warn!("the database's size cannot be bounded: {error}");
+                    }
+                }
+            }
+            next = if bytes < COMMIT_BYTES_MAX { orders.try_recv().ok() } else { None };
+        }
+        let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return };
+        let (first, last, epoch) = (first.number, last.number, last.epoch);
+        match self.keep(batches) {
+            Ok(()) => self.said.say(Completed::Batch { number: last }),
+            Err(fault) => {
+                self.failed_epoch = Some(epoch);
+                self.said.say(Completed::Failed { number: first, error: fault.store_error() });
+            }
+        }
+    }
+
+    /// Keeps all of these or nothing.
+    fn keep(&mut self, batches: Vec<Batch>) -> Result<(), Fault> {
+        let now = batches.iter().map(|batch| batch.now).max().unwrap_or_default();
+        let alive_us = batches.iter().map(|batch| batch.now.alive_us).max().unwrap_or_default();
+        let is_late = alive_us >= self.clock.alive_us.saturating_add(CLOCK_AGE_MAX_US);
+        if !is_late && batches.iter().all(is_empty) {
+            return Ok(());
+        }
+        let next_handler = batches.iter().map(|batch| batch.next_handler).max().unwrap_or_default();
+        let now = Now { wall_us: now.wall_us, alive_us };
+        self.transact(|writing| {
+            let mut group = Group::default();
+            for batch in batches {
+                group.add(batch, writing)?;
+            }
+            group.write(writing)?;
+            if writing.known.has_trash {
+                writing.empty_trash()?;
+            }
+            writing.set_clock(now, next_handler)
+        })?;
+        self.clock = now;
+        Ok(())
+    }
+
+    fn transact(&mut self, write: impl FnOnce(&mut Writing<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+        let begin = |connection: &Connection| connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
+        begin(&self.connection)?;
+        let mut writing = Writing { connection: &self.connection, versions: &self.versions, known: &mut self.known };
+        let written = write(&mut writing);
+        let kept = written.and_then(|()| Ok(self.connection.prepare_cached("COMMIT")?.execute([])?));
+        if let Err(fault) = kept {
+            // SQLite has rolled back by itself after some errors.
+            if !self.connection.is_autocommit()
+                && let Err(error) = self.connection.execute_batch("ROLLBACK")
+            {
+                log::error!("the database cannot roll back: {error}");
+            }
+            self.known.forget();
+            return Err(fault);
+        }
+        let pages = self.wal_pages.load(Ordering::Relaxed);
+        if pages < self.wal_pages_before {
+            // It was copied, nobody read in it, and so it was begun anew.
+            self.wal_pages_copied = 0;
+        }
+        self.wal_pages_before = pages;
+        Ok(())
+    }
+
+    fn empty_trash(&mut self) {
+        let emptied = self.transact(
+            #[expect(clippy::redundant_closure_for_method_calls, reason = "it is for every lifetime")]
+            |writing| writing.empty_trash(),
+        );
+        if let Err(fault) = emptied {
+            log::warn!("what was removed still takes room: {}", fault.store_error());
+            // The next commit tries again.
+            self.known.has_trash = false;
+        }
+    }
+
+    fn wal_bytes(&self) -> usize {
+        self.wal_pages_before.saturating_sub(self.wal_pages_copied) as usize * PAGE_BYTES as usize
+    }
+
+    /// Copies the write-ahead log into the database as far as nobody still reads in it; then it is begun anew.
+    fn checkpoint(&mut self) {
+        if let Err(error) = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
+            // What is in the log is kept.
+            log::warn!("the database's log cannot be copied into it, and grows: {error}");
+        }
+        self.wal_pages_copied = self.wal_pages_before;
+    }
+
+    /// Nothing is to be done: the log is emptied and memory freed.
+    fn rest(&mut self) {
+        let emptied = self.connection.busy_timeout(std::time::Duration::ZERO).and_then(|()| {
+            let emptied = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE);
+            self.connection.busy_timeout(DATABASE_BUSY_TIMEOUT)?;
+            emptied
+        });
+        match emptied {
+            Ok(_) => (self.wal_pages_before, self.wal_pages_copied) = (0, 0),
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
+            Err(error) => log::warn!("the database's log cannot be copied into it: {error}"),
+        }
+        // What cannot be freed now stays bounded all the same.
+        let _ = self.connection.release_memory();
+    }
+}
+
+/// How much newer the clock of a batch without anything else is, so that it is kept.
+const CLOCK_AGE_MAX_US: u64 = 1_000_000;
+
+fn is_empty(batch: &Batch) -> bool {
+    batch.opened.is_empty()
+        && batch.records.is_empty()
+        && batch.published.is_empty()
+        && batch.snapshots.is_empty()
+        && batch.ended.is_empty()
+        && batch.cursors.is_empty()
+        && batch.removed.is_empty()
+        && batch.purged.is_empty()
+}
+
+fn batch_bytes(batch: &Batch) -> usize {
+    let records = batch.records.iter().map(|(_, record)| record.len());
+    let events = batch.published.iter().map(|(_, event)| Feed::cost_bytes(event));
+    let snapshots = batch.snapshots.iter().map(|snapshot| snapshot.snapshot.len());
+    records.chain(events).chain(snapshots).sum()
+}
+
+/// So that what the threads cannot do any more is not waited for.
+pub(super) fn closed() -> StoreError {
+    StoreError::Failed("the store is closed".into())
+}

@@ -1,0 +1,333 @@
+//! What one transaction writes of handlers and their runs.
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, named_params};
+
+use super::{
+    fault::Fault,
+    group::{Beginning, Change},
+    list,
+    rows::{CANCELLED, COMPLETED, FAILED, encode_state, signed, unsigned},
+    schema::CLOCK_KEY,
+    versions::Versions,
+};
+use crate::{
+    engine::{
+        input::Outcome,
+        scheduler::{Ended, HandlerKey, WorkflowId},
+    },
+    hash::CounterMap,
+    limits::{FEED_ROW_BYTES_MAX, LIVE_CACHED_MAX, TAIL_BYTES_MAX},
+    now::Now,
+};
+
+/// Where a handler's newest run stands in the database.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Live {
+    pub(super) run: u32,
+    pub(super) version: i64,
+    /// The number that its next event gets.
+    pub(super) next: u64,
+    pub(super) tail_bytes: usize,
+    /// Whether it has rows in `feed`.
+    pub(super) has_feed: bool,
+    /// The number of its next row in `journal`; 0 if it has none.
+    pub(super) journal_next: i64,
+}
+
+/// What is known of the database, beside what is in it.
+pub(super) struct Known {
+    /// Where runs stand, so that it is not looked up for each transaction; any of them may be missing.
+    live: CounterMap<HandlerKey, Live>,
+    /// The next place in the order of ending.
+    ended_next: i64,
+    /// Whether there is something in `trash`.
+    pub(super) has_trash: bool,
+}
+
+/// A transaction that is under way.
+pub(super) struct Writing<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) versions: &'a Versions,
+    pub(super) known: &'a mut Known,
+}
+
+impl Known {
+    /// Nothing, but the next place in the order of ending.
+    pub(super) fn new(ended_next: i64) -> Self {
+        Self { live: CounterMap::default(), ended_next, has_trash: true }
+    }
+
+    /// The transaction was rolled back: what it has taught is wrong.
+    pub(super) fn forget(&mut self) {
+        self.live = CounterMap::default();
+        self.has_trash = true;
+    }
+
+    /// The handler is gone.
+    pub(super) fn forget_one(&mut self, handler: HandlerKey) {
+        self.live.remove(&handler);
+    }
+}
+
+impl<'a> Writing<'a> {
+    pub(super) fn statement(&self, sql: &str) -> Result<CachedStatement<'a>, Fault> {
+        Ok(self.connection.prepare_cached(sql)?)
+    }
+
+    pub(super) fn version(&self, workflow: WorkflowId) -> Result<i64, Fault> {
+        self.versions.number(workflow)
+    }
+
+    pub(super) fn next_ended(&mut self) -> i64 {
+        self.known.ended_next += 1;
+        self.known.ended_next - 1
+    }
+
+    /// Where a handler's newest run stands; `None` if there is no such handler.
+    pub(super) fn live(&mut self, handler: HandlerKey) -> Result<Option<Live>, Fault> {
+        if let Some(live) = self.known.live.get(&handler) {
+            return Ok(Some(*live));
+        }
+        let mut statement = self.statement(
+            "SELECT run, version, next, length(tail),
+                 (SELECT f.next FROM feed f WHERE f.handler = h.key AND f.first >= h.next ORDER BY f.first DESC LIMIT 1),
+                 (SELECT max(seq) + 1 FROM journal j WHERE j.handler = h.key)
+             FROM handlers h WHERE key = ?1",
+        )?;
+        let mut found = statement.query([signed(handler.0)])?;
+        let Some(row) = found.next()? else { return Ok(None) };
+        let next: Option<i64> = row.get(4)?;
+        Ok(Some(Live {
+            run: row.get(0)?,
+            version: row.get(1)?,
+            next: if next.is_some() { unsigned(row, 4)? } else { unsigned(row, 2)? },
+            tail_bytes: row.get::<_, u32>(3)? as usize,
+            has_feed: next.is_some(),
+            journal_next: row.get::<_, Option<i64>>(5)?.unwrap_or(0),
+        }))
+    }
+
+    /// The time of the newest record, and a key greater than every handler's.
+    pub(super) fn set_clock(&self, now: Now, next_handler: u64) -> Result<(), Fault> {
+        self.statement(
+            "UPDATE live SET wall_us = max(wall_us, ?1), alive_us = max(alive_us, ?2),
+                 next_handler = max(next_handler, ?3)
+             WHERE key = ?4",
+        )?
+        .execute((now.wall_us, signed(now.alive_us), signed(next_handler), CLOCK_KEY))?;
+        Ok(())
+    }
+
+    /// Writes what is new of one run.
+    pub(super) fn write(&mut self, change: Change) -> Result<(), Fault> {
+        let Change { handler, mut live, opened, version, feed, snapshot, mut records, ended, cursor } = change;
+        let (mut events, next) = (feed.encode_events(), feed.next());
+        if let Some(beginning) = opened {
+            // Most runs' first commit is this one row.
+            let in_one = snapshot.is_none() && ended.is_none() && events.len() <= TAIL_BYTES_MAX;
+            if in_one {
+                self.open(handler, &live, &beginning, next, &records, &events)?;
+                (live.next, live.tail_bytes) = (next, events.len());
+                (records, events) = (Vec::new(), Vec::new());
+            } else {
+                self.open(handler, &live, &beginning, live.next, &[], &[])?;
+            }
+        }
+        if version != live.version {
+            self.move_tail(handler, &mut live)?;
+            self.statement("UPDATE handlers SET version = ?2 WHERE key = ?1")?.execute((handler, version))?;
+            live.version = version;
+        }
+        if let Some((updated_us, snapshot)) = snapshot {
+            self.snapshot(handler, &mut live, updated_us, &snapshot)?;
+        }
+        let key = HandlerKey(handler.cast_unsigned());
+        if let Some((seq, ended)) = ended {
+            self.end(handler, &mut live, seq, &ended, &records, &events, next)?;
+            self.known.live.remove(&key);
+        } else {
+            self.add_events(handler, &mut live, &events)?;
+            self.add_records(handler, &mut live, false, &records)?;
+            if self.known.live.len() >= LIVE_CACHED_MAX {
+                self.known.live.clear();
+            }
+            self.known.live.insert(key, live);
+        }
+        if let Some(cursor) = cursor {
+            let mut statement = self.statement("UPDATE handlers SET cursor = ?2 WHERE key = ?1")?;
+            statement.execute((handler, signed(cursor)))?;
+        }
+        Ok(())
+    }
+
+    fn open(
+        &self,
+        handler: i64,
+        live: &Live,
+        beginning: &Beginning,
+        next: u64,
+        records: &[u8],
+        events: &[u8],
+    ) -> Result<(), Fault> {
+        let head = &beginning.head;
+        if live.run > 0 {
+            self.close_earlier(handler, beginning.drops_earlier)?;
+        } else if let Some(id) = head.id.as_deref() {
+            self.statement("INSERT INTO names VALUES (?1, ?2)")?.execute((id, handler))?;
+        }
+        let first = signed(live.next);
+        let mut statement = self.statement(
+            "INSERT INTO handlers (key, version, run, run_id, started_us, updated_us, first, cursor, id, tail_first,
+                 next, tail, journal)
+             VALUES (:key, :version, :run, :run_id, :started_us, :started_us, :first, :first, :id, :first,
+                 :next, :tail, :journal)",
+        )?;
+        statement.execute(named_params! {
+            ":key": handler,
+            ":version": live.version,
+            ":run": live.run,
+            ":run_id": &head.run_id.as_bytes()[..],
+            ":started_us": head.started_us,
+            ":first": first,
+            ":id": head.id.as_deref(),
+            ":next": signed(next),
+            ":tail": events,
+            ":journal": (!records.is_empty()).then_some(records),
+        })?;
+        self.statement("INSERT OR IGNORE INTO live (key) VALUES (?1)")?.execute([handler])?;
+        Ok(())
+    }
+
+    /// A run takes the place of its handler's run before: of that, events stay at most.
+    fn close_earlier(&self, handler: i64, drops_events: bool) -> Result<(), Fault> {
+        if !drops_events {
+            self.insert_tail(handler)?;
+        }
+        self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
+        let mut statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended")?;
+        let ended: Option<Option<i64>> = statement.query_row([handler], |row| row.get(0)).optional()?;
+        self.delete_ended(ended.flatten())
+    }
+
+    pub(super) fn delete_ended(&self, seq: Option<i64>) -> Result<(), Fault> {
+        if let Some(seq) = seq {
+            self.statement("DELETE FROM ended WHERE seq = ?1")?.execute([seq])?;
+        }
+        Ok(())
+    }
+
+    fn insert_tail(&self, handler: i64) -> Result<(), Fault> {
+        self.statement(
+            "INSERT INTO feed (handler, first, next, version, events)
+             SELECT key, tail_first, next, version, tail FROM handlers WHERE key = ?1 AND next > tail_first",
+        )?
+        .execute([handler])?;
+        Ok(())
+    }
+
+    /// The events in the handler's row get a row of their own, so that the tail is free for others.
+    fn move_tail(&self, handler: i64, live: &mut Live) -> Result<(), Fault> {
+        if live.tail_bytes > 0 {
+            self.insert_tail(handler)?;
+            let sql = "UPDATE handlers SET tail_first = next, tail = x'' WHERE key = ?1";
+            self.statement(sql)?.execute([handler])?;
+            live.tail_bytes = 0;
+            live.has_feed = true;
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self, handler: i64, live: &mut Live, updated_us: i64, snapshot: &[u8]) -> Result<(), Fault> {
+        self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
+        self.statement("UPDATE handlers SET journal = NULL, updated_us = ?2 WHERE key = ?1")?
+            .execute((handler, updated_us))?;
+        live.journal_next = 0;
+        self.add_records(handler, live, true, snapshot)
+    }
+
+    fn add_records(&self, handler: i64, live: &mut Live, is_snapshot: bool, bytes: &[u8]) -> Result<(), Fault> {
+        if !bytes.is_empty() {
+            let mut statement = self.statement("INSERT INTO journal VALUES (?1, ?2, ?3, ?4)")?;
+            statement.execute((handler, live.journal_next, is_snapshot, bytes))?;
+            live.journal_next += 1;
+        }
+        Ok(())
+    }
+
+    fn add_events(&self, handler: i64, live: &mut Live, mut events: &[u8]) -> Result<(), Fault> {
+        while !events.is_empty() {
+            let damaged = || Fault::Damaged(format!("the new events of handler {handler} are no list"));
+            let (count, bytes) = list::prefix(events, FEED_ROW_BYTES_MAX, u64::MAX).ok_or_else(damaged)?;
+            let next = live.next + count;
+            let mut statement = self.statement("INSERT INTO feed VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            statement.execute((handler, signed(live.next), signed(next), live.version, &events[..bytes]))?;
+            (live.next, live.has_feed) = (next, true);
+            events = &events[bytes..];
+        }
+        Ok(())
+    }
+
+    /// The run has ended. Its last events go to the tail, which has the last one in any case.
+    #[expect(clippy::too_many_arguments, reason = "they are what ends it")]
+    fn end(
+        &self,
+        handler: i64,
+        live: &mut Live,
+        seq: i64,
+        ended: &Ended,
+        records: &[u8],
+        events: &[u8],
+        next: u64,
+    ) -> Result<(), Fault> {
+        let mut tail = events;
+        if !events.is_empty() && (live.has_feed || live.tail_bytes + events.len() > TAIL_BYTES_MAX) {
+            self.move_tail(handler, live)?;
+            if events.len() > TAIL_BYTES_MAX {
+                let start = list::last_start(events).unwrap_or(0);
+                self.add_events(handler, live, &events[..start])?;
+                tail = &events[start..];
+            }
+        }
+        let (outcome, error) = match &ended.outcome {
+            Outcome::Completed(_) => (COMPLETED, None),
+            Outcome::Failed(error) => (FAILED, Some(error.as_str())),
+            Outcome::Cancelled => (CANCELLED, None),
+        };
+        let mut statement = self.statement(
+            "UPDATE handlers SET ended = :ended, outcome = :outcome, error = :error, updated_us = :updated_us,
+                 tail_first = CASE WHEN tail = x'' THEN :tail_first ELSE tail_first END, next = :next,
+                 tail = CAST(tail || :tail AS BLOB), state = :state,
+                 journal = CASE WHEN :keeps_journal THEN journal END
+             WHERE key = :key",
+        )?;
+        statement.execute(named_params! {
+            ":key": handler,
+            ":ended": seq,
+            ":outcome": outcome,
+            ":error": error,
+            ":updated_us": ended.updated_us,
+            ":tail_first": signed(live.next),
+            ":next": signed(next),
+            ":tail": tail,
+            ":state": encode_state(&ended.state),
+            ":keeps_journal": ended.keeps_journal,
+        })?;
+        if ended.keeps_journal {
+            self.add_records(handler, live, false, records)?;
+        } else if live.journal_next > 0 {
+            self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
+        }
+        self.statement("DELETE FROM live WHERE key = ?1")?.execute([handler])?;
+        self.statement("INSERT INTO ended VALUES (?1, ?2)")?.execute((seq, handler))?;
+        Ok(())
+    }
+}
+
+/// The clock of the database: [`Writing::set_clock`].
+pub(super) fn clock(connection: &Connection) -> Result<(Now, u64), Fault> {
+    let sql = "SELECT wall_us, alive_us, next_handler FROM live WHERE key = ?1";
+    let mut statement = connection.prepare(sql)?;
+    let mut found = statement.query([CLOCK_KEY])?;
+    let row = found.next()?.ok_or_else(|| Fault::Damaged("its clock is gone".into()))?;
+    Ok((Now { wall_us: row.get(0)?, alive_us: unsigned(row, 1)? }, unsigned(row, 2)?))
+}

@@ -1,0 +1,133 @@
+//! A client for a server that may die under it: a request on a connection of its own, and whatever came back.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+};
+
+use serde_json::Value;
+
+use crate::support::PATIENCE;
+
+/// A reply that came whole.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) location: Option<String>,
+    pub(super) body: String,
+}
+
+/// What came of an event stream.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) status: u16,
+    /// The events that came whole, by their numbers.
+    pub(super) events: Vec<(u64, String)>,
+    /// Whether it came to its proper end.
+    pub(super) is_whole: bool,
+}
+
+impl Reply {
+    #[track_caller]
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+/// Asks for something; nothing if the server was gone before its reply was whole.
+pub(super) fn call(host: &str, method: &str, path: &str, body: Option<&Value>) -> Option<Reply> {
+    let Raw { status, head, body, is_whole } = Raw::parse(&exchange(host, method, path, body, usize::MAX))?;
+    let location = head.lines().find_map(|line| line.strip_prefix("Location: ")).map(str::to_owned);
+    is_whole.then(|| Reply { status, location, body: String::from_utf8(body).expect("UTF-8") })
+}
+
+/// Reads events until the stream ends, the server is gone or there are so many; nothing if it did not begin.
+pub(super) fn read(host: &str, path: &str, events_max: usize) -> Option<Reading> {
+    let Raw { status, body, is_whole, .. } = Raw::parse(&exchange(host, "GET", path, None, events_max))?;
+    let text = String::from_utf8_lossy(&body);
+    let mut events = Vec::new();
+    // What stands behind the last empty line is part of an event.
+    for event in text.rsplit_once("\n\n").map_or("", |(whole, _)| whole).split("\n\n").filter(|event| is_event(event)) {
+        let numbered = event.strip_prefix("id: ").and_then(|event| event.split_once("\ndata: "));
+        let (number, data) = numbered.unwrap_or_else(|| panic!("expected an event, got {event:?}"));
+        events.push((number.parse().expect("a number"), data.to_owned()));
+    }
+    for pair in events.windows(2) {
+        assert_eq!(pair[0].0 + 1, pair[1].0, "the numbers of {path} have a gap");
+    }
+    Some(Reading { status, events, is_whole })
+}
+
+fn is_event(text: &str) -> bool {
+    !(text.is_empty() || text.starts_with(':'))
+}
+
+/// Sends a request and gives all that came until the connection closed, or until there are so many events.
+fn exchange(host: &str, method: &str, path: &str, body: Option<&Value>, events_max: usize) -> Vec<u8> {
+    let mut came = Vec::new();
+    let Ok(mut socket) = TcpStream::connect(host) else { return came };
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout that is not zero");
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let length = body.len();
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    if socket.write_all(&[head.as_bytes(), body.as_bytes()].concat()).is_err() {
+        return came;
+    }
+    let mut buffer = [0; 16 << 10];
+    loop {
+        match socket.read(&mut buffer) {
+            Ok(0) => return came,
+            Ok(length) => {
+                came.extend(&buffer[..length]);
+                let has_all = || came.windows(5).filter(|bytes| bytes == b"\nid: ").count() >= events_max;
+                if events_max < usize::MAX && came.ends_with(b"\n\n\r\n") && has_all() {
+                    return came;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return came,
+            Err(error) => panic!("{method} {path}: no reply in time: {error}"),
+        }
+    }
+}
+
+/// A reply as it came.
+struct Raw {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+    is_whole: bool,
+}
+
+impl Raw {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let head = String::from_utf8(bytes[..end].to_vec()).expect("an ASCII head");
+        let status = head.strip_prefix("HTTP/1.1 ").and_then(|line| line[..3].parse().ok()).expect("a status line");
+        let rest = &bytes[end + 4..];
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        let (body, is_whole) = match length {
+            Some(length) => (rest.to_vec(), length.parse() == Ok(rest.len())),
+            None if status == 204 => (Vec::new(), true),
+            None => unchunk(rest),
+        };
+        Some(Self { status, head, body, is_whole })
+    }
+}
+
+/// The chunks, the last one as far as it came, and whether the end of the body did.
+fn unchunk(mut bytes: &[u8]) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    loop {
+        let Some(end) = bytes.windows(2).position(|window| window == b"\r\n") else { return (body, false) };
+        let size = std::str::from_utf8(&bytes[..end]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
+        let size = size.expect("a chunk's size");
+        let chunk = &bytes[end + 2..];
+        body.extend(&chunk[..size.min(chunk.len())]);
+        if size == 0 {
+            return (body, chunk == b"\r\n");
+        }
+        let Some(rest) = chunk.get(size + 2..) else { return (body, false) };
+        bytes = rest;
+    }
+}

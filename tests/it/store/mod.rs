@@ -1,0 +1,253 @@
+//! The store that survives: what is kept, what is given back, what a fault takes.
+
+mod damage;
+mod failures;
+mod kept;
+mod measures;
+mod model;
+mod opening;
+mod retention;
+mod tools;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, sync::mpsc};
+
+use steprill::{
+    engine::{
+        input::{Input, Outcome, Published},
+        kept::{Beginning, Kept, KeptHandler},
+        record,
+        scheduler::{Batch, Ended, HandlerKey, Head, Opened, RunKey, Snapshotted, WorkflowId},
+    },
+    graph::Graph,
+    json::Json,
+    now::Now,
+    pass::EventRef,
+    store::{
+        Address, Answer, Completed, Durability, Query, Store, StoreError, Ticket,
+        sqlite::{OpenError, SqliteStore},
+    },
+};
+use uuid::Uuid;
+
+use crate::{support::PATIENCE, workflow_graph::parts};
+
+/// A store in a directory, with the calls of its loop.
+pub(crate) struct Kit {
+    store: SqliteStore,
+    beginning: Beginning,
+    graphs: Vec<Arc<Graph>>,
+    rung: mpsc::Receiver<()>,
+    number: u64,
+    epoch: u32,
+    now: Now,
+    next_handler: u64,
+}
+
+pub(crate) const SECRET: u128 = 0x1234_5678_9ABC_DEF0_1122_3344_5566_7788;
+
+/// The graph of the tests: `S` starts, `T` stops, `E` is streamed.
+pub(crate) fn graph() -> Arc<Graph> {
+    graph_of("a: S -> T ~ E")
+}
+
+pub(crate) fn graph_of(lines: &str) -> Arc<Graph> {
+    Arc::new(Graph::build(parts(lines)).unwrap_or_else(|faults| panic!("refused:\n{faults}")))
+}
+
+impl Kit {
+    pub(crate) fn open(directory: &Path) -> Self {
+        Self::open_with(directory, &[graph()]).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) fn open_with(directory: &Path, graphs: &[Arc<Graph>]) -> Result<Self, OpenError> {
+        Self::open_as(directory, graphs, Durability::Off)
+    }
+
+    pub(crate) fn open_as(directory: &Path, graphs: &[Arc<Graph>], durability: Durability) -> Result<Self, OpenError> {
+        let (bell, rung) = mpsc::channel();
+        let ring = Arc::new(move || drop(bell.send(())));
+        let opened = SqliteStore::open(directory, durability, graphs, SECRET, ring)?;
+        Ok(Self {
+            store: opened.store,
+            now: opened.beginning.newest,
+            next_handler: opened.beginning.next_handler,
+            beginning: opened.beginning,
+            graphs: opened.graphs,
+            rung,
+            number: 0,
+            epoch: 0,
+        })
+    }
+
+    /// The next batch, a millisecond after the last one.
+    pub(crate) fn batch(&mut self) -> Batch {
+        self.number += 1;
+        self.now.wall_us += 1_000;
+        self.now.alive_us += 1_000;
+        Batch {
+            number: self.number,
+            epoch: self.epoch,
+            journaled: true,
+            now: self.now,
+            next_handler: self.next_handler,
+            ..Batch::default()
+        }
+    }
+
+    /// What is completed next.
+    pub(crate) fn completed(&mut self) -> Completed {
+        loop {
+            if let Some(completed) = self.store.poll_completed() {
+                return completed;
+            }
+            self.rung.recv_timeout(PATIENCE).expect("the store rings when something is completed");
+        }
+    }
+
+    /// Keeps a batch, and all before it.
+    pub(crate) fn keep(&mut self, batch: Batch) {
+        let wanted = batch.number;
+        self.store.submit(batch);
+        self.wait_for(wanted);
+    }
+
+    pub(crate) fn wait_for(&mut self, wanted: u64) {
+        loop {
+            match self.completed() {
+                Completed::Batch { number } if number == wanted => return,
+                Completed::Batch { number } if number < wanted => {}
+                other => panic!("expected batch {wanted}, got {other:?}"),
+            }
+        }
+    }
+
+    /// Gives a batch that cannot be kept.
+    pub(crate) fn fail(&mut self, batch: Batch) -> StoreError {
+        let wanted = batch.number;
+        self.store.submit(batch);
+        match self.completed() {
+            Completed::Failed { number, error } if number == wanted => error,
+            other => panic!("expected batch {wanted} to fail, got {other:?}"),
+        }
+    }
+
+    pub(crate) fn ask(&mut self, query: Query) -> Result<Answer, StoreError> {
+        let asked: Ticket = self.store.read(query);
+        match self.completed() {
+            Completed::Answer { ticket, answer } if ticket == asked => answer,
+            other => panic!("expected the answer to {asked:?}, got {other:?}"),
+        }
+    }
+
+    pub(crate) fn handler(&mut self, key: u64) -> Option<Kept> {
+        match self.ask(Query::Handler(Address::Key(HandlerKey(key)))) {
+            Ok(Answer::Handler(kept)) => kept.map(|kept| *kept),
+            other => panic!("expected a handler, got {other:?}"),
+        }
+    }
+
+    pub(crate) fn list(&mut self, after: Option<u64>, count: usize) -> Vec<KeptHandler> {
+        match self.ask(Query::List { after: after.map(HandlerKey), count, bytes_max: usize::MAX }) {
+            Ok(Answer::List { handlers, .. }) => handlers,
+            other => panic!("expected a list, got {other:?}"),
+        }
+    }
+
+    pub(crate) fn oldest(&mut self, count: usize) -> Vec<(u64, i64)> {
+        match self.ask(Query::Oldest { count }) {
+            Ok(Answer::Oldest(handlers)) => handlers.into_iter().map(|(key, ended_us)| (key.0, ended_us)).collect(),
+            other => panic!("expected a list, got {other:?}"),
+        }
+    }
+
+    /// Events as text, and the workflow whose ids they have.
+    pub(crate) fn page(&mut self, run: RunKey, from: u64, until: u64, bytes_max: usize) -> (Vec<String>, Option<u16>) {
+        match self.ask(Query::Page { run, from, until, bytes_max }) {
+            Ok(Answer::Page { feed, workflow }) => {
+                assert_eq!(feed.first(), from, "a page begins where it was asked to");
+                let events = (from..feed.next()).map(|number| format!("{:?}", feed.get(number).expect("an event")));
+                (events.collect(), workflow.map(|workflow| workflow.0))
+            }
+            other => panic!("expected a page, got {other:?}"),
+        }
+    }
+
+    pub(crate) fn recover(&mut self) -> Vec<Kept> {
+        let mut all = Vec::new();
+        self.store.recover(&mut |kept| all.push(kept)).unwrap_or_else(|error| panic!("{error}"));
+        all
+    }
+
+    /// Begins a run of a new handler, with a record and an event.
+    pub(crate) fn begin(&mut self, batch: &mut Batch) -> RunKey {
+        let run = run(self.next_handler, 0);
+        self.next_handler += 1;
+        batch.next_handler = self.next_handler;
+        open(batch, run, 0, None);
+        record(batch, run, "start");
+        publish(batch, run, 1);
+        run
+    }
+
+    /// A handler whose run completed, in two commits.
+    pub(crate) fn complete_one(&mut self) -> RunKey {
+        let mut batch = self.batch();
+        let run = self.begin(&mut batch);
+        self.keep(batch);
+        let mut batch = self.batch();
+        record(&mut batch, run, "done");
+        complete(&mut batch, run, "1");
+        self.keep(batch);
+        run
+    }
+
+    /// The process ends here: nothing is closed in order.
+    pub(crate) fn crash_into(&self, from: &Path, to: &Path) {
+        for name in ["steprill.db", "steprill.db-wal"] {
+            let _ = std::fs::copy(from.join(name), to.join(name));
+        }
+    }
+}
+
+pub(crate) fn run(handler: u64, run: u32) -> RunKey {
+    RunKey { handler: HandlerKey(handler), run }
+}
+
+pub(crate) fn json(text: &str) -> Json {
+    Json::parse(text).expect("good JSON")
+}
+
+pub(crate) fn open(batch: &mut Batch, run: RunKey, first: u64, id: Option<&str>) {
+    let head =
+        Head { id: id.map(Arc::from), workflow: WorkflowId(0), run_id: run_id(run), started_us: batch.now.wall_us };
+    batch.opened.push(Opened { run, first, head: Some(Box::new(head)) });
+}
+
+pub(crate) fn run_id(run: RunKey) -> Uuid {
+    Uuid::from_u128(u128::from(run.handler.0) << 32 | u128::from(run.run))
+}
+
+pub(crate) fn record(batch: &mut Batch, run: RunKey, text: &str) {
+    let state = BTreeMap::from([(text.into(), json("1"))]);
+    let input = Input::Started { event: json("{}"), state, admitted: true, sequence: 0 };
+    batch.records.push((run, record::encode(&input, batch.now)));
+}
+
+/// Events that say which they are.
+pub(crate) fn publish(batch: &mut Batch, run: RunKey, number: u64) {
+    let event = graph().event_id("E").expect("E");
+    batch.published.push((run, Published::Event(EventRef::Known(event), json(&format!(r#"{{"n":{number}}}"#)))));
+}
+
+pub(crate) fn complete(batch: &mut Batch, run: RunKey, result: &str) {
+    let value = json(result);
+    batch.published.push((run, Published::Event(EventRef::Known(graph().stop), value.clone())));
+    let state = BTreeMap::from([("seen".into(), json("[1]"))]);
+    let outcome = Outcome::Completed(value);
+    batch.ended.push(Ended { run, outcome, state, updated_us: batch.now.wall_us, keeps_journal: false });
+}
+
+pub(crate) fn snapshot(batch: &mut Batch, run: RunKey, workflow: u16, bytes: &[u8]) {
+    let (workflow, updated_us) = (WorkflowId(workflow), batch.now.wall_us);
+    batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot: bytes.to_vec() });
+}
