@@ -11,6 +11,7 @@ mod http_table;
 mod programs;
 mod protocol;
 mod readme;
+mod recovery;
 mod run_effects;
 mod run_record;
 mod scheduler;

@@ -48,7 +48,8 @@ impl Retention {
             removing: 0,
             is_stuck: false,
             removed: VecDeque::new(),
-            ages_due_us: None,
+            // Those that the store has may have been kept long enough.
+            ages_due_us: (kept_count > 0).then_some(0),
         }
     }
 
