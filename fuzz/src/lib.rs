@@ -7,6 +7,10 @@
 
 pub mod body;
 pub mod exchange_ops;
+mod graphs;
+mod inputs;
+pub mod journal_ops;
+pub mod record;
 pub mod request_head;
 pub mod run_ops;
 
@@ -19,4 +23,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("body", body::run),
     ("exchange_ops", exchange_ops::run),
     ("run_ops", run_ops::run),
+    ("record", record::run),
+    ("journal_ops", journal_ops::run),
 ];

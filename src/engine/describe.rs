@@ -49,9 +49,9 @@ fn describe_note(note: &Note, graph: &Graph) -> String {
     };
     match note {
         Note::Stream { ordinal, event, value, .. } => format!("streamed #{ordinal} {} {value:?}", name(event)),
-        Note::Kept { ordinal, event, .. } => {
-            let name = event.map_or("an event", |event| &*graph.event(event).name);
-            format!("streamed #{ordinal} {name}")
+        Note::Kept { ordinal, event: Some(event), .. } => format!("streamed #{ordinal} {}", graph.event(*event).name),
+        Note::Kept { ordinal, event: None, .. } => {
+            format!("streamed #{ordinal}, an event of a type that no step declares")
         }
         Note::Once { ordinal, value } => format!("noted once #{ordinal} {:?}", value.value),
     }

@@ -44,7 +44,7 @@ impl Facts {
             && works.last().is_none_or(|last| last < next_work)
             && scopes.is_sorted_by(|one, other| one < other)
             && others.all(|number| (1..next).contains(&number))
-            && next_work <= NUMBER_MAX
+            && next_work.max(self.state.version()) <= NUMBER_MAX
             && (1..=NUMBER_MAX).contains(&next)
     }
 

@@ -183,7 +183,7 @@ fn a_run_that_cannot_go_on_fails_with_the_reason_and_no_step_to_blame() {
             check(
                 flow.give(fail()),
                 &[
-                    "- failed None 0: the workflow has no step `a` any more",
+                    "- failed nobody 0 the workflow has no step `a` any more",
                     "- ended",
                     "finish failed the workflow has no step `a` any more",
                 ],

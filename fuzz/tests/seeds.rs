@@ -1,0 +1,14 @@
+//! Writes the seeds of `record`, which are no bytes to type: `cargo test --manifest-path fuzz/Cargo.toml
+//! --no-default-features --test seeds -- --ignored`. Those in git were written by the first version of the layout; a
+//! later one leaves them, and adds its own.
+
+use std::{fs, path::Path};
+
+#[test]
+#[ignore = "writes into the corpus"]
+fn write_the_seeds_of_record() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/record");
+    for (name, bytes) in steprill_fuzz::record::seeds() {
+        fs::write(directory.join(name), bytes).unwrap();
+    }
+}
