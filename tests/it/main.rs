@@ -4,6 +4,7 @@ mod byte_forms;
 mod compile_fail;
 mod crash;
 mod demo;
+mod faults;
 mod golden;
 mod http_exchange;
 mod http_net;
