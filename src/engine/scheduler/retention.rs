@@ -6,7 +6,8 @@ use super::{HandlerKey, Notice, RunKey, Scheduler, newest};
 use crate::{
     engine::handler::Phase,
     limits::{
-        RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, RETENTION_PAUSE_US, RETENTION_SLICE, RETIRED_PER_TURN_MIN,
+        RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US,
+        RETENTION_SLICE, RETIRED_PER_TURN_MIN,
     },
     now::Now,
 };
@@ -48,7 +49,8 @@ impl Retention {
             removing: 0,
             is_stuck: false,
             removed: VecDeque::new(),
-            ages_due_us: None,
+            // Those that the store has may have been kept long enough.
+            ages_due_us: (kept_count > 0).then_some(0),
         }
     }
 
@@ -83,6 +85,7 @@ impl Retention {
     pub(super) fn handle_not_kept(&mut self, count: usize) {
         self.kept_count += count;
         self.removed.clear();
+        self.ages_due_us.get_or_insert(0);
     }
 
     fn note_removed(&mut self, key: HandlerKey) {
@@ -155,7 +158,7 @@ impl Scheduler {
         self.retention.is_asked = false;
         let excess = self.retention.kept_count.saturating_sub(self.limits.keep_finished);
         let expired_us = self.limits.keep_for.map(|keep_for| now.wall_us.saturating_sub_unsigned(micros(keep_for)));
-        let (mut next_us, mut removed) = (RETENTION_PAUSE_US, 0);
+        let (mut next_us, mut removed) = (self.ages_pause_us(), 0);
         for &(key, ended_us) in oldest {
             let expired = expired_us.is_some_and(|expired_us| ended_us <= expired_us);
             if removed >= RETENTION_SLICE || !(expired || removed < excess) {
@@ -166,7 +169,16 @@ impl Scheduler {
             removed += usize::from(self.remove_kept(key));
         }
         self.retention.is_stuck = removed == 0;
-        self.retention.ages_due_us = self.limits.keep_for.map(|_| now.alive_us.saturating_add(next_us));
+        // With none left, the next end is what is waited for.
+        let ages = self.limits.keep_for.filter(|_| self.retention.kept_count > 0);
+        self.retention.ages_due_us = ages.map(|_| now.alive_us.saturating_add(next_us));
+    }
+
+    /// How long until ages are looked at again when none is known to be due: what ends meanwhile is not due earlier.
+    fn ages_pause_us(&self) -> u64 {
+        self.limits
+            .keep_for
+            .map_or(RETENTION_PAUSE_US, |keep_for| micros(keep_for).clamp(RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US))
     }
 
     /// Removes a finished handler from the store. One that has begun anew since the store was asked, or has a reader,
@@ -199,7 +211,7 @@ impl Scheduler {
         if self.retention.ages_due_us.is_none_or(|due_us| due_us > now.alive_us) {
             return;
         }
-        self.retention.ages_due_us = Some(now.alive_us + RETENTION_PAUSE_US);
+        self.retention.ages_due_us = Some(now.alive_us + self.ages_pause_us());
         if self.batch.journaled {
             self.retention.is_stuck = false;
             return self.ask_oldest(RETENTION_SLICE);
