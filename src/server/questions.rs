@@ -95,7 +95,7 @@ impl Loop {
     fn give_handler(&mut self, address: &Address, kept: Option<Box<Kept>>, error: Option<&StoreError>) {
         match (kept, address) {
             (Some(kept), _) => self.scheduler.handle_kept(&kept, self.now),
-            (None, Address::Key(key)) if error.is_none() => self.scheduler.handle_absent(*key),
+            (None, Address::Key(key)) if error.is_none() => self.scheduler.handle_absent(*key, self.now),
             (None, Address::Key(key)) => self.scheduler.handle_unread(*key, self.now),
             (None, Address::Id(..)) => {}
         }

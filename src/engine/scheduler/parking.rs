@@ -74,9 +74,10 @@ impl Scheduler {
     }
 
     /// The store has no handler of this key.
-    pub fn handle_absent(&mut self, key: HandlerKey) {
+    pub fn handle_absent(&mut self, key: HandlerKey, now: Now) {
         if let Some(away) = self.away.remove(&key) {
             self.notices.extend(away.caller.map(super::Notice::NotKept));
+            self.handle_back(true, now);
         }
     }
 
@@ -112,8 +113,12 @@ impl Scheduler {
     pub(super) fn resume_pending(&mut self, run: RunKey, pending: Vec<Effect>) {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
         let is_served = usize::from(handler.workflow.0) < self.registered;
+        let resting = handler.journal.resting.as_deref().unwrap_or_default();
+        let is_said =
+            |pass| resting.iter().any(|input| matches!(input, Input::Done { pass: done, .. } if *done == pass));
         for effect in pending.into_iter().filter(|_| is_served) {
             match effect {
+                Effect::StartPass(pass) if is_said(pass) => {}
                 Effect::Arm(timer, deadline) if handler.armed.insert(timer, deadline).is_none() => {
                     self.timers.arm(Timer::Run(run, timer), deadline);
                 }
