@@ -24,7 +24,7 @@ pub(super) struct Retention {
     /// Runs that have ended since they were last looked at.
     ended_since: usize,
     /// Finished handlers in the store, with a journal.
-    kept_count: i64,
+    kept_count: isize,
     /// Whether the store was asked for the oldest.
     is_asked: bool,
     /// The batch that removes what it gave; the next question waits until that is kept.
@@ -44,7 +44,7 @@ impl Retention {
             resident_count: 0,
             resident_bytes: 0,
             ended_since: 0,
-            kept_count: kept_count as i64,
+            kept_count: kept_count.cast_signed(),
             is_asked: false,
             removing: 0,
             is_stuck: false,
@@ -87,7 +87,7 @@ impl Retention {
 
     /// So many finished handlers that were not counted any more are still there.
     pub(super) fn handle_not_kept(&mut self, count: usize) {
-        self.kept_count += count as i64;
+        self.kept_count += count.cast_signed();
         self.removed.clear();
         self.ages_due_us.get_or_insert(0);
     }
