@@ -118,6 +118,9 @@ impl Scheduler {
             away.said.push((run.run, input));
         } else if self.run_of(run.handler) == Some(run) {
             self.reduce(run.handler, input, now);
+        } else if self.batch.journaled && self.earlier.contains_key(&run) {
+            // Its handler is removed: nothing, unless that turns out not to be kept.
+            self.held.said.push((run, input));
         }
     }
 

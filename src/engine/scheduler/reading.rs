@@ -26,6 +26,9 @@ impl Cursors {
 
     pub(super) fn forget(&mut self, key: HandlerKey) {
         self.moved.remove(&key);
+        if self.moved.is_empty() {
+            *self = Self::default();
+        }
     }
 
     pub(super) fn due_us(&self, now: Now) -> Option<u64> {
