@@ -164,13 +164,15 @@ impl Story {
                 let round = Round { host: &host, left: &left, end: end.clone(), readers: readers.clone() };
                 scope.spawn(move || client.load(&round));
             }
-            drop((end, readers));
-            ended.recv_timeout(PATIENCE).expect("the server answers");
+            drop(readers);
+            drop(end);
+            let in_time = ended.recv_timeout(PATIENCE);
             let begun = Instant::now();
             while begun.elapsed() < after {
                 thread::yield_now();
             }
             is_calm(&if is_stopped { stop(program) } else { program.kill() });
+            in_time.expect("the server answers");
         });
         self.enter(seen.into_inner().expect("no reader has panicked"));
     }

@@ -72,7 +72,7 @@ fn echo_runs(count: u64, rounds: u64, durability: Durability) {
     kit.store.close();
     let (elapsed, after, runs) = (begun.elapsed(), written(), count * rounds);
     println!(
-        "{count:>3} at a time, {durability:>6?}: {:>6} bytes to the disk, {:>6} to files, {:.2} µs CPU, {:.2} commits a run; {:?} a commit",
+        "{count:>3} at a time, {durability:?}: {:>6} bytes to the disk, {:>6} to files, {:.2} µs CPU, {:.2} commits a run; {:?} a commit",
         (after.0 - before.0) / runs,
         (after.1 - before.1) / runs,
         cpu_us as f64 / runs as f64,
