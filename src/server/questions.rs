@@ -84,27 +84,27 @@ impl Loop {
                 self.give_list(id, handlers, is_complete);
             }
             (Question::List(id), _) => self.cut_list(id),
-            (Question::Handler(address), Ok(Answer::Handler(kept))) => self.give_handler(address, kept, None),
-            (Question::Handler(address), Err(error)) => self.give_handler(address, None, Some(error)),
-            (Question::Handler(address), Ok(_)) => self.give_handler(address, None, None),
+            (Question::Handler(address), Ok(Answer::Handler(kept))) => self.give_handler(&address, kept, None),
+            (Question::Handler(address), Err(error)) => self.give_handler(&address, None, Some(&error)),
+            (Question::Handler(address), Ok(_)) => self.give_handler(&address, None, None),
             (Question::Oldest, Ok(Answer::Oldest(oldest))) => self.scheduler.handle_oldest(&oldest, self.now),
             (Question::Oldest, _) => self.scheduler.handle_oldest(&[], self.now),
         }
     }
 
-    fn give_handler(&mut self, address: Address, kept: Option<Box<Kept>>, error: Option<StoreError>) {
-        match (kept, &address) {
-            (Some(kept), _) => self.scheduler.handle_kept(*kept, self.now),
-            (None, Address::Key(key)) if error.is_none() => self.scheduler.handle_absent(*key),
+    fn give_handler(&mut self, address: &Address, kept: Option<Box<Kept>>, error: Option<&StoreError>) {
+        match (kept, address) {
+            (Some(kept), _) => self.scheduler.handle_kept(&kept, self.now),
+            (None, Address::Key(key)) if error.is_none() => self.scheduler.handle_absent(*key, self.now),
             (None, Address::Key(key)) => self.scheduler.handle_unread(*key, self.now),
             (None, Address::Id(..)) => {}
         }
-        for id in self.questions.loads.remove(&address).unwrap_or_default() {
+        for id in self.questions.loads.remove(address).unwrap_or_default() {
             if !matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
                 continue;
             }
             *self.client_mut(id) = Client::Free;
-            match &error {
+            match error {
                 None => self.answer_read(id),
                 Some(error) => self.answer_unread(id, error),
             }

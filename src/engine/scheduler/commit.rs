@@ -1,7 +1,7 @@
 //! The write-ahead rule: what is held back until a batch is kept.
 
 use super::{
-    HandlerKey, Notice, RunKey, Scheduler,
+    CallerId, HandlerKey, Notice, RunKey, Scheduler,
     batch::{Batch, Snapshotted},
     newest,
 };
@@ -20,7 +20,8 @@ pub(super) struct Held {
     pub(super) ready: Vec<(RunKey, PassId)>,
     published: Vec<(RunKey, u64)>,
     pub(super) ended: Vec<RunKey>,
-    pub(super) gone: Vec<Notice>,
+    /// Handlers that are removed, by their newest runs, and who waits for those.
+    pub(super) purged: Vec<(RunKey, Option<CallerId>)>,
     /// Tags of passes whose runs have ended.
     pub(super) stops: Vec<u64>,
     /// Runs whose journals have grown long.
@@ -77,7 +78,7 @@ impl Held {
     }
 
     fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.published.is_empty() && self.ended.is_empty() && self.gone.is_empty()
+        self.ready.is_empty() && self.published.is_empty() && self.ended.is_empty() && self.purged.is_empty()
     }
 }
 
@@ -150,11 +151,14 @@ impl Scheduler {
             }
         }
         for run in held.ended {
+            self.retention.count();
             let Some(handler) = newest(&mut self.handlers, run) else { continue };
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.retention.handle_ended(run, handler.finished_bytes().unwrap_or(0));
         }
         self.stop_passes(&held.stops, held.now);
-        self.notices.extend(held.gone);
+        for (run, caller) in held.purged {
+            self.handle_purged(run, caller);
+        }
     }
 }

@@ -5,60 +5,94 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CallerId, HandlerKey, Notice, RunKey, Scheduler, batch::Batch};
 use crate::{
-    engine::{handler::Phase, input::Input, timers::Timer},
+    engine::{
+        channel::Channel,
+        handler::{Handler, Phase},
+        input::Input,
+        timers::Timer,
+    },
     limits::REST_US,
     now::{Clock, Now},
 };
 
-/// What is known of a handler that the store is asked for, and that the store does not know.
+/// What is known of a handler that went back to what was committed, and that the store does not know.
 #[derive(Debug, Default)]
 pub(super) struct Away {
+    /// Its newest run in the store.
+    pub(super) run: u32,
     pub(super) caller: Option<CallerId>,
-    /// Tags of its passes that are with a worker.
-    pub(super) passes: Vec<u64>,
-    /// What passes of it said; `None`: it need not rest.
-    said: Option<Vec<Input>>,
+    /// What passes of its runs said.
+    said: Vec<(u32, Input)>,
+}
+
+/// What the batches had that were not kept.
+#[derive(Default)]
+struct Lost {
+    touched: BTreeSet<HandlerKey>,
+    opened: BTreeSet<RunKey>,
+    purged: BTreeMap<HandlerKey, (RunKey, Option<CallerId>)>,
+    said: BTreeMap<HandlerKey, Vec<(u32, Input)>>,
 }
 
 impl Scheduler {
     /// Nothing of this batch is kept, nor of those after it. Callers whose runs are not there are told; the server
     /// tells those whose replies waited for these batches.
     pub fn handle_failed(&mut self, number: u64, now: Now) {
-        let mut said: BTreeMap<HandlerKey, Vec<(u32, Input)>> = BTreeMap::new();
-        let (mut touched, mut opened, mut uncounted) = (BTreeSet::new(), BTreeSet::new(), 0);
+        let (mut lost, mut uncounted) = (Lost::default(), 0);
         let first = self.committing.partition_point(|&(other, _)| other < number);
-        let lost = self.committing.drain(first..).map(|(_, held)| held).collect::<Vec<_>>();
-        for held in lost.into_iter().chain([std::mem::take(&mut self.held)]) {
-            touched.extend(held.touched);
-            opened.extend(held.opened);
+        let held: Vec<_> = self.committing.drain(first..).map(|(_, held)| held).collect();
+        for held in held.into_iter().chain([std::mem::take(&mut self.held)]) {
+            lost.touched.extend(held.touched);
+            lost.opened.extend(held.opened);
+            lost.purged.extend(held.purged.into_iter().map(|(run, caller)| (run.handler, (run, caller))));
             uncounted += held.uncounted;
             for (run, input) in held.said {
-                said.entry(run.handler).or_default().push((run.run, input));
+                lost.said.entry(run.handler).or_default().push((run.run, input));
             }
-            // Readers of a handler that was to be purged have lost their channel.
-            self.notices.extend(held.gone.into_iter().map(|notice| match notice {
-                Notice::CallerGone(caller) => Notice::NotKept(caller),
-                other => other,
-            }));
         }
         let (journaled, next) = (self.batch.journaled, self.batch.number + 1);
         self.batch = Batch { number: next, epoch: self.batch.epoch + 1, journaled, now, ..Batch::default() };
         self.retention.handle_not_kept(uncounted);
-        self.passes.ready.retain(|(run, _)| !touched.contains(&run.handler));
-        for key in touched {
-            self.go_back(key, &opened, said.remove(&key).unwrap_or_default());
+        self.passes.ready.retain(|(run, _)| !lost.touched.contains(&run.handler));
+        for key in std::mem::take(&mut lost.touched) {
+            self.go_back(key, &mut lost);
         }
+        self.fill_places(now);
     }
 
     /// The handler is to be as it was committed; the store is asked how that is.
-    fn go_back(&mut self, key: HandlerKey, opened: &BTreeSet<RunKey>, said: Vec<(u32, Input)>) {
+    fn go_back(&mut self, key: HandlerKey, lost: &mut Lost) {
         self.cursors.forget(key);
-        let Some(handler) = self.handlers.remove(&key) else {
-            // It was to be purged.
-            self.away.insert(key, Away { said: Some(Vec::new()), ..Away::default() });
-            return self.notices.push_back(Notice::Load(key));
+        let mut said = lost.said.remove(&key).unwrap_or_default();
+        let (run, mut caller) = match (self.handlers.remove(&key), lost.purged.remove(&key)) {
+            (Some(handler), _) => {
+                let run = RunKey { handler: key, run: handler.run };
+                self.put_away(run, &handler);
+                let rested = handler.journal.resting.into_iter().flatten();
+                said.extend(rested.map(|input| (run.run, input)));
+                if handler.channel.is_busy() {
+                    self.earlier.insert(run, handler.channel);
+                }
+                (run, handler.caller)
+            }
+            (None, Some(purged)) => purged,
+            (None, None) => return,
         };
-        let run = RunKey { handler: key, run: handler.run };
+        let mut newest = run.run;
+        if lost.opened.contains(&run) {
+            // There is no such run.
+            let channel = self.earlier.remove(&run);
+            self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Gone));
+            self.notices.extend(caller.take().map(Notice::NotKept));
+            let Some(before) = newest.checked_sub(1) else { return };
+            newest = before;
+        }
+        self.away.insert(key, Away { run: newest, caller, said });
+        self.notices.push_back(Notice::Load(key));
+    }
+
+    /// A handler is no longer here: what it had a share in is left.
+    fn put_away(&mut self, run: RunKey, handler: &Handler) {
         self.names.remove(&handler.id);
         match &handler.phase {
             Phase::Running(_) | Phase::Parked { .. } => {
@@ -75,23 +109,26 @@ impl Scheduler {
                 }
             }
         }
-        if opened.contains(&run) {
-            self.notices.extend(handler.channel.everybody().map(Notice::Gone));
-            return self.notices.extend(handler.caller.map(Notice::NotKept));
+    }
+
+    /// What a pass of this run said, or what is said for it. If the handler went back, it is said again when the
+    /// handler is here.
+    pub(super) fn say(&mut self, run: RunKey, input: Input, now: Now) {
+        if let Some(away) = self.away.get_mut(&run.handler) {
+            away.said.push((run.run, input));
+        } else if self.run_of(run.handler) == Some(run) {
+            self.reduce(run.handler, input, now);
+        } else if self.batch.journaled && self.earlier.contains_key(&run) {
+            // Its handler is removed: nothing, unless that turns out not to be kept.
+            self.held.said.push((run, input));
         }
-        if handler.channel.is_busy() {
-            self.earlier.insert(run, handler.channel);
-        }
-        let rested = handler.journal.resting.unwrap_or_default();
-        let said = said.into_iter().filter(|&(of, _)| of == run.run).map(|(_, input)| input).chain(rested).collect();
-        self.away.insert(key, Away { caller: handler.caller, passes: handler.passes, said: Some(said) });
-        self.notices.push_back(Notice::Load(key));
     }
 
     /// A run that went back rests before it goes on: what it does next would not be kept either.
     pub(super) fn rest(&mut self, key: HandlerKey, away: Away, now: Now) {
-        let Some(inputs) = away.said else { return };
         let Some(handler) = self.handlers.get_mut(&key) else { return };
+        let of_run = away.said.into_iter().filter(|&(run, _)| run == handler.run);
+        let inputs = of_run.map(|(_, input)| input).collect();
         let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
         handler.journal.resting = Some(inputs);
         self.timers.arm(Timer::Again(key), deadline);

@@ -35,7 +35,7 @@ use crate::{
         channel::{Channel, ReaderId},
         handler::{Handler, Phase},
         ids::HandlerIds,
-        input::{Effect, Input, Outcome, PassId, Refusal},
+        input::{Effect, Input, Outcome, Refusal},
         kept::{Beginning, KeptHandler},
         timers::{Timer, Timers},
     },
@@ -308,8 +308,8 @@ impl Scheduler {
 
     /// The worker's pass of this tag has noted something.
     pub fn handle_notes(&mut self, tag: u64, notes: Vec<crate::pass::Note>, now: Now) {
-        if let Some((key, pass)) = self.live_pass(tag) {
-            self.reduce(key, Input::Noted { pass, notes }, now);
+        if let Some((run, pass)) = self.passes.get(tag) {
+            self.say(run, Input::Noted { pass, notes }, now);
         }
     }
 
@@ -353,12 +353,6 @@ impl Scheduler {
             return Some(workflow);
         }
         self.workflow(&self.graph(workflow).name)
-    }
-
-    /// The run and pass behind a tag, unless the pass is abandoned or its run has gone on without it.
-    fn live_pass(&self, tag: u64) -> Option<(HandlerKey, PassId)> {
-        let (run, pass) = self.passes.get(tag)?;
-        (self.run_of(run.handler) == Some(run)).then_some((run.handler, pass))
     }
 }
 

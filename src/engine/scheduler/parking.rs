@@ -61,7 +61,7 @@ impl Scheduler {
 
     /// What the store has under an address that [`Scheduler::residence`] or [`Notice::Load`](super::Notice::Load) gave.
     /// A handler that has come here meanwhile stays as it is.
-    pub fn handle_kept(&mut self, kept: Kept, now: Now) {
+    pub fn handle_kept(&mut self, kept: &Kept, now: Now) {
         let key = kept.handler.key;
         if self.retention.has_removed(key) {
             return;
@@ -74,9 +74,10 @@ impl Scheduler {
     }
 
     /// The store has no handler of this key.
-    pub fn handle_absent(&mut self, key: HandlerKey) {
+    pub fn handle_absent(&mut self, key: HandlerKey, now: Now) {
         if let Some(away) = self.away.remove(&key) {
             self.notices.extend(away.caller.map(super::Notice::NotKept));
+            self.handle_back(true, now);
         }
     }
 
@@ -86,9 +87,9 @@ impl Scheduler {
         self.timers.arm(Timer::Again(key), deadline);
     }
 
-    fn unpark(&mut self, kept: Kept, admitted: bool, now: Now) {
+    fn unpark(&mut self, kept: &Kept, admitted: bool, now: Now) {
         let key = kept.handler.key;
-        let folded = self.fold(&kept, now);
+        let folded = self.fold(kept, now);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         self.parking.parked -= 1;
         match folded {
@@ -112,12 +113,14 @@ impl Scheduler {
     pub(super) fn resume_pending(&mut self, run: RunKey, pending: Vec<Effect>) {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
         let is_served = usize::from(handler.workflow.0) < self.registered;
+        let resting = handler.journal.resting.as_deref().unwrap_or_default();
+        let is_said =
+            |pass| resting.iter().any(|input| matches!(input, Input::Done { pass: done, .. } if *done == pass));
         for effect in pending.into_iter().filter(|_| is_served) {
             match effect {
-                Effect::Arm(timer, deadline) => {
-                    if handler.armed.insert(timer, deadline).is_none() {
-                        self.timers.arm(Timer::Run(run, timer), deadline);
-                    }
+                Effect::StartPass(pass) if is_said(pass) => {}
+                Effect::Arm(timer, deadline) if handler.armed.insert(timer, deadline).is_none() => {
+                    self.timers.arm(Timer::Run(run, timer), deadline);
                 }
                 Effect::StartPass(pass) if !self.passes.is_out(&handler.passes, pass) => {
                     self.passes.ready.push_back((run, pass));

@@ -65,9 +65,9 @@ impl Passes {
         tags.iter().any(|tag| self.out.get(tag).is_some_and(|out| out.pass == pass && !out.hangs))
     }
 
-    /// Those of these tags that are still with a worker, for this run.
-    pub(super) fn still_out(&self, tags: &[u64], run: RunKey) -> Vec<u64> {
-        tags.iter().copied().filter(|tag| self.out.get(tag).is_some_and(|out| out.run == run)).collect()
+    /// Tags of this run's passes that are with a worker.
+    pub(super) fn of_run(&self, run: RunKey) -> Vec<u64> {
+        self.out.iter().filter(|(_, out)| out.run == run).map(|(&tag, _)| tag).collect()
     }
 
     pub(super) fn get(&self, tag: u64) -> Option<(RunKey, PassId)> {
@@ -136,10 +136,8 @@ impl Scheduler {
     /// A worker is through with a pass. A pass that was abandoned or whose run has ended changes nothing.
     pub fn handle_done(&mut self, tag: u64, done: Done, now: Now) {
         let Some(out) = self.take_out(tag).filter(|out| !out.hangs) else { return };
-        if self.run_of(out.run.handler) == Some(out.run) {
-            self.reduce(out.run.handler, Input::Done { pass: out.pass, done }, now);
-            self.settle_feed_room(out.run);
-        }
+        self.say(out.run, Input::Done { pass: out.pass, done }, now);
+        self.settle_feed_room(out.run);
     }
 
     /// The pass is no longer with a worker.
@@ -156,11 +154,11 @@ impl Scheduler {
     }
 
     pub(super) fn handle_pass_timed_out(&mut self, tag: u64, now: Now) {
-        let Some((key, pass)) = self.live_pass(tag) else { return };
+        let Some((run, pass)) = self.passes.get(tag) else { return };
         self.abandon(tag);
         self.passes.stops.push((tag, Stop::TimedOut));
         let done = Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() };
-        self.reduce(key, Input::Done { pass, done }, now);
+        self.say(run, Input::Done { pass, done }, now);
     }
 
     /// The pass no longer counts; its thread does until it comes back.

@@ -26,6 +26,9 @@ impl Cursors {
 
     pub(super) fn forget(&mut self, key: HandlerKey) {
         self.moved.remove(&key);
+        if self.moved.is_empty() {
+            *self = Self::default();
+        }
     }
 
     pub(super) fn due_us(&self, now: Now) -> Option<u64> {
@@ -107,8 +110,18 @@ impl Scheduler {
         self.cursors.is_due |= self.cursors.has_moved(run.handler);
         if self.earlier.get(&run).is_some_and(|channel| !channel.is_busy())
             && let Some(channel) = self.earlier.remove(&run)
+            && self.is_over_for(run)
         {
             self.batch.removed.push((run, channel.range()));
+        }
+    }
+
+    /// Whether nobody can ask for this run any more: it is neither its handler's newest, in the store if the handler is
+    /// away, nor of a handler that is removed anyway.
+    fn is_over_for(&self, run: RunKey) -> bool {
+        match self.away.get(&run.handler) {
+            Some(away) => run.run < away.run,
+            None => !self.retention.has_removed(run.handler),
         }
     }
 

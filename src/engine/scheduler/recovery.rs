@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Ended, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, reduce::end_bytes};
+use super::{
+    CallerId, Ended, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, reduce::end_bytes,
+};
 use crate::{
     engine::{
         channel::Channel,
@@ -25,7 +27,7 @@ pub(super) struct Folded {
 
 impl Scheduler {
     /// A handler whose run goes on, as the store gives it at the start. Runs that only wait stay in the store.
-    pub fn recover(&mut self, kept: Kept, now: Now) {
+    pub fn recover(&mut self, kept: &Kept, now: Now) {
         let key = kept.handler.key;
         self.take_in(kept, now);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
@@ -41,6 +43,11 @@ impl Scheduler {
 
     /// All handlers are recovered: places under `max_runs` that are free are given to those in line.
     pub fn handle_recovered(&mut self, now: Now) {
+        self.fill_places(now);
+    }
+
+    /// Gives the places that are free to those in line.
+    pub(super) fn fill_places(&mut self, now: Now) {
         for index in 0..self.registered {
             while let Some(next) = self.next_in_line(WorkflowId(index as u16)) {
                 self.reduce(next.handler, Input::Admitted, now);
@@ -49,10 +56,10 @@ impl Scheduler {
     }
 
     /// The handler is here from now on.
-    pub(super) fn take_in(&mut self, kept: Kept, now: Now) {
+    pub(super) fn take_in(&mut self, kept: &Kept, now: Now) {
         let key = kept.handler.key;
-        let away = self.away.remove(&key).unwrap_or_default();
-        let mut handler = self.handler_of(&kept.handler, &away);
+        let away = self.away.remove(&key);
+        let mut handler = self.handler_of(&kept.handler, away.as_ref().and_then(|away| away.caller));
         let run = RunKey { handler: key, run: handler.run };
         if kept.handler.id.is_some() {
             self.names.insert(Arc::clone(&handler.id), key);
@@ -63,10 +70,12 @@ impl Scheduler {
             handler.phase = Phase::Ended { outcome, state, completed_us: handler.updated_us, bytes };
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.handlers.insert(key, Box::new(handler));
-            return self.retention.handle_here(run, bytes);
+            self.retention.handle_here(run, bytes);
+            return self.handle_back(away.is_some(), now);
         }
+        let was_away = away.is_some();
         self.running += 1;
-        match self.fold(&kept, now) {
+        match self.fold(kept, now) {
             Err(error) => {
                 self.handlers.insert(key, Box::new(handler));
                 self.fail_damaged(key, error, now);
@@ -79,16 +88,26 @@ impl Scheduler {
                 self.take_in_running(handler, run, folded.run, away, now);
             }
         }
+        self.handle_back(was_away, now);
     }
 
-    fn take_in_running(&mut self, mut handler: Handler, run: RunKey, live: Run, away: Away, now: Now) {
+    /// With the last handler that was away it is known which places are free.
+    pub(super) fn handle_back(&mut self, was_away: bool, now: Now) {
+        if was_away {
+            self.fill_places(now);
+        }
+    }
+
+    fn take_in_running(&mut self, mut handler: Handler, run: RunKey, live: Run, away: Option<Away>, now: Now) {
         let key = run.handler;
         let (live, change) = self.carry_over(&mut handler, run, live);
         self.enter_line(handler.workflow, run, handler.admitted, handler.started_us);
         let pending = live.pending();
         handler.phase = Phase::Running(Box::new(live));
         self.handlers.insert(key, Box::new(handler));
-        self.rest(key, away, now);
+        if let Some(away) = away {
+            self.rest(key, away, now);
+        }
         self.resume_pending(run, pending);
         if let Some(error) = change {
             self.reduce(key, Input::Fail(error), now);
@@ -110,13 +129,15 @@ impl Scheduler {
                 handler.journal = Journal { snapshot_bytes: snapshot.len(), ..Journal::default() };
                 handler.journal.batch = self.batch.number;
                 self.held.touch(run.handler);
+                // What follows in the same batch has the new ids; if anything does, another snapshot takes it in.
+                self.held.snapshots.push(run);
                 self.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
                 (restored, None)
             }
         }
     }
 
-    fn handler_of(&mut self, kept: &KeptHandler, away: &Away) -> Handler {
+    fn handler_of(&mut self, kept: &KeptHandler, caller: Option<CallerId>) -> Handler {
         let run = RunKey { handler: kept.key, run: kept.run };
         let events = kept.first_sequence..kept.next_sequence;
         let resumed = || Channel::resumed(events, kept.cursor, kept.end.is_some());
@@ -133,9 +154,9 @@ impl Scheduler {
             next_sequence: kept.next_sequence,
             channel,
             armed: BTreeMap::new(),
-            passes: self.passes.still_out(&away.passes, run),
+            passes: self.passes.of_run(run),
             feed_room_bytes: None,
-            caller: away.caller,
+            caller,
             journal: Journal::default(),
         }
     }

@@ -30,7 +30,11 @@ impl Scheduler {
             Phase::Running(run) => run,
             // A timer that is due is due again when the run is here.
             Phase::Parked { admitted } => {
-                *admitted |= matches!(input, Input::Admitted);
+                if matches!(input, Input::Admitted) {
+                    // It has its place only if the end that left it free is kept.
+                    *admitted = true;
+                    held.touch(key);
+                }
                 return notices.push_back(Notice::Load(key));
             }
             Phase::Ended { .. } => return held.note_late(run_key, input, &handler.channel),

@@ -2,9 +2,9 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{HandlerKey, Notice, RunKey, Scheduler, newest};
+use super::{CallerId, HandlerKey, Notice, RunKey, Scheduler, newest};
 use crate::{
-    engine::handler::Phase,
+    engine::{channel::Channel, handler::Phase},
     limits::{
         RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US,
         RETENTION_SLICE, RETIRED_PER_TURN_MIN,
@@ -24,7 +24,7 @@ pub(super) struct Retention {
     /// Runs that have ended since they were last looked at.
     ended_since: usize,
     /// Finished handlers in the store, with a journal.
-    kept_count: usize,
+    kept_count: isize,
     /// Whether the store was asked for the oldest.
     is_asked: bool,
     /// The batch that removes what it gave; the next question waits until that is kept.
@@ -44,7 +44,7 @@ impl Retention {
             resident_count: 0,
             resident_bytes: 0,
             ended_since: 0,
-            kept_count,
+            kept_count: kept_count.cast_signed(),
             is_asked: false,
             removing: 0,
             is_stuck: false,
@@ -56,10 +56,14 @@ impl Retention {
 
     /// The run has ended and that is kept.
     pub(super) fn handle_ended(&mut self, run: RunKey, bytes: usize) {
-        self.kept_count += 1;
-        self.is_stuck = false;
         self.ended_since += 1;
         self.handle_here(run, bytes);
+    }
+
+    /// A finished handler more is in the store.
+    pub(super) fn count(&mut self) {
+        self.kept_count += 1;
+        self.is_stuck = false;
     }
 
     /// A finished handler is here.
@@ -78,14 +82,19 @@ impl Retention {
 
     /// A finished handler of the store has begun anew or is removed.
     fn uncount(&mut self) {
-        self.kept_count = self.kept_count.saturating_sub(1);
+        self.kept_count -= 1;
     }
 
     /// So many finished handlers that were not counted any more are still there.
     pub(super) fn handle_not_kept(&mut self, count: usize) {
-        self.kept_count += count;
+        self.kept_count += count.cast_signed();
         self.removed.clear();
         self.ages_due_us.get_or_insert(0);
+    }
+
+    /// By how many there are more of them than are to be kept.
+    fn excess(&self, keep_finished: usize) -> usize {
+        usize::try_from(self.kept_count).unwrap_or(0).saturating_sub(keep_finished)
     }
 
     fn note_removed(&mut self, key: HandlerKey) {
@@ -137,7 +146,7 @@ impl Scheduler {
             self.retention.resident.retain(|run| handlers.get(&run.handler).is_some_and(|other| other.run == run.run));
         }
         if journaled {
-            let excess = self.retention.kept_count.saturating_sub(self.limits.keep_finished);
+            let excess = self.retention.excess(self.limits.keep_finished);
             self.ask_oldest(excess.min(RETENTION_SLICE));
         }
     }
@@ -156,7 +165,7 @@ impl Scheduler {
     /// more. Empty when the store could not be read.
     pub fn handle_oldest(&mut self, oldest: &[(HandlerKey, i64)], now: Now) {
         self.retention.is_asked = false;
-        let excess = self.retention.kept_count.saturating_sub(self.limits.keep_finished);
+        let excess = self.retention.excess(self.limits.keep_finished);
         let expired_us = self.limits.keep_for.map(|keep_for| now.wall_us.saturating_sub_unsigned(micros(keep_for)));
         let (mut next_us, mut removed) = (self.ages_pause_us(), 0);
         for &(key, ended_us) in oldest {
@@ -182,8 +191,12 @@ impl Scheduler {
     }
 
     /// Removes a finished handler from the store. One that has begun anew since the store was asked, or has a reader,
-    /// stays, and so does one that changes.
+    /// of an earlier run too, stays, and so does one that changes.
     fn remove_kept(&mut self, key: HandlerKey) -> bool {
+        let of_handler = RunKey { handler: key, run: 0 }..=RunKey { handler: key, run: u32::MAX };
+        if self.earlier.range(of_handler).next().is_some() {
+            return false;
+        }
         match self.handlers.get(&key) {
             Some(handler) if handler.is_idle() && self.is_unchanged(key) => self.remove(key),
             None if !self.away.contains_key(&key) && !self.retention.has_removed(key) => self.purge_kept(key),
@@ -253,30 +266,36 @@ impl Scheduler {
         }
     }
 
-    /// Removes a handler for good.
+    /// Removes a handler for good. Who reads or waits is told when that is kept.
     pub(super) fn remove(&mut self, key: HandlerKey) {
         let Some(handler) = self.handlers.remove(&key) else { return };
+        let run = RunKey { handler: key, run: handler.run };
         if let Some(bytes) = handler.finished_bytes() {
             self.retention.handle_left(bytes);
+        }
+        if matches!(handler.phase, Phase::Ended { .. }) {
             self.uncount_finished();
         }
         self.names.remove(&handler.id);
-        let newest_run = RunKey { handler: key, run: handler.run };
-        self.held.gone.extend(handler.caller.map(Notice::CallerGone));
-        self.held.gone.extend(handler.channel.everybody().map(Notice::Gone));
-        self.batch.removed.push((newest_run, handler.channel.range()));
-        let first = RunKey { handler: key, run: 0 };
-        while let Some((&run, _)) = self.earlier.range(first..newest_run).next() {
-            if let Some(channel) = self.earlier.remove(&run) {
-                self.held.gone.extend(channel.everybody().map(Notice::Gone));
-                self.batch.removed.push((run, channel.range()));
-            }
-        }
         self.cursors.forget(key);
+        self.earlier.insert(run, handler.channel);
+        let channels = self.earlier.range(RunKey { handler: key, run: 0 }..=run);
+        self.batch.removed.extend(channels.map(|(&run, channel)| (run, channel.range())));
+        self.held.purged.push((run, handler.caller));
         if self.batch.journaled {
             self.held.touch(key);
             self.batch.purged.push(key);
             self.retention.note_removed(key);
+        }
+    }
+
+    /// The handler of this run, its newest, is gone.
+    pub(super) fn handle_purged(&mut self, newest: RunKey, caller: Option<CallerId>) {
+        self.notices.extend(caller.map(Notice::CallerGone));
+        let first = RunKey { handler: newest.handler, run: 0 };
+        while let Some((&run, _)) = self.earlier.range(first..=newest).next_back() {
+            let channel = self.earlier.remove(&run);
+            self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Gone));
         }
     }
 

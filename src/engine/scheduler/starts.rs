@@ -213,7 +213,7 @@ impl Scheduler {
 
     /// Whether the run may start passes at once; else it waits in line.
     fn admit(&mut self, workflow: WorkflowId, run: RunKey) -> bool {
-        let max = self.graph(workflow).max_runs.unwrap_or(usize::MAX);
+        let max = self.places(workflow);
         let admission = &mut self.admissions[usize::from(workflow.0)];
         if admission.admitted < max {
             admission.admitted += 1;
@@ -221,6 +221,15 @@ impl Scheduler {
         }
         admission.waiting.push_back(run);
         false
+    }
+
+    /// Runs of this workflow that may run now. While handlers are away it is not known who has a place.
+    fn places(&self, workflow: WorkflowId) -> usize {
+        match self.graph(workflow).max_runs {
+            None => usize::MAX,
+            Some(_) if !self.away.is_empty() => 0,
+            Some(max) => max,
+        }
     }
 
     /// A run has ended: if it had a place, the first in line gets it; else it leaves the line.
@@ -260,7 +269,7 @@ impl Scheduler {
 
     /// The first in line, if there is a place; it has it then.
     pub(super) fn next_in_line(&mut self, workflow: WorkflowId) -> Option<RunKey> {
-        let max = self.graph(workflow).max_runs.unwrap_or(usize::MAX);
+        let max = self.places(workflow);
         let admission = &mut self.admissions[usize::from(workflow.0)];
         let next = (admission.admitted < max).then(|| admission.waiting.pop_front()).flatten()?;
         admission.admitted += 1;

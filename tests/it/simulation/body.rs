@@ -28,7 +28,8 @@ pub(crate) struct Performance {
 /// Runs the body of `step`.
 pub(crate) fn perform(graph: &Graph, kind: Kind, step: StepId, input: &PassInput) -> Performance {
     let (id, round) = identity(&input.event);
-    let mut random = Random::new(hash(&[u64::from(step.0), id, round]));
+    let step_hash = name_hash(&graph.step(step).name);
+    let mut random = Random::new(hash(&[step_hash, id, round]));
     let mut body = Body {
         graph,
         kind,
@@ -78,6 +79,11 @@ pub(crate) fn identity(event: &WorkEvent) -> (u64, u64) {
             (hash(&ids.iter().map(|(id, _)| *id).collect::<Vec<_>>()), 0)
         }
     }
+}
+
+/// By its name, a body stays the same when its workflow changes around it.
+fn name_hash(name: &str) -> u64 {
+    hash(&name.bytes().map(u64::from).collect::<Vec<_>>())
 }
 
 pub(crate) fn value(id: u64, round: u64) -> Json {
@@ -225,7 +231,7 @@ impl Body<'_> {
     /// What the step gives out, as its graph says.
     fn give(&mut self, random: &mut Random) -> PassEnd {
         let step = self.graph.step(self.step);
-        let child = |index: u64| hash(&[self.id, self.round, u64::from(self.step.0), index]);
+        let child = |index: u64| hash(&[self.id, self.round, name_hash(&step.name), index]);
         let width = if self.kind == Kind::Contended { 9 } else { 4 };
         let many =
             |of: EventId, count: usize| (0..count as u64).map(move |index| (of, value(child(index), 0))).collect();

@@ -20,6 +20,13 @@ pub(crate) enum Kind {
 
 /// A random graph, as lines and built.
 pub(crate) fn flow(random: &mut Random, kind: Kind) -> (String, Arc<Graph>) {
+    let lines = lines(random, kind);
+    let graph = build("flow", &lines, kind, random, None);
+    (lines, graph)
+}
+
+/// The lines of a random graph.
+pub(crate) fn lines(random: &mut Random, kind: Kind) -> String {
     let mut maker = Maker { random, kind, lines: Vec::new(), events: 0 };
     let last = match kind {
         Kind::Contended => maker.fan_out("S", 3, false),
@@ -29,16 +36,21 @@ pub(crate) fn flow(random: &mut Random, kind: Kind) -> (String, Arc<Graph>) {
     if kind == Kind::Wild && maker.random.one_in(4) {
         maker.step("", "HumanPost", "-> T");
     }
-    let lines = maker.lines.join("\n");
-    let mut parts = parts(&lines);
+    maker.lines.join("\n")
+}
+
+/// The graph of these lines, with workers, policies and time-outs of chance.
+pub(crate) fn build(name: &str, lines: &str, kind: Kind, random: &mut Random, max_runs: Option<usize>) -> Arc<Graph> {
+    let mut parts = parts(lines);
+    parts.name = name.into();
+    parts.max_runs = max_runs;
     for step in &mut parts.steps {
-        step.workers = 1 + maker.random.below(if kind == Kind::Contended { 9 } else { 3 }) as u16;
-        step.retry = retry(maker.random);
-        step.timeout = maker.random.one_in(3).then_some(Duration::from_secs(2));
+        step.workers = 1 + random.below(if kind == Kind::Contended { 9 } else { 3 }) as u16;
+        step.retry = retry(random);
+        step.timeout = random.one_in(3).then_some(Duration::from_secs(2));
     }
-    parts.timeout = (kind == Kind::Wild && maker.random.one_in(8)).then_some(Duration::from_secs(20));
-    let graph = Graph::build(parts).unwrap_or_else(|faults| panic!("refused:\n{lines}\n{faults}"));
-    (lines, Arc::new(graph))
+    parts.timeout = (kind == Kind::Wild && random.one_in(8)).then_some(Duration::from_secs(20));
+    Arc::new(Graph::build(parts).unwrap_or_else(|faults| panic!("refused:\n{lines}\n{faults}")))
 }
 
 /// At least as many attempts as a body fails.

@@ -1,9 +1,9 @@
 //! The invariants of a run, held by playing random workflows in a world of chance. A failure prints its seed;
 //! `STEPRILL_SEED` plays that one alone, `STEPRILL_STEPS` plays for longer.
 
-mod body;
-mod flows;
-mod model;
+pub(crate) mod body;
+pub(crate) mod flows;
+pub(crate) mod model;
 pub(crate) mod random;
 mod world;
 

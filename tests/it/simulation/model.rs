@@ -159,8 +159,9 @@ impl Model {
     pub(crate) fn check(&mut self, input: &Input, now: Now, effects: &[Effect], run: &Run) {
         assert!(self.outcome.is_none() || effects.is_empty(), "nothing comes after the end");
         match input {
-            Input::Started { admitted, .. } => {
+            Input::Started { admitted, state, .. } => {
                 self.admitted = *admitted;
+                self.state.clone_from(state);
                 let graph = Arc::clone(&self.graph);
                 self.owe(graph.start, graph.takers(graph.start));
             }
@@ -214,7 +215,7 @@ impl Model {
         let published = &mut self.works.get_mut(&pass.work).expect("a live work").published;
         let mut shown = 0;
         for note in notes {
-            let Note::Stream { ordinal, hash, .. } = note else { continue };
+            let (Note::Stream { ordinal, hash, .. } | Note::Kept { ordinal, hash, .. }) = note else { continue };
             if published.get(*ordinal as usize) != Some(hash) {
                 published.truncate(*ordinal as usize);
                 published.push(*hash);

@@ -1,0 +1,212 @@
+//! What must hold: after every turn, at a start, where nothing is under way, at the end.
+
+use steprill::{
+    Outcome,
+    engine::{
+        input::PassId,
+        scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
+    },
+    graph::StepId,
+    pass::PassInput,
+};
+
+use super::{clients::Told, world::World};
+
+impl World {
+    /// Nothing leaves before it is kept: not an event, not an outcome.
+    pub(crate) fn audit(&mut self) {
+        let mut next = self.scheduler.next_handler(None);
+        while let Some(key) = next {
+            self.check_handler(key);
+            next = self.scheduler.next_handler(Some(key));
+        }
+    }
+
+    fn check_handler(&self, key: HandlerKey) {
+        let (view, run) = (self.scheduler.view(key), self.scheduler.run_of(key));
+        let (Some(view), Some(run), Some(range)) = (view, run, self.scheduler.feed_range(key)) else {
+            panic!("a handler that is here can be asked")
+        };
+        let Some(history) = self.history.runs.get(&run) else {
+            assert!(view.outcome.is_none() && range.is_empty(), "nothing shows of what is not kept");
+            return;
+        };
+        assert_eq!(view.run_id, history.run_id);
+        assert!(range.start == history.first && range.end <= history.next_sequence(), "only what is kept shows");
+        if let Some(outcome) = view.outcome {
+            let kept = history.end.as_ref().map(|(outcome, _)| outcome);
+            assert_eq!(kept, Some(outcome), "only an outcome that is kept shows, and there is one");
+            assert_eq!(range.end, history.next_sequence(), "a run that has ended shows all of its events");
+        }
+    }
+
+    /// A pass is started when the store owes it: never one whose end is recorded, and each once in the life of a
+    /// process.
+    pub(crate) fn check_start(&mut self, run: RunKey, workflow: WorkflowId, step: StepId, input: &PassInput) -> PassId {
+        let history = &self.history.runs[&run];
+        assert!(history.end.is_none(), "no pass is started after the end");
+        let pass = history.pass_of(input.work).expect("a pass is owed before it starts");
+        let graph = self.scheduler.graph(workflow);
+        let owed = history.shadow.pass_step(pass).expect("it is owed");
+        assert_eq!(graph.step(step).name, self.store.model.versions[history.version].step(owed).name);
+        let kept = history.shadow.pass_input(pass).expect("it is owed");
+        assert_eq!(kept.attempt, input.attempt, "an attempt is counted across crashes");
+        assert_eq!(kept.waits.len(), input.waits.len());
+        assert!(self.started.insert((run, pass)), "{run:?} {pass:?}: a pass is started once");
+        pass
+    }
+
+    /// Retention takes no more than it must, and the longest ended first.
+    pub(crate) fn check_purges(&self, batch: &Batch, oldest: &[(HandlerKey, i64)]) {
+        let limits = &self.settings.limits;
+        let by_retention: Vec<_> = batch.purged.iter().filter(|key| !self.clients.purging.contains(key)).collect();
+        let expired = |key: &HandlerKey| {
+            let ended_us = oldest.iter().find(|(other, _)| other == key).map(|(_, ended_us)| *ended_us);
+            let keep_us = limits.keep_for.map(|keep_for| keep_for.as_micros() as i64);
+            keep_us.zip(ended_us).is_some_and(|(keep_us, ended_us)| ended_us + keep_us <= self.now.wall_us)
+        };
+        let unexpired = by_retention.iter().filter(|key| !expired(key)).count();
+        let before = oldest.len() + batch.ended.len();
+        assert!(
+            unexpired == 0 || before >= limits.keep_finished + unexpired,
+            "retention removes {unexpired} of {before}, of which {} are to stay",
+            limits.keep_finished
+        );
+        for key in by_retention {
+            assert!(oldest.iter().any(|(other, _)| other == key), "only what has ended is removed");
+            let read = self.clients.readers.values().any(|reader| reader.run.handler == *key);
+            let newest = self.store.model.handlers.get(key).map(|row| row.run);
+            assert!(newest.is_none() || !read, "nobody loses what he reads");
+        }
+    }
+
+    pub(crate) fn is_so(&self, told: &Told) -> bool {
+        let model = &self.store.model;
+        let history = |run: &RunKey| self.history.runs.get(run);
+        match told {
+            Told::Started(run, run_id) => {
+                let stands = model.handlers.get(&run.handler).is_some_and(|row| row.run >= run.run);
+                history(run).is_some_and(|run| run.run_id == *run_id) && (stands || self.purged.contains(&run.handler))
+            }
+            Told::Posted(run, text) => history(run).is_some_and(|run| run.posts.contains(text)),
+            Told::Cancelled(run) => history(run).is_some_and(|run| matches!(run.end, Some((Outcome::Cancelled, _)))),
+            Told::Purged(key) => !model.handlers.contains_key(key),
+            Told::Result(run, outcome) => {
+                history(run).and_then(|run| run.end.as_ref()).is_some_and(|(end, _)| end == outcome)
+            }
+        }
+    }
+
+    pub(crate) fn check_told(&self, told: &Told) {
+        assert!(self.is_so(told), "what was acknowledged is in the store: {told:?}");
+    }
+
+    /// Every handler whose run goes on is here again, as it was.
+    pub(crate) fn check_recovered(&mut self) {
+        for (key, row) in self.store.model.handlers.iter().filter(|(_, row)| row.end.is_none()) {
+            let run = self.scheduler.run_of(*key).expect("a run that goes on is here after a start");
+            assert_eq!(run.run, row.run);
+        }
+        self.audit();
+    }
+
+    /// Turns without anything new until nothing is under way.
+    fn quiesce(&mut self, turns: &mut u64) {
+        for _ in 0..2_000 {
+            let Ok(()) = self.turn() else { unreachable!("nothing goes wrong any more") };
+            *turns = self.counts.turns;
+            let is_due = self.scheduler.poll_timeout(self.now) == Some(std::time::Duration::ZERO);
+            let is_busy = !self.store.is_idle() || !self.scheduler.is_settled() || self.is_working();
+            let is_quiet = !is_due && !is_busy && self.is_quiet();
+            if is_quiet && self.live().all(|(key, _)| !self.scheduler.is_resting(key.handler)) {
+                return self.audit_quiet();
+            }
+        }
+        panic!("it does not come to rest");
+    }
+
+    fn live(&self) -> impl Iterator<Item = (RunKey, bool)> {
+        let live = self.store.model.handlers.iter().filter(|(_, row)| row.end.is_none());
+        live.map(|(&handler, row)| {
+            let served = self.scheduler.workflow(&self.store.model.versions[row.version].name).is_some();
+            (RunKey { handler, run: row.run }, served)
+        })
+    }
+
+    /// All that is owed is done, and all that is kept shows.
+    fn audit_quiet(&mut self) {
+        assert!(self.scheduler.poll_pass(self.now).is_none());
+        for (run, served) in self.live() {
+            let history = &self.history.runs[&run];
+            let range = self.scheduler.feed_range(run.handler).expect("a run that goes on is here");
+            assert_eq!(range.end, history.next_sequence(), "all that is kept shows");
+            if served {
+                assert!(history.owed_passes().is_empty(), "{run:?}: no pass that is owed is forgotten");
+                let due = history.owed_timers().into_iter().find(|(_, deadline)| self.now.reached(*deadline));
+                assert!(due.is_none(), "{run:?}: no timer that is due is forgotten");
+            }
+        }
+        for flow in &self.flows {
+            let Some(max) = flow.graph.max_runs else { continue };
+            let runs = self.live().map(|(run, _)| &self.history.runs[&run]);
+            let of_flow = runs.filter(|run| *self.store.model.versions[run.version].name == *flow.name);
+            let (admitted, waiting): (Vec<_>, Vec<_>) = of_flow.partition(|run| run.shadow.is_admitted());
+            assert!(admitted.len() <= max, "no more runs than may run at a time: {}", admitted.len());
+            assert!(admitted.len() == max || waiting.is_empty(), "who waits gets a place that is free");
+        }
+    }
+
+    /// Lets everything come to its end, and looks at what is left.
+    pub(crate) fn wind_down(&mut self, turns: &mut u64) {
+        if self.random.one_in(2) {
+            self.restart();
+        }
+        self.quiesce(turns);
+        // Every workflow is served again.
+        self.restart();
+        self.leave_all();
+        for round in 0..1_000 {
+            self.quiesce(turns);
+            let live: Vec<RunKey> = self.live().map(|(run, _)| run).collect();
+            if live.is_empty() {
+                break;
+            }
+            let run = *self.random.pick(&live);
+            let first = live.iter().flat_map(|run| self.history.runs[run].owed_timers());
+            let first_us = first.map(|(_, deadline)| self.now.until(deadline).as_micros() as u64).min();
+            match (round, first_us) {
+                (0..300, Some(left_us)) if self.random.one_in(2) => self.skip(left_us),
+                (0..300, _) if !self.history.runs[&run].questions.is_empty() => self.answer(run),
+                (0..300, Some(left_us)) => self.skip(left_us),
+                _ => {
+                    let id = self.scheduler.view(run.handler).expect("it is here").id.to_owned();
+                    self.request(super::clients::Request::Cancel { id, purge: false }, false);
+                }
+            }
+        }
+        assert_eq!(self.live().count(), 0, "every run comes to its end");
+        self.skip(120_000_000);
+        self.quiesce(turns);
+        self.quiesce(turns);
+        self.check_empty();
+        self.restart();
+        self.quiesce(turns);
+        self.check_empty();
+    }
+
+    /// With no run that goes on, nothing is held but finished handlers within their bounds.
+    fn check_empty(&mut self) {
+        let finished = self.store.model.ended.len();
+        assert!(finished <= self.settings.limits.keep_finished, "{finished} finished handlers are kept");
+        assert_eq!((self.scheduler.working(), self.scheduler.hanging()), (0, 0));
+        assert!(self.clients.callers.is_empty(), "every caller was told");
+        assert!(self.clients.readers.is_empty(), "every reader came to the end");
+        let inside = format!("{:?}", self.scheduler);
+        for part in ["earlier: {}, away: {}, running: 0,", "Timers { wall: {}, alive: {} }", "ready: [], out: {},"] {
+            assert!(inside.contains(part), "memory is bounded by live work: no {part} in {inside}");
+        }
+        for part in inside.split("Admission { ").skip(1) {
+            assert!(part.starts_with("admitted: 0, waiting: []"), "every place is free again");
+        }
+    }
+}

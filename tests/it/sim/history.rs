@@ -1,0 +1,364 @@
+//! What was committed of every run, record by record, and what follows from it: a run folded beside the scheduler's.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use steprill::{
+    engine::{
+        ids::HandlerIds,
+        input::{Effect, Input, Outcome, PassId, Published, TimerId},
+        record::{self, Names},
+        run::Run,
+        scheduler::{Batch, RunKey},
+    },
+    graph::{EventId, Graph, StepId},
+    json::Json,
+    now::{Deadline, Now},
+    pass::{NewWait, Note, PassEnd, PassInput},
+};
+
+use super::model::{Model, Session, Version};
+use crate::simulation::{body::Performance, model::Model as Rules};
+
+pub(crate) const SECRET: u128 = 0x51_0E;
+
+/// All runs that ever were, those of handlers that are gone too.
+#[derive(Default)]
+pub(crate) struct History {
+    pub(crate) runs: BTreeMap<RunKey, RunHistory>,
+    /// Values that were posted and refused, and runs that were: none of them may ever show up.
+    pub(crate) refused_posts: BTreeSet<String>,
+    pub(crate) refused_runs: BTreeSet<uuid::Uuid>,
+    pub(crate) records: u64,
+}
+
+/// One run, as committed.
+pub(crate) struct RunHistory {
+    pub(crate) run_id: uuid::Uuid,
+    handler_id: Arc<str>,
+    pub(crate) version: Version,
+    pub(crate) first: u64,
+    /// Follows the journal, record by record.
+    pub(crate) shadow: Run,
+    /// The rules of a run, while it was under one version of its workflow and lost nothing.
+    rules: Option<Rules>,
+    log: Vec<Logged>,
+    pub(crate) events: Vec<(Version, Published)>,
+    pub(crate) end: Option<(Outcome, BTreeMap<Arc<str>, Json>)>,
+    pub(crate) posts: BTreeSet<String>,
+    /// Questions that are open, by work.
+    pub(crate) questions: BTreeMap<u64, (u64, EventId)>,
+    /// Passes of this session that were handed out, with what they saw, until it is committed what that was.
+    handed: Vec<(PassId, StepId, PassInput)>,
+    performances: BTreeMap<PassId, Performance>,
+    /// Whether an input came from outside other than answers.
+    pub(crate) is_disturbed: bool,
+    pub(crate) event: Option<Json>,
+    newest: Now,
+}
+
+enum Logged {
+    Record(Vec<u8>),
+    Moved(Version),
+}
+
+impl History {
+    /// Looks at a batch that is committed, against what was before it.
+    pub(crate) fn apply(&mut self, batch: &Batch, before: &Model, session: &Session) {
+        let mut published: BTreeMap<RunKey, VecDeque<&Published>> = BTreeMap::new();
+        for (run, event) in &batch.published {
+            published.entry(*run).or_default().push_back(event);
+        }
+        for opened in &batch.opened {
+            let head = opened.head.as_ref().expect("a journaled batch has it");
+            assert!(!self.refused_runs.contains(&head.run_id), "what was refused never shows up");
+            let spelled = || String::from_utf8_lossy(&HandlerIds::new(SECRET).spell(opened.run.handler)).into();
+            let id = head.id.clone().unwrap_or_else(spelled);
+            let graph = &before.versions[session.version(head.workflow)];
+            let version = session.version(head.workflow);
+            let history = RunHistory::new(head.run_id, id, version, graph, opened.first);
+            assert!(self.runs.insert(opened.run, history).is_none(), "a run is opened once");
+        }
+        let mut seen = BTreeSet::new();
+        for snapshotted in &batch.snapshots {
+            let (run, version) = (self.run_mut(snapshotted.run), session.version(snapshotted.workflow));
+            if seen.insert(snapshotted.run) && run.version != version {
+                run.move_to(version, &before.versions);
+                run.log.push(Logged::Moved(version));
+                assert_eq!(run.shadow.snapshot(), snapshotted.snapshot, "a run is carried over as it was");
+            }
+        }
+        for (key, record) in &batch.records {
+            let events = published.entry(*key).or_default();
+            self.records += 1;
+            let refused = &self.refused_posts;
+            let run = self.runs.get_mut(key).expect("a record is of a run");
+            run.take_record(record, events, &before.versions, refused);
+        }
+        for (key, events) in &published {
+            assert!(events.is_empty(), "{key:?} publishes what no input of it gives: {events:?}");
+        }
+        let newest: BTreeMap<_, _> = batch.snapshots.iter().map(|of| (of.run, &of.snapshot)).collect();
+        for (key, snapshot) in newest {
+            let run = &self.runs[&key];
+            let same = run.end.is_some() || run.shadow.snapshot() == *snapshot;
+            assert!(same, "{key:?}: a snapshot is what the whole journal comes to");
+        }
+        let ended: BTreeSet<RunKey> = batch.ended.iter().map(|ended| ended.run).collect();
+        for of in &batch.ended {
+            let run = &self.runs[&of.run];
+            let (outcome, state) = run.end.as_ref().expect("a run ends by an input");
+            assert_eq!((outcome, state), (&of.outcome, &of.state), "one outcome, and the state of its commits");
+        }
+        for (key, _) in &batch.records {
+            assert!(
+                self.runs[key].end.is_none() || ended.contains(key),
+                "an end is kept with the input that led to it"
+            );
+        }
+    }
+
+    pub(crate) fn run_mut(&mut self, key: RunKey) -> &mut RunHistory {
+        self.runs.get_mut(&key).expect("a run that was opened")
+    }
+
+    /// The process has ended; with a loss of power, what the store has now is all that was.
+    pub(crate) fn crash(&mut self, model: &Model, purged: &BTreeSet<steprill::engine::scheduler::HandlerKey>) {
+        for run in self.runs.values_mut() {
+            run.handed.clear();
+            run.performances.clear();
+        }
+        self.runs.retain(|key, _| {
+            purged.contains(&key.handler) || model.handlers.get(&key.handler).is_some_and(|row| row.run >= key.run)
+        });
+        for (key, row) in &model.handlers {
+            let key = RunKey { handler: *key, run: row.run };
+            let run = self.run_mut(key);
+            let records = run.log.iter().filter(|logged| matches!(logged, Logged::Record(_))).count();
+            if records != row.records || run.version != row.version || run.end.is_some() != row.end.is_some() {
+                run.go_back(row.records, row.version, model);
+            }
+            let events = &model.feeds[&key];
+            assert_eq!(run.events, events.list, "a crash neither removes nor renumbers");
+        }
+    }
+}
+
+impl RunHistory {
+    fn new(run_id: uuid::Uuid, handler_id: Arc<str>, version: Version, graph: &Arc<Graph>, first: u64) -> Self {
+        Self {
+            run_id,
+            shadow: Run::new(Arc::clone(graph), run_id, Arc::clone(&handler_id)),
+            handler_id,
+            version,
+            first,
+            rules: Some(Rules::new(Arc::clone(graph))),
+            log: Vec::new(),
+            events: Vec::new(),
+            end: None,
+            posts: BTreeSet::new(),
+            questions: BTreeMap::new(),
+            handed: Vec::new(),
+            performances: BTreeMap::new(),
+            is_disturbed: false,
+            event: None,
+            newest: Now::default(),
+        }
+    }
+
+    /// The live pass of a work, if there is one.
+    pub(crate) fn pass_of(&self, work: u64) -> Option<PassId> {
+        self.owed_passes().into_iter().find(|pass| pass.work == work)
+    }
+
+    pub(crate) fn owed_passes(&self) -> Vec<PassId> {
+        let pending = self.shadow.pending();
+        pending
+            .into_iter()
+            .filter_map(|effect| if let Effect::StartPass(pass) = effect { Some(pass) } else { None })
+            .collect()
+    }
+
+    pub(crate) fn owed_timers(&self) -> Vec<(TimerId, Deadline)> {
+        let pending = self.shadow.pending();
+        let timer = |effect| if let Effect::Arm(timer, deadline) = effect { Some((timer, deadline)) } else { None };
+        pending.into_iter().filter_map(timer).collect()
+    }
+
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.first + self.events.len() as u64
+    }
+
+    pub(crate) fn note_handed(&mut self, pass: PassId, step: StepId, input: PassInput, performance: Performance) {
+        self.handed.push((pass, step, input));
+        self.performances.insert(pass, performance);
+    }
+
+    fn move_to(&mut self, version: Version, versions: &[Arc<Graph>]) {
+        let (old, new) = (&versions[self.version], &versions[version]);
+        let translation = Names::of(old).translation(new);
+        let moved = Run::restore(&self.shadow.snapshot(), &translation, Arc::clone(new));
+        self.shadow = moved.expect("a run that is carried over has all that it needs");
+        self.version = version;
+        self.rules = None;
+        self.questions.clear();
+        self.is_disturbed = true;
+    }
+
+    fn take_record(
+        &mut self,
+        bytes: &[u8],
+        published: &mut VecDeque<&Published>,
+        versions: &[Arc<Graph>],
+        refused: &BTreeSet<String>,
+    ) {
+        let graph = Arc::clone(&versions[self.version]);
+        let (input, now) = record::decode(bytes, &graph).expect("a record is read back");
+        assert!(self.end.is_none(), "nothing comes after the end");
+        assert!(now.wall_us >= self.newest.wall_us && now.alive_us >= self.newest.alive_us, "time does not go back");
+        self.newest = now;
+        self.check_input(&input, now, refused);
+        self.see_handed();
+        let is_live = match &input {
+            Input::Done { pass, .. } => self.shadow.pass_step(*pass).is_some(),
+            _ => true,
+        };
+        let mut effects = Vec::new();
+        self.shadow.handle(input.clone(), now, &mut effects);
+        let shown = (self.shadow.next_sequence() - self.next_sequence()) as usize;
+        let folded = effects.iter().filter(|effect| matches!(effect, Effect::Publish(_))).count();
+        // Stream writes are in the feed alone, and come before all else of their input.
+        let streamed: Vec<_> =
+            published.iter().take(shown - folded).map(|event| Effect::Publish((*event).clone())).collect();
+        assert!(streamed.is_empty() || matches!(input, Input::Noted { .. }));
+        effects.splice(0..0, streamed);
+        for effect in &effects {
+            if let Effect::Publish(event) = effect {
+                assert_eq!(published.pop_front(), Some(event), "the journal gives the same events: {input:?}");
+                self.events.push((self.version, event.clone()));
+            }
+        }
+        assert_eq!(self.shadow.next_sequence(), self.next_sequence(), "feed numbers have no gaps");
+        self.check_rules(&input, now, &effects, is_live);
+        self.note_questions(&input, &effects);
+        if let Some(Effect::Finish(outcome)) = effects.last() {
+            let state = matches!(outcome, Outcome::Completed(_)).then(|| self.shadow.state()).unwrap_or_default();
+            self.end = Some((outcome.clone(), state));
+        }
+        self.log.push(Logged::Record(bytes.to_vec()));
+    }
+
+    fn check_input(&mut self, input: &Input, now: Now, refused: &BTreeSet<String>) {
+        match input {
+            Input::External { value, .. } => {
+                assert!(!refused.contains(value.as_str()), "what was refused never shows up");
+                assert!(self.posts.insert(value.as_str().to_owned()), "what was posted once is there once");
+            }
+            Input::Due { timer } => {
+                if let Some((_, deadline)) = self.owed_timers().iter().find(|(other, _)| other == timer) {
+                    assert!(now.reached(*deadline), "sleeps, delays and time-outs end not early");
+                }
+            }
+            Input::Started { event, state, .. } => {
+                self.event = Some(event.clone());
+                self.is_disturbed = !state.is_empty();
+            }
+            _ => {}
+        }
+    }
+
+    /// The passes whose snapshots are those of this moment.
+    fn see_handed(&mut self) {
+        let (shadow, rules) = (&self.shadow, &mut self.rules);
+        self.handed.retain(|(pass, step, input)| {
+            let seen = shadow.pass_input(*pass).is_some_and(|now| now.state.version == input.state.version);
+            if seen && let Some(rules) = rules {
+                rules.check_pass(*pass, *step, input);
+            }
+            !seen
+        });
+    }
+
+    fn check_rules(&mut self, input: &Input, now: Now, effects: &[Effect], is_live: bool) {
+        if let (Input::Done { pass, done }, true) = (input, is_live) {
+            let seen = !self.handed.iter().any(|(other, ..)| other == pass);
+            let performance = self.performances.remove(pass).expect("a pass that is done was handed out");
+            assert!(seen, "a pass sees a state that was");
+            if let Some(rules) = &mut self.rules {
+                rules.expect_done(*pass, done, &performance);
+            }
+        }
+        if !is_live {
+            assert!(effects.is_empty(), "stale results change nothing");
+        } else if let Some(rules) = &mut self.rules {
+            rules.check(input, now, effects, &self.shadow);
+        }
+    }
+
+    fn note_questions(&mut self, input: &Input, effects: &[Effect]) {
+        match input {
+            Input::External { step, value, .. } => {
+                let answers = step.is_none() && value.as_str().starts_with('{');
+                self.is_disturbed |= !answers;
+            }
+            Input::Cancel | Input::Fail(_) => self.is_disturbed = true,
+            Input::Done { pass, done } => {
+                if let PassEnd::Waits { wait: NewWait::Ask { answer, value, .. }, .. } = &done.end {
+                    let number = value.decode::<serde_json::Value>().expect("an object")["q"].as_u64();
+                    self.questions.insert(pass.work, (number.expect("a number"), *answer));
+                }
+            }
+            _ => {}
+        }
+        for effect in effects {
+            match effect {
+                Effect::StartPass(pass) => {
+                    self.questions.remove(&pass.work);
+                }
+                Effect::Finish(_) => self.questions.clear(),
+                _ => {}
+            }
+        }
+    }
+
+    /// Only so many of its records are left.
+    fn go_back(&mut self, records: usize, version: Version, model: &Model) {
+        let log = std::mem::take(&mut self.log);
+        let events = std::mem::take(&mut self.events);
+        let began = events.first().map_or(self.version, |(version, _)| *version);
+        *self = Self::new(self.run_id, Arc::clone(&self.handler_id), began, &model.versions[began], self.first);
+        (self.rules, self.is_disturbed) = (None, true);
+        let mut left = records;
+        for logged in log {
+            match &logged {
+                Logged::Record(bytes) if left > 0 => {
+                    left -= 1;
+                    let mut published: VecDeque<&Published> =
+                        events[self.events.len()..].iter().map(|(_, event)| event).collect();
+                    self.performances_of(bytes, &model.versions);
+                    self.take_record(bytes, &mut published, &model.versions, &BTreeSet::new());
+                }
+                Logged::Record(_) => break,
+                Logged::Moved(to) => {
+                    if left == 0 && self.version == version {
+                        break;
+                    }
+                    self.move_to(*to, &model.versions);
+                    self.log.push(logged);
+                }
+            }
+        }
+        assert_eq!((left, self.version), (0, version), "the store has what the history has");
+    }
+
+    /// It is done again, though not by a pass of this session.
+    fn performances_of(&mut self, bytes: &[u8], versions: &[Arc<Graph>]) {
+        let (input, _) = record::decode(bytes, &versions[self.version]).expect("a record is read back");
+        if let Input::Done { pass, done } = input {
+            let performance = Performance { notes: Vec::<Note>::new(), done, seen: BTreeMap::new(), keys_seen: None };
+            self.performances.insert(pass, performance);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The whole engine in a world of chance: the real scheduler, real runs and real records over a store and workers that
+//! are values. No thread, no socket, no clock: one seed decides what completes when, how time goes, what is lost.
+//!
+//! A failure prints its seed; `STEPRILL_SIM_SEED` plays that one alone. For longer:
+//!
+//! ```text
+//! STEPRILL_SIM_SECONDS=3600 cargo test --release --test it sim::for_long -- --ignored --nocapture
+//! ```
+//!
+//! plays seeds of chance for so long (`STEPRILL_SIM_SEEDS`: so many), from `STEPRILL_SIM_FIRST` on.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | `model` | what a batch means: a store as a value |
+//! | `store` | the same, slow, failing, forgetful |
+//! | `history` | every record that was committed, and the run that follows from it |
+//! | `world` | turns of the loop, crashes, starts |
+//! | `clients` | who asks for something, and what they were told |
+//! | `readers` | who reads feeds |
+//! | `audit` | what must hold |
+
+mod audit;
+mod clients;
+mod history;
+mod model;
+mod readers;
+mod store;
+mod world;
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    time::{Duration, Instant},
+};
+
+use crate::simulation::random::hash;
+use world::World;
+
+/// What a number of worlds came to.
+#[derive(Default, Debug)]
+struct Played {
+    worlds: u64,
+    turns: u64,
+    records: u64,
+    runs: u64,
+    crashes: u64,
+    failures: u64,
+    loads: u64,
+}
+
+/// Plays one world.
+fn play(seed: u64, played: &mut Played) {
+    let mut turns = 0;
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let mut world = World::new(seed);
+        world.play(&mut turns);
+        played.turns += world.counts.turns;
+        played.records += world.history.records;
+        played.runs += world.counts.runs;
+        played.crashes += world.counts.crashes;
+        played.failures += world.counts.failures;
+        played.loads += world.counts.loads;
+    }));
+    played.worlds += 1;
+    if let Err(panic) = result {
+        eprintln!("at turn {turns}; to repeat it: STEPRILL_SIM_SEED={seed}");
+        if std::env::var("SURVEY").is_err() {
+            resume_unwind(panic);
+        }
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().expect("a number"))
+}
+
+#[test]
+fn what_was_acknowledged_survives_whatever_happens() {
+    let mut played = Played::default();
+    match number("STEPRILL_SIM_SEED") {
+        Some(seed) => play(seed, &mut played),
+        None => (0..WORLDS).for_each(|index| play(hash(&[5, index]), &mut played)),
+    }
+    println!("{played:?}");
+}
+
+#[test]
+#[ignore = "takes as long as it is told"]
+fn for_long() {
+    let seconds =
+        number("STEPRILL_SIM_SECONDS").unwrap_or(if number("STEPRILL_SIM_SEEDS").is_some() { u64::MAX } else { 60 });
+    let seeds = number("STEPRILL_SIM_SEEDS").unwrap_or(u64::MAX);
+    let first = number("STEPRILL_SIM_FIRST").unwrap_or(1 << 32);
+    let (began, mut played) = (Instant::now(), Played::default());
+    for index in 0..seeds {
+        if began.elapsed() >= Duration::from_secs(seconds) {
+            break;
+        }
+        play(hash(&[first, index]), &mut played);
+        if played.worlds.is_multiple_of(1_000) {
+            println!("{:?} {played:?}", began.elapsed());
+        }
+    }
+    println!("{:?} {played:?}", began.elapsed());
+}
+
+/// So many take some ten seconds of a slow core without optimisation.
+const WORLDS: u64 = 300;

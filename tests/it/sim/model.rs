@@ -1,0 +1,292 @@
+//! What a batch means: a store as a value, kept so simple that it is right at sight.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use steprill::{
+    engine::{
+        feed::Feed,
+        input::{Outcome, Published},
+        kept::{Address, Beginning, Kept, KeptEnd, KeptHandler, KeptJournal},
+        scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
+    },
+    graph::Graph,
+    json::Json,
+    now::Now,
+    store::{Answer, Query},
+};
+
+/// A graph that the store has seen, by order of its coming.
+pub(crate) type Version = usize;
+
+/// All that was committed.
+#[derive(Clone, Default)]
+pub(crate) struct Model {
+    pub(crate) versions: Vec<Arc<Graph>>,
+    pub(crate) handlers: BTreeMap<HandlerKey, Row>,
+    pub(crate) names: BTreeMap<Arc<str>, HandlerKey>,
+    pub(crate) feeds: BTreeMap<RunKey, Events>,
+    /// Finished handlers, in the order in which they ended.
+    pub(crate) ended: BTreeMap<u64, HandlerKey>,
+    pub(crate) newest: Now,
+    pub(crate) next_handler: u64,
+    next_ended: u64,
+}
+
+/// A handler and its newest run.
+#[derive(Clone)]
+pub(crate) struct Row {
+    pub(crate) id: Option<Arc<str>>,
+    pub(crate) version: Version,
+    pub(crate) run: u32,
+    pub(crate) run_id: uuid::Uuid,
+    pub(crate) started_us: i64,
+    pub(crate) updated_us: i64,
+    pub(crate) cursor: u64,
+    pub(crate) journal: KeptJournal,
+    /// Records since the run began, those that a snapshot has replaced too.
+    pub(crate) records: usize,
+    pub(crate) end: Option<End>,
+}
+
+#[derive(Clone)]
+pub(crate) struct End {
+    pub(crate) place: u64,
+    pub(crate) outcome: Outcome,
+    pub(crate) state: BTreeMap<Arc<str>, Json>,
+}
+
+/// The events of a run, each with the version whose ids it has.
+#[derive(Clone)]
+pub(crate) struct Events {
+    pub(crate) first: u64,
+    pub(crate) list: Vec<(Version, Published)>,
+}
+
+/// The graphs of one start of the server: registered ones first, then the others that the store knows.
+#[derive(Clone, Default)]
+pub(crate) struct Session {
+    pub(crate) graphs: Vec<Arc<Graph>>,
+    /// By workflow id.
+    pub(crate) versions: Vec<Version>,
+}
+
+impl Session {
+    pub(crate) fn version(&self, workflow: WorkflowId) -> Version {
+        self.versions[usize::from(workflow.0)]
+    }
+
+    pub(crate) fn workflow(&self, version: Version) -> WorkflowId {
+        let index = self.versions.iter().position(|&other| other == version).expect("every version has a workflow");
+        WorkflowId(index as u16)
+    }
+}
+
+impl Model {
+    /// The server begins, with these workflows.
+    pub(crate) fn open(&mut self, registered: &[Arc<Graph>], secret: u128) -> (Session, Beginning) {
+        let mut session = Session::default();
+        for graph in registered {
+            let stored = graph.to_stored();
+            let known = self.versions.iter().position(|other| other.to_stored() == stored);
+            session.versions.push(known.unwrap_or(self.versions.len()));
+            session.graphs.push(Arc::clone(graph));
+            if known.is_none() {
+                let read = Graph::from_stored(&stored).expect("a graph is read back");
+                self.versions.push(Arc::new(read));
+            }
+        }
+        for version in 0..self.versions.len() {
+            if !session.versions.contains(&version) {
+                session.versions.push(version);
+                session.graphs.push(Arc::clone(&self.versions[version]));
+            }
+        }
+        let beginning =
+            Beginning { newest: self.newest, next_handler: self.next_handler, secret, finished: self.ended.len() };
+        (session, beginning)
+    }
+
+    pub(crate) fn apply(&mut self, batch: &Batch, session: &Session) {
+        self.newest.wall_us = self.newest.wall_us.max(batch.now.wall_us);
+        self.newest.alive_us = self.newest.alive_us.max(batch.now.alive_us);
+        self.next_handler = self.next_handler.max(batch.next_handler);
+        // What goes before what comes: a client may give a new handler the id of one that is purged in the same batch.
+        let purged_and_new: BTreeSet<_> = batch.purged.iter().filter(|key| !self.handlers.contains_key(key)).collect();
+        for key in batch.purged.iter().filter(|key| !purged_and_new.contains(key)) {
+            self.purge(*key);
+        }
+        let purged: BTreeSet<_> = batch.purged.iter().copied().collect();
+        let stays = |run: &RunKey| !purged.contains(&run.handler);
+        for opened in batch.opened.iter().filter(|opened| stays(&opened.run)) {
+            self.open_run(opened, session);
+        }
+        for (run, record) in batch.records.iter().filter(|(run, _)| stays(run)) {
+            let row = self.row(*run);
+            row.journal.records.push(record.clone());
+            row.records += 1;
+        }
+        let moves: BTreeMap<RunKey, Version> = batch
+            .snapshots
+            .iter()
+            .map(|snapshotted| (snapshotted.run, session.version(snapshotted.workflow)))
+            .collect();
+        for (run, version) in moves.iter().filter(|(run, _)| stays(run)) {
+            self.row(*run).version = *version;
+        }
+        for (run, event) in batch.published.iter().filter(|(run, _)| stays(run)) {
+            let version = self.row(*run).version;
+            self.feeds.get_mut(run).expect("events are of a run").list.push((version, event.clone()));
+        }
+        for snapshotted in batch.snapshots.iter().filter(|snapshotted| stays(&snapshotted.run)) {
+            let row = self.row(snapshotted.run);
+            row.updated_us = snapshotted.updated_us;
+            row.journal = KeptJournal { snapshot: Some(snapshotted.snapshot.clone()), records: Vec::new() };
+        }
+        for ended in batch.ended.iter().filter(|ended| stays(&ended.run)) {
+            let place = self.next_ended;
+            self.next_ended += 1;
+            let row = self.row(ended.run);
+            assert!(row.end.is_none(), "a run ends once");
+            row.updated_us = ended.updated_us;
+            row.end = Some(End { place, outcome: ended.outcome.clone(), state: ended.state.clone() });
+            row.journal = KeptJournal::default();
+            self.ended.insert(place, ended.run.handler);
+        }
+        for (run, cursor) in batch.cursors.iter().filter(|(run, _)| stays(run)) {
+            self.row(*run).cursor = *cursor;
+        }
+        for (run, range) in &batch.removed {
+            if let Some(events) = self.feeds.remove(run) {
+                assert_eq!(events.first, range.start, "what is removed is known by its numbers");
+                assert!(!self.handlers.get(&run.handler).is_some_and(|row| row.run == run.run), "nobody needs it");
+            }
+        }
+    }
+
+    fn open_run(&mut self, opened: &steprill::engine::scheduler::Opened, session: &Session) {
+        let head = opened.head.as_ref().expect("a journaled batch has it");
+        let key = opened.run.handler;
+        match self.handlers.get(&key) {
+            None => assert_eq!(opened.run.run, 0, "a handler begins with its first run"),
+            Some(before) => {
+                assert_eq!((opened.run.run, head.id.as_ref()), (before.run + 1, before.id.as_ref()));
+                let end = before.end.as_ref().expect("a run follows one that has ended");
+                self.ended.remove(&end.place);
+            }
+        }
+        if let Some(id) = &head.id {
+            let other = self.names.insert(Arc::clone(id), key);
+            assert!(other.is_none_or(|other| other == key), "an id is of one handler");
+        }
+        let row = Row {
+            id: head.id.clone(),
+            version: session.version(head.workflow),
+            run: opened.run.run,
+            run_id: head.run_id,
+            started_us: head.started_us,
+            updated_us: head.started_us,
+            cursor: opened.first,
+            journal: KeptJournal::default(),
+            records: 0,
+            end: None,
+        };
+        self.handlers.insert(key, row);
+        let before = self.feeds.insert(opened.run, Events { first: opened.first, list: Vec::new() });
+        assert!(before.is_none(), "a run is opened once");
+    }
+
+    fn purge(&mut self, key: HandlerKey) {
+        let Some(row) = self.handlers.remove(&key) else { return };
+        if let Some(id) = row.id {
+            self.names.remove(&id);
+        }
+        if let Some(end) = row.end {
+            self.ended.remove(&end.place);
+        }
+        self.feeds.retain(|run, _| run.handler != key);
+    }
+
+    fn row(&mut self, run: RunKey) -> &mut Row {
+        self.handlers.get_mut(&run.handler).filter(|row| row.run == run.run).expect("what changes is the newest run")
+    }
+
+    /// The answer to a query.
+    pub(crate) fn answer(&self, query: &Query, session: &Session) -> Answer {
+        match query {
+            Query::Page { run, from, until, bytes_max } => self.page(*run, *from..*until, *bytes_max, session),
+            Query::Handler(address) => Answer::Handler(self.find(address).map(|key| Box::new(self.kept(key, session)))),
+            Query::List { after, count, .. } => {
+                let from = after.map_or(HandlerKey(0), |key| HandlerKey(key.0 + 1));
+                let handlers: Vec<_> =
+                    self.handlers.range(from..).take(*count).map(|(&key, _)| self.kept(key, session).handler).collect();
+                let is_complete = handlers.len() < *count;
+                Answer::List { handlers, is_complete }
+            }
+            Query::Oldest { count } => {
+                let oldest = self.ended.values().take(*count);
+                Answer::Oldest(oldest.map(|key| (*key, self.handlers[key].updated_us)).collect())
+            }
+        }
+    }
+
+    pub(crate) fn find(&self, address: &Address) -> Option<HandlerKey> {
+        match address {
+            Address::Key(key) => Some(*key).filter(|key| self.handlers.contains_key(key)),
+            Address::Id(id, key) => self
+                .names
+                .get(&**id)
+                .copied()
+                .or_else(|| key.filter(|key| self.handlers.get(key).is_some_and(|row| row.id.is_none()))),
+        }
+    }
+
+    pub(crate) fn kept(&self, key: HandlerKey, session: &Session) -> Kept {
+        let row = &self.handlers[&key];
+        let events = &self.feeds[&RunKey { handler: key, run: row.run }];
+        let end = row.end.as_ref().map(|end| KeptEnd { outcome: end.outcome.clone(), state: end.state.clone() });
+        let handler = KeptHandler {
+            key,
+            id: row.id.clone(),
+            workflow: session.workflow(row.version),
+            run: row.run,
+            run_id: row.run_id,
+            started_us: row.started_us,
+            updated_us: row.updated_us,
+            first_sequence: events.first,
+            next_sequence: events.first + events.list.len() as u64,
+            cursor: row.cursor,
+            end,
+        };
+        Kept { handler, journal: row.journal.clone() }
+    }
+
+    /// Handlers whose runs go on.
+    pub(crate) fn live(&self, session: &Session) -> Vec<Kept> {
+        let live = self.handlers.iter().filter(|(_, row)| row.end.is_none());
+        live.map(|(&key, _)| self.kept(key, session)).collect()
+    }
+
+    /// Events of one version, as bytes and back.
+    fn page(&self, run: RunKey, range: std::ops::Range<u64>, bytes_max: usize, session: &Session) -> Answer {
+        let Some(events) = self.feeds.get(&run) else {
+            return Answer::Page { feed: Feed::new(range.start), workflow: None };
+        };
+        let from = range.start.max(events.first);
+        let rest = events.list.get((from - events.first) as usize..).unwrap_or_default();
+        let Some(&(version, _)) = rest.first() else {
+            return Answer::Page { feed: Feed::new(from), workflow: None };
+        };
+        let mut feed = Feed::new(from);
+        for (_, event) in rest.iter().take_while(|(other, _)| *other == version) {
+            feed.push(event);
+        }
+        let page = feed.page(from..range.end, bytes_max);
+        let graph = &self.versions[version];
+        let feed = Feed::decode_events(page.first(), &page.encode_events(), graph).expect("events are read back");
+        assert_eq!(feed, page);
+        Answer::Page { feed, workflow: Some(session.workflow(version)) }
+    }
+}

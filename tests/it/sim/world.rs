@@ -1,0 +1,462 @@
+//! Turns of the loop as the server makes them, and what happens to the server.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use steprill::{
+    engine::{
+        input::PassId,
+        scheduler::{HandlerKey, RunKey, Scheduler, SchedulerLimits, StartPass},
+    },
+    graph::Graph,
+    json::Json,
+    now::Now,
+    pass::{Done, Note, PassEnd, StateUse, Stop},
+    store::Completed,
+};
+
+use super::{
+    clients::Clients,
+    history::{History, SECRET},
+    model::Version,
+    store::Store,
+};
+use crate::simulation::{
+    body::perform,
+    flows::{self, Kind},
+    random::Random,
+};
+
+/// The process has ended.
+pub(crate) struct Crash;
+
+pub(crate) type Going = Result<(), Crash>;
+
+/// How the world is.
+pub(crate) struct Settings {
+    pub(crate) limits: SchedulerLimits,
+    /// One in so many points is a crash.
+    crash: usize,
+    /// Whether a crash may be a loss of power that takes what was not synced: durability normal or off.
+    loses_power: bool,
+    /// One in so many commits fails; 0: none.
+    fail: usize,
+    /// One in so many times something comes of the store.
+    slow: usize,
+}
+
+/// A workflow, as it is now.
+pub(crate) struct Flow {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    lines: String,
+    seed: u64,
+    max_runs: Option<usize>,
+    changes: usize,
+    pub(crate) graph: Arc<Graph>,
+}
+
+/// The two clocks, as the server reads them.
+struct Clock {
+    wall_us: i64,
+    alive_us: u64,
+    last: Now,
+}
+
+/// A pass that is with a worker.
+struct Out {
+    notes: VecDeque<Note>,
+    done: Done,
+    stopped: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Counts {
+    pub(crate) turns: u64,
+    pub(crate) runs: u64,
+    pub(crate) crashes: u64,
+    pub(crate) failures: u64,
+    pub(crate) loads: u64,
+}
+
+pub(crate) struct World {
+    pub(crate) random: Random,
+    pub(crate) settings: Settings,
+    pub(crate) flows: Vec<Flow>,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) store: Store,
+    pub(crate) history: History,
+    pub(crate) clients: Clients,
+    clock: Clock,
+    pub(crate) now: Now,
+    out: BTreeMap<u64, Out>,
+    /// Passes that were started since the server began.
+    pub(crate) started: BTreeSet<(RunKey, PassId)>,
+    /// Handlers that are gone for good.
+    pub(crate) purged: BTreeSet<HandlerKey>,
+    /// What runs of an ordered workflow come to, by version and start event.
+    outcomes: BTreeMap<(Version, String), Json>,
+    /// Whether nothing new is begun and nothing goes wrong any more.
+    pub(crate) is_closing: bool,
+    pub(crate) counts: Counts,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let limits = SchedulerLimits {
+            workers: 1 + random.below(4),
+            runs_max: 4 + random.below(16),
+            keep_finished: random.below(6),
+            keep_for: random.one_in(3).then(|| Duration::from_secs(60 * (1 + random.next() % 60))),
+            finished_bytes_max: *random.pick(&[0, 60, 100_000]),
+            idle_after: Duration::from_millis(*random.pick(&[0, 500, 60_000])),
+        };
+        let settings = Settings {
+            limits,
+            crash: *random.pick(&[20, 100, 500, 5_000]),
+            loses_power: random.one_in(4),
+            fail: *random.pick(&[0, 4, 20, 60]),
+            slow: *random.pick(&[1, 2, 4, 12]),
+        };
+        let flows: Vec<Flow> = (0..1 + random.below(3)).map(|index| Flow::new(index, &mut random)).collect();
+        let mut store = Store::new(random.one_in(2));
+        let wall_us = if random.one_in(6) { 0 } else { 1_700_000_000_000_000 };
+        let clock = Clock { wall_us, alive_us: 0, last: Now::default() };
+        let graphs: Vec<_> = flows.iter().map(|flow| Arc::clone(&flow.graph)).collect();
+        let beginning = store.open(&graphs, SECRET);
+        let scheduler = Scheduler::resume(store.session.graphs.clone(), graphs.len(), limits, &beginning);
+        Self {
+            random,
+            settings,
+            flows,
+            scheduler,
+            store,
+            history: History::default(),
+            clients: Clients::default(),
+            clock,
+            now: Now { wall_us, alive_us: 0 },
+            out: BTreeMap::new(),
+            started: BTreeSet::new(),
+            purged: BTreeSet::new(),
+            outcomes: BTreeMap::new(),
+            is_closing: false,
+            counts: Counts::default(),
+        }
+    }
+
+    pub(crate) fn play(&mut self, turns: &mut u64) {
+        for _ in 0..60 + self.random.below(400) {
+            if let Err(Crash) = self.turn() {
+                self.restart();
+            }
+            *turns = self.counts.turns;
+        }
+        self.is_closing = true;
+        self.wind_down(turns);
+    }
+
+    /// One turn of the loop.
+    pub(crate) fn turn(&mut self) -> Going {
+        self.counts.turns += 1;
+        self.pass_time();
+        self.take_reports();
+        self.point()?;
+        self.scheduler.handle_time(self.now);
+        if !self.is_closing {
+            for _ in 0..self.random.below(3) {
+                self.act();
+            }
+        }
+        self.settle()?;
+        self.hand_out();
+        self.audit();
+        Ok(())
+    }
+
+    /// The process may end here.
+    fn point(&mut self) -> Going {
+        if !self.is_closing && self.random.one_in(self.settings.crash) { Err(Crash) } else { Ok(()) }
+    }
+
+    fn pass_time(&mut self) {
+        let passed_us = match self.random.below(8) {
+            0..3 => 0,
+            3 | 4 => self.random.next() % 20_000,
+            5 => self.random.next() % 1_500_000,
+            6 if self.random.one_in(20) => self.random.next() % 7_200_000_000,
+            _ => self.scheduler.poll_timeout(self.now).map_or(0, |left| left.as_micros() as u64).min(3_600_000_000),
+        };
+        self.skip(passed_us);
+        if self.random.one_in(100) && !self.is_closing {
+            self.clock.wall_us += if self.random.one_in(2) { HOUR_US } else { -HOUR_US };
+        }
+    }
+
+    pub(crate) fn skip(&mut self, passed_us: u64) {
+        self.clock.wall_us += passed_us.cast_signed();
+        self.clock.alive_us += passed_us;
+        self.now = self.clock.read();
+    }
+
+    /// Commits, and carries out what is kept, until there is nothing to do at once.
+    fn settle(&mut self) -> Going {
+        loop {
+            let mut settled = true;
+            match self.scheduler.seal() {
+                Some(batch) => {
+                    self.point()?;
+                    self.store.submit(batch);
+                    settled = false;
+                }
+                None if self.scheduler.is_settled() => self.send_kept(self.scheduler.open_batch()),
+                None => {}
+            }
+            self.have_store_work();
+            self.point()?;
+            while let Some(completed) = self.store.completed.pop_front() {
+                settled = false;
+                match completed {
+                    Completed::Batch { number } => {
+                        self.scheduler.handle_committed(number);
+                        self.point()?;
+                        self.send_kept(number);
+                    }
+                    Completed::Failed { number, .. } => self.handle_not_kept(number),
+                    Completed::Answer { ticket, answer } => self.handle_answer(ticket, answer),
+                }
+                self.point()?;
+            }
+            while let Some(notice) = self.scheduler.poll_notice() {
+                settled = false;
+                self.carry_out(notice);
+                self.point()?;
+            }
+            if settled {
+                break;
+            }
+        }
+        self.scheduler.retire();
+        while let Some(notice) = self.scheduler.poll_notice() {
+            self.carry_out(notice);
+            self.point()?;
+        }
+        Ok(())
+    }
+
+    fn have_store_work(&mut self) {
+        let slow = if self.is_closing { 1 } else { self.settings.slow };
+        while !self.store.submitted.is_empty() && self.random.one_in(slow) {
+            let fails = !self.is_closing && self.settings.fail > 0 && self.random.one_in(self.settings.fail);
+            if fails && self.store.failing == 0 {
+                self.store.failing = 1 + self.random.below(4);
+            }
+            if self.store.failing > 0 {
+                self.counts.failures += 1;
+                self.store.fail();
+            } else {
+                self.commit();
+            }
+        }
+        if self.is_closing {
+            self.store.failing = 0;
+        }
+        while self.store.has_queries() && self.random.one_in(slow) {
+            self.store.answer(&mut self.random);
+        }
+        if self.random.one_in(4) {
+            self.store.sync();
+        }
+    }
+
+    fn commit(&mut self) {
+        let Some(batch) = self.store.submitted.front() else { return };
+        self.history.apply(batch, &self.store.model, &self.store.session);
+        let before = self.store.model.ended.clone();
+        let oldest: Vec<_> = before.values().map(|key| (*key, self.store.model.handlers[key].updated_us)).collect();
+        let Some(batch) = self.store.commit() else { return };
+        self.check_purges(&batch, &oldest);
+        self.counts.runs += batch.opened.len() as u64;
+        self.purged.extend(&batch.purged);
+        for ended in &batch.ended {
+            self.check_outcome(ended.run);
+        }
+    }
+
+    /// Whatever the order of completion, an ordered workflow comes to the same.
+    fn check_outcome(&mut self, run: RunKey) {
+        let history = &self.history.runs[&run];
+        let name = &*self.store.model.versions[history.version].name;
+        let is_ordered = self.flows.iter().any(|flow| flow.name == name && flow.kind == Kind::Ordered);
+        if let Some((steprill::Outcome::Completed(value), _)) = &history.end
+            && let Some(event) = history.event.as_ref().filter(|_| is_ordered && !history.is_disturbed)
+        {
+            let known = self.outcomes.entry((history.version, event.as_str().to_owned())).or_insert(value.clone());
+            assert_eq!(known, value, "the outcome does not hang on the order of completion");
+        }
+    }
+
+    /// Workers stream, remember and end.
+    fn take_reports(&mut self) {
+        let count = if self.is_closing { self.out.len() } else { self.random.below(self.out.len() + 1) };
+        for _ in 0..count {
+            let tags: Vec<u64> = self.out.keys().copied().collect();
+            let Some(&tag) = tags.get(self.random.below(tags.len().max(1))) else { return };
+            let Some(out) = self.out.get_mut(&tag) else { return };
+            if !out.notes.is_empty() && !out.stopped {
+                let some = 1 + self.random.below(out.notes.len());
+                let notes = out.notes.drain(..some).collect();
+                self.scheduler.handle_notes(tag, notes, self.now);
+                continue;
+            }
+            if out.stopped && !self.is_closing && !self.random.one_in(8) {
+                continue;
+            }
+            let Some(out) = self.out.remove(&tag) else { return };
+            self.scheduler.handle_done(tag, out.done, self.now);
+        }
+    }
+
+    /// Passes go to workers, and some are told to stop.
+    fn hand_out(&mut self) {
+        while let Some((tag, stop)) = self.scheduler.poll_stop() {
+            let Some(out) = self.out.get_mut(&tag).filter(|_| !self.random.one_in(3)) else {
+                self.out.remove(&tag);
+                self.scheduler.handle_not_begun(tag);
+                continue;
+            };
+            out.stopped = true;
+            if stop == Stop::Cancelled && self.random.one_in(2) {
+                let end = PassEnd::Failed { error: "cancelled".into(), retry: false };
+                out.done = Done { end, sent: Vec::new(), state: StateUse::default() };
+            }
+        }
+        let room = if self.is_closing { usize::MAX } else { self.random.below(self.settings.limits.workers * 2 + 1) };
+        while self.out.len() < room {
+            let Some(start) = self.scheduler.poll_pass(self.now) else { return };
+            self.begin(start);
+        }
+    }
+
+    /// A body runs. All that it will do is decided now; when that is heard is not.
+    fn begin(&mut self, start: StartPass) {
+        let StartPass { tag, workflow, step, input, .. } = start;
+        let run = self.history.runs.iter().find(|(_, run)| run.run_id == input.run_id);
+        let (&key, _) = run.expect("a pass starts only after its run is committed");
+        let pass = self.check_start(key, workflow, step, &input);
+        let graph = &self.store.session.graphs[usize::from(workflow.0)];
+        let flow = self.flows.iter().find(|flow| flow.name == *graph.name).expect("it is served");
+        let performance = perform(graph, flow.kind, step, &input);
+        let (notes, done) = (performance.notes.iter().cloned().collect(), performance.done.clone());
+        self.out.insert(tag, Out { notes, done, stopped: false });
+        self.history.run_mut(key).note_handed(pass, step, input, performance);
+    }
+
+    pub(crate) fn is_working(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// The process has ended, and begins again some time later, perhaps with other workflows.
+    pub(crate) fn restart(&mut self) {
+        self.counts.crashes += 1;
+        let power_lost = self.settings.loses_power && self.random.one_in(2);
+        if self.random.one_in(2) {
+            // What was under way gets there, though nobody hears of it.
+            for _ in 0..self.random.below(self.store.submitted.len() + 1) {
+                self.commit();
+            }
+        }
+        self.store.crash(power_lost, &mut self.random);
+        if power_lost {
+            let model = &self.store.model;
+            self.purged.retain(|key| key.0 < model.next_handler && !model.handlers.contains_key(key));
+            self.outcomes.clear();
+        }
+        self.history.crash(&self.store.model, &self.purged);
+        self.out.clear();
+        self.started.clear();
+        self.handle_crash(power_lost);
+        self.change_flows();
+        self.begin_again();
+    }
+
+    fn change_flows(&mut self) {
+        if !self.is_closing && self.random.one_in(3) {
+            let index = self.random.below(self.flows.len());
+            self.flows[index].change(&mut self.random);
+        }
+    }
+
+    fn begin_again(&mut self) {
+        let newest = self.store.model.newest;
+        let down_us = if self.is_closing { 0 } else { self.random.next() % 7_200_000_000 };
+        self.clock.wall_us += down_us.cast_signed();
+        self.clock.alive_us = newest.alive_us;
+        self.clock.last = Now { wall_us: newest.wall_us, alive_us: newest.alive_us };
+        self.now = self.clock.read();
+        let left_out = (self.flows.len() > 1 && !self.is_closing && self.random.one_in(6))
+            .then(|| self.random.below(self.flows.len()));
+        let served = self.flows.iter().enumerate().filter(|(index, _)| Some(*index) != left_out);
+        let graphs: Vec<_> = served.map(|(_, flow)| Arc::clone(&flow.graph)).collect();
+        let beginning = self.store.open(&graphs, SECRET);
+        let session = &self.store.session;
+        self.scheduler = Scheduler::resume(session.graphs.clone(), graphs.len(), self.settings.limits, &beginning);
+        for kept in self.store.model.live(session) {
+            self.scheduler.recover(&kept, self.now);
+        }
+        self.scheduler.handle_recovered(self.now);
+        self.check_recovered();
+    }
+}
+
+impl Flow {
+    fn new(index: usize, random: &mut Random) -> Self {
+        let kind = *random.pick(&[Kind::Ordered, Kind::Wild, Kind::Wild]);
+        let (lines, seed) = (flows::lines(random, kind), random.next());
+        let max_runs = random.one_in(3).then(|| 1 + random.below(2));
+        let name = format!("flow{index}");
+        let graph = flows::build(&name, &lines, kind, &mut Random::new(seed), max_runs);
+        Self { name, kind, lines, seed, max_runs, changes: 0, graph }
+    }
+
+    /// A step or a type has another name, or there is a step more.
+    fn change(&mut self, random: &mut Random) {
+        self.changes += 1;
+        let change = self.changes;
+        let mut lines: Vec<String> = self.lines.lines().map(str::to_owned).collect();
+        match random.below(3) {
+            0 => {
+                let line = random.below(lines.len());
+                lines[line] = format!("{}{}", char::from(b'a' + random.below(26) as u8), lines[line]);
+            }
+            1 if self.lines.contains("E1") => {
+                let renamed = |line: &String| {
+                    let words = line.split_inclusive([' ', '|', ']', '[']);
+                    words
+                        .map(|word| {
+                            let end = word.trim_end_matches([' ', '|', ']', '[']);
+                            if end == "E1" { word.replace("E1", &format!("F{change}x")) } else { word.to_owned() }
+                        })
+                        .collect()
+                };
+                lines = lines.iter().map(renamed).collect();
+            }
+            _ => lines.push(format!("q{change}extra: HumanMore{change} -> T")),
+        }
+        self.lines = lines.join("\n");
+        self.graph = flows::build(&self.name, &self.lines, self.kind, &mut Random::new(self.seed), self.max_runs);
+    }
+}
+
+impl Clock {
+    /// A clock that was set back stands still until it has caught up.
+    fn read(&mut self) -> Now {
+        self.last = Now { wall_us: self.wall_us.max(self.last.wall_us), alive_us: self.alive_us };
+        self.last
+    }
+}
+
+const HOUR_US: i64 = 3_600_000_000;
