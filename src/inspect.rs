@@ -41,10 +41,9 @@ pub(crate) fn inspect(arguments: impl Iterator<Item = OsString>) -> Result<ExitC
         Some(id) => look.show(&id),
     };
     Ok(match shown {
-        Ok(()) => ExitCode::SUCCESS,
         Err(Fault::Says(error)) => failed(&error),
-        // Whoever read has read enough.
-        Err(Fault::NotWritten) => ExitCode::SUCCESS,
+        // Who no longer reads has read enough.
+        Ok(()) | Err(Fault::NotWritten) => ExitCode::SUCCESS,
     })
 }
 
@@ -168,6 +167,9 @@ impl Look {
         if run.outcome().is_none() {
             text.push_str("\nnow\n");
             describe(&run, graph, &mut text);
+            if run.works().next().is_none() {
+                text.push_str("  waits for an event from outside\n");
+            }
         }
         text
     }

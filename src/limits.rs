@@ -219,6 +219,9 @@ pub const LIST_PAGE_HANDLERS: usize = 256;
 /// How often handlers are looked at for their age, when none of them is known to be due.
 pub const RETENTION_PAUSE_US: u64 = 60_000_000;
 
+/// How often at most, where they are kept for less than [`RETENTION_PAUSE_US`].
+pub const RETENTION_PAUSE_MIN_US: u64 = 100_000;
+
 /// Finished handlers kept with a store, unless told.
 pub const KEEP_FINISHED_STORE_DEFAULT: usize = 10_000;
 

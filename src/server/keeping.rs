@@ -39,7 +39,7 @@ pub(super) fn open(
         idle_after: config.idle_after,
     };
     if config.data.is_some() {
-        return open_sqlite(config, graphs, secret, ring, clock, limits);
+        return open_sqlite(config, &graphs, secret, ring, clock, limits);
     }
     log::set_time(clock.read().wall_us);
     let scheduler = Scheduler::new(graphs.clone(), limits, false, secret);
@@ -49,7 +49,7 @@ pub(super) fn open(
 #[cfg(feature = "sqlite")]
 fn open_sqlite(
     config: &Config,
-    graphs: Vec<Arc<Graph>>,
+    graphs: &[Arc<Graph>],
     secret: u128,
     ring: Ring,
     clock: &mut Clock,
@@ -58,7 +58,7 @@ fn open_sqlite(
     use crate::store::sqlite::{Opened, SqliteStore};
     let failed = |error| ServeError::Store(format!("{error}"));
     let Some(directory) = &config.data else { return Err(ServeError::Store("no directory".into())) };
-    let opened = SqliteStore::open(directory, config.durability, &graphs, secret, ring).map_err(failed)?;
+    let opened = SqliteStore::open(directory, config.durability, graphs, secret, ring).map_err(failed)?;
     let Opened { mut store, graphs: all, beginning } = opened;
     clock.resume(beginning.newest);
     let mut now = clock.read();
@@ -68,7 +68,7 @@ fn open_sqlite(
     store
         .recover(&mut |kept| {
             recovered += 1;
-            scheduler.recover(kept, now);
+            scheduler.recover(&kept, now);
         })
         .map_err(failed)?;
     now = clock.read();
@@ -80,7 +80,7 @@ fn open_sqlite(
 #[cfg(not(feature = "sqlite"))]
 fn open_sqlite(
     _: &Config,
-    _: Vec<Arc<Graph>>,
+    _: &[Arc<Graph>],
     _: u128,
     _: Ring,
     _: &mut Clock,

@@ -88,9 +88,9 @@ impl Loop {
             (Question::List(id), _) => self.cut_list(id),
             (Question::Handler(address, asked), answer) => match (self.scheduler.end_read(asked), answer) {
                 (false, _) => self.ask_handler_again(address),
-                (true, Ok(Answer::Handler(kept))) => self.give_handler(address, kept, None),
-                (true, Ok(_)) => self.give_handler(address, None, None),
-                (true, Err(error)) => self.give_handler(address, None, Some(error)),
+                (true, Ok(Answer::Handler(kept))) => self.give_handler(&address, kept, None),
+                (true, Ok(_)) => self.give_handler(&address, None, None),
+                (true, Err(error)) => self.give_handler(&address, None, Some(&error)),
             },
             (Question::Oldest(count, asked), answer) => match (self.scheduler.end_read(asked), answer) {
                 (false, _) => self.ask_oldest(count),
@@ -107,19 +107,19 @@ impl Loop {
         self.questions.loads.insert(address, waiting);
     }
 
-    fn give_handler(&mut self, address: Address, kept: Option<Box<Kept>>, error: Option<StoreError>) {
-        match (kept, &address) {
-            (Some(kept), _) => self.scheduler.handle_kept(*kept, self.now),
+    fn give_handler(&mut self, address: &Address, kept: Option<Box<Kept>>, error: Option<&StoreError>) {
+        match (kept, address) {
+            (Some(kept), _) => self.scheduler.handle_kept(&kept, self.now),
             (None, Address::Key(key)) if error.is_none() => self.scheduler.handle_absent(*key, self.now),
             (None, Address::Key(key)) => self.scheduler.handle_unread(*key, self.now),
             (None, Address::Id(..)) => {}
         }
-        for id in self.questions.loads.remove(&address).unwrap_or_default() {
+        for id in self.questions.loads.remove(address).unwrap_or_default() {
             if !matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
                 continue;
             }
             *self.client_mut(id) = Client::Free;
-            match &error {
+            match error {
                 None => self.answer_read(id),
                 Some(error) => self.answer_unread(id, error),
             }

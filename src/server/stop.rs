@@ -57,9 +57,10 @@ impl Stopping {
 }
 
 impl Loop {
-    /// Has SIGTERM and SIGINT stop the loop.
+    /// Has SIGTERM and SIGINT stop the loop, and SIGXFSZ not end the process: a file that may not grow is an error of
+    /// the write, as a full disk is.
     pub(super) fn listen_to_signals(&mut self) -> io::Result<()> {
-        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let mut signals = Signals::new([SIGTERM, SIGINT, SIGXFSZ])?;
         self.reactor.registry().register(&mut signals, SIGNAL_TOKEN, Interest::READABLE)?;
         self.signals = Some(signals);
         Ok(())
@@ -79,7 +80,7 @@ impl Loop {
     /// The first signal begins the stop, a second one ends the process at once.
     pub(super) fn handle_signals(&mut self) {
         let Some(signals) = &mut self.signals else { return };
-        for signal in signals.pending().collect::<Vec<_>>() {
+        for signal in signals.pending().filter(|signal| *signal != SIGXFSZ).collect::<Vec<_>>() {
             if self.stopping.is_some() {
                 log::warn!("signal {signal} again: ending at once");
                 std::process::exit(1);
@@ -143,3 +144,6 @@ impl Loop {
 /// As POSIX numbers them, on every Unix.
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
+
+/// As Linux and the BSDs number it.
+const SIGXFSZ: i32 = 25;

@@ -105,9 +105,19 @@ pub enum Durability {
     /// When the system has it; it is on the disk with the next checkpoint. A loss of power may take the last moments, a
     /// crash of the process takes nothing.
     Normal,
-    /// When the system has it; it is on the disk when the system likes. A loss of power may damage the database, a crash
-    /// of the process takes nothing.
+    /// When the system has it; it is on the disk when the system likes. A loss of power may damage the database, a
+    /// crash of the process takes nothing.
     Off,
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Full => "full",
+            Self::Normal => "normal",
+            Self::Off => "off",
+        })
+    }
 }
 
 impl FromStr for Durability {

@@ -61,7 +61,7 @@ impl Scheduler {
 
     /// What the store has under an address that [`Scheduler::residence`] or [`Notice::Load`](super::Notice::Load) gave,
     /// if [`Scheduler::end_read`] says that it may be used. A handler that has come here meanwhile stays as it is.
-    pub fn handle_kept(&mut self, kept: Kept, now: Now) {
+    pub fn handle_kept(&mut self, kept: &Kept, now: Now) {
         let key = kept.handler.key;
         if self.asking.has_removed(key) {
             return;
@@ -87,9 +87,9 @@ impl Scheduler {
         self.timers.arm(Timer::Again(key), deadline);
     }
 
-    fn unpark(&mut self, kept: Kept, admitted: bool, now: Now) {
+    fn unpark(&mut self, kept: &Kept, admitted: bool, now: Now) {
         let key = kept.handler.key;
-        let folded = self.fold(&kept, now);
+        let folded = self.fold(kept, now);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         self.parking.parked -= 1;
         match folded {
@@ -114,14 +114,13 @@ impl Scheduler {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
         let is_served = usize::from(handler.workflow.0) < self.registered;
         let resting = handler.journal.resting.as_deref().unwrap_or_default();
-        let is_said = |pass| resting.iter().any(|input| matches!(input, Input::Done { pass: done, .. } if *done == pass));
+        let is_said =
+            |pass| resting.iter().any(|input| matches!(input, Input::Done { pass: done, .. } if *done == pass));
         for effect in pending.into_iter().filter(|_| is_served) {
             match effect {
                 Effect::StartPass(pass) if is_said(pass) => {}
-                Effect::Arm(timer, deadline) => {
-                    if handler.armed.insert(timer, deadline).is_none() {
-                        self.timers.arm(Timer::Run(run, timer), deadline);
-                    }
+                Effect::Arm(timer, deadline) if handler.armed.insert(timer, deadline).is_none() => {
+                    self.timers.arm(Timer::Run(run, timer), deadline);
                 }
                 Effect::StartPass(pass) if !self.passes.is_out(&handler.passes, pass) => {
                     self.passes.ready.push_back((run, pass));

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{CallerId, Ended, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, reduce::end_bytes};
+use super::{
+    CallerId, Ended, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, reduce::end_bytes,
+};
 use crate::{
     engine::{
         channel::Channel,
@@ -25,7 +27,7 @@ pub(super) struct Folded {
 
 impl Scheduler {
     /// A handler whose run goes on, as the store gives it at the start. Runs that only wait stay in the store.
-    pub fn recover(&mut self, kept: Kept, now: Now) {
+    pub fn recover(&mut self, kept: &Kept, now: Now) {
         let key = kept.handler.key;
         self.take_in(kept, now);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
@@ -54,7 +56,7 @@ impl Scheduler {
     }
 
     /// The handler is here from now on.
-    pub(super) fn take_in(&mut self, kept: Kept, now: Now) {
+    pub(super) fn take_in(&mut self, kept: &Kept, now: Now) {
         let key = kept.handler.key;
         let away = self.away.remove(&key);
         let mut handler = self.handler_of(&kept.handler, away.as_ref().and_then(|away| away.caller));
@@ -73,7 +75,7 @@ impl Scheduler {
         }
         let was_away = away.is_some();
         self.running += 1;
-        match self.fold(&kept, now) {
+        match self.fold(kept, now) {
             Err(error) => {
                 self.handlers.insert(key, Box::new(handler));
                 self.fail_damaged(key, error, now);

@@ -6,7 +6,8 @@ use super::{CallerId, HandlerKey, Notice, RunKey, Scheduler, newest};
 use crate::{
     engine::{channel::Channel, handler::Phase},
     limits::{
-        RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, RETENTION_PAUSE_US, RETENTION_SLICE, RETIRED_PER_TURN_MIN,
+        RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US,
+        RETENTION_SLICE, RETIRED_PER_TURN_MIN,
     },
     now::Now,
 };
@@ -23,7 +24,7 @@ pub(super) struct Retention {
     /// Runs that have ended since they were last looked at.
     ended_since: usize,
     /// Finished handlers in the store, with a journal.
-    kept_count: i64,
+    kept_count: isize,
     /// Whether the store was asked for the oldest.
     is_asked: bool,
     /// The batch that removes what it gave; the next question waits until that is kept.
@@ -41,11 +42,12 @@ impl Retention {
             resident_count: 0,
             resident_bytes: 0,
             ended_since: 0,
-            kept_count: kept_count as i64,
+            kept_count: kept_count.cast_signed(),
             is_asked: false,
             removing: 0,
             is_stuck: false,
-            ages_due_us: None,
+            // Those that the store has may have been kept long enough.
+            ages_due_us: (kept_count > 0).then_some(0),
         }
     }
 
@@ -82,7 +84,8 @@ impl Retention {
 
     /// So many finished handlers that were not counted any more are still there.
     pub(super) fn handle_not_kept(&mut self, count: usize) {
-        self.kept_count += count as i64;
+        self.kept_count += count.cast_signed();
+        self.ages_due_us.get_or_insert(0);
     }
 
     /// By how many there are more of them than are to be kept.
@@ -148,7 +151,7 @@ impl Scheduler {
         self.retention.is_asked = false;
         let excess = self.retention.excess(self.limits.keep_finished);
         let expired_us = self.limits.keep_for.map(|keep_for| now.wall_us.saturating_sub_unsigned(micros(keep_for)));
-        let (mut next_us, mut removed) = (RETENTION_PAUSE_US, 0);
+        let (mut next_us, mut removed) = (self.ages_pause_us(), 0);
         for &(key, ended_us) in oldest {
             let expired = expired_us.is_some_and(|expired_us| ended_us <= expired_us);
             if removed >= RETENTION_SLICE || !(expired || removed < excess) {
@@ -159,7 +162,16 @@ impl Scheduler {
             removed += usize::from(self.remove_kept(key));
         }
         self.retention.is_stuck = removed == 0;
-        self.retention.ages_due_us = self.limits.keep_for.map(|_| now.alive_us.saturating_add(next_us));
+        // With none left, the next end is what is waited for.
+        let ages = self.limits.keep_for.filter(|_| self.retention.kept_count > 0);
+        self.retention.ages_due_us = ages.map(|_| now.alive_us.saturating_add(next_us));
+    }
+
+    /// How long until ages are looked at again when none is known to be due: what ends meanwhile is not due earlier.
+    fn ages_pause_us(&self) -> u64 {
+        self.limits
+            .keep_for
+            .map_or(RETENTION_PAUSE_US, |keep_for| micros(keep_for).clamp(RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US))
     }
 
     /// Removes a finished handler from the store. One that has begun anew since the store was asked, or has a reader,
@@ -196,7 +208,7 @@ impl Scheduler {
         if self.retention.ages_due_us.is_none_or(|due_us| due_us > now.alive_us) {
             return;
         }
-        self.retention.ages_due_us = Some(now.alive_us + RETENTION_PAUSE_US);
+        self.retention.ages_due_us = Some(now.alive_us + self.ages_pause_us());
         if self.batch.journaled {
             self.retention.is_stuck = false;
             return self.ask_oldest(RETENTION_SLICE);

@@ -1,7 +1,7 @@
 //! A copy of the database that is consistent, made beside a running server.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io,
     path::Path,
 };
@@ -13,7 +13,7 @@ use rusqlite::{
 
 use super::{
     fault::{Fault, OpenError},
-    open::{Found, database, look, set_up},
+    open::{Found, database, look, set_up, sync_directory},
 };
 use crate::limits::READER_CACHE_KIB;
 
@@ -38,7 +38,7 @@ pub fn backup(directory: &Path, file: &Path) -> Result<(), OpenError> {
         _ => OpenError::Io { path: file.to_owned(), error },
     })?;
     let copied = copy(&path, file).and_then(|()| {
-        let synced = created.sync_all().and_then(|()| sync_directory(file));
+        let synced = created.sync_all().and_then(|()| sync_directory(parent(file)));
         synced.map_err(|error| OpenError::Io { path: file.to_owned(), error })
     });
     if copied.is_err() {
@@ -69,8 +69,6 @@ fn copy(path: &Path, file: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// So that the file's name is on the disk, too.
-fn sync_directory(file: &Path) -> io::Result<()> {
-    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if cfg!(unix) { File::open(parent)?.sync_all() } else { Ok(()) }
+fn parent(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

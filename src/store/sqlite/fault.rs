@@ -48,6 +48,8 @@ pub enum OpenError {
 #[derive(Debug)]
 pub(super) enum Fault {
     Sqlite(rusqlite::Error),
+    /// The system, beside SQLite.
+    Io(io::Error),
     /// What was read is not what was ever written.
     Damaged(String),
     /// The database is of this later version.
@@ -59,10 +61,11 @@ impl Fault {
         let path = path.to_owned();
         let error = match self {
             Self::Sqlite(error) => error,
+            Self::Io(error) => return OpenError::Io { path, error },
             Self::Damaged(text) => return OpenError::Damaged { path, text },
             Self::Newer(found) => return OpenError::Newer { path, found },
         };
-        let text = error.to_string();
+        let text = words(&error);
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => OpenError::NotDatabase(path),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::InUse(path),
@@ -83,18 +86,36 @@ impl Fault {
     pub(super) fn store_error(self) -> StoreError {
         match self {
             Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-                StoreError::Full(error.to_string())
+                StoreError::Full(words(&error))
             }
-            Self::Sqlite(error) => StoreError::Failed(error.to_string()),
+            Self::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Full(error.to_string()),
+            Self::Sqlite(error) => StoreError::Failed(words(&error)),
+            Self::Io(error) => StoreError::Failed(error.to_string()),
             Self::Damaged(text) => StoreError::Failed(text),
             Self::Newer(found) => StoreError::Failed(format!("the database has version {found} by now")),
         }
     }
 }
 
+/// What SQLite says, without the statement, on one line.
+fn words(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg: text, .. } | rusqlite::Error::SqliteFailure(_, Some(text)) => {
+            text.replace(['\n', '\r'], " ")
+        }
+        other => other.to_string().replace(['\n', '\r'], " "),
+    }
+}
+
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
     }
 }
 

@@ -84,8 +84,8 @@ pub struct SqliteStore {
     completed: Receiver<Completed>,
     said: Arc<Said>,
     last_ticket: u64,
-    /// The reader, then the writer: who closes last empties the log.
-    threads: Vec<JoinHandle<()>>,
+    reader: Option<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
     lock: Option<File>,
 }
 
@@ -104,14 +104,14 @@ impl SqliteStore {
         ring: Ring,
     ) -> Result<Opened, OpenError> {
         let path = open::database(directory);
-        let open::Open { lock, connection, versions, known, beginning } =
+        let open::Open { lock, connection, versions, known, beginning, unsynced } =
             open::open(directory, durability, graphs, fresh_secret)?;
         let versions = Arc::new(versions);
         let graphs = versions.graphs().to_vec();
         let (say, completed) = unbounded();
         let said = Arc::new(Said { completed: say, rung: AtomicBool::new(false), ring });
         let error = |fault: Fault| fault.open_error(&path);
-        let writer = Writer::new(connection, Arc::clone(&versions), known, beginning.newest, Arc::clone(&said));
+        let writer = Writer::new(connection, Arc::clone(&versions), known, unsynced, Arc::clone(&said));
         let writer = writer.map_err(error)?;
         let connection = open::open_for_reading(&path).map_err(error)?;
         let reading = Reading { connection, versions: Arc::clone(&versions) };
@@ -119,8 +119,8 @@ impl SqliteStore {
         let answers = Arc::clone(&said);
         let reader = spawn("store reader", move || threads::answer_queries(&reading, &asked, &answers));
         let writer = spawn("store writer", move || writer.run(&taken));
-        let threads = [reader, writer].into_iter().collect::<Result<Vec<_>, _>>();
-        let threads = threads.map_err(|error| OpenError::Io { path: path.clone(), error })?;
+        let error = |error| OpenError::Io { path: path.clone(), error };
+        let (reader, writer) = (Some(reader.map_err(error)?), Some(writer.map_err(error)?));
         let store = Self {
             path,
             versions,
@@ -129,7 +129,8 @@ impl SqliteStore {
             completed,
             said,
             last_ticket: 0,
-            threads,
+            reader,
+            writer,
             lock: Some(lock),
         };
         Ok(Opened { store, graphs, beginning })
@@ -190,12 +191,11 @@ impl Store for SqliteStore {
     }
 
     fn close(&mut self) {
-        (self.orders, self.queries) = (None, None);
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                log::error!("a thread of the store has panicked");
-            }
-        }
+        // The connection that is closed last is to be the writer's: that one can empty the log.
+        self.queries = None;
+        join(self.reader.take());
+        self.orders = None;
+        join(self.writer.take());
         self.lock = None;
     }
 }
@@ -203,6 +203,12 @@ impl Store for SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+fn join(thread: Option<JoinHandle<()>>) {
+    if thread.is_some_and(|thread| thread.join().is_err()) {
+        log::error!("a thread of the store has panicked");
     }
 }
 

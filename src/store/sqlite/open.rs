@@ -35,6 +35,8 @@ pub(super) struct Open {
     pub(super) versions: Versions,
     pub(super) known: Known,
     pub(super) beginning: Beginning,
+    /// The directory, if the database was just made: its name in there is to be synced before anything is kept.
+    pub(super) unsynced: Option<PathBuf>,
 }
 
 /// Opens the database of a directory, or makes a new one with this secret.
@@ -51,8 +53,9 @@ pub(super) fn open(
     }
     let lock = lock(directory)?;
     // Another server may have made it in between.
-    if found == Found::Nothing && look(&path)? == Found::Nothing {
-        create(directory, &path, durability, fresh_secret)?;
+    let is_new = found == Found::Nothing && look(&path)? == Found::Nothing;
+    if is_new {
+        create(&path, durability, graphs, fresh_secret)?;
     }
     let opened = open_for_writing(&path, durability).and_then(|mut connection| {
         let is_old = schema::migrate(&mut connection)? < SCHEMA_VERSION;
@@ -71,7 +74,8 @@ pub(super) fn open(
         Ok((connection, versions, known, beginning))
     });
     let (connection, versions, known, beginning) = opened.map_err(|fault| fault.open_error(&path))?;
-    Ok(Open { lock, connection, versions, known, beginning })
+    let unsynced = (is_new && durability != Durability::Off).then(|| directory.to_owned());
+    Ok(Open { lock, connection, versions, known, beginning, unsynced })
 }
 
 /// What lies where the database is to be.
@@ -149,7 +153,7 @@ fn private() -> OpenOptions {
 }
 
 /// Makes an empty database under another name and renames it when it is complete: there is never half of one.
-fn create(directory: &Path, path: &Path, durability: Durability, secret: u128) -> Result<(), OpenError> {
+fn create(path: &Path, durability: Durability, graphs: &[Arc<Graph>], secret: u128) -> Result<(), OpenError> {
     let fresh = sibling(path, ".new");
     let io = |error| OpenError::Io { path: fresh.clone(), error };
     if let Err(error) = fs::remove_file(&fresh)
@@ -158,26 +162,26 @@ fn create(directory: &Path, path: &Path, durability: Durability, secret: u128) -
         return Err(io(error));
     }
     let file = private().create_new(true).open(&fresh).map_err(io)?;
-    fill(&fresh, secret).map_err(|fault| fault.open_error(&fresh))?;
+    fill(&fresh, graphs, secret).map_err(|fault| fault.open_error(&fresh))?;
     if durability != Durability::Off {
         file.sync_all().map_err(io)?;
     }
-    fs::rename(&fresh, path).map_err(io)?;
-    #[cfg(unix)]
-    if durability != Durability::Off {
-        let synced = File::open(directory).and_then(|directory| directory.sync_all());
-        synced.map_err(|error| OpenError::Io { path: directory.to_owned(), error })?;
-    }
-    Ok(())
+    fs::rename(&fresh, path).map_err(io)
 }
 
-fn fill(path: &Path, secret: u128) -> Result<(), Fault> {
+/// So that the names in a directory are on the disk, too.
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
+}
+
+fn fill(path: &Path, graphs: &[Arc<Graph>], secret: u128) -> Result<(), Fault> {
     let mut connection = Connection::open_with_flags(path, FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute_batch(&format!(
         "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
     ))?;
     schema::migrate(&mut connection)?;
     connection.execute("INSERT INTO store VALUES (1, ?1)", [secret.to_le_bytes()])?;
+    Versions::load(&mut connection, graphs, true)?;
     connection.execute_batch("PRAGMA journal_mode = WAL;")?;
     Ok(connection.close().map_err(|(_, error)| error)?)
 }

@@ -1,9 +1,12 @@
 //! The store's two threads. The writer owns the connection that writes: what has piled up while it kept one group of
 //! batches is the next. The reader has a connection of its own, so that no query waits for a sync.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -13,6 +16,7 @@ use super::{
     Ring,
     fault::Fault,
     group::Group,
+    open::sync_directory,
     read::Reading,
     schema::PAGE_BYTES,
     versions::Versions,
@@ -80,8 +84,8 @@ pub(super) struct Writer {
     connection: Connection,
     versions: Arc<Versions>,
     known: Known,
-    /// The time that was kept last.
-    clock: Now,
+    /// The directory of a database that was just made: its name in there is not yet on the disk.
+    unsynced: Option<PathBuf>,
     /// Batches of this epoch, and of those before it, rest on one that is not kept.
     failed_epoch: Option<u32>,
     /// Pages in the write-ahead log, as of the last commit.
@@ -97,7 +101,7 @@ impl Writer {
         mut connection: Connection,
         versions: Arc<Versions>,
         known: Known,
-        clock: Now,
+        unsynced: Option<PathBuf>,
         said: Arc<Said>,
     ) -> Result<Self, Fault> {
         let wal_pages = Arc::new(AtomicU32::new(0));
@@ -110,7 +114,7 @@ impl Writer {
             connection,
             versions,
             known,
-            clock,
+            unsynced,
             failed_epoch: None,
             wal_pages,
             wal_pages_before: 0,
@@ -182,14 +186,16 @@ impl Writer {
 
     /// Keeps all of these or nothing.
     fn keep(&mut self, batches: Vec<Batch>) -> Result<(), Fault> {
-        let now = batches.iter().map(|batch| batch.now).max().unwrap_or_default();
-        let alive_us = batches.iter().map(|batch| batch.now.alive_us).max().unwrap_or_default();
-        let is_late = alive_us >= self.clock.alive_us.saturating_add(CLOCK_AGE_MAX_US);
-        if !is_late && batches.iter().all(is_empty) {
+        if batches.iter().all(is_empty) {
             return Ok(());
         }
+        if let Some(directory) = &self.unsynced {
+            sync_directory(directory)?;
+            self.unsynced = None;
+        }
+        let wall_us = batches.iter().map(|batch| batch.now.wall_us).max().unwrap_or_default();
+        let alive_us = batches.iter().map(|batch| batch.now.alive_us).max().unwrap_or_default();
         let next_handler = batches.iter().map(|batch| batch.next_handler).max().unwrap_or_default();
-        let now = Now { wall_us: now.wall_us, alive_us };
         self.transact(|writing| {
             let mut group = Group::default();
             for batch in batches {
@@ -199,10 +205,8 @@ impl Writer {
             if writing.known.has_trash {
                 writing.empty_trash()?;
             }
-            writing.set_clock(now, next_handler)
-        })?;
-        self.clock = now;
-        Ok(())
+            writing.set_clock(Now { wall_us, alive_us }, next_handler)
+        })
     }
 
     fn transact(&mut self, write: impl FnOnce(&mut Writing<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
@@ -272,11 +276,9 @@ impl Writer {
     }
 }
 
-/// How much newer the clock of a batch without anything else is, so that it is kept.
-const CLOCK_AGE_MAX_US: u64 = 1_000_000;
-
 fn is_empty(batch: &Batch) -> bool {
-    batch.opened.is_empty()
+    !batch.is_clock
+        && batch.opened.is_empty()
         && batch.records.is_empty()
         && batch.published.is_empty()
         && batch.snapshots.is_empty()

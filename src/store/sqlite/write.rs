@@ -90,7 +90,8 @@ impl<'a> Writing<'a> {
         }
         let mut statement = self.statement(
             "SELECT run, version, next, length(tail),
-                 (SELECT f.next FROM feed f WHERE f.handler = h.key AND f.first >= h.next ORDER BY f.first DESC LIMIT 1),
+                 (SELECT f.next FROM feed f WHERE f.handler = h.key AND f.first >= h.next
+                  ORDER BY f.first DESC LIMIT 1),
                  (SELECT max(seq) + 1 FROM journal j WHERE j.handler = h.key)
              FROM handlers h WHERE key = ?1",
         )?;

@@ -19,7 +19,7 @@ use std::{
 
 use client::{Client, Round};
 use ledger::{Fact, log_path, queue_path};
-use wire::{Reading, call, read};
+use wire::{Reading, call};
 
 use crate::{
     simulation::random::{Random, hash},
@@ -164,13 +164,15 @@ impl Story {
                 let round = Round { host: &host, left: &left, end: end.clone(), readers: readers.clone() };
                 scope.spawn(move || client.load(&round));
             }
-            drop((end, readers));
-            ended.recv_timeout(PATIENCE).expect("the server answers");
+            drop(readers);
+            drop(end);
+            let in_time = ended.recv_timeout(PATIENCE);
             let begun = Instant::now();
             while begun.elapsed() < after {
                 thread::yield_now();
             }
             is_calm(&if is_stopped { stop(program) } else { program.kill() });
+            in_time.expect("the server answers");
         });
         self.enter(seen.into_inner().expect("no reader has panicked"));
     }
@@ -204,7 +206,7 @@ impl Drop for Story {
 fn follow(host: &str, ids: &mpsc::Receiver<String>, is_queue: bool, seen: &Mutex<Read>) {
     for id in ids {
         let path = if is_queue { queue_path(&id) } else { log_path(&id) };
-        let Some(reading) = read(host, &path, usize::MAX) else { return };
+        let Some(reading) = wire::follow(host, &path) else { return };
         seen.lock().expect("no reader has panicked").push((id, is_queue, reading));
     }
 }

@@ -9,7 +9,7 @@ mod outcomes;
 mod passes;
 mod retries;
 mod routing;
-mod served;
+pub(crate) mod served;
 mod slots;
 mod state;
 mod time_outs;
@@ -26,12 +26,12 @@ use steprill::{Event, Outcome, Runtime, StartEvent, StopEvent, Workflow, Workflo
 use crate::support::PATIENCE;
 use served::Served;
 
-fn workflow(name: &str) -> WorkflowBuilder {
+pub(crate) fn workflow(name: &str) -> WorkflowBuilder {
     Workflow::new::<StartEvent, StopEvent>(name)
 }
 
 #[track_caller]
-fn build(builder: WorkflowBuilder) -> Workflow {
+pub(crate) fn build(builder: WorkflowBuilder) -> Workflow {
     builder.build().unwrap_or_else(|faults| panic!("{faults}"))
 }
 
@@ -58,39 +58,39 @@ fn result(stop: &str) -> Value {
     stop["result"].take()
 }
 
-fn done(result: impl Serialize) -> StopEvent {
+pub(crate) fn done(result: impl Serialize) -> StopEvent {
     StopEvent::new(result)
 }
 
 /// Counts, across passes and threads.
 #[derive(Debug, Default)]
-struct Counter(AtomicUsize);
+pub(crate) struct Counter(AtomicUsize);
 
 impl Counter {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(AtomicUsize::new(0))
     }
 
     /// Counts one more; how many it were before.
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn get(&self) -> usize {
+    pub(crate) fn get(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 /// Holds threads up until it is opened.
 #[derive(Debug, Default)]
-struct Gate {
+pub(crate) struct Gate {
     state: Mutex<(usize, bool)>,
     changed: Condvar,
 }
 
 impl Gate {
     /// Blocks until [`Gate::open`].
-    fn pass(&self) {
+    pub(crate) fn pass(&self) {
         let mut state = self.state.lock().unwrap();
         state.0 += 1;
         self.changed.notify_all();
@@ -100,7 +100,7 @@ impl Gate {
 
     /// Blocks until so many have come.
     #[track_caller]
-    fn await_comers(&self, comers: usize) {
+    pub(crate) fn await_comers(&self, comers: usize) {
         let state = self.state.lock().unwrap();
         let (state, waited) = self.changed.wait_timeout_while(state, PATIENCE, |state| state.0 < comers).unwrap();
         assert!(!waited.timed_out(), "{} of {comers} came", state.0);
@@ -110,7 +110,7 @@ impl Gate {
         self.state.lock().unwrap().0
     }
 
-    fn open(&self) {
+    pub(crate) fn open(&self) {
         self.state.lock().unwrap().1 = true;
         self.changed.notify_all();
     }

@@ -14,18 +14,18 @@ use crate::support::{Connection, Response};
 
 /// A server of these workflows; stopped on drop.
 #[derive(Debug)]
-pub(super) struct Served {
+pub(crate) struct Served {
     host: String,
     stopper: Stopper,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Served {
-    pub(super) fn start(workflows: impl IntoIterator<Item = Workflow>) -> Self {
+    pub(crate) fn start(workflows: impl IntoIterator<Item = Workflow>) -> Self {
         Self::with(workflows, |_| {})
     }
 
-    pub(super) fn with(workflows: impl IntoIterator<Item = Workflow>, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn with(workflows: impl IntoIterator<Item = Workflow>, change: impl FnOnce(&mut Config)) -> Self {
         let server = workflows.into_iter().fold(Server::new(), Server::add);
         let listen = vec!["127.0.0.1:0".parse().expect("an address")];
         let mut config = Config { listen, grace: Duration::ZERO, ..Config::default() };
@@ -41,44 +41,44 @@ impl Served {
         Self { host, stopper, thread: Some(thread) }
     }
 
-    pub(super) fn connect(&self) -> Connection {
+    pub(crate) fn connect(&self) -> Connection {
         Connection::tcp(TcpStream::connect(&self.host).expect("the port is open"), &self.host)
     }
 
-    pub(super) fn get(&self, path: &str) -> Response {
+    pub(crate) fn get(&self, path: &str) -> Response {
         self.connect().request("GET", path, &[], None)
     }
 
-    pub(super) fn post(&self, path: &str, body: &Value) -> Response {
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Response {
         let headers = [("Content-Type", "application/json")];
         self.connect().request("POST", path, &headers, Some(body.to_string().as_bytes()))
     }
 
     /// Starts a run and waits for its end.
-    pub(super) fn run(&self, workflow: &str, start: &Value) -> Response {
+    pub(crate) fn run(&self, workflow: &str, start: &Value) -> Response {
         self.post(&format!("/workflows/{workflow}/run"), &json!({ "start_event": start }))
     }
 
     /// Starts a run; its handler id.
     #[track_caller]
-    pub(super) fn begin(&self, workflow: &str, start: &Value) -> String {
+    pub(crate) fn begin(&self, workflow: &str, start: &Value) -> String {
         let response = self.post(&format!("/workflows/{workflow}/run-nowait"), &json!({ "start_event": start }));
         assert_eq!(response.status, 200, "{response:?}");
         response.json()["handler_id"].as_str().expect("a handler id").to_owned()
     }
 
     /// Posts an event to a run.
-    pub(super) fn send(&self, handler: &str, name: &str, value: &Value) -> Response {
+    pub(crate) fn send(&self, handler: &str, name: &str, value: &Value) -> Response {
         let event = json!({ "type": name, "value": value });
         self.post(&format!("/events/{handler}"), &json!({ "event": event }))
     }
 
-    pub(super) fn cancel(&self, handler: &str) -> Response {
+    pub(crate) fn cancel(&self, handler: &str) -> Response {
         self.post(&format!("/handlers/{handler}/cancel"), &json!({}))
     }
 
     /// The feed from its beginning, to be read while the run goes on.
-    pub(super) fn follow(&self, handler: &str) -> Connection {
+    pub(crate) fn follow(&self, handler: &str) -> Connection {
         let mut connection = self.connect();
         let path = format!("/events/{handler}?sse=false&include_internal=true&after_sequence=-1");
         connection.send("GET", &path, &[], None);
@@ -88,14 +88,14 @@ impl Served {
     }
 
     /// All events of a run, when it has ended.
-    pub(super) fn feed(&self, handler: &str) -> Vec<Value> {
+    pub(crate) fn feed(&self, handler: &str) -> Vec<Value> {
         let mut connection = self.follow(handler);
         std::iter::from_fn(|| connection.event()).collect()
     }
 
     /// The handler, when its run has ended.
     #[track_caller]
-    pub(super) fn ended(&self, handler: &str) -> Value {
+    pub(crate) fn ended(&self, handler: &str) -> Value {
         self.feed(handler);
         self.get(&format!("/handlers/{handler}")).json()
     }
@@ -114,7 +114,7 @@ impl Drop for Served {
 }
 
 /// Values of the events of this type, in order.
-pub(super) fn values<'a>(feed: &'a [Value], name: &str) -> Vec<&'a Value> {
+pub(crate) fn values<'a>(feed: &'a [Value], name: &str) -> Vec<&'a Value> {
     feed.iter().filter(|event| event["type"] == name).map(|event| &event["value"]).collect()
 }
 

@@ -13,7 +13,7 @@ fn exit_code_tells_good_from_usage_and_failure() {
         (&["--nope"], 2, "--nope"),
         (&["--workers", "0"], 2, "--workers"),
         (&["--listen", "nowhere"], 2, "nowhere"),
-        (&["--data", "/tmp"], 2, "--data"),
+        (&["--data", "/proc/nowhere"], 1, "/proc/nowhere"),
         (&["--token-file", "/tmp/t"], 2, "--token-file"),
         (&["--listen", "0.0.0.0:0"], 2, "--allow-anonymous"),
     ] {

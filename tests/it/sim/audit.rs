@@ -10,10 +10,7 @@ use steprill::{
     pass::PassInput,
 };
 
-use super::{
-    clients::Told,
-    world::World,
-};
+use super::{clients::Told, world::World};
 
 impl World {
     /// Nothing leaves before it is kept: not an event, not an outcome.
@@ -215,4 +212,3 @@ impl World {
         }
     }
 }
-

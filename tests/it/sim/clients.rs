@@ -236,7 +236,9 @@ impl World {
     pub(crate) fn carry_out(&mut self, notice: Notice) {
         self.trace(|| format!("{notice:?}"));
         match notice {
-            Notice::Ended(_, CallerId(caller)) | Notice::CallerGone(CallerId(caller)) | Notice::NotKept(CallerId(caller))
+            Notice::Ended(_, CallerId(caller))
+            | Notice::CallerGone(CallerId(caller))
+            | Notice::NotKept(CallerId(caller))
                 if self.clients.hung_up.remove(&caller) => {}
             Notice::Published(run) => self.pump_readers(run),
             Notice::Ended(run, CallerId(caller)) => {
@@ -311,7 +313,7 @@ impl World {
 
     fn give_handler(&mut self, address: Address, kept: Option<Box<Kept>>, unread: bool) {
         match (kept, &address) {
-            (Some(kept), _) => self.scheduler.handle_kept(*kept, self.now),
+            (Some(kept), _) => self.scheduler.handle_kept(&kept, self.now),
             (None, Address::Key(key)) if !unread => self.scheduler.handle_absent(*key, self.now),
             (None, Address::Key(key)) => self.scheduler.handle_unread(*key, self.now),
             (None, Address::Id(..)) => {}

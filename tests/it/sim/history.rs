@@ -113,7 +113,10 @@ impl History {
             assert_eq!((outcome, state), (&of.outcome, &of.state), "one outcome, and the state of its commits");
         }
         for (key, _) in &batch.records {
-            assert!(self.runs[key].end.is_none() || ended.contains(key), "an end is kept with the input that led to it");
+            assert!(
+                self.runs[key].end.is_none() || ended.contains(key),
+                "an end is kept with the input that led to it"
+            );
         }
     }
 
@@ -172,7 +175,10 @@ impl RunHistory {
 
     pub(crate) fn owed_passes(&self) -> Vec<PassId> {
         let pending = self.shadow.pending();
-        pending.into_iter().filter_map(|effect| if let Effect::StartPass(pass) = effect { Some(pass) } else { None }).collect()
+        pending
+            .into_iter()
+            .filter_map(|effect| if let Effect::StartPass(pass) = effect { Some(pass) } else { None })
+            .collect()
     }
 
     pub(crate) fn owed_timers(&self) -> Vec<(TimerId, Deadline)> {
@@ -224,7 +230,8 @@ impl RunHistory {
         let shown = (self.shadow.next_sequence() - self.next_sequence()) as usize;
         let folded = effects.iter().filter(|effect| matches!(effect, Effect::Publish(_))).count();
         // Stream writes are in the feed alone, and come before all else of their input.
-        let streamed: Vec<_> = published.iter().take(shown - folded).map(|event| Effect::Publish((*event).clone())).collect();
+        let streamed: Vec<_> =
+            published.iter().take(shown - folded).map(|event| Effect::Publish((*event).clone())).collect();
         assert!(streamed.is_empty() || matches!(input, Input::Noted { .. }));
         effects.splice(0..0, streamed);
         for effect in &effects {

@@ -87,7 +87,8 @@ fn what_was_acknowledged_survives_whatever_happens() {
 #[test]
 #[ignore = "takes as long as it is told"]
 fn for_long() {
-    let seconds = number("STEPRILL_SIM_SECONDS").unwrap_or(if number("STEPRILL_SIM_SEEDS").is_some() { u64::MAX } else { 60 });
+    let seconds =
+        number("STEPRILL_SIM_SECONDS").unwrap_or(if number("STEPRILL_SIM_SEEDS").is_some() { u64::MAX } else { 60 });
     let seeds = number("STEPRILL_SIM_SEEDS").unwrap_or(u64::MAX);
     let first = number("STEPRILL_SIM_FIRST").unwrap_or(1 << 32);
     let (began, mut played) = (Instant::now(), Played::default());

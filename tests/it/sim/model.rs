@@ -104,12 +104,8 @@ impl Model {
                 session.graphs.push(Arc::clone(&self.versions[version]));
             }
         }
-        let beginning = Beginning {
-            newest: self.newest,
-            next_handler: self.next_handler,
-            secret,
-            finished: self.ended.len(),
-        };
+        let beginning =
+            Beginning { newest: self.newest, next_handler: self.next_handler, secret, finished: self.ended.len() };
         (session, beginning)
     }
 

@@ -30,7 +30,8 @@ impl World {
         let (Some(run), Some(range)) = (self.scheduler.run_of(key), self.scheduler.feed_range(key)) else { return };
         self.clients.taken.entry(run).or_insert(range.start);
         let id = ReaderId(self.draw_reader());
-        let mut reader = Reader { run, queue, next: range.start, waits: false, asked: None, orphaned: false, untaken: None };
+        let mut reader =
+            Reader { run, queue, next: range.start, waits: false, asked: None, orphaned: false, untaken: None };
         if queue {
             if self.scheduler.is_drained(key) {
                 return;

@@ -424,10 +424,9 @@ impl World {
         let graphs: Vec<_> = served.map(|(_, flow)| Arc::clone(&flow.graph)).collect();
         let beginning = self.store.open(&graphs, SECRET);
         let session = &self.store.session;
-        self.scheduler =
-            Scheduler::resume(session.graphs.clone(), graphs.len(), self.settings.limits, &beginning);
+        self.scheduler = Scheduler::resume(session.graphs.clone(), graphs.len(), self.settings.limits, &beginning);
         for kept in self.store.model.live(session) {
-            self.scheduler.recover(kept, self.now);
+            self.scheduler.recover(&kept, self.now);
         }
         self.scheduler.handle_recovered(self.now);
         self.check_recovered();

@@ -1,1 +1,178 @@
-//! wip
+//! What happens when something cannot be kept.
+
+use super::*;
+
+/// The database's size bound, in bytes, that leaves room for a little.
+fn bound(directory: &Path, room_bytes: u64) -> u64 {
+    let size = std::fs::metadata(directory.join("steprill.db")).expect("a database").len();
+    size + room_bytes
+}
+
+fn large(kit: &mut Kit, bytes: usize) -> Batch {
+    let mut batch = kit.batch();
+    let run = kit.begin(&mut batch);
+    snapshot(&mut batch, run, 0, &vec![1; bytes]);
+    batch
+}
+
+#[test]
+fn without_room_the_first_batch_fails_and_those_behind_it_are_not_heard_of() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    kit.complete_one();
+    let next_handler = kit.next_handler;
+    kit.store.set_bytes_max(bound(directory.path(), 50_000));
+    let batch = large(&mut kit, 200_000);
+    let failed = batch.number;
+    kit.store.submit(batch);
+    // These would fit, and rest on what is not kept.
+    for _ in 0..3 {
+        let mut batch = kit.batch();
+        kit.begin(&mut batch);
+        kit.store.submit(batch);
+    }
+    match kit.completed() {
+        Completed::Failed { number, error: StoreError::Full(text) } if number == failed => {
+            assert!(text.contains("full"), "{text}");
+        }
+        other => panic!("expected batch {failed} to fail for want of room, got {other:?}"),
+    }
+    // Queries are answered, and nothing of the failed batches is there.
+    assert_eq!(kit.list(None, 10).len(), 1);
+    let mut batch = kit.batch();
+    kit.begin(&mut batch);
+    kit.store.submit(batch);
+    assert_eq!(kit.list(None, 10).len(), 1);
+    // The scheduler has gone back: what it gives now stands on what is kept.
+    (kit.epoch, kit.next_handler) = (1, next_handler);
+    let mut batch = kit.batch();
+    let run = kit.begin(&mut batch);
+    kit.keep(batch);
+    assert_eq!(kit.list(None, 10).len(), 2);
+    assert_eq!(kit.handler(run.handler.0).expect("the handler").journal.records.len(), 1);
+    let batch = large(&mut kit, 200_000);
+    assert!(matches!(kit.fail(batch), StoreError::Full(_)));
+    // And with room again all goes well.
+    kit.store.set_bytes_max(u64::MAX);
+    (kit.epoch, kit.next_handler) = (2, next_handler + 1);
+    let batch = large(&mut kit, 200_000);
+    kit.keep(batch);
+    kit.store.close();
+    assert_eq!(Kit::open(directory.path()).recover().len(), 2);
+}
+
+#[test]
+fn what_was_learned_in_a_failed_commit_is_forgotten() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let mut batch = kit.batch();
+    let run = kit.begin(&mut batch);
+    kit.keep(batch);
+    kit.store.set_bytes_max(bound(directory.path(), 50_000));
+    let mut batch = kit.batch();
+    for number in 0..10 {
+        publish(&mut batch, run, number);
+        record(&mut batch, run, "lost");
+    }
+    batch.records.push((run, vec![1; 200_000]));
+    kit.fail(batch);
+    kit.store.set_bytes_max(u64::MAX);
+    kit.epoch += 1;
+    let mut batch = kit.batch();
+    record(&mut batch, run, "kept");
+    publish(&mut batch, run, 2);
+    kit.keep(batch);
+    let kept = kit.handler(run.handler.0).expect("the handler");
+    assert_eq!((kept.handler.next_sequence, kept.journal.records.len()), (2, 2));
+    let (events, _) = kit.page(run, 0, 10, 1_000);
+    assert_eq!(events.len(), 2, "{events:?}");
+}
+
+#[test]
+fn a_batch_that_contradicts_what_is_kept_fails_as_a_whole() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let done = kit.complete_one();
+    let mut batch = kit.batch();
+    kit.begin(&mut batch);
+    open(&mut batch, done, 0, None);
+    assert!(matches!(kit.fail(batch), StoreError::Failed(_)));
+    assert_eq!(kit.list(None, 10).len(), 1);
+    kit.epoch += 1;
+    let mut batch = kit.batch();
+    batch.opened.push(Opened { run: run(90, 0), first: 0, head: None });
+    assert!(matches!(kit.fail(batch), StoreError::Failed(_)));
+}
+
+#[test]
+fn what_is_said_of_handlers_that_are_gone_changes_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    kit.complete_one();
+    let mut batch = kit.batch();
+    record(&mut batch, run(70, 0), "late");
+    publish(&mut batch, run(70, 0), 1);
+    batch.cursors.push((run(70, 0), 3));
+    batch.cursors.push((run(0, 5), 3));
+    batch.removed.push((run(70, 0), 0..9));
+    batch.purged.push(HandlerKey(70));
+    kit.keep(batch);
+    assert_eq!(kit.list(None, 10).len(), 1);
+    assert_eq!(kit.handler(0).expect("the handler").handler.cursor, 0);
+}
+
+#[test]
+fn closing_waits_for_what_was_given() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    for _ in 0..200 {
+        let mut batch = kit.batch();
+        kit.begin(&mut batch);
+        kit.store.submit(batch);
+    }
+    kit.store.close();
+    let number = kit.number;
+    kit.wait_for(number);
+    assert!(!directory.path().join("steprill.db-wal").exists(), "the log is in the database");
+    // What comes later is told that nobody keeps it.
+    let batch = kit.batch();
+    assert!(matches!(kit.fail(batch), StoreError::Failed(_)));
+    assert!(kit.ask(Query::Oldest { count: 1 }).is_err());
+    assert_eq!(Kit::open(directory.path()).recover().len(), 200);
+}
+
+#[test]
+fn a_process_that_ends_at_once_has_lost_nothing_that_was_kept() {
+    let (directory, copy) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let mut kit = Kit::open_as(directory.path(), &[graph()], Durability::Full).expect("a store");
+    let mut batch = kit.batch();
+    let run = kit.begin(&mut batch);
+    kit.keep(batch);
+    let done = kit.complete_one();
+    crash(directory.path(), copy.path());
+    let (newest, next_handler) = (kit.now, kit.next_handler);
+    let mut kit = Kit::open(copy.path());
+    assert_eq!((kit.beginning.newest, kit.beginning.next_handler, kit.beginning.finished), (newest, next_handler, 1));
+    let recovered = kit.recover();
+    assert_eq!(recovered.iter().map(|kept| kept.handler.key).collect::<Vec<_>>(), [run.handler]);
+    assert_eq!(kit.page(done, 0, 9, 1_000).0.len(), 2);
+}
+
+#[test]
+fn a_batch_for_the_time_s_sake_keeps_the_time_and_an_empty_one_nothing() {
+    let (directory, copy) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let mut kit = Kit::open(directory.path());
+    kit.complete_one();
+    kit.now.alive_us += 30_000_000;
+    let batch = Batch { is_clock: true, ..kit.batch() };
+    let kept = batch.now;
+    kit.keep(batch);
+    let log_bytes = || std::fs::metadata(directory.path().join("steprill.db-wal")).expect("a log").len();
+    let before = log_bytes();
+    kit.now.alive_us += 30_000_000;
+    let batch = kit.batch();
+    kit.keep(batch);
+    assert_eq!(log_bytes(), before, "nothing is written for nothing");
+    crash(directory.path(), copy.path());
+    assert_eq!(Kit::open(copy.path()).beginning.newest, kept);
+}

@@ -1,6 +1,8 @@
 //! What the store costs, to be run by hand: `cargo test --release --test it store::measures -- --ignored --nocapture
 //! --test-threads 1`. The directory is made where `TMPDIR` says: it is to be on a disk.
 
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
 use std::{fs, time::Instant};
 
 use super::*;
@@ -72,7 +74,8 @@ fn echo_runs(count: u64, rounds: u64, durability: Durability) {
     kit.store.close();
     let (elapsed, after, runs) = (begun.elapsed(), written(), count * rounds);
     println!(
-        "{count:>3} at a time, {durability:?}: {:>6} bytes to the disk, {:>6} to files, {:.2} µs CPU, {:.2} commits a run; {:?} a commit",
+        "echo run, {count} at a time, {durability:?}: {} bytes to the disk, {} to files, {:.2} µs CPU, {:.2} commits; \
+         {:?} a commit",
         (after.0 - before.0) / runs,
         (after.1 - before.1) / runs,
         cpu_us as f64 / runs as f64,
@@ -149,7 +152,9 @@ fn how_long_recovery_takes_and_what_finished_handlers_cost() {
         let runs: Vec<RunKey> = (0..1_000).map(|_| kit.begin(&mut batch)).collect();
         kit.keep(batch);
         let mut batch = kit.batch();
-        runs.iter().for_each(|run| complete(&mut batch, *run, "1"));
+        for run in &runs {
+            complete(&mut batch, *run, "1");
+        }
         kit.keep(batch);
     }
     let size = fs::metadata(directory.path().join("steprill.db")).map_or(0, |file| file.len());

@@ -65,7 +65,9 @@ impl Kit {
 
     pub(crate) fn open_as(directory: &Path, graphs: &[Arc<Graph>], durability: Durability) -> Result<Self, OpenError> {
         let (bell, rung) = mpsc::channel();
-        let ring = Arc::new(move || drop(bell.send(())));
+        let ring = Arc::new(move || {
+            let _ = bell.send(());
+        });
         let opened = SqliteStore::open(directory, durability, graphs, SECRET, ring)?;
         Ok(Self {
             store: opened.store,
@@ -200,12 +202,12 @@ impl Kit {
         self.keep(batch);
         run
     }
+}
 
-    /// The process ends here: nothing is closed in order.
-    pub(crate) fn crash_into(&self, from: &Path, to: &Path) {
-        for name in ["steprill.db", "steprill.db-wal"] {
-            let _ = std::fs::copy(from.join(name), to.join(name));
-        }
+/// What is found if the process ends here: nothing is closed in order.
+pub(crate) fn crash(from: &Path, to: &Path) {
+    for name in ["steprill.db", "steprill.db-wal"] {
+        let _ = std::fs::copy(from.join(name), to.join(name));
     }
 }
 

@@ -1,1 +1,167 @@
-//! wip
+//! What a data directory may hold, and what is said if it holds something else.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use steprill::store::sqlite::{Inspector, backup};
+
+use super::*;
+
+/// Every file with its bytes.
+fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = fs::read_dir(directory).expect("a directory").flatten();
+    files.map(|file| (file.path(), fs::read(file.path()).unwrap_or_default())).collect()
+}
+
+/// Opening is refused with a line that has all these words, and so are inspection and backup; nothing is touched.
+#[track_caller]
+fn check_refused(directory: &Path, words: &[&str]) {
+    let before = contents(directory);
+    let Err(error) = Kit::open_with(directory, &[graph()]) else { panic!("it was opened") };
+    let lines = [
+        error.to_string(),
+        Inspector::open(directory).map_or_else(|error| error.to_string(), |_| panic!("it was opened")),
+        backup(directory, &directory.join("copy")).map_or_else(|error| error.to_string(), |()| panic!("it was copied")),
+    ];
+    for line in lines {
+        assert!(words.iter().all(|word| line.contains(word)), "expected {words:?} in: {line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
+    assert_eq!(contents(directory), before, "something was touched");
+}
+
+fn with_file(name: &str, bytes: &[u8]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join(name), bytes).expect("a file");
+    directory
+}
+
+#[test]
+fn what_is_no_database_is_refused_and_not_touched() {
+    for bytes in [&b"hello"[..], &[0; 4_096], b"", b"SQLite format 3\0 and no more"] {
+        check_refused(with_file("steprill.db", bytes).path(), &["steprill.db is not a database", "another directory"]);
+    }
+}
+
+#[test]
+fn another_programs_database_is_refused_and_not_touched() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let other = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
+    other.execute_batch("CREATE TABLE theirs (id INTEGER); PRAGMA application_id = 7").expect("a table");
+    other.close().expect("it closes");
+    check_refused(directory.path(), &["the database of another program"]);
+}
+
+#[test]
+fn a_newer_database_is_refused_and_not_touched() {
+    let directory = tempfile::tempdir().expect("a directory");
+    Kit::open(directory.path()).complete_one();
+    let newer = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
+    newer.execute_batch("PRAGMA user_version = 1000; PRAGMA wal_checkpoint(TRUNCATE)").expect("a version");
+    newer.close().expect("it closes");
+    check_refused(directory.path(), &["has version 1000", "knows versions up to 1", "use a newer steprill"]);
+}
+
+#[test]
+fn a_log_without_its_database_is_refused_and_not_touched() {
+    check_refused(with_file("steprill.db-wal", b"what was kept").path(), &["it is missing, and its log", "is there"]);
+}
+
+#[test]
+fn a_database_without_its_tables_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    Kit::open(directory.path()).complete_one();
+    let other = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
+    other.execute_batch("DROP TABLE live").expect("a table less");
+    other.close().expect("it closes");
+    let Err(error) = Kit::open_with(directory.path(), &[graph()]) else { panic!("it was opened") };
+    assert!(error.to_string().contains("is damaged (no such table: live"), "{error}");
+}
+
+#[test]
+fn a_second_server_is_refused_and_the_first_goes_on() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    kit.complete_one();
+    let before = contents(directory.path());
+    let Err(error) = Kit::open_with(directory.path(), &[graph()]) else { panic!("it was opened twice") };
+    assert!(error.to_string().contains("is in use by another server: stop that one"), "{error}");
+    assert_eq!(contents(directory.path()), before);
+    kit.complete_one();
+    drop(kit);
+    assert_eq!(Kit::open(directory.path()).beginning.finished, 2);
+}
+
+#[test]
+fn what_the_system_does_not_let_be_made_is_said() {
+    let file = with_file("file", b"");
+    let Err(error) = Kit::open_with(&file.path().join("file").join("data"), &[graph()]) else {
+        panic!("it was opened")
+    };
+    let line = error.to_string();
+    assert!(line.contains("file/data") && line.contains("cannot be used") && line.contains("permissions"), "{line}");
+}
+
+#[test]
+fn a_new_directory_is_made_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("some").join("data");
+    let mut kit = Kit::open(&data);
+    kit.complete_one();
+    for name in ["", "lock", "steprill.db", "steprill.db-wal"] {
+        let mode = fs::metadata(data.join(name)).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name} has mode {mode:o}");
+    }
+}
+
+#[test]
+fn what_a_start_that_was_cut_off_left_is_no_hindrance() {
+    let directory = with_file("steprill.db.new", b"half a database");
+    Kit::open(directory.path()).complete_one();
+    let kit = Kit::open(directory.path());
+    assert_eq!((kit.beginning.secret, kit.beginning.finished), (SECRET, 1));
+    assert!(!directory.path().join("steprill.db.new").exists());
+}
+
+#[test]
+fn the_secret_is_that_of_the_first_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let open = |secret| {
+        let opened = SqliteStore::open(directory.path(), Durability::Off, &[graph()], secret, Arc::new(|| {}));
+        opened.unwrap_or_else(|error| panic!("{error}")).beginning
+    };
+    assert_eq!(open(7), Beginning { secret: 7, ..Beginning::default() });
+    assert_eq!(open(8), Beginning { secret: 7, ..Beginning::default() });
+}
+
+#[test]
+fn graphs_that_are_not_registered_any_more_come_behind_the_others() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let graphs = ["a: S -> T ~ E", "a: S -> T ~ D|E", "b: S -> T ~ E"].map(graph_of);
+    let stored_of = |graph: &Arc<Graph>| graph.to_stored();
+    let names = |kit: &Kit| kit.graphs.iter().map(stored_of).collect::<Vec<_>>();
+    let stored = graphs.each_ref().map(stored_of);
+    let mut kit = Kit::open_with(directory.path(), &graphs[..1]).expect("a store");
+    assert_eq!(names(&kit), stored[..1]);
+    let done = kit.complete_one();
+    drop(kit);
+    let mut kit = Kit::open_with(directory.path(), &graphs[1..2]).expect("a store");
+    assert_eq!(names(&kit), [stored[1].clone(), stored[0].clone()]);
+    assert_eq!(kit.handler(0).expect("a handler").handler.workflow, WorkflowId(1));
+    assert_eq!(kit.page(done, 0, 9, 1_000).1, Some(1));
+    drop(kit);
+    let kit = Kit::open_with(directory.path(), &graphs[2..]).expect("a store");
+    assert_eq!(names(&kit), [stored[2].clone(), stored[0].clone(), stored[1].clone()]);
+    drop(kit);
+    let mut kit = Kit::open_with(directory.path(), &graphs[..1]).expect("a store");
+    assert_eq!(names(&kit), [stored[0].clone(), stored[1].clone(), stored[2].clone()]);
+    assert_eq!(kit.page(done, 0, 9, 1_000).1, Some(0));
+}
+
+#[test]
+fn durabilities_have_names() {
+    let names = ["full", "normal", "off"].map(|name| name.parse::<Durability>());
+    assert_eq!(names, [Ok(Durability::Full), Ok(Durability::Normal), Ok(Durability::Off)]);
+    let error = "fast".parse::<Durability>().expect_err("there is none");
+    assert!(error.contains("full, normal or off") && error.contains("fast"), "{error}");
+}

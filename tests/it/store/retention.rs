@@ -1,1 +1,176 @@
-//! wip
+//! What is removed is gone wholly, and its room is used again.
+
+use rusqlite::Connection;
+use steprill::engine::input::Published;
+
+use super::*;
+
+const TABLES: [&str; 6] = ["handlers", "journal", "feed", "ended", "names", "trash"];
+
+/// Rows of each table, and of `live` without the clock.
+fn rows(directory: &Path) -> Vec<(&'static str, i64)> {
+    let connection = Connection::open(directory.join("steprill.db")).expect("a database");
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get(0)).expect("a count");
+    let mut rows: Vec<_> =
+        TABLES.into_iter().map(|table| (table, count(&format!("SELECT count(*) FROM {table}")))).collect();
+    rows.push(("live", count("SELECT count(*) - 1 FROM live")));
+    rows.retain(|(_, count)| *count > 0);
+    rows
+}
+
+fn publish_large(batch: &mut Batch, run: RunKey, bytes: usize) {
+    let event = graph().event_id("E").expect("E");
+    let value = json(&format!(r#""{}""#, "x".repeat(bytes)));
+    batch.published.push((run, Published::Event(EventRef::Known(event), value)));
+}
+
+/// A handler with rows in every table, whose run goes on.
+fn begin_wide(kit: &mut Kit, id: &str) -> RunKey {
+    let mut batch = kit.batch();
+    let run = run(kit.next_handler, 0);
+    kit.next_handler += 1;
+    batch.next_handler = kit.next_handler;
+    open(&mut batch, run, 0, Some(id));
+    record(&mut batch, run, "start");
+    publish(&mut batch, run, 1);
+    kit.keep(batch);
+    for number in 0..5 {
+        let mut batch = kit.batch();
+        record(&mut batch, run, "more");
+        publish(&mut batch, run, number);
+        kit.keep(batch);
+    }
+    run
+}
+
+#[test]
+fn of_a_purged_handler_nothing_is_left() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let failed = begin_wide(&mut kit, "failed");
+    let mut batch = kit.batch();
+    record(&mut batch, failed, "last");
+    batch.published.push((failed, Published::Ended));
+    let (outcome, updated_us) = (Outcome::Failed("it broke".into()), batch.now.wall_us);
+    batch.ended.push(Ended { run: failed, outcome, state: BTreeMap::new(), updated_us, keeps_journal: true });
+    kit.keep(batch);
+    let running = begin_wide(&mut kit, "running");
+    let short = kit.complete_one();
+    let of_all = ["handlers", "journal", "feed", "ended", "names", "live"];
+    assert_eq!(rows(directory.path()).iter().map(|(table, _)| *table).collect::<Vec<_>>(), of_all);
+    let mut batch = kit.batch();
+    batch.purged = vec![failed.handler, running.handler, short.handler];
+    kit.keep(batch);
+    assert_eq!(rows(directory.path()), []);
+    assert!(kit.handler(0).is_none() && kit.list(None, 9).is_empty() && kit.oldest(9).is_empty());
+    // The id is free for another.
+    let again = begin_wide(&mut kit, "failed");
+    let found = kit.ask(Query::Handler(Address::Id("failed".into(), None)));
+    let Ok(Answer::Handler(Some(found))) = found else { panic!("{found:?}") };
+    assert_eq!(found.handler.key, again.handler);
+    let finished = Kit::open_with(directory.path(), &[graph()]).err();
+    assert!(finished.is_some(), "it is in use");
+    drop(kit);
+    assert_eq!(Kit::open(directory.path()).beginning.finished, 0);
+}
+
+#[test]
+fn a_run_that_is_continued_leaves_only_events_that_may_still_be_asked_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    for is_read in [false, true] {
+        let first = begin_wide(&mut kit, if is_read { "read" } else { "not" });
+        let mut batch = kit.batch();
+        complete(&mut batch, first, "1");
+        kit.keep(batch);
+        let second = RunKey { run: 1, ..first };
+        let mut batch = kit.batch();
+        open(&mut batch, second, 7, Some(if is_read { "read" } else { "not" }));
+        record(&mut batch, second, "start");
+        publish(&mut batch, second, 2);
+        if !is_read {
+            batch.removed.push((first, 0..7));
+        }
+        kit.keep(batch);
+        assert_eq!(kit.page(first, 0, 7, 1_000).0.len(), if is_read { 7 } else { 0 });
+        assert_eq!(kit.page(second, 7, 9, 1_000).0.len(), 1);
+        let kept = kit.handler(first.handler.0).expect("the handler");
+        assert_eq!((kept.handler.end, kept.journal.records.len()), (None, 1));
+        if is_read {
+            let mut batch = kit.batch();
+            batch.removed.push((first, 0..7));
+            kit.keep(batch);
+            assert_eq!(kit.page(first, 0, 7, 1_000).0.len(), 0);
+        }
+        assert_eq!(kit.page(second, 7, 9, 1_000).0.len(), 1);
+        let mut batch = kit.batch();
+        batch.purged.push(first.handler);
+        kit.keep(batch);
+        assert_eq!(rows(directory.path()), []);
+    }
+}
+
+#[test]
+fn a_large_feed_goes_bit_by_bit_even_after_a_new_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let mut batch = kit.batch();
+    let run = kit.begin(&mut batch);
+    (0..160).for_each(|_| publish_large(&mut batch, run, 50_000));
+    kit.keep(batch);
+    let mut batch = kit.batch();
+    batch.purged.push(run.handler);
+    kit.store.submit(batch);
+    // This does not wait until all is gone.
+    drop(kit);
+    let left = rows(directory.path());
+    assert!(matches!(left[..], [("feed", 10..150), ("trash", 1)]), "{left:?}");
+    // Each commit takes a bit along, and so does who has nothing else to do.
+    let mut kit = Kit::open(directory.path());
+    for _ in 0..10 {
+        kit.complete_one();
+    }
+    assert_eq!(rows(directory.path()), [("handlers", 10), ("ended", 10)]);
+}
+
+#[test]
+fn under_a_steady_load_the_file_does_not_grow() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let mut sizes = Vec::new();
+    for round in 0..40 {
+        let mut batch = kit.batch();
+        let runs: Vec<RunKey> = (0..50).map(|_| kit.begin(&mut batch)).collect();
+        for run in &runs[..5] {
+            publish_large(&mut batch, *run, 9_000);
+        }
+        kit.keep(batch);
+        let mut batch = kit.batch();
+        for run in &runs {
+            complete(&mut batch, *run, "1");
+        }
+        batch.purged = kit.oldest(50).into_iter().map(|(key, _)| HandlerKey(key)).collect();
+        kit.keep(batch);
+        if round % 10 == 9 {
+            kit.store.close();
+            sizes.push(std::fs::metadata(directory.path().join("steprill.db")).expect("a database").len());
+            kit = Kit { number: kit.number, ..Kit::open(directory.path()) };
+        }
+    }
+    assert!(sizes[3] <= sizes[0] * 11 / 10, "{sizes:?}");
+}
+
+#[test]
+fn the_log_does_not_grow_without_bound() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    for _ in 0..30 {
+        let mut batch = kit.batch();
+        let run = kit.begin(&mut batch);
+        (0..20).for_each(|_| publish_large(&mut batch, run, 50_000));
+        kit.keep(batch);
+        let log = std::fs::metadata(directory.path().join("steprill.db-wal")).expect("a log");
+        let (bound, one) = (steprill::limits::WAL_BYTES_MAX as u64, 1_200_000);
+        assert!(log.len() <= bound + 2 * one, "{} bytes", log.len());
+    }
+}

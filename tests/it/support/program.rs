@@ -86,6 +86,11 @@ impl Program {
         Command::new(conformance()).args(flags).stdin(Stdio::null()).output().expect("the conformance program starts")
     }
 
+    /// Where it is.
+    pub(crate) fn path() -> &'static Path {
+        conformance()
+    }
+
     /// What starts it, silent, with exactly these flags.
     pub(crate) fn command(flags: &[&str]) -> Command {
         let mut command = Command::new(conformance());

@@ -1,0 +1,107 @@
+//! A program that has changed since it wrote what it finds.
+
+use serde_json::{Value, json};
+use steprill::{Config, StartEvent, Workflow, event};
+
+use super::Place;
+use crate::programs::{build, done, served::Served, workflow};
+
+event! {
+    struct Asked: InputRequired {}
+    struct Given: HumanResponse { n: i64 }
+    struct Doubled { n: i64 }
+}
+
+/// Serves these on the place's directory.
+fn serve(place: &Place, workflows: impl IntoIterator<Item = Workflow>) -> Served {
+    Served::with(workflows, |config: &mut Config| config.data = Some(place.directory.path().to_owned()))
+}
+
+/// It asks, and ends with the answer.
+fn first_version() -> Workflow {
+    let asks = workflow("w").step("ask", |_, _: StartEvent| Ok(Asked {}));
+    build(asks.step("end", |_, given: Given| Ok(done(given.n))))
+}
+
+/// A run that has asked.
+#[track_caller]
+fn asked(server: &Served, name: &str) -> String {
+    let id = server.begin(name, &json!({}));
+    server.follow(&id).event_of("Asked");
+    id
+}
+
+#[test]
+fn a_run_goes_on_under_a_workflow_that_has_a_step_more() {
+    let place = Place::new();
+    let server = serve(&place, [first_version()]);
+    let id = asked(&server, "w");
+    let finished = asked(&server, "w");
+    server.send(&finished, "Given", &json!({ "n": 1 }));
+    assert_eq!(server.ended(&finished)["status"], "completed");
+    let before = server.get(&format!("/results/{finished}")).body;
+    drop(server);
+    // The step before it is another one by name, and the ids of all that follows have moved.
+    let longer = workflow("w").step("ask", |_, _: StartEvent| Ok(Asked {}));
+    let longer = longer.step("double", |_, given: Given| Ok(Doubled { n: 2 * given.n }));
+    let longer = build(longer.step("a_new_end", |_, doubled: Doubled| Ok(done(doubled.n))));
+    let server = serve(&place, [longer]);
+    assert_eq!(server.get(&format!("/results/{finished}")).body, before);
+    assert_eq!(server.send(&id, "Given", &json!({ "n": 21 })).status, 200);
+    assert_eq!(server.ended(&id)["result"]["value"]["result"], 42);
+    let feed = server.feed(&id);
+    let steps: Vec<&Value> = feed.iter().map(|event| &event["value"]["name"]).filter(|name| !name.is_null()).collect();
+    assert_eq!(steps, ["ask", "ask", "double", "double", "a_new_end", "a_new_end"]);
+    assert_eq!(feed.iter().filter(|event| event["type"] == "Asked").count(), 1);
+}
+
+#[test]
+fn a_run_whose_next_step_is_gone_fails_and_names_it() {
+    let place = Place::new();
+    let waits = workflow("w").step("wait", |ctx: &steprill::Ctx, _: StartEvent| {
+        ctx.sleep(std::time::Duration::from_hours(1))?;
+        Ok(done(1))
+    });
+    let server = serve(&place, [build(waits)]);
+    let id = server.begin("w", &json!({}));
+    server.follow(&id).event_of("StepStateChanged");
+    drop(server);
+    let server = serve(&place, [build(workflow("w").step("other", |_, _: StartEvent| Ok(done(2))))]);
+    let handler = server.ended(&id);
+    assert_eq!(handler["status"], "failed");
+    let error = handler["error"].as_str().expect("an error");
+    assert!(error.contains("wait"), "{error}");
+    let feed = server.feed(&id);
+    assert_eq!(feed.last().expect("an end")["type"], "StopEvent");
+    drop(server);
+    let server = serve(&place, [build(workflow("w").step("other", |_, _: StartEvent| Ok(done(2))))]);
+    assert_eq!(server.ended(&id), handler, "its end is kept");
+}
+
+#[test]
+fn runs_of_a_workflow_that_is_not_served_wait_until_it_is() {
+    let place = Place::new();
+    let other = || build(workflow("other").step("o", |_, _: StartEvent| Ok(done(3))));
+    let server = serve(&place, [first_version()]);
+    let (id, cancelled, purged) = (asked(&server, "w"), asked(&server, "w"), asked(&server, "w"));
+    drop(server);
+
+    let server = serve(&place, [other()]);
+    let handler = server.get(&format!("/handlers/{id}"));
+    assert_eq!((handler.status, &handler.json()["status"]), (202, &json!("running")));
+    server.follow(&id).event_of("Asked");
+    let refused = server.send(&id, "Given", &json!({ "n": 1 }));
+    assert!(refused.status >= 400 && refused.text().contains('w'), "{refused:?}");
+    assert_eq!(server.post("/workflows/w/run-nowait", &json!({})).status, 404);
+    assert_eq!(server.cancel(&cancelled).status, 200);
+    assert_eq!(server.ended(&cancelled)["status"], "cancelled");
+    assert_eq!(server.post(&format!("/handlers/{purged}/cancel?purge=true"), &json!({})).status, 200);
+    assert_eq!(server.run("other", &json!({})).json()["result"], 3);
+    drop(server);
+
+    let server = serve(&place, [other(), first_version()]);
+    assert_eq!(server.send(&id, "Given", &json!({ "n": 5 })).status, 200);
+    assert_eq!(server.ended(&id)["result"]["value"]["result"], 5);
+    assert_eq!(server.ended(&cancelled)["status"], "cancelled");
+    assert_eq!(server.get(&format!("/handlers/{purged}")).status, 404);
+}

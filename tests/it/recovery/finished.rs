@@ -1,0 +1,178 @@
+//! Finished handlers: how long they stay, how they are listed and gone on with when memory has them no more.
+
+use std::time::Instant;
+
+use super::*;
+use crate::support::PATIENCE;
+
+/// More than stay in memory.
+const MANY: usize = 600;
+
+/// Runs `echo` so many times; the handlers' ids, in order.
+#[track_caller]
+fn echo(program: &Program, times: usize) -> Vec<String> {
+    let mut connection = program.connect();
+    let mut run = || connection.request("POST", "/workflows/echo/run", &[], Some(b"{}"));
+    (0..times).map(|_| run().json()["handler_id"].as_str().expect("an id").to_owned()).collect()
+}
+
+/// Waits until so many handlers are left; their ids, in order.
+#[track_caller]
+fn left(program: &Program, count: usize) -> Vec<String> {
+    let begun = Instant::now();
+    loop {
+        let left = listed(program, "");
+        if left.len() == count {
+            return left;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{} handlers are left, not {count}", left.len());
+    }
+}
+
+#[test]
+fn the_newest_finished_handlers_stay_and_those_that_are_read() {
+    let place = Place::new();
+    let flags = ["--keep-finished", "5"];
+    let program = place.start_with(&flags);
+    let waiting = program.begin("interactive", json!({}));
+    // More than the sockets' buffers hold, so that its reader is still there when it has ended.
+    let read = program.begin("streaming", json!({ "count": 50_000, "delay_ms": 0 }));
+    let mut reader = follow(&program, &read);
+    assert!(reader.event().is_some());
+    while handler(&program, &read)["status"] == "running" {}
+    let echoes = echo(&program, 20);
+    let kept = left(&program, 7);
+    assert_eq!(kept[..2], [waiting.clone(), read.clone()]);
+    assert_eq!(kept[2..], echoes[15..], "beside the one that is read");
+    for id in &echoes[..15] {
+        assert_eq!(program.get(&format!("/results/{id}")).status, 404);
+    }
+    let mut last = None;
+    while let Some(event) = reader.event() {
+        last = Some(event);
+    }
+    assert_eq!(last.expect("an end")["type"], "StopEvent");
+    drop(reader);
+    let echoes = [&echoes[15..], &echo(&program, 1)[..]].concat();
+    assert_eq!(left(&program, 6), [&[waiting.clone()][..], &echoes[1..]].concat());
+    kill(program);
+    let program = place.start_with(&["--keep-finished", "2"]);
+    let echoes = [&echoes[..], &echo(&program, 1)[..]].concat();
+    assert_eq!(left(&program, 3), [&[waiting][..], &echoes[5..]].concat());
+}
+
+#[test]
+fn finished_handlers_stay_as_long_as_they_are_to_be_kept() {
+    let place = Place::new();
+    let program = place.start();
+    let waiting = program.begin("interactive", json!({}));
+    echo(&program, 3);
+    assert_eq!(listed(&program, "").len(), 4);
+    kill(program);
+    let program = place.start_with(&["--keep-for", "300ms"]);
+    assert_eq!(left(&program, 1), [&*waiting]);
+    let id = echo(&program, 1).remove(0);
+    let ended = Instant::now();
+    while program.get(&format!("/results/{id}")).status == 200 {
+        assert!(ended.elapsed() < PATIENCE, "it stays for ever");
+    }
+    assert_eq!(left(&program, 1), [waiting]);
+}
+
+#[test]
+fn a_list_has_handlers_that_are_here_and_those_in_the_store_alike() {
+    let place = Place::new();
+    let program = place.start_with(&["--durability", "off"]);
+    let waiting = program.begin("interactive", json!({}));
+    let failed = program.finish("error", json!({}));
+    let echoes = echo(&program, MANY);
+    let last = program.begin("approval", json!({ "subject": "a lamp" }));
+    let all = [&[waiting.clone(), failed.clone()][..], &echoes[..], &[last.clone()][..]].concat();
+    let check = |program: &Program| {
+        assert_eq!(listed(program, ""), all);
+        assert_eq!(listed(program, "?status=running"), [&*waiting, &*last]);
+        assert_eq!(listed(program, "?status=failed"), [&*failed]);
+        assert_eq!(listed(program, "?status=failed&status=running&workflow_name=error"), [&*failed]);
+        assert_eq!(listed(program, "?workflow_name=echo"), echoes);
+        assert_eq!(listed(program, &format!("?status=completed&limit=3&after={}", echoes[300])), echoes[301..304]);
+        assert_eq!(listed(program, &format!("?after={}", echoes[MANY - 1])), [&*last]);
+        let mut pages = listed(program, "?limit=250");
+        while let page = listed(program, &format!("?limit=250&after={}", pages[pages.len() - 1]))
+            && !page.is_empty()
+        {
+            pages.extend(page);
+        }
+        assert_eq!(pages, all);
+        assert_eq!(program.get("/handlers?after=nothing").status, 400);
+    };
+    check(&program);
+    kill(program);
+    check(&place.start());
+}
+
+#[test]
+fn a_handler_that_memory_has_no_more_is_gone_on_with_in_its_place() {
+    let place = Place::new();
+    let program = place.start_with(&["--durability", "off"]);
+    let id = program.finish("cumulative", json!({ "increment": 3 }));
+    let go_on = |program: &Program, increment: i64| {
+        let body = json!({ "handler_id": id, "start_event": { "increment": increment } });
+        program.post("/workflows/cumulative/run", &body)
+    };
+    echo(&program, MANY);
+    let first = handler(&program, &id);
+    let next = feed(&program, &id).len();
+    let second = go_on(&program, 4).json();
+    assert_eq!(second["result"], "count: 7, runs: 2");
+    assert_ne!(first["run_id"], second["run_id"]);
+    assert_eq!(listed(&program, "?limit=1"), [&*id]);
+    assert_eq!(feed(&program, &id)[0]["sequence"], next, "the feed goes on counting");
+    kill(program);
+    let program = place.start();
+    assert_eq!(go_on(&program, 5).json()["result"], "count: 12, runs: 3");
+    assert_eq!(listed(&program, "?limit=1"), [&*id]);
+    let wrong = json!({ "handler_id": id, "start_event": {} });
+    assert_eq!(program.post("/workflows/echo/run", &wrong).status, 404, "it is of another workflow");
+}
+
+#[test]
+fn an_id_that_a_client_chose_names_the_same_handler_over_restarts() {
+    let place = Place::new();
+    let begin = |program: &Program, workflow: &str| {
+        let body = json!({ "handler_id": "the.lamp", "context": { "version": 1 }, "start_event": {} });
+        program.post(&format!("/workflows/{workflow}/run-nowait"), &body)
+    };
+    let program = place.start();
+    let begun = begin(&program, "interactive");
+    assert_eq!((begun.status, &begun.json()["handler_id"]), (200, &json!("the.lamp")));
+    kill(program);
+    let program = place.start();
+    assert_eq!(handler(&program, "the.lamp")["run_id"], begun.json()["run_id"]);
+    assert_eq!(begin(&program, "interactive").status, 409, "it still runs");
+    post(&program, "the.lamp", "ExternalEvent", &json!({ "response": "pong" }));
+    ended(&program, "the.lamp");
+    kill(program);
+    let program = place.start();
+    assert_eq!(begin(&program, "echo").status, 409, "it is of another workflow");
+    let again = begin(&program, "interactive");
+    assert_eq!(again.status, 200);
+    assert_eq!(cancel(&program, "the.lamp", "?purge=true").status, 200);
+    kill(program);
+    let program = place.start();
+    assert_eq!(program.get("/handlers/the.lamp").status, 404);
+    assert_eq!(begin(&program, "echo").status, 200, "it is free again");
+    assert_eq!(listed(&program, ""), ["the.lamp"]);
+}
+
+#[test]
+fn the_id_of_a_handler_that_was_purged_does_not_come_again() {
+    let place = Place::new();
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..4 {
+        let program = place.start();
+        let id = program.begin("echo", json!({}));
+        assert_eq!(cancel(&program, &id, "?purge=true").status, 200);
+        assert!(ids.insert(id), "{ids:?}");
+        kill(program);
+    }
+}

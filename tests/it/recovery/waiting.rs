@@ -1,0 +1,89 @@
+//! Runs that wait go on waiting, and are the same runs.
+
+use super::*;
+
+#[test]
+fn waiting_runs_still_wait_and_do_not_ask_again() {
+    let place = Place::new();
+    let program = place.start();
+    let interactive = program.begin("interactive", json!({}));
+    follow(&program, &interactive).event_of("RequestedExternalEvent");
+    let approval = program.begin("approval", json!({ "subject": "a lamp" }));
+    follow(&program, &approval).event_of("ApprovalRequested");
+    let before = [&interactive, &approval].map(|id| handler(&program, id));
+    kill(program);
+    // The second time nothing is there but what the first recovery left.
+    kill(place.start());
+    let program = place.start();
+    assert_eq!([&interactive, &approval].map(|id| handler(&program, id)), before);
+    post(&program, &interactive, "ExternalEvent", &json!({ "response": "pong" }));
+    post(&program, &approval, "ApprovalGiven", &json!({ "approved": false, "by": "you" }));
+    for (id, question, last, then) in [
+        (&interactive, "RequestedExternalEvent", json!({ "result": "received: pong" }), &before[0]),
+        (&approval, "ApprovalRequested", json!({ "subject": "a lamp", "approved": false, "by": "you" }), &before[1]),
+    ] {
+        let feed = feed(&program, id);
+        assert_eq!((count(&feed, question), &feed.last().expect("an end")["value"]), (1, &last));
+        assert_eq!(feed[0]["sequence"], 0);
+        let now = handler(&program, id);
+        assert_eq!((&now["run_id"], &now["started_at"]), (&then["run_id"], &then["started_at"]));
+    }
+}
+
+#[test]
+fn an_early_answer_is_still_there_when_it_is_asked_for() {
+    let place = Place::new();
+    // With no worker free the step that asks cannot begin.
+    let program = place.start_with(&["--workers", "1"]);
+    let approval = program.begin("approval", json!({ "subject": "a lamp" }));
+    post(&program, &approval, "ApprovalGiven", &json!({ "approved": true, "by": "you" }));
+    kill(program);
+    let program = place.start();
+    assert_eq!(ended(&program, &approval)["status"], "completed");
+    assert_eq!(count(&feed(&program, &approval), "ApprovalRequested"), 1);
+}
+
+#[test]
+fn a_queue_goes_on_where_its_reader_was() {
+    let place = Place::new();
+    let program = place.start();
+    let id = program.begin("interactive", json!({}));
+    let mut reader = program.connect();
+    reader.send("GET", &format!("/events/{id}?sse=false"), &[], None);
+    assert_eq!(reader.head().status, 200);
+    reader.event_of("RequestedExternalEvent");
+    // The reader's end has its place kept; the next commit is behind that.
+    drop(reader);
+    program.finish("echo", json!({}));
+    program.finish("echo", json!({}));
+    kill(program);
+    let program = place.start();
+    post(&program, &id, "ExternalEvent", &json!({ "response": "pong" }));
+    let rest = program.get(&format!("/events/{id}?sse=false"));
+    assert_eq!(rest.events().len(), 1, "only the end is left: {}", rest.text());
+    assert_eq!(program.get(&format!("/events/{id}?sse=false")).status, 204);
+    kill(program);
+    // Read to its end and kept with the next commit.
+    let program = place.start();
+    let again = program.get(&format!("/events/{id}?sse=false"));
+    assert!(again.status == 204 || again.events().len() == 1, "at most the last second is read again: {again:?}");
+}
+
+#[test]
+fn a_runs_time_out_counts_only_the_time_in_which_a_server_was_alive() {
+    let place = Place::new();
+    let program = place.start();
+    let begun = std::time::Instant::now();
+    let id = program.begin("timeout", json!({}));
+    kill(program);
+    let alive_before = begun.elapsed();
+    // Longer than the time-out: the next server must not take it as passed.
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    let restarted = std::time::Instant::now();
+    let program = place.start();
+    let handler = ended(&program, &id);
+    let alive = alive_before + restarted.elapsed();
+    let error = handler["error"].as_str().expect("an error");
+    assert_eq!(error, "Operation timed out after 0.2 seconds. Currently active steps: sleep");
+    assert!(alive.as_millis() >= 200, "it was given {alive:?}");
+}
