@@ -194,7 +194,7 @@ impl World {
 
     fn pass_time(&mut self) {
         let passed_us = match self.random.below(8) {
-            0..3 => 0,
+            0..=2 => 0,
             3 | 4 => self.random.next() % 20_000,
             5 => self.random.next() % 1_500_000,
             6 if self.random.one_in(20) => self.random.next() % 7_200_000_000,
@@ -383,7 +383,7 @@ impl World {
     pub(crate) fn restart(&mut self) {
         self.trace(|| "crash".to_owned());
         self.counts.crashes += 1;
-        let power_lost = self.settings.loses_power && self.random.one_in(2);
+        let power_lost = self.settings.loses_power && !self.is_closing && self.random.one_in(2);
         if self.random.one_in(2) {
             // What was under way gets there, though nobody hears of it.
             for _ in 0..self.random.below(self.store.submitted.len() + 1) {
