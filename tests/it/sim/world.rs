@@ -104,6 +104,8 @@ pub(crate) struct World {
     pub(crate) is_closing: bool,
     pub(crate) counts: Counts,
     traces: bool,
+    #[cfg(feature = "sqlite")]
+    mirror: Option<super::mirror::Mirror>,
 }
 
 impl World {
@@ -131,7 +133,7 @@ impl World {
             fail: *random.pick(&[0, 4, 20, 60]),
             slow: *random.pick(&[1, 2, 4, 12]),
         };
-        let flows: Vec<Flow> = (0..1 + random.below(3)).map(|index| Flow::new(index, &mut random)).collect();
+        let flows: Vec<Flow> = (0..=random.below(3)).map(|index| Flow::new(index, &mut random)).collect();
         let mut store = Store::new(random.one_in(2));
         let wall_us = if random.one_in(6) { 0 } else { 1_700_000_000_000_000 };
         let clock = Clock { wall_us, alive_us: 0, last: Now::default() };
@@ -155,7 +157,34 @@ impl World {
             is_closing: false,
             counts: Counts::default(),
             traces: std::env::var("STEPRILL_SIM_TRACE").is_ok(),
+            #[cfg(feature = "sqlite")]
+            mirror: None,
         }
+    }
+
+    /// Has a SQLite store given the same batches, and asked for all that it can be asked for.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn mirrored(seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        world.settings.loses_power = false;
+        world.mirror = Some(super::mirror::Mirror::new());
+        world.open_mirror();
+        world
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn open_mirror(&mut self) {
+        let Some(mirror) = &mut self.mirror else { return };
+        let session = &self.store.session;
+        mirror.open(&session.graphs[..session.registered], &self.store.model, session);
+        self.compare_mirror();
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn compare_mirror(&mut self) {
+        let Some(mirror) = &mut self.mirror else { return };
+        let read = self.clients.readers.values().map(|reader| reader.run);
+        mirror.compare(&self.store.model, &self.store.session, read);
     }
 
     pub(crate) fn play(&mut self, turns: &mut u64) {
@@ -184,6 +213,10 @@ impl World {
         self.settle()?;
         self.hand_out();
         self.audit();
+        #[cfg(feature = "sqlite")]
+        if self.counts.turns.is_multiple_of(16) {
+            self.compare_mirror();
+        }
         Ok(())
     }
 
@@ -290,6 +323,10 @@ impl World {
         let before = self.store.model.ended.clone();
         let oldest: Vec<_> = before.values().map(|key| (*key, self.store.model.handlers[key].updated_us)).collect();
         let Some(batch) = self.store.commit() else { return };
+        #[cfg(feature = "sqlite")]
+        if let Some(mirror) = &mut self.mirror {
+            mirror.submit(&batch);
+        }
         self.check_purges(&batch, &oldest);
         self.counts.runs += batch.opened.len() as u64;
         self.purged.extend(&batch.purged);
@@ -429,6 +466,8 @@ impl World {
             self.scheduler.recover(&kept, self.now);
         }
         self.scheduler.handle_recovered(self.now);
+        #[cfg(feature = "sqlite")]
+        self.open_mirror();
         self.check_recovered();
     }
 }
