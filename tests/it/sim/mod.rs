@@ -16,6 +16,7 @@
 //! | `store` | the same, slow, failing, forgetful |
 //! | `history` | every record that was committed, and the run that follows from it |
 //! | `world` | turns of the loop, crashes, starts |
+//! | `workers`, `workflows` | what runs |
 //! | `clients` | who asks for something, and what they were told |
 //! | `readers` | who reads feeds |
 //! | `audit` | what must hold |
@@ -29,6 +30,8 @@ mod mirror;
 pub(crate) mod model;
 mod readers;
 mod store;
+mod workers;
+mod workflows;
 mod world;
 
 use std::{
