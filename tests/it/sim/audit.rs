@@ -1,5 +1,7 @@
 //! What must hold: after every turn, at a start, where nothing is under way, at the end.
 
+use std::time::Duration;
+
 use steprill::{
     Outcome,
     engine::{
@@ -7,6 +9,7 @@ use steprill::{
         scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
     },
     graph::StepId,
+    limits::RETENTION_PAUSE_US,
     pass::PassInput,
 };
 
@@ -115,7 +118,7 @@ impl World {
         for _ in 0..2_000 {
             let Ok(()) = self.turn() else { unreachable!("nothing goes wrong any more") };
             *turns = self.counts.turns;
-            let is_due = self.scheduler.poll_timeout(self.now) == Some(std::time::Duration::ZERO);
+            let is_due = self.scheduler.poll_timeout(self.now) == Some(Duration::ZERO);
             let is_busy = !self.store.is_idle() || !self.scheduler.is_settled() || self.is_working();
             let is_quiet = !is_due && !is_busy && self.is_quiet();
             let is_here = |key| self.scheduler.run_of(key).is_some() && !self.scheduler.is_resting(key);
@@ -147,6 +150,8 @@ impl World {
                 assert!(due.is_none(), "{run:?}: no timer that is due is forgotten");
             }
         }
+        let running = format!("away: {{}}, running: {}, ", self.live().count());
+        assert!(format!("{:?}", self.scheduler).contains(&running), "all runs count that go on: {running}");
         for flow in &self.flows {
             let Some(max) = flow.graph.max_runs else { continue };
             let name = |run: &RunKey| &*self.store.model.versions[self.history.runs[run].version].name;
@@ -201,6 +206,11 @@ impl World {
     fn check_empty(&mut self) {
         let finished = self.store.model.ended.len();
         assert!(finished <= self.settings.limits.keep_finished, "{finished} finished handlers are kept");
+        if let Some(keep_for) = self.settings.limits.keep_for {
+            let expired_us = self.now.wall_us - (keep_for + 2 * RETENTION_PAUSE).as_micros() as i64;
+            let kept = self.store.model.ended.values().map(|key| self.store.model.handlers[key].updated_us);
+            assert!(kept.min().is_none_or(|ended_us| ended_us > expired_us), "nothing is kept longer than it is to be");
+        }
         assert_eq!((self.scheduler.working(), self.scheduler.hanging()), (0, 0));
         assert!(self.clients.callers.is_empty(), "every caller was told");
         assert!(self.clients.readers.is_empty(), "every reader came to the end");
@@ -213,3 +223,6 @@ impl World {
         }
     }
 }
+
+/// Handlers are looked at for their age once in this time.
+const RETENTION_PAUSE: Duration = Duration::from_micros(RETENTION_PAUSE_US);

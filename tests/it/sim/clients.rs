@@ -191,10 +191,12 @@ impl World {
         let Some(run) = self.scheduler.run_of(key) else { return };
         let run_id = self.scheduler.view(key).expect("it is there").run_id;
         if purge {
+            self.history.cancelling.insert(run);
             self.scheduler.purge(key, self.now);
             self.clients.purging.insert(key);
             self.clients.unkept.push_back((self.scheduler.open_batch(), Told::Purged(key, run_id)));
         } else if self.scheduler.cancel(key, self.now) {
+            self.history.cancelling.insert(run);
             self.clients.unkept.push_back((self.scheduler.open_batch(), Told::Cancelled(run)));
         }
     }
@@ -227,8 +229,12 @@ impl World {
             match refused {
                 Told::Started(_, run_id) => drop(self.history.refused_runs.insert(run_id)),
                 Told::Posted(_, text) => drop(self.history.refused_posts.insert(text)),
-                Told::Purged(key, _) => drop(self.clients.purging.remove(&key)),
-                Told::Cancelled(_) | Told::Result(..) => {}
+                Told::Purged(key, _) => {
+                    self.clients.purging.remove(&key);
+                    self.history.cancelling.retain(|run| run.handler != key);
+                }
+                Told::Cancelled(run) => drop(self.history.cancelling.remove(&run)),
+                Told::Result(..) => {}
             }
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct History {
     /// Values that were posted and refused, and runs that were: none of them may ever show up.
     pub(crate) refused_posts: BTreeSet<String>,
     pub(crate) refused_runs: BTreeSet<uuid::Uuid>,
+    /// Runs that somebody wants to be cancelled.
+    pub(crate) cancelling: BTreeSet<RunKey>,
     pub(crate) records: u64,
 }
 
@@ -96,6 +98,8 @@ impl History {
             let refused = &self.refused_posts;
             let run = self.runs.get_mut(key).expect("a record is of a run");
             run.take_record(record, events, &before.versions, refused);
+            let is_cancelled = matches!(run.end, Some((Outcome::Cancelled, _)));
+            assert!(!is_cancelled || self.cancelling.contains(key), "what was refused never shows up");
         }
         for (key, events) in &published {
             assert!(events.is_empty(), "{key:?} publishes what no input of it gives: {events:?}");
@@ -126,6 +130,7 @@ impl History {
 
     /// The process has ended; with a loss of power, what the store has now is all that was.
     pub(crate) fn crash(&mut self, model: &Model, purged: &BTreeSet<steprill::engine::scheduler::HandlerKey>) {
+        self.cancelling.clear();
         for run in self.runs.values_mut() {
             run.handed.clear();
             run.performances.clear();

@@ -52,6 +52,7 @@ struct Played {
     crashes: u64,
     failures: u64,
     loads: u64,
+    snapshots: u64,
 }
 
 /// Plays one world.
@@ -70,6 +71,7 @@ fn play_in(world: impl Fn(u64) -> World, seed: u64, played: &mut Played) {
         played.crashes += world.counts.crashes;
         played.failures += world.counts.failures;
         played.loads += world.counts.loads;
+        played.snapshots += world.counts.snapshots;
     }));
     played.worlds += 1;
     if let Err(panic) = result {

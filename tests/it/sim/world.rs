@@ -58,6 +58,7 @@ pub(crate) struct Counts {
     pub(crate) crashes: u64,
     pub(crate) failures: u64,
     pub(crate) loads: u64,
+    pub(crate) snapshots: u64,
 }
 
 pub(crate) struct World {
@@ -207,7 +208,7 @@ impl World {
             0..=2 => 0,
             3 | 4 => self.random.next() % 20_000,
             5 => self.random.next() % 1_500_000,
-            6 if self.random.one_in(20) => self.random.next() % 7_200_000_000,
+            6 if self.random.one_in(20) && !self.is_closing => self.random.next() % 7_200_000_000,
             _ => self.scheduler.poll_timeout(self.now).map_or(0, |left| left.as_micros() as u64).min(3_600_000_000),
         };
         self.skip(passed_us);
@@ -306,6 +307,7 @@ impl World {
         }
         self.check_purges(&batch, &oldest);
         self.counts.runs += batch.opened.len() as u64;
+        self.counts.snapshots += batch.snapshots.len() as u64;
         self.purged.extend(&batch.purged);
         for ended in &batch.ended {
             self.check_outcome(ended.run);
