@@ -31,7 +31,9 @@ impl Reading {
     pub(super) fn answer(&self, query: &Query) -> Result<Answer, Fault> {
         let transaction = self.connection.unchecked_transaction()?;
         let answer = match query {
-            Query::Page { run, from, until, bytes_max } => self.page(*run, *from, *until, *bytes_max)?,
+            Query::Page { run, from, until, bytes_max } => {
+                self.page(*run, *from, *until, *bytes_max).map_err(|fault| fault.of(run.handler.0))?
+            }
             Query::Handler(address) => Answer::Handler(self.handler(address, false)?.map(Box::new)),
             Query::List { after, count, bytes_max } => {
                 let (handlers, is_complete) = self.list(*after, *count, *bytes_max)?;
@@ -59,7 +61,7 @@ impl Reading {
             next: rows::unsigned(handler, 2)?,
             events: handler.get_ref(3)?.as_blob_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default(),
         };
-        let damaged = |_| Fault::Damaged(format!("the feed of handler {key} is damaged from event {from} on"));
+        let damaged = |_| Fault::Damaged(format!("its feed is damaged from event {from} on"));
         let added = page.add(&tail);
         if added.map_err(damaged)? {
             let mut statement = self.connection.prepare_cached(
@@ -81,8 +83,8 @@ impl Reading {
         }
         let Some(version) = page.version else { return Ok(Answer::Page { feed: Feed::new(from), workflow: None }) };
         let (workflow, graph) = self.versions.workflow(version)?;
-        let feed = Feed::decode_events(from, &page.events, graph)
-            .map_err(|error| Fault::Damaged(format!("handler {key}: {error}")))?;
+        let feed = Feed::decode_events(from, &page.events, graph);
+        let feed = feed.map_err(|error| Fault::Damaged(error.to_string()))?;
         Ok(Answer::Page { feed, workflow: Some(workflow) })
     }
 

@@ -159,6 +159,22 @@ fn graphs_that_are_not_registered_any_more_come_behind_the_others() {
 }
 
 #[test]
+fn graphs_that_nothing_is_kept_under_are_dropped_when_they_are_many() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for number in 0..80 {
+        let mut kit =
+            Kit::open_with(directory.path(), &[graph_of(&format!("a{number}: S -> T ~ E"))]).expect("a store");
+        if number == 3 {
+            kit.complete_one();
+        }
+        assert!(kit.graphs.len() <= 2 + steprill::limits::VERSIONS_UNUSED_MAX, "{}", kit.graphs.len());
+    }
+    let mut kit = Kit::open(directory.path());
+    let kept = kit.handler(0).expect("the handler").handler;
+    assert_eq!(*kit.graphs[usize::from(kept.workflow.0)].steps[0].name, *"a3");
+}
+
+#[test]
 fn durabilities_have_names() {
     let names = ["full", "normal", "off"].map(str::parse::<Durability>);
     assert_eq!(names, [Ok(Durability::Full), Ok(Durability::Normal), Ok(Durability::Off)]);
