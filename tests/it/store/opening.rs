@@ -160,7 +160,7 @@ fn graphs_that_are_not_registered_any_more_come_behind_the_others() {
 
 #[test]
 fn durabilities_have_names() {
-    let names = ["full", "normal", "off"].map(|name| name.parse::<Durability>());
+    let names = ["full", "normal", "off"].map(str::parse::<Durability>);
     assert_eq!(names, [Ok(Durability::Full), Ok(Durability::Normal), Ok(Durability::Off)]);
     let error = "fast".parse::<Durability>().expect_err("there is none");
     assert!(error.contains("full, normal or off") && error.contains("fast"), "{error}");
