@@ -7,7 +7,7 @@ use crate::{
     api::ErrorFormat,
     engine::{
         kept::{Address, Kept, KeptHandler},
-        scheduler::HandlerKey,
+        scheduler::{Asked, HandlerKey},
     },
     limits::{LIST_PAGE_HANDLERS, PAGE_BYTES_MAX},
     net::ConnectionId,
@@ -30,9 +30,9 @@ enum Question {
     /// A list's next handlers.
     List(ConnectionId),
     /// A handler.
-    Handler(Address),
-    /// The longest ended ones.
-    Oldest,
+    Handler(Address, Asked),
+    /// The longest ended ones, so many.
+    Oldest(usize, Asked),
 }
 
 impl Loop {
@@ -54,7 +54,8 @@ impl Loop {
 
     /// Retention wants the longest ended handlers.
     pub(super) fn ask_oldest(&mut self, count: usize) {
-        self.ask(Query::Oldest { count }, Question::Oldest);
+        let asked = self.scheduler.begin_read();
+        self.ask(Query::Oldest { count }, Question::Oldest(count, asked));
     }
 
     /// A run, or a request of this connection, wants a handler.
@@ -63,7 +64,8 @@ impl Loop {
             return others.extend(waiting);
         }
         self.questions.loads.insert(address.clone(), waiting.into_iter().collect());
-        self.ask(Query::Handler(address.clone()), Question::Handler(address));
+        let asked = self.scheduler.begin_read();
+        self.ask(Query::Handler(address.clone()), Question::Handler(address, asked));
     }
 
     fn ask(&mut self, query: Query, question: Question) -> Ticket {
@@ -84,12 +86,25 @@ impl Loop {
                 self.give_list(id, handlers, is_complete);
             }
             (Question::List(id), _) => self.cut_list(id),
-            (Question::Handler(address), Ok(Answer::Handler(kept))) => self.give_handler(&address, kept, None),
-            (Question::Handler(address), Err(error)) => self.give_handler(&address, None, Some(&error)),
-            (Question::Handler(address), Ok(_)) => self.give_handler(&address, None, None),
-            (Question::Oldest, Ok(Answer::Oldest(oldest))) => self.scheduler.handle_oldest(&oldest, self.now),
-            (Question::Oldest, _) => self.scheduler.handle_oldest(&[], self.now),
+            (Question::Handler(address, asked), answer) => match (self.scheduler.end_read(asked), answer) {
+                (false, _) => self.ask_handler_again(address),
+                (true, Ok(Answer::Handler(kept))) => self.give_handler(&address, kept, None),
+                (true, Ok(_)) => self.give_handler(&address, None, None),
+                (true, Err(error)) => self.give_handler(&address, None, Some(&error)),
+            },
+            (Question::Oldest(count, asked), answer) => match (self.scheduler.end_read(asked), answer) {
+                (false, _) => self.ask_oldest(count),
+                (true, Ok(Answer::Oldest(oldest))) => self.scheduler.handle_oldest(&oldest, self.now),
+                (true, _) => self.scheduler.handle_oldest(&[], self.now),
+            },
         }
+    }
+
+    /// What the store gave is older than what could not be kept.
+    fn ask_handler_again(&mut self, address: Address) {
+        let waiting = self.questions.loads.remove(&address).unwrap_or_default();
+        self.ask_handler(address.clone(), None);
+        self.questions.loads.insert(address, waiting);
     }
 
     fn give_handler(&mut self, address: &Address, kept: Option<Box<Kept>>, error: Option<&StoreError>) {

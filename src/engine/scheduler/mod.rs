@@ -5,6 +5,7 @@
 //!
 //! The write-ahead rule lives here: what an input causes is held back until the batch that holds the input is kept.
 
+mod asking;
 mod batch;
 mod commit;
 mod failure;
@@ -24,6 +25,7 @@ use std::{
 
 use uuid::Uuid;
 
+pub use asking::Asked;
 pub use batch::{Batch, Ended, Head, Opened, Snapshotted};
 pub use parking::Residence;
 pub use passes::StartPass;
@@ -43,6 +45,7 @@ use crate::{
     json::Json,
     now::Now,
 };
+use asking::Asking;
 use commit::Held;
 use failure::Away;
 use parking::Parking;
@@ -146,6 +149,7 @@ pub struct Scheduler {
     away: BTreeMap<HandlerKey, Away>,
     running: usize,
     admissions: Vec<Admission>,
+    asking: Asking,
     retention: Retention,
     parking: Parking,
     cursors: Cursors,
@@ -187,6 +191,7 @@ impl Scheduler {
             away: BTreeMap::new(),
             running: 0,
             admissions,
+            asking: Asking::default(),
             retention: Retention::new(beginning.finished),
             parking: Parking::default(),
             cursors: Cursors::default(),

@@ -59,11 +59,11 @@ impl Scheduler {
         }
     }
 
-    /// What the store has under an address that [`Scheduler::residence`] or [`Notice::Load`](super::Notice::Load) gave.
-    /// A handler that has come here meanwhile stays as it is.
+    /// What the store has under an address that [`Scheduler::residence`] or [`Notice::Load`](super::Notice::Load) gave,
+    /// if [`Scheduler::end_read`] says that it may be used. A handler that has come here meanwhile stays as it is.
     pub fn handle_kept(&mut self, kept: &Kept, now: Now) {
         let key = kept.handler.key;
-        if self.retention.has_removed(key) {
+        if self.asking.has_removed(key) {
             return;
         }
         match self.handlers.get(&key).map(|handler| &handler.phase) {
@@ -136,14 +136,14 @@ impl Scheduler {
             return;
         }
         let idle_us = u64::try_from(self.limits.idle_after.as_micros()).unwrap_or(u64::MAX);
-        let (uncommitted, mut looked_at) = (self.uncommitted(), 0);
+        let (unseen, mut looked_at) = (self.unseen(), 0);
         for (&key, handler) in self.handlers.range_mut(self.parking.from..).take(PARKING_SLICE) {
             looked_at += 1;
             self.parking.from = HandlerKey(key.0 + 1);
             let journal = &handler.journal;
             let Phase::Running(run) = &handler.phase else { continue };
             let is_idle = journal.touched_us.saturating_add(idle_us) <= now.alive_us
-                && journal.batch < uncommitted
+                && journal.batch < unseen
                 && journal.resting.is_none()
                 && handler.passes.is_empty()
                 && run.only_waits();

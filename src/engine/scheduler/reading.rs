@@ -121,7 +121,7 @@ impl Scheduler {
     fn is_over_for(&self, run: RunKey) -> bool {
         match self.away.get(&run.handler) {
             Some(away) => run.run < away.run,
-            None => !self.retention.has_removed(run.handler),
+            None => !self.asking.has_removed(run.handler),
         }
     }
 

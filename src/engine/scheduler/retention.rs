@@ -31,8 +31,6 @@ pub(super) struct Retention {
     removing: u64,
     /// Whether it gave none that may go: the next question waits for the next end.
     is_stuck: bool,
-    /// Handlers that were removed last: an answer of the store that has them is older.
-    removed: VecDeque<HandlerKey>,
     /// When handlers are looked at for their age, on the alive clock.
     ages_due_us: Option<u64>,
 }
@@ -48,7 +46,6 @@ impl Retention {
             is_asked: false,
             removing: 0,
             is_stuck: false,
-            removed: VecDeque::new(),
             // Those that the store has may have been kept long enough.
             ages_due_us: (kept_count > 0).then_some(0),
         }
@@ -88,25 +85,12 @@ impl Retention {
     /// So many finished handlers that were not counted any more are still there.
     pub(super) fn handle_not_kept(&mut self, count: usize) {
         self.kept_count += count.cast_signed();
-        self.removed.clear();
         self.ages_due_us.get_or_insert(0);
     }
 
     /// By how many there are more of them than are to be kept.
     fn excess(&self, keep_finished: usize) -> usize {
         usize::try_from(self.kept_count).unwrap_or(0).saturating_sub(keep_finished)
-    }
-
-    fn note_removed(&mut self, key: HandlerKey) {
-        if self.removed.len() == REMEMBERED_MAX {
-            self.removed.pop_front();
-        }
-        self.removed.push_back(key);
-    }
-
-    /// Whether the store's answer about this handler is older than its removal.
-    pub(super) fn has_removed(&self, key: HandlerKey) -> bool {
-        self.removed.contains(&key)
     }
 
     pub(super) fn due_us(&self) -> Option<u64> {
@@ -199,7 +183,7 @@ impl Scheduler {
         }
         match self.handlers.get(&key) {
             Some(handler) if handler.is_idle() && self.is_unchanged(key) => self.remove(key),
-            None if !self.away.contains_key(&key) && !self.retention.has_removed(key) => self.purge_kept(key),
+            None if !self.away.contains_key(&key) && !self.asking.has_removed(key) => self.purge_kept(key),
             _ => return false,
         }
         self.retention.removing = self.batch.number;
@@ -209,7 +193,7 @@ impl Scheduler {
     fn purge_kept(&mut self, key: HandlerKey) {
         self.batch.purged.push(key);
         self.uncount_finished();
-        self.retention.note_removed(key);
+        self.note_removed(key);
     }
 
     /// A finished handler of the store is none any more, if this batch is kept.
@@ -251,10 +235,10 @@ impl Scheduler {
         self.retention.ages_due_us = Some(now.alive_us + 1);
     }
 
-    /// Whether all of a handler is kept.
+    /// Whether all of a handler is kept, and no answer of the store is older.
     pub(super) fn is_unchanged(&self, key: HandlerKey) -> bool {
         let Some(handler) = self.handlers.get(&key) else { return true };
-        handler.journal.batch < self.uncommitted() && !self.cursors.has_moved(key)
+        handler.journal.batch < self.unseen() && !self.cursors.has_moved(key)
     }
 
     /// A finished handler stays in the store alone.
@@ -285,7 +269,7 @@ impl Scheduler {
         if self.batch.journaled {
             self.held.touch(key);
             self.batch.purged.push(key);
-            self.retention.note_removed(key);
+            self.note_removed(key);
         }
     }
 
@@ -304,9 +288,6 @@ impl Scheduler {
         self.committing.front().map_or(self.batch.number, |&(number, _)| number)
     }
 }
-
-/// Removed handlers that are remembered: many more than are removed while the store answers a question.
-const REMEMBERED_MAX: usize = 4 * RETENTION_SLICE;
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)

@@ -35,7 +35,7 @@ impl Writing<'_> {
         let Some((ended, id)): Option<(Option<i64>, Option<String>)> = found else { return Ok(()) };
         self.delete_ended(ended)?;
         if ended.is_none() {
-            self.statement("DELETE FROM live WHERE key = ?1")?.execute([handler])?;
+            self.delete_live(handler)?;
         }
         if let Some(id) = id {
             self.statement("DELETE FROM names WHERE id = ?1")?.execute([id])?;

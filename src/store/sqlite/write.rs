@@ -7,7 +7,7 @@ use super::{
     group::{Beginning, Change},
     list,
     rows::{CANCELLED, COMPLETED, FAILED, encode_state, signed, unsigned},
-    schema::CLOCK_KEY,
+    schema::{CLOCK_PLACE, LIVE_PLACE},
     versions::Versions,
 };
 use crate::{
@@ -125,11 +125,11 @@ impl<'a> Writing<'a> {
     /// The time of the newest record, and a key greater than every handler's.
     pub(super) fn set_clock(&mut self, now: Now, next_handler: u64) -> Result<(), Fault> {
         self.statement(
-            "UPDATE live SET wall_us = max(wall_us, ?1), alive_us = max(alive_us, ?2),
+            "UPDATE places SET wall_us = max(wall_us, ?1), alive_us = max(alive_us, ?2),
                  next_handler = max(next_handler, ?3)
-             WHERE key = ?4",
+             WHERE place = ?4",
         )?
-        .execute((now.wall_us, signed(now.alive_us), signed(next_handler), CLOCK_KEY))?;
+        .execute((now.wall_us, signed(now.alive_us), signed(next_handler), CLOCK_PLACE))?;
         Ok(())
     }
 
@@ -210,7 +210,7 @@ impl<'a> Writing<'a> {
             events,
             journal,
         ))?;
-        self.statement("INSERT OR IGNORE INTO live (key) VALUES (?1)")?.execute([handler])?;
+        self.statement("INSERT OR IGNORE INTO places (place) VALUES (?1)")?.execute([LIVE_PLACE + handler])?;
         Ok(())
     }
 
@@ -225,10 +225,16 @@ impl<'a> Writing<'a> {
         self.delete_ended(ended.flatten())
     }
 
-    pub(super) fn delete_ended(&mut self, seq: Option<i64>) -> Result<(), Fault> {
-        if let Some(seq) = seq {
-            self.statement("DELETE FROM ended WHERE seq = ?1")?.execute([seq])?;
-        }
+    pub(super) fn delete_ended(&mut self, place: Option<i64>) -> Result<(), Fault> {
+        place.map_or(Ok(()), |place| self.delete_place(place))
+    }
+
+    pub(super) fn delete_live(&mut self, handler: i64) -> Result<(), Fault> {
+        self.delete_place(LIVE_PLACE + handler)
+    }
+
+    fn delete_place(&mut self, place: i64) -> Result<(), Fault> {
+        self.statement("DELETE FROM places WHERE place = ?1")?.execute([place])?;
         Ok(())
     }
 
@@ -323,17 +329,17 @@ impl<'a> Writing<'a> {
         } else if live.journal_next > 0 {
             self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
         }
-        self.statement("DELETE FROM live WHERE key = ?1")?.execute([handler])?;
-        self.statement("INSERT INTO ended VALUES (?1, ?2)")?.execute((seq, handler))?;
+        self.delete_live(handler)?;
+        self.statement("INSERT INTO places (place, handler) VALUES (?1, ?2)")?.execute((seq, handler))?;
         Ok(())
     }
 }
 
 /// The clock of the database: [`Writing::set_clock`].
 pub(super) fn clock(connection: &Connection) -> Result<(Now, u64), Fault> {
-    let sql = "SELECT wall_us, alive_us, next_handler FROM live WHERE key = ?1";
+    let sql = "SELECT wall_us, alive_us, next_handler FROM places WHERE place = ?1";
     let mut statement = connection.prepare(sql)?;
-    let mut found = statement.query([CLOCK_KEY])?;
+    let mut found = statement.query([CLOCK_PLACE])?;
     let row = found.next()?.ok_or_else(|| Fault::Damaged("its clock is gone".into()))?;
     Ok((Now { wall_us: row.get(0)?, alive_us: unsigned(row, 1)? }, unsigned(row, 2)?))
 }

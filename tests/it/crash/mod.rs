@@ -19,7 +19,7 @@ use std::{
 
 use client::{Client, Round};
 use ledger::{Fact, log_path, queue_path};
-use wire::{Reading, call, read};
+use wire::{Reading, call};
 
 use crate::{
     simulation::random::{Random, hash},
@@ -206,7 +206,7 @@ impl Drop for Story {
 fn follow(host: &str, ids: &mpsc::Receiver<String>, is_queue: bool, seen: &Mutex<Read>) {
     for id in ids {
         let path = if is_queue { queue_path(&id) } else { log_path(&id) };
-        let Some(reading) = read(host, &path, usize::MAX) else { return };
+        let Some(reading) = wire::follow(host, &path) else { return };
         seen.lock().expect("no reader has panicked").push((id, is_queue, reading));
     }
 }

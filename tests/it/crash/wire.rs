@@ -3,6 +3,7 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -36,14 +37,35 @@ impl Reply {
 
 /// Asks for something; nothing if the server was gone before its reply was whole.
 pub(super) fn call(host: &str, method: &str, path: &str, body: Option<&Value>) -> Option<Reply> {
-    let Raw { status, head, body, is_whole } = Raw::parse(&exchange(host, method, path, body, usize::MAX))?;
+    let Raw { status, head, body, is_whole } = Raw::parse(&exchange(host, method, path, body, Until::Reply))?;
     let location = head.lines().find_map(|line| line.strip_prefix("Location: ")).map(str::to_owned);
     is_whole.then(|| Reply { status, location, body: String::from_utf8(body).expect("UTF-8") })
 }
 
-/// Reads events until the stream ends, the server is gone or there are so many; nothing if it did not begin.
+/// Reads events until the stream ends, the server is gone or there are so many, which must be soon; nothing if it did
+/// not begin.
 pub(super) fn read(host: &str, path: &str, events_max: usize) -> Option<Reading> {
-    let Raw { status, body, is_whole, .. } = Raw::parse(&exchange(host, "GET", path, None, events_max))?;
+    parse_events(path, &exchange(host, "GET", path, None, Until::Events(events_max)))
+}
+
+/// Reads events until the stream ends or the server is gone, however long that takes; nothing if it did not begin.
+pub(super) fn follow(host: &str, path: &str) -> Option<Reading> {
+    parse_events(path, &exchange(host, "GET", path, None, Until::Closed))
+}
+
+/// How long a reply is read.
+#[derive(Clone, Copy, PartialEq)]
+enum Until {
+    /// Until the connection closes.
+    Closed,
+    /// And that must be soon.
+    Reply,
+    /// Or until there are so many events.
+    Events(usize),
+}
+
+fn parse_events(path: &str, bytes: &[u8]) -> Option<Reading> {
+    let Raw { status, body, is_whole, .. } = Raw::parse(bytes)?;
     let text = String::from_utf8_lossy(&body);
     let mut events = Vec::new();
     // What stands behind the last empty line is part of an event.
@@ -62,8 +84,8 @@ fn is_event(text: &str) -> bool {
     !(text.is_empty() || text.starts_with(':'))
 }
 
-/// Sends a request and gives all that came until the connection closed, or until there are so many events.
-fn exchange(host: &str, method: &str, path: &str, body: Option<&Value>, events_max: usize) -> Vec<u8> {
+/// Sends a request and gives all that came.
+fn exchange(host: &str, method: &str, path: &str, body: Option<&Value>, until: Until) -> Vec<u8> {
     let mut came = Vec::new();
     let Ok(mut socket) = TcpStream::connect(host) else { return came };
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout that is not zero");
@@ -74,16 +96,20 @@ fn exchange(host: &str, method: &str, path: &str, body: Option<&Value>, events_m
     if socket.write_all(&[head.as_bytes(), body.as_bytes()].concat()).is_err() {
         return came;
     }
+    let begun = Instant::now();
     let mut buffer = [0; 16 << 10];
     loop {
         match socket.read(&mut buffer) {
             Ok(0) => return came,
             Ok(length) => {
                 came.extend(&buffer[..length]);
-                let has_all = || came.windows(5).filter(|bytes| bytes == b"\nid: ").count() >= events_max;
-                if events_max < usize::MAX && came.ends_with(b"\n\n\r\n") && has_all() {
-                    return came;
+                let has_all = |count| came.windows(5).filter(|bytes| bytes == b"\nid: ").count() >= count;
+                match until {
+                    Until::Events(count) if came.ends_with(b"\n\n\r\n") && has_all(count) => return came,
+                    _ => {}
                 }
+                // Heartbeats come for ever.
+                assert!(until == Until::Closed || begun.elapsed() < PATIENCE, "{method} {path}: no end in time");
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return came,
             Err(error) => panic!("{method} {path}: no reply in time: {error}"),

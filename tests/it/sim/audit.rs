@@ -90,7 +90,7 @@ impl World {
             }
             Told::Posted(run, text) => history(run).is_some_and(|run| run.posts.contains(text)),
             Told::Cancelled(run) => history(run).is_some_and(|run| matches!(run.end, Some((Outcome::Cancelled, _)))),
-            Told::Purged(key) => !model.handlers.contains_key(key),
+            Told::Purged(key, run_id) => model.handlers.get(key).is_none_or(|row| row.run_id != *run_id),
             Told::Result(run, outcome) => {
                 history(run).and_then(|run| run.end.as_ref()).is_some_and(|(end, _)| end == outcome)
             }
@@ -122,7 +122,7 @@ impl World {
                 return self.audit_quiet();
             }
         }
-        panic!("it does not come to rest");
+        panic!("it does not come to rest: {:#?}", self.scheduler);
     }
 
     fn live(&self) -> impl Iterator<Item = (RunKey, bool)> {
@@ -148,11 +148,13 @@ impl World {
         }
         for flow in &self.flows {
             let Some(max) = flow.graph.max_runs else { continue };
-            let runs = self.live().map(|(run, _)| &self.history.runs[&run]);
-            let of_flow = runs.filter(|run| *self.store.model.versions[run.version].name == *flow.name);
-            let (admitted, waiting): (Vec<_>, Vec<_>) = of_flow.partition(|run| run.shadow.is_admitted());
-            assert!(admitted.len() <= max, "no more runs than may run at a time: {}", admitted.len());
-            assert!(admitted.len() == max || waiting.is_empty(), "who waits gets a place that is free");
+            let name = |run: &RunKey| &*self.store.model.versions[self.history.runs[run].version].name;
+            let of_flow = self.live().filter(|(run, served)| *served && name(run) == flow.name).map(|(run, _)| run);
+            let (admitted, waiting): (Vec<_>, Vec<_>) =
+                of_flow.partition(|run| self.history.runs[run].shadow.is_admitted());
+            assert!(admitted.len() <= max, "no more runs than may run at a time: {admitted:?}");
+            let is_full = admitted.len() == max || waiting.is_empty();
+            assert!(is_full, "who waits gets a place that is free: {admitted:?}, {waiting:?}");
         }
     }
 

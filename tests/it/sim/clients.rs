@@ -7,7 +7,7 @@ use steprill::{
     engine::{
         channel::ReaderId,
         kept::{Address, Kept},
-        scheduler::{CallerId, HandlerKey, NewRun, Notice, Residence, RunKey},
+        scheduler::{Asked, CallerId, HandlerKey, NewRun, Notice, Residence, RunKey},
     },
     graph::{EventId, StepId},
     json::Json,
@@ -33,7 +33,7 @@ pub(crate) enum Told {
     Started(RunKey, uuid::Uuid),
     Posted(RunKey, String),
     Cancelled(RunKey),
-    Purged(HandlerKey),
+    Purged(HandlerKey, uuid::Uuid),
     Result(RunKey, Outcome),
 }
 
@@ -62,8 +62,8 @@ pub(crate) struct Clients {
 
 enum Question {
     Page(ReaderId),
-    Handler(Address),
-    Oldest,
+    Handler(Address, Asked),
+    Oldest(usize, Asked),
 }
 
 impl World {
@@ -105,6 +105,7 @@ impl World {
 
     /// `is_read`: the scheduler was given what the store knows.
     pub(crate) fn request(&mut self, request: Request, is_read: bool) {
+        self.trace(|| format!("{request:?}, {is_read}"));
         let (id, changes) = match &request {
             Request::Start { id, .. } => (id.clone(), false),
             Request::Post { id } | Request::Cancel { id, .. } => (Some(id.clone()), true),
@@ -188,10 +189,11 @@ impl World {
 
     pub(crate) fn cancel(&mut self, key: HandlerKey, purge: bool) {
         let Some(run) = self.scheduler.run_of(key) else { return };
+        let run_id = self.scheduler.view(key).expect("it is there").run_id;
         if purge {
             self.scheduler.purge(key, self.now);
             self.clients.purging.insert(key);
-            self.clients.unkept.push_back((self.scheduler.open_batch(), Told::Purged(key)));
+            self.clients.unkept.push_back((self.scheduler.open_batch(), Told::Purged(key, run_id)));
         } else if self.scheduler.cancel(key, self.now) {
             self.clients.unkept.push_back((self.scheduler.open_batch(), Told::Cancelled(run)));
         }
@@ -206,6 +208,7 @@ impl World {
 
     /// Somebody was told: that it is so, they may count on.
     fn tell(&mut self, told: Told) {
+        self.trace(|| format!("told {told:?}"));
         self.check_told(&told);
         self.clients.told.push(told);
     }
@@ -224,13 +227,14 @@ impl World {
             match refused {
                 Told::Started(_, run_id) => drop(self.history.refused_runs.insert(run_id)),
                 Told::Posted(_, text) => drop(self.history.refused_posts.insert(text)),
-                Told::Purged(key) => drop(self.clients.purging.remove(&key)),
+                Told::Purged(key, _) => drop(self.clients.purging.remove(&key)),
                 Told::Cancelled(_) | Told::Result(..) => {}
             }
         }
     }
 
     pub(crate) fn carry_out(&mut self, notice: Notice) {
+        self.trace(|| format!("{notice:?}"));
         match notice {
             Notice::Ended(_, CallerId(caller))
             | Notice::CallerGone(CallerId(caller))
@@ -257,8 +261,7 @@ impl World {
             }
             Notice::Load(key) => self.ask_handler(Address::Key(key), None),
             Notice::Oldest(count) => {
-                let ticket = self.store.read(Query::Oldest { count }, &mut self.random);
-                self.clients.questions.insert(ticket, Question::Oldest);
+                self.ask_oldest(count);
             }
         }
     }
@@ -270,7 +273,14 @@ impl World {
         self.counts.loads += 1;
         self.clients.loads.insert(address.clone(), waiting.into_iter().collect());
         let ticket = self.store.read(Query::Handler(address.clone()), &mut self.random);
-        self.clients.questions.insert(ticket, Question::Handler(address));
+        let asked = self.scheduler.begin_read();
+        self.clients.questions.insert(ticket, Question::Handler(address, asked));
+    }
+
+    fn ask_oldest(&mut self, count: usize) {
+        let ticket = self.store.read(Query::Oldest { count }, &mut self.random);
+        let asked = self.scheduler.begin_read();
+        self.clients.questions.insert(ticket, Question::Oldest(count, asked));
     }
 
     pub(crate) fn ask_page(&mut self, reader: ReaderId, query: Query) -> Ticket {
@@ -284,10 +294,20 @@ impl World {
         match (question, answer) {
             (Question::Page(reader), Ok(Answer::Page { feed, workflow })) => self.give_page(reader, &feed, workflow),
             (Question::Page(reader), _) => self.leave(reader),
-            (Question::Handler(address), Ok(Answer::Handler(kept))) => self.give_handler(address, kept, false),
-            (Question::Handler(address), _) => self.give_handler(address, None, true),
-            (Question::Oldest, Ok(Answer::Oldest(oldest))) => self.scheduler.handle_oldest(&oldest, self.now),
-            (Question::Oldest, _) => self.scheduler.handle_oldest(&[], self.now),
+            (Question::Handler(address, asked), answer) => match (self.scheduler.end_read(asked), answer) {
+                (false, _) => {
+                    let waiting = self.clients.loads.remove(&address).unwrap_or_default();
+                    self.ask_handler(address.clone(), None);
+                    self.clients.loads.insert(address, waiting);
+                }
+                (true, Ok(Answer::Handler(kept))) => self.give_handler(address, kept, false),
+                (true, _) => self.give_handler(address, None, true),
+            },
+            (Question::Oldest(count, asked), answer) => match (self.scheduler.end_read(asked), answer) {
+                (false, _) => self.ask_oldest(count),
+                (true, Ok(Answer::Oldest(oldest))) => self.scheduler.handle_oldest(&oldest, self.now),
+                (true, _) => self.scheduler.handle_oldest(&[], self.now),
+            },
         }
     }
 

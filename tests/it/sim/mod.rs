@@ -1,7 +1,8 @@
 //! The whole engine in a world of chance: the real scheduler, real runs and real records over a store and workers that
 //! are values. No thread, no socket, no clock: one seed decides what completes when, how time goes, what is lost.
 //!
-//! A failure prints its seed; `STEPRILL_SIM_SEED` plays that one alone. For longer:
+//! A failure prints its seed; `STEPRILL_SIM_SEED` plays that one alone, with `STEPRILL_SIM_TRACE` tells what happens in
+//! it. For longer:
 //!
 //! ```text
 //! STEPRILL_SIM_SECONDS=3600 cargo test --release --test it sim::for_long -- --ignored --nocapture
@@ -104,4 +105,4 @@ fn for_long() {
 }
 
 /// So many take some ten seconds of a slow core without optimisation.
-const WORLDS: u64 = 300;
+const WORLDS: u64 = 200;

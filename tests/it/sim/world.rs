@@ -13,6 +13,7 @@ use steprill::{
     },
     graph::Graph,
     json::Json,
+    limits::SNAPSHOT_BYTES_MIN,
     now::Now,
     pass::{Done, Note, PassEnd, StateUse, Stop},
     store::Completed,
@@ -102,9 +103,17 @@ pub(crate) struct World {
     /// Whether nothing new is begun and nothing goes wrong any more.
     pub(crate) is_closing: bool,
     pub(crate) counts: Counts,
+    traces: bool,
 }
 
 impl World {
+    /// What happens, for who looks for the cause of a failure.
+    pub(crate) fn trace(&self, what: impl FnOnce() -> String) {
+        if self.traces {
+            eprintln!("{} {:?}: {}", self.counts.turns, self.now, what());
+        }
+    }
+
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let limits = SchedulerLimits {
@@ -145,6 +154,7 @@ impl World {
             outcomes: BTreeMap::new(),
             is_closing: false,
             counts: Counts::default(),
+            traces: std::env::var("STEPRILL_SIM_TRACE").is_ok(),
         }
     }
 
@@ -208,6 +218,7 @@ impl World {
             let mut settled = true;
             match self.scheduler.seal() {
                 Some(batch) => {
+                    self.trace(|| format!("sealed {batch:?}"));
                     self.point()?;
                     self.store.submit(batch);
                     settled = false;
@@ -219,6 +230,7 @@ impl World {
             self.point()?;
             while let Some(completed) = self.store.completed.pop_front() {
                 settled = false;
+                self.trace(|| format!("{completed:?}"));
                 match completed {
                     Completed::Batch { number } => {
                         self.scheduler.handle_committed(number);
@@ -316,6 +328,7 @@ impl World {
                 continue;
             }
             let Some(out) = self.out.remove(&tag) else { return };
+            self.trace(|| format!("done {tag}: {:?}", out.done));
             self.scheduler.handle_done(tag, out.done, self.now);
         }
     }
@@ -344,12 +357,19 @@ impl World {
     /// A body runs. All that it will do is decided now; when that is heard is not.
     fn begin(&mut self, start: StartPass) {
         let StartPass { tag, workflow, step, input, .. } = start;
+        self.trace(|| format!("pass {tag} of {:?}, {} {step:?}", input.handler_id, input.work));
         let run = self.history.runs.iter().find(|(_, run)| run.run_id == input.run_id);
         let (&key, _) = run.expect("a pass starts only after its run is committed");
         let pass = self.check_start(key, workflow, step, &input);
         let graph = &self.store.session.graphs[usize::from(workflow.0)];
         let flow = self.flows.iter().find(|flow| flow.name == *graph.name).expect("it is served");
-        let performance = perform(graph, flow.kind, step, &input);
+        let mut performance = perform(graph, flow.kind, step, &input);
+        if let PassEnd::Failed { error, .. } = &mut performance.done.end
+            && self.random.one_in(4)
+        {
+            // Journals grow until they are replaced by snapshots.
+            error.push_str(&"!".repeat(SNAPSHOT_BYTES_MIN / 2));
+        }
         let (notes, done) = (performance.notes.iter().cloned().collect(), performance.done.clone());
         self.out.insert(tag, Out { notes, done, stopped: false });
         self.history.run_mut(key).note_handed(pass, step, input, performance);
@@ -361,6 +381,7 @@ impl World {
 
     /// The process has ended, and begins again some time later, perhaps with other workflows.
     pub(crate) fn restart(&mut self) {
+        self.trace(|| "crash".to_owned());
         self.counts.crashes += 1;
         let power_lost = self.settings.loses_power && self.random.one_in(2);
         if self.random.one_in(2) {

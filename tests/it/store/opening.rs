@@ -71,10 +71,10 @@ fn a_database_without_its_tables_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     Kit::open(directory.path()).complete_one();
     let other = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
-    other.execute_batch("DROP TABLE live").expect("a table less");
+    other.execute_batch("DROP TABLE places").expect("a table less");
     other.close().expect("it closes");
     let Err(error) = Kit::open_with(directory.path(), &[graph()]) else { panic!("it was opened") };
-    assert!(error.to_string().contains("is damaged (no such table: live"), "{error}");
+    assert!(error.to_string().contains("is damaged (no such table: places"), "{error}");
 }
 
 #[test]
