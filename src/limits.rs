@@ -230,6 +230,7 @@ pub const IDLE_AFTER_DEFAULT: std::time::Duration = std::time::Duration::from_mi
 
 /// Handlers that one turn of the loop looks at for those that only wait.
 pub const PARKING_SLICE: usize = 1_024;
+
 /// Bytes of events that stand in the row of a handler: the whole feed of a short run. That row is written anew when a
 /// queue's cursor moves.
 pub const TAIL_BYTES_MAX: usize = 4 << 10;
@@ -261,3 +262,7 @@ pub const READER_CACHE_KIB: u32 = 256;
 
 /// How long another program that writes into the database, as a person may, is waited for.
 pub const DATABASE_BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Versions of workflows beside the registered ones above which the store looks when it is opened which of them nothing
+/// is kept under any more.
+pub const VERSIONS_UNUSED_MAX: usize = 64;

@@ -57,6 +57,17 @@ pub(super) enum Fault {
 }
 
 impl Fault {
+    /// That of a handler's row: what cannot be decoded says whose it is.
+    pub(super) fn of(self, handler: u64) -> Self {
+        match self {
+            Self::Sqlite(error) if error.sqlite_error().is_none() => {
+                Self::Damaged(format!("handler {handler}: {}", words(&error)))
+            }
+            Self::Damaged(text) => Self::Damaged(format!("handler {handler}: {text}")),
+            other => other,
+        }
+    }
+
     pub(super) fn open_error(self, path: &Path) -> OpenError {
         let path = path.to_owned();
         let error = match self {

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     Durability,
     fault::{Fault, OpenError},
-    schema::{self, APPLICATION_ID, PAGE_BYTES, SCHEMA_VERSION},
+    schema::{self, APPLICATION_ID, LIVE_PLACE, PAGE_BYTES, SCHEMA_VERSION},
     versions::Versions,
     write::{self, Known},
 };
@@ -66,9 +66,15 @@ pub(super) fn open(
         let versions = Versions::load(&mut connection, graphs, true)?;
         let (newest, next_handler) = write::clock(&connection)?;
         let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
-        let finished: u32 = connection.query_row("SELECT count(*) FROM ended", [], |row| row.get(0))?;
+        // All of a table are counted by page, a part of it one by one.
+        let sql = "SELECT (SELECT count(*) FROM places) - (SELECT count(*) FROM places WHERE place >= ?1)";
+        let finished: u32 = connection.query_row(sql, [LIVE_PLACE], |row| row.get(0))?;
         let finished = finished as usize;
-        let ended_next = connection.query_row("SELECT ifnull(max(seq), 0) + 1 FROM ended", [], |row| row.get(0))?;
+        let ended_next = connection.query_row(
+            "SELECT ifnull(max(place), 0) + 1 FROM places WHERE place < ?1",
+            [LIVE_PLACE],
+            |row| row.get(0),
+        )?;
         let known = Known::new(ended_next);
         let beginning = Beginning { newest, next_handler, secret: u128::from_le_bytes(secret), finished };
         Ok((connection, versions, known, beginning))

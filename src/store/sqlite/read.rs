@@ -8,6 +8,7 @@ use super::{
     fault::Fault,
     list,
     rows::{self, HANDLER_COLUMNS},
+    schema::LIVE_PLACE,
     versions::Versions,
 };
 use crate::{
@@ -30,7 +31,9 @@ impl Reading {
     pub(super) fn answer(&self, query: &Query) -> Result<Answer, Fault> {
         let transaction = self.connection.unchecked_transaction()?;
         let answer = match query {
-            Query::Page { run, from, until, bytes_max } => self.page(*run, *from, *until, *bytes_max)?,
+            Query::Page { run, from, until, bytes_max } => {
+                self.page(*run, *from, *until, *bytes_max).map_err(|fault| fault.of(run.handler.0))?
+            }
             Query::Handler(address) => Answer::Handler(self.handler(address, false)?.map(Box::new)),
             Query::List { after, count, bytes_max } => {
                 let (handlers, is_complete) = self.list(*after, *count, *bytes_max)?;
@@ -58,7 +61,7 @@ impl Reading {
             next: rows::unsigned(handler, 2)?,
             events: handler.get_ref(3)?.as_blob_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default(),
         };
-        let damaged = |_| Fault::Damaged(format!("the feed of handler {key} is damaged from event {from} on"));
+        let damaged = |_| Fault::Damaged(format!("its feed is damaged from event {from} on"));
         let added = page.add(&tail);
         if added.map_err(damaged)? {
             let mut statement = self.connection.prepare_cached(
@@ -80,8 +83,8 @@ impl Reading {
         }
         let Some(version) = page.version else { return Ok(Answer::Page { feed: Feed::new(from), workflow: None }) };
         let (workflow, graph) = self.versions.workflow(version)?;
-        let feed = Feed::decode_events(from, &page.events, graph)
-            .map_err(|error| Fault::Damaged(format!("handler {key}: {error}")))?;
+        let feed = Feed::decode_events(from, &page.events, graph);
+        let feed = feed.map_err(|error| Fault::Damaged(error.to_string()))?;
         Ok(Answer::Page { feed, workflow: Some(workflow) })
     }
 
@@ -154,10 +157,10 @@ impl Reading {
 
     fn oldest(&self, count: usize) -> Result<Vec<(HandlerKey, i64)>, Fault> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT h.key, h.updated_us FROM ended e CROSS JOIN handlers h ON h.key = e.handler
-             ORDER BY e.seq LIMIT ?1",
+            "SELECT h.key, h.updated_us FROM places p CROSS JOIN handlers h ON h.key = p.handler
+             WHERE p.place < ?2 ORDER BY p.place LIMIT ?1",
         )?;
-        let mut found = statement.query([rows::signed(count as u64)])?;
+        let mut found = statement.query((rows::signed(count as u64), LIVE_PLACE))?;
         let mut handlers = Vec::new();
         while let Some(row) = found.next()? {
             handlers.push((HandlerKey(rows::unsigned(row, 0)?), row.get(1)?));
@@ -169,16 +172,17 @@ impl Reading {
     pub(super) fn recover(&self, each: &mut dyn FnMut(Kept)) -> Result<(), Fault> {
         let transaction = self.connection.unchecked_transaction()?;
         let sql = format!(
-            "SELECT {HANDLER_COLUMNS}, journal FROM live l CROSS JOIN handlers h ON h.key = l.key ORDER BY l.key"
+            "SELECT {HANDLER_COLUMNS}, journal FROM places p CROSS JOIN handlers h ON h.key = p.place - ?1
+             WHERE p.place >= ?1 ORDER BY p.place"
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let mut handlers = statement.query([])?;
+        let mut handlers = statement.query([LIVE_PLACE])?;
         // In the same order, so that one pass over both is enough.
         let mut statement = self.connection.prepare(
-            "SELECT j.handler, j.is_snapshot, j.bytes FROM live l CROSS JOIN journal j ON j.handler = l.key
-             ORDER BY l.key, j.seq",
+            "SELECT j.handler, j.is_snapshot, j.bytes FROM places p CROSS JOIN journal j ON j.handler = p.place - ?1
+             WHERE p.place >= ?1 ORDER BY p.place, j.seq",
         )?;
-        let mut records = statement.query([])?;
+        let mut records = statement.query([LIVE_PLACE])?;
         let mut record = Record::of(records.next()?)?;
         while let Some(row) = handlers.next()? {
             let handler = rows::handler(row, &self.versions)?;

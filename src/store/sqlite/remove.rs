@@ -30,13 +30,12 @@ impl Writing<'_> {
     pub(super) fn purge(&mut self, key: HandlerKey) -> Result<(), Fault> {
         let handler = signed(key.0);
         self.known.forget_one(key);
-        let mut statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended, id")?;
+        let statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended, id")?;
         let found = statement.query_row([handler], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        drop(statement);
         let Some((ended, id)): Option<(Option<i64>, Option<String>)> = found else { return Ok(()) };
         self.delete_ended(ended)?;
         if ended.is_none() {
-            self.statement("DELETE FROM live WHERE key = ?1")?.execute([handler])?;
+            self.delete_live(handler)?;
         }
         if let Some(id) = id {
             self.statement("DELETE FROM names WHERE id = ?1")?.execute([id])?;
@@ -64,8 +63,8 @@ impl Writing<'_> {
 
     /// Deletes rows of a feed, the first ones in order, about [`TRASH_SLICE_BYTES`] of them; gives whether some are
     /// left.
-    fn delete_slice(&self, handler: i64, range: &Range<i64>) -> Result<bool, Fault> {
-        let mut statement = self.statement(
+    fn delete_slice(&mut self, handler: i64, range: &Range<i64>) -> Result<bool, Fault> {
+        let statement = self.statement(
             "SELECT first, length(events) FROM feed WHERE handler = ?1 AND first >= ?2 AND first < ?3 ORDER BY first",
         )?;
         let mut found = statement.query((handler, range.start, range.end))?;

@@ -34,14 +34,17 @@ pub(super) const CANCELLED: i64 = 2;
 /// A handler, without its state.
 pub(super) fn handler(row: &Row<'_>, versions: &Versions) -> Result<KeptHandler, Fault> {
     let key = unsigned(row, 0)?;
-    let fault = |text: String| Fault::Damaged(format!("handler {key}: {text}"));
+    read(row, key, versions).map_err(|fault| fault.of(key))
+}
+
+fn read(row: &Row<'_>, key: u64, versions: &Versions) -> Result<KeptHandler, Fault> {
     let (workflow, graph) = versions.workflow(row.get(1)?)?;
     let run_id = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
-    let run_id = Uuid::from_slice(run_id).map_err(|error| fault(error.to_string()))?;
+    let run_id = Uuid::from_slice(run_id).map_err(|error| Fault::Damaged(error.to_string()))?;
     let next = unsigned(row, 12)?;
     let end = match row.get::<_, Option<i64>>(8)? {
         None => None,
-        Some(_) => Some(KeptEnd { outcome: outcome(row, graph, next).map_err(fault)?, state: BTreeMap::new() }),
+        Some(_) => Some(KeptEnd { outcome: outcome(row, graph, next)?, state: BTreeMap::new() }),
     };
     Ok(KeptHandler {
         key: HandlerKey(key),
@@ -59,24 +62,25 @@ pub(super) fn handler(row: &Row<'_>, versions: &Versions) -> Result<KeptHandler,
 }
 
 /// The outcome of a run that has ended; the value of a completed one is that of its last event.
-fn outcome(row: &Row<'_>, graph: &Graph, next: u64) -> Result<Outcome, String> {
-    let text = |error: rusqlite::Error| error.to_string();
-    match row.get(9).map_err(text)? {
+fn outcome(row: &Row<'_>, graph: &Graph, next: u64) -> Result<Outcome, Fault> {
+    let damaged = |text: &str| Fault::Damaged(text.into());
+    match row.get(9)? {
         COMPLETED => {
-            let tail = row.get_ref(13).map_err(text)?.as_blob().map_err(|error| error.to_string())?;
-            let start = list::last_start(tail).ok_or("its last event is not there")?;
+            let tail = row.get_ref(13)?.as_blob().map_err(rusqlite::Error::from)?;
+            let start = list::last_start(tail).ok_or_else(|| damaged("its last event is not there"))?;
             let feed = Feed::decode_events(next.saturating_sub(1), &tail[start..], graph);
-            let feed = feed.map_err(|error| error.to_string())?;
+            let feed = feed.map_err(|error| damaged(&error.to_string()))?;
             match feed.get(feed.first()) {
                 Some(Item::Event(_, value) | Item::Other { value, .. }) => {
-                    Json::parse(value).map(Outcome::Completed).map_err(|error| format!("its result: {error}"))
+                    let value = Json::parse(value).map_err(|error| damaged(&format!("its result: {error}")))?;
+                    Ok(Outcome::Completed(value))
                 }
-                _ => Err("it completed, and its last event is no result".into()),
+                _ => Err(damaged("it completed, and its last event is no result")),
             }
         }
-        FAILED => Ok(Outcome::Failed(row.get(11).map_err(text)?)),
+        FAILED => Ok(Outcome::Failed(row.get(11)?)),
         CANCELLED => Ok(Outcome::Cancelled),
-        other => Err(format!("it ended in way {other}, which there is not")),
+        other => Err(Fault::Damaged(format!("it ended in way {other}, which there is not"))),
     }
 }
 

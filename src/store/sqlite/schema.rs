@@ -14,8 +14,11 @@ pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 /// writes 21 KB instead of 5.6.
 pub(super) const PAGE_BYTES: u32 = 1024;
 
-/// The key of the row of `live` that is the clock: no handler has it.
-pub(super) const CLOCK_KEY: i64 = i64::MAX;
+/// The place of the first handler whose run goes on; the ended ones are below.
+pub(super) const LIVE_PLACE: i64 = 1 << 62;
+
+/// The place of the clock, behind all handlers.
+pub(super) const CLOCK_PLACE: i64 = i64::MAX;
 
 /// What leads from each version to the next, from 0, an empty database, on. Released ones never change.
 const MIGRATIONS: [&str; 1] = [VERSION_1];
@@ -25,13 +28,13 @@ const MIGRATIONS: [&str; 1] = [VERSION_1];
 ///
 /// - `store`: one row; what the ids of handlers are made with.
 /// - `versions`: graphs that handlers, journals and events were written under.
-/// - `handlers`: `version` is that of journal, outcome and tail; `ended` is the row's place in `ended`, null while the
-///   run goes on; `outcome` is 0 completed (its value is that of the tail's last event), 1 failed, 2 cancelled. `tail`
-///   has the events from `tail_first` to `next`: the run's first ones while it goes on, its last ones after.
+/// - `handlers`: `version` is that of journal, outcome and tail; `ended` is the handler's place in `places`, null while
+///   the run goes on; `outcome` is 0 completed (its value is that of the tail's last event), 1 failed, 2 cancelled.
+///   `tail` has the events from `tail_first` to `next`: the run's first ones while it goes on, its last ones after.
 /// - `journal`: the newest snapshot and the records after it, those in the row of `handlers` coming first.
-/// - `live`: handlers whose run goes on. Its last row is the clock: it lies on the page that almost every commit
-///   writes anyway.
-/// - `ended`: the others, in the order of ending.
+/// - `places`: handlers that have ended, from place 1 on in the order of ending; behind them those whose run goes on,
+///   at 2^62 and their keys; the last row is the clock. What changes of these lies close together: while few runs go
+///   on, a commit writes one page of it.
 /// - `names`: ids that clients chose.
 /// - `trash`: parts of feeds that are to be deleted, bit by bit.
 ///
@@ -73,11 +76,16 @@ CREATE TABLE feed (
     events BLOB NOT NULL,
     PRIMARY KEY (handler, first)
 ) WITHOUT ROWID;
-CREATE TABLE live (key INTEGER PRIMARY KEY, wall_us INTEGER, alive_us INTEGER, next_handler INTEGER);
-CREATE TABLE ended (seq INTEGER PRIMARY KEY, handler INTEGER NOT NULL);
+CREATE TABLE places (
+    place INTEGER PRIMARY KEY,
+    handler INTEGER,
+    wall_us INTEGER,
+    alive_us INTEGER,
+    next_handler INTEGER
+);
 CREATE TABLE names (id TEXT PRIMARY KEY, handler INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE trash (id INTEGER PRIMARY KEY, handler INTEGER NOT NULL, first INTEGER NOT NULL, below INTEGER NOT NULL);
-INSERT INTO live VALUES (9223372036854775807, 0, 0, 0);
+INSERT INTO places VALUES (9223372036854775807, NULL, 0, 0, 0);
 ";
 
 /// Brings a database to [`SCHEMA_VERSION`], in one transaction; gives the version that it had.

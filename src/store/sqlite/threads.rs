@@ -212,8 +212,7 @@ impl Writer {
     fn transact(&mut self, write: impl FnOnce(&mut Writing<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
         let begin = |connection: &Connection| connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
         begin(&self.connection)?;
-        let mut writing = Writing { connection: &self.connection, versions: &self.versions, known: &mut self.known };
-        let written = write(&mut writing);
+        let written = write(&mut Writing::new(&self.connection, &self.versions, &mut self.known));
         let kept = written.and_then(|()| Ok(self.connection.prepare_cached("COMMIT")?.execute([])?));
         if let Err(fault) = kept {
             // SQLite has rolled back by itself after some errors.

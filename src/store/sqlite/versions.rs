@@ -1,11 +1,14 @@
 //! The graphs that the store has seen, and which workflow of the server each is.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use rusqlite::Connection;
 
 use super::fault::Fault;
-use crate::{engine::scheduler::WorkflowId, graph::Graph};
+use crate::{engine::scheduler::WorkflowId, graph::Graph, limits::VERSIONS_UNUSED_MAX};
 
 /// Graphs by the number that the database has for each, and by the workflow id that the server has. Fixed when the
 /// store is opened.
@@ -23,6 +26,9 @@ impl Versions {
     /// Reads the graphs of the database; those of `registered` that it does not have yet are added if `may_write`.
     pub(super) fn load(connection: &mut Connection, registered: &[Arc<Graph>], may_write: bool) -> Result<Self, Fault> {
         let mut stored = stored(connection)?;
+        if may_write && stored.len() > registered.len() + VERSIONS_UNUSED_MAX {
+            stored = drop_unused(connection, registered)?;
+        }
         let mut versions = Self { graphs: Vec::new(), numbers: Vec::new(), workflows: HashMap::new() };
         let mut fresh = stored.iter().map(|(number, _)| *number).max().unwrap_or(0);
         let mut added = Vec::new();
@@ -79,6 +85,23 @@ impl Versions {
         let known = known.and_then(|&id| Some((id, self.graphs.get(usize::from(id.0))?)));
         known.ok_or_else(|| Fault::Damaged(format!("a row names version {number} of a workflow, which is not there")))
     }
+}
+
+/// Deletes graphs that nothing was written under any more. That looks at every handler, so it is done when there are
+/// many graphs only.
+fn drop_unused(connection: &mut Connection, registered: &[Arc<Graph>]) -> Result<Vec<(i64, Vec<u8>)>, Fault> {
+    let registered: Vec<Vec<u8>> = registered.iter().map(|graph| graph.to_stored()).collect();
+    let transaction = connection.transaction()?;
+    let mut statement = transaction.prepare("SELECT version FROM handlers UNION SELECT version FROM feed")?;
+    let used: HashSet<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    drop(statement);
+    for (number, graph) in stored(&transaction)? {
+        if !used.contains(&number) && !registered.contains(&graph) {
+            transaction.execute("DELETE FROM versions WHERE id = ?1", [number])?;
+        }
+    }
+    transaction.commit()?;
+    stored(connection)
 }
 
 /// Numbers and bytes of all graphs in the database.

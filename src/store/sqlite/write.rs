@@ -1,13 +1,13 @@
 //! What one transaction writes of handlers and their runs.
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, named_params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::{
     fault::Fault,
     group::{Beginning, Change},
     list,
     rows::{CANCELLED, COMPLETED, FAILED, encode_state, signed, unsigned},
-    schema::CLOCK_KEY,
+    schema::{CLOCK_PLACE, LIVE_PLACE},
     versions::Versions,
 };
 use crate::{
@@ -46,9 +46,12 @@ pub(super) struct Known {
 
 /// A transaction that is under way.
 pub(super) struct Writing<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) versions: &'a Versions,
+    connection: &'a Connection,
+    versions: &'a Versions,
     pub(super) known: &'a mut Known,
+    /// Those that it has used, by their texts' addresses: to have each from the connection's cache again takes as long
+    /// as what it does.
+    statements: Vec<(&'static str, CachedStatement<'a>)>,
 }
 
 impl Known {
@@ -70,8 +73,19 @@ impl Known {
 }
 
 impl<'a> Writing<'a> {
-    pub(super) fn statement(&self, sql: &str) -> Result<CachedStatement<'a>, Fault> {
-        Ok(self.connection.prepare_cached(sql)?)
+    pub(super) fn new(connection: &'a Connection, versions: &'a Versions, known: &'a mut Known) -> Self {
+        Self { connection, versions, known, statements: Vec::new() }
+    }
+
+    pub(super) fn statement(&mut self, sql: &'static str) -> Result<&mut CachedStatement<'a>, Fault> {
+        let known = self.statements.iter().position(|(text, _)| std::ptr::eq(*text, sql));
+        let place = if let Some(place) = known {
+            place
+        } else {
+            self.statements.push((sql, self.connection.prepare_cached(sql)?));
+            self.statements.len() - 1
+        };
+        Ok(&mut self.statements[place].1)
     }
 
     pub(super) fn version(&self, workflow: WorkflowId) -> Result<i64, Fault> {
@@ -88,7 +102,7 @@ impl<'a> Writing<'a> {
         if let Some(live) = self.known.live.get(&handler) {
             return Ok(Some(*live));
         }
-        let mut statement = self.statement(
+        let statement = self.statement(
             "SELECT run, version, next, length(tail),
                  (SELECT f.next FROM feed f WHERE f.handler = h.key AND f.first >= h.next
                   ORDER BY f.first DESC LIMIT 1),
@@ -109,13 +123,13 @@ impl<'a> Writing<'a> {
     }
 
     /// The time of the newest record, and a key greater than every handler's.
-    pub(super) fn set_clock(&self, now: Now, next_handler: u64) -> Result<(), Fault> {
+    pub(super) fn set_clock(&mut self, now: Now, next_handler: u64) -> Result<(), Fault> {
         self.statement(
-            "UPDATE live SET wall_us = max(wall_us, ?1), alive_us = max(alive_us, ?2),
+            "UPDATE places SET wall_us = max(wall_us, ?1), alive_us = max(alive_us, ?2),
                  next_handler = max(next_handler, ?3)
-             WHERE key = ?4",
+             WHERE place = ?4",
         )?
-        .execute((now.wall_us, signed(now.alive_us), signed(next_handler), CLOCK_KEY))?;
+        .execute((now.wall_us, signed(now.alive_us), signed(next_handler), CLOCK_PLACE))?;
         Ok(())
     }
 
@@ -155,14 +169,14 @@ impl<'a> Writing<'a> {
             self.known.live.insert(key, live);
         }
         if let Some(cursor) = cursor {
-            let mut statement = self.statement("UPDATE handlers SET cursor = ?2 WHERE key = ?1")?;
+            let statement = self.statement("UPDATE handlers SET cursor = ?2 WHERE key = ?1")?;
             statement.execute((handler, signed(cursor)))?;
         }
         Ok(())
     }
 
     fn open(
-        &self,
+        &mut self,
         handler: i64,
         live: &Live,
         beginning: &Beginning,
@@ -176,48 +190,55 @@ impl<'a> Writing<'a> {
         } else if let Some(id) = head.id.as_deref() {
             self.statement("INSERT INTO names VALUES (?1, ?2)")?.execute((id, handler))?;
         }
-        let first = signed(live.next);
-        let mut statement = self.statement(
+        let statement = self.statement(
             "INSERT INTO handlers (key, version, run, run_id, started_us, updated_us, first, cursor, id, tail_first,
                  next, tail, journal)
-             VALUES (:key, :version, :run, :run_id, :started_us, :started_us, :first, :first, :id, :first,
-                 :next, :tail, :journal)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?6, ?7, ?6, ?8, ?9, ?10)",
         )?;
-        statement.execute(named_params! {
-            ":key": handler,
-            ":version": live.version,
-            ":run": live.run,
-            ":run_id": &head.run_id.as_bytes()[..],
-            ":started_us": head.started_us,
-            ":first": first,
-            ":id": head.id.as_deref(),
-            ":next": signed(next),
-            ":tail": events,
-            ":journal": (!records.is_empty()).then_some(records),
-        })?;
-        self.statement("INSERT OR IGNORE INTO live (key) VALUES (?1)")?.execute([handler])?;
+        let journal = (!records.is_empty()).then_some(records);
+        let (run_id, id) = (&head.run_id.as_bytes()[..], head.id.as_deref());
+        let (first, next) = (signed(live.next), signed(next));
+        statement.execute((
+            handler,
+            live.version,
+            live.run,
+            run_id,
+            head.started_us,
+            first,
+            id,
+            next,
+            events,
+            journal,
+        ))?;
+        self.statement("INSERT OR IGNORE INTO places (place) VALUES (?1)")?.execute([LIVE_PLACE + handler])?;
         Ok(())
     }
 
     /// A run takes the place of its handler's run before: of that, events stay at most.
-    fn close_earlier(&self, handler: i64, drops_events: bool) -> Result<(), Fault> {
+    fn close_earlier(&mut self, handler: i64, drops_events: bool) -> Result<(), Fault> {
         if !drops_events {
             self.insert_tail(handler)?;
         }
         self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
-        let mut statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended")?;
+        let statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended")?;
         let ended: Option<Option<i64>> = statement.query_row([handler], |row| row.get(0)).optional()?;
         self.delete_ended(ended.flatten())
     }
 
-    pub(super) fn delete_ended(&self, seq: Option<i64>) -> Result<(), Fault> {
-        if let Some(seq) = seq {
-            self.statement("DELETE FROM ended WHERE seq = ?1")?.execute([seq])?;
-        }
+    pub(super) fn delete_ended(&mut self, place: Option<i64>) -> Result<(), Fault> {
+        place.map_or(Ok(()), |place| self.delete_place(place))
+    }
+
+    pub(super) fn delete_live(&mut self, handler: i64) -> Result<(), Fault> {
+        self.delete_place(LIVE_PLACE + handler)
+    }
+
+    fn delete_place(&mut self, place: i64) -> Result<(), Fault> {
+        self.statement("DELETE FROM places WHERE place = ?1")?.execute([place])?;
         Ok(())
     }
 
-    fn insert_tail(&self, handler: i64) -> Result<(), Fault> {
+    fn insert_tail(&mut self, handler: i64) -> Result<(), Fault> {
         self.statement(
             "INSERT INTO feed (handler, first, next, version, events)
              SELECT key, tail_first, next, version, tail FROM handlers WHERE key = ?1 AND next > tail_first",
@@ -227,7 +248,7 @@ impl<'a> Writing<'a> {
     }
 
     /// The events in the handler's row get a row of their own, so that the tail is free for others.
-    fn move_tail(&self, handler: i64, live: &mut Live) -> Result<(), Fault> {
+    fn move_tail(&mut self, handler: i64, live: &mut Live) -> Result<(), Fault> {
         if live.tail_bytes > 0 {
             self.insert_tail(handler)?;
             let sql = "UPDATE handlers SET tail_first = next, tail = x'' WHERE key = ?1";
@@ -238,7 +259,7 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    fn snapshot(&self, handler: i64, live: &mut Live, updated_us: i64, snapshot: &[u8]) -> Result<(), Fault> {
+    fn snapshot(&mut self, handler: i64, live: &mut Live, updated_us: i64, snapshot: &[u8]) -> Result<(), Fault> {
         self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
         self.statement("UPDATE handlers SET journal = NULL, updated_us = ?2 WHERE key = ?1")?
             .execute((handler, updated_us))?;
@@ -246,21 +267,21 @@ impl<'a> Writing<'a> {
         self.add_records(handler, live, true, snapshot)
     }
 
-    fn add_records(&self, handler: i64, live: &mut Live, is_snapshot: bool, bytes: &[u8]) -> Result<(), Fault> {
+    fn add_records(&mut self, handler: i64, live: &mut Live, is_snapshot: bool, bytes: &[u8]) -> Result<(), Fault> {
         if !bytes.is_empty() {
-            let mut statement = self.statement("INSERT INTO journal VALUES (?1, ?2, ?3, ?4)")?;
+            let statement = self.statement("INSERT INTO journal VALUES (?1, ?2, ?3, ?4)")?;
             statement.execute((handler, live.journal_next, is_snapshot, bytes))?;
             live.journal_next += 1;
         }
         Ok(())
     }
 
-    fn add_events(&self, handler: i64, live: &mut Live, mut events: &[u8]) -> Result<(), Fault> {
+    fn add_events(&mut self, handler: i64, live: &mut Live, mut events: &[u8]) -> Result<(), Fault> {
         while !events.is_empty() {
             let damaged = || Fault::Damaged(format!("the new events of handler {handler} are no list"));
             let (count, bytes) = list::prefix(events, FEED_ROW_BYTES_MAX, u64::MAX).ok_or_else(damaged)?;
             let next = live.next + count;
-            let mut statement = self.statement("INSERT INTO feed VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            let statement = self.statement("INSERT INTO feed VALUES (?1, ?2, ?3, ?4, ?5)")?;
             statement.execute((handler, signed(live.next), signed(next), live.version, &events[..bytes]))?;
             (live.next, live.has_feed) = (next, true);
             events = &events[bytes..];
@@ -271,7 +292,7 @@ impl<'a> Writing<'a> {
     /// The run has ended. Its last events go to the tail, which has the last one in any case.
     #[expect(clippy::too_many_arguments, reason = "they are what ends it")]
     fn end(
-        &self,
+        &mut self,
         handler: i64,
         live: &mut Live,
         seq: i64,
@@ -294,41 +315,31 @@ impl<'a> Writing<'a> {
             Outcome::Failed(error) => (FAILED, Some(error.as_str())),
             Outcome::Cancelled => (CANCELLED, None),
         };
-        let mut statement = self.statement(
-            "UPDATE handlers SET ended = :ended, outcome = :outcome, error = :error, updated_us = :updated_us,
-                 tail_first = CASE WHEN tail = x'' THEN :tail_first ELSE tail_first END, next = :next,
-                 tail = CAST(tail || :tail AS BLOB), state = :state,
-                 journal = CASE WHEN :keeps_journal THEN journal END
-             WHERE key = :key",
+        let statement = self.statement(
+            "UPDATE handlers SET ended = ?2, outcome = ?3, error = ?4, updated_us = ?5,
+                 tail_first = CASE WHEN tail = x'' THEN ?6 ELSE tail_first END, next = ?7,
+                 tail = CAST(tail || ?8 AS BLOB), state = ?9, journal = CASE WHEN ?10 THEN journal END
+             WHERE key = ?1",
         )?;
-        statement.execute(named_params! {
-            ":key": handler,
-            ":ended": seq,
-            ":outcome": outcome,
-            ":error": error,
-            ":updated_us": ended.updated_us,
-            ":tail_first": signed(live.next),
-            ":next": signed(next),
-            ":tail": tail,
-            ":state": encode_state(&ended.state),
-            ":keeps_journal": ended.keeps_journal,
-        })?;
+        let (first, next, state) = (signed(live.next), signed(next), encode_state(&ended.state));
+        let (updated_us, keeps) = (ended.updated_us, ended.keeps_journal);
+        statement.execute((handler, seq, outcome, error, updated_us, first, next, tail, state, keeps))?;
         if ended.keeps_journal {
             self.add_records(handler, live, false, records)?;
         } else if live.journal_next > 0 {
             self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
         }
-        self.statement("DELETE FROM live WHERE key = ?1")?.execute([handler])?;
-        self.statement("INSERT INTO ended VALUES (?1, ?2)")?.execute((seq, handler))?;
+        self.delete_live(handler)?;
+        self.statement("INSERT INTO places (place, handler) VALUES (?1, ?2)")?.execute((seq, handler))?;
         Ok(())
     }
 }
 
 /// The clock of the database: [`Writing::set_clock`].
 pub(super) fn clock(connection: &Connection) -> Result<(Now, u64), Fault> {
-    let sql = "SELECT wall_us, alive_us, next_handler FROM live WHERE key = ?1";
+    let sql = "SELECT wall_us, alive_us, next_handler FROM places WHERE place = ?1";
     let mut statement = connection.prepare(sql)?;
-    let mut found = statement.query([CLOCK_KEY])?;
+    let mut found = statement.query([CLOCK_PLACE])?;
     let row = found.next()?.ok_or_else(|| Fault::Damaged("its clock is gone".into()))?;
     Ok((Now { wall_us: row.get(0)?, alive_us: unsigned(row, 1)? }, unsigned(row, 2)?))
 }

@@ -1,6 +1,9 @@
 //! What was asked of a server, what it said to that, and whether it still stands to its word.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::Value;
 
@@ -8,6 +11,7 @@ use super::{
     wire::{Reading, call, read},
     work::{End, Work},
 };
+use crate::support::PATIENCE;
 
 /// Whether something that was asked for has come to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -133,6 +137,7 @@ impl Entry {
             assert_ne!(self.cancelled, Fact::Yes, "a cancel was acknowledged: {self:?}");
             assert!(self.end.is_none() && self.told.is_none(), "it had ended: {self:?}");
             self.cancelled = Fact::No;
+            self.check_sleep(&handler);
             return Some(());
         }
         let result = call(host, "GET", &format!("/results/{}", self.id), None)?;
@@ -147,6 +152,17 @@ impl Entry {
             self.end = Some(shown);
         }
         Some(())
+    }
+
+    /// A sleep that is over ends, whenever that was.
+    fn check_sleep(&self, handler: &Value) {
+        if matches!(self.work.workflow, "sleepy" | "timeout") {
+            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+            let until_us = micros(&handler["started_at"]) + self.work.number("delay_ms") * 1_000;
+            let now_us = i64::try_from(since_epoch.as_micros()).expect("before the year 290000");
+            let late = Duration::from_micros(u64::try_from(now_us - until_us).unwrap_or(0));
+            assert!(late < PATIENCE, "it sleeps {late:?} too long: {self:?}");
+        }
     }
 
     /// The run has ended: as it must?
@@ -172,11 +188,15 @@ impl Entry {
         }
         // An answer that may have been lost gave way to the next, or the other way round.
         let answers = if self.work.is_question() { self.answers.clone() } else { vec![String::new()] };
-        let may_be = answers.iter().map(|said| self.work.end(said)).collect::<Vec<_>>();
+        let mut may_be = answers.iter().map(|said| self.work.end(said)).collect::<Vec<_>>();
+        if self.work.workflow == "timeout" {
+            // Time in which no server was alive ends sleeps, but does not count for time-outs.
+            let error = "Operation timed out after 0.2 seconds. Currently active steps: sleep";
+            may_be.push(End::Failed(error.to_owned()));
+        }
         assert!(may_be.contains(&end), "{end:?} is none of {may_be:?}: {self:?}");
-        if self.work.workflow == "sleepy" {
-            let micros = |name: &str| micros(handler[name].as_str().expect("a time"));
-            let slept_us = micros("completed_at") - micros("started_at");
+        if matches!(end, End::Completed(_)) && matches!(self.work.workflow, "sleepy" | "timeout") {
+            let slept_us = micros(&handler["completed_at"]) - micros(&handler["started_at"]);
             assert!(slept_us >= self.work.number("delay_ms") * 1_000, "it slept {slept_us} µs: {self:?}");
         }
     }
@@ -275,7 +295,8 @@ pub(super) fn queue_path(id: &str) -> String {
 }
 
 /// Microseconds since the epoch of `2026-11-24T15:19:41.245592+00:00`.
-fn micros(text: &str) -> i64 {
+fn micros(time: &Value) -> i64 {
+    let text = time.as_str().expect("a time");
     let part = |range: std::ops::Range<usize>| text[range].parse::<u32>().expect("digits");
     let month = time::Month::try_from(part(5..7) as u8).expect("a month");
     let date = time::Date::from_calendar_date(part(0..4).cast_signed(), month, part(8..10) as u8).expect("a date");

@@ -34,6 +34,7 @@ impl Work {
             "looping",
             "echo",
             "cumulative",
+            "timeout",
         ]);
         Self::of(workflow, random, tag)
     }
@@ -52,11 +53,14 @@ impl Work {
                 let padding = if number(8) == 0 { number(20_000) } else { number(100) };
                 json!({ "message": format!("{tag} {}", "x".repeat(padding as usize)) })
             }
+            // Now and then enough for a snapshot.
+            "streaming" if number(10) == 0 => json!({ "count": 500 + number(1_500), "delay_ms": 0 }),
             "streaming" => json!({ "count": number(12), "delay_ms": number(5) }),
             "approval" => json!({ "subject": tag }),
             "cumulative" => json!({ "increment": i64::from(number(100)) - 20 }),
             "fan_out" => {
-                let items: Vec<u32> = (0..number(9)).map(|_| number(1_000)).collect();
+                let count = if number(10) == 0 { number(200) } else { number(9) };
+                let items: Vec<u32> = (0..count).map(|_| number(1_000)).collect();
                 json!({ "items": items, "delay_ms": number(12) })
             }
             "looping" => json!({ "target": i64::from(number(14)) - 2 }),
@@ -66,6 +70,7 @@ impl Work {
             }
             "flaky" => json!({ "failures": number(5) }),
             "sleepy" => json!({ "delay_ms": number(2_500) }),
+            "timeout" => json!({ "delay_ms": number(500) }),
             _ => json!({}),
         };
         Self { workflow, input }
@@ -105,7 +110,7 @@ impl Work {
             "branching" => input["kind"].clone(),
             "flaky" if self.number("failures") >= 3 => return End::Failed("attempt 3 failed".into()),
             "flaky" => json!(self.number("failures") + 1),
-            "sleepy" => json!(format!("slept {}", input["delay_ms"])),
+            "sleepy" | "timeout" => json!(format!("slept {}", input["delay_ms"])),
             other => panic!("{other} has no end of its own"),
         })
     }
@@ -129,6 +134,9 @@ impl Work {
         assert_eq!(stops, [last], "one outcome, and it is the last event of {self:?}");
         match end {
             End::Completed(_) => {}
+            End::Failed(_) if self.workflow == "timeout" => {
+                assert_eq!(of("WorkflowTimedOutEvent").len(), 1, "{feed:?}");
+            }
             End::Failed(_) => assert_eq!(of("WorkflowFailedEvent").len(), 1, "{self:?}: {feed:?}"),
             End::Cancelled => assert_eq!(of("WorkflowCancelledEvent").len(), 1, "{self:?}: {feed:?}"),
         }
@@ -165,7 +173,7 @@ impl Work {
             // An answer may come before the question, and then end the run.
             "interactive" => assert!(of("RequestedExternalEvent").len() <= 1, "asked again: {feed:?}"),
             "approval" => counted("questions", of("ApprovalRequested").len(), 1),
-            "sleepy" => counted("running", running("sleep"), 1),
+            "sleepy" | "timeout" => counted("running", running("sleep"), 1),
             "echo" => counted("running", running("process"), 1),
             _ => {}
         }

@@ -81,19 +81,74 @@ fn what_a_full_disk_has_no_room_for_is_refused_until_it_has() {
 /// Plays a program's day on a disk that is full for a while. `status`: of what is refused.
 fn check(directory: &Path, wall: &impl Wall, status: u16) {
     let program = start(directory, &[]);
-    let waiting = begin(&program, "interactive", &json!({}));
-    let cancelled = begin(&program, "sleepy", &json!({}));
-    let finished = echo(&program);
-    let streaming = begin(&program, "streaming", &json!({ "count": 8, "delay_ms": 100 }));
-    let flaky = begin(&program, "flaky", &json!({ "failures": 2 }));
-    let fan_out = begin(&program, "fan_out", &json!({ "items": [1, 2, 3, 4, 5, 6], "delay_ms": 150 }));
-    let acknowledged = listed(&program);
-    assert_eq!(acknowledged, [&waiting, &cancelled, &finished, &streaming, &flaky, &fan_out].map(String::clone));
-
+    let mut day = Day::begin(&program);
     wall.raise(&program);
-    let begun = Instant::now();
+    day.use_rests_up(&program);
     // Long enough for what is under way to end and to be offered again a few times.
+    let begun = Instant::now();
     while begun.elapsed().as_secs() < 3 {
+        day.check_full(&program, status);
+    }
+    wall.lower(&program);
+    day.go_on(&program);
+    day.check_ends(&program);
+    let log = program.kill();
+    let complaints = log.lines().filter(|line| line.contains(" ERROR ") || line.contains(" WARN ")).count();
+    assert_eq!(complaints, 1, "said, and not again and again: {log}");
+    day.check_ends(&start(directory, &[]));
+}
+
+/// Handlers of a day: all that was acknowledged, and some of them by what becomes of them.
+struct Day {
+    waiting: String,
+    cancelled: String,
+    finished: String,
+    streaming: String,
+    flaky: String,
+    fan_out: String,
+    /// Questions, and how many of them are answered.
+    spare: Vec<String>,
+    answered: usize,
+    acknowledged: Vec<String>,
+}
+
+impl Day {
+    fn begin(program: &Program) -> Self {
+        let mut day = Self {
+            waiting: begin(program, "interactive", &json!({})),
+            cancelled: begin(program, "sleepy", &json!({})),
+            finished: echo(program),
+            streaming: begin(program, "streaming", &json!({ "count": 8, "delay_ms": 100 })),
+            flaky: begin(program, "flaky", &json!({ "failures": 2 })),
+            fan_out: begin(program, "fan_out", &json!({ "items": [1, 2, 3, 4, 5, 6], "delay_ms": 150 })),
+            spare: (0..16).map(|_| begin(program, "interactive", &json!({}))).collect(),
+            answered: 0,
+            acknowledged: Vec::new(),
+        };
+        let begun = [&day.waiting, &day.cancelled, &day.finished, &day.streaming, &day.flaky, &day.fan_out];
+        day.acknowledged = [&begun.map(String::clone)[..], &day.spare].concat();
+        assert_eq!(listed(program), day.acknowledged);
+        day
+    }
+
+    /// The last page that a file has may have room for a little more: returns when it has none.
+    fn use_rests_up(&mut self, program: &Program) {
+        loop {
+            let event = answer("spare");
+            let is_answered = program.post(&format!("/events/{}", self.spare[self.answered]), &event).status == 200;
+            self.answered += usize::from(is_answered);
+            let begun = program.post("/workflows/echo/run-nowait", &json!({}));
+            if begun.status == 200 {
+                self.acknowledged.push(begun.json()["handler_id"].as_str().expect("an id").to_owned());
+            } else if !is_answered {
+                return;
+            }
+        }
+    }
+
+    /// All that needs room is refused, all else goes on.
+    fn check_full(&self, program: &Program, status: u16) {
+        let Self { waiting, cancelled, finished, .. } = self;
         let named = json!({ "handler_id": "chosen", "context": { "version": 1 }, "start_event": {} });
         refused(&program.post("/workflows/echo/run", &json!({})), status);
         refused(&program.post("/workflows/echo/run-nowait", &json!({})), status);
@@ -106,43 +161,51 @@ fn check(directory: &Path, wall: &impl Wall, status: u16) {
         assert_eq!(program.get(&format!("/events/{finished}?after_sequence=-1")).status, 200);
         assert_eq!(program.get(&format!("/handlers/{waiting}")).status, 202);
         assert_eq!(program.get(&format!("/handlers/{cancelled}")).status, 202);
-        assert_eq!(listed(&program), acknowledged);
+        assert_eq!(listed(program), self.acknowledged);
     }
 
-    wall.lower(&program);
-    let lowered = Instant::now();
-    while program.post("/workflows/echo/run-nowait", &json!({ "start_event": { "message": "again" } })).status != 200 {
-        assert!(lowered.elapsed() < PATIENCE, "it does not recover");
+    /// What was refused is asked for again, until it is granted: a run that went back rests for a moment.
+    fn go_on(&mut self, program: &Program) {
+        let retry = |ask: &dyn Fn() -> Response| {
+            let begun = Instant::now();
+            loop {
+                let reply = ask();
+                if reply.status == 200 {
+                    return reply;
+                }
+                assert!(begun.elapsed() < PATIENCE, "it does not recover: {reply:?}");
+            }
+        };
+        let begun = retry(&|| program.post("/workflows/echo/run", &json!({})));
+        self.acknowledged.push(begun.json()["handler_id"].as_str().expect("an id").to_owned());
+        retry(&|| program.post(&format!("/events/{}", self.waiting), &answer("found")));
+        retry(&|| program.post_text(&format!("/handlers/{}/cancel", self.cancelled), ""));
     }
-    // A run that went back rests for a moment.
-    let retry = |what: &dyn Fn() -> Response| {
-        let begun = Instant::now();
-        while what().status != 200 {
-            assert!(begun.elapsed() < PATIENCE, "{:?}", what());
-        }
-    };
-    retry(&|| program.post(&format!("/events/{waiting}"), &answer("found")));
-    retry(&|| program.post_text(&format!("/handlers/{cancelled}/cancel"), ""));
-    let ends = |program: &Program| {
-        assert_eq!(result(program, &waiting), "received: found");
-        assert_eq!(result(program, &streaming), "completed_8_events");
-        assert_eq!(result(program, &flaky), 3);
-        assert_eq!(result(program, &fan_out), json!([1, 4, 9, 16, 25, 36]));
+
+    fn check_ends(&self, program: &Program) {
+        assert_eq!(result(program, &self.waiting), "received: found");
+        assert_eq!(result(program, &self.streaming), "completed_8_events");
+        assert_eq!(result(program, &self.flaky), 3);
+        assert_eq!(result(program, &self.fan_out), json!([1, 4, 9, 16, 25, 36]));
         let events = |id: &str, name: &str| feed(program, id).iter().filter(|event| event["type"] == *name).count();
-        assert_eq!(events(&streaming, "StreamEvent"), 8, "what was shown is shown once");
-        assert_eq!(events(&fan_out, "ItemDone"), 6);
-        let attempts = feed(program, &flaky).iter().filter(|event| event["value"]["step_state"] == "running").count();
+        assert_eq!(events(&self.streaming, "StreamEvent"), 8, "what was shown is shown once");
+        assert_eq!(events(&self.fan_out, "ItemDone"), 6);
+        let changes = feed(program, &self.flaky);
+        let attempts = changes.iter().filter(|event| event["value"]["step_state"] == "running").count();
         assert_eq!(attempts, 3, "no attempt is made twice");
-        assert_eq!(program.get(&format!("/handlers/{cancelled}")).json()["status"], "cancelled");
+        assert_eq!(program.get(&format!("/handlers/{}", self.cancelled)).json()["status"], "cancelled");
         assert_eq!(program.get("/handlers/chosen").status, 404);
-        let listed = listed(program);
-        assert_eq!((&listed[..6], listed.len()), (&acknowledged[..], 7));
-    };
-    ends(&program);
-    let log = program.kill();
-    let complaints = log.lines().filter(|line| line.contains(" ERROR ") || line.contains(" WARN ")).count();
-    assert_eq!(complaints, 1, "said, and not again and again: {log}");
-    ends(&start(directory, &[]));
+        for id in &self.spare[..self.answered] {
+            assert_eq!(result(program, id), "received: spare");
+        }
+        for id in &self.spare[self.answered..] {
+            assert_eq!(program.get(&format!("/handlers/{id}")).status, 202, "its answer was refused");
+        }
+        for id in &self.acknowledged[22..] {
+            assert_eq!(result(program, id), "processed: default");
+        }
+        assert_eq!(listed(program), self.acknowledged);
+    }
 }
 
 #[track_caller]

@@ -61,12 +61,40 @@ fn without_room_the_first_batch_fails_and_those_behind_it_are_not_heard_of() {
     assert_eq!(Kit::open(directory.path()).recover().len(), 2);
 }
 
+/// To be run by hand as `mount -t tmpfs -o size=4m none DIR; TMPDIR=DIR cargo test … -- --ignored`.
+#[test]
+#[ignore = "it fills the disk that TMPDIR is on"]
+fn a_full_disk_is_said_and_with_room_again_all_goes_well() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open_as(directory.path(), &[graph()], Durability::Full).expect("a store");
+    kit.complete_one();
+    let filler = directory.path().join("filler");
+    let mut file = std::fs::File::create(&filler).expect("a file");
+    let full = (0..100_000).find_map(|_| std::io::Write::write_all(&mut file, &[0; 1_024]).err());
+    assert_eq!(full.expect("the disk is full").kind(), std::io::ErrorKind::StorageFull);
+    for _ in 0..3 {
+        let batch = large(&mut kit, 300_000);
+        let error = kit.fail(batch);
+        assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+        kit.epoch += 1;
+        assert_eq!(kit.list(None, 10).len(), 1);
+    }
+    drop(file);
+    std::fs::remove_file(&filler).expect("it goes");
+    let batch = large(&mut kit, 300_000);
+    kit.keep(batch);
+    kit.complete_one();
+    kit.store.close();
+    assert_eq!(Kit::open(directory.path()).recover().len(), 1);
+}
+
 #[test]
 fn what_was_learned_in_a_failed_commit_is_forgotten() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     let mut batch = kit.batch();
     let run = kit.begin(&mut batch);
+    let other = kit.begin(&mut batch);
     kit.keep(batch);
     kit.store.set_bytes_max(bound(directory.path(), 50_000));
     let mut batch = kit.batch();
@@ -74,7 +102,8 @@ fn what_was_learned_in_a_failed_commit_is_forgotten() {
         publish(&mut batch, run, number);
         record(&mut batch, run, "lost");
     }
-    batch.records.push((run, vec![1; 200_000]));
+    // That of the first run is written by the time that this one does not fit.
+    batch.records.push((other, vec![1; 200_000]));
     kit.fail(batch);
     kit.store.set_bytes_max(u64::MAX);
     kit.epoch += 1;

@@ -34,7 +34,7 @@ fn a_short_run_is_one_row_and_a_long_one_has_a_row_for_each_commit() {
     record(&mut batch, run, "done");
     complete(&mut batch, run, "1");
     kit.keep(batch);
-    assert_eq!((count(directory.path(), "journal"), count(directory.path(), "live")), (0, 1));
+    assert_eq!((count(directory.path(), "journal"), count(directory.path(), "places")), (0, 3));
     assert_eq!(kit.page(run, 0, 99, 100_000).0.len(), 32);
 }
 

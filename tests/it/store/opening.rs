@@ -71,10 +71,10 @@ fn a_database_without_its_tables_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     Kit::open(directory.path()).complete_one();
     let other = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
-    other.execute_batch("DROP TABLE live").expect("a table less");
+    other.execute_batch("DROP TABLE places").expect("a table less");
     other.close().expect("it closes");
     let Err(error) = Kit::open_with(directory.path(), &[graph()]) else { panic!("it was opened") };
-    assert!(error.to_string().contains("is damaged (no such table: live"), "{error}");
+    assert!(error.to_string().contains("is damaged (no such table: places"), "{error}");
 }
 
 #[test]
@@ -159,8 +159,24 @@ fn graphs_that_are_not_registered_any_more_come_behind_the_others() {
 }
 
 #[test]
+fn graphs_that_nothing_is_kept_under_are_dropped_when_they_are_many() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for number in 0..80 {
+        let mut kit =
+            Kit::open_with(directory.path(), &[graph_of(&format!("a{number}: S -> T ~ E"))]).expect("a store");
+        if number == 3 {
+            kit.complete_one();
+        }
+        assert!(kit.graphs.len() <= 2 + steprill::limits::VERSIONS_UNUSED_MAX, "{}", kit.graphs.len());
+    }
+    let mut kit = Kit::open(directory.path());
+    let kept = kit.handler(0).expect("the handler").handler;
+    assert_eq!(*kit.graphs[usize::from(kept.workflow.0)].steps[0].name, *"a3");
+}
+
+#[test]
 fn durabilities_have_names() {
-    let names = ["full", "normal", "off"].map(|name| name.parse::<Durability>());
+    let names = ["full", "normal", "off"].map(str::parse::<Durability>);
     assert_eq!(names, [Ok(Durability::Full), Ok(Durability::Normal), Ok(Durability::Off)]);
     let error = "fast".parse::<Durability>().expect_err("there is none");
     assert!(error.contains("full, normal or off") && error.contains("fast"), "{error}");

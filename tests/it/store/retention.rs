@@ -5,15 +5,15 @@ use steprill::engine::input::Published;
 
 use super::*;
 
-const TABLES: [&str; 6] = ["handlers", "journal", "feed", "ended", "names", "trash"];
+const TABLES: [&str; 5] = ["handlers", "journal", "feed", "names", "trash"];
 
-/// Rows of each table, and of `live` without the clock.
+/// Rows of each table, and of `places` without the clock.
 fn rows(directory: &Path) -> Vec<(&'static str, i64)> {
     let connection = Connection::open(directory.join("steprill.db")).expect("a database");
     let count = |sql: &str| connection.query_row(sql, [], |row| row.get(0)).expect("a count");
     let mut rows: Vec<_> =
         TABLES.into_iter().map(|table| (table, count(&format!("SELECT count(*) FROM {table}")))).collect();
-    rows.push(("live", count("SELECT count(*) - 1 FROM live")));
+    rows.push(("places", count("SELECT count(*) - 1 FROM places")));
     rows.retain(|(_, count)| *count > 0);
     rows
 }
@@ -56,7 +56,7 @@ fn of_a_purged_handler_nothing_is_left() {
     kit.keep(batch);
     let running = begin_wide(&mut kit, "running");
     let short = kit.complete_one();
-    let of_all = ["handlers", "journal", "feed", "ended", "names", "live"];
+    let of_all = ["handlers", "journal", "feed", "names", "places"];
     assert_eq!(rows(directory.path()).iter().map(|(table, _)| *table).collect::<Vec<_>>(), of_all);
     let mut batch = kit.batch();
     batch.purged = vec![failed.handler, running.handler, short.handler];
@@ -130,7 +130,7 @@ fn a_large_feed_goes_bit_by_bit_even_after_a_new_start() {
     for _ in 0..10 {
         kit.complete_one();
     }
-    assert_eq!(rows(directory.path()), [("handlers", 10), ("ended", 10)]);
+    assert_eq!(rows(directory.path()), [("handlers", 10), ("places", 10)]);
 }
 
 #[test]
