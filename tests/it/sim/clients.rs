@@ -98,7 +98,7 @@ impl World {
         if recent.is_empty() { "nobody".into() } else { self.random.pick(recent).clone() }
     }
 
-    fn draw(&mut self) -> u64 {
+    pub(crate) fn draw(&mut self) -> u64 {
         self.clients.drawn += 1;
         self.clients.drawn
     }

@@ -29,7 +29,7 @@ impl World {
     pub(crate) fn read(&mut self, key: HandlerKey, queue: bool) {
         let (Some(run), Some(range)) = (self.scheduler.run_of(key), self.scheduler.feed_range(key)) else { return };
         self.clients.taken.entry(run).or_insert(range.start);
-        let id = ReaderId(self.draw_reader());
+        let id = ReaderId(self.draw());
         let mut reader =
             Reader { run, queue, next: range.start, waits: false, asked: None, orphaned: false, untaken: None };
         if queue {
@@ -49,10 +49,6 @@ impl World {
         }
         self.clients.readers.insert(id, reader);
         self.pump(id);
-    }
-
-    fn draw_reader(&mut self) -> u64 {
-        self.clients.readers.last_key_value().map_or(0, |(id, _)| id.0 + 1).max(self.counts.turns << 20)
     }
 
     pub(crate) fn take_turn(&mut self, id: ReaderId) {
