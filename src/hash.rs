@@ -54,6 +54,12 @@ impl Lanes {
     }
 }
 
+/// Mixes a word with a key: every bit of the result hangs on all of both.
+pub(crate) fn keyed_mix(key: u128, word: u64) -> u64 {
+    let product = u128::from(word ^ key as u64) * u128::from((key >> 64) as u64 | 1);
+    avalanche(product as u64 ^ (product >> 64) as u64)
+}
+
 /// The finaliser of splitmix64.
 fn avalanche(mut word: u64) -> u64 {
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

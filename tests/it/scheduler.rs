@@ -1,5 +1,7 @@
 //! The scheduler: who may start, what is kept, who is told, which passes count. Without threads, sockets or clocks.
 
+mod kept;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use steprill::{

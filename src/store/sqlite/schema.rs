@@ -29,12 +29,12 @@ const MIGRATIONS: [&str; 1] = [VERSION_1];
 /// - `store`: one row; what the ids of handlers are made with.
 /// - `versions`: graphs that handlers, journals and events were written under.
 /// - `handlers`: `version` is that of journal, outcome and tail; `ended` is the handler's place in `places`, null while
-///   the run goes on; `outcome` is 0 completed (its value is that of the tail's last event), 1 failed, 2 cancelled. `tail`
-///   has the events from `tail_first` to `next`: the run's first ones while it goes on, its last ones after.
+///   the run goes on; `outcome` is 0 completed (its value is that of the tail's last event), 1 failed, 2 cancelled.
+///   `tail` has the events from `tail_first` to `next`: the run's first ones while it goes on, its last ones after.
 /// - `journal`: the newest snapshot and the records after it, those in the row of `handlers` coming first.
-/// - `places`: handlers that have ended, from place 1 on in the order of ending; behind them those whose run goes on, at
-///   2^62 and their keys; the last row is the clock. What changes of these lies close together: while few runs go on, a
-///   commit writes one page of it.
+/// - `places`: handlers that have ended, from place 1 on in the order of ending; behind them those whose run goes on,
+///   at 2^62 and their keys; the last row is the clock. What changes of these lies close together: while few runs go
+///   on, a commit writes one page of it.
 /// - `names`: ids that clients chose.
 /// - `trash`: parts of feeds that are to be deleted, bit by bit.
 ///

@@ -300,8 +300,8 @@ impl World {
                     self.ask_handler(address.clone(), None);
                     self.clients.loads.insert(address, waiting);
                 }
-                (true, Ok(Answer::Handler(kept))) => self.give_handler(address, kept, false),
-                (true, _) => self.give_handler(address, None, true),
+                (true, Ok(Answer::Handler(kept))) => self.give_handler(&address, kept, false),
+                (true, _) => self.give_handler(&address, None, true),
             },
             (Question::Oldest(count, asked), answer) => match (self.scheduler.end_read(asked), answer) {
                 (false, _) => self.ask_oldest(count),
@@ -311,14 +311,14 @@ impl World {
         }
     }
 
-    fn give_handler(&mut self, address: Address, kept: Option<Box<Kept>>, unread: bool) {
-        match (kept, &address) {
+    fn give_handler(&mut self, address: &Address, kept: Option<Box<Kept>>, unread: bool) {
+        match (kept, address) {
             (Some(kept), _) => self.scheduler.handle_kept(&kept, self.now),
             (None, Address::Key(key)) if !unread => self.scheduler.handle_absent(*key, self.now),
             (None, Address::Key(key)) => self.scheduler.handle_unread(*key, self.now),
             (None, Address::Id(..)) => {}
         }
-        for request in self.clients.loads.remove(&address).unwrap_or_default() {
+        for request in self.clients.loads.remove(address).unwrap_or_default() {
             if !unread {
                 self.request(request, true);
             }
@@ -346,7 +346,9 @@ impl World {
                 })
             });
         } else {
-            told.iter().for_each(|told| self.check_told(told));
+            for told in &told {
+                self.check_told(told);
+            }
             self.clients.told = told;
         }
     }

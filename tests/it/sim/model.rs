@@ -69,6 +69,7 @@ pub(crate) struct Events {
 #[derive(Clone, Default)]
 pub(crate) struct Session {
     pub(crate) graphs: Vec<Arc<Graph>>,
+    pub(crate) registered: usize,
     /// By workflow id.
     pub(crate) versions: Vec<Version>,
 }
@@ -87,7 +88,7 @@ impl Session {
 impl Model {
     /// The server begins, with these workflows.
     pub(crate) fn open(&mut self, registered: &[Arc<Graph>], secret: u128) -> (Session, Beginning) {
-        let mut session = Session::default();
+        let mut session = Session { registered: registered.len(), ..Session::default() };
         for graph in registered {
             let stored = graph.to_stored();
             let known = self.versions.iter().position(|other| other.to_stored() == stored);
@@ -161,7 +162,7 @@ impl Model {
         for (run, range) in &batch.removed {
             if let Some(events) = self.feeds.remove(run) {
                 assert_eq!(events.first, range.start, "what is removed is known by its numbers");
-                assert!(!self.handlers.get(&run.handler).is_some_and(|row| row.run == run.run), "nobody needs it");
+                assert!(self.handlers.get(&run.handler).is_none_or(|row| row.run != run.run), "nobody needs it");
             }
         }
     }

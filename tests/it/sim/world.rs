@@ -1,7 +1,7 @@
 //! Turns of the loop as the server makes them, and what happens to the server.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
@@ -9,13 +9,10 @@ use std::{
 use steprill::{
     engine::{
         input::PassId,
-        scheduler::{HandlerKey, RunKey, Scheduler, SchedulerLimits, StartPass},
+        scheduler::{HandlerKey, RunKey, Scheduler, SchedulerLimits},
     },
-    graph::Graph,
     json::Json,
-    limits::SNAPSHOT_BYTES_MIN,
     now::Now,
-    pass::{Done, Note, PassEnd, StateUse, Stop},
     store::Completed,
 };
 
@@ -24,12 +21,10 @@ use super::{
     history::{History, SECRET},
     model::Version,
     store::Store,
+    workers::Out,
+    workflows::Flow,
 };
-use crate::simulation::{
-    body::perform,
-    flows::{self, Kind},
-    random::Random,
-};
+use crate::simulation::{flows::Kind, random::Random};
 
 /// The process has ended.
 pub(crate) struct Crash;
@@ -49,29 +44,11 @@ pub(crate) struct Settings {
     slow: usize,
 }
 
-/// A workflow, as it is now.
-pub(crate) struct Flow {
-    pub(crate) name: String,
-    pub(crate) kind: Kind,
-    lines: String,
-    seed: u64,
-    max_runs: Option<usize>,
-    changes: usize,
-    pub(crate) graph: Arc<Graph>,
-}
-
 /// The two clocks, as the server reads them.
 struct Clock {
     wall_us: i64,
     alive_us: u64,
     last: Now,
-}
-
-/// A pass that is with a worker.
-struct Out {
-    notes: VecDeque<Note>,
-    done: Done,
-    stopped: bool,
 }
 
 #[derive(Default)]
@@ -93,7 +70,7 @@ pub(crate) struct World {
     pub(crate) clients: Clients,
     clock: Clock,
     pub(crate) now: Now,
-    out: BTreeMap<u64, Out>,
+    pub(crate) out: BTreeMap<u64, Out>,
     /// Passes that were started since the server began.
     pub(crate) started: BTreeSet<(RunKey, PassId)>,
     /// Handlers that are gone for good.
@@ -104,6 +81,8 @@ pub(crate) struct World {
     pub(crate) is_closing: bool,
     pub(crate) counts: Counts,
     traces: bool,
+    #[cfg(feature = "sqlite")]
+    mirror: Option<super::mirror::Mirror>,
 }
 
 impl World {
@@ -131,7 +110,7 @@ impl World {
             fail: *random.pick(&[0, 4, 20, 60]),
             slow: *random.pick(&[1, 2, 4, 12]),
         };
-        let flows: Vec<Flow> = (0..1 + random.below(3)).map(|index| Flow::new(index, &mut random)).collect();
+        let flows: Vec<Flow> = (0..=random.below(3)).map(|index| Flow::new(index, &mut random)).collect();
         let mut store = Store::new(random.one_in(2));
         let wall_us = if random.one_in(6) { 0 } else { 1_700_000_000_000_000 };
         let clock = Clock { wall_us, alive_us: 0, last: Now::default() };
@@ -155,7 +134,34 @@ impl World {
             is_closing: false,
             counts: Counts::default(),
             traces: std::env::var("STEPRILL_SIM_TRACE").is_ok(),
+            #[cfg(feature = "sqlite")]
+            mirror: None,
         }
+    }
+
+    /// Has a SQLite store given the same batches, and asked for all that it can be asked for.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn mirrored(seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        world.settings.loses_power = false;
+        world.mirror = Some(super::mirror::Mirror::new());
+        world.open_mirror();
+        world
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn open_mirror(&mut self) {
+        let Some(mirror) = &mut self.mirror else { return };
+        let session = &self.store.session;
+        mirror.open(&session.graphs[..session.registered], &self.store.model, session);
+        self.compare_mirror();
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn compare_mirror(&mut self) {
+        let Some(mirror) = &mut self.mirror else { return };
+        let read = self.clients.readers.values().map(|reader| reader.run);
+        mirror.compare(&self.store.model, &self.store.session, read);
     }
 
     pub(crate) fn play(&mut self, turns: &mut u64) {
@@ -184,6 +190,10 @@ impl World {
         self.settle()?;
         self.hand_out();
         self.audit();
+        #[cfg(feature = "sqlite")]
+        if self.counts.turns.is_multiple_of(16) {
+            self.compare_mirror();
+        }
         Ok(())
     }
 
@@ -194,7 +204,7 @@ impl World {
 
     fn pass_time(&mut self) {
         let passed_us = match self.random.below(8) {
-            0..3 => 0,
+            0..=2 => 0,
             3 | 4 => self.random.next() % 20_000,
             5 => self.random.next() % 1_500_000,
             6 if self.random.one_in(20) => self.random.next() % 7_200_000_000,
@@ -290,6 +300,10 @@ impl World {
         let before = self.store.model.ended.clone();
         let oldest: Vec<_> = before.values().map(|key| (*key, self.store.model.handlers[key].updated_us)).collect();
         let Some(batch) = self.store.commit() else { return };
+        #[cfg(feature = "sqlite")]
+        if let Some(mirror) = &mut self.mirror {
+            mirror.submit(&batch);
+        }
         self.check_purges(&batch, &oldest);
         self.counts.runs += batch.opened.len() as u64;
         self.purged.extend(&batch.purged);
@@ -311,79 +325,11 @@ impl World {
         }
     }
 
-    /// Workers stream, remember and end.
-    fn take_reports(&mut self) {
-        let count = if self.is_closing { self.out.len() } else { self.random.below(self.out.len() + 1) };
-        for _ in 0..count {
-            let tags: Vec<u64> = self.out.keys().copied().collect();
-            let Some(&tag) = tags.get(self.random.below(tags.len().max(1))) else { return };
-            let Some(out) = self.out.get_mut(&tag) else { return };
-            if !out.notes.is_empty() && !out.stopped {
-                let some = 1 + self.random.below(out.notes.len());
-                let notes = out.notes.drain(..some).collect();
-                self.scheduler.handle_notes(tag, notes, self.now);
-                continue;
-            }
-            if out.stopped && !self.is_closing && !self.random.one_in(8) {
-                continue;
-            }
-            let Some(out) = self.out.remove(&tag) else { return };
-            self.trace(|| format!("done {tag}: {:?}", out.done));
-            self.scheduler.handle_done(tag, out.done, self.now);
-        }
-    }
-
-    /// Passes go to workers, and some are told to stop.
-    fn hand_out(&mut self) {
-        while let Some((tag, stop)) = self.scheduler.poll_stop() {
-            let Some(out) = self.out.get_mut(&tag).filter(|_| !self.random.one_in(3)) else {
-                self.out.remove(&tag);
-                self.scheduler.handle_not_begun(tag);
-                continue;
-            };
-            out.stopped = true;
-            if stop == Stop::Cancelled && self.random.one_in(2) {
-                let end = PassEnd::Failed { error: "cancelled".into(), retry: false };
-                out.done = Done { end, sent: Vec::new(), state: StateUse::default() };
-            }
-        }
-        let room = if self.is_closing { usize::MAX } else { self.random.below(self.settings.limits.workers * 2 + 1) };
-        while self.out.len() < room {
-            let Some(start) = self.scheduler.poll_pass(self.now) else { return };
-            self.begin(start);
-        }
-    }
-
-    /// A body runs. All that it will do is decided now; when that is heard is not.
-    fn begin(&mut self, start: StartPass) {
-        let StartPass { tag, workflow, step, input, .. } = start;
-        self.trace(|| format!("pass {tag} of {:?}, {} {step:?}", input.handler_id, input.work));
-        let run = self.history.runs.iter().find(|(_, run)| run.run_id == input.run_id);
-        let (&key, _) = run.expect("a pass starts only after its run is committed");
-        let pass = self.check_start(key, workflow, step, &input);
-        let graph = &self.store.session.graphs[usize::from(workflow.0)];
-        let flow = self.flows.iter().find(|flow| flow.name == *graph.name).expect("it is served");
-        let mut performance = perform(graph, flow.kind, step, &input);
-        if let PassEnd::Failed { error, .. } = &mut performance.done.end
-            && self.random.one_in(4)
-        {
-            // Journals grow until they are replaced by snapshots.
-            error.push_str(&"!".repeat(SNAPSHOT_BYTES_MIN / 2));
-        }
-        let (notes, done) = (performance.notes.iter().cloned().collect(), performance.done.clone());
-        self.out.insert(tag, Out { notes, done, stopped: false });
-        self.history.run_mut(key).note_handed(pass, step, input, performance);
-    }
-
-    pub(crate) fn is_working(&self) -> bool {
-        !self.out.is_empty()
-    }
-
     /// The process has ended, and begins again some time later, perhaps with other workflows.
     pub(crate) fn restart(&mut self) {
         self.trace(|| "crash".to_owned());
         self.counts.crashes += 1;
-        let power_lost = self.settings.loses_power && self.random.one_in(2);
+        let power_lost = self.settings.loses_power && !self.is_closing && self.random.one_in(2);
         if self.random.one_in(2) {
             // What was under way gets there, though nobody hears of it.
             for _ in 0..self.random.below(self.store.submitted.len() + 1) {
@@ -429,46 +375,9 @@ impl World {
             self.scheduler.recover(&kept, self.now);
         }
         self.scheduler.handle_recovered(self.now);
+        #[cfg(feature = "sqlite")]
+        self.open_mirror();
         self.check_recovered();
-    }
-}
-
-impl Flow {
-    fn new(index: usize, random: &mut Random) -> Self {
-        let kind = *random.pick(&[Kind::Ordered, Kind::Wild, Kind::Wild]);
-        let (lines, seed) = (flows::lines(random, kind), random.next());
-        let max_runs = random.one_in(3).then(|| 1 + random.below(2));
-        let name = format!("flow{index}");
-        let graph = flows::build(&name, &lines, kind, &mut Random::new(seed), max_runs);
-        Self { name, kind, lines, seed, max_runs, changes: 0, graph }
-    }
-
-    /// A step or a type has another name, or there is a step more.
-    fn change(&mut self, random: &mut Random) {
-        self.changes += 1;
-        let change = self.changes;
-        let mut lines: Vec<String> = self.lines.lines().map(str::to_owned).collect();
-        match random.below(3) {
-            0 => {
-                let line = random.below(lines.len());
-                lines[line] = format!("{}{}", char::from(b'a' + random.below(26) as u8), lines[line]);
-            }
-            1 if self.lines.contains("E1") => {
-                let renamed = |line: &String| {
-                    let words = line.split_inclusive([' ', '|', ']', '[']);
-                    words
-                        .map(|word| {
-                            let end = word.trim_end_matches([' ', '|', ']', '[']);
-                            if end == "E1" { word.replace("E1", &format!("F{change}x")) } else { word.to_owned() }
-                        })
-                        .collect()
-                };
-                lines = lines.iter().map(renamed).collect();
-            }
-            _ => lines.push(format!("q{change}extra: HumanMore{change} -> T")),
-        }
-        self.lines = lines.join("\n");
-        self.graph = flows::build(&self.name, &self.lines, self.kind, &mut Random::new(self.seed), self.max_runs);
     }
 }
 

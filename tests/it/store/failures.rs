@@ -94,6 +94,7 @@ fn what_was_learned_in_a_failed_commit_is_forgotten() {
     let mut kit = Kit::open(directory.path());
     let mut batch = kit.batch();
     let run = kit.begin(&mut batch);
+    let other = kit.begin(&mut batch);
     kit.keep(batch);
     kit.store.set_bytes_max(bound(directory.path(), 50_000));
     let mut batch = kit.batch();
@@ -101,7 +102,8 @@ fn what_was_learned_in_a_failed_commit_is_forgotten() {
         publish(&mut batch, run, number);
         record(&mut batch, run, "lost");
     }
-    batch.records.push((run, vec![1; 200_000]));
+    // That of the first run is written by the time that this one does not fit.
+    batch.records.push((other, vec![1; 200_000]));
     kit.fail(batch);
     kit.store.set_bytes_max(u64::MAX);
     kit.epoch += 1;

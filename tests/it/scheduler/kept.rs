@@ -1,0 +1,335 @@
+//! With a store: what holds when a batch is not kept, when handlers leave memory and come back, after a start.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use steprill::{
+    engine::{
+        channel::ReaderId,
+        kept::Address,
+        scheduler::{
+            Batch, CallerId, HandlerKey, NewRun, Notice, Place, RunKey, Scheduler, SchedulerLimits, WorkflowId,
+        },
+    },
+    graph::Graph,
+    json::Json,
+    limits::REST_US,
+    now::Now,
+    pass::{Done, NewWait, PassEnd, StateUse},
+};
+
+use crate::{
+    sim::model::{Model, Session},
+    workflow_graph::parts,
+};
+
+const ONE_STEP: &str = "a: S -> T";
+
+struct World {
+    scheduler: Scheduler,
+    graph: Arc<Graph>,
+    model: Model,
+    session: Session,
+    limits: SchedulerLimits,
+    now: Now,
+    drawn: u8,
+    notices: Vec<Notice>,
+}
+
+impl World {
+    fn new(lines: &str, max_runs: Option<usize>) -> Self {
+        Self::keeping(100, lines, max_runs)
+    }
+
+    fn keeping(keep_finished: usize, lines: &str, max_runs: Option<usize>) -> Self {
+        let graph = graph(lines, max_runs);
+        let limits = SchedulerLimits {
+            workers: 8,
+            runs_max: 100,
+            keep_finished,
+            keep_for: None,
+            finished_bytes_max: 0,
+            idle_after: Duration::ZERO,
+        };
+        let mut model = Model::default();
+        let (session, beginning) = model.open(&[Arc::clone(&graph)], 7);
+        let scheduler = Scheduler::resume(session.graphs.clone(), 1, limits, &beginning);
+        Self { scheduler, graph, model, session, limits, now: Now::default(), drawn: 0, notices: Vec::new() }
+    }
+
+    /// The process ends, and begins again with this workflow.
+    fn restart(&mut self, lines: &str) {
+        self.graph = graph(lines, None);
+        let (session, beginning) = self.model.open(&[Arc::clone(&self.graph)], 7);
+        self.scheduler = Scheduler::resume(session.graphs.clone(), 1, self.limits, &beginning);
+        for kept in self.model.live(&session) {
+            self.scheduler.recover(&kept, self.now);
+        }
+        self.session = session;
+        self.scheduler.handle_recovered(self.now);
+    }
+
+    fn start(&mut self, place: Place) -> HandlerKey {
+        self.drawn += 1;
+        let run_id = uuid::Uuid::from_u128(self.drawn.into());
+        let event = Json::parse("{}").expect("JSON");
+        let new = NewRun { workflow: WorkflowId(0), place, run_id, event, state: BTreeMap::new() };
+        self.scheduler.start(new, self.now)
+    }
+
+    fn seal(&mut self) -> Batch {
+        self.scheduler.seal().expect("something has changed")
+    }
+
+    fn keep(&mut self, batch: &Batch) {
+        self.model.apply(batch, &self.session);
+        self.scheduler.handle_committed(batch.number);
+    }
+
+    /// Commits all, and gives the scheduler what it asks for.
+    fn settle(&mut self) {
+        loop {
+            let batch = self.scheduler.seal();
+            if let Some(batch) = &batch {
+                self.keep(batch);
+            }
+            let notices: Vec<_> = std::iter::from_fn(|| self.scheduler.poll_notice()).collect();
+            if batch.is_none() && notices.is_empty() {
+                break;
+            }
+            for notice in notices {
+                match notice {
+                    Notice::Load(key) => self.load(key),
+                    other => self.notices.push(other),
+                }
+            }
+        }
+        self.scheduler.retire();
+        self.notices.extend(std::iter::from_fn(|| self.scheduler.poll_notice()));
+    }
+
+    fn load(&mut self, key: HandlerKey) {
+        let asked = self.scheduler.begin_read();
+        let kept = self.model.find(&Address::Key(key)).map(|key| self.model.kept(key, &self.session));
+        assert!(self.scheduler.end_read(asked));
+        match kept {
+            Some(kept) => self.scheduler.handle_kept(&kept, self.now),
+            None => self.scheduler.handle_absent(key, self.now),
+        }
+    }
+
+    /// What is open is not kept.
+    fn lose(&mut self) {
+        let batch = self.seal();
+        self.scheduler.handle_failed(batch.number, self.now);
+    }
+
+    fn passes(&mut self) -> Vec<u64> {
+        self.settle();
+        std::iter::from_fn(|| self.scheduler.poll_pass(self.now)).map(|pass| pass.tag).collect()
+    }
+
+    fn stop(&mut self, tag: u64) {
+        self.done(tag, PassEnd::Returned(vec![(self.graph.stop, Json::parse("{}").expect("JSON"))]));
+    }
+
+    fn done(&mut self, tag: u64, end: PassEnd) {
+        self.scheduler.handle_done(tag, Done { end, sent: Vec::new(), state: StateUse::default() }, self.now);
+    }
+
+    fn sleep(&mut self, tag: u64) {
+        self.done(tag, PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_hours(1)) });
+    }
+
+    fn pass_time(&mut self, us: u64) {
+        self.now.alive_us += us;
+        self.now.wall_us += us.cast_signed();
+        self.scheduler.handle_time(self.now);
+        self.settle();
+    }
+
+    fn finish(&mut self) -> HandlerKey {
+        let key = self.start(Place::New(None));
+        let tag = self.passes()[0];
+        self.stop(tag);
+        self.settle();
+        key
+    }
+
+    fn has_ended(&self, key: HandlerKey) -> bool {
+        self.model.handlers[&key].end.is_some()
+    }
+}
+
+fn graph(lines: &str, max_runs: Option<usize>) -> Arc<Graph> {
+    let mut parts = parts(lines);
+    parts.max_runs = max_runs;
+    Arc::new(Graph::build(parts).unwrap_or_else(|faults| panic!("{faults}")))
+}
+
+#[test]
+fn what_a_pass_said_is_said_again_and_the_pass_is_not_started_again() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.start(Place::New(None));
+    let tag = world.passes()[0];
+    world.stop(tag);
+    world.lose();
+    assert!(world.passes().is_empty(), "its end is known");
+    assert!(world.scheduler.is_resting(key) && !world.has_ended(key));
+    world.pass_time(REST_US);
+    assert!(world.has_ended(key));
+}
+
+#[test]
+fn what_a_pass_says_while_its_handler_is_away_is_said_again() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.start(Place::New(None));
+    let tag = world.passes()[0];
+    let run = world.scheduler.run_of(key).expect("it is there");
+    assert_eq!(world.scheduler.acquire(run, ReaderId(1)), Some(true));
+    world.scheduler.handle_taken(run, 1);
+    world.scheduler.leave(run, ReaderId(1));
+    world.lose();
+    assert!(world.scheduler.run_of(key).is_none());
+    world.stop(tag);
+    assert!(world.passes().is_empty());
+    world.pass_time(REST_US);
+    assert!(world.has_ended(key));
+}
+
+#[test]
+fn a_handler_whose_removal_is_not_kept_goes_on_with_all_who_read_or_wait() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.start(Place::New(None));
+    let run = world.scheduler.run_of(key).expect("it is there");
+    world.scheduler.await_end(key, CallerId(7));
+    let tag = world.passes()[0];
+    assert_eq!(world.scheduler.acquire(run, ReaderId(1)), Some(true));
+    world.scheduler.purge(key, world.now);
+    world.stop(tag);
+    world.lose();
+    assert!(world.passes().is_empty());
+    assert_eq!(world.notices, []);
+    assert!(world.scheduler.channel(run).is_some_and(|channel| channel.readers().eq([ReaderId(1)])));
+    world.pass_time(REST_US);
+    assert_eq!(world.notices, [Notice::Published(run), Notice::Ended(run, CallerId(7))]);
+}
+
+#[test]
+fn no_more_runs_run_than_may_though_an_end_is_not_kept() {
+    let mut world = World::new(ONE_STEP, Some(1));
+    let keys = [(); 2].map(|()| world.start(Place::New(None)));
+    let first = world.passes();
+    assert_eq!(first.len(), 1);
+    world.pass_time(60_000_000);
+    // The second only waits, and is in the store alone by now.
+    world.stop(first[0]);
+    world.lose();
+    let third = world.start(Place::New(None));
+    assert!(world.passes().is_empty(), "the first goes on");
+    world.pass_time(REST_US);
+    for key in [keys[1], third] {
+        let passes = world.passes();
+        assert_eq!(passes.len(), 1);
+        world.stop(passes[0]);
+        world.settle();
+        assert!(world.has_ended(key));
+    }
+}
+
+#[test]
+fn a_snapshot_under_a_changed_workflow_has_all_that_comes_with_it() {
+    let mut world = World::new("a: S -> T ? NeedQ/HumanA", None);
+    let key = world.start(Place::New(None));
+    let tag = world.passes()[0];
+    world.sleep(tag);
+    world.settle();
+    let wall_us = world.now.wall_us;
+    world.now.wall_us += 2 * 3_600_000_000;
+    world.restart("a: S -> T ? NeedQ/HumanA\n b: HumanB -> T");
+    world.scheduler.handle_time(world.now);
+    world.settle();
+    world.restart("a: S -> T ? NeedQ/HumanA\n b: HumanB -> T");
+    let passes = world.passes();
+    assert_eq!(passes.len(), 1, "the sleep since {wall_us} was over before the second start");
+    world.stop(passes[0]);
+    world.settle();
+    let end = world.model.handlers[&key].end.as_ref().expect("it has ended");
+    assert!(matches!(end.outcome, steprill::Outcome::Completed(_)), "{:?}", end.outcome);
+}
+
+#[test]
+fn nothing_is_due_for_a_queue_that_was_read_and_is_gone() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.finish();
+    world.load(key);
+    let run = world.scheduler.run_of(key).expect("it is there");
+    assert_eq!(world.scheduler.acquire(run, ReaderId(1)), Some(true));
+    world.scheduler.handle_taken(run, 1);
+    world.scheduler.handle_time(world.now);
+    world.scheduler.purge(key, world.now);
+    world.settle();
+    world.now.alive_us += 3_600_000_000;
+    assert_eq!(world.scheduler.poll_timeout(world.now), None);
+}
+
+#[test]
+fn what_was_asked_before_a_failure_is_asked_again() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.start(Place::New(None));
+    world.settle();
+    let asked = world.scheduler.begin_read();
+    assert!(world.scheduler.cancel(key, world.now));
+    world.lose();
+    assert!(!world.scheduler.end_read(asked));
+    let asked = world.scheduler.begin_read();
+    assert!(world.scheduler.end_read(asked));
+}
+
+#[test]
+fn a_handler_stays_in_memory_while_an_older_answer_is_under_way() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.finish();
+    world.load(key);
+    let asked = world.scheduler.begin_read();
+    world.start(Place::Continue(key));
+    let tag = world.passes()[0];
+    world.stop(tag);
+    world.finish();
+    world.settle();
+    assert!(world.scheduler.run_of(key).is_some(), "the answer does not know of its second run");
+    assert!(world.scheduler.end_read(asked));
+    world.finish();
+    assert!(world.scheduler.run_of(key).is_none());
+}
+
+#[test]
+fn a_run_whose_continuation_is_not_kept_keeps_its_events() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.finish();
+    world.load(key);
+    let run = world.scheduler.run_of(key).expect("it is there");
+    assert!(world.scheduler.follow(run, ReaderId(1)));
+    world.start(Place::Continue(key));
+    world.lose();
+    world.scheduler.leave(run, ReaderId(1));
+    world.settle();
+    assert!(world.model.feeds.contains_key(&run));
+    world.load(key);
+    assert_eq!(world.scheduler.run_of(key), Some(RunKey { handler: key, run: 0 }));
+}
+
+#[test]
+fn a_finished_handler_whose_removal_is_not_kept_counts() {
+    let mut world = World::keeping(0, ONE_STEP, None);
+    let key = world.start(Place::New(None));
+    let tag = world.passes()[0];
+    world.stop(tag);
+    let ended = world.seal();
+    world.scheduler.purge(key, world.now);
+    let removed = world.seal();
+    world.keep(&ended);
+    world.scheduler.handle_failed(removed.number, world.now);
+    world.settle();
+    assert!(world.has_ended(key));
+    assert!(world.notices.iter().any(|notice| matches!(notice, Notice::Oldest(_))), "retention sees that it is there");
+}

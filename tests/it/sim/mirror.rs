@@ -1,0 +1,200 @@
+//! The SQLite store beside the model: it is given the same batches, and gives the same answers.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
+};
+
+use steprill::{
+    engine::{
+        feed::Feed,
+        ids::HandlerIds,
+        kept::{Address, Kept, KeptHandler},
+        record,
+        scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
+    },
+    graph::Graph,
+    store::{
+        Answer, Completed, Durability, Query, Store as _,
+        sqlite::{Opened, SqliteStore},
+    },
+};
+
+use super::{
+    history::SECRET,
+    model::{Model, Session},
+    store::copy,
+};
+
+pub(crate) struct Mirror {
+    directory: tempfile::TempDir,
+    store: Option<SqliteStore>,
+    graphs: Vec<Arc<Graph>>,
+    bell: Receiver<()>,
+    submitted: u64,
+    committed: u64,
+}
+
+impl Mirror {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (_, bell) = channel();
+        Self { directory, store: None, graphs: Vec::new(), bell, submitted: 0, committed: 0 }
+    }
+
+    /// The server begins, with these workflows: what is known then is the same.
+    pub(crate) fn open(&mut self, registered: &[Arc<Graph>], model: &Model, session: &Session) {
+        if let Some(mut store) = self.store.take() {
+            store.close();
+        }
+        let (ring, bell) = channel();
+        let ring = Arc::new(move || ring.send(()).unwrap_or_default());
+        let path: PathBuf = self.directory.path().join("data");
+        let opened = SqliteStore::open(&path, Durability::Off, registered, SECRET, ring);
+        let Opened { mut store, graphs, beginning } = opened.expect("the store is opened");
+        (self.graphs, self.bell, self.submitted, self.committed) = (graphs, bell, 0, 0);
+        assert_eq!((beginning.secret, beginning.finished), (SECRET, model.ended.len()));
+        assert!(beginning.next_handler >= model.next_handler, "no key comes twice");
+        let (mut expected, mut newest) = (model.live(session).into_iter(), beginning.newest);
+        store
+            .recover(&mut |kept| {
+                let live = expected.next().expect("no more than go on");
+                self.check(&kept, &live, session);
+                for record in &kept.journal.records {
+                    let graph = &self.graphs[usize::from(kept.handler.workflow.0)];
+                    let (_, now) = record::decode(record, graph).expect("a record is read back");
+                    newest.wall_us = newest.wall_us.max(now.wall_us);
+                    newest.alive_us = newest.alive_us.max(now.alive_us);
+                }
+            })
+            .expect("handlers are read");
+        assert!(expected.next().is_none(), "all that go on");
+        assert_eq!(newest, beginning.newest, "no record is newer");
+        assert!(newest.wall_us <= model.newest.wall_us && newest.alive_us <= model.newest.alive_us);
+        self.store = Some(store);
+    }
+
+    pub(crate) fn submit(&mut self, batch: &Batch) {
+        self.submitted = batch.number;
+        self.store().submit(copy(batch));
+    }
+
+    fn store(&mut self) -> &mut SqliteStore {
+        self.store.as_mut().expect("it is open")
+    }
+
+    fn next_completed(&mut self) -> Completed {
+        loop {
+            match self.store().poll_completed() {
+                Some(completed) => return completed,
+                None => self.bell.recv().expect("the store rings"),
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        while self.committed < self.submitted {
+            let Completed::Batch { number } = self.next_completed() else { panic!("every batch is kept") };
+            assert!(number > self.committed);
+            self.committed = number;
+        }
+    }
+
+    fn ask(&mut self, query: Query) -> Answer {
+        let asked = self.store().read(query);
+        let Completed::Answer { ticket, answer } = self.next_completed() else { panic!("only this is asked") };
+        assert_eq!(ticket, asked);
+        answer.expect("it can be read")
+    }
+
+    /// Asks for all that can be asked for. `runs`: whose events are asked for, beside those of the newest runs.
+    pub(crate) fn compare(&mut self, model: &Model, session: &Session, runs: impl Iterator<Item = RunKey>) {
+        self.settle();
+        let keys = (0..model.next_handler + 2).map(|key| Address::Key(HandlerKey(key)));
+        let ids = HandlerIds::new(SECRET);
+        let spelled = (0..model.next_handler + 2).map(|key| {
+            let id = String::from_utf8_lossy(&ids.spell(HandlerKey(key))).into();
+            Address::Id(id, Some(HandlerKey(key)))
+        });
+        let chosen = (0..6).map(|number| Address::Id(format!("chosen{number}").into(), None));
+        for address in keys.chain(spelled).chain(chosen) {
+            let expected = model.find(&address).map(|key| model.kept(key, session));
+            let Answer::Handler(kept) = self.ask(Query::Handler(address.clone())) else { panic!("a handler") };
+            assert_eq!(kept.is_some(), expected.is_some(), "{address:?}");
+            if let (Some(kept), Some(expected)) = (kept, expected) {
+                self.check(&kept, &expected, session);
+            }
+        }
+        self.compare_lists(model, session);
+        let newest = model.handlers.iter().map(|(&handler, row)| RunKey { handler, run: row.run });
+        for run in newest.chain(runs.filter(|run| model.feeds.contains_key(run))).collect::<Vec<_>>() {
+            self.compare_events(run, model, session);
+        }
+    }
+
+    fn compare_lists(&mut self, model: &Model, session: &Session) {
+        let count = model.ended.len() + 1;
+        for count in [1, count] {
+            let (Answer::Oldest(oldest), Answer::Oldest(expected)) =
+                (self.ask(Query::Oldest { count }), model.answer(&Query::Oldest { count }, session))
+            else {
+                panic!("the oldest")
+            };
+            assert_eq!(oldest, expected);
+        }
+        let (mut after, mut handlers) = (None, Vec::new());
+        loop {
+            let query = Query::List { after, count: 3, bytes_max: 200 };
+            let Answer::List { handlers: some, is_complete } = self.ask(query) else { panic!("a list") };
+            after = some.last().map(|kept| kept.key).or(after);
+            assert!(is_complete || !some.is_empty(), "one at least");
+            handlers.extend(some);
+            if is_complete {
+                break;
+            }
+        }
+        assert_eq!(handlers.len(), model.handlers.len());
+        for (kept, key) in handlers.iter().zip(model.handlers.keys()) {
+            let mut expected = model.kept(*key, session).handler;
+            // A list shows no states, so none are read for it.
+            expected.end.iter_mut().for_each(|end| end.state.clear());
+            self.check_handler(kept, &expected, session);
+        }
+    }
+
+    fn compare_events(&mut self, run: RunKey, model: &Model, session: &Session) {
+        let events = &model.feeds[&run];
+        let (mut next, end) = (events.first, events.first + events.list.len() as u64);
+        while next < end {
+            let query = Query::Page { run, from: next, until: end, bytes_max: 400 };
+            let Answer::Page { feed, workflow } = self.ask(query) else { panic!("a page") };
+            assert!(feed.first() == next && feed.next() > next && feed.next() <= end, "{run:?}: {feed:?} from {next}");
+            for sequence in feed.first()..feed.next() {
+                let (version, event) = &events.list[(sequence - events.first) as usize];
+                let mut expected = Feed::new(sequence);
+                expected.push(event);
+                assert_eq!(feed.get(sequence), expected.get(sequence), "{run:?}");
+                self.check_workflow(workflow.expect("it is known"), session.workflow(*version), session);
+            }
+            next = feed.next();
+        }
+    }
+
+    fn check(&self, kept: &Kept, expected: &Kept, session: &Session) {
+        self.check_handler(&kept.handler, &expected.handler, session);
+        assert_eq!(kept.journal, expected.journal);
+    }
+
+    fn check_handler(&self, kept: &KeptHandler, expected: &KeptHandler, session: &Session) {
+        self.check_workflow(kept.workflow, expected.workflow, session);
+        assert_eq!(*kept, KeptHandler { workflow: kept.workflow, ..expected.clone() });
+    }
+
+    fn check_workflow(&self, workflow: WorkflowId, expected: WorkflowId, session: &Session) {
+        let (graph, expected) = (&self.graphs[usize::from(workflow.0)], &session.graphs[usize::from(expected.0)]);
+        assert!(graph.to_stored() == expected.to_stored(), "what is kept has its version: {} ", graph.name);
+    }
+}
