@@ -132,8 +132,10 @@ impl Server {
         log::install(config.log);
         mute_worker_panics();
         let greeting = self.greeting.clone();
+        let no_signals = |error| ServeError::Io("cannot listen to signals".into(), error);
+        let signals = stop::signals().map_err(no_signals)?;
         let mut bound = self.bind(config)?;
-        bound.turns.listen_to_signals().map_err(|error| ServeError::Io("cannot listen to signals".into(), error))?;
+        bound.turns.listen_to_signals(signals).map_err(no_signals)?;
         if config.data.is_none() {
             ::log::info!("everything is kept in memory: nothing survives the end of this process");
         }
