@@ -238,6 +238,7 @@ impl Clock {
     }
 
     /// Goes on behind the newest record of a store: alive time is summed over starts, the wall clock is never behind.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn resume(&mut self, newest: Now) {
         self.alive_before_us = newest.alive_us;
         self.last.wall_us = self.last.wall_us.max(newest.wall_us);
