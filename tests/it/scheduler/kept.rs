@@ -333,3 +333,22 @@ fn a_finished_handler_whose_removal_is_not_kept_counts() {
     assert!(world.has_ended(key));
     assert!(world.notices.iter().any(|notice| matches!(notice, Notice::Oldest(_))), "retention sees that it is there");
 }
+
+#[test]
+fn events_that_a_crash_left_of_earlier_runs_go_when_the_handler_is_continued() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.finish();
+    world.load(key);
+    let first = world.scheduler.run_of(key).expect("it is there");
+    assert!(world.scheduler.follow(first, ReaderId(1)));
+    world.start(Place::Continue(key));
+    let tag = world.passes()[0];
+    world.stop(tag);
+    world.settle();
+    assert_eq!(world.model.feeds.len(), 2);
+    world.restart(ONE_STEP);
+    world.load(key);
+    world.start(Place::Continue(key));
+    world.settle();
+    assert!(world.model.feeds.keys().eq([&RunKey { handler: key, run: 2 }]));
+}
