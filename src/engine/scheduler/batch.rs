@@ -43,7 +43,8 @@ pub struct Batch {
     pub ended: Vec<Ended>,
     /// How far queues have been read: the next number of each.
     pub cursors: Vec<(RunKey, u64)>,
-    /// Runs before their handlers' newest whose feeds nobody can ask for any more, with the numbers of their events.
+    /// Runs before their handlers' newest whose feeds nobody can ask for any more, with the numbers of events that go:
+    /// theirs, and those of runs before them that are still there though nobody reads them.
     pub removed: Vec<(RunKey, Range<u64>)>,
     /// Handlers of which nothing is to be kept.
     pub purged: Vec<HandlerKey>,

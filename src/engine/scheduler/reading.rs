@@ -112,8 +112,16 @@ impl Scheduler {
             && let Some(channel) = self.earlier.remove(&run)
             && self.is_over_for(run)
         {
-            self.batch.removed.push((run, channel.range()));
+            self.note_unread(run, channel.range().end);
         }
+    }
+
+    /// Nobody can ask any more for this run, nor for those before it that nobody reads now: their ends may have been
+    /// lost with a process or a batch.
+    pub(super) fn note_unread(&mut self, run: RunKey, next: u64) {
+        let before = self.earlier.range(RunKey { run: 0, ..run }..run).next_back();
+        let first = before.map_or(0, |(_, channel)| channel.range().end);
+        self.batch.removed.push((run, first..next));
     }
 
     /// Whether nobody can ask for this run any more: it is neither its handler's newest, in the store if the handler is

@@ -207,7 +207,7 @@ impl Scheduler {
         if channel.is_busy() {
             self.earlier.insert(earlier, channel);
         } else {
-            self.batch.removed.push((earlier, channel.range()));
+            self.note_unread(earlier, channel.range().end);
         }
     }
 

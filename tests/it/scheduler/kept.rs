@@ -333,3 +333,56 @@ fn a_finished_handler_whose_removal_is_not_kept_counts() {
     assert!(world.has_ended(key));
     assert!(world.notices.iter().any(|notice| matches!(notice, Notice::Oldest(_))), "retention sees that it is there");
 }
+
+#[test]
+fn events_that_a_crash_left_of_earlier_runs_go_when_the_handler_is_continued() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.finish();
+    world.load(key);
+    let first = world.scheduler.run_of(key).expect("it is there");
+    assert!(world.scheduler.follow(first, ReaderId(1)));
+    world.start(Place::Continue(key));
+    let tag = world.passes()[0];
+    world.stop(tag);
+    world.settle();
+    assert_eq!(world.model.feeds.len(), 2);
+    world.restart(ONE_STEP);
+    world.load(key);
+    world.start(Place::Continue(key));
+    world.settle();
+    assert!(world.model.feeds.keys().eq([&RunKey { handler: key, run: 2 }]));
+}
+
+#[test]
+fn a_run_whose_journal_is_damaged_fails_and_the_others_go_on() {
+    for is_loaded_late in [false, true] {
+        let mut world = World::new("a: S -> T ? NeedQ/HumanA", None);
+        let keys = [(); 2].map(|()| world.start(Place::New(None)));
+        for tag in world.passes() {
+            world.sleep(tag);
+        }
+        world.settle();
+        if is_loaded_late {
+            world.restart("a: S -> T ? NeedQ/HumanA");
+        }
+        let row = world.model.handlers.get_mut(&keys[0]).expect("it is kept");
+        row.journal.records[1] = vec![1, 200];
+        if is_loaded_late {
+            world.load(keys[0]);
+        } else {
+            world.restart("a: S -> T ? NeedQ/HumanA");
+        }
+        world.settle();
+        let end = world.model.handlers[&keys[0]].end.as_ref().expect("it has ended");
+        assert!(
+            matches!(&end.outcome, steprill::Outcome::Failed(error) if error.contains("journal is damaged")),
+            "{:?}",
+            end.outcome
+        );
+        assert!(!world.has_ended(keys[1]));
+        // What is due has the run loaded, and is due again when it is here.
+        world.pass_time(3_600_000_000);
+        world.pass_time(0);
+        assert_eq!(world.passes().len(), 1, "the other goes on");
+    }
+}

@@ -160,10 +160,12 @@ impl Model {
             self.row(*run).cursor = *cursor;
         }
         for (run, range) in &batch.removed {
-            if let Some(events) = self.feeds.remove(run) {
-                assert_eq!(events.first, range.start, "what is removed is known by its numbers");
-                assert!(self.handlers.get(&run.handler).is_none_or(|row| row.run != run.run), "nobody needs it");
-            }
+            let newest = self.handlers.get(&run.handler).map(|row| row.run);
+            assert!(newest.is_none_or(|newest| run.run < newest), "nobody needs it");
+            self.feeds.retain(|other, events| {
+                let is_over = other.handler == run.handler && newest.is_some_and(|newest| other.run < newest);
+                !(is_over && range.contains(&events.first))
+            });
         }
     }
 
