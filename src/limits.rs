@@ -266,3 +266,10 @@ pub const DATABASE_BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from
 /// Versions of workflows beside the registered ones above which the store looks when it is opened which of them nothing
 /// is kept under any more.
 pub const VERSIONS_UNUSED_MAX: usize = 64;
+
+/// Finished handlers of the store that may be too many for [`RETENTION_PAUSE_MIN_US`], and the part of those that are
+/// kept that they may be: those of a page go together, so that less is written.
+pub const RETENTION_SLACK_MAX: usize = 64;
+
+/// See [`RETENTION_SLACK_MAX`].
+pub const RETENTION_SLACK_PART: usize = 16;

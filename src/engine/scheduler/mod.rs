@@ -333,6 +333,7 @@ impl Scheduler {
             self.park_some(now);
             self.cursors.handle_time(now);
             self.handle_clock(now);
+            self.handle_excess(now);
         }
     }
 
@@ -343,7 +344,8 @@ impl Scheduler {
         let parking_us = self.parking.due_us(self.running).filter(|_| self.batch.journaled);
         let clock_us = self.clock_due_us();
         let ages_us = self.retention.due_us().filter(|_| self.limits.keep_for.is_some());
-        let due = [cursors_us, parking_us, clock_us, ages_us].into_iter().flatten().min().map(until);
+        let excess_us = self.excess_due_us(now).filter(|_| self.batch.journaled);
+        let due = [cursors_us, parking_us, clock_us, ages_us, excess_us].into_iter().flatten().min().map(until);
         self.timers.poll_timeout(now).into_iter().chain(due).min()
     }
 

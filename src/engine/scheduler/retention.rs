@@ -7,7 +7,7 @@ use crate::{
     engine::{channel::Channel, handler::Phase},
     limits::{
         RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US,
-        RETENTION_SLICE, RETIRED_PER_TURN_MIN,
+        RETENTION_SLACK_MAX, RETENTION_SLACK_PART, RETENTION_SLICE, RETIRED_PER_TURN_MIN,
     },
     now::Now,
 };
@@ -33,6 +33,8 @@ pub(super) struct Retention {
     is_stuck: bool,
     /// When handlers are looked at for their age, on the alive clock.
     ages_due_us: Option<u64>,
+    /// When the few that are too many go, unless there are more of them before, on the alive clock.
+    excess_due_us: Option<u64>,
 }
 
 impl Retention {
@@ -48,6 +50,7 @@ impl Retention {
             is_stuck: false,
             // Those that the store has may have been kept long enough.
             ages_due_us: (kept_count > 0).then_some(0),
+            excess_due_us: None,
         }
     }
 
@@ -134,7 +137,28 @@ impl Scheduler {
             let handlers = &self.handlers;
             self.retention.resident.retain(|run| handlers.get(&run.handler).is_some_and(|other| other.run == run.run));
         }
-        if journaled {
+        // Many at a time write less: those of a page of the store go together.
+        let excess = self.retention.excess(self.limits.keep_finished);
+        if journaled && excess > RETENTION_SLACK_MAX.min(self.limits.keep_finished / RETENTION_SLACK_PART) {
+            self.ask_oldest(excess.min(RETENTION_SLICE));
+        }
+    }
+
+    /// When the few that are too many go.
+    pub(super) fn excess_due_us(&self, now: Now) -> Option<u64> {
+        let retention = &self.retention;
+        let waits = retention.is_asked || retention.is_stuck || retention.removing >= self.uncommitted();
+        if waits || retention.excess(self.limits.keep_finished) == 0 {
+            return None;
+        }
+        Some(retention.excess_due_us.unwrap_or(now.alive_us + RETENTION_PAUSE_MIN_US))
+    }
+
+    /// Has the few that are too many go, if it is time.
+    pub(super) fn handle_excess(&mut self, now: Now) {
+        self.retention.excess_due_us = self.excess_due_us(now);
+        if self.retention.excess_due_us.is_some_and(|due_us| due_us <= now.alive_us) {
+            self.retention.excess_due_us = None;
             let excess = self.retention.excess(self.limits.keep_finished);
             self.ask_oldest(excess.min(RETENTION_SLICE));
         }
@@ -265,8 +289,15 @@ impl Scheduler {
         if matches!(handler.phase, Phase::Ended { .. }) {
             self.uncount_finished();
         }
-        self.names.remove(&handler.id);
+        if !self.names.is_empty() {
+            self.names.remove(&handler.id);
+        }
         self.cursors.forget(key);
+        let is_read = run.run > 0 || handler.channel.is_busy() || handler.caller.is_some();
+        if !self.batch.journaled && !is_read {
+            // As nearly all go that memory keeps: nobody is to be told.
+            return self.batch.removed.push((run, handler.channel.range()));
+        }
         self.earlier.insert(run, handler.channel);
         let channels = self.earlier.range(RunKey { handler: key, run: 0 }..=run);
         self.batch.removed.extend(channels.map(|(&run, channel)| (run, channel.range())));
