@@ -132,8 +132,10 @@ impl Server {
         log::install(config.log);
         mute_worker_panics();
         let greeting = self.greeting.clone();
+        let no_signals = |error| ServeError::Io("cannot listen to signals".into(), error);
+        let signals = stop::signals().map_err(no_signals)?;
         let mut bound = self.bind(config)?;
-        bound.turns.listen_to_signals().map_err(|error| ServeError::Io("cannot listen to signals".into(), error))?;
+        bound.turns.listen_to_signals(signals).map_err(no_signals)?;
         if config.data.is_none() {
             ::log::info!("everything is kept in memory: nothing survives the end of this process");
         }
@@ -236,6 +238,7 @@ impl Clock {
     }
 
     /// Goes on behind the newest record of a store: alive time is summed over starts, the wall clock is never behind.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn resume(&mut self, newest: Now) {
         self.alive_before_us = newest.alive_us;
         self.last.wall_us = self.last.wall_us.max(newest.wall_us);

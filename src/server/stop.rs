@@ -56,11 +56,15 @@ impl Stopping {
     }
 }
 
+/// SIGTERM and SIGINT, which no longer end the process by themselves; nor does SIGXFSZ: a file that may not grow is an
+/// error of the write, as a full disk is.
+pub(super) fn signals() -> io::Result<Signals> {
+    Signals::new([SIGTERM, SIGINT, SIGXFSZ])
+}
+
 impl Loop {
-    /// Has SIGTERM and SIGINT stop the loop, and SIGXFSZ not end the process: a file that may not grow is an error of
-    /// the write, as a full disk is.
-    pub(super) fn listen_to_signals(&mut self) -> io::Result<()> {
-        let mut signals = Signals::new([SIGTERM, SIGINT, SIGXFSZ])?;
+    /// Has these stop the loop.
+    pub(super) fn listen_to_signals(&mut self, mut signals: Signals) -> io::Result<()> {
         self.reactor.registry().register(&mut signals, SIGNAL_TOKEN, Interest::READABLE)?;
         self.signals = Some(signals);
         Ok(())

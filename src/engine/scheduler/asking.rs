@@ -58,8 +58,8 @@ impl Scheduler {
         Asked(asked)
     }
 
-    /// The store has answered. Whether the answer may be used; if not, batches have failed since, and the store is to be
-    /// asked again.
+    /// The store has answered. Whether the answer may be used; if not, batches have failed since, and the store is to
+    /// be asked again.
     #[must_use]
     pub fn end_read(&mut self, Asked(asked): Asked) -> bool {
         if let Some(count) = self.asking.asked.get_mut(&asked) {

@@ -136,6 +136,7 @@ impl Scheduler {
     }
 
     fn release(&mut self, held: Held) {
+        self.retention.look_again();
         self.passes.ready.extend(held.ready);
         for run in &held.ended {
             if let Some(channel) = self.channel_mut(*run) {

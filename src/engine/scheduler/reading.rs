@@ -108,6 +108,7 @@ impl Scheduler {
         let turn = self.channel_mut(run).and_then(|channel| channel.leave(reader));
         self.notices.extend(turn.map(Notice::Turn));
         self.cursors.is_due |= self.cursors.has_moved(run.handler);
+        self.retention.look_again();
         if self.earlier.get(&run).is_some_and(|channel| !channel.is_busy())
             && let Some(channel) = self.earlier.remove(&run)
             && self.is_over_for(run)

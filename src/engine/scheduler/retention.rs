@@ -29,7 +29,7 @@ pub(super) struct Retention {
     is_asked: bool,
     /// The batch that removes what it gave; the next question waits until that is kept.
     removing: u64,
-    /// Whether it gave none that may go: the next question waits for the next end.
+    /// Whether it gave none that may go: the next question waits for a change.
     is_stuck: bool,
     /// When handlers are looked at for their age, on the alive clock.
     ages_due_us: Option<u64>,
@@ -60,6 +60,11 @@ impl Retention {
     /// A finished handler more is in the store.
     pub(super) fn count(&mut self) {
         self.kept_count += 1;
+        self.is_stuck = false;
+    }
+
+    /// A reader has left, or something is kept: what had to stay may go now.
+    pub(super) fn look_again(&mut self) {
         self.is_stuck = false;
     }
 

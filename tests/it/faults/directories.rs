@@ -92,6 +92,17 @@ fn a_directory_that_another_server_uses_is_left_to_it() {
 }
 
 #[test]
+fn a_directory_without_room_for_a_database_ends_the_program_with_a_line() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut command = Command::new("prlimit");
+    command.arg("--fsize=1000").arg(Program::path());
+    command.args(["--listen", "127.0.0.1:0", "--data", text(directory.path())]);
+    refuses(command.stdin(Stdio::null()).stdout(Stdio::null()), &[text(directory.path())]);
+    // Half a database is none.
+    echo(&start(directory.path(), &[]));
+}
+
+#[test]
 fn a_directory_that_cannot_be_written_is_left_alone() {
     let used = used();
     // Permissions do not bind root: then the program runs as nobody, from where nobody can reach it.

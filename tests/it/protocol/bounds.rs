@@ -32,8 +32,7 @@ fn oldest_finished_handlers_are_let_go_and_running_ones_never() {
     let program = Program::with(&["--keep-finished", "2"]);
     let running = program.begin("sleepy", json!({}));
     let finished: Vec<String> = (0..5).map(|_| program.finish("echo", json!({}))).collect();
-    settle(&program);
-    assert_eq!(listed(&program, ""), [&*running, &*finished[3], &*finished[4]]);
+    await_listed(&program, &[&running, &finished[3], &finished[4]]);
     refused(&program.get(&format!("/results/{}", finished[0])), 404, "Handler not found");
     assert_eq!(program.get(&format!("/results/{}", finished[4])).status, 200);
 }
@@ -50,8 +49,7 @@ fn handler_that_is_being_read_is_kept() {
     reader.rest();
     assert_eq!(types(&[waiting.event().expect("the question")]), ["RequestedExternalEvent"]);
     waiting.rest();
-    settle(&program);
-    assert!(listed(&program, "").is_empty());
+    await_listed(&program, &[]);
 }
 
 #[test]

@@ -13,9 +13,11 @@ mod process;
 mod runs;
 mod streams;
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
-use crate::support::{Connection, Program, Response};
+use crate::support::{Connection, PATIENCE, Program, Response};
 
 /// Checks a reply that is an error: its status, its exact text, as plain text.
 #[track_caller]
@@ -94,6 +96,15 @@ fn listed(program: &Program, query: &str) -> Vec<String> {
     assert_eq!(reply.status, 200, "{}", reply.text());
     let handlers = reply.json()["handlers"].as_array().expect("a list").clone();
     handlers.iter().map(|handler| handler["handler_id"].as_str().expect("an id").to_owned()).collect()
+}
+
+/// Waits until exactly these handlers are listed: a store removes what is over the bound a moment later.
+#[track_caller]
+fn await_listed(program: &Program, expected: &[&str]) {
+    let begun = Instant::now();
+    while listed(program, "") != expected {
+        assert!(begun.elapsed() < PATIENCE, "{:?} instead of {expected:?}", listed(program, ""));
+    }
 }
 
 /// The types of events, in order.

@@ -62,6 +62,26 @@ fn the_newest_finished_handlers_stay_and_those_that_are_read() {
 }
 
 #[test]
+fn a_server_that_is_killed_while_it_removes_handlers_goes_on_with_that() {
+    let place = Place::new();
+    let flags = ["--keep-finished", "10", "--durability", "normal"];
+    let (mut waiting, mut echoes) = (Vec::new(), Vec::new());
+    for _ in 0..8 {
+        let program = place.start_with(&flags);
+        waiting.push(program.begin("interactive", json!({})));
+        echoes.extend(echo(&program, 60));
+        kill(program);
+    }
+    let program = place.start_with(&flags);
+    let mut left = left(&program, waiting.len() + 10);
+    left.retain(|id| !waiting.contains(id));
+    assert_eq!(left, echoes[echoes.len() - 10..]);
+    for id in &echoes[..echoes.len() - 10] {
+        assert_eq!(program.get(&format!("/events/{id}")).status, 404);
+    }
+}
+
+#[test]
 fn finished_handlers_stay_as_long_as_they_are_to_be_kept() {
     let place = Place::new();
     let program = place.start();

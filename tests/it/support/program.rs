@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::{
     PATIENCE,
@@ -31,7 +32,12 @@ pub(crate) struct Program {
     /// What it prints behind that line.
     lines: mpsc::Receiver<String>,
     stderr: Option<JoinHandle<String>>,
+    /// What it keeps everything in, if the tests are run on a store.
+    data: Option<TempDir>,
 }
+
+/// Set to have every program of these tests keep everything in a directory of its own.
+const WITH_STORE: &str = "STEPRILL_TEST_WITH_STORE";
 
 impl Program {
     /// Starts it on a free port.
@@ -48,7 +54,15 @@ impl Program {
 
     /// Starts it with exactly these flags and waits until it says that it listens.
     pub(crate) fn with_only(flags: &[&str]) -> Self {
-        Self::of(conformance(), flags)
+        if env::var_os(WITH_STORE).is_none() || flags.contains(&"--data") {
+            return Self::of(conformance(), flags);
+        }
+        let data = tempfile::tempdir().expect("a directory");
+        let path = data.path().to_str().expect("a path of characters").to_owned();
+        let flags: Vec<&str> = flags.iter().copied().chain(["--data", &path]).collect();
+        let mut program = Self::of(conformance(), &flags);
+        program.data = Some(data);
+        program
     }
 
     /// Starts another program in the same way.
@@ -70,7 +84,7 @@ impl Program {
         let (sender, lines) = mpsc::channel();
         // Stays at the pipe, so that a later line of the program does not hit a closed one.
         thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
-        let mut program = Self { child, listening: String::new(), lines, stderr: Some(stderr) };
+        let mut program = Self { child, listening: String::new(), lines, stderr: Some(stderr), data: None };
         let line = program.line();
         // With several places the first: `http://127.0.0.1:8080 and unix:/run/steprill.sock`.
         let places = line.strip_prefix("steprill listening on ");
