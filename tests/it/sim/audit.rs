@@ -9,11 +9,11 @@ use steprill::{
         scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
     },
     graph::StepId,
-    limits::RETENTION_PAUSE_US,
+    limits::{REST_US, RETENTION_PAUSE_US},
     pass::PassInput,
 };
 
-use super::{clients::Told, world::World};
+use super::{clients::Told, workflows::Flow, world::World};
 
 impl World {
     /// Nothing leaves before it is kept: not an event, not an outcome.
@@ -23,6 +23,20 @@ impl World {
             self.check_handler(key);
             next = self.scheduler.next_handler(Some(key));
         }
+        for flow in &self.flows {
+            let (admitted, _) = self.places(flow);
+            assert!(
+                flow.graph.max_runs.is_none_or(|max| admitted.len() <= max),
+                "no more runs than may run at a time: {admitted:?}"
+            );
+        }
+    }
+
+    /// The runs of a workflow that go on: those that may run, and those that wait for a place.
+    fn places(&self, flow: &Flow) -> (Vec<RunKey>, Vec<RunKey>) {
+        let name = |run: &RunKey| &*self.store.model.versions[self.history.runs[run].version].name;
+        let of_flow = self.live().map(|(run, _)| run).filter(|run| name(run) == flow.name);
+        of_flow.partition(|run| self.history.runs[run].shadow.is_admitted())
     }
 
     fn check_handler(&self, key: HandlerKey) {
@@ -115,6 +129,8 @@ impl World {
 
     /// Turns without anything new until nothing is under way.
     fn quiesce(&mut self, turns: &mut u64) {
+        // What could not be kept, or read, is tried again.
+        self.skip(REST_US);
         for _ in 0..2_000 {
             let Ok(()) = self.turn() else { unreachable!("nothing goes wrong any more") };
             *turns = self.counts.turns;
@@ -154,11 +170,9 @@ impl World {
         assert!(format!("{:?}", self.scheduler).contains(&running), "all runs count that go on: {running}");
         for flow in &self.flows {
             let Some(max) = flow.graph.max_runs else { continue };
-            let name = |run: &RunKey| &*self.store.model.versions[self.history.runs[run].version].name;
-            let of_flow = self.live().filter(|(run, served)| *served && name(run) == flow.name).map(|(run, _)| run);
-            let (admitted, waiting): (Vec<_>, Vec<_>) =
-                of_flow.partition(|run| self.history.runs[run].shadow.is_admitted());
-            assert!(admitted.len() <= max, "no more runs than may run at a time: {admitted:?}");
+            let (admitted, waiting) = self.places(flow);
+            let waiting: Vec<_> =
+                waiting.into_iter().filter(|_| self.scheduler.workflow(&flow.name).is_some()).collect();
             let is_full = admitted.len() == max || waiting.is_empty();
             assert!(is_full, "who waits gets a place that is free: {admitted:?}, {waiting:?}");
         }
