@@ -4,6 +4,8 @@ mod changed;
 mod finished;
 mod parked;
 mod passes;
+mod scale;
+mod tools;
 mod waiting;
 
 use serde_json::{Value, json};

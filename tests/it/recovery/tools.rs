@@ -1,0 +1,96 @@
+//! `steprill inspect` and `steprill backup`, beside a running server and without one.
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::json;
+
+use super::{Place, ended, kill};
+use crate::support::Program;
+
+fn steprill(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_steprill")).args(arguments).output().expect("the program starts")
+}
+
+/// What it prints, if all goes well.
+#[track_caller]
+fn printed(arguments: &[&str]) -> String {
+    let output = steprill(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// It exits with this code and says one line, or the usage too.
+#[track_caller]
+fn fails(arguments: &[&str], code: i32, says: &str) {
+    let output = steprill(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
+    assert!(errors.contains(says), "{arguments:?}: {errors}");
+    assert!(code == 2 || errors.lines().count() == 1, "{errors}");
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn inspect_tells_of_handlers_and_their_journals_beside_a_server_and_after_it() {
+    let place = Place::new();
+    let directory = text(place.directory.path());
+    let program = place.start();
+    let waiting = program.begin("interactive", json!({}));
+    let finished = program.finish("cumulative", json!({ "increment": 3 }));
+    let failed = program.begin("error", json!({}));
+    ended(&program, &failed);
+    let look = || {
+        let list = printed(&["inspect", directory]);
+        for (id, status, workflow) in
+            [(&waiting, "running", "interactive"), (&finished, "completed", "cumulative"), (&failed, "failed", "error")]
+        {
+            let line = list.lines().find(|line| line.starts_with(&**id)).unwrap_or_else(|| panic!("{id}: {list}"));
+            assert!(line.contains(status) && line.ends_with(workflow), "{line}");
+        }
+        assert_eq!(list.lines().count(), 4, "{list}");
+        let journal = printed(&["inspect", directory, &waiting]);
+        for says in ["status   running", "started with {}", "(ask) pass 0 returned RequestedExternalEvent", "waits"] {
+            assert!(journal.contains(says), "{says}: {journal}");
+        }
+        let end = printed(&["inspect", directory, &finished]);
+        assert!(end.contains("status   completed") && end.contains("state    count = 3"), "{end}");
+        let why = printed(&["inspect", directory, &failed]);
+        assert!(why.contains("error    ") && why.contains("failed: Test error"), "{why}");
+    };
+    look();
+    kill(program);
+    look();
+    fails(&["inspect", directory, "nobody"], 1, "nobody");
+    fails(&["inspect", "/proc/nowhere"], 1, "/proc/nowhere");
+    fails(&["inspect"], 2, "expected DIR");
+    fails(&["inspect", directory, "a", "b"], 2, "expected DIR");
+}
+
+#[test]
+fn a_backup_of_a_running_server_goes_on_as_that_was() {
+    let (place, other) = (Place::new(), Place::new());
+    let program = place.start();
+    let waiting = program.begin("interactive", json!({}));
+    let finished = program.finish("echo", json!({ "message": "kept" }));
+    let copy = other.directory.path().join("steprill.db");
+    assert_eq!(printed(&["backup", text(place.directory.path()), text(&copy)]), "");
+    let later = program.finish("echo", json!({}));
+    fails(&["backup", text(place.directory.path()), text(&copy)], 1, "exists");
+    fails(&["backup", "/proc/nowhere", "/tmp/nowhere/file"], 1, "/proc/nowhere");
+    fails(&["backup", text(&copy)], 2, "expected DIR and FILE");
+
+    let restored: Program = other.start();
+    assert_eq!(restored.get(&format!("/results/{finished}")).json()["result"], "processed: kept");
+    assert_eq!(restored.get(&format!("/results/{later}")).status, 404, "it came after the copy");
+    let answer = json!({ "event": { "type": "ExternalEvent", "value": { "response": "hi" } } });
+    assert_eq!(restored.post(&format!("/events/{waiting}"), &answer).status, 200);
+    assert_eq!(ended(&restored, &waiting)["status"], "completed");
+    assert_eq!(program.get(&format!("/results/{waiting}")).status, 202, "the original still waits");
+}
