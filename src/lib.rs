@@ -6,7 +6,7 @@
 //! # Bird's eye
 //!
 //! One loop thread owns every socket, run and timer, and alone reads the clocks, once a turn. Steps run on a pool of
-//! worker threads. The rules are in two pure cores, into which bytes, values and `now` go and from which values come:
+//! worker threads; with a data directory, one thread writes what is to be kept and another reads it. The rules are in two pure cores, into which bytes, values and `now` go and from which values come:
 //! [`http`] (one connection's life) and [`engine`] (one run's life, and all runs together).
 //!
 //! ```text
@@ -25,7 +25,7 @@
 //! | [`net`] | sockets: poll, listeners, connections |
 //! | [`api`] | the Workflows API: access, routes, bodies, replies; `api/wire` alone knows JSON member names |
 //! | [`workers`] | the pool of threads |
-//! | [`store`] | what is kept: batches in, pages of feeds out |
+//! | [`store`] | what is kept, in memory or in SQLite: batches in; pages of feeds, handlers and journals out |
 //! | [`http`] | HTTP/1.1 and streams, as machines without sockets |
 //! | [`engine`] | `run` is the reducer: the semantics of one run; `scheduler` has all runs, `feed` their events |
 //! | [`workflow`] | the authoring API: events, steps, [`Ctx`], the builder |
@@ -36,6 +36,8 @@
 //!
 //! - The same inputs in the same order give the same run, always: ids are counters, jitter is a hash.
 //! - What a client was told is kept first: effects of an input wait until its batch is committed.
+//! - A run is what its journal comes to: what a crash, or a batch that could not be kept, takes from memory, the store
+//!   gives back.
 //! - `Done` is one atomic record of what a pass did; an event is never in neither its producer's record nor its
 //!   consumer's queue.
 //! - One outcome per run; it is the last event of its feed. Feed numbers have no gaps.
