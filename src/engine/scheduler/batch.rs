@@ -130,11 +130,13 @@ impl Batch {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether there is nothing in it to keep.
+    pub fn is_empty(&self) -> bool {
         self.opened.is_empty()
             && self.records.is_empty()
             && self.published.is_empty()
             && self.snapshots.is_empty()
+            && self.ended.is_empty()
             && self.cursors.is_empty()
             && self.removed.is_empty()
             && self.purged.is_empty()

@@ -186,7 +186,7 @@ impl Writer {
 
     /// Keeps all of these or nothing.
     fn keep(&mut self, batches: Vec<Batch>) -> Result<(), Fault> {
-        if batches.iter().all(is_empty) {
+        if batches.iter().all(Batch::is_empty) {
             return Ok(());
         }
         if let Some(directory) = &self.unsynced {
@@ -273,18 +273,6 @@ impl Writer {
         // What cannot be freed now stays bounded all the same.
         let _ = self.connection.release_memory();
     }
-}
-
-fn is_empty(batch: &Batch) -> bool {
-    !batch.is_clock
-        && batch.opened.is_empty()
-        && batch.records.is_empty()
-        && batch.published.is_empty()
-        && batch.snapshots.is_empty()
-        && batch.ended.is_empty()
-        && batch.cursors.is_empty()
-        && batch.removed.is_empty()
-        && batch.purged.is_empty()
 }
 
 fn batch_bytes(batch: &Batch) -> usize {

@@ -40,7 +40,7 @@ fn every_path_tells_its_methods() {
             assert_eq!(allowed(&reply), *methods, "{method} {path}");
         }
     }
-    assert_eq!(listed(&program, ""), [handler]);
+    assert_eq!(program.listed(""), [handler]);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn foreign_origins_are_refused_before_anything_else() {
             assert_eq!(reply.header("vary"), Some("Origin"), "{origin}");
         }
     }
-    assert!(listed(&program, "").is_empty());
+    assert!(program.listed("").is_empty());
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn faults_of_a_body_are_told_as_other_errors_are() {
             assert_eq!(reply.header("access-control-allow-origin"), Some(origin).filter(|_| status != 403));
         }
     }
-    assert!(listed(&program, "").is_empty());
+    assert!(program.listed("").is_empty());
 }
 
 #[test]

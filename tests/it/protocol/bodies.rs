@@ -42,7 +42,7 @@ fn body_that_does_not_parse_is_500_on_run_and_400_on_nowait() {
         assert!(reply.body.len() < 1_000, "{what}: an error says what is wrong, not everything that came");
         assert_eq!(program.post_text("/workflows/echo/run-nowait", &body).status, 400, "{what}");
     }
-    assert!(listed(&program, "").is_empty());
+    assert!(program.listed("").is_empty());
     assert_eq!(run(&program, "echo", &json!({})).status, 200);
 }
 
@@ -79,7 +79,7 @@ fn faulty_member_in_a_good_body_is_400_on_both() {
             refused_naming(&program.post_text(path, body), 400, &[names]);
         }
     }
-    assert!(listed(&program, "").is_empty());
+    assert!(program.listed("").is_empty());
 }
 
 #[test]

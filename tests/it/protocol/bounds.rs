@@ -17,7 +17,7 @@ fn runs_beyond_the_bound_are_sent_away_until_one_ends() {
     let (second, mut reader) = asked(&program);
     overloaded(&run(&program, "echo", &json!({})));
     overloaded(&program.post("/workflows/echo/run-nowait", &json!({})));
-    assert_eq!(listed(&program, ""), [&*first, &*second]);
+    assert_eq!(program.listed(""), [&*first, &*second]);
     answer(&program, &second);
     reader.rest();
     assert_eq!(run(&program, "echo", &json!({})).status, 200);

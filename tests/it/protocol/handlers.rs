@@ -57,7 +57,7 @@ fn list_is_filtered_and_paged() {
         (&after_last, vec![]),
         ("?workflow_name=%73leepy&status=r%75nning", vec![&sleepy]),
     ] {
-        assert_eq!(listed(&program, query).iter().collect::<Vec<_>>(), expected, "{query}");
+        assert_eq!(program.listed(query).iter().collect::<Vec<_>>(), expected, "{query}");
     }
     for query in ["?limit=x", "?limit=-1", "?limit=1.5", "?after=unknown", "?status=nope", "?limit="] {
         assert_eq!(program.get(&format!("/handlers{query}")).status, 400, "{query}");
@@ -169,5 +169,5 @@ fn purge_takes_a_handler_in_any_state_everywhere_away() {
         }
         refused(&cancel(&program, handler, "?purge=true"), 404, "Handler not found");
     }
-    assert!(listed(&program, "").is_empty());
+    assert!(program.listed("").is_empty());
 }

@@ -89,21 +89,12 @@ fn run(program: &Program, workflow: &str, body: &Value) -> Response {
     program.post(&format!("/workflows/{workflow}/run"), body)
 }
 
-/// The ids of all handlers, in order.
-#[track_caller]
-fn listed(program: &Program, query: &str) -> Vec<String> {
-    let reply = program.get(&format!("/handlers{query}"));
-    assert_eq!(reply.status, 200, "{}", reply.text());
-    let handlers = reply.json()["handlers"].as_array().expect("a list").clone();
-    handlers.iter().map(|handler| handler["handler_id"].as_str().expect("an id").to_owned()).collect()
-}
-
 /// Waits until exactly these handlers are listed: a store removes what is over the bound a moment later.
 #[track_caller]
 fn await_listed(program: &Program, expected: &[&str]) {
     let begun = Instant::now();
-    while listed(program, "") != expected {
-        assert!(begun.elapsed() < PATIENCE, "{:?} instead of {expected:?}", listed(program, ""));
+    while program.listed("") != expected {
+        assert!(begun.elapsed() < PATIENCE, "{:?} instead of {expected:?}", program.listed(""));
     }
 }
 

@@ -59,7 +59,7 @@ fn stopping_breaks_streams_off_and_sends_waiting_callers_away() {
     let mut caller = program.connect();
     caller.send("POST", "/workflows/sleepy/run", &[], Some(b""));
     let waited = loop {
-        if let [_, waited] = &listed(&program, "")[..] {
+        if let [_, waited] = &program.listed("")[..] {
             break waited.clone();
         }
     };

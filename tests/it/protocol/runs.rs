@@ -111,7 +111,7 @@ fn bad_start_event_names_its_field() {
             assert!(reply.text().starts_with("Validation error for 'start_event': "), "{}", reply.text());
         }
     }
-    assert!(listed(&program, "").is_empty());
+    assert!(program.listed("").is_empty());
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn checks_stand_in_order_and_nothing_is_created_before_all_pass() {
     refused(&run(&program, "sleepy", &both), 409, "Handler is still running");
     let both = json!({"context": bad_context, "start_event": bad_start});
     refused_naming(&run(&program, "sleepy", &both), 400, &["key"]);
-    assert_eq!(listed(&program, ""), [running]);
+    assert_eq!(program.listed(""), [running]);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn only_a_completed_handler_of_this_workflow_is_continued() {
     assert_eq!(second["handler_id"], first["handler_id"]);
     assert_ne!(second["run_id"], first["run_id"]);
     assert!(second["started_at"].as_str() > first["completed_at"].as_str());
-    assert_eq!(listed(&program, "")[0], first["handler_id"].as_str().expect("an id"), "it keeps its place");
+    assert_eq!(program.listed("")[0], first["handler_id"].as_str().expect("an id"), "it keeps its place");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn context_brings_state_and_names_the_handler() {
     assert_eq!(run(&program, "cumulative", &named).json()["handler_id"], "mine.A-1_");
     let again = run(&program, "cumulative", &named).json();
     assert_eq!(again["result"], "count: 2, runs: 1", "the context's state, not the handler's");
-    assert_eq!(listed(&program, "").iter().filter(|id| *id == "mine.A-1_").count(), 1);
+    assert_eq!(program.listed("").iter().filter(|id| *id == "mine.A-1_").count(), 1);
     assert_eq!(run(&program, "echo", &named).status, 409, "of another workflow");
 }
 
@@ -200,7 +200,7 @@ fn bad_context_says_what_is_wrong_with_it() {
         let body = json!({"handler_id": handler, "context": {"version": 1}});
         refused_naming(&run(&program, "echo", &body), 400, &["handler_id"]);
     }
-    assert!(listed(&program, "").is_empty());
+    assert!(program.listed("").is_empty());
     let longest = "x".repeat(64);
     let body = json!({"handler_id": longest, "context": {"version": 1}});
     assert_eq!(run(&program, "echo", &body).json()["handler_id"], longest);
@@ -211,7 +211,7 @@ fn waiting_caller(program: &Program) -> (Connection, String) {
     let mut caller = program.connect();
     caller.send("POST", "/workflows/interactive/run", &[], Some(b""));
     loop {
-        if let [handler] = &listed(program, "")[..] {
+        if let [handler] = &program.listed("")[..] {
             return (caller, handler.clone());
         }
     }

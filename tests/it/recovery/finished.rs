@@ -21,7 +21,7 @@ fn echo(program: &Program, times: usize) -> Vec<String> {
 fn left(program: &Program, count: usize) -> Vec<String> {
     let begun = Instant::now();
     loop {
-        let left = listed(program, "");
+        let left = program.listed("");
         if left.len() == count {
             return left;
         }
@@ -87,7 +87,7 @@ fn finished_handlers_stay_as_long_as_they_are_to_be_kept() {
     let program = place.start();
     let waiting = program.begin("interactive", json!({}));
     echo(&program, 3);
-    assert_eq!(listed(&program, "").len(), 4);
+    assert_eq!(program.listed("").len(), 4);
     kill(program);
     let program = place.start_with(&["--keep-for", "300ms"]);
     assert_eq!(left(&program, 1), [&*waiting]);
@@ -109,15 +109,15 @@ fn a_list_has_handlers_that_are_here_and_those_in_the_store_alike() {
     let last = program.begin("approval", json!({ "subject": "a lamp" }));
     let all = [&[waiting.clone(), failed.clone()][..], &echoes[..], &[last.clone()][..]].concat();
     let check = |program: &Program| {
-        assert_eq!(listed(program, ""), all);
-        assert_eq!(listed(program, "?status=running"), [&*waiting, &*last]);
-        assert_eq!(listed(program, "?status=failed"), [&*failed]);
-        assert_eq!(listed(program, "?status=failed&status=running&workflow_name=error"), [&*failed]);
-        assert_eq!(listed(program, "?workflow_name=echo"), echoes);
-        assert_eq!(listed(program, &format!("?status=completed&limit=3&after={}", echoes[300])), echoes[301..304]);
-        assert_eq!(listed(program, &format!("?after={}", echoes[MANY - 1])), [&*last]);
-        let mut pages = listed(program, "?limit=250");
-        while let page = listed(program, &format!("?limit=250&after={}", pages[pages.len() - 1]))
+        assert_eq!(program.listed(""), all);
+        assert_eq!(program.listed("?status=running"), [&*waiting, &*last]);
+        assert_eq!(program.listed("?status=failed"), [&*failed]);
+        assert_eq!(program.listed("?status=failed&status=running&workflow_name=error"), [&*failed]);
+        assert_eq!(program.listed("?workflow_name=echo"), echoes);
+        assert_eq!(program.listed(&format!("?status=completed&limit=3&after={}", echoes[300])), echoes[301..304]);
+        assert_eq!(program.listed(&format!("?after={}", echoes[MANY - 1])), [&*last]);
+        let mut pages = program.listed("?limit=250");
+        while let page = program.listed(&format!("?limit=250&after={}", pages[pages.len() - 1]))
             && !page.is_empty()
         {
             pages.extend(page);
@@ -145,12 +145,12 @@ fn a_handler_that_memory_has_no_more_is_gone_on_with_in_its_place() {
     let second = go_on(&program, 4).json();
     assert_eq!(second["result"], "count: 7, runs: 2");
     assert_ne!(first["run_id"], second["run_id"]);
-    assert_eq!(listed(&program, "?limit=1"), [&*id]);
+    assert_eq!(program.listed("?limit=1"), [&*id]);
     assert_eq!(feed(&program, &id)[0]["sequence"], next, "the feed goes on counting");
     kill(program);
     let program = place.start();
     assert_eq!(go_on(&program, 5).json()["result"], "count: 12, runs: 3");
-    assert_eq!(listed(&program, "?limit=1"), [&*id]);
+    assert_eq!(program.listed("?limit=1"), [&*id]);
     let wrong = json!({ "handler_id": id, "start_event": {} });
     assert_eq!(program.post("/workflows/echo/run", &wrong).status, 404, "it is of another workflow");
 }
@@ -181,7 +181,7 @@ fn an_id_that_a_client_chose_names_the_same_handler_over_restarts() {
     let program = place.start();
     assert_eq!(program.get("/handlers/the.lamp").status, 404);
     assert_eq!(begin(&program, "echo").status, 200, "it is free again");
-    assert_eq!(listed(&program, ""), ["the.lamp"]);
+    assert_eq!(program.listed(""), ["the.lamp"]);
 }
 
 #[test]

@@ -93,12 +93,3 @@ fn post(program: &Program, id: &str, name: &str, value: &Value) {
 fn cancel(program: &Program, id: &str, query: &str) -> Response {
     program.post_text(&format!("/handlers/{id}/cancel{query}"), "")
 }
-
-/// The ids of the handlers of a list, in order.
-#[track_caller]
-fn listed(program: &Program, query: &str) -> Vec<String> {
-    let reply = program.get(&format!("/handlers{query}"));
-    assert_eq!(reply.status, 200, "{}", reply.text());
-    let handlers = reply.json()["handlers"].as_array().expect("a list").clone();
-    handlers.iter().map(|handler| handler["handler_id"].as_str().expect("an id").to_owned()).collect()
-}

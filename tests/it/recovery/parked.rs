@@ -20,9 +20,9 @@ fn a_parked_run_comes_back_at_its_event_its_timer_and_its_cancel() {
     let sleepy = program.begin("sleepy", json!({ "delay_ms": 1_800 }));
     let cancelled = program.begin("sleepy", json!({}));
     let purged = program.begin("interactive", json!({}));
-    let before = listed(&program, "");
+    let before = program.listed("");
     let_them_park(&program);
-    assert_eq!(listed(&program, "")[..5], before);
+    assert_eq!(program.listed("")[..5], before);
     post(&program, &interactive, "ExternalEvent", &json!({ "response": "pong" }));
     post(&program, &approval, "ApprovalGiven", &json!({ "approved": true, "by": "you" }));
     assert_eq!(cancel(&program, &cancelled, "").status, 200);

@@ -127,6 +127,15 @@ impl Program {
         self.listening.strip_prefix("http://").expect("it listens on TCP")
     }
 
+    /// The ids of the handlers that it lists, in order.
+    #[track_caller]
+    pub(crate) fn listed(&self, query: &str) -> Vec<String> {
+        let reply = self.get(&format!("/handlers{query}"));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let handlers = reply.json()["handlers"].as_array().expect("a list").clone();
+        handlers.iter().map(|handler| handler["handler_id"].as_str().expect("an id").to_owned()).collect()
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
