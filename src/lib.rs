@@ -6,8 +6,9 @@
 //! # Bird's eye
 //!
 //! One loop thread owns every socket, run and timer, and alone reads the clocks, once a turn. Steps run on a pool of
-//! worker threads; with a data directory, one thread writes what is to be kept and another reads it. The rules are in two pure cores, into which bytes, values and `now` go and from which values come:
-//! [`http`] (one connection's life) and [`engine`] (one run's life, and all runs together).
+//! worker threads; with a data directory, one thread writes what is to be kept and another reads it. The rules are in
+//! two pure cores, into which bytes, values and `now` go and from which values come: [`http`] (one connection's life)
+//! and [`engine`] (one run's life, and all runs together).
 //!
 //! ```text
 //! main → server → { net, api, workers, store } → { http, engine, workflow } → { graph, pass, json, hash, now, limits }
