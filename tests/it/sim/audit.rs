@@ -34,8 +34,10 @@ impl World {
 
     /// The runs of a workflow that go on: those that may run, and those that wait for a place.
     fn places(&self, flow: &Flow) -> (Vec<RunKey>, Vec<RunKey>) {
-        let name = |run: &RunKey| &*self.store.model.versions[self.history.runs[run].version].name;
-        let of_flow = self.live().map(|(run, _)| run).filter(|run| name(run) == flow.name);
+        // A run that cannot be carried over to the workflow as it is now starts no pass, and is about to fail.
+        let workflow = self.scheduler.workflow(&flow.name);
+        let is_of_flow = |run: &RunKey| workflow.is_some() && self.scheduler.workflow_of(run.handler) == workflow;
+        let of_flow = self.live().map(|(run, _)| run).filter(is_of_flow);
         of_flow.partition(|run| self.history.runs[run].shadow.is_admitted())
     }
 
@@ -171,8 +173,6 @@ impl World {
         for flow in &self.flows {
             let Some(max) = flow.graph.max_runs else { continue };
             let (admitted, waiting) = self.places(flow);
-            let waiting: Vec<_> =
-                waiting.into_iter().filter(|_| self.scheduler.workflow(&flow.name).is_some()).collect();
             let is_full = admitted.len() == max || waiting.is_empty();
             assert!(is_full, "who waits gets a place that is free: {admitted:?}, {waiting:?}");
         }
