@@ -69,7 +69,9 @@ impl Scheduler {
             (Some(handler), _) => {
                 let run = RunKey { handler: key, run: handler.run };
                 self.put_away(run, &handler);
+                // A place that it was given is left, for it or another to be given anew.
                 let rested = handler.journal.resting.into_iter().flatten();
+                let rested = rested.filter(|input| !matches!(input, Input::Admitted));
                 said.extend(rested.map(|input| (run.run, input)));
                 if handler.channel.is_busy() {
                     self.earlier.insert(run, handler.channel);

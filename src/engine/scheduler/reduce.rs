@@ -40,6 +40,9 @@ impl Scheduler {
             Phase::Ended { .. } => return held.note_late(run_key, input, &handler.channel),
         };
         if let Some(resting) = &mut handler.journal.resting {
+            if matches!(input, Input::Admitted) {
+                held.touch(key);
+            }
             return resting.push(input);
         }
         if batch.journaled {

@@ -386,3 +386,27 @@ fn a_run_whose_journal_is_damaged_fails_and_the_others_go_on() {
         assert_eq!(world.passes().len(), 1, "the other goes on");
     }
 }
+
+#[test]
+fn a_run_that_rests_has_no_place_that_was_given_with_what_is_not_kept() {
+    let mut world = World::new("a: S -> T ? NeedQ/HumanA\n b: HumanB -> T", Some(1));
+    let first = world.start(Place::New(None));
+    let tag = world.passes()[0];
+    let second = world.start(Place::New(None));
+    world.settle();
+    let event = world.graph.event_id("HumanB").expect("a type");
+    world.scheduler.post(second, event, Json::parse("{}").expect("JSON"), None, world.now).expect("it is taken");
+    world.lose();
+    world.settle();
+    assert!(world.scheduler.is_resting(second));
+    assert!(world.scheduler.cancel(first, world.now));
+    world.lose();
+    assert!(world.passes().is_empty());
+    world.pass_time(REST_US);
+    assert!(world.passes().is_empty(), "the first has the place");
+    world.stop(tag);
+    world.settle();
+    assert!(world.has_ended(first));
+    world.pass_time(REST_US);
+    assert_eq!(world.passes().len(), 1);
+}
