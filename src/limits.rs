@@ -273,3 +273,7 @@ pub const RETENTION_SLACK_MAX: usize = 64;
 
 /// See [`RETENTION_SLACK_MAX`].
 pub const RETENTION_SLACK_PART: usize = 16;
+
+/// Handlers that were begun since the last sync, at most: the system itself syncs every half a minute. Their keys are
+/// passed over at each start.
+pub const HANDLERS_LOST_MAX: u64 = 1 << 20;

@@ -55,11 +55,16 @@ fn open_sqlite(
     clock: &mut Clock,
     limits: SchedulerLimits,
 ) -> Result<Keeping, ServeError> {
-    use crate::store::sqlite::{Opened, SqliteStore};
+    use crate::{
+        limits::HANDLERS_LOST_MAX,
+        store::sqlite::{Opened, SqliteStore},
+    };
     let failed = |error| ServeError::Store(format!("{error}"));
     let Some(directory) = &config.data else { return Err(ServeError::Store("no directory".into())) };
     let opened = SqliteStore::open(directory, config.durability, graphs, secret, ring).map_err(failed)?;
-    let Opened { mut store, graphs: all, beginning } = opened;
+    let Opened { mut store, graphs: all, mut beginning } = opened;
+    // What a loss of power took may have had the next keys: clients know their ids, which are not to name others.
+    beginning.next_handler += HANDLERS_LOST_MAX;
     clock.resume(beginning.newest);
     let mut now = clock.read();
     log::set_time(now.wall_us);
