@@ -277,3 +277,7 @@ pub const RETENTION_SLACK_PART: usize = 16;
 /// Handlers that were begun since the last sync, at most: the system itself syncs every half a minute. Their keys are
 /// passed over at each start.
 pub const HANDLERS_LOST_MAX: u64 = 1 << 20;
+
+/// How long a commit may take and streams still go on: a disk that stands still for longer holds them up, rather than
+/// that memory fills.
+pub const STORE_BEHIND_US_MAX: u64 = 1_000_000;

@@ -28,7 +28,7 @@ use crate::{
     graph::Graph,
     http::{self, Response},
     json::Json,
-    limits::TURN_REPORTS_MAX,
+    limits::{STORE_BEHIND_US_MAX, TURN_REPORTS_MAX},
     net::{Address, ConnectionId, Reactor},
     now::Now,
     store::{Completed, Store, StoreError},
@@ -218,12 +218,18 @@ impl Loop {
 
     /// While a commit is under way notes are taken now and then only: they would wait for the next one anyway, and many
     /// at a time take fewer records. With nothing under way they are taken at once.
+    /// When the store stands still they stay with their passes, which wait when they have many.
     fn takes_notes(&self) -> bool {
-        self.scheduler.is_settled() || self.now.alive_us >= self.notes_taken_us + NOTES_PAUSE_US
+        let is_time = self.now.alive_us >= self.notes_taken_us + NOTES_PAUSE_US;
+        self.scheduler.is_settled() || (is_time && self.scheduler.behind_us(self.now) < STORE_BEHIND_US_MAX)
     }
 
     /// How long until notes that were left with their passes are taken.
     fn notes_timeout(&self) -> Option<Duration> {
+        if self.scheduler.behind_us(self.now) >= STORE_BEHIND_US_MAX {
+            // The store rings when it is through with a batch.
+            return None;
+        }
         let due_us = if self.scheduler.is_settled() { 0 } else { self.notes_taken_us + NOTES_PAUSE_US };
         self.pool.has_left_notes().then(|| Duration::from_micros(due_us.saturating_sub(self.now.alive_us)))
     }

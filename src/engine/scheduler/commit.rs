@@ -93,6 +93,12 @@ impl Scheduler {
         self.committing.is_empty()
     }
 
+    /// How long the oldest batch that is not kept has waited, in microseconds.
+    pub fn behind_us(&self, now: Now) -> u64 {
+        let oldest = self.committing.front().map(|(_, held)| held.now.alive_us);
+        oldest.map_or(0, |then_us| now.alive_us.saturating_sub(then_us))
+    }
+
     /// Closes the batch of what has happened since the last one; `None` if nothing has.
     pub fn seal(&mut self) -> Option<Batch> {
         self.close_cursors();
