@@ -196,7 +196,10 @@ impl Store for SqliteStore {
         join(self.reader.take());
         self.orders = None;
         join(self.writer.take());
-        self.lock = None;
+        // By hand: a process that another thread is just starting has the file, too, until it runs its program.
+        if let Some(Err(error)) = self.lock.take().map(|lock| lock.unlock()) {
+            log::warn!("the lock of {} is not given back: {error}", self.path.display());
+        }
     }
 }
 
