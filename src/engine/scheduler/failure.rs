@@ -121,10 +121,16 @@ impl Scheduler {
             away.said.push((run.run, input));
         } else if self.run_of(run.handler) == Some(run) {
             self.reduce(run.handler, input, now);
-        } else if self.batch.journaled && self.earlier.contains_key(&run) {
-            // Its handler is removed: nothing, unless that turns out not to be kept.
+        } else if self.is_being_purged(run) {
+            // Nothing, unless that turns out not to be kept.
             self.held.said.push((run, input));
         }
+    }
+
+    /// Whether the handler of this run, its newest, is removed and that is not kept yet.
+    fn is_being_purged(&self, run: RunKey) -> bool {
+        let held = self.committing.iter().map(|(_, held)| held).chain([&self.held]);
+        self.batch.journaled && held.flat_map(|held| &held.purged).any(|(purged, _)| *purged == run)
     }
 
     /// A run that went back rests before it goes on: what it does next would not be kept either.

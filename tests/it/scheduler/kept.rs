@@ -215,6 +215,22 @@ fn a_handler_whose_removal_is_not_kept_goes_on_with_all_who_read_or_wait() {
 }
 
 #[test]
+fn a_pass_of_a_handler_whose_removal_is_not_kept_is_not_started_again_though_its_last_reader_left() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.start(Place::New(None));
+    let run = world.scheduler.run_of(key).expect("it is there");
+    let tag = world.passes()[0];
+    assert!(world.scheduler.follow(run, ReaderId(1)));
+    world.scheduler.purge(key, world.now);
+    world.scheduler.leave(run, ReaderId(1));
+    world.stop(tag);
+    world.lose();
+    assert!(world.passes().is_empty(), "its end is known");
+    world.pass_time(REST_US);
+    assert!(world.has_ended(key));
+}
+
+#[test]
 fn no_more_runs_run_than_may_though_an_end_is_not_kept() {
     let mut world = World::new(ONE_STEP, Some(1));
     let keys = [(); 2].map(|()| world.start(Place::New(None)));
