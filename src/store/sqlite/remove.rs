@@ -38,7 +38,8 @@ impl Writing<'_> {
             self.delete_live(handler)?;
         }
         if let Some(id) = id {
-            self.statement("DELETE FROM names WHERE id = ?1")?.execute([id])?;
+            // The id may be another's by now, of the same transaction.
+            self.statement("DELETE FROM names WHERE id = ?1 AND handler = ?2")?.execute((id, handler))?;
         }
         self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
         self.remove_feed(key, 0..u64::MAX)

@@ -188,7 +188,7 @@ impl<'a> Writing<'a> {
         if live.run > 0 {
             self.close_earlier(handler, beginning.drops_earlier)?;
         } else if let Some(id) = head.id.as_deref() {
-            self.statement("INSERT INTO names VALUES (?1, ?2)")?.execute((id, handler))?;
+            self.statement("INSERT OR REPLACE INTO names VALUES (?1, ?2)")?.execute((id, handler))?;
         }
         let statement = self.statement(
             "INSERT INTO handlers (key, version, run, run_id, started_us, updated_us, first, cursor, id, tail_first,

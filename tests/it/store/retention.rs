@@ -111,6 +111,20 @@ fn a_run_that_is_continued_leaves_only_events_that_may_still_be_asked_for() {
 }
 
 #[test]
+fn an_id_is_free_at_once_when_its_handler_is_purged_in_the_same_transaction() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let mut batch = kit.batch();
+    open(&mut batch, run(0, 0), 0, Some("mine"));
+    open(&mut batch, run(1, 0), 0, Some("mine"));
+    (batch.purged, batch.next_handler) = (vec![run(0, 0).handler], 2);
+    kit.keep(batch);
+    let found = kit.ask(Query::Handler(Address::Id("mine".into(), None)));
+    let Ok(Answer::Handler(Some(found))) = found else { panic!("{found:?}") };
+    assert_eq!(found.handler.key, run(1, 0).handler);
+}
+
+#[test]
 fn a_large_feed_goes_bit_by_bit_even_after_a_new_start() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
