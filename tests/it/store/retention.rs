@@ -115,13 +115,16 @@ fn an_id_is_free_at_once_when_its_handler_is_purged_in_the_same_transaction() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     let mut batch = kit.batch();
-    open(&mut batch, run(0, 0), 0, Some("mine"));
-    open(&mut batch, run(1, 0), 0, Some("mine"));
-    (batch.purged, batch.next_handler) = (vec![run(0, 0).handler], 2);
+    for key in 0..2 {
+        open(&mut batch, run(key, 0), 0, Some("mine"));
+        batch.purged.push(run(key, 0).handler);
+    }
+    open(&mut batch, run(2, 0), 0, Some("mine"));
+    batch.next_handler = 3;
     kit.keep(batch);
     let found = kit.ask(Query::Handler(Address::Id("mine".into(), None)));
     let Ok(Answer::Handler(Some(found))) = found else { panic!("{found:?}") };
-    assert_eq!(found.handler.key, run(1, 0).handler);
+    assert_eq!(found.handler.key, run(2, 0).handler);
 }
 
 #[test]
