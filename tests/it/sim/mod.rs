@@ -98,13 +98,12 @@ fn what_was_acknowledged_survives_whatever_happens() {
 #[cfg(feature = "sqlite")]
 fn the_sqlite_store_agrees_with_the_model() {
     let mut played = Played::default();
-    match number("STEPRILL_SIM_SEED") {
-        Some(seed) => play_in(World::mirrored, seed, &mut played),
-        None => {
-            // An id that was chosen, purged and chosen again before the first was kept.
-            play_in(World::mirrored, 1_105_250_846_943_797_110, &mut played);
-            (0..MIRRORED_WORLDS).for_each(|index| play_in(World::mirrored, hash(&[7, index]), &mut played));
-        }
+    if let Some(seed) = number("STEPRILL_SIM_SEED") {
+        play_in(World::mirrored, seed, &mut played);
+    } else {
+        // An id that was chosen, purged and chosen again before the first was kept.
+        play_in(World::mirrored, 1_105_250_846_943_797_110, &mut played);
+        (0..MIRRORED_WORLDS).for_each(|index| play_in(World::mirrored, hash(&[7, index]), &mut played));
     }
     println!("{played:?}");
 }
