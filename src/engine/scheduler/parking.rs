@@ -160,11 +160,6 @@ impl Scheduler {
         }
     }
 
-    /// Whether handlers are told apart from those that this program no longer serves.
-    pub fn is_served(&self, key: HandlerKey) -> bool {
-        self.handlers.get(&key).is_none_or(|handler| self.current(handler.workflow).is_some())
-    }
-
     /// Sees that the store's clock follows while a time-out is pending, so that a crash costs it little.
     pub(super) fn handle_clock(&mut self, now: Now) {
         if self.has_changes() || !self.timers.has_alive() {

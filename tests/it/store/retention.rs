@@ -117,6 +117,7 @@ fn an_id_is_free_at_once_when_its_handler_is_purged_in_the_same_transaction() {
     let mut batch = kit.batch();
     for key in 0..2 {
         open(&mut batch, run(key, 0), 0, Some("mine"));
+        batch.removed.push((run(key, 0), 0..0));
         batch.purged.push(run(key, 0).handler);
     }
     open(&mut batch, run(2, 0), 0, Some("mine"));
