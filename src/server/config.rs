@@ -257,10 +257,10 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), UsageError> {
         "keep-finished" => config.keep_finished = Some(number(value, 0, usize::MAX)?),
         "keep-for" => config.keep_for = Some(duration(value)?),
         "idle-after" => config.idle_after = duration(value)?,
-        "finished-bytes-max" => config.finished_bytes_max = number(value, 0, usize::MAX)?,
+        "finished-bytes-max" => config.finished_bytes_max = size(value, 0, usize::MAX)?,
         "runs-max" => config.runs_max = number(value, 1, usize::MAX)?,
         "connections-max" => config.connections_max = number(value, 1, 1 << 30)?,
-        "body-bytes-max" => config.body_bytes_max = number(value, 1, 1 << 30)?,
+        "body-bytes-max" => config.body_bytes_max = size(value, 1, 1 << 30)?,
         _ => {}
     }
     Ok(())
@@ -282,6 +282,23 @@ fn number(value: &str, min: usize, max: usize) -> Result<usize, UsageError> {
     };
     let in_range = usize::from_str(value).ok().filter(|number| (min..=max).contains(number));
     in_range.ok_or_else(|| UsageError(expected()))
+}
+
+/// Bytes: a whole number, alone or with a binary unit such as `64M`, `64MiB` or `1g`.
+fn size(value: &str, min: usize, max: usize) -> Result<usize, UsageError> {
+    let digits = value.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let shift = match value[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => Some(0),
+        "k" | "kb" | "kib" => Some(10),
+        "m" | "mb" | "mib" => Some(20),
+        "g" | "gb" | "gib" => Some(30),
+        _ => None,
+    };
+    let bytes = shift.zip(usize::from_str(digits).ok()).and_then(|(shift, count)| count.checked_mul(1 << shift));
+    bytes.filter(|bytes| (min..=max).contains(bytes)).ok_or_else(|| {
+        let above = if max == usize::MAX { String::new() } else { format!(" to {max}") };
+        UsageError(format!("expected bytes from {min}{above}, such as 65536, 64K or 16M, got {value:?}"))
+    })
 }
 
 /// A number and its unit; without one, seconds.
@@ -347,6 +364,17 @@ mod tests {
         let both = config(&["--workers=4", "--allow-host", "c"], &variables);
         assert_eq!(both.workers, 4);
         assert_eq!(both.allow_hosts, ["c"]);
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_have_a_binary_unit() {
+        for (value, bytes) in [("65536", 65_536), ("64K", 65_536), ("1MiB", 1 << 20), ("1g", 1 << 30)] {
+            assert_eq!(config(&["--body-bytes-max", value], &[]).body_bytes_max, bytes, "{value}");
+        }
+        for value in ["", "M", "0", "1T", "1.5M", "-1", "2G", "99999999999999999999G"] {
+            let error = parse(&["--body-bytes-max", value], &[]).unwrap_err();
+            assert!(error.contains("such as 65536"), "{value}: {error}");
+        }
     }
 
     #[test]
