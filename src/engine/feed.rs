@@ -10,7 +10,8 @@
 //! | `p` `r` `n` | preparing, running, not running: step (2), slot (3), input type (2), output (2) |
 //! | `F` | step (2), attempts (5), text |
 //! | `T` | seconds (10), nanoseconds (5), steps (2 each) |
-//! | `C` `.` | cancelled, ended: nothing |
+//! | `C` `.` | cancelled, ended by that: nothing |
+//! | `!` | ended by a failure: step (2), text |
 //!
 //! As bytes ([`Feed::encode_events`]) each event is its length, seven bits a byte from the lowest on, and its text.
 
@@ -81,7 +82,8 @@ impl Feed {
             Published::Event(event, value) => return Self::event_cost_bytes(event, value),
             Published::Failed { error, .. } => 8 + error.len(),
             Published::TimedOut { active, .. } => 16 + 2 * active.len(),
-            Published::Cancelled | Published::Ended => 1,
+            Published::Ended { error: Some(error), .. } => 3 + error.len(),
+            Published::Cancelled | Published::Ended { error: None, .. } => 1,
         };
         text_bytes + END_BYTES
     }
@@ -213,13 +215,18 @@ pub enum Item<'a> {
     /// As [`Published::Cancelled`].
     Cancelled,
     /// As [`Published::Ended`].
-    Ended,
+    Ended {
+        /// The step that failed.
+        step: Option<StepId>,
+        /// The error; `None` if the run was cancelled.
+        error: Option<&'a str>,
+    },
 }
 
 impl Item<'_> {
     /// Whether it shows only with `include_internal`.
     pub fn is_internal(&self) -> bool {
-        !matches!(self, Self::Event(..) | Self::Other { .. } | Self::Ended)
+        !matches!(self, Self::Event(..) | Self::Other { .. } | Self::Ended { .. })
     }
 }
 

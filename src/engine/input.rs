@@ -152,7 +152,12 @@ pub enum Published {
     /// `WorkflowCancelledEvent` (internal).
     Cancelled,
     /// The plain `StopEvent` without a result that ends the feed of a run that did not complete.
-    Ended,
+    Ended {
+        /// The step that failed; `None` when no step is to blame.
+        step: Option<StepId>,
+        /// The error's text; `None` if the run was cancelled.
+        error: Option<String>,
+    },
 }
 
 /// `step_state` of a `StepStateChanged`.

@@ -60,7 +60,11 @@ pub fn render_event(
             let texts = envelope_texts(name, qualified_name, base_kinds(*kind));
             open_envelope(out, value, &texts, include_qualified_name);
         }
-        Item::Ended => open_builtin(out, "{}", "StopEvent", "null", include_qualified_name),
+        Item::Ended { step, error } => {
+            let status = if error.is_some() { "failed" } else { "cancelled" };
+            let value = Ended { status, error: *error, step: step.map(|step| workflow.step_name(step)) };
+            open_builtin(out, &text(&value), "StopEvent", "null", include_qualified_name);
+        }
         Item::Step { step, state, slot, input, output } => {
             out.extend_from_slice(workflow.step(*step).0.as_bytes());
             write_step_change(out, workflow, *state, *slot, &workflow.event(*input).name, *output);
@@ -69,7 +73,7 @@ pub fn render_event(
         Item::Failed { step, error, attempts } => {
             let value =
                 Failed { step_name: step.map(|step| workflow.step_name(step)), exception: error, attempts: *attempts };
-            open_builtin(out, &value.text(), "WorkflowFailedEvent", INTERNAL, include_qualified_name);
+            open_builtin(out, &text(&value), "WorkflowFailedEvent", INTERNAL, include_qualified_name);
         }
         Item::TimedOut { timeout, active } => {
             let value = timed_out_text(workflow, *timeout, active);
@@ -174,10 +178,15 @@ struct Failed<'a> {
     attempts: u32,
 }
 
-impl Failed<'_> {
-    fn text(&self) -> String {
-        serde_json::to_string(self).expect("strings and a number serialise")
-    }
+#[derive(Serialize)]
+struct Ended<'a> {
+    status: &'static str,
+    error: Option<&'a str>,
+    step: Option<&'a str>,
+}
+
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("strings and numbers serialise")
 }
 
 /// `{"timeout":0.2,"active_steps":["sleep"]}`
@@ -188,8 +197,7 @@ fn timed_out_text(workflow: &WorkflowTexts, timeout: Duration, active: &[StepId]
         active_steps: Vec<&'a str>,
     }
     let active_steps = active.iter().map(|step| workflow.step_name(*step)).collect();
-    serde_json::to_string(&TimedOut { timeout: timeout.as_secs_f64(), active_steps })
-        .expect("strings and a number serialise")
+    text(&TimedOut { timeout: timeout.as_secs_f64(), active_steps })
 }
 
 #[cfg(test)]

@@ -58,7 +58,12 @@ pub(super) fn encode(text: &mut String, event: &Published) {
             }
         }
         Published::Cancelled => text.push('C'),
-        Published::Ended => text.push('.'),
+        Published::Ended { error: None, .. } => text.push('.'),
+        Published::Ended { step, error: Some(error) } => {
+            text.push('!');
+            put::<2>(text, step.map_or(NONE, |step| u64::from(step.0)));
+            text.push_str(error);
+        }
     }
 }
 
@@ -78,8 +83,8 @@ pub(super) fn decode(text: &str) -> Option<Item<'_>> {
             Item::Other { name, qualified_name, kind, value }
         }
         "F" => {
-            let (step, attempts) = (take::<2, u64>(&mut rest)?, take::<5, _>(&mut rest)?);
-            Item::Failed { step: (step != NONE).then_some(StepId(step as u16)), error: rest, attempts }
+            let (step, attempts) = (take_step(&mut rest)?, take::<5, _>(&mut rest)?);
+            Item::Failed { step, error: rest, attempts }
         }
         "T" => {
             let (seconds, nanoseconds) = (take::<10, _>(&mut rest)?, take::<5, _>(&mut rest)?);
@@ -91,7 +96,8 @@ pub(super) fn decode(text: &str) -> Option<Item<'_>> {
             Item::TimedOut { timeout, active }
         }
         "C" if rest.is_empty() => Item::Cancelled,
-        "." if rest.is_empty() => Item::Ended,
+        "." if rest.is_empty() => Item::Ended { step: None, error: None },
+        "!" => Item::Ended { step: take_step(&mut rest)?, error: Some(rest) },
         _ => return None,
     })
 }
@@ -111,6 +117,12 @@ fn decode_step<'a>(state: StepState, mut rest: &str) -> Option<Item<'a>> {
     rest.is_empty().then_some(Item::Step { step, state, slot, input, output })
 }
 
+/// Takes a step, or the number that stands for none.
+fn take_step(text: &mut &str) -> Option<Option<StepId>> {
+    let step = take::<2, u64>(text)?;
+    Some((step != NONE).then_some(StepId(step as u16)))
+}
+
 /// Whether the graph has all that the event speaks of.
 pub(super) fn fits(item: &Item<'_>, graph: &Graph) -> bool {
     let event = |event: EventId| usize::from(event.0) < graph.events.len();
@@ -124,9 +136,9 @@ pub(super) fn fits(item: &Item<'_>, graph: &Graph) -> bool {
             step(*of) && event(*input) && gives
         }
         Item::Event(of, _) => event(*of),
-        Item::Failed { step: of, .. } => of.is_none_or(step),
+        Item::Failed { step: of, .. } | Item::Ended { step: of, .. } => of.is_none_or(step),
         Item::TimedOut { active, .. } => active.iter().copied().all(step),
-        Item::Other { .. } | Item::Cancelled | Item::Ended => true,
+        Item::Other { .. } | Item::Cancelled => true,
     }
 }
 

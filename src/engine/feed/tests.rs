@@ -47,7 +47,12 @@ fn samples() -> Vec<(Published, Item<'static>)> {
             Item::TimedOut { timeout: Duration::MAX, active: vec![StepId(0), StepId(LAST)] },
         ),
         (Published::Cancelled, Item::Cancelled),
-        (Published::Ended, Item::Ended),
+        (Published::Ended { step: None, error: None }, Item::Ended { step: None, error: None }),
+        (
+            Published::Ended { step: Some(StepId(LAST)), error: Some("größer".into()) },
+            Item::Ended { step: Some(StepId(LAST)), error: Some("größer") },
+        ),
+        (Published::Ended { step: None, error: Some(String::new()) }, Item::Ended { step: None, error: Some("") }),
     ]
 }
 
@@ -102,5 +107,5 @@ fn a_page_is_a_part_of_the_feed_under_the_same_numbers() {
 #[test]
 fn only_program_events_and_the_end_show_without_internal_ones() {
     let shows: Vec<bool> = samples().iter().map(|(_, item)| !item.is_internal()).collect();
-    assert_eq!(shows, [false, false, false, true, true, false, false, false, false, true]);
+    assert_eq!(shows, [false, false, false, true, true, false, false, false, false, true, true, true]);
 }

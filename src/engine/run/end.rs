@@ -21,7 +21,7 @@ impl Facts {
     /// Somebody outside ends it.
     pub(super) fn cancel(&mut self, turn: &mut Turn<'_>) {
         self.publish(turn, Published::Cancelled);
-        self.publish(turn, Published::Ended);
+        self.publish(turn, Published::Ended { step: None, error: None });
         self.end(turn, Outcome::Cancelled);
     }
 
@@ -37,7 +37,7 @@ impl Facts {
         let timeout = turn.graph.timeout.unwrap_or_default();
         let error = cut(format!("Operation timed out after {} seconds. {steps}", seconds(timeout)));
         self.publish(turn, Published::TimedOut { timeout, active: active.into_iter().collect() });
-        self.publish(turn, Published::Ended);
+        self.publish(turn, Published::Ended { step: None, error: Some(error.clone()) });
         self.end(turn, Outcome::Failed(error));
     }
 
@@ -66,7 +66,7 @@ impl Facts {
     pub(super) fn fail(&mut self, turn: &mut Turn<'_>, step: Option<StepId>, error: String, attempts: u32) {
         let error = cut(error);
         self.publish(turn, Published::Failed { step, error: error.clone(), attempts });
-        self.publish(turn, Published::Ended);
+        self.publish(turn, Published::Ended { step, error: Some(error.clone()) });
         self.end(turn, Outcome::Failed(error));
     }
 

@@ -199,7 +199,8 @@ impl Scheduler {
         let run = RunKey { handler: key, run: handler.run };
         log::error!("handler {}: {error}", handler.id);
         let failed = Published::Failed { step: None, error: error.clone(), attempts: 0 };
-        self.batch.published.extend([(run, failed), (run, Published::Ended)]);
+        let end = Published::Ended { step: None, error: Some(error.clone()) };
+        self.batch.published.extend([(run, failed), (run, end)]);
         handler.next_sequence += 2;
         self.held.note_published(run, handler.next_sequence);
         let outcome = Outcome::Failed(error);

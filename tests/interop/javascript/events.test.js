@@ -186,6 +186,6 @@ check("the feed of a cancelled run ends", async (client) => {
   const events = await collect(await follow(client, path));
   assert.deepEqual(
     events.map(({ type, value }) => [type, value]),
-    [["StopEvent", {}]],
+    [["StopEvent", { status: "cancelled", error: null, step: null }]],
   );
 });

@@ -83,10 +83,11 @@ async def test_drained_feed_is_empty(client):
     assert [event.type async for event in client.get_workflow_events(begun.handler_id)] == []
 
 
-async def test_feed_of_a_failed_run_ends_with_a_bare_stop_event(client):
+async def test_feed_of_a_failed_run_ends_with_a_stop_event_that_says_why(client):
     begun = await client.run_workflow_nowait("error")
-    events = [event async for event in client.get_workflow_events(begun.handler_id)]
-    assert [(event.type, event.value) for event in events] == [("StopEvent", {})]
+    [stop] = [event async for event in client.get_workflow_events(begun.handler_id)]
+    assert (stop.type, stop.value) == ("StopEvent", {"status": "failed", "error": "Test error", "step": "error_step"})
+    assert stop.load_event().result is None
 
 
 async def test_feed_of_a_cancelled_run_ends(client):

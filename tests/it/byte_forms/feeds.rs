@@ -56,7 +56,8 @@ fn any_published() -> impl Strategy<Value = Published> {
         failed,
         timed_out,
         Just(Published::Cancelled),
-        Just(Published::Ended),
+        Just(Published::Ended { step: None, error: None }),
+        (option::of(any_step()), ".*").prop_map(|(step, error)| Published::Ended { step, error: Some(error) }),
     ]
 }
 

@@ -129,19 +129,23 @@ fn work_beyond_the_slots_is_prepared_first() {
 }
 
 #[test]
-fn failed_run_ends_its_feed_with_the_reason_and_a_bare_stop_event() {
+fn failed_run_ends_its_feed_with_the_reason_and_a_stop_event_that_says_so() {
     let program = Program::start();
     let internal = |value: Value, kind: &str| {
         let qualified_name = format!("workflows.events.{kind}");
         json!({"value": value, "qualified_name": qualified_name, "type": kind, "types": ["InternalDispatchEvent"]})
     };
-    let stop = json!({"value": {}, "qualified_name": "workflows.events.StopEvent", "type": "StopEvent", "types": null});
+    let stop = |status: &str, error: Option<&str>, step: Option<&str>| {
+        let value = json!({"status": status, "error": error, "step": step});
+        json!({"value": value, "qualified_name": "workflows.events.StopEvent", "type": "StopEvent", "types": null})
+    };
     let reason = json!({"step_name": "error_step", "exception": "Test error", "attempts": 1});
     let timed_out = json!({"timeout": 0.2, "active_steps": ["sleep"]});
-    for (workflow, expected) in [
-        ("error", internal(reason, "WorkflowFailedEvent")),
-        ("timeout", internal(timed_out, "WorkflowTimedOutEvent")),
-        ("sleepy", internal(json!({}), "WorkflowCancelledEvent")),
+    let error = "Operation timed out after 0.2 seconds. Currently active steps: sleep";
+    for (workflow, reason, stop) in [
+        ("error", internal(reason, "WorkflowFailedEvent"), stop("failed", Some("Test error"), Some("error_step"))),
+        ("timeout", internal(timed_out, "WorkflowTimedOutEvent"), stop("failed", Some(error), None)),
+        ("sleepy", internal(json!({}), "WorkflowCancelledEvent"), stop("cancelled", None, None)),
     ] {
         let handler = program.begin(workflow, json!({}));
         let mut reader = follow(&program, &handler, "sse=false&include_internal=true");
@@ -153,7 +157,7 @@ fn failed_run_ends_its_feed_with_the_reason_and_a_bare_stop_event() {
         while let Some(event) = reader.event() {
             events.push(event);
         }
-        assert_eq!(events[events.len() - 2..], [expected, stop.clone()], "{workflow}");
+        assert_eq!(events[events.len() - 2..], [reason, stop], "{workflow}");
         let ended = events.iter().any(|event| event["value"]["step_state"] == "not_running");
         assert_eq!(ended, workflow == "error", "{workflow}: after a time-out or cancel there is no not_running");
     }

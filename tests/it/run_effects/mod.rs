@@ -186,7 +186,10 @@ impl Flow {
                 format!("- timed out {timeout:?} {}", names.join(" "))
             }
             Published::Cancelled => "- cancelled".to_owned(),
-            Published::Ended => "- ended".to_owned(),
+            Published::Ended { step, error } => {
+                let step = step.map_or("nobody", |step| &self.graph.step(step).name);
+                error.as_ref().map_or("- ended".to_owned(), |error| format!("- ended {step} {error}"))
+            }
         }
     }
 }

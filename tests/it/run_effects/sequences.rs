@@ -76,7 +76,7 @@ fn flaky_is_retried_after_its_delay_and_fails_for_good_after_the_last_attempt() 
         &[
             "- not_running attempt 0 S",
             "- failed attempt 2 attempt 2 failed",
-            "- ended",
+            "- ended attempt attempt 2 failed",
             "finish failed attempt 2 failed",
         ],
     );
@@ -101,7 +101,8 @@ fn a_failure_that_is_not_worth_it_is_not_retried() {
     for end in [PassEnd::Failed { error: "no".into(), retry: false }, PassEnd::Diverged("no".into())] {
         let mut flow = Flow::retrying("a: S -> T", Retry::fixed(Duration::ZERO));
         flow.start();
-        check(flow.done((0, 0), end), &["- not_running a 0 S", "- failed a 1 no", "- ended", "finish failed no"]);
+        let expected = ["- not_running a 0 S", "- failed a 1 no", "- ended a no", "finish failed no"];
+        check(flow.done((0, 0), end), &expected);
     }
 }
 
@@ -143,7 +144,7 @@ fn the_runs_time_out_names_the_steps_with_live_work() {
         flow.due(0),
         &[
             "- timed out 200ms a b",
-            "- ended",
+            "- ended nobody Operation timed out after 0.2 seconds. Currently active steps: a, b",
             "disarm 2",
             "finish failed Operation timed out after 0.2 seconds. Currently active steps: a, b",
         ],
@@ -184,7 +185,7 @@ fn a_run_that_cannot_go_on_fails_with_the_reason_and_no_step_to_blame() {
                 flow.give(fail()),
                 &[
                     "- failed nobody 0 the workflow has no step `a` any more",
-                    "- ended",
+                    "- ended nobody the workflow has no step `a` any more",
                     "finish failed the workflow has no step `a` any more",
                 ],
             );
@@ -200,8 +201,9 @@ fn a_run_with_nothing_left_to_do_fails_unless_somebody_outside_may_answer() {
     flow.start();
     let error = "no step is left to run and none returned T";
     let failed = format!("- failed nobody 0 {error}");
+    let ended = format!("- ended nobody {error}");
     let finish = format!("finish failed {error}");
-    check(flow.returns((0, 0), &[]), &["- not_running a 0 S -> nothing", &failed, "- ended", &finish]);
+    check(flow.returns((0, 0), &[]), &["- not_running a 0 S -> nothing", &failed, &ended, &finish]);
 
     let mut flow = Flow::new(APPROVAL);
     flow.start();

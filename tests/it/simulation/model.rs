@@ -341,7 +341,10 @@ impl Model {
             (Outcome::Completed(value), Some(Effect::Publish(Published::Event(EventRef::Known(event), shown)))) => {
                 assert_eq!((*event, shown), (self.graph.stop, value));
             }
-            (Outcome::Failed(_) | Outcome::Cancelled, Some(Effect::Publish(Published::Ended))) => {}
+            (Outcome::Failed(error), Some(Effect::Publish(Published::Ended { error: Some(shown), .. }))) => {
+                assert_eq!(shown, error);
+            }
+            (Outcome::Cancelled, Some(Effect::Publish(Published::Ended { error: None, step: None }))) => {}
             other => panic!("{other:?}"),
         }
     }

@@ -168,8 +168,8 @@ impl World {
         let value = json(&format!(r#"["{}"]"#, "y".repeat(self.random.below(40) as usize)));
         let (outcome, event) = match self.random.below(3) {
             0 => (Outcome::Completed(value.clone()), Published::Event(EventRef::Known(graph.stop), value)),
-            1 => (Outcome::Failed("it broke".into()), Published::Ended),
-            _ => (Outcome::Cancelled, Published::Ended),
+            1 => (Outcome::Failed("it broke".into()), Published::Ended { step: None, error: Some("it broke".into()) }),
+            _ => (Outcome::Cancelled, Published::Ended { step: None, error: None }),
         };
         self.publish(batch, key, event);
         let keeps_journal = matches!(outcome, Outcome::Failed(_));

@@ -50,7 +50,7 @@ fn of_a_purged_handler_nothing_is_left() {
     let failed = begin_wide(&mut kit, "failed");
     let mut batch = kit.batch();
     record(&mut batch, failed, "last");
-    batch.published.push((failed, Published::Ended));
+    batch.published.push((failed, Published::Ended { step: None, error: Some("it broke".into()) }));
     let (outcome, updated_us) = (Outcome::Failed("it broke".into()), batch.now.wall_us);
     batch.ended.push(Ended { run: failed, outcome, state: BTreeMap::new(), updated_us, keeps_journal: true });
     kit.keep(batch);

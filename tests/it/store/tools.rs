@@ -60,7 +60,7 @@ fn an_inspection_sees_what_is_kept_and_writes_nothing() {
     kit.complete_one();
     let mut batch = kit.batch();
     let failed = kit.begin(&mut batch);
-    batch.published.push((failed, Published::Ended));
+    batch.published.push((failed, Published::Ended { step: None, error: Some("it broke".into()) }));
     let (outcome, updated_us) = (Outcome::Failed("it broke".into()), batch.now.wall_us);
     batch.ended.push(Ended { run: failed, outcome, state: BTreeMap::new(), updated_us, keeps_journal: true });
     kit.keep(batch);

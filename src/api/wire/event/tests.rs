@@ -65,7 +65,7 @@ fn a_step_change_names_step_state_slot_input_and_output() {
 }
 
 #[test]
-fn an_end_without_result_is_a_plain_stop_event_after_its_reason() {
+fn an_end_without_result_is_a_plain_stop_event_that_says_why() {
     let internal = |value: &str, name: &str| {
         format!(
             "{{\"value\":{value},\"qualified_name\":\"workflows.events.{name}\",\"type\":\"{name}\",\
@@ -88,10 +88,21 @@ fn an_end_without_result_is_a_plain_stop_event_after_its_reason() {
         &internal("{\"timeout\":0.2,\"active_steps\":[\"ask\",\"finish\"]}", "WorkflowTimedOutEvent"),
     );
     check(&Item::Cancelled, &internal("{}", "WorkflowCancelledEvent"));
+    let stop = |value: &str| {
+        format!(
+            "{{\"value\":{value},\"qualified_name\":\"workflows.events.StopEvent\",\"type\":\"StopEvent\",\
+             \"types\":null}}"
+        )
+    };
     check(
-        &Item::Ended,
-        "{\"value\":{},\"qualified_name\":\"workflows.events.StopEvent\",\"type\":\"StopEvent\",\"types\":null}",
+        &Item::Ended { step: Some(StepId(1)), error: Some("no \"luck\"\n") },
+        &stop("{\"status\":\"failed\",\"error\":\"no \\\"luck\\\"\\n\",\"step\":\"finish\"}"),
     );
+    check(
+        &Item::Ended { step: None, error: Some("e") },
+        &stop("{\"status\":\"failed\",\"error\":\"e\",\"step\":null}"),
+    );
+    check(&Item::Ended { step: None, error: None }, &stop("{\"status\":\"cancelled\",\"error\":null,\"step\":null}"));
 }
 
 #[test]
@@ -105,7 +116,8 @@ fn the_qualified_name_is_null_and_the_sequence_last_where_asked_for() {
         input: event(&graph, "StartEvent"),
         output: StepOutput::None,
     };
-    for item in [Item::Event(event(&graph, "Token"), "{}"), step, Item::Cancelled, Item::Ended] {
+    let ended = Item::Ended { step: None, error: Some("e") };
+    for item in [Item::Event(event(&graph, "Token"), "{}"), step, Item::Cancelled, ended] {
         let mut named = Vec::new();
         render_event(&mut named, &workflow, &item, true, None);
         let mut named: serde_json::Value = serde_json::from_slice(&named).unwrap();
