@@ -13,14 +13,19 @@ use steprill::{
     api::Timestamp,
     engine::{
         describe::{describe_input, describe_run},
+        feed::Item,
         ids::HandlerIds,
         input::Outcome,
         kept::{Address, Kept, KeptHandler},
         record::{self, Names},
         run::Run,
+        scheduler::RunKey,
     },
     graph::Graph,
-    store::sqlite::{self, Inspector},
+    store::{
+        Answer, Query,
+        sqlite::{self, Inspector},
+    },
 };
 
 /// `steprill inspect DIR [HANDLER]`
@@ -127,7 +132,31 @@ impl Look {
                 writeln!(out, "state    {key} = {value:?}")?;
             }
         }
+        self.write_retries(&mut out, handler)?;
         out.write_all(self.journal(&kept).as_bytes())?;
+        Ok(())
+    }
+
+    /// The attempts that failed and were followed by another one, as the feed has them: the journal of a completed run
+    /// is gone.
+    fn write_retries(&self, out: &mut impl io::Write, handler: &KeptHandler) -> Result<(), Fault> {
+        let run = RunKey { handler: handler.key, run: handler.run };
+        let (mut from, until, mut title) = (handler.first_sequence, handler.next_sequence, "\nretries\n");
+        while from < until {
+            let page = Query::Page { run, from, until, bytes_max: PAGE_BYTES };
+            let Answer::Page { feed, workflow: Some(workflow) } = self.inspector.answer(&page)? else { break };
+            let graph = &self.inspector.graphs()[usize::from(workflow.0)];
+            for sequence in feed.first()..feed.next() {
+                let Some(Item::Retried { step, error, attempt, next_us }) = feed.get(sequence) else { continue };
+                let (name, next) = (&graph.step(step).name, Timestamp(next_us.cast_signed()));
+                writeln!(out, "{title}  {name} attempt {attempt} failed: {error:?}; the next one at {next}")?;
+                title = "";
+            }
+            if feed.next() == from {
+                break;
+            }
+            from = feed.next();
+        }
         Ok(())
     }
 
@@ -200,3 +229,4 @@ fn status(handler: &KeptHandler) -> &'static str {
 }
 
 const PAGE_HANDLERS: usize = 256;
+const PAGE_BYTES: usize = 1 << 20;

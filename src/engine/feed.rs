@@ -9,6 +9,7 @@
 //! | `O` | kind (1), bytes of the name (5), bytes of the qualified name (5), name, qualified name, JSON text |
 //! | `p` `r` `n` | preparing, running, not running: step (2), slot (3), input type (2), output (2) |
 //! | `F` | step (2), attempts (5), text |
+//! | `R` | step (2), attempt (5), microseconds (10), text |
 //! | `T` | seconds (10), nanoseconds (5), steps (2 each) |
 //! | `C` `.` | cancelled, ended by that: nothing |
 //! | `!` | ended by a failure: step (2), text |
@@ -81,6 +82,7 @@ impl Feed {
             Published::Step { .. } => STEP_BYTES,
             Published::Event(event, value) => return Self::event_cost_bytes(event, value),
             Published::Failed { error, .. } => 8 + error.len(),
+            Published::Retried { error, .. } => 18 + error.len(),
             Published::TimedOut { active, .. } => 16 + 2 * active.len(),
             Published::Ended { error: Some(error), .. } => 3 + error.len(),
             Published::Cancelled | Published::Ended { error: None, .. } => 1,
@@ -204,6 +206,17 @@ pub enum Item<'a> {
         error: &'a str,
         /// Attempts.
         attempts: u32,
+    },
+    /// As [`Published::Retried`].
+    Retried {
+        /// The step.
+        step: StepId,
+        /// The error.
+        error: &'a str,
+        /// The attempt that failed.
+        attempt: u32,
+        /// When the next one begins.
+        next_us: u64,
     },
     /// As [`Published::TimedOut`].
     TimedOut {

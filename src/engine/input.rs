@@ -142,6 +142,17 @@ pub enum Published {
         /// Attempts of that work, 0 when no step is to blame.
         attempts: u32,
     },
+    /// `StepRetriedEvent` (internal): an attempt has failed, and another one follows.
+    Retried {
+        /// The step.
+        step: StepId,
+        /// The error's text, cut to [`RETRY_ERROR_BYTES_MAX`](crate::limits::RETRY_ERROR_BYTES_MAX).
+        error: String,
+        /// The attempt that failed, from 1.
+        attempt: u32,
+        /// When the next one is due, in microseconds on the wall clock.
+        next_us: u64,
+    },
     /// `WorkflowTimedOutEvent` (internal).
     TimedOut {
         /// The run's time-out.

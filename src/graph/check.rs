@@ -145,12 +145,13 @@ impl fmt::Display for Fault {
 type Ids = BTreeMap<Box<str>, EventId>;
 
 /// Names that stand for something else on the wire.
-const RESERVED_NAMES: [&str; 10] = [
+const RESERVED_NAMES: [&str; 11] = [
     "Event",
     "HumanResponseEvent",
     "InputRequiredEvent",
     "InternalDispatchEvent",
     "StartEvent",
+    "StepRetriedEvent",
     "StepStateChanged",
     "StopEvent",
     "WorkflowCancelledEvent",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    api::catalog::WorkflowTexts,
+    api::{catalog::WorkflowTexts, wire::handler::Timestamp},
     engine::{
         feed::Item,
         input::{StepOutput, StepState},
@@ -74,6 +74,12 @@ pub fn render_event(
             let value =
                 Failed { step_name: step.map(|step| workflow.step_name(step)), exception: error, attempts: *attempts };
             open_builtin(out, &text(&value), "WorkflowFailedEvent", INTERNAL, include_qualified_name);
+        }
+        Item::Retried { step, error, attempt, next_us } => {
+            let next_attempt_at = Timestamp(i64::try_from(*next_us).unwrap_or(i64::MAX)).to_string();
+            let value =
+                Retried { step_name: workflow.step_name(*step), exception: error, attempt: *attempt, next_attempt_at };
+            open_builtin(out, &text(&value), "StepRetriedEvent", INTERNAL, include_qualified_name);
         }
         Item::TimedOut { timeout, active } => {
             let value = timed_out_text(workflow, *timeout, active);
@@ -176,6 +182,14 @@ struct Failed<'a> {
     step_name: Option<&'a str>,
     exception: &'a str,
     attempts: u32,
+}
+
+#[derive(Serialize)]
+struct Retried<'a> {
+    step_name: &'a str,
+    attempt: u32,
+    exception: &'a str,
+    next_attempt_at: String,
 }
 
 #[derive(Serialize)]

@@ -49,6 +49,13 @@ pub(super) fn encode(text: &mut String, event: &Published) {
             put::<5>(text, u64::from(*attempts));
             text.push_str(error);
         }
+        Published::Retried { step, error, attempt, next_us } => {
+            text.push('R');
+            put::<2>(text, u64::from(step.0));
+            put::<5>(text, u64::from(*attempt));
+            put::<10>(text, *next_us);
+            text.push_str(error);
+        }
         Published::TimedOut { timeout, active } => {
             text.push('T');
             put::<10>(text, timeout.as_secs());
@@ -83,8 +90,12 @@ pub(super) fn decode(text: &str) -> Option<Item<'_>> {
             Item::Other { name, qualified_name, kind, value }
         }
         "F" => {
-            let (step, attempts) = (take_step(&mut rest)?, take::<5, _>(&mut rest)?);
+            let (step, attempts) = (some_step(take::<2, _>(&mut rest)?), take::<5, _>(&mut rest)?);
             Item::Failed { step, error: rest, attempts }
+        }
+        "R" => {
+            let (step, attempt) = (StepId(take::<2, _>(&mut rest)?), take::<5, _>(&mut rest)?);
+            Item::Retried { step, attempt, next_us: take::<10, _>(&mut rest)?, error: rest }
         }
         "T" => {
             let (seconds, nanoseconds) = (take::<10, _>(&mut rest)?, take::<5, _>(&mut rest)?);
@@ -97,7 +108,7 @@ pub(super) fn decode(text: &str) -> Option<Item<'_>> {
         }
         "C" if rest.is_empty() => Item::Cancelled,
         "." if rest.is_empty() => Item::Ended { step: None, error: None },
-        "!" => Item::Ended { step: take_step(&mut rest)?, error: Some(rest) },
+        "!" => Item::Ended { step: some_step(take::<2, _>(&mut rest)?), error: Some(rest) },
         _ => return None,
     })
 }
@@ -117,10 +128,9 @@ fn decode_step<'a>(state: StepState, mut rest: &str) -> Option<Item<'a>> {
     rest.is_empty().then_some(Item::Step { step, state, slot, input, output })
 }
 
-/// Takes a step, or the number that stands for none.
-fn take_step(text: &mut &str) -> Option<Option<StepId>> {
-    let step = take::<2, u64>(text)?;
-    Some((step != NONE).then_some(StepId(step as u16)))
+/// The step that a number stands for, if for any.
+fn some_step(number: u64) -> Option<StepId> {
+    (number != NONE).then_some(StepId(number as u16))
 }
 
 /// Whether the graph has all that the event speaks of.
@@ -136,6 +146,7 @@ pub(super) fn fits(item: &Item<'_>, graph: &Graph) -> bool {
             step(*of) && event(*input) && gives
         }
         Item::Event(of, _) => event(*of),
+        Item::Retried { step: of, .. } => step(*of),
         Item::Failed { step: of, .. } | Item::Ended { step: of, .. } => of.is_none_or(step),
         Item::TimedOut { active, .. } => active.iter().copied().all(step),
         Item::Other { .. } | Item::Cancelled => true,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Facts, Turn,
-    end::seconds,
+    end::{cut, seconds},
     scope::Place,
     work::{Work, WorkPhase},
 };
@@ -15,7 +15,7 @@ use crate::{
     },
     graph::{EventId, EventKind},
     json::Json,
-    limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, RUN_WORKS_MAX},
+    limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, RETRY_ERROR_BYTES_MAX, RUN_WORKS_MAX},
     now::Clock,
     pass::{Done, EventRef, PassEnd, StateUse},
 };
@@ -159,8 +159,10 @@ impl Facts {
             return;
         };
         work.conflicts = 0;
-        let step = work.step;
+        let (step, attempt) = (work.step, work.attempt);
+        let (error, next_us) = (cut(error, RETRY_ERROR_BYTES_MAX), turn.now.deadline(Clock::Wall, delay).at_us);
         self.publish_not_running(turn, number, slot);
+        self.publish(turn, Published::Retried { step, error, attempt, next_us });
         let timer = self.arm(turn, number, Clock::Wall, delay);
         if let Some(work) = self.works.get_mut(number) {
             work.phase = WorkPhase::Delayed(timer);

@@ -35,7 +35,7 @@ impl Facts {
             _ => format!("Currently active steps: {}", names.join(", ")),
         };
         let timeout = turn.graph.timeout.unwrap_or_default();
-        let error = cut(format!("Operation timed out after {} seconds. {steps}", seconds(timeout)));
+        let error = cut(format!("Operation timed out after {} seconds. {steps}", seconds(timeout)), ERROR_BYTES_MAX);
         self.publish(turn, Published::TimedOut { timeout, active: active.into_iter().collect() });
         self.publish(turn, Published::Ended { step: None, error: Some(error.clone()) });
         self.end(turn, Outcome::Failed(error));
@@ -64,7 +64,7 @@ impl Facts {
     }
 
     pub(super) fn fail(&mut self, turn: &mut Turn<'_>, step: Option<StepId>, error: String, attempts: u32) {
-        let error = cut(error);
+        let error = cut(error, ERROR_BYTES_MAX);
         self.publish(turn, Published::Failed { step, error: error.clone(), attempts });
         self.publish(turn, Published::Ended { step, error: Some(error.clone()) });
         self.end(turn, Outcome::Failed(error));
@@ -98,9 +98,9 @@ pub(super) fn seconds(duration: Duration) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The error's text, cut to what is kept.
-fn cut(mut error: String) -> String {
-    error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
+/// At most so many bytes of the error's text.
+pub(super) fn cut(mut error: String, bytes_max: usize) -> String {
+    error.truncate(error.floor_char_boundary(bytes_max));
     error
 }
 

@@ -47,6 +47,8 @@ fn any_published() -> impl Strategy<Value = Published> {
         error,
         attempts,
     });
+    let retried = (any_step(), ".*", any::<u32>(), any::<u64>())
+        .prop_map(|(step, error, attempt, next_us)| Published::Retried { step, error, attempt, next_us });
     let timed_out = (any::<Duration>(), vec(any_step(), 0..4))
         .prop_map(|(timeout, active)| Published::TimedOut { timeout, active });
     prop_oneof![
@@ -54,6 +56,7 @@ fn any_published() -> impl Strategy<Value = Published> {
         (any_event(), any_json()).prop_map(|(event, value)| Published::Event(EventRef::Known(event), value)),
         other,
         failed,
+        retried,
         timed_out,
         Just(Published::Cancelled),
         Just(Published::Ended { step: None, error: None }),

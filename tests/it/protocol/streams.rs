@@ -107,8 +107,26 @@ fn changes(program: &Program, workflow: &str, start_event: Value) -> Vec<String>
 }
 
 #[test]
-fn each_retry_runs_and_ends() {
+fn each_retry_runs_and_ends_and_shows_why_with_internal_events_alone() {
     let program = Program::start();
+    let handler = program.finish("flaky", json!({"failures": 2}));
+    let log = |query: &str| program.get(&format!("/events/{handler}?after_sequence=-1&sse=false{query}")).events();
+    let events = log("&include_internal=true");
+    let retried: Vec<_> = events.iter().enumerate().filter(|(_, event)| event["type"] == "StepRetriedEvent").collect();
+    for ((place, event), attempt) in retried.iter().zip(1..) {
+        assert_eq!(event["qualified_name"], "workflows.events.StepRetriedEvent");
+        assert_eq!(event["types"], json!(["InternalDispatchEvent"]));
+        let next_at = event["value"]["next_attempt_at"].as_str().expect("a time");
+        let exception = format!("attempt {attempt} failed");
+        let expected =
+            json!({"step_name": "attempt", "attempt": attempt, "exception": exception, "next_attempt_at": next_at});
+        assert_eq!(event["value"], expected);
+        assert!(next_at.starts_with("20") && next_at.ends_with("+00:00"), "{next_at}");
+        let states = [place - 1, place + 1].map(|place| &events[place]["value"]["step_state"]);
+        assert_eq!(states, ["not_running", "running"]);
+    }
+    assert_eq!(retried.len(), 2, "{events:#?}");
+    assert_eq!(types(&log("")), ["StopEvent"]);
     let expected = ["attempt running 0", "attempt not_running 0"].repeat(3);
     assert_eq!(changes(&program, "flaky", json!({"failures": 2})), expected);
 }

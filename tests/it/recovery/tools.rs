@@ -46,6 +46,7 @@ fn inspect_tells_of_handlers_and_their_journals_beside_a_server_and_after_it() {
     let finished = program.finish("cumulative", json!({ "increment": 3 }));
     let failed = program.begin("error", json!({}));
     ended(&program, &failed);
+    let retried = program.finish("flaky", json!({ "failures": 2 }));
     let look = || {
         let list = printed(&["inspect", directory]);
         for (id, status, workflow) in
@@ -54,13 +55,17 @@ fn inspect_tells_of_handlers_and_their_journals_beside_a_server_and_after_it() {
             let line = list.lines().find(|line| line.starts_with(&**id)).unwrap_or_else(|| panic!("{id}: {list}"));
             assert!(line.contains(status) && line.ends_with(workflow), "{line}");
         }
-        assert_eq!(list.lines().count(), 4, "{list}");
+        assert_eq!(list.lines().count(), 5, "{list}");
         let journal = printed(&["inspect", directory, &waiting]);
         for says in ["status   running", "started with {}", "(ask) pass 0 returned RequestedExternalEvent", "waits"] {
             assert!(journal.contains(says), "{says}: {journal}");
         }
         let end = printed(&["inspect", directory, &finished]);
         assert!(end.contains("status   completed") && end.contains("state    count = 3"), "{end}");
+        let tries = printed(&["inspect", directory, &retried]);
+        for says in ["attempt attempt 1 failed: \"attempt 1 failed\"; the next one at 20", "attempt attempt 2 failed"] {
+            assert!(tries.contains("status   completed") && tries.contains(says), "{says}: {tries}");
+        }
         let why = printed(&["inspect", directory, &failed]);
         assert!(why.contains("error    ") && why.contains("failed: Test error"), "{why}");
     };

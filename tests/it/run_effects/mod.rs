@@ -181,6 +181,10 @@ impl Flow {
                 let step = step.map_or("nobody", |step| &self.graph.step(step).name);
                 format!("- failed {step} {attempts} {error}")
             }
+            Published::Retried { step, error, attempt, next_us } => {
+                let at_us = next_us - self.now.wall_us.cast_unsigned();
+                format!("- retried {} {attempt} in {}ms: {error}", self.graph.step(*step).name, at_us / 1_000)
+            }
             Published::TimedOut { timeout, active } => {
                 let names: Vec<_> = active.iter().map(|step| &*self.graph.step(*step).name).collect();
                 format!("- timed out {timeout:?} {}", names.join(" "))

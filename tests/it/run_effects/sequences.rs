@@ -68,7 +68,10 @@ fn fan_out_queues_beyond_the_slots_and_collects_in_order_of_emission() {
 fn flaky_is_retried_after_its_delay_and_fails_for_good_after_the_last_attempt() {
     let mut flow = Flow::retrying("attempt: S -> T", Retry::fixed(Duration::from_millis(10)).attempts(2));
     check(flow.start(), &["- running attempt 0 S", "start 0.0"]);
-    check(flow.fails((0, 0), "attempt 1 failed"), &["- not_running attempt 0 S", "arm 1 wall 10ms"]);
+    check(
+        flow.fails((0, 0), "attempt 1 failed"),
+        &["- not_running attempt 0 S", "- retried attempt 1 in 10ms: attempt 1 failed", "arm 1 wall 10ms"],
+    );
     check(flow.due(1), &["- running attempt 0 S", "start 0.1"]);
     assert_eq!(flow.run.pass_input(pass_id((0, 1))).expect("a live pass").attempt, 2);
     check(
@@ -91,7 +94,10 @@ fn a_retry_delay_holds_no_slot() {
     });
     flow.start();
     check(flow.post("S", "{}", None), &["- preparing a <enqueued> S"]);
-    check(flow.fails((0, 0), "x"), &["- not_running a 0 S", "arm 1 wall 1000ms", "- running a 0 S", "start 1.0"]);
+    check(
+        flow.fails((0, 0), "x"),
+        &["- not_running a 0 S", "- retried a 1 in 1000ms: x", "arm 1 wall 1000ms", "- running a 0 S", "start 1.0"],
+    );
     check(flow.due(1), &["- preparing a <enqueued> S"]);
     check(flow.returns((1, 0), &[]), &["- not_running a 0 S -> nothing", "- running a 0 S", "start 0.1"]);
 }
@@ -110,7 +116,8 @@ fn a_failure_that_is_not_worth_it_is_not_retried() {
 fn panics_and_time_outs_retry_like_failures_and_say_so() {
     let mut flow = Flow::retrying("a: S -> T", Retry::fixed(Duration::ZERO).attempts(2));
     flow.start();
-    check(flow.done((0, 0), PassEnd::TimedOut), &["- not_running a 0 S", "arm 1 wall 0ms"]);
+    let retried = "- retried a 1 in 0ms: Step a timed out after 0 seconds";
+    check(flow.done((0, 0), PassEnd::TimedOut), &["- not_running a 0 S", retried, "arm 1 wall 0ms"]);
     flow.due(1);
     let effects = flow.done((0, 1), PassEnd::Panicked("boom".into()));
     assert_eq!(effects.last().map(String::as_str), Some("finish failed Step a panicked: boom"));
@@ -127,7 +134,8 @@ fn an_attempt_begins_no_later_than_the_total_time_allows() {
     let mut flow = Flow::retrying("a: S -> T", retry);
     flow.start();
     flow.now.alive_us = 2_000_000;
-    check(flow.fails((0, 0), "x"), &["- not_running a 0 S", "arm 1 wall 1000ms"]);
+    let expected = ["- not_running a 0 S", "- retried a 1 in 1000ms: x", "arm 1 wall 1000ms"];
+    check(flow.fails((0, 0), "x"), &expected);
     flow.due(1);
     flow.now.alive_us = 2_000_001;
     assert_eq!(flow.fails((0, 1), "x").last().map(String::as_str), Some("finish failed x"));

@@ -110,7 +110,7 @@ fn conflicts_count_in_a_row_and_a_failure_ends_the_row() {
     flow.done_with((2, 0), NOTHING, &[], uses(0, &[], &set));
     check(flow.done_with((1, 0), NOTHING, &[], stale()), &["start 1.1"]);
     check(flow.done_with((1, 1), NOTHING, &[], stale()), &["start 1.2"]);
-    check(flow.fails((1, 2), "x"), &["- not_running b 0 S", "arm 1 wall 0ms"]);
+    check(flow.fails((1, 2), "x"), &["- not_running b 0 S", "- retried b 1 in 0ms: x", "arm 1 wall 0ms"]);
     check(flow.due(1), &["- running b 0 S", "start 1.3"]);
     check(flow.done_with((1, 3), NOTHING, &[], stale()), &["start 1.4"]);
     check(flow.done_with((1, 4), NOTHING, &[], stale()), &["start 1.5"]);

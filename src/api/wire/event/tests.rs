@@ -84,6 +84,14 @@ fn an_end_without_result_is_a_plain_stop_event_that_says_why() {
         &internal("{\"step_name\":null,\"exception\":\"e\",\"attempts\":0}", "WorkflowFailedEvent"),
     );
     check(
+        &Item::Retried { step: StepId(1), error: "no \"luck\"", attempt: 2, next_us: 1_500_000 },
+        &internal(
+            "{\"step_name\":\"finish\",\"attempt\":2,\"exception\":\"no \\\"luck\\\"\",\
+             \"next_attempt_at\":\"1970-01-01T00:00:01.500000+00:00\"}",
+            "StepRetriedEvent",
+        ),
+    );
+    check(
         &Item::TimedOut { timeout: Duration::from_millis(200), active: vec![StepId(0), StepId(1)] },
         &internal("{\"timeout\":0.2,\"active_steps\":[\"ask\",\"finish\"]}", "WorkflowTimedOutEvent"),
     );
