@@ -31,6 +31,7 @@
 //! | [`engine`] | `run` is the reducer: the semantics of one run; `scheduler` has all runs, `feed` their events |
 //! | [`workflow`] | the authoring API: events, steps, [`Ctx`], the builder |
 //! | [`graph`], [`pass`] | a workflow as data; what passes between a run and the body of a step |
+//! | [`text`] | text for people: one line, the spelling that was meant |
 //! | [`limits`] | every bound, its unit in its name, its reason beside it |
 //!
 //! # Invariants
@@ -56,6 +57,7 @@ pub mod now;
 pub mod pass;
 pub mod server;
 pub mod store;
+pub mod text;
 pub mod workers;
 pub mod workflow;
 

@@ -62,6 +62,10 @@ pub const LIST_SCAN_HANDLERS_MAX: usize = 4_096;
 /// Bytes of an error's message: a step's whole error text, and what stands before it.
 pub const MESSAGE_BYTES_MAX: usize = ERROR_BYTES_MAX + (1 << 10);
 
+/// Bytes of a misspelt word for which the one that was meant is looked for: comparing takes the product of both
+/// lengths.
+pub const SPELLING_BYTES_MAX: usize = 64;
+
 /// After how long a client that was turned away with 503 may try again.
 pub const RETRY_AFTER_S: u32 = 1;
 

@@ -14,23 +14,24 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("now", &[]),
     ("hash", &[]),
+    ("text", &["limits"]),
     ("json", &["limits"]),
     ("graph", &["limits", "hash", "json"]),
     ("pass", &["limits", "hash", "json", "graph"]),
     ("http", &["limits", "now", "json"]),
-    ("engine", &["limits", "now", "hash", "json", "graph", "pass"]),
-    ("workflow", &["limits", "hash", "json", "graph", "pass"]),
-    ("net", &["limits", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
-    ("api", &["limits", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
-    ("workers", &["limits", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
-    ("store", &["limits", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
+    ("engine", &["limits", "text", "now", "hash", "json", "graph", "pass"]),
+    ("workflow", &["limits", "text", "hash", "json", "graph", "pass"]),
+    ("net", &["limits", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
+    ("api", &["limits", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
+    ("workers", &["limits", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
+    ("store", &["limits", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
 ];
 
 /// What may use everything.
 const TOP: &[&str] = &["server", "demo", "inspect", "lib", "main"];
 
 /// Modules that are handed bytes, values and `now`, and give values back.
-const PURE: &[&str] = &["limits", "now", "hash", "json", "graph", "pass", "http", "engine"];
+const PURE: &[&str] = &["limits", "now", "hash", "text", "json", "graph", "pass", "http", "engine"];
 
 /// What no pure module names: sockets, threads, files, processes, clocks, random numbers, output.
 const IMPURE: &[&str] = &[
