@@ -217,8 +217,12 @@ pub const RESIDENT_FINISHED_MAX: usize = 256;
 /// Bytes of their results and states.
 pub const RESIDENT_FINISHED_BYTES_MAX: usize = 1 << 20;
 
-/// Finished handlers that one step of retention removes from the store.
+/// Finished handlers that one step of retention removes, at least: the next step follows as soon as that is kept.
 pub const RETENTION_SLICE: usize = 256;
+
+/// Finished handlers that one step of retention removes from the store, at most. A step removes twice as many as have
+/// ended since the one before, so that it keeps up; more than this would hold up the commits behind it.
+pub const RETENTION_SLICE_MAX: usize = 4_096;
 
 /// Handlers of a list that are read from the store at a time.
 pub const LIST_PAGE_HANDLERS: usize = 256;

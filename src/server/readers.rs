@@ -157,6 +157,19 @@ impl Loop {
         }
     }
 
+    /// The run that this reader has begun with could not be kept: a waiter gets 404, a stream breaks off.
+    pub(super) fn lose_reader(&mut self, reader: ReaderId) {
+        let id = ConnectionId::from(reader.0);
+        let Some(reader) = self.take_reader(id) else { return };
+        match reader.phase {
+            Phase::Waiting { errors, .. } => {
+                self.due.remove(&(reader.due_us, id));
+                self.respond(id, &errors.handler_not_found());
+            }
+            Phase::Open(_) => self.break_off(*reader),
+        }
+    }
+
     /// Time-out of a waiter, or heartbeat of a stream.
     pub(super) fn handle_reader_due(&mut self, id: ConnectionId) {
         let Some(mut reader) = self.take_reader(id) else { return };
@@ -206,6 +219,10 @@ impl Loop {
             && cursors.asked == Some(ticket)
         {
             cursors.asked = None;
+            if feed.next() <= cursors.next {
+                // What was there when it was asked for is gone.
+                return self.break_off(*reader);
+            }
             cursors.page = Some(Box::new(Page { feed, workflow }));
         }
         self.put_reader(reader);
@@ -216,15 +233,19 @@ impl Loop {
     pub(super) fn cut_reader(&mut self, id: ConnectionId, ticket: Ticket) {
         let Some(reader) = self.take_reader(id) else { return };
         match &reader.phase {
-            Phase::Open(cursors) if cursors.asked == Some(ticket) => {
-                if let Some(connection) = self.reactor.connection(id) {
-                    connection.exchange().abort_stream(self.now);
-                }
-                let taken = self.reactor.taken_position(id).unwrap_or(0);
-                self.drop_reader(*reader, taken);
-            }
+            Phase::Open(cursors) if cursors.asked == Some(ticket) => self.break_off(*reader),
             _ => self.put_reader(reader),
         }
+    }
+
+    /// A stream that cannot go on ends without its last chunk, so that its client knows that there is more and comes
+    /// back.
+    fn break_off(&mut self, reader: Reader) {
+        if let Some(connection) = self.reactor.connection(reader.id) {
+            connection.exchange().abort_stream(self.now);
+        }
+        let taken = self.reactor.taken_position(reader.id).unwrap_or(0);
+        self.drop_reader(reader, taken);
     }
 
     /// Writes what there is and what the socket has room for; asks the store for more; ends the stream at its end.

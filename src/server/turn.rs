@@ -309,6 +309,7 @@ impl Loop {
             Notice::Ended(run, caller) => self.answer_caller(run.handler, caller),
             Notice::Turn(reader) => self.take_turn(reader),
             Notice::Gone(reader) => self.end_reader(reader),
+            Notice::Lost(reader) => self.lose_reader(reader),
             Notice::CallerGone(caller) => self.answer_caller_gone(caller),
             Notice::NotKept(caller) => self.answer_caller_not_kept(caller),
             Notice::Load(key) => self.ask_handler(kept::Address::Key(key), None),

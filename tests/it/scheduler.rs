@@ -27,6 +27,7 @@ const FINISHED_BYTES_MAX: usize = 10_000;
 
 struct World {
     scheduler: Scheduler,
+    limits: SchedulerLimits,
     graph: Arc<Graph>,
     now: Now,
     drawn: u8,
@@ -65,7 +66,7 @@ impl World {
             idle_after: Duration::from_mins(1),
         };
         let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, journaled, 7);
-        Self { scheduler, graph, now: Now::default(), drawn: 0, removed: Vec::new() }
+        Self { scheduler, limits, graph, now: Now::default(), drawn: 0, removed: Vec::new() }
     }
 
     fn start(&mut self, place: Place) -> HandlerKey {
@@ -153,6 +154,38 @@ fn the_longest_ended_handlers_go_first_and_those_with_a_reader_stay() {
     assert!(world.handlers().contains(&running) && world.handlers().contains(&last));
     world.settle();
     assert_eq!(world.removed.len(), 4);
+}
+
+#[test]
+fn a_handler_stays_while_an_earlier_run_of_it_is_read() {
+    for by_age in [false, true] {
+        let mut world = World::new(8, if by_age { 100 } else { 2 }, None, None);
+        let limits = SchedulerLimits { keep_for: by_age.then_some(Duration::from_hours(1)), ..world.limits };
+        world.scheduler = Scheduler::new(vec![Arc::clone(&world.graph)], limits, false, 7);
+        let read = world.finish();
+        let run = world.run(read);
+        assert!(world.scheduler.follow(run, ReaderId(1)));
+        world.start(Place::Continue(read));
+        let tag = world.passes()[0].tag;
+        world.stop(tag);
+        world.settle();
+        let others = [world.finish(), world.finish()];
+        world.pass_time(3_600_000_000);
+        (0..5).for_each(|_| world.pass_time(1));
+        assert!(world.settle().is_empty(), "nobody is told that it is gone");
+        assert!(world.scheduler.channel(run).is_some());
+        assert_eq!(world.handlers(), if by_age { vec![read] } else { vec![read, others[1]] });
+        assert!(
+            world.scheduler.poll_timeout(world.now).is_none_or(|left| left >= Duration::from_secs(1)),
+            "no spinning"
+        );
+        world.scheduler.leave(run, ReaderId(1));
+        world.pass_time(60_000_000);
+        let last = world.finish();
+        world.settle();
+        assert_eq!(world.handlers().len(), if by_age { 1 } else { 2 });
+        assert!(world.handlers().contains(&last));
+    }
 }
 
 #[test]

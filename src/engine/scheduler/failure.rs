@@ -85,7 +85,7 @@ impl Scheduler {
         if lost.opened.contains(&run) {
             // There is no such run.
             let channel = self.earlier.remove(&run);
-            self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Gone));
+            self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Lost));
             self.notices.extend(caller.take().map(Notice::NotKept));
             let Some(before) = newest.checked_sub(1) else { return };
             newest = before;

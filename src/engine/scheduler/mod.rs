@@ -118,8 +118,10 @@ pub enum Notice {
     Ended(RunKey, CallerId),
     /// This waiter has the queue's lock now.
     Turn(ReaderId),
-    /// The handler that this reader reads, or waits to read, is gone.
+    /// The handler that this reader reads, or waits to read, is purged.
     Gone(ReaderId),
+    /// The run that this reader reads, or waits to read, could not be kept: there is no such run.
+    Lost(ReaderId),
     /// The handler whose end this caller waits for is gone.
     CallerGone(CallerId),
     /// What this caller began could not be kept: there is no such run.

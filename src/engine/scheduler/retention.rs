@@ -7,7 +7,7 @@ use crate::{
     engine::{channel::Channel, handler::Phase},
     limits::{
         RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US,
-        RETENTION_SLACK_MAX, RETENTION_SLACK_PART, RETENTION_SLICE, RETIRED_PER_TURN_MIN,
+        RETENTION_SLACK_MAX, RETENTION_SLACK_PART, RETENTION_SLICE, RETENTION_SLICE_MAX, RETIRED_PER_TURN_MIN,
     },
     now::Now,
 };
@@ -23,10 +23,16 @@ pub(super) struct Retention {
     resident_bytes: usize,
     /// Runs that have ended since they were last looked at.
     ended_since: usize,
+    /// Runs that have ended since the store was last asked for the oldest, with a journal.
+    ended_since_asked: usize,
+    /// Whether the store has more handlers that have been kept long enough.
+    has_expired: bool,
     /// Finished handlers in the store, with a journal.
     kept_count: isize,
     /// Whether the store was asked for the oldest.
     is_asked: bool,
+    /// How many of those go at most.
+    slice: usize,
     /// The batch that removes what it gave; the next question waits until that is kept.
     removing: u64,
     /// Whether it gave none that may go: the next question waits for a change.
@@ -44,8 +50,11 @@ impl Retention {
             resident_count: 0,
             resident_bytes: 0,
             ended_since: 0,
+            ended_since_asked: 0,
+            has_expired: false,
             kept_count: kept_count.cast_signed(),
             is_asked: false,
+            slice: RETENTION_SLICE,
             removing: 0,
             is_stuck: false,
             // Those that the store has may have been kept long enough.
@@ -63,6 +72,7 @@ impl Retention {
     /// A finished handler more is in the store.
     pub(super) fn count(&mut self) {
         self.kept_count += 1;
+        self.ended_since_asked += 1;
         self.is_stuck = false;
     }
 
@@ -127,8 +137,8 @@ impl Scheduler {
             }
             let Some(run) = self.retention.resident.pop_front() else { break };
             match newest(&mut self.handlers, run).map(|handler| handler.is_idle()) {
-                Some(true) if !journaled => self.remove(run.handler),
-                Some(true) if self.is_unchanged(run.handler) => self.forget(run.handler),
+                Some(true) if !journaled && !self.has_earlier(run.handler) => self.remove(run.handler),
+                Some(true) if journaled && self.is_unchanged(run.handler) => self.forget(run.handler),
                 Some(_) => self.retention.resident.push_back(run),
                 None => {}
             }
@@ -139,9 +149,20 @@ impl Scheduler {
         }
         // Many at a time write less: those of a page of the store go together.
         let excess = self.retention.excess(self.limits.keep_finished);
-        if journaled && excess > RETENTION_SLACK_MAX.min(self.limits.keep_finished / RETENTION_SLACK_PART) {
-            self.ask_oldest(excess.min(RETENTION_SLICE));
+        let is_over = excess > RETENTION_SLACK_MAX.min(self.limits.keep_finished / RETENTION_SLACK_PART);
+        if journaled && (is_over || self.retention.has_expired) {
+            self.ask_oldest(if self.retention.has_expired { usize::MAX } else { excess });
         }
+    }
+
+    /// Whether somebody reads, or a purge that is not kept yet ends, an earlier run of this handler.
+    fn has_earlier(&self, key: HandlerKey) -> bool {
+        !self.earlier.is_empty()
+            && self
+                .earlier
+                .range(RunKey { handler: key, run: 0 }..=RunKey { handler: key, run: u32::MAX })
+                .next()
+                .is_some()
     }
 
     /// When the few that are too many go.
@@ -160,17 +181,22 @@ impl Scheduler {
         if self.retention.excess_due_us.is_some_and(|due_us| due_us <= now.alive_us) {
             self.retention.excess_due_us = None;
             let excess = self.retention.excess(self.limits.keep_finished);
-            self.ask_oldest(excess.min(RETENTION_SLICE));
+            self.ask_oldest(excess);
         }
     }
 
-    /// Has the store asked for the longest ended handlers, as many as are to go and as many as may have to stay.
+    /// Asks the store for the longest ended handlers: as many as are to go, up to a slice, and as many as may have to
+    /// stay. A slice is larger than the number of runs that have ended since the last one, so that retention keeps up
+    /// with any rate.
     fn ask_oldest(&mut self, wanted: usize) {
         let uncommitted = self.uncommitted();
         let retention = &mut self.retention;
         if wanted > 0 && retention.removing < uncommitted && !retention.is_asked && !retention.is_stuck {
+            let ended = std::mem::take(&mut retention.ended_since_asked);
+            retention.slice = (2 * ended).clamp(RETENTION_SLICE, RETENTION_SLICE_MAX);
             retention.is_asked = true;
-            self.notices.push_back(Notice::Oldest(wanted + retention.resident_count));
+            let may_stay = retention.resident_count + self.earlier.len();
+            self.notices.push_back(Notice::Oldest(wanted.min(retention.slice) + may_stay));
         }
     }
 
@@ -180,16 +206,20 @@ impl Scheduler {
         self.retention.is_asked = false;
         let excess = self.retention.excess(self.limits.keep_finished);
         let expired_us = self.limits.keep_for.map(|keep_for| now.wall_us.saturating_sub_unsigned(micros(keep_for)));
-        let (mut next_us, mut removed) = (self.ages_pause_us(), 0);
+        let (mut next_us, mut removed, slice) = (self.ages_pause_us(), 0, self.retention.slice);
+        let mut last_expired = false;
+        self.retention.has_expired = false;
         for &(key, ended_us) in oldest {
-            let expired = expired_us.is_some_and(|expired_us| ended_us <= expired_us);
-            if removed >= RETENTION_SLICE || !(expired || removed < excess) {
+            last_expired = expired_us.is_some_and(|expired_us| ended_us <= expired_us);
+            if removed >= slice || !(last_expired || removed < excess) {
                 let left_us = expired_us.map_or(RETENTION_PAUSE_US, |expired_us| ended_us.abs_diff(expired_us));
-                next_us = if expired { 1 } else { next_us.min(left_us.max(1)) };
+                next_us = if last_expired { next_us } else { next_us.min(left_us.max(1)) };
                 break;
             }
             removed += usize::from(self.remove_kept(key));
         }
+        // The next slice goes as soon as this one is kept.
+        self.retention.has_expired = last_expired && removed > 0;
         self.retention.is_stuck = removed == 0;
         // With none left, the next end is what is waited for.
         let ages = self.limits.keep_for.filter(|_| self.retention.kept_count > 0);
@@ -206,8 +236,7 @@ impl Scheduler {
     /// Removes a finished handler from the store. One that has begun anew since the store was asked, or has a reader,
     /// of an earlier run too, stays, and so does one that changes.
     fn remove_kept(&mut self, key: HandlerKey) -> bool {
-        let of_handler = RunKey { handler: key, run: 0 }..=RunKey { handler: key, run: u32::MAX };
-        if self.earlier.range(of_handler).next().is_some() {
+        if self.has_earlier(key) {
             return false;
         }
         match self.handlers.get(&key) {
@@ -240,28 +269,36 @@ impl Scheduler {
         self.retention.ages_due_us = Some(now.alive_us + self.ages_pause_us());
         if self.batch.journaled {
             self.retention.is_stuck = false;
-            return self.ask_oldest(RETENTION_SLICE);
+            self.retention.has_expired = true;
+            return self.ask_oldest(usize::MAX);
         }
         let expired_us = now.wall_us.saturating_sub_unsigned(micros(keep_for));
-        for _ in 0..RETENTION_SLICE {
+        // Those that have to stay are looked at again after a pause.
+        let mut is_stuck = true;
+        for _ in 0..RETENTION_SLICE.min(self.retention.resident.len()) {
             let Some(&run) = self.retention.resident.front() else { return self.retention.ages_due_us = None };
             let ended_us = newest(&mut self.handlers, run).and_then(|handler| match handler.phase {
                 Phase::Ended { completed_us, .. } => Some((completed_us, handler.is_idle())),
                 Phase::Running(_) | Phase::Parked { .. } => None,
             });
+            let ended_us = ended_us.map(|(ended_us, is_idle)| (ended_us, is_idle && !self.has_earlier(run.handler)));
             match ended_us {
                 Some((ended_us, _)) if ended_us > expired_us => {
                     let left_us = ended_us.abs_diff(expired_us).clamp(1, RETENTION_PAUSE_US);
                     return self.retention.ages_due_us = Some(now.alive_us + left_us);
                 }
-                Some((_, true)) => self.remove(run.handler),
-                Some((_, false)) => self.retention.resident.rotate_left(1),
-                None => {
-                    self.retention.resident.pop_front();
+                Some((_, false)) => {
+                    self.retention.resident.rotate_left(1);
+                    continue;
                 }
+                Some((_, true)) => self.remove(run.handler),
+                None => drop(self.retention.resident.pop_front()),
             }
+            is_stuck = false;
         }
-        self.retention.ages_due_us = Some(now.alive_us + 1);
+        if !is_stuck {
+            self.retention.ages_due_us = Some(now.alive_us + 1);
+        }
     }
 
     /// Whether all of a handler is kept, and no answer of the store is older.

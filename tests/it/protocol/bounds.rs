@@ -53,6 +53,26 @@ fn handler_that_is_being_read_is_kept() {
 }
 
 #[test]
+fn a_reader_of_an_earlier_run_reads_it_to_its_end() {
+    let program = Program::with(&["--keep-finished", "1"]);
+    // More than the sockets' buffers hold.
+    let read = program.begin("streaming", json!({"count": 50_000, "delay_ms": 0}));
+    let mut reader = follow(&program, &read, "sse=false&after_sequence=-1");
+    assert!(reader.event().is_some());
+    while program.get(&format!("/results/{read}")).status != 200 {}
+    let again = json!({"handler_id": read, "start_event": {"count": 0}});
+    assert_eq!(run(&program, "streaming", &again).status, 200);
+    for _ in 0..3 {
+        assert_eq!(run(&program, "echo", &json!({})).status, 200);
+    }
+    settle(&program);
+    let rest = reader.rest();
+    let lines: Vec<&[u8]> = rest.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let last: Value = serde_json::from_slice(lines.last().expect("an end")).expect("a whole event");
+    assert_eq!((1 + lines.len(), last["type"].as_str()), (50_001, Some("StopEvent")));
+}
+
+#[test]
 fn connections_beyond_the_bound_are_sent_away() {
     let program = Program::with(&["--connections-max", "2"]);
     let mut first = program.connect();

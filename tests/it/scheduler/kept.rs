@@ -31,7 +31,7 @@ struct World {
     session: Session,
     limits: SchedulerLimits,
     now: Now,
-    drawn: u8,
+    drawn: u16,
     notices: Vec<Notice>,
 }
 
@@ -147,6 +147,19 @@ impl World {
         self.settle();
     }
 
+    /// Carries out what retention asks for, without any time passing; how many handlers are left.
+    fn retain(&mut self) -> usize {
+        self.settle();
+        while let Some(place) = self.notices.iter().position(|notice| matches!(notice, Notice::Oldest(_))) {
+            let Notice::Oldest(count) = self.notices.swap_remove(place) else { continue };
+            let ended = self.model.ended.values().take(count);
+            let oldest: Vec<_> = ended.map(|key| (*key, self.model.handlers[key].updated_us)).collect();
+            self.scheduler.handle_oldest(&oldest, self.now);
+            self.settle();
+        }
+        self.model.handlers.len()
+    }
+
     fn finish(&mut self) -> HandlerKey {
         let key = self.start(Place::New(None));
         let tag = self.passes()[0];
@@ -164,6 +177,30 @@ fn graph(lines: &str, max_runs: Option<usize>) -> Arc<Graph> {
     let mut parts = parts(lines);
     parts.max_runs = max_runs;
     Arc::new(Graph::build(parts).unwrap_or_else(|faults| panic!("{faults}")))
+}
+
+#[test]
+fn all_that_was_kept_long_enough_goes_at_once_however_many_there_are() {
+    let mut world = World::new(ONE_STEP, None);
+    world.limits.keep_finished = usize::MAX;
+    world.limits.keep_for = Some(Duration::from_hours(1));
+    world.restart(ONE_STEP);
+    for _ in 0..10 {
+        let begun: Vec<_> = (0..100).map(|_| world.start(Place::New(None))).collect();
+        for tag in
+            std::iter::repeat_with(|| world.passes()).take_while(|tags| !tags.is_empty()).flatten().collect::<Vec<_>>()
+        {
+            world.stop(tag);
+        }
+        world.settle();
+        assert!(begun.iter().all(|key| world.has_ended(*key)));
+    }
+    assert_eq!(world.retain(), 1_000, "none is old enough");
+    let young = world.finish();
+    world.pass_time(3_600_000_000 - 1);
+    assert_eq!(world.retain(), 1_001);
+    world.pass_time(1);
+    assert_eq!(world.retain(), 0, "{young:?} is as old: no time passed meanwhile");
 }
 
 #[test]

@@ -254,7 +254,7 @@ impl World {
                 assert!(self.history.runs[&run].end.is_some(), "nobody is told before it is kept");
             }
             Notice::Turn(reader) => self.take_turn(reader),
-            Notice::Gone(reader) => self.end_reader(reader),
+            Notice::Gone(reader) | Notice::Lost(reader) => self.end_reader(reader),
             Notice::CallerGone(CallerId(caller)) => {
                 let (run, _) = self.clients.callers.remove(&caller).expect("a caller is told once");
                 assert!(self.purged.contains(&run.handler), "nobody is told before it is kept");
