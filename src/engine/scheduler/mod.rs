@@ -292,7 +292,7 @@ impl Scheduler {
     ) -> Result<(), Refusal> {
         let Some(handler) = self.handlers.get(&key) else { return Err(Refusal::Ended) };
         let Phase::Running(run) = &handler.phase else { return Err(Refusal::Ended) };
-        if self.current(handler.workflow).is_none() {
+        if !self.is_served(handler.workflow) {
             return Err(Refusal::NotServed);
         }
         run.check_external(event, step)?;
@@ -356,13 +356,24 @@ impl Scheduler {
         self.notices.pop_front()
     }
 
+    /// Whether this program serves the workflow. A run of one that it does not serve may only end: it takes no input
+    /// but its end, gets no place, starts no pass and arms no timer until a program serves it again.
+    fn is_served(&self, workflow: WorkflowId) -> bool {
+        is_served(workflow, self.registered)
+    }
+
     /// The registered workflow of the same name; `None` if this program has it no more.
     fn current(&self, workflow: WorkflowId) -> Option<WorkflowId> {
-        if usize::from(workflow.0) < self.registered {
+        if self.is_served(workflow) {
             return Some(workflow);
         }
         self.workflow(&self.graph(workflow).name)
     }
+}
+
+/// [`Scheduler::is_served`], while a handler is borrowed.
+fn is_served(workflow: WorkflowId, registered: usize) -> bool {
+    usize::from(workflow.0) < registered
 }
 
 /// The handler of a run, if that is still its newest.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{HandlerKey, RunKey, Scheduler};
+use super::{HandlerKey, RunKey, Scheduler, is_served};
 use crate::{
     engine::{
         handler::Phase,
@@ -112,7 +112,7 @@ impl Scheduler {
     /// Arms the timers of a run that has come, and has the passes started that it still owes.
     pub(super) fn resume_pending(&mut self, run: RunKey, pending: Vec<Effect>) {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
-        let is_served = usize::from(handler.workflow.0) < self.registered;
+        let is_served = is_served(handler.workflow, self.registered);
         let resting = handler.journal.resting.as_deref().unwrap_or_default();
         let is_said =
             |pass| resting.iter().any(|input| matches!(input, Input::Done { pass: done, .. } if *done == pass));
@@ -136,7 +136,7 @@ impl Scheduler {
             return;
         }
         let idle_us = u64::try_from(self.limits.idle_after.as_micros()).unwrap_or(u64::MAX);
-        let (unseen, mut looked_at) = (self.unseen(), 0);
+        let (unseen, registered, mut looked_at) = (self.unseen(), self.registered, 0);
         for (&key, handler) in self.handlers.range_mut(self.parking.from..).take(PARKING_SLICE) {
             looked_at += 1;
             self.parking.from = HandlerKey(key.0 + 1);
@@ -146,7 +146,7 @@ impl Scheduler {
                 && journal.batch < unseen
                 && journal.resting.is_none()
                 && handler.passes.is_empty()
-                && run.only_waits();
+                && (run.only_waits() || !is_served(handler.workflow, registered));
             if is_idle {
                 handler.phase = Phase::Parked { admitted: false };
                 self.parking.parked += 1;

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    CallerId, Ended, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, reduce::end_bytes,
+    CallerId, Ended, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, is_served,
+    reduce::end_bytes,
 };
 use crate::{
     engine::{
@@ -34,7 +35,7 @@ impl Scheduler {
         let is_new_version = handler.journal.batch > 0;
         if let Phase::Running(run) = &handler.phase
             && !is_new_version
-            && (run.only_waits() || usize::from(handler.workflow.0) >= self.registered)
+            && (run.only_waits() || !is_served(handler.workflow, self.registered))
         {
             handler.phase = Phase::Parked { admitted: false };
             self.parking.parked += 1;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Ended, HandlerKey, Notice, RunKey, Scheduler, newest};
+use super::{Ended, HandlerKey, Notice, RunKey, Scheduler, is_served, newest};
 use crate::{
     engine::{
         handler::Phase,
@@ -23,8 +23,11 @@ impl Scheduler {
 
     /// The one place where a run changes.
     pub(super) fn reduce(&mut self, key: HandlerKey, input: Input, now: Now) {
-        let Self { handlers, graphs, timers, batch, held, effects, notices, .. } = self;
+        let Self { handlers, graphs, registered, timers, batch, held, effects, notices, .. } = self;
         let Some(handler) = handlers.get_mut(&key) else { return };
+        if !is_served(handler.workflow, *registered) && !matches!(input, Input::Cancel | Input::Fail(_)) {
+            return;
+        }
         let run_key = RunKey { handler: key, run: handler.run };
         let run = match &mut handler.phase {
             Phase::Running(run) => run,

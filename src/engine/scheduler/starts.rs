@@ -226,6 +226,7 @@ impl Scheduler {
     /// Runs of this workflow that may run now. While handlers are away it is not known who has a place.
     fn places(&self, workflow: WorkflowId) -> usize {
         match self.graph(workflow).max_runs {
+            _ if !self.is_served(workflow) => 0,
             None => usize::MAX,
             Some(_) if !self.away.is_empty() => 0,
             Some(max) => max,

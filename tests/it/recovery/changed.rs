@@ -105,3 +105,30 @@ fn runs_of_a_workflow_that_is_not_served_wait_until_it_is() {
     assert_eq!(server.ended(&cancelled)["status"], "cancelled");
     assert_eq!(server.get(&format!("/handlers/{purged}")).status, 404);
 }
+
+#[test]
+fn ending_a_run_of_a_workflow_that_is_not_served_starts_no_other() {
+    let place = Place::new();
+    let one_at_a_time = || {
+        let asks = workflow("w").max_runs(1).step("ask", |_, _: StartEvent| Ok(Asked {}));
+        build(asks.step("end", |_, given: Given| Ok(done(given.n))))
+    };
+    let other = || build(workflow("other").step("o", |_, _: StartEvent| Ok(done(3))));
+    let server = serve(&place, [one_at_a_time()]);
+    let first = asked(&server, "w");
+    let [second, third, fourth] = [(); 3].map(|()| server.begin("w", &json!({})));
+    drop(server);
+
+    let server = serve(&place, [other()]);
+    assert_eq!(server.cancel(&third).status, 200);
+    assert_eq!(server.cancel(&first).status, 200);
+    assert_eq!(server.run("other", &json!({})).json()["result"], 3, "the server goes on");
+    assert_eq!(server.get(&format!("/handlers/{second}")).json()["status"], "running");
+    assert_eq!(server.post(&format!("/handlers/{second}/cancel?purge=true"), &json!({})).status, 200);
+    drop(server);
+
+    let server = serve(&place, [other(), one_at_a_time()]);
+    server.follow(&fourth).event_of("Asked");
+    assert_eq!(server.send(&fourth, "Given", &json!({ "n": 5 })).status, 200);
+    assert_eq!(server.ended(&fourth)["result"]["value"]["result"], 5);
+}
