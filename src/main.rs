@@ -1,20 +1,22 @@
 //! The program `steprill`: arguments to what is to be done, exit codes.
 
 mod demo;
-#[cfg(feature = "sqlite")]
-mod inspect;
 
-use std::{env, process::ExitCode};
+use std::{env, ffi::OsString, process::ExitCode};
 
-use steprill::Server;
+use steprill::{
+    Server,
+    server::{TOOLS, run_tool},
+};
 
 fn main() -> ExitCode {
-    let mut arguments = env::args_os().skip(1).peekable();
-    let command = arguments.peek().and_then(|argument| argument.to_str()).unwrap_or_default().to_owned();
-    match &*command {
-        "demo" => demo::run(arguments.skip(1)),
-        "inspect" => tool(inspect(arguments.skip(1))),
-        "backup" => tool(backup(arguments.skip(1))),
+    let arguments: Vec<OsString> = env::args_os().skip(1).collect();
+    if let Some(result) = run_tool("steprill", &arguments) {
+        return result.unwrap_or_else(|error| fail(&error));
+    }
+    let command = arguments.first().and_then(|argument| argument.to_str()).unwrap_or_default();
+    match command {
+        "demo" => demo::run(arguments.into_iter().skip(1)),
         "serve" => fail("serve PATH: workflow files come with a later version; `steprill demo` shows what there is"),
         // Asked of the program itself, what the flags are.
         "--help" | "-h" | "--version" | "-V" => Server::new().run_with("steprill", COMMANDS, arguments),
@@ -23,28 +25,10 @@ fn main() -> ExitCode {
     }
 }
 
-#[cfg(feature = "sqlite")]
-use inspect::{backup, inspect};
-
-#[cfg(not(feature = "sqlite"))]
-fn inspect(_: impl Iterator<Item = std::ffi::OsString>) -> Result<ExitCode, String> {
-    Err("inspect: this program was built without feature `sqlite`".to_owned())
-}
-
-#[cfg(not(feature = "sqlite"))]
-fn backup(_: impl Iterator<Item = std::ffi::OsString>) -> Result<ExitCode, String> {
-    Err("backup: this program was built without feature `sqlite`".to_owned())
-}
-
-/// What a tool came to, or why its arguments are not understood.
-fn tool(result: Result<ExitCode, String>) -> ExitCode {
-    result.unwrap_or_else(|error| fail(&error))
-}
-
 fn fail(error: &str) -> ExitCode {
     eprintln!("steprill: {error}\n\n{}", steprill::server::usage("steprill", COMMANDS));
     ExitCode::from(2)
 }
 
 /// What may stand behind the program's name.
-pub(crate) const COMMANDS: &[&str] = &["demo [OPTIONS]", "inspect DIR [HANDLER]", "backup DIR FILE"];
+pub(crate) const COMMANDS: &[&str] = &["demo [OPTIONS]", TOOLS[0], TOOLS[1]];

@@ -11,6 +11,7 @@ mod log;
 mod questions;
 mod readers;
 mod stop;
+mod tools;
 mod turn;
 
 use std::{
@@ -23,6 +24,7 @@ use std::{
 pub use config::{Command, Config, FLAGS, Flag, UsageError, usage};
 pub use log::Format;
 pub use stop::Stopper;
+pub use tools::{TOOLS, run_tool};
 
 use crate::{
     engine::input::Outcome,
@@ -97,12 +99,18 @@ impl Server {
     }
 
     /// Serves as the program's command line and the `STEPRILL_*` variables say, until SIGTERM or SIGINT; `--help` lists
-    /// the flags. Gives the program's exit code: 0 good, 1 failed, 2 not understood.
+    /// the flags. With `inspect DIR [HANDLER]` or `backup DIR FILE` the program shows or copies a data directory
+    /// instead. Gives the program's exit code: 0 good, 1 failed, 2 not understood.
     pub fn run(self) -> ExitCode {
         let mut arguments = env::args_os();
         let path = arguments.next().map(std::path::PathBuf::from).unwrap_or_default();
         let program = path.file_name().map_or("steprill".into(), |name| name.to_string_lossy().into_owned());
-        self.run_with(&program, &["[OPTIONS]"], arguments)
+        let (commands, arguments) = (["[OPTIONS]", TOOLS[0], TOOLS[1]], arguments.collect::<Vec<_>>());
+        match run_tool(&program, &arguments) {
+            Some(Ok(code)) => code,
+            Some(Err(error)) => fail(2, &program, &format!("{error}\n\n{}", usage(&program, &commands))),
+            None => self.run_with(&program, &commands, arguments),
+        }
     }
 
     /// As [`Server::run`], on these arguments; each of `commands` is a line of the usage.

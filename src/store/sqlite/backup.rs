@@ -1,9 +1,9 @@
 //! A copy of the database that is consistent, made beside a running server.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rusqlite::{
@@ -13,12 +13,15 @@ use rusqlite::{
 
 use super::{
     fault::{Fault, OpenError},
-    open::{Found, database, look, set_up, sync_directory},
+    open::{Found, database, look, plain, private, set_up, sibling, sync_directory},
 };
 use crate::limits::READER_CACHE_KIB;
 
 /// Copies the database in `directory` to `file`, as it is at one moment, whether or not a server runs on it. The copy
 /// serves as `steprill.db` in another directory. While it is made the server goes on; its log grows meanwhile.
+///
+/// The copy is made as `file` with `.part` behind its name, synced, and then gets its name: `file` is never half a
+/// copy. What a backup that was killed left there is replaced by the next one.
 ///
 /// # Errors
 /// When there is no database, `file` exists, or one of them cannot be read or written. Then there is no `file` that was
@@ -29,33 +32,104 @@ pub fn backup(directory: &Path, file: &Path) -> Result<(), OpenError> {
         let error = io::Error::new(io::ErrorKind::NotFound, "there is no database in this directory");
         return Err(OpenError::Io { path, error });
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let created = options.open(file).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => OpenError::Exists(file.to_owned()),
-        _ => OpenError::Io { path: file.to_owned(), error },
-    })?;
-    let copied = copy(&path, file).and_then(|()| {
-        let synced = created.sync_all().and_then(|()| sync_directory(parent(file)));
-        synced.map_err(|error| OpenError::Io { path: file.to_owned(), error })
-    });
-    if copied.is_err() {
-        let _ = fs::remove_file(file);
+    if fs::symlink_metadata(file).is_ok() {
+        return Err(OpenError::Exists(file.to_owned()));
     }
-    copied
+    let part = Part::begin(sibling(file, ".part"))?;
+    copy(&path, &part.path)?;
+    part.finish(file)
+}
+
+/// A copy that is under way; dropped, it is removed.
+struct Part {
+    path: PathBuf,
+    /// Locked, so that two backups to one file do not write into each other's.
+    file: File,
+}
+
+impl Part {
+    fn begin(path: PathBuf) -> Result<Self, OpenError> {
+        let io = |error| OpenError::Io { path: path.clone(), error };
+        match OpenOptions::new().write(true).open(&path) {
+            // It may have its final name, too: nothing is written into it.
+            Ok(left) => {
+                lock(&left, &path)?;
+                fs::remove_file(&path).map_err(io)?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io(error)),
+        }
+        let file = private().create_new(true).open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => OpenError::InUse(path.clone()),
+            _ => OpenError::Io { path: path.clone(), error },
+        })?;
+        lock(&file, &path)?;
+        Ok(Self { path, file })
+    }
+
+    fn error(&self, error: io::Error) -> OpenError {
+        OpenError::Io { path: self.path.clone(), error }
+    }
+
+    /// Syncs the copy and gives it its name, unless there is such a file by now.
+    fn finish(self, file: &Path) -> Result<(), OpenError> {
+        let exists = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+        let synced = self.file.sync_all().and_then(|()| sync_directory(parent(file)));
+        synced.map_err(|error| self.error(error))?;
+        let named = fs::hard_link(&self.path, file).or_else(|error| match fs::symlink_metadata(file) {
+            Err(_) if !exists(&error) => fs::rename(&self.path, file),
+            _ => Err(io::ErrorKind::AlreadyExists.into()),
+        });
+        named.map_err(|error| {
+            let file = file.to_owned();
+            if exists(&error) { OpenError::Exists(file) } else { OpenError::Io { path: file, error } }
+        })?;
+        let _ = fs::remove_file(&self.path);
+        sync_directory(parent(file)).map_err(|error| OpenError::Io { path: file.to_owned(), error })
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if is_same(&self.file, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Locks a file that is to be this backup's alone. Another backup may have removed or finished it in between.
+fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
+    match file.try_lock() {
+        Ok(()) if is_same(file, path) => Ok(()),
+        Ok(()) | Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
+        Err(TryLockError::Error(error)) => Err(OpenError::Io { path: path.to_owned(), error }),
+    }
+}
+
+/// Whether the path is that of the open file.
+fn is_same(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        file.metadata().map(identity).ok() == fs::symlink_metadata(path).map(identity).ok()
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        true
+    }
 }
 
 fn copy(path: &Path, file: &Path) -> Result<(), OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
     // Not read-only: if no server runs, its log is read, and removed again after that.
-    let source = Connection::open_with_flags(path, flags).map_err(Fault::from).and_then(|source| {
+    let source = Connection::open_with_flags(plain(path), flags).map_err(Fault::from).and_then(|source| {
         set_up(&source, READER_CACHE_KIB)?;
         Ok(source)
     });
     let source = source.map_err(|fault| fault.open_error(path))?;
-    let copied = Connection::open_with_flags(file, flags).and_then(|mut target| {
+    let copied = Connection::open_with_flags(plain(file), flags).and_then(|mut target| {
         target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")?;
         // All at once: in steps, each commit of the server would have it begin anew.
         let step = Backup::new(&source, &mut target)?.step(-1)?;

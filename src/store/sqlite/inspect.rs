@@ -94,8 +94,9 @@ fn connect(path: &Path) -> Result<Connection, Fault> {
     if fs::metadata(sibling(path, "-wal")).is_ok() {
         return open_for_reading(path);
     }
-    let mut uri = String::from("file:");
-    for byte in path.as_os_str().as_encoded_bytes() {
+    let absolute = std::path::absolute(path)?;
+    let mut uri = String::from("file://");
+    for byte in absolute.as_os_str().as_encoded_bytes() {
         match byte {
             b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(char::from(*byte)),
             _ => {

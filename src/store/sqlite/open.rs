@@ -1,6 +1,7 @@
 //! Opening a data directory: what is there is looked at before anything is touched.
 
 use std::{
+    borrow::Cow,
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -124,6 +125,11 @@ pub(super) fn look(path: &Path) -> Result<Found, OpenError> {
 
 const HEADER_BYTES: u64 = 100;
 
+/// A path as SQLite takes it for one: what begins with `file:` or a colon means something else to it.
+pub(super) fn plain(path: &Path) -> Cow<'_, Path> {
+    if path.is_absolute() { path.into() } else { Path::new(".").join(path).into() }
+}
+
 /// The file beside another whose name is longer by `suffix`.
 pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -150,7 +156,7 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
 }
 
 /// Opens files for writing, and makes those that are missing so that nobody else can read them.
-fn private() -> OpenOptions {
+pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true);
     #[cfg(unix)]
@@ -181,7 +187,7 @@ pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
 }
 
 fn fill(path: &Path, graphs: &[Arc<Graph>], secret: u128) -> Result<(), Fault> {
-    let mut connection = Connection::open_with_flags(path, FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let mut connection = Connection::open_with_flags(plain(path), FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute_batch(&format!(
         "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
     ))?;
@@ -195,7 +201,7 @@ fn fill(path: &Path, graphs: &[Arc<Graph>], secret: u128) -> Result<(), Fault> {
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
 
 fn open_for_writing(path: &Path, durability: Durability) -> Result<Connection, Fault> {
-    let connection = Connection::open_with_flags(path, FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection = Connection::open_with_flags(plain(path), FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_up(&connection, WRITER_CACHE_KIB)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
@@ -212,7 +218,7 @@ fn open_for_writing(path: &Path, durability: Durability) -> Result<Connection, F
 
 /// Opens a second connection, which cannot write.
 pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Fault> {
-    let connection = Connection::open_with_flags(path, FLAGS | OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let connection = Connection::open_with_flags(plain(path), FLAGS | OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     set_up(&connection, READER_CACHE_KIB)?;
     Ok(connection)
 }

@@ -99,3 +99,57 @@ fn a_backup_of_a_running_server_goes_on_as_that_was() {
     assert_eq!(ended(&restored, &waiting)["status"], "completed");
     assert_eq!(program.get(&format!("/results/{waiting}")).status, 202, "the original still waits");
 }
+
+#[test]
+fn paths_are_no_uris_and_every_program_has_the_tools() {
+    let place = Place::new();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(Program::path());
+        let output = command.args(arguments).current_dir(place.directory.path()).output().expect("the program starts");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), errors)
+    };
+    // Relative, as a shell gives it.
+    let there = format!(
+        "cd {}; exec {} --listen 127.0.0.1:0 --data file:data",
+        text(place.directory.path()),
+        text(Program::path())
+    );
+    let program = Program::of(Path::new("/bin/sh"), &["-c", &there]);
+    let id = program.finish("echo", json!({}));
+    let (code, list, errors) = run(&["inspect", "file:data"]);
+    assert!(code == Some(0) && list.contains(&id), "{list}{errors}");
+    assert_eq!(run(&["backup", "file:data", "file:copy"]), (Some(0), String::new(), String::new()));
+    kill(program);
+    let (code, list, errors) = run(&["inspect", "file:data", &id]);
+    assert!(code == Some(0) && list.contains("status   completed"), "{list}{errors}");
+    let mut names: Vec<_> = std::fs::read_dir(place.directory.path()).expect("files").flatten().collect();
+    names.sort_by_key(std::fs::DirEntry::file_name);
+    assert_eq!(names.iter().map(std::fs::DirEntry::file_name).collect::<Vec<_>>(), ["file:copy", "file:data"]);
+    let (code, _, errors) = run(&["inspect"]);
+    assert!(code == Some(2) && errors.contains("conformance: inspect: expected DIR"), "{errors}");
+    let (_, help, _) = run(&["--help"]);
+    assert!(
+        help.contains("conformance inspect DIR [HANDLER]") && help.contains("conformance backup DIR FILE"),
+        "{help}"
+    );
+}
+
+#[test]
+fn what_inspect_shows_moves_no_cursor_and_forges_no_line() {
+    let place = Place::new();
+    let program = place.start();
+    let hostile = "\u{1b}[2J\u{7}\r\nforged\u{9b}31m\u{202e}";
+    let waiting = program.begin("interactive", json!({ "x": hostile }));
+    let finished = program.finish("echo", json!({ "message": hostile }));
+    let directory = text(place.directory.path());
+    for arguments in
+        [&["inspect", directory][..], &["inspect", directory, &waiting], &["inspect", directory, &finished]]
+    {
+        let shown = printed(arguments);
+        let is_plain = |character: char| character == '\n' || !(character.is_control() || character == '\u{202e}');
+        assert!(shown.chars().all(is_plain), "{shown:?}");
+    }
+    assert!(printed(&["inspect", directory, &waiting]).contains("forged"));
+    fails(&["inspect", directory, "\u{1b}[2J\n"], 1, "there is no handler");
+}

@@ -54,6 +54,30 @@ fn a_backup_replaces_nothing_and_leaves_nothing_half_done() {
 }
 
 #[test]
+fn what_a_backup_that_was_killed_left_is_replaced_and_a_copy_that_is_moved_away_stays_whole() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (file, part) = (directory.path().join("copy.db"), directory.path().join("copy.db.part"));
+    let moved = directory.path().join("moved.db");
+    Kit::open(directory.path()).complete_one();
+    fs::write(&part, "half a copy").expect("a file");
+    let other = fs::File::open(&part).expect("a file");
+    other.lock().expect("a lock");
+    let error = backup(directory.path(), &file).expect_err("another backup is under way");
+    assert!(error.to_string().contains("copy.db.part is in use"), "{error}");
+    assert!(part.exists() && !file.exists());
+    drop(other);
+    backup(directory.path(), &file).unwrap_or_else(|error| panic!("{error}"));
+    assert!(!part.exists());
+    let copied = fs::read(&file).expect("a copy");
+    // A backup may be killed when its copy has both names, and the copy be moved then.
+    fs::rename(&file, &moved).expect("it moves");
+    fs::hard_link(&moved, &part).expect("a second name");
+    backup(directory.path(), &file).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(fs::read(&moved).expect("the moved copy"), copied);
+    assert_eq!(fs::read(&file).expect("the new copy").len(), copied.len());
+}
+
+#[test]
 fn an_inspection_sees_what_is_kept_and_writes_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
@@ -91,10 +115,17 @@ fn an_inspection_sees_what_is_kept_and_writes_nothing() {
 }
 
 #[test]
-fn a_directory_with_any_name_can_be_inspected() {
+fn a_directory_with_any_name_can_be_used_inspected_and_copied() {
     let directory = tempfile::tempdir().expect("a directory");
-    let data = directory.path().join("100% of what? #1 ü");
-    Kit::open(&data).complete_one();
-    let inspector = Inspector::open(&data).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(inspector.handlers(None, 9).expect("a list").len(), 1);
+    for name in ["100% of what? #1 \u{fc}", "file:data", "file:x?mode=memory", ":memory:", "two\nlines", "a%20b"] {
+        let data = directory.path().join(name);
+        Kit::open(&data).complete_one();
+        let inspector = Inspector::open(&data).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(inspector.handlers(None, 9).expect("a list").len(), 1, "{name}");
+        assert!(data.join("steprill.db").exists(), "{name}");
+        let copy = directory.path().join("copies").join(name);
+        fs::create_dir_all(&copy).expect("a directory");
+        backup(&data, &copy.join("steprill.db")).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(Kit::open(&copy).beginning.finished, 1, "{name}");
+    }
 }

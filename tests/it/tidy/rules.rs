@@ -28,7 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What may use everything.
-const TOP: &[&str] = &["server", "demo", "inspect", "lib", "main"];
+const TOP: &[&str] = &["server", "demo", "lib", "main"];
 
 /// Modules that are handed bytes, values and `now`, and give values back.
 const PURE: &[&str] = &["limits", "now", "hash", "text", "json", "graph", "pass", "http", "engine"];

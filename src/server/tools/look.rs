@@ -1,15 +1,8 @@
-//! `steprill inspect` and `steprill backup`: a look into a data directory and a copy of it, beside a running server.
+//! What `inspect` and `backup` do. All that they print of a database is shown on one line each, whatever is in it.
 
-use std::{
-    ffi::OsString,
-    fmt::Write as _,
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{ffi::OsString, fmt, io, path::Path, process::ExitCode, sync::Arc};
 
-use steprill::{
+use crate::{
     api::Timestamp,
     engine::{
         describe::{describe_input, describe_run},
@@ -26,47 +19,57 @@ use steprill::{
         Answer, Query,
         sqlite::{self, Inspector},
     },
+    text::OneLine,
 };
 
-/// `steprill inspect DIR [HANDLER]`
-pub(crate) fn inspect(arguments: impl Iterator<Item = OsString>) -> Result<ExitCode, String> {
-    let arguments: Vec<OsString> = arguments.collect();
-    let (directory, id) = match &arguments[..] {
+/// `inspect DIR [HANDLER]`
+pub(super) fn inspect(program: &str, arguments: &[OsString]) -> Result<ExitCode, String> {
+    let (directory, id) = match arguments {
         [directory] => (directory, None),
         [directory, id] => (directory, Some(id.to_string_lossy().into_owned())),
         _ => return Err(format!("inspect: expected DIR, or DIR and the id of a handler, got {arguments:?}")),
     };
     let inspector = match Inspector::open(Path::new(directory)) {
         Ok(inspector) => inspector,
-        Err(error) => return Ok(failed(&error)),
+        Err(error) => return Ok(failed(program, &error)),
     };
     let look = Look { ids: HandlerIds::new(inspector.secret()), inspector };
+    let mut lines = Lines(io::stdout().lock());
     let shown = match id {
-        None => look.list(),
-        Some(id) => look.show(&id),
+        None => look.list(&mut lines),
+        Some(id) => look.show(&id, &mut lines),
     };
     Ok(match shown {
-        Err(Fault::Says(error)) => failed(&error),
+        Err(Fault::Says(error)) => failed(program, &error),
         // Who no longer reads has read enough.
         Ok(()) | Err(Fault::NotWritten) => ExitCode::SUCCESS,
     })
 }
 
-/// `steprill backup DIR FILE`
-pub(crate) fn backup(arguments: impl Iterator<Item = OsString>) -> Result<ExitCode, String> {
-    let arguments: Vec<OsString> = arguments.collect();
-    let [directory, file] = &arguments[..] else {
+/// `backup DIR FILE`
+pub(super) fn backup(program: &str, arguments: &[OsString]) -> Result<ExitCode, String> {
+    let [directory, file] = arguments else {
         return Err(format!("backup: expected DIR and FILE, got {arguments:?}"));
     };
-    Ok(match sqlite::backup(&PathBuf::from(directory), &PathBuf::from(file)) {
+    Ok(match sqlite::backup(Path::new(directory), Path::new(file)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => failed(program, &error),
     })
 }
 
-fn failed(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("steprill: {error}");
+fn failed(program: &str, error: &dyn fmt::Display) -> ExitCode {
+    eprintln!("{program}: {}", OneLine::new(&error.to_string(), usize::MAX));
     ExitCode::from(1)
+}
+
+/// Writes lines. What a client, a step or a damaged file put into the database moves no cursor and forges no line.
+struct Lines<W>(W);
+
+impl<W: io::Write> Lines<W> {
+    fn put(&mut self, line: fmt::Arguments<'_>) -> Result<(), Fault> {
+        writeln!(self.0, "{}", OneLine::new(&line.to_string(), usize::MAX))?;
+        Ok(())
+    }
 }
 
 struct Look {
@@ -93,10 +96,9 @@ impl From<io::Error> for Fault {
 
 impl Look {
     /// All handlers, a line each.
-    fn list(&self) -> Result<(), Fault> {
-        let mut out = io::stdout().lock();
+    fn list(&self, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
         let mut after = None;
-        writeln!(out, "{:<12} {:<10} {:<32} {:>7} workflow", "handler", "status", "started", "events")?;
+        out.put(format_args!("{:<12} {:<10} {:<32} {:>7} workflow", "handler", "status", "started", "events"))?;
         loop {
             let handlers = self.inspector.handlers(after, PAGE_HANDLERS)?;
             let Some(last) = handlers.last() else { return Ok(()) };
@@ -104,53 +106,56 @@ impl Look {
             for handler in &handlers {
                 let (id, status) = (self.id(handler), status(handler));
                 let (started, workflow) = (Timestamp(handler.started_us), &self.graph(handler).name);
-                writeln!(out, "{id:<12} {status:<10} {started:<32} {:>7} {workflow}", handler.next_sequence)?;
+                let events = handler.next_sequence;
+                out.put(format_args!("{id:<12} {status:<10} {started:<32} {events:>7} {workflow}"))?;
             }
         }
     }
 
     /// One handler: what it is, and its journal or its end.
-    fn show(&self, id: &str) -> Result<(), Fault> {
+    fn show(&self, id: &str, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
         let address = Address::Id(id.into(), self.ids.key(id));
         let Some(kept) = self.inspector.handler(&address)? else {
             return Err(Fault::Says(format!("there is no handler {id:?} in this directory")));
         };
         let handler = &kept.handler;
-        let mut out = io::stdout().lock();
-        let (workflow, run) = (&self.graph(handler).name, handler.run + 1);
-        writeln!(out, "handler  {}\nworkflow {workflow}\nrun      {run}, {}", self.id(handler), handler.run_id)?;
-        writeln!(out, "started  {}\nstatus   {}", Timestamp(handler.started_us), status(handler))?;
-        writeln!(out, "events   {} to {}", handler.first_sequence, handler.next_sequence)?;
+        out.put(format_args!("handler  {}", self.id(handler)))?;
+        out.put(format_args!("workflow {}", self.graph(handler).name))?;
+        out.put(format_args!("run      {}, {}", handler.run + 1, handler.run_id))?;
+        out.put(format_args!("started  {}", Timestamp(handler.started_us)))?;
+        out.put(format_args!("status   {}", status(handler)))?;
+        out.put(format_args!("events   {} to {}", handler.first_sequence, handler.next_sequence))?;
         if let Some(end) = &handler.end {
-            writeln!(out, "ended    {}", Timestamp(handler.updated_us))?;
+            out.put(format_args!("ended    {}", Timestamp(handler.updated_us)))?;
             match &end.outcome {
-                Outcome::Completed(value) => writeln!(out, "gave     {value:?}")?,
-                Outcome::Failed(error) => writeln!(out, "error    {error}")?,
+                Outcome::Completed(value) => out.put(format_args!("gave     {value:?}"))?,
+                Outcome::Failed(error) => out.put(format_args!("error    {error}"))?,
                 Outcome::Cancelled => {}
             }
             for (key, value) in &end.state {
-                writeln!(out, "state    {key} = {value:?}")?;
+                out.put(format_args!("state    {key} = {value:?}"))?;
             }
         }
-        self.write_retries(&mut out, handler)?;
-        out.write_all(self.journal(&kept).as_bytes())?;
-        Ok(())
+        self.put_retries(handler, out)?;
+        self.put_journal(&kept, out)
     }
 
     /// The attempts that failed and were followed by another one, as the feed has them: the journal of a completed run
     /// is gone.
-    fn write_retries(&self, out: &mut impl io::Write, handler: &KeptHandler) -> Result<(), Fault> {
+    fn put_retries(&self, handler: &KeptHandler, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
         let run = RunKey { handler: handler.key, run: handler.run };
-        let (mut from, until, mut title) = (handler.first_sequence, handler.next_sequence, "\nretries\n");
+        let (mut from, until, mut is_first) = (handler.first_sequence, handler.next_sequence, true);
         while from < until {
             let page = Query::Page { run, from, until, bytes_max: PAGE_BYTES };
             let Answer::Page { feed, workflow: Some(workflow) } = self.inspector.answer(&page)? else { break };
             let graph = &self.inspector.graphs()[usize::from(workflow.0)];
             for sequence in feed.first()..feed.next() {
                 let Some(Item::Retried { step, error, attempt, next_us }) = feed.get(sequence) else { continue };
+                if std::mem::take(&mut is_first) {
+                    put_title("retries", out)?;
+                }
                 let (name, next) = (&graph.step(step).name, Timestamp(next_us.cast_signed()));
-                writeln!(out, "{title}  {name} attempt {attempt} failed: {error:?}; the next one at {next}")?;
-                title = "";
+                out.put(format_args!("  {name} attempt {attempt} failed: {error:?}; the next one at {next}"))?;
             }
             if feed.next() == from {
                 break;
@@ -161,46 +166,39 @@ impl Look {
     }
 
     /// The journal in lines, and what it comes to. A record that cannot be read is said, and ends it.
-    fn journal(&self, kept: &Kept) -> String {
+    fn put_journal(&self, kept: &Kept, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
         let (handler, graph) = (&kept.handler, self.graph(&kept.handler));
-        let mut text = String::new();
         if kept.journal.snapshot.is_none() && kept.journal.records.is_empty() {
-            return text;
+            return Ok(());
         }
-        let fresh = || Run::new(Arc::clone(graph), handler.run_id, self.id(handler).into());
-        let restore = |bytes: &Vec<u8>| Run::restore(bytes, &Names::of(graph).translation(graph), Arc::clone(graph));
-        let mut run = match kept.journal.snapshot.as_ref().map(restore) {
-            None => fresh(),
-            Some(Ok(run)) => {
-                text.push_str("\nsnapshot\n");
-                describe(&run, graph, &mut text);
-                run
+        let mut run = Run::new(Arc::clone(graph), handler.run_id, self.id(handler).into());
+        if let Some(snapshot) = &kept.journal.snapshot {
+            put_title("snapshot", out)?;
+            match Run::restore(snapshot, &Names::of(graph).translation(graph), Arc::clone(graph)) {
+                Ok(restored) => run = restored,
+                Err(error) => return out.put(format_args!("  {error}")),
             }
-            Some(Err(error)) => return format!("\nsnapshot\n  {error}\n"),
-        };
-        text.push_str("\njournal\n");
+            put_run(&run, graph, out)?;
+        }
+        put_title("journal", out)?;
         let mut effects = Vec::new();
         for record in &kept.journal.records {
-            match record::decode(record, graph) {
-                Ok((input, now)) => {
-                    let _ = writeln!(text, "  {} {}", Timestamp(now.wall_us), describe_input(&input, graph, &run));
-                    run.handle(input, now, &mut effects);
-                    effects.clear();
-                }
-                Err(error) => {
-                    let _ = writeln!(text, "  {error}");
-                    return text;
-                }
-            }
+            let (input, now) = match record::decode(record, graph) {
+                Ok(record) => record,
+                Err(error) => return out.put(format_args!("  {error}")),
+            };
+            out.put(format_args!("  {} {}", Timestamp(now.wall_us), describe_input(&input, graph, &run)))?;
+            run.handle(input, now, &mut effects);
+            effects.clear();
         }
         if run.outcome().is_none() {
-            text.push_str("\nnow\n");
-            describe(&run, graph, &mut text);
+            put_title("now", out)?;
+            put_run(&run, graph, out)?;
             if run.works().next().is_none() {
-                text.push_str("  waits for an event from outside\n");
+                out.put(format_args!("  waits for an event from outside"))?;
             }
         }
-        text
+        Ok(())
     }
 
     fn id(&self, handler: &KeptHandler) -> String {
@@ -213,10 +211,13 @@ impl Look {
     }
 }
 
-fn describe(run: &Run, graph: &Graph, text: &mut String) {
-    for line in describe_run(run, graph) {
-        let _ = writeln!(text, "  {line}");
-    }
+fn put_title(title: &str, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
+    out.put(format_args!(""))?;
+    out.put(format_args!("{title}"))
+}
+
+fn put_run(run: &Run, graph: &Graph, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
+    describe_run(run, graph).iter().try_for_each(|line| out.put(format_args!("  {line}")))
 }
 
 fn status(handler: &KeptHandler) -> &'static str {

@@ -1,0 +1,36 @@
+//! `inspect` and `backup`: a look into a data directory and a copy of it, beside a running server. Every program that
+//! serves has them.
+
+#[cfg(feature = "sqlite")]
+mod look;
+
+use std::{ffi::OsString, process::ExitCode};
+
+/// The lines of the usage that show them.
+pub const TOOLS: [&str; 2] = ["inspect DIR [HANDLER]", "backup DIR FILE"];
+
+/// Runs the tool that the first of these arguments names; `None` if it names none.
+///
+/// # Errors
+/// Why the arguments behind it are not understood.
+pub fn run_tool(program: &str, arguments: &[OsString]) -> Option<Result<ExitCode, String>> {
+    let (name, rest) = arguments.split_first()?;
+    match name.to_str()? {
+        "inspect" => Some(inspect(program, rest)),
+        "backup" => Some(backup(program, rest)),
+        _ => None,
+    }
+}
+
+#[cfg(feature = "sqlite")]
+use look::{backup, inspect};
+
+#[cfg(not(feature = "sqlite"))]
+fn inspect(_: &str, _: &[OsString]) -> Result<ExitCode, String> {
+    Err("inspect: this program was built without feature `sqlite`".to_owned())
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn backup(_: &str, _: &[OsString]) -> Result<ExitCode, String> {
+    Err("backup: this program was built without feature `sqlite`".to_owned())
+}
