@@ -37,8 +37,8 @@ pub const NOTES_BYTES_MAX: usize = 256 << 10;
 /// Bytes of a step's error or panic text that are kept; the rest is cut.
 pub const ERROR_BYTES_MAX: usize = 16 << 10;
 
-/// Bytes of the error's text in the feed's event of a retried attempt: a step may be retried for weeks.
-pub const RETRY_ERROR_BYTES_MAX: usize = 1 << 10;
+/// Bytes of the error's text in the feed's events of failed attempts: a step may be retried for weeks.
+pub const EVENT_ERROR_BYTES_MAX: usize = 1 << 10;
 
 /// Waits and `once` calls that one work may make: each is remembered until the work ends.
 pub const WORK_NOTES_MAX: usize = 100_000;

@@ -41,6 +41,8 @@ pub struct PassInput {
     pub once: Arc<Vec<OnceValue>>,
     /// Hashes of the stream writes of this attempt, by ordinal.
     pub published: Arc<Vec<u128>>,
+    /// The error of the last attempt: this pass makes the event that the work gives because of it.
+    pub failure: Option<Arc<str>>,
 }
 
 /// What a work is about.
@@ -48,8 +50,8 @@ pub struct PassInput {
 pub enum WorkEvent {
     /// One event of this type.
     One(EventId, Json),
-    /// The values of a fan-in, in order.
-    All(Arc<[Json]>),
+    /// The events of a fan-in, in order, each with its type.
+    All(Arc<[(EventId, Json)]>),
 }
 
 /// One wait of a work, remembered over passes and attempts.

@@ -9,6 +9,7 @@
 //! | `O` | kind (1), bytes of the name (5), bytes of the qualified name (5), name, qualified name, JSON text |
 //! | `p` `r` `n` | preparing, running, not running: step (2), slot (3), input type (2), output (2) |
 //! | `F` | step (2), attempts (5), text |
+//! | `f` | as `F`, always with a step |
 //! | `R` | step (2), attempt (5), microseconds (10), text |
 //! | `T` | seconds (10), nanoseconds (5), steps (2 each) |
 //! | `C` `.` | cancelled, ended by that: nothing |
@@ -81,7 +82,7 @@ impl Feed {
         let text_bytes = match event {
             Published::Step { .. } => STEP_BYTES,
             Published::Event(event, value) => return Self::event_cost_bytes(event, value),
-            Published::Failed { error, .. } => 8 + error.len(),
+            Published::Failed { error, .. } | Published::StepFailed { error, .. } => 8 + error.len(),
             Published::Retried { error, .. } => 18 + error.len(),
             Published::TimedOut { active, .. } => 16 + 2 * active.len(),
             Published::Ended { error: Some(error), .. } => 3 + error.len(),
@@ -217,6 +218,15 @@ pub enum Item<'a> {
         attempt: u32,
         /// When the next one begins.
         next_us: u64,
+    },
+    /// As [`Published::StepFailed`].
+    StepFailed {
+        /// The step.
+        step: StepId,
+        /// The error.
+        error: &'a str,
+        /// Attempts.
+        attempts: u32,
     },
     /// As [`Published::TimedOut`].
     TimedOut {

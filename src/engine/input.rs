@@ -146,12 +146,21 @@ pub enum Published {
     Retried {
         /// The step.
         step: StepId,
-        /// The error's text, cut to [`RETRY_ERROR_BYTES_MAX`](crate::limits::RETRY_ERROR_BYTES_MAX).
+        /// The error's text, cut to [`EVENT_ERROR_BYTES_MAX`](crate::limits::EVENT_ERROR_BYTES_MAX).
         error: String,
         /// The attempt that failed, from 1.
         attempt: u32,
         /// When the next one is due, in microseconds on the wall clock.
         next_us: u64,
+    },
+    /// `StepFailedEvent` (internal): the last attempt has failed, and the step's `on_failure` event follows.
+    StepFailed {
+        /// The step.
+        step: StepId,
+        /// The error's text, cut as that of [`Published::Retried`].
+        error: String,
+        /// Attempts of that work.
+        attempts: u32,
     },
     /// `WorkflowTimedOutEvent` (internal).
     TimedOut {

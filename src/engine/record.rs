@@ -8,7 +8,7 @@
 //! | rest, [postcard] | microseconds of the wall clock, microseconds of the alive clock, input | all that the run is |
 //!
 //! In postcard a number is as many bytes as it needs, a list is its length and its elements, one of several variants is
-//! its place among them and its fields; nothing is named. So the layout of version 1 is that of the types as they
+//! its place among them and its fields; nothing is named. So the layout of version 2 is that of the types as they
 //! stand: [`Input`] and all in it, and the facts of a run. Values are JSON texts, checked anew when read. Of a stream
 //! write stand its type, if the graph has it, and the bytes that it took of the feed: the event itself is in the feed,
 //! and nothing is kept twice.
@@ -19,26 +19,26 @@
 //!
 //! # Versions
 //!
-//! Version 1 is the only one so far. A new variant behind the last one of its type keeps the version: what was written
-//! before is read as before, and an earlier program refuses what it does not know. Any other change to these types is
-//! a new version. A later program reads the earlier ones: it keeps their types beside its own, decodes by the version,
-//! and converts.
+//! Version 2 is the only one that is read: version 1 was that of programs before the first release. A new variant
+//! behind the last one of its type keeps the version: what was written before is read as before, and an earlier program
+//! refuses what it does not know. Any other change to these types is a new version. A later program reads the earlier
+//! ones: it keeps their types beside its own, decodes by the version, and converts.
 //!
 //! [postcard]: https://postcard.jamesmunns.com/wire-format
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     engine::{feed::Feed, input::Input},
-    graph::{EventId, Graph, StepId},
+    graph::{EventId, Graph, StepId, what_to_do},
     now::Now,
     pass::{Done, EventRef, NewWait, Note, OnceValue, PassEnd, Wait, WorkEvent},
 };
 
 /// The version that is written.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The names behind the ids of a graph.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub struct Translation {
 pub enum RecordError {
     /// It is no record, or names an id that its names do not have: what is wrong with it.
     Malformed(String),
-    /// It is of a version that this program does not know: a newer one wrote it.
+    /// It is of a version that this program does not read.
     Version(u8),
     /// The workflow has changed: it has no event type of this name any more.
     EventGone(Box<str>),
@@ -250,7 +250,11 @@ impl Translation {
     pub(super) fn work_event(&self, event: &mut WorkEvent) -> Result<(), RecordError> {
         match event {
             WorkEvent::One(event, _) => self.event(event),
-            WorkEvent::All(_) => Ok(()),
+            // Its `Arc` was just read, so nobody shares it.
+            WorkEvent::All(events) => match Arc::get_mut(events) {
+                Some(events) => events.iter_mut().try_for_each(|(event, _)| self.event(event)),
+                None => Err(malformed("it shares its events")),
+            },
         }
     }
 }
@@ -260,7 +264,8 @@ impl fmt::Display for RecordError {
         match self {
             Self::Malformed(error) => write!(formatter, "the record is damaged: {error}"),
             Self::Version(version) => {
-                write!(formatter, "the record has version {version}, and this program knows {VERSION}: use a newer one")
+                write!(formatter, "the record has version {version}, and this program reads {VERSION}: ")?;
+                formatter.write_str(what_to_do(*version, VERSION))
             }
             Self::EventGone(name) => write!(
                 formatter,

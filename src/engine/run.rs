@@ -9,7 +9,9 @@
 //!                                                       ├─conflict──► Held, its pass number one on
 //!                                                       ├─sleep─────► Sleeping ──over──► Held, in its slot
 //!                                                       ├─ask───────► Asking ──answer or time-out──► as new
-//!                                                       └─failed────► Delayed ──due──► as new; or the run fails
+//!                                                       ├─failed────► Delayed ──due──► as new
+//!                                                       └─failed at last──► Held, to give its `on_failure` event;
+//!                                                                           without one the run fails
 //! ```
 //!
 //! `Held` has a slot and shows as running, but starts no pass: the run is not admitted yet, or another work runs alone.
@@ -153,6 +155,7 @@ impl Run {
             waits: memory.map(|memory| Arc::clone(&memory.waits)).unwrap_or_default(),
             once: memory.map(|memory| Arc::clone(&memory.once)).unwrap_or_default(),
             published: memory.map(|memory| Arc::clone(&memory.published)).unwrap_or_default(),
+            failure: memory.and_then(|memory| memory.failure.clone()),
         })
     }
 

@@ -43,6 +43,8 @@ pub struct StepParts {
     pub returns: Vec<String>,
     /// Whether it returns a `Vec`.
     pub fan_out: bool,
+    /// The type that it gives when its last attempt has failed.
+    pub on_failure: Option<String>,
     /// Types it sends.
     pub sends: Vec<String>,
     /// Questions it asks, and their answers.
@@ -145,12 +147,13 @@ impl fmt::Display for Fault {
 type Ids = BTreeMap<Box<str>, EventId>;
 
 /// Names that stand for something else on the wire.
-const RESERVED_NAMES: [&str; 11] = [
+const RESERVED_NAMES: [&str; 12] = [
     "Event",
     "HumanResponseEvent",
     "InputRequiredEvent",
     "InternalDispatchEvent",
     "StartEvent",
+    "StepFailedEvent",
     "StepRetriedEvent",
     "StepStateChanged",
     "StopEvent",
@@ -182,7 +185,7 @@ fn check_settings(parts: &Parts, faults: &mut Vec<Fault>) {
         fault("The workflow's max_runs is 0, so no run would ever start: leave it out for no bound.".into());
     }
     let mut seen = BTreeSet::new();
-    for StepParts { name, takes, returns, sends, streams, workers, timeout, fan_in, fan_out, .. } in &parts.steps {
+    for StepParts { name, takes, returns, sends, streams, workers, timeout, fan_out, .. } in &parts.steps {
         if name.is_empty() {
             fault(format!("A step that takes {} has an empty name.", list(takes)));
         } else if !seen.insert(name) {
@@ -196,8 +199,6 @@ fn check_settings(parts: &Parts, faults: &mut Vec<Fault>) {
         }
         if takes.is_empty() {
             fault(format!("Step `{name}` takes no event, so nothing would ever run it."));
-        } else if *fan_in && takes.len() > 1 {
-            fault(format!("Step `{name}` takes a `Vec` of {}; a fan-in gathers one type.", list(takes)));
         }
         let stop = &parts.stop;
         if takes.contains(stop) {
@@ -317,6 +318,7 @@ fn intern_steps(steps: Vec<StepParts>, ids: &Ids, faults: &mut Vec<Fault>) -> Bo
             fan_in: step.fan_in,
             returns: all(&step.returns),
             fan_out: step.fan_out,
+            on_failure: all(step.on_failure.as_slice()).first().copied(),
             sends: all(&step.sends),
             asks,
             streams: all(&step.streams),

@@ -66,7 +66,7 @@ impl Flow<'_> {
         }
         while let Some(id) = steps.pop() {
             if reached.insert(id) {
-                steps.extend(outputs(self.graph.step(id)).flat_map(|event| self.consumers(event)));
+                steps.extend(self.graph.step(id).outputs().flat_map(|event| self.consumers(event)));
             }
         }
         let start = &self.graph.event(self.graph.start).name;
@@ -84,8 +84,10 @@ impl Flow<'_> {
     /// its event and goes on, no scope around it closes, and it was not sent beside something that goes on.
     fn check_ends(&self, faults: &mut Vec<Fault>) {
         let end = &self.graph.event(self.graph.stop).name;
-        if !self.graph.steps.iter().any(|step| step.returns.contains(&self.graph.stop) && !step.fan_out) {
-            if !self.graph.steps.iter().any(|step| outputs(step).any(|event| event == self.graph.stop)) {
+        let stop = self.graph.stop;
+        let returns_stop = |step: &StepType| step.returns.contains(&stop) && !step.fan_out;
+        if !self.graph.steps.iter().any(|step| returns_stop(step) || step.on_failure == Some(stop)) {
+            if !self.graph.steps.iter().any(|step| step.outputs().any(|event| event == self.graph.stop)) {
                 faults.push(Fault(format!(
                     "No step returns the stop event `{end}`, so no run could end: let the last step return it."
                 )));
@@ -103,7 +105,7 @@ impl Flow<'_> {
             let step = self.graph.step(*id);
             let leads_on = |event: EventId| self.consumers(event).any(|next| next != *id && stuck.contains(&next));
             let told_elsewhere =
-                self.lost(step).next().is_some() || (outputs(step).any(leads_on) && self.leads_to_leaf(*id));
+                self.lost(step).next().is_some() || (step.outputs().any(leads_on) && self.leads_to_leaf(*id));
             if !told_elsewhere {
                 faults.push(Fault(format!(
                     "Step `{}` cannot reach an end: nothing that follows from it returns the stop event `{end}`.",
@@ -119,7 +121,7 @@ impl Flow<'_> {
         let mut producers = vec![Vec::new(); self.graph.events.len()];
         let mut questioners = Vec::new();
         for (id, step) in self.steps() {
-            for event in outputs(step) {
+            for event in step.outputs() {
                 producers[usize::from(event.0)].push(id);
                 if self.graph.event(event).kind == EventKind::InputRequired {
                     questioners.push(id);
@@ -161,7 +163,7 @@ impl Flow<'_> {
             let before = dispensable.len();
             for (id, step) in self.steps() {
                 if !ending.contains(&id) && step.takes.iter().all(|event| dispensable.contains(event)) {
-                    dispensable.extend(outputs(step));
+                    dispensable.extend(step.outputs());
                 }
             }
             if dispensable.len() == before {
@@ -176,10 +178,10 @@ impl Flow<'_> {
         while let Some(id) = steps.pop() {
             if seen.insert(id) {
                 let step = self.graph.step(id);
-                if outputs(step).next().is_none() || self.lost(step).next().is_some() {
+                if step.outputs().next().is_none() || self.lost(step).next().is_some() {
                     return true;
                 }
-                steps.extend(outputs(step).flat_map(|event| self.consumers(event)));
+                steps.extend(step.outputs().flat_map(|event| self.consumers(event)));
             }
         }
         false
@@ -191,7 +193,7 @@ impl Flow<'_> {
             let shows = *event == self.graph.stop || self.graph.event(*event).kind == EventKind::InputRequired;
             !shows && self.consumers(*event).next().is_none()
         };
-        outputs(step).filter(lost).collect::<BTreeSet<_>>().into_iter()
+        step.outputs().filter(lost).collect::<BTreeSet<_>>().into_iter()
     }
 
     fn comes(&self, step: &StepType, event: EventId) -> bool {
@@ -213,10 +215,5 @@ impl Flow<'_> {
 }
 
 fn produced(graph: &Graph) -> BTreeSet<EventId> {
-    graph.steps.iter().flat_map(outputs).collect()
-}
-
-/// All that a step returns or sends.
-fn outputs(step: &StepType) -> impl Iterator<Item = EventId> {
-    step.returns.iter().chain(&step.sends).copied()
+    graph.steps.iter().flat_map(StepType::outputs).collect()
 }

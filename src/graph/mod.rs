@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{Fault, Faults, Parts, StepParts};
 pub use retry::Retry;
 pub use stored::StoredGraphError;
+pub(crate) use stored::what_to_do;
 
 /// An event type of a graph: its place in [`Graph::events`], which are in order of name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -65,14 +66,16 @@ pub struct EventType {
 pub struct StepType {
     /// Its name in the workflow.
     pub name: Box<str>,
-    /// The types it takes one of; for a fan-in the one element type.
+    /// The types it takes one of; for a fan-in those of its elements.
     pub takes: Box<[EventId]>,
-    /// Whether it takes a `Vec` of its type, when a scope closes.
+    /// Whether it takes a `Vec` of its types, when a scope closes.
     pub fan_in: bool,
     /// The types it returns, in order of declaration.
     pub returns: Box<[EventId]>,
     /// Whether it returns a `Vec`.
     pub fan_out: bool,
+    /// The type that a work of it gives when its last attempt has failed; without it the run fails.
+    pub on_failure: Option<EventId>,
     /// The types it sends.
     pub sends: Box<[EventId]>,
     /// The questions it asks, each with the type that answers it.
@@ -87,6 +90,13 @@ pub struct StepType {
     pub timeout: Option<Duration>,
     /// The fan-in steps that close the scopes which this step opens; empty if it opens none.
     pub closers: Box<[StepId]>,
+}
+
+impl StepType {
+    /// All types that it returns, sends, or gives on its failure.
+    pub fn outputs(&self) -> impl Iterator<Item = EventId> {
+        self.returns.iter().chain(&self.on_failure).chain(&self.sends).copied()
+    }
 }
 
 /// A validated graph.

@@ -41,15 +41,16 @@ pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
     depths.fill();
     for (step, depths) in graph.steps.iter().zip(&depths.of_steps) {
         let name = &step.name;
-        if let (true, Some(element)) = (step.fan_in, step.takes.first()) {
-            let element = &graph.event(*element).name;
+        if step.fan_in && !step.takes.is_empty() {
+            let names: Vec<&str> = step.takes.iter().map(|element| &*graph.event(*element).name).collect();
+            let (elements, or) = (names.join(" | "), names.join("` or `"));
             match depths[..] {
                 [0] => faults.push(Fault(format!(
-                    "Step `{name}` takes `Vec<{element}>`, but no `{element}` comes out of a fan-out: let a step \
-                     before it return a `Vec` or declare sends, or take `{element}` singly."
+                    "Step `{name}` takes `Vec<{elements}>`, but no `{or}` comes out of a fan-out: let a step before \
+                     it return a `Vec` or declare sends, or take `{or}` singly."
                 ))),
                 [one, other] => faults.push(Fault(format!(
-                    "Step `{name}` takes `Vec<{element}>`, but `{element}` comes at two depths of fan-out ({} and {}), \
+                    "Step `{name}` takes `Vec<{elements}>`, but `{or}` comes at two depths of fan-out ({} and {}), \
                      so nobody could say when all have arrived: give one of them a type of its own.",
                     one.min(other),
                     one.max(other)
@@ -64,7 +65,9 @@ pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
         let sends_inside = inside || opens;
         let returned = step.returns.iter().filter(|_| returns_inside && !depths.is_empty());
         let sent = step.sends.iter().filter(|_| sends_inside && !depths.is_empty());
-        let questions = returned.chain(sent).filter(|event| graph.event(**event).kind == EventKind::InputRequired);
+        let failed = step.on_failure.iter().filter(|_| inside);
+        let questions =
+            returned.chain(failed).chain(sent).filter(|event| graph.event(**event).kind == EventKind::InputRequired);
         for question in questions.collect::<BTreeSet<_>>() {
             let question = &graph.event(*question).name;
             faults.push(Fault(format!(
@@ -90,7 +93,7 @@ impl StepType {
     /// What it leaves in the scope that it runs in.
     fn singles(&self) -> impl Iterator<Item = EventId> {
         let returned: &[EventId] = if self.fan_out { &[] } else { &self.returns };
-        returned.iter().copied()
+        returned.iter().chain(&self.on_failure).copied()
     }
 }
 

@@ -5,8 +5,9 @@
 //! (takers, joiners, whether it is interactive) is made anew; closers are kept, because runs were reduced with them.
 //! Equal graphs have equal bytes.
 //!
-//! Version 1 is the only one so far. Any change of [`Stored`] or of a type in it is a new version; a later program
-//! reads the earlier ones, each through types of its own.
+//! Version 2 is the only one that is read: version 1 was that of programs before the first release. Any change of
+//! [`Stored`] or of a type in it is a new version; a later program reads the earlier ones, each through types of its
+//! own.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ use crate::limits::GRAPH_NAMES_MAX;
 pub enum StoredGraphError {
     /// They are damaged: what is wrong.
     Malformed(String),
-    /// A newer program wrote them, in this version.
+    /// They are of this version, which this program does not read.
     Version(u8),
 }
 
@@ -126,7 +127,10 @@ impl Stored {
         for step in &self.steps {
             let asks = step.asks.iter().all(|(question, answer)| known(question) && known(answer));
             let events = [&step.takes, &step.returns, &step.sends, &step.streams];
-            ensure(asks && events.iter().all(|events| known_all(events)), "a step names a type that is not there")?;
+            ensure(
+                asks && events.iter().all(|events| known_all(events)) && step.on_failure.iter().all(known),
+                "a step names a type that is not there",
+            )?;
             ensure(step.workers > 0, "a step has no workers")?;
             let closes = |closer: &StepId| self.steps.get(usize::from(closer.0)).is_some_and(|step| step.fan_in);
             ensure(
@@ -142,10 +146,13 @@ impl fmt::Display for StoredGraphError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(fault) => write!(formatter, "the kept graph of a workflow is damaged: {fault}"),
-            Self::Version(version) => write!(
-                formatter,
-                "the kept graph of a workflow has version {version}, and this program knows {VERSION}: use a newer one"
-            ),
+            Self::Version(version) => {
+                write!(
+                    formatter,
+                    "the kept graph of a workflow has version {version}, and this program reads {VERSION}: "
+                )?;
+                formatter.write_str(what_to_do(*version, VERSION))
+            }
         }
     }
 }
@@ -157,5 +164,14 @@ fn malformed(fault: impl ToString) -> StoredGraphError {
     StoredGraphError::Malformed(fault.to_string())
 }
 
+/// What somebody can do who has bytes of a version that this program does not read.
+pub(crate) fn what_to_do(found: u8, known: u8) -> &'static str {
+    if found > known {
+        "use a newer program"
+    } else {
+        "an earlier development version made this directory; start with a new one, or go on with that version"
+    }
+}
+
 /// The version that is written.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;

@@ -71,7 +71,8 @@ impl WorkflowBuilder {
             [&self.start, &self.stop].into_iter().chain(self.steps.iter().flat_map(Step::entries)).cloned().collect();
         let module = self.module.as_deref().unwrap_or(&self.name);
         let events = describe(&entries, module);
-        let graph = Graph::build(Parts {
+        let faults: Vec<_> = self.steps.iter().filter_map(Step::fault).collect();
+        let built = Graph::build(Parts {
             events,
             steps: self.steps.iter().map(Step::parts).collect(),
             start: self.start.name.to_string(),
@@ -80,7 +81,12 @@ impl WorkflowBuilder {
             max_runs: self.max_runs,
             module: self.module.clone(),
             name: self.name.clone(),
-        })?;
+        });
+        let graph = match built {
+            Ok(graph) if faults.is_empty() => graph,
+            Ok(_) => return Err(Faults(faults)),
+            Err(others) => return Err(Faults(others.0.into_iter().chain(faults).collect())),
+        };
         let bodies = bodies(&graph, &entries, self.steps);
         Ok(Workflow { graph: Arc::new(graph), bodies })
     }

@@ -242,15 +242,15 @@ macro_rules! one_of {
             }
         }
 
-        impl $crate::workflow::StepInput for $name {
+        impl $crate::workflow::OneInput for $name {
             fn entries() -> ::std::vec::Vec<$crate::workflow::EventEntry> {
                 ::std::vec![$($crate::workflow::EventEntry::of::<$event>()),+]
             }
 
-            fn decode(place: usize, texts: &[$crate::json::Json]) -> $crate::Result<Self> {
+            fn decode(place: usize, text: &$crate::json::Json) -> $crate::Result<Self> {
                 let mut places = 0..;
                 $(if places.next() == ::core::option::Option::Some(place) {
-                    return <$event as $crate::workflow::StepInput>::decode(0, texts).map(Self::$event);
+                    return <$event as $crate::workflow::OneInput>::decode(0, text).map(Self::$event);
                 })+
                 ::core::result::Result::Err("no such event".into())
             }

@@ -31,9 +31,11 @@ pub use ctx::{Ctx, Emitter};
 pub use error::{AskTimedOut, Result, StepError};
 pub use event::{Event, EventEntry, Question};
 pub use state::State;
-pub use step::Step;
+pub use step::{Failure, Step};
 pub use test_ctx::{TestCtx, Tested};
-pub use types::{Asks, At, EventList, Grants, In, OneEvent, QuestionList, Sends, StepInput, StepOutput, Whole};
+pub use types::{
+    Asks, At, EventList, Grants, In, OneEvent, OneInput, QuestionList, Sends, StepInput, StepOutput, Whole,
+};
 
 /// The body of a step with its types erased: one pass in, what it did out. It catches the panics of the step.
 pub type Body = Arc<dyn Fn(PassInput, &Arc<Line>) -> Done + Send + Sync>;

@@ -11,7 +11,7 @@ use super::{
     running::{Ended, Pass, RetryIf, StepNames, panicked_at_last},
 };
 use crate::{
-    graph::{Retry, StepParts},
+    graph::{EventId, Fault, Retry, StepParts},
     limits::STEP_WORKERS_DEFAULT,
     pass::WorkEvent,
 };
@@ -55,6 +55,27 @@ pub struct Step {
     retry: Retry,
     retry_if: Option<Arc<RetryIf>>,
     timeout: Option<Duration>,
+    on_failure: Option<OnFailure>,
+    run: Run,
+}
+
+/// How the last attempt of a step failed: what [`Step::on_failure`] makes an event of.
+#[derive(Clone, Debug)]
+pub struct Failure<I> {
+    /// What the step took.
+    pub input: I,
+    /// The error's text: what the step returned, how it panicked, or that it timed out.
+    pub error: String,
+    /// How many attempts there were.
+    pub attempts: u32,
+}
+
+/// What a step gives when its last attempt has failed.
+struct OnFailure {
+    gives: EventEntry,
+    /// What it expects that the step takes.
+    takes: Vec<EventEntry>,
+    fan_in: bool,
     run: Run,
 }
 
@@ -83,6 +104,7 @@ impl Step {
             retry: Retry::default(),
             retry_if: None,
             timeout: None,
+            on_failure: None,
             run: Box::new(move |pass, event| run(&function, pass, event)),
         }
     }
@@ -115,6 +137,59 @@ impl Step {
         self
     }
 
+    /// What it gives when its last attempt has failed: without this the run fails then. So one bad input of many does
+    /// not cost the others.
+    ///
+    /// The event counts as one that the step returns. The closure gets the error, the number of attempts and the input;
+    /// it runs on a worker in a pass of its own, once more if the server is killed meanwhile. If it panics, the run
+    /// fails. Time-outs and panics of the step count as failures. A cancelled run, a run past its time-out, and a body
+    /// that comes to other waits than before do not come here.
+    ///
+    /// ```
+    /// use steprill::{Ctx, Failure, Result, Step, StopEvent, event, one_of};
+    ///
+    /// event! {
+    ///     struct Article { name: String }
+    ///     struct Priced { name: String, cents: u64 }
+    ///     struct Unpriced { name: String, error: String }
+    /// }
+    /// one_of! { enum Outcome { Priced, Unpriced } }
+    ///
+    /// fn price(_: &Ctx, article: Article) -> Result<Priced> {
+    ///     let cents = article.name.parse()?;
+    ///     Ok(Priced { name: article.name, cents })
+    /// }
+    ///
+    /// fn total(_: &Ctx, all: Vec<Outcome>) -> Result<StopEvent> {
+    ///     let priced = all.iter().filter_map(|one| match one {
+    ///         Outcome::Priced(priced) => Some(priced.cents),
+    ///         Outcome::Unpriced(_) => None,
+    ///     });
+    ///     Ok(StopEvent::new(priced.sum::<u64>()))
+    /// }
+    ///
+    /// let price = Step::new("price", price).on_failure(|failure: Failure<Article>| Unpriced {
+    ///     name: failure.input.name,
+    ///     error: failure.error,
+    /// });
+    /// let total = Step::new("total", total);
+    /// ```
+    #[must_use]
+    pub fn on_failure<I, E, F>(mut self, function: F) -> Self
+    where
+        I: StepInput,
+        E: Event,
+        F: Fn(Failure<I>) -> E + Send + Sync + 'static,
+    {
+        self.on_failure = Some(OnFailure {
+            gives: EventEntry::of::<E>(),
+            takes: I::entries(),
+            fan_in: I::FAN_IN,
+            run: Box::new(move |pass, event| make_of_failure(&function, pass, event)),
+        });
+        self
+    }
+
     /// Declares that it streams `E`, so that clients find its schema among the workflow's events.
     #[must_use]
     pub fn streams<E: Event>(mut self) -> Self {
@@ -125,7 +200,25 @@ impl Step {
     /// All types that it mentions.
     pub(super) fn entries(&self) -> impl Iterator<Item = &EventEntry> {
         let asks = self.asks.iter().flat_map(|(question, answer)| [question, answer]);
-        self.takes.iter().chain(&self.returns).chain(&self.sends).chain(asks).chain(&self.streams)
+        let failed = self.on_failure.iter().map(|on_failure| &on_failure.gives);
+        self.takes.iter().chain(&self.returns).chain(failed).chain(&self.sends).chain(asks).chain(&self.streams)
+    }
+
+    /// What is wrong with it that its parts do not show.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        let of = |entries: &[EventEntry], fan_in: bool| {
+            let names: Vec<&str> = entries.iter().map(|entry| &*entry.name).collect();
+            if fan_in { format!("Vec<{}>", names.join(" | ")) } else { names.join(" | ") }
+        };
+        let ids = |entries: &[EventEntry]| entries.iter().map(|entry| entry.type_id).collect::<Vec<_>>();
+        let OnFailure { takes, fan_in, .. } = self.on_failure.as_ref()?;
+        let differ = ids(takes) != ids(&self.takes) || *fan_in != self.fan_in;
+        differ.then(|| {
+            let (name, expects, takes) = (&self.name, of(takes, *fan_in), of(&self.takes, self.fan_in));
+            Fault(format!(
+                "Step `{name}` takes `{takes}`, but its `on_failure` a `Failure<{expects}>`: let both agree."
+            ))
+        })
     }
 
     pub(super) fn parts(&self) -> StepParts {
@@ -137,6 +230,7 @@ impl Step {
             fan_in: self.fan_in,
             returns: names(&self.returns),
             fan_out: self.fan_out,
+            on_failure: self.on_failure.as_ref().map(|on_failure| on_failure.gives.name.to_string()),
             sends: names(&self.sends),
             asks: asks.collect(),
             streams: names(&self.streams),
@@ -148,11 +242,17 @@ impl Step {
 
     pub(super) fn into_body(self, names: StepNames) -> Body {
         let (names, run, retry_if) = (Arc::new(names), self.run, self.retry_if);
+        let on_failure = self.on_failure.map(|on_failure| on_failure.run);
         Arc::new(move |mut input, line| {
             // What the step threw or returned is dropped in here, and its `Drop` is the program's code too.
             let done = catch_unwind(AssertUnwindSafe(|| {
                 let event = std::mem::replace(&mut input.event, WorkEvent::All(Arc::default()));
-                let (pass, ended) = run(Pass::new(Arc::clone(&names), input, Arc::clone(line)), &event);
+                let pass = Pass::new(Arc::clone(&names), input, Arc::clone(line));
+                let (pass, ended) = match (&pass.input.failure, &on_failure) {
+                    (None, _) => run(pass, &event),
+                    (Some(_), Some(on_failure)) => on_failure(pass, &event),
+                    (Some(_), None) => (pass, Ok(Err("it is gone from the program".into()))),
+                };
                 pass.finish(ended, retry_if.as_deref())
             }));
             done.unwrap_or_else(panicked_at_last)
@@ -170,16 +270,35 @@ where
     let ctx = Ctx::new(pass);
     // The pass is read after a panic: every change of it is whole before user code runs again.
     let ended = catch_unwind(AssertUnwindSafe(|| {
-        let input = match event {
-            WorkEvent::One(id, value) => {
-                let place = ctx.pass.names.takes.iter().position(|taken| taken == id);
-                I::decode(place.unwrap_or(usize::MAX), std::slice::from_ref(value))?
-            }
-            WorkEvent::All(values) => I::decode(0, values)?,
-        };
+        let input: I = decode(&ctx.pass.names, event)?;
         let mut emitter = Emitter { pass: &ctx.pass, events: Vec::new() };
         function(&ctx, input)?.emit(&mut emitter)?;
         Ok(emitter.events)
     }));
     (ctx.pass, ended)
+}
+
+fn make_of_failure<I, E, F>(function: &F, pass: Pass, event: &WorkEvent) -> (Pass, Ended)
+where
+    I: StepInput,
+    E: Event,
+    F: Fn(Failure<I>) -> E,
+{
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        let (error, attempts) = (pass.input.failure.as_deref().unwrap_or_default(), pass.input.attempt);
+        let failure = Failure { input: decode(&pass.names, event)?, error: error.to_owned(), attempts };
+        let mut emitter = Emitter { pass: &pass, events: Vec::new() };
+        emitter.push(&function(failure))?;
+        Ok(emitter.events)
+    }));
+    (pass, ended)
+}
+
+/// What the step takes. A type that it does not take stands at no place.
+fn decode<I: StepInput>(names: &StepNames, event: &WorkEvent) -> Result<I> {
+    let place = |id: &EventId| names.takes.iter().position(|taken| taken == id).unwrap_or(usize::MAX);
+    match event {
+        WorkEvent::One(id, value) => I::decode(&[(place(id), value)]),
+        WorkEvent::All(events) => I::decode(&events.iter().map(|(id, value)| (place(id), value)).collect::<Vec<_>>()),
+    }
 }

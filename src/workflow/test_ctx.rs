@@ -157,6 +157,7 @@ impl TestCtx {
             waits: Arc::new(self.waits.into_iter().map(|over| over.wait(&table)).collect()),
             once: Arc::default(),
             published: Arc::default(),
+            failure: None,
         };
         let ids = entries.iter().filter_map(|entry| Some((entry.type_id, table.find(entry.type_id)?))).collect();
         let names = StepNames { name: "test".into(), takes: Box::default(), table: Arc::clone(&table) };

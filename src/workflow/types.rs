@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use super::{EventEntry, Result, StepError, ctx::Emitter, event::Event, event::Question, explain};
 use crate::json::Json;
 
-/// What a step can take: an event, a [`one_of!`](crate::one_of) enum, or a `Vec` of one event (a fan-in).
+/// What a step can take: an event, a [`one_of!`](crate::one_of) enum, or a `Vec` of either (a fan-in).
 #[diagnostic::on_unimplemented(
     message = "a step cannot take `{Self}`",
-    label = "not an event, a `one_of!` enum or a `Vec` of one event",
+    label = "not an event, a `one_of!` enum or a `Vec` of either",
     note = "declare an event inside `event! {{ pub struct Name {{ .. }} }}`",
     note = "or, with serde's and schemars' derives, write `impl steprill::Event for Name {{}}`"
 )]
@@ -21,9 +21,26 @@ pub trait StepInput: Sized {
     #[doc(hidden)]
     fn entries() -> Vec<EventEntry>;
 
+    /// Decodes the events that came, each with the place of its type among the entries.
+    #[doc(hidden)]
+    fn decode(events: &[(usize, &Json)]) -> Result<Self>;
+}
+
+/// One event that a step takes, of a type or of one of several.
+#[diagnostic::on_unimplemented(
+    message = "a step cannot take `{Self}`",
+    label = "not an event, a `one_of!` enum or a `Vec` of either",
+    note = "declare an event inside `event! {{ pub struct Name {{ .. }} }}`",
+    note = "or, with serde's and schemars' derives, write `impl steprill::Event for Name {{}}`"
+)]
+pub trait OneInput: Sized {
+    /// The event types, in order of declaration.
+    #[doc(hidden)]
+    fn entries() -> Vec<EventEntry>;
+
     /// Decodes the event whose type stands at `place` of the entries.
     #[doc(hidden)]
-    fn decode(place: usize, texts: &[Json]) -> Result<Self>;
+    fn decode(place: usize, text: &Json) -> Result<Self>;
 }
 
 /// What a step can return: nothing (`()`), an event, a [`one_of!`](crate::one_of) enum, or an `Option` or a `Vec` of
@@ -65,31 +82,42 @@ pub trait OneEvent: Sized {
     fn emit(self, to: &mut Emitter<'_>) -> Result<()>;
 }
 
-impl<E: Event> StepInput for E {
+impl<E: Event> OneInput for E {
     fn entries() -> Vec<EventEntry> {
         vec![EventEntry::of::<E>()]
     }
 
-    fn decode(_: usize, texts: &[Json]) -> Result<Self> {
-        texts.first().map_or_else(|| Err(StepError::hopeless("no event came")), decode)
+    /// What is accepted is checked before; this fails only where the type has changed since, and no retry would mend
+    /// it.
+    fn decode(_: usize, text: &Json) -> Result<Self> {
+        explain::decode_event(text.as_str())
+            .map_err(|fault| StepError::hopeless(format!("event {}: {fault}", E::name())))
     }
 }
 
-impl<E: Event> StepInput for Vec<E> {
+impl<I: OneInput> StepInput for I {
+    fn entries() -> Vec<EventEntry> {
+        I::entries()
+    }
+
+    fn decode(events: &[(usize, &Json)]) -> Result<Self> {
+        match events {
+            [(place, text), ..] => OneInput::decode(*place, text),
+            [] => Err(StepError::hopeless("no event came")),
+        }
+    }
+}
+
+impl<I: OneInput> StepInput for Vec<I> {
     const FAN_IN: bool = true;
 
     fn entries() -> Vec<EventEntry> {
-        vec![EventEntry::of::<E>()]
+        I::entries()
     }
 
-    fn decode(_: usize, texts: &[Json]) -> Result<Self> {
-        texts.iter().map(decode).collect()
+    fn decode(events: &[(usize, &Json)]) -> Result<Self> {
+        events.iter().map(|(place, text)| I::decode(*place, text)).collect()
     }
-}
-
-/// What is accepted is checked before; this fails only where the type has changed since, and no retry would mend it.
-fn decode<E: Event>(text: &Json) -> Result<E> {
-    explain::decode_event(text.as_str()).map_err(|fault| StepError::hopeless(format!("event {}: {fault}", E::name())))
 }
 
 impl<E: Event> OneEvent for E {

@@ -28,6 +28,7 @@ fn input() -> PassInput {
         waits: Arc::default(),
         once: Arc::default(),
         published: Arc::default(),
+        failure: None,
     }
 }
 

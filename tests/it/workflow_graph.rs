@@ -5,7 +5,8 @@ use std::{cell::Cell, collections::BTreeSet, fmt::Write as _, sync::Arc, time::D
 use proptest::{prelude::*, test_runner::TestRunner};
 use steprill::graph::{EventKind, EventType, Graph, Parts, StepParts};
 
-/// A graph in lines: `name: A|B -> C`, with `[A]` for a `Vec`, `+ X` for sends, `? Q/A` for asks, `~ T` for streams.
+/// A graph in lines: `name: A|B -> C`, with `[A]` for a `Vec`, `+ X` for sends, `? Q/A` for asks, `~ T` for streams,
+/// `! X` for what it gives on its failure.
 /// Types named `Need..` are input-required, `Human..` human responses. `S` starts, `T` stops.
 pub(crate) fn parts(lines: &str) -> Parts {
     let mut steps = Vec::new();
@@ -19,12 +20,14 @@ pub(crate) fn parts(lines: &str) -> Parts {
             match sign {
                 "->" => (step.returns, step.fan_out) = types(word),
                 "+" => step.sends = types(word).0,
+                "!" => step.on_failure = Some(word.to_owned()),
                 "~" => step.streams = types(word).0,
                 "?" => step.asks.extend(word.split_once('/').map(|(q, a)| (q.to_owned(), a.to_owned()))),
                 _ => panic!("unknown sign {sign}"),
             }
         }
         names.extend([&step.takes, &step.returns, &step.sends, &step.streams].into_iter().flatten().cloned());
+        names.extend(step.on_failure.clone());
         names.extend(step.asks.iter().flat_map(|(q, a)| [q.clone(), a.clone()]));
         steps.push(step);
     }
@@ -165,10 +168,12 @@ fn each_fault_is_told_in_words_that_name_the_remedy() {
         ("a: S -> L|R\n l: L -> T\n r: R -> ()", "Step `r` cannot reach an end"),
         ("a: S -> T|L\n l: L -> M\n m: M -> L", "Step `l` cannot reach an end"),
         ("a: S -> A\n b: [A] -> T", "no `A` comes out of a fan-out"),
-        ("a: S -> A\n b: [A|S] -> T", "a fan-in gathers one type"),
         ("a: S -> [A]\n b: A -> A|B\n c: B -> [A]\n d: [A] -> T", "at two depths of fan-out"),
         ("a: S -> [A]\n b: A -> NeedHelp|B\n c: [B] -> T", "ask it there with `ctx.ask(NeedHelp { .. })`"),
         ("a: S -> [NeedHelp|B]\n c: [B] -> T", "ask it there with `ctx.ask(NeedHelp { .. })`"),
+        ("a: S -> A\n b: A -> B\n c: [A|B] -> T", "no `A` or `B` comes out of a fan-out"),
+        ("a: S -> [A]\n b: A -> B ! NeedHelp\n c: [B] -> T", "ask it there with `ctx.ask(NeedHelp { .. })`"),
+        ("a: S -> T ! Bad", "Step `a` gives out `Bad`, but no step takes it"),
         ("a: S -> T ? S/B", "`S` is the start event and also a question of step `a`"),
         ("a: S -> T ? B/B", "`B` is a question of step `a` and also an answer that step `a` waits for"),
         ("a: S -> StopEvent|T", "`StopEvent` is the name of a built-in event"),
@@ -237,6 +242,18 @@ fn a_fan_in_closes_the_scope_of_the_step_that_fans_out() {
     assert_eq!(closers(&graph), ["split>join"]);
     let graph = built("split: S -> [A]\n join: [A] -> T\n log: A -> ()");
     assert_eq!(closers(&graph), ["split>join"]);
+}
+
+#[test]
+fn a_fan_in_of_several_types_closes_the_scope_that_any_of_them_is_in() {
+    let graph = built("split: S -> [A]\n work: A -> B ! C\n join: [B|C] -> T");
+    assert_eq!(closers(&graph), ["split>join"]);
+    let work = graph.step(graph.step_id("work").unwrap());
+    assert_eq!(work.on_failure, graph.event_id("C"));
+    for event in ["B", "C"] {
+        assert_eq!(graph.joiners(graph.event_id(event).unwrap()).len(), 1, "{event}");
+    }
+    built("a: S -> () ! T");
 }
 
 #[test]

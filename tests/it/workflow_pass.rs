@@ -59,6 +59,7 @@ impl Rig {
             waits: Arc::default(),
             once: Arc::default(),
             published: Arc::default(),
+            failure: None,
         };
         Self { workflow, input, line: line_with_room(1 << 20) }
     }

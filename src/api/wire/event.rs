@@ -71,9 +71,14 @@ pub fn render_event(
             close_builtin(out, "StepStateChanged", INTERNAL, include_qualified_name);
         }
         Item::Failed { step, error, attempts } => {
-            let value =
-                Failed { step_name: step.map(|step| workflow.step_name(step)), exception: error, attempts: *attempts };
+            let step_name = step.map(|step| workflow.step_name(step));
+            let value = Failed { step_name, exception: error, attempts: *attempts };
             open_builtin(out, &text(&value), "WorkflowFailedEvent", INTERNAL, include_qualified_name);
+        }
+        Item::StepFailed { step, error, attempts } => {
+            let step_name = Some(workflow.step_name(*step));
+            let value = Failed { step_name, exception: error, attempts: *attempts };
+            open_builtin(out, &text(&value), "StepFailedEvent", INTERNAL, include_qualified_name);
         }
         Item::Retried { step, error, attempt, next_us } => {
             let next_attempt_at = Timestamp(i64::try_from(*next_us).unwrap_or(i64::MAX)).to_string();

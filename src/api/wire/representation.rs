@@ -94,7 +94,7 @@ fn edges(graph: &Graph) -> BTreeSet<(End, End)> {
                 edges.insert((End::Outside, End::Event(event)));
             }
         }
-        for &event in step.returns.iter().chain(&step.sends) {
+        for event in step.outputs() {
             edges.insert((end, End::Event(event)));
             if graph.event(event).kind == EventKind::InputRequired {
                 edges.insert((End::Event(event), End::Outside));

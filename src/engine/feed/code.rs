@@ -56,6 +56,12 @@ pub(super) fn encode(text: &mut String, event: &Published) {
             put::<10>(text, *next_us);
             text.push_str(error);
         }
+        Published::StepFailed { step, error, attempts } => {
+            text.push('f');
+            put::<2>(text, u64::from(step.0));
+            put::<5>(text, u64::from(*attempts));
+            text.push_str(error);
+        }
         Published::TimedOut { timeout, active } => {
             text.push('T');
             put::<10>(text, timeout.as_secs());
@@ -92,6 +98,10 @@ pub(super) fn decode(text: &str) -> Option<Item<'_>> {
         "F" => {
             let (step, attempts) = (some_step(take::<2, _>(&mut rest)?), take::<5, _>(&mut rest)?);
             Item::Failed { step, error: rest, attempts }
+        }
+        "f" => {
+            let (step, attempts) = (StepId(take::<2, _>(&mut rest)?), take::<5, _>(&mut rest)?);
+            Item::StepFailed { step, error: rest, attempts }
         }
         "R" => {
             let (step, attempt) = (StepId(take::<2, _>(&mut rest)?), take::<5, _>(&mut rest)?);
@@ -146,7 +156,7 @@ pub(super) fn fits(item: &Item<'_>, graph: &Graph) -> bool {
             step(*of) && event(*input) && gives
         }
         Item::Event(of, _) => event(*of),
-        Item::Retried { step: of, .. } => step(*of),
+        Item::Retried { step: of, .. } | Item::StepFailed { step: of, .. } => step(*of),
         Item::Failed { step: of, .. } | Item::Ended { step: of, .. } => of.is_none_or(step),
         Item::TimedOut { active, .. } => active.iter().copied().all(step),
         Item::Other { .. } | Item::Cancelled => true,

@@ -47,6 +47,10 @@ fn samples() -> Vec<(Published, Item<'static>)> {
             Item::Retried { step: StepId(LAST), error: "größer", attempt: u32::MAX, next_us: u64::MAX },
         ),
         (
+            Published::StepFailed { step: StepId(LAST), error: "größer".into(), attempts: u32::MAX },
+            Item::StepFailed { step: StepId(LAST), error: "größer", attempts: u32::MAX },
+        ),
+        (
             Published::TimedOut { timeout: Duration::MAX, active: vec![StepId(0), StepId(LAST)] },
             Item::TimedOut { timeout: Duration::MAX, active: vec![StepId(0), StepId(LAST)] },
         ),
@@ -111,5 +115,5 @@ fn a_page_is_a_part_of_the_feed_under_the_same_numbers() {
 #[test]
 fn only_program_events_and_the_end_show_without_internal_ones() {
     let shows: Vec<bool> = samples().iter().map(|(_, item)| !item.is_internal()).collect();
-    assert_eq!(shows, [false, false, false, true, true, false, false, false, false, false, true, true, true]);
+    assert_eq!(shows, [false, false, false, true, true, false, false, false, false, false, false, true, true, true]);
 }

@@ -13,9 +13,9 @@ use crate::{
         feed::Feed,
         input::{PassId, Published, StepOutput, StepState},
     },
-    graph::{EventId, EventKind},
+    graph::{EventId, EventKind, StepType},
     json::Json,
-    limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, RETRY_ERROR_BYTES_MAX, RUN_WORKS_MAX},
+    limits::{ERROR_BYTES_MAX, EVENT_ERROR_BYTES_MAX, FEED_BYTES_MAX, FEED_BYTES_RESERVED, RUN_WORKS_MAX},
     now::Clock,
     pass::{Done, EventRef, PassEnd, StateUse},
 };
@@ -30,20 +30,40 @@ impl Facts {
     pub(super) fn done(&mut self, turn: &mut Turn<'_>, pass: PassId, done: Done) {
         let Some(slot) = self.end_pass(pass) else { return };
         let (number, Done { end, sent, state }) = (pass.work, done);
-        let Some(step) = self.works.get(number).map(|work| turn.graph.step(work.step)) else { return };
+        let Some(work) = self.works.get(number) else { return };
+        let step = turn.graph.step(work.step);
+        if let (Some(error), Some(fault)) = (work.failure(), fault(&end, step)) {
+            let error = format!("{error}; then on_failure of step {}: {fault}", step.name);
+            self.fail_work(turn, number, error);
+            return;
+        }
         match end {
             PassEnd::Returned(returned) => self.returned(turn, number, slot, Output { sent, returned }, state),
             PassEnd::Waits { ordinal, wait } => self.wait(turn, number, slot, ordinal, wait),
             PassEnd::Failed { error, retry: true } => self.failed(turn, number, slot, error),
-            PassEnd::Failed { error, retry: false } | PassEnd::Diverged(error) => self.fail_work(turn, number, error),
-            PassEnd::Panicked(message) => {
-                self.failed(turn, number, slot, format!("Step {} panicked: {message}", step.name));
-            }
-            PassEnd::TimedOut => {
-                let timeout = seconds(step.timeout.unwrap_or_default());
-                self.failed(turn, number, slot, format!("Step {} timed out after {timeout} seconds", step.name));
+            PassEnd::Failed { error, retry: false } => self.give_up(turn, number, error),
+            PassEnd::Diverged(error) => self.fail_work(turn, number, error),
+            PassEnd::Panicked(_) | PassEnd::TimedOut => {
+                let fault = fault(&end, step).unwrap_or_default();
+                self.failed(turn, number, slot, format!("Step {} {fault}", step.name));
             }
         }
+    }
+
+    /// No attempt is left: the work gives its step's `on_failure` event, which one more pass makes, or its run fails.
+    fn give_up(&mut self, turn: &mut Turn<'_>, number: u64, error: String) {
+        let Some(work) = self.works.get_mut(number) else { return };
+        let (step, attempts) = (work.step, work.attempt);
+        if turn.graph.step(step).on_failure.is_none() {
+            self.fail_work(turn, number, error);
+            return;
+        }
+        let error = cut(error, ERROR_BYTES_MAX);
+        work.conflicts = 0;
+        work.memory_mut().failure = Some(error.as_str().into());
+        let error = cut(error, EVENT_ERROR_BYTES_MAX);
+        self.publish(turn, Published::StepFailed { step, error, attempts });
+        self.launch_unless_held(turn, number);
     }
 
     /// Not running; the events that show; the slot; then sent and then returned events are routed.
@@ -87,7 +107,9 @@ impl Facts {
         let step = turn.graph.step(work.step);
         let Output { sent, returned } = output;
         let around = work.place.as_deref();
-        let opened = (!step.closers.is_empty()).then(|| self.open_scope(work, sent.len() + returned.len()));
+        // What failed opens no scope: its one event stands for all that it would have given out.
+        let opens = !step.closers.is_empty() && work.failure().is_none();
+        let opened = opens.then(|| self.open_scope(work, sent.len() + returned.len()));
         let inside = opened.as_ref().or(around);
         let mut index = 0;
         for event in sent {
@@ -95,7 +117,7 @@ impl Facts {
             index += 1;
         }
         for event in returned {
-            self.route(turn, event, if step.fan_out { inside } else { around }, index);
+            self.route(turn, event, if step.fan_out && opens { inside } else { around }, index);
             index += 1;
         }
         if let Some(Place { scope, .. }) = opened {
@@ -149,18 +171,18 @@ impl Facts {
         ))
     }
 
-    /// The attempt has failed: the work is tried again after a delay, or its run fails.
+    /// The attempt has failed: the work is tried again after a delay, or given up.
     fn failed(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, error: String) {
         let Some(work) = self.works.get_mut(number) else { return };
         let elapsed = Duration::from_micros(turn.now.alive_us.saturating_sub(work.began_us));
         let retry = &turn.graph.step(work.step).retry;
         let Some(delay) = retry.policy(work.attempt, elapsed, seed(self.id, number, work.attempt)) else {
-            self.fail_work(turn, number, error);
+            self.give_up(turn, number, error);
             return;
         };
         work.conflicts = 0;
         let (step, attempt) = (work.step, work.attempt);
-        let (error, next_us) = (cut(error, RETRY_ERROR_BYTES_MAX), turn.now.deadline(Clock::Wall, delay).at_us);
+        let (error, next_us) = (cut(error, EVENT_ERROR_BYTES_MAX), turn.now.deadline(Clock::Wall, delay).at_us);
         self.publish_not_running(turn, number, slot);
         self.publish(turn, Published::Retried { step, error, attempt, next_us });
         let timer = self.arm(turn, number, Clock::Wall, delay);
@@ -181,6 +203,16 @@ impl Facts {
     fn publish_done(&mut self, turn: &mut Turn<'_>, work: &Work, slot: u16, output: StepOutput) {
         let (step, input, state) = (work.step, work.input(turn.graph), StepState::NotRunning);
         self.publish(turn, Published::Step { step, state, slot: Some(slot), input, output });
+    }
+}
+
+/// What went wrong in a pass that neither returned nor waits.
+fn fault(end: &PassEnd, step: &StepType) -> Option<String> {
+    match end {
+        PassEnd::Returned(_) | PassEnd::Waits { .. } => None,
+        PassEnd::Failed { error, .. } | PassEnd::Diverged(error) => Some(error.clone()),
+        PassEnd::Panicked(message) => Some(format!("panicked: {message}")),
+        PassEnd::TimedOut => Some(format!("timed out after {} seconds", seconds(step.timeout.unwrap_or_default()))),
     }
 }
 

@@ -29,7 +29,7 @@ impl Facts {
         }
         if let Some(place) = place {
             for &fan_in in graph.joiners(event) {
-                self.collect(turn, fan_in, place, index, &value);
+                self.collect(turn, fan_in, (place, index), (event, &value));
             }
         }
     }

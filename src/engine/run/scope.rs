@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Facts, Turn, path::Path, work::Work};
-use crate::{graph::StepId, json::Json, pass::WorkEvent};
+use crate::{
+    graph::{EventId, StepId},
+    json::Json,
+    pass::WorkEvent,
+};
 
 /// Where something stands in a scope.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +43,7 @@ pub(super) struct Outer {
 pub(super) struct Collected {
     fan_in: StepId,
     pub(super) path: Path,
+    pub(super) event: EventId,
     value: Json,
 }
 
@@ -72,10 +77,17 @@ impl Facts {
     }
 
     /// Keeps an event for a fan-in, if that closes the scope.
-    pub(super) fn collect(&mut self, turn: &Turn<'_>, fan_in: StepId, place: &Place, index: u32, value: &Json) {
+    pub(super) fn collect(
+        &mut self,
+        turn: &Turn<'_>,
+        fan_in: StepId,
+        (place, index): (&Place, u32),
+        (event, value): (EventId, &Json),
+    ) {
         let Some(scope) = self.scopes.get_mut(place.scope) else { return };
         if turn.graph.step(scope.opener).closers.contains(&fan_in) {
-            scope.collected.push(Collected { fan_in, path: place.path.then(index, None), value: value.clone() });
+            let (path, value) = (place.path.then(index, None), value.clone());
+            scope.collected.push(Collected { fan_in, path, event, value });
             self.collected += 1;
         }
     }
@@ -97,15 +109,15 @@ impl Facts {
             let mut collected = collected.into_iter().peekable();
             let fan_ins = &turn.graph.step(opener).closers;
             for &fan_in in fan_ins {
-                let mut values = Vec::new();
+                let mut events = Vec::new();
                 while let Some(input) = collected.next_if(|input| input.fan_in <= fan_in) {
-                    values.push(input.value);
+                    events.push((input.event, input.value));
                 }
                 let taken_by = (fan_ins.len() > 1).then_some(fan_in);
                 let place = outer
                     .as_ref()
                     .map(|outer| Box::new(Place { scope: outer.scope, path: outer.path.then(outer.index, taken_by) }));
-                self.add_work(turn, fan_in, WorkEvent::All(values.into()), place);
+                self.add_work(turn, fan_in, WorkEvent::All(events.into()), place);
             }
             match outer {
                 Some(outer) => number = outer.scope,

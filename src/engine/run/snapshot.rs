@@ -48,6 +48,7 @@ impl Facts {
         }
         for (_, scope) in self.scopes.iter_mut() {
             scope.steps_mut().try_for_each(|step| translation.step(step))?;
+            scope.collected.iter_mut().try_for_each(|collected| translation.event(&mut collected.event))?;
         }
         let known = |event: &mut _| translation.event(event).is_ok();
         self.early.retain_mut(|early| {

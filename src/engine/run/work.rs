@@ -69,6 +69,8 @@ pub(super) struct Memory {
     pub(super) waits: Arc<Vec<Wait>>,
     pub(super) once: Arc<Vec<OnceValue>>,
     pub(super) published: Arc<Vec<u128>>,
+    /// The error of the last attempt: the next pass makes the event that the work gives because of it.
+    pub(super) failure: Option<Arc<str>>,
 }
 
 impl Memory {
@@ -80,7 +82,7 @@ impl Memory {
 }
 
 impl Work {
-    /// The type of its event; a fan-in's is its element's.
+    /// The type of its event; a fan-in's is its element's, the first that its step declares.
     pub(super) fn input(&self, graph: &Graph) -> EventId {
         match self.event {
             WorkEvent::One(event, _) => event,
@@ -91,7 +93,7 @@ impl Work {
     pub(super) fn event_bytes(&self) -> usize {
         match &self.event {
             WorkEvent::One(_, value) => value.as_str().len(),
-            WorkEvent::All(values) => values.iter().map(|value| value.as_str().len()).sum(),
+            WorkEvent::All(events) => events.iter().map(|(_, value)| value.as_str().len()).sum(),
         }
     }
 
@@ -101,6 +103,11 @@ impl Work {
             WorkPhase::Asking(asking) => asking.timer,
             WorkPhase::Queued | WorkPhase::Held { .. } | WorkPhase::Running { .. } => None,
         }
+    }
+
+    /// The error of the last attempt, if its pass makes the `on_failure` event.
+    pub(super) fn failure(&self) -> Option<&Arc<str>> {
+        self.memory.as_ref()?.failure.as_ref()
     }
 
     pub(super) fn memory_mut(&mut self) -> &mut Memory {

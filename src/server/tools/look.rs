@@ -136,13 +136,12 @@ impl Look {
                 out.put(format_args!("state    {key} = {value:?}"))?;
             }
         }
-        self.put_retries(handler, out)?;
+        self.put_failed_attempts(handler, out)?;
         self.put_journal(&kept, out)
     }
 
-    /// The attempts that failed and were followed by another one, as the feed has them: the journal of a completed run
-    /// is gone.
-    fn put_retries(&self, handler: &KeptHandler, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
+    /// The attempts that failed without failing the run, as the feed has them: the journal of a completed run is gone.
+    fn put_failed_attempts(&self, handler: &KeptHandler, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
         let run = RunKey { handler: handler.key, run: handler.run };
         let (mut from, until, mut is_first) = (handler.first_sequence, handler.next_sequence, true);
         while from < until {
@@ -150,12 +149,19 @@ impl Look {
             let Answer::Page { feed, workflow: Some(workflow) } = self.inspector.answer(&page)? else { break };
             let graph = &self.inspector.graphs()[usize::from(workflow.0)];
             for sequence in feed.first()..feed.next() {
-                let Some(Item::Retried { step, error, attempt, next_us }) = feed.get(sequence) else { continue };
+                let (step, attempt, error, next) = match feed.get(sequence) {
+                    Some(Item::Retried { step, error, attempt, next_us }) => {
+                        (step, attempt, error, format!("the next one at {}", Timestamp(next_us.cast_signed())))
+                    }
+                    Some(Item::StepFailed { step, error, attempts }) => {
+                        (step, attempts, error, "its on_failure event follows".to_owned())
+                    }
+                    _ => continue,
+                };
                 if std::mem::take(&mut is_first) {
-                    put_title("retries", out)?;
+                    put_title("failed attempts", out)?;
                 }
-                let (name, next) = (&graph.step(step).name, Timestamp(next_us.cast_signed()));
-                out.put(format_args!("  {name} attempt {attempt} failed: {error:?}; the next one at {next}"))?;
+                out.put(format_args!("  {} attempt {attempt} failed: {error:?}; {next}", graph.step(step).name))?;
             }
             if feed.next() == from {
                 break;

@@ -49,6 +49,11 @@ fn any_published() -> impl Strategy<Value = Published> {
     });
     let retried = (any_step(), ".*", any::<u32>(), any::<u64>())
         .prop_map(|(step, error, attempt, next_us)| Published::Retried { step, error, attempt, next_us });
+    let step_failed = (any_step(), ".*", any::<u32>()).prop_map(|(step, error, attempts)| Published::StepFailed {
+        step,
+        error,
+        attempts,
+    });
     let timed_out = (any::<Duration>(), vec(any_step(), 0..4))
         .prop_map(|(timeout, active)| Published::TimedOut { timeout, active });
     prop_oneof![
@@ -57,6 +62,7 @@ fn any_published() -> impl Strategy<Value = Published> {
         other,
         failed,
         retried,
+        step_failed,
         timed_out,
         Just(Published::Cancelled),
         Just(Published::Ended { step: None, error: None }),

@@ -1,6 +1,7 @@
 //! Whole programs as a user of the library writes them: real workers, the real loop, and clients where one is needed.
 
 mod asks;
+mod failures;
 mod fan_in;
 mod limits;
 mod loads;

@@ -132,7 +132,7 @@ impl Flow {
     /// The values that a pass of a fan-in is given.
     fn values(&self, pass: (u64, u32)) -> Vec<String> {
         match self.run.pass_input(pass_id(pass)).expect("a live pass").event {
-            WorkEvent::All(values) => values.iter().map(|value| value.as_str().to_owned()).collect(),
+            WorkEvent::All(events) => events.iter().map(|(_, value)| value.as_str().to_owned()).collect(),
             WorkEvent::One(..) => panic!("not a fan-in"),
         }
     }
@@ -184,6 +184,9 @@ impl Flow {
             Published::Retried { step, error, attempt, next_us } => {
                 let at_us = next_us - self.now.wall_us.cast_unsigned();
                 format!("- retried {} {attempt} in {}ms: {error}", self.graph.step(*step).name, at_us / 1_000)
+            }
+            Published::StepFailed { step, error, attempts } => {
+                format!("- step failed {} {attempts} {error}", self.graph.step(*step).name)
             }
             Published::TimedOut { timeout, active } => {
                 let names: Vec<_> = active.iter().map(|step| &*self.graph.step(*step).name).collect();

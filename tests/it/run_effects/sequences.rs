@@ -257,3 +257,74 @@ fn the_freed_slot_takes_the_oldest_queued_work_before_new_events_are_routed() {
         &["- not_running a 0 S -> S", "- running a 0 S", "start 1.0", "- preparing a <enqueued> S"],
     );
 }
+
+const PRICES: &str = "split: S -> [Item]
+    price: Item -> Good ! Bad
+    total: [Good|Bad] -> T";
+
+#[test]
+fn a_work_whose_last_attempt_fails_gives_its_event_in_a_pass_of_its_own() {
+    let retry = Retry::fixed(Duration::from_secs(1)).attempts(2);
+    let mut flow = Flow::with(PRICES, |parts| parts.steps[1].retry = retry);
+    flow.start();
+    flow.returns((0, 0), &[("Item", "0"), ("Item", "1"), ("Item", "2")]);
+    flow.fails((2, 0), "no price");
+    flow.due(2);
+    assert_eq!(flow.run.pass_input(pass_id((2, 1))).expect("a live pass").failure, None);
+    check(
+        flow.done((2, 1), PassEnd::TimedOut),
+        &["- step failed price 2 Step price timed out after 0 seconds", "start 2.2"],
+    );
+    let input = flow.run.pass_input(pass_id((2, 2))).expect("a live pass");
+    assert_eq!(input.failure.as_deref(), Some("Step price timed out after 0 seconds"));
+    assert_eq!((input.attempt, input.event), (2, WorkEvent::One(flow.event("Item"), json("1"))));
+    check(flow.returns((2, 2), &[("Bad", "11")]), &["- not_running price 1 Item -> Bad"]);
+    flow.returns((3, 0), &[("Good", "12")]);
+    let effects = flow.returns((1, 0), &[("Good", "10")]);
+    check(effects, &["- not_running price 0 Item -> Good", "- running total 0 Good", "start 4.0"]);
+    let of = |event, value| (flow.event(event), json(value));
+    let all = [of("Good", "10"), of("Bad", "11"), of("Good", "12")];
+    let input = flow.run.pass_input(pass_id((4, 0))).expect("a live pass");
+    assert_eq!(input.event, WorkEvent::All(all.into()), "in order of the items, whatever became of them");
+}
+
+#[test]
+fn an_attempt_that_is_not_worth_another_is_the_last_and_one_that_diverged_fails_the_run() {
+    let retry = Retry::fixed(Duration::ZERO).attempts(9);
+    let mut flow = Flow::with("a: S -> T ! Bad\nb: Bad -> T", |parts| parts.steps[0].retry = retry);
+    flow.start();
+    let end = PassEnd::Failed { error: "no".into(), retry: false };
+    check(flow.done((0, 0), end), &["- step failed a 1 no", "start 0.1"]);
+    let expected = ["- not_running a 0 S -> Bad", "- running b 0 Bad", "start 1.0"];
+    check(flow.returns((0, 1), &[("Bad", "{}")]), &expected);
+
+    let mut flow = Flow::new("a: S -> T ! Bad\nb: Bad -> T");
+    flow.start();
+    let effects = flow.done((0, 0), PassEnd::Diverged("other waits".into()));
+    assert_eq!(effects.last().map(String::as_str), Some("finish failed other waits"));
+}
+
+#[test]
+fn what_fails_while_it_gives_its_failure_fails_the_run_and_names_both() {
+    for (end, says) in [
+        (PassEnd::Panicked("boom".into()), "panicked: boom"),
+        (PassEnd::Failed { error: "bad".into(), retry: true }, "bad"),
+        (PassEnd::TimedOut, "timed out after 0 seconds"),
+    ] {
+        let mut flow = Flow::retrying("a: S -> T ! Bad\nb: Bad -> T", Retry::fixed(Duration::ZERO).attempts(1));
+        flow.start();
+        check(flow.fails((0, 0), "no price"), &["- step failed a 1 no price", "start 0.1"]);
+        let error = format!("no price; then on_failure of step a: {says}");
+        let (failed, ended) = (format!("- failed a 1 {error}"), format!("- ended a {error}"));
+        check(flow.done((0, 1), end), &["- not_running a 0 S", &failed, &ended, &format!("finish failed {error}")]);
+    }
+}
+
+#[test]
+fn a_fan_out_that_fails_opens_no_scope() {
+    let mut flow = Flow::new("split: S -> [Item] ! Bad\nmend: Bad -> T\njoin: [Item] -> T");
+    flow.start();
+    check(flow.fails((0, 0), "no list"), &["- step failed split 1 no list", "start 0.1"]);
+    let expected = ["- not_running split 0 S -> Bad", "- running mend 0 Bad", "start 1.0"];
+    check(flow.returns((0, 1), &[("Bad", "{}")]), &expected);
+}

@@ -52,6 +52,9 @@ pub(crate) fn perform(graph: &Graph, kind: Kind, step: StepId, input: &PassInput
             keys_seen: None,
         },
     };
+    if input.failure.is_some() {
+        return body.give_failure();
+    }
     let mut end = None;
     if kind == Kind::Contended {
         body.count("a");
@@ -62,7 +65,10 @@ pub(crate) fn perform(graph: &Graph, kind: Kind, step: StepId, input: &PassInput
             break;
         }
     }
-    let end = end.unwrap_or_else(|| body.give(&mut random));
+    let end = match end {
+        None if fails(graph, step, id) => PassEnd::Failed { error: "it always fails".to_owned(), retry: true },
+        end => end.unwrap_or_else(|| body.give(&mut random)),
+    };
     let Body { mut performance, .. } = body;
     performance.done.state.reads = performance.seen.keys().cloned().collect();
     performance.done.state.listed = performance.keys_seen.is_some();
@@ -74,11 +80,17 @@ pub(crate) fn perform(graph: &Graph, kind: Kind, step: StepId, input: &PassInput
 pub(crate) fn identity(event: &WorkEvent) -> (u64, u64) {
     match event {
         WorkEvent::One(_, value) => value.decode().expect("[id, round]"),
-        WorkEvent::All(values) => {
-            let ids: Vec<(u64, u64)> = values.iter().map(|value| value.decode().expect("[id, round]")).collect();
+        WorkEvent::All(events) => {
+            let ids: Vec<(u64, u64)> = events.iter().map(|(_, value)| value.decode().expect("[id, round]")).collect();
             (hash(&ids.iter().map(|(id, _)| *id).collect::<Vec<_>>()), 0)
         }
     }
+}
+
+/// Whether all attempts fail at this event: some of those that give an event instead.
+fn fails(graph: &Graph, step: StepId, id: u64) -> bool {
+    let step = graph.step(step);
+    step.on_failure.is_some() && hash(&[name_hash(&step.name), id, 1]).is_multiple_of(3)
 }
 
 /// By its name, a body stays the same when its workflow changes around it.
@@ -226,6 +238,15 @@ impl Body<'_> {
 
     fn write(&mut self, key: Arc<str>, write: Write) {
         self.performance.done.state.writes.push((key, write));
+    }
+
+    /// What the step gives when its last attempt has failed.
+    fn give_failure(mut self) -> Performance {
+        let step = self.graph.step(self.step);
+        let event = step.on_failure.expect("a step that says what it gives");
+        let value = value(hash(&[self.id, self.round, name_hash(&step.name), 11]), 0);
+        self.performance.done.end = PassEnd::Returned(vec![(event, value)]);
+        self.performance
     }
 
     /// What the step gives out, as its graph says.

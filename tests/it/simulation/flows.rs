@@ -71,7 +71,7 @@ impl Maker<'_> {
     /// Steps that lead from `input` to the type that is given back.
     fn region(&mut self, input: String, depth: usize, in_scope: bool) -> String {
         let wild = self.kind == Kind::Wild;
-        match if depth == 0 { 0 } else { self.random.below(9) } {
+        match if depth == 0 { 0 } else { self.random.below(10) } {
             2 | 3 => {
                 let middle = self.region(input, depth - 1, in_scope);
                 self.region(middle, depth - 1, in_scope)
@@ -95,6 +95,13 @@ impl Maker<'_> {
                 self.step("drop", &input, &format!("-> {output}"));
                 output
             }
+            9 => {
+                let (good, bad, output) = (self.event(), self.event(), self.event());
+                self.step("", &input, &format!("-> {good} ! {bad}"));
+                self.step("", &good, &format!("-> {output}"));
+                self.step("", &bad, &format!("-> {output}"));
+                output
+            }
             _ => {
                 let output = self.event();
                 let drop = if in_scope && self.random.one_in(3) { "drop" } else { "" };
@@ -111,7 +118,12 @@ impl Maker<'_> {
             1 if in_scope => self.step("", input, &format!("-> {output} + {element}")),
             _ => self.step("", input, &format!("-> () + {element}")),
         }
-        let last = self.region(element, depth - 1, true);
+        let mut last = self.region(element, depth - 1, true);
+        if self.random.one_in(3) {
+            let (good, bad) = (self.event(), self.event());
+            self.step("", &last, &format!("-> {good} ! {bad}"));
+            last = format!("{good}|{bad}");
+        }
         self.step("", &format!("[{last}]"), &format!("-> {output}"));
         if self.kind == Kind::Wild && self.random.one_in(4) {
             self.step("drop", &format!("[{last}]"), &format!("-> {output}"));

@@ -58,6 +58,8 @@ struct WorkSeen {
     /// Hashes of the attempt's stream writes.
     published: Vec<u128>,
     conflicts: u32,
+    /// Whether its last attempt has failed, and it gives an event instead.
+    failed: bool,
     ended: bool,
 }
 
@@ -104,9 +106,10 @@ impl Model {
         let work = self.works.entry(pass.work).or_default();
         let first = work.step.is_none();
         assert!(work.step.is_none_or(|known| known == step) && input.attempt >= work.attempt);
-        if let (true, WorkEvent::All(values)) = (first, &input.event) {
-            for value in &**values {
-                let (id, _) = body::identity(&WorkEvent::One(graph.start, value.clone()));
+        if let (true, WorkEvent::All(events)) = (first, &input.event) {
+            for (event, value) in &**events {
+                assert!(graph.step(step).takes.contains(event), "a fan-in is given what it takes");
+                let (id, _) = body::identity(&WorkEvent::One(*event, value.clone()));
                 let left = self.collected.get_mut(&(step, id)).filter(|left| **left > 0);
                 *left.expect("a fan-in is given each event once") -= 1;
             }
@@ -135,6 +138,8 @@ impl Model {
         assert_eq!(*input.published, work.published, "an attempt knows what it has published, and no more");
         (work.step, work.attempt, work.waits) = (Some(step), input.attempt, input.waits.to_vec());
         assert!(input.attempt <= 5, "no more attempts than any policy has");
+        assert!(input.failure.is_some() || !work.failed, "what has failed at last is not tried again");
+        work.failed = input.failure.is_some();
     }
 
     /// A live pass is about to be done: what it read decides whether it conflicts.
@@ -248,8 +253,13 @@ impl Model {
         }
         work.conflicts = 0;
         let (step, attempt) = (work.step.expect("it has started"), work.attempt);
+        let failed = work.failed;
         if let PassEnd::Failed { retry: true, .. } | PassEnd::Panicked(_) | PassEnd::TimedOut = &done.end {
-            self.check_retry(step, attempt, now, effects);
+            if failed {
+                assert!(matches!(effects.last(), Some(Effect::Finish(Outcome::Failed(_)))), "{effects:?}");
+            } else {
+                self.check_retry(step, attempt, now, effects);
+            }
         }
         let PassEnd::Returned(returned) = &done.end else { return };
         if let Some(work) = self.works.get_mut(&pass.work) {
@@ -279,6 +289,11 @@ impl Model {
         match policy.policy(attempt, Duration::ZERO, 0) {
             Some(delay) => {
                 assert!(armed.is_some_and(|armed| (delay / 2..=delay).contains(&armed)), "{delay:?} {armed:?}");
+            }
+            None if self.graph.step(step).on_failure.is_some() => {
+                let failed =
+                    effects.iter().any(|effect| matches!(effect, Effect::Publish(Published::StepFailed { .. })));
+                assert!(failed && armed.is_none(), "one more pass gives the event: {effects:?}");
             }
             None => assert!(effects.iter().any(|effect| matches!(effect, Effect::Finish(Outcome::Failed(_))))),
         }

@@ -92,6 +92,10 @@ fn an_end_without_result_is_a_plain_stop_event_that_says_why() {
         ),
     );
     check(
+        &Item::StepFailed { step: StepId(1), error: "e", attempts: 3 },
+        &internal("{\"step_name\":\"finish\",\"exception\":\"e\",\"attempts\":3}", "StepFailedEvent"),
+    );
+    check(
         &Item::TimedOut { timeout: Duration::from_millis(200), active: vec![StepId(0), StepId(1)] },
         &internal("{\"timeout\":0.2,\"active_steps\":[\"ask\",\"finish\"]}", "WorkflowTimedOutEvent"),
     );
