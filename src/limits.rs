@@ -66,6 +66,12 @@ pub const MESSAGE_BYTES_MAX: usize = ERROR_BYTES_MAX + (1 << 10);
 /// lengths.
 pub const SPELLING_BYTES_MAX: usize = 64;
 
+/// Bytes of a log line's message; the rest is cut.
+pub const LOG_LINE_BYTES_MAX: usize = 4 << 10;
+
+/// Bytes of log lines that wait for stderr to be read; more are dropped and counted. As many again may be in writing.
+pub const LOG_QUEUE_BYTES_MAX: usize = 256 << 10;
+
 /// After how long a client that was turned away with 503 may try again.
 pub const RETRY_AFTER_S: u32 = 1;
 
@@ -265,6 +271,9 @@ pub const WAL_BYTES_MAX: usize = 4 << 20;
 
 /// How long the store has nothing to do before it copies the write-ahead log into the database and frees memory.
 pub const STORE_IDLE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// How long a stop waits for each of the store's threads: a disk that hangs for longer holds it up no more.
+pub const STORE_CLOSE_WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// KiB of the database that the store's writer and its reader hold in memory.
 pub const WRITER_CACHE_KIB: u32 = 1_024;

@@ -6,7 +6,9 @@ use std::{env, ffi::OsString, process::ExitCode};
 
 use steprill::{
     Server,
+    limits::LOG_LINE_BYTES_MAX,
     server::{TOOLS, run_tool},
+    text::{OneLine, nearest},
 };
 
 fn main() -> ExitCode {
@@ -21,12 +23,16 @@ fn main() -> ExitCode {
         // Asked of the program itself, what the flags are.
         "--help" | "-h" | "--version" | "-V" => Server::new().run_with("steprill", COMMANDS, arguments),
         "" => fail("expected a command: `steprill demo` serves a few small workflows to try"),
-        other => fail(&format!("unknown command {other:?}")),
+        other => fail(&match nearest(other, ["demo", "inspect", "backup"]) {
+            Some(meant) => format!("unknown command {other:?} (did you mean {meant}?)"),
+            None => format!("unknown command {other:?}"),
+        }),
     }
 }
 
+/// A fault of usage.
 fn fail(error: &str) -> ExitCode {
-    eprintln!("steprill: {error}\n\n{}", steprill::server::usage("steprill", COMMANDS));
+    eprintln!("steprill: {}; see --help", OneLine::new(error, LOG_LINE_BYTES_MAX));
     ExitCode::from(2)
 }
 

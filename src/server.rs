@@ -8,16 +8,19 @@ mod config;
 mod ids;
 mod keeping;
 mod log;
+mod panics;
 mod questions;
 mod readers;
 mod stop;
 mod tools;
 mod turn;
+mod variables;
 
 use std::{
     env, fmt, io,
     process::ExitCode,
-    sync::Once,
+    sync::mpsc,
+    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -28,8 +31,9 @@ pub use tools::{TOOLS, run_tool};
 
 use crate::{
     engine::input::Outcome,
+    limits::LOG_LINE_BYTES_MAX,
     now::Now,
-    workers,
+    text::OneLine,
     workflow::{Event, Workflow},
 };
 use turn::{Flow, Loop};
@@ -73,6 +77,8 @@ pub enum ServeError {
     Config(String),
     /// The data directory cannot be used: what was found there, what was expected, what to do.
     Store(String),
+    /// An address cannot be had; the text names it and says why.
+    Listen(io::Error),
     /// The system refuses; the text says what was tried.
     Io(String, io::Error),
 }
@@ -108,7 +114,7 @@ impl Server {
         let (commands, arguments) = (["[OPTIONS]", TOOLS[0], TOOLS[1]], arguments.collect::<Vec<_>>());
         match run_tool(&program, &arguments) {
             Some(Ok(code)) => code,
-            Some(Err(error)) => fail(2, &program, &format!("{error}\n\n{}", usage(&program, &commands))),
+            Some(Err(error)) => misused(&program, &error),
             None => self.run_with(&program, &commands, arguments),
         }
     }
@@ -120,13 +126,15 @@ impl Server {
         commands: &[&str],
         arguments: impl IntoIterator<Item = std::ffi::OsString>,
     ) -> ExitCode {
-        match Command::parse(arguments, |key| env::var(key).ok()) {
+        let variables = variables::of_environment();
+        let parsed = variables.and_then(|known| Command::parse(arguments, |key| known.get(key).cloned()));
+        match parsed {
             Ok(Command::Help) => print(&usage(program, commands)),
             Ok(Command::Version) => print(&version(program)),
-            Err(error) => fail(2, program, &format!("{error}\n\n{}", usage(program, commands))),
-            Ok(Command::Serve(config)) => match self.serve(&config) {
+            Err(error) => misused(program, &error.to_string()),
+            Ok(Command::Serve(config)) => match self.serve_noting(&config, &variables::unknown(env::vars_os())) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(ServeError::Config(error)) => fail(2, program, &format!("{error}\n\n{}", usage(program, commands))),
+                Err(ServeError::Config(error)) => misused(program, &error),
                 Err(error) => fail(1, program, &error.to_string()),
             },
         }
@@ -137,23 +145,34 @@ impl Server {
     /// # Errors
     /// When it cannot begin, or the system's poll fails.
     pub fn serve(self, config: &Config) -> Result<(), ServeError> {
+        self.serve_noting(config, &[])
+    }
+
+    /// As [`Server::serve`]; `faults` are logged first.
+    fn serve_noting(self, config: &Config, faults: &[String]) -> Result<(), ServeError> {
         log::install(config.log);
-        mute_worker_panics();
+        panics::install();
         let greeting = self.greeting.clone();
         let no_signals = |error| ServeError::Io("cannot listen to signals".into(), error);
         let signals = stop::signals().map_err(no_signals)?;
+        let _second = stop::SecondSignal::install().map_err(no_signals)?;
         let mut bound = self.bind(config)?;
         bound.turns.listen_to_signals(signals).map_err(no_signals)?;
+        for fault in faults {
+            ::log::warn!("{fault}");
+        }
         if config.data.is_none() {
             ::log::info!("everything is kept in memory: nothing survives the end of this process");
         }
         let addresses = bound.addresses().join(" and ");
         let url = addresses.split(' ').find(|address| address.starts_with("http")).unwrap_or("http://localhost");
         let greeting = greeting.replace("{url}", url);
-        if print(&format!("steprill listening on {addresses}\n{greeting}")) != ExitCode::SUCCESS {
+        if !print_within(format!("steprill listening on {addresses}\n{greeting}"), READY_LINE_WAIT) {
             ::log::warn!("nobody reads the ready line; listening on {addresses}");
         }
-        bound.serve()
+        let served = bound.serve();
+        log::flush();
+        served
     }
 
     /// Binds its addresses and serves nobody yet: for a server inside of a program that goes on with other things, or
@@ -263,20 +282,6 @@ impl Clock {
     }
 }
 
-/// A step's panic is its failure and shows in its handler: the report on stderr that other threads' panics get would be
-/// a second source for it.
-fn mute_worker_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let report = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if std::thread::current().name() != Some(workers::THREAD_NAME) {
-                report(panic);
-            }
-        }));
-    });
-}
-
 /// The text of `--version`: the library's, as it is the library that a program's server is.
 fn version(program: &str) -> String {
     let own = format!("steprill {}", env!("CARGO_PKG_VERSION"));
@@ -292,10 +297,26 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
+/// As [`print`], on a thread of its own, which a full pipe may hold for ever: whether it was done in time.
+fn print_within(text: String, at_most: Duration) -> bool {
+    let (done, printed) = mpsc::channel();
+    let thread = thread::Builder::new().name("steprill-ready".into());
+    let begun = thread.spawn(move || done.send(print(&text) == ExitCode::SUCCESS));
+    begun.is_ok() && printed.recv_timeout(at_most) == Ok(true)
+}
+
+/// How long the ready line may take before the server serves without it being read.
+const READY_LINE_WAIT: Duration = Duration::from_secs(1);
+
+/// A fault of usage.
+fn misused(program: &str, error: &str) -> ExitCode {
+    fail(2, program, &format!("{error}; see --help"))
+}
+
 fn fail(code: u8, program: &str, error: &str) -> ExitCode {
-    use io::Write as _;
     // Without a reader of stderr the exit code has to say it.
-    let _ = writeln!(io::stderr().lock(), "{program}: {error}");
+    log::write_bare(format!("{program}: {}", OneLine::new(error, LOG_LINE_BYTES_MAX)));
+    log::flush();
     ExitCode::from(code)
 }
 
@@ -310,6 +331,7 @@ impl fmt::Display for ServeError {
         match self {
             Self::SameName(name) => write!(formatter, "two workflows are named {name:?}; rename one"),
             Self::Config(text) | Self::Store(text) => formatter.write_str(text),
+            Self::Listen(error) => write!(formatter, "{error}"),
             Self::Io(what, error) => write!(formatter, "{what}: {error}"),
         }
     }

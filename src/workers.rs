@@ -6,6 +6,7 @@
 //! loop looks by itself meanwhile. When no worker is left to be called, it stops looking, and every report rings.
 
 use std::{
+    cell::Cell,
     fmt,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -20,7 +21,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::{
     hash::CounterMap,
     limits::{HANDED_PASSES_MAX, WORKER_IDLE},
-    pass::{Done, Note, PassInput, Stop},
+    pass::{Done, Note, PassEnd, PassInput, Stop},
     workflow::{
         Body,
         line::{Bell, Line},
@@ -55,6 +56,8 @@ pub struct Pool {
 pub enum Report {
     /// The pass has noted this.
     Noted(u64, Vec<Note>),
+    /// The pass has panicked: where, and what it said. Its end follows.
+    Panicked(u64, String),
     /// The pass has ended.
     Done(u64, Done),
 }
@@ -68,6 +71,7 @@ struct Job {
 
 enum Said {
     Noted(u64),
+    Panicked(u64, String),
     Done(u64, Done),
 }
 
@@ -215,30 +219,33 @@ impl Pool {
             }
         }
         loop {
-            let said = self.heard.try_recv().ok()?;
-            let (Said::Noted(tag) | Said::Done(tag, _)) = said;
-            if matches!(said, Said::Noted(_)) && !takes_notes {
+            let (tag, done) = match self.heard.try_recv().ok()? {
+                Said::Panicked(tag, text) => return Some(Report::Panicked(tag, text)),
+                Said::Noted(tag) => (tag, None),
+                Said::Done(tag, done) => (tag, Some(done)),
+            };
+            if done.is_none() && !takes_notes {
                 self.noted.push(tag);
                 continue;
             }
             let notes = self.lines.get(&tag).map(|line| line.take_notes()).unwrap_or_default();
             let noted = (!notes.is_empty()).then_some(Report::Noted(tag, notes));
-            match said {
-                Said::Noted(_) if noted.is_none() => {}
-                Said::Noted(_) => return noted,
-                Said::Done(_, done) => {
-                    self.progressing = true;
-                    self.lines.remove(&tag);
-                    let ended = Report::Done(tag, done);
-                    return Some(match noted {
-                        Some(noted) => {
-                            self.ended = Some(ended);
-                            noted
-                        }
-                        None => ended,
-                    });
+            let Some(done) = done else {
+                if noted.is_some() {
+                    return noted;
                 }
-            }
+                continue;
+            };
+            self.progressing = true;
+            self.lines.remove(&tag);
+            let ended = Report::Done(tag, done);
+            return Some(match noted {
+                Some(noted) => {
+                    self.ended = Some(ended);
+                    noted
+                }
+                None => ended,
+            });
         }
     }
 
@@ -353,6 +360,10 @@ impl Shared {
         }
         let done = body(input, &line);
         drop(line);
+        let panic = LAST_PANIC.take();
+        if let (PassEnd::Panicked(_), Some(text)) = (&done.end, panic) {
+            let _ = self.said.send(Said::Panicked(tag, text));
+        }
         let _ = self.said.send(Said::Done(tag, done));
         if self.queue.is_empty() || self.saturated.load(Ordering::SeqCst) {
             self.ring();
@@ -382,6 +393,17 @@ impl fmt::Debug for Pool {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Pool").field("workers", &self.workers).finish_non_exhaustive()
     }
+}
+
+thread_local! {
+    /// What the panic hook said last on this worker.
+    static LAST_PANIC: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// To be called by the panic hook on a worker: where the step panicked, and what it said. It comes out as
+/// [`Report::Panicked`] if the panic ends the pass.
+pub fn note_panic(text: String) {
+    LAST_PANIC.set(Some(text));
 }
 
 /// How long jobs may stand in the queue before more workers are woken. Most passes are shorter.

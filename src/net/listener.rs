@@ -38,7 +38,7 @@ impl Listener {
     /// What the system says, with the address in the text.
     pub(super) fn bind(address: &Address) -> io::Result<Self> {
         Self::bind_bare(address)
-            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {}", reason(&error))))
     }
 
     fn bind_bare(address: &Address) -> io::Result<Self> {
@@ -110,6 +110,16 @@ impl Drop for SocketFile {
         if is_ours {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+/// Why there is no listening, and what to do if that is known.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::AddrInUse => "in use; choose another with --listen".into(),
+        ErrorKind::PermissionDenied => "permission denied; choose another with --listen".into(),
+        ErrorKind::AddrNotAvailable => "not an address of this machine; choose another with --listen".into(),
+        _ => error.to_string(),
     }
 }
 

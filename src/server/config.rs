@@ -10,7 +10,7 @@ use std::{
 
 use lexopt::{Arg, ValueExt};
 
-use crate::{limits, net::Address, server::log::Format, store::Durability};
+use crate::{limits, net::Address, server::log::Format, store::Durability, text::nearest};
 
 /// How a server is to run. [`Config::default`] is what a program gets without flags.
 #[derive(Clone, PartialEq, Debug)]
@@ -118,7 +118,7 @@ pub const FLAGS: &[Flag] = &[
 ];
 
 /// Flags of the design that this version does not have.
-const LATER: &[(&str, &str)] =
+pub(super) const LATER: &[(&str, &str)] =
     &[("token-file", "tokens come with a later version; listen on loopback, or say --allow-anonymous")];
 
 impl Default for Config {
@@ -186,7 +186,9 @@ impl Command {
                 return Err(UsageError(format!("--{name}: {why}")));
             }
             let Some(flag) = FLAGS.iter().find(|flag| flag.name.trim_start_matches('-') == name) else {
-                return Err(UsageError(format!("unknown option --{name}; --help lists the options")));
+                let names = FLAGS.iter().map(|flag| flag.name.trim_start_matches('-'));
+                let meant = nearest(&name, names).map_or(String::new(), |meant| format!(" (did you mean --{meant}?)"));
+                return Err(UsageError(format!("unknown option --{name}{meant}")));
             };
             let value = if flag.value.is_empty() { String::new() } else { parser.value()?.string()? };
             if !given.contains(&name) {

@@ -1,14 +1,28 @@
 //! The log: lines on stderr, as text or as JSON.
+//!
+//! Nobody waits for whoever reads stderr. Lines go into a bounded queue, and a thread writes them in order. When the
+//! queue is full, further lines are dropped until the thread takes what is there; then it says how many.
 
 use std::{
-    io::Write as _,
+    collections::VecDeque,
+    io::{self, ErrorKind, Write},
     str::FromStr,
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    thread,
+    time::Duration,
 };
 
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use crate::api::Timestamp;
+use crate::{
+    api::Timestamp,
+    engine::scheduler::{Trouble, TroubleKind},
+    limits::{LOG_LINE_BYTES_MAX, LOG_QUEUE_BYTES_MAX},
+    text::OneLine,
+};
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,8 +60,46 @@ pub(super) fn set_time(wall_us: i64) {
     NOW_US.store(wall_us, Ordering::Relaxed);
 }
 
+/// Writes a line to stderr behind those of the log, whatever form they have.
+pub(super) fn write_bare(line: String) {
+    stderr().push(line, Format::Off);
+}
+
+/// Logs what a person should hear of.
+pub(super) fn warn_of(trouble: &Trouble) {
+    let what = match trouble.kind {
+        TroubleKind::RunFailed => "run failed",
+        TroubleKind::AttemptFailed => "attempt failed and is tried again",
+        TroubleKind::Panicked => "step panicked",
+        TroubleKind::Abandoned => "pass abandoned",
+    };
+    let Trouble { handler, run_id, graph, step, attempt, error, .. } = trouble;
+    let step = step.map(|step| format!(" step={} attempt={attempt}", graph.step(step).name)).unwrap_or_default();
+    log::warn!("{what}: handler={handler} run={run_id} workflow={}{step} error={error}", graph.name);
+}
+
+/// Waits until every line so far is written, but not for long: perhaps nobody reads them.
+pub(super) fn flush() {
+    if let Some(queue) = STDERR.get() {
+        queue.flush(FLUSH_WAIT);
+    }
+}
+
 /// The loop's clock as of this turn: the log reads none of its own.
 static NOW_US: AtomicI64 = AtomicI64::new(0);
+
+static STDERR: OnceLock<Arc<Queue>> = OnceLock::new();
+
+/// The queue to stderr, whose thread begins with the first line.
+fn stderr() -> &'static Arc<Queue> {
+    STDERR.get_or_init(|| {
+        let queue = Arc::new(Queue::default());
+        let taken = Arc::clone(&queue);
+        // Without a thread the queue fills and drops, as if nobody read.
+        let _ = thread::Builder::new().name("steprill-log".into()).spawn(move || taken.write_all_to(io::stderr()));
+        queue
+    })
+}
 
 struct Lines {
     format: Format,
@@ -59,17 +111,180 @@ impl Log for Lines {
     }
 
     fn log(&self, record: &Record<'_>) {
-        let time = Timestamp(NOW_US.load(Ordering::Relaxed));
-        let line = match self.format {
-            Format::Json => {
-                let message = serde_json::Value::from(record.args().to_string());
-                format!("{{\"time\":\"{time}\",\"level\":\"{}\",\"message\":{message}}}", record.level())
-            }
-            _ => format!("{time} {} {}", record.level(), record.args()),
-        };
-        // A log that nobody can read stops nothing.
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        stderr().push(line(self.format, record.level(), &record.args().to_string()), self.format);
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        flush();
+    }
+}
+
+/// A line without its end.
+fn line(format: Format, level: Level, message: &str) -> String {
+    let time = Timestamp(NOW_US.load(Ordering::Relaxed));
+    let message = OneLine::new(message, LOG_LINE_BYTES_MAX);
+    match format {
+        Format::Json => {
+            let message = serde_json::Value::from(message.to_string());
+            format!("{{\"time\":\"{time}\",\"level\":\"{level}\",\"message\":{message}}}")
+        }
+        _ => format!("{time} {level} {message}"),
+    }
+}
+
+/// Lines on their way to a thread.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lines: VecDeque<String>,
+    bytes: usize,
+    /// Lines dropped behind those that wait; while there are any, no further line is taken, so that order is kept.
+    dropped: u64,
+    /// How the line that says so looks.
+    format: Option<Format>,
+    /// Whether the thread is writing what it took.
+    is_writing: bool,
+}
+
+impl Queue {
+    fn push(&self, line: String, format: Format) {
+        let mut waiting = self.lock();
+        if waiting.dropped > 0 || waiting.bytes + line.len() > LOG_QUEUE_BYTES_MAX {
+            waiting.dropped += 1;
+            waiting.format = Some(format);
+            return;
+        }
+        waiting.bytes += line.len();
+        waiting.lines.push_back(line);
+        drop(waiting);
+        self.changed.notify_all();
+    }
+
+    /// The thread's life.
+    fn write_all_to(&self, mut out: impl Write) {
+        loop {
+            let waiting = self.lock();
+            let idle = |waiting: &mut Waiting| waiting.lines.is_empty();
+            let mut waiting = self.changed.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner);
+            let lines = std::mem::take(&mut waiting.lines);
+            let dropped = std::mem::take(&mut waiting.dropped);
+            let format = waiting.format.take().unwrap_or(Format::Text);
+            waiting.bytes = 0;
+            waiting.is_writing = true;
+            drop(waiting);
+            for line in lines {
+                write_line(&mut out, line);
+            }
+            if dropped > 0 {
+                write_line(&mut out, self::line(format, Level::Warn, &format!("{dropped} log lines dropped")));
+            }
+            self.lock().is_writing = false;
+            self.changed.notify_all();
+        }
+    }
+
+    fn flush(&self, at_most: Duration) {
+        let busy = |waiting: &mut Waiting| waiting.is_writing || !waiting.lines.is_empty();
+        drop(self.changed.wait_timeout_while(self.lock(), at_most, busy).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Nothing under this lock panics halfway through a change.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes one line whole. A line that nobody can read is lost.
+fn write_line(out: &mut impl Write, mut line: String) {
+    line.push('\n');
+    let mut rest = line.as_bytes();
+    while !rest.is_empty() {
+        match out.write(rest) {
+            Ok(0) => return,
+            Ok(written) => rest = &rest[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Whoever started the program may have made the pipe so.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PIPE_PAUSE),
+            Err(_) => return,
+        }
+    }
+}
+
+/// How long the end of the program waits for its last lines to be read.
+const FLUSH_WAIT: Duration = Duration::from_millis(500);
+
+/// How long a full pipe that does not block is left alone.
+const FULL_PIPE_PAUSE: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    use super::*;
+
+    /// Takes what is written when the other end is read, a write at a time.
+    struct Pipe(SyncSender<Vec<u8>>);
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.send(bytes.to_vec()).map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn queue() -> (Arc<Queue>, Receiver<Vec<u8>>) {
+        let (pipe, read) = sync_channel(0);
+        let queue = Arc::new(Queue::default());
+        let taken = Arc::clone(&queue);
+        thread::spawn(move || taken.write_all_to(Pipe(pipe)));
+        (queue, read)
+    }
+
+    fn read(read: &Receiver<Vec<u8>>) -> String {
+        String::from_utf8(read.recv_timeout(Duration::from_secs(30)).expect("a line")).expect("text")
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_drops_lines_and_says_how_many_where_they_were() {
+        let (queue, written) = queue();
+        queue.push("first".into(), Format::Text);
+        // The thread has taken the first line, and stands in writing it.
+        while !queue.lock().is_writing {
+            thread::yield_now();
+        }
+        let long = "x".repeat(LOG_QUEUE_BYTES_MAX - 10);
+        queue.push(long.clone(), Format::Text);
+        queue.push("y".repeat(11), Format::Text);
+        queue.push("would have room".into(), Format::Text);
+        queue.push("z".into(), Format::Text);
+        queue.flush(Duration::from_millis(1));
+        assert_eq!(read(&written), "first\n");
+        assert_eq!(read(&written), format!("{long}\n"));
+        let notice = read(&written);
+        assert!(notice.ends_with(" WARN 3 log lines dropped\n"), "{notice}");
+        queue.push("after".into(), Format::Text);
+        assert_eq!(read(&written), "after\n");
+        queue.flush(Duration::from_secs(30));
+        assert!(!queue.lock().is_writing, "all is written");
+    }
+
+    #[test]
+    fn a_line_is_one_line_in_either_form() {
+        let text = line(Format::Text, Level::Warn, "two\nlines \u{1b}[0m");
+        assert!(text.ends_with(r" WARN two\nlines \u{1b}[0m"), "{text}");
+        let json = line(Format::Json, Level::Warn, "a \"quoted\"\nword");
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!((&json["level"], &json["message"]), (&"WARN".into(), &r#"a "quoted"\nword"#.into()));
+        let long = line(Format::Text, Level::Info, &"x".repeat(LOG_LINE_BYTES_MAX + 1));
+        assert!(long.ends_with("x…") && long.len() < LOG_LINE_BYTES_MAX + 64);
+    }
 }

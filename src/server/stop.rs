@@ -10,6 +10,7 @@ use std::{
 };
 
 use mio::{Interest, Waker};
+use signal_hook::{SigId, flag, low_level};
 use signal_hook_mio::v1_0::Signals;
 
 use super::{
@@ -62,6 +63,33 @@ pub(super) fn signals() -> io::Result<Signals> {
     Signals::new([SIGTERM, SIGINT, SIGXFSZ])
 }
 
+/// Has the second SIGTERM or SIGINT end the process inside of its handler, whatever the threads are doing. Dropping it
+/// takes the handlers back.
+pub(super) struct SecondSignal {
+    ids: Vec<SigId>,
+}
+
+impl SecondSignal {
+    pub(super) fn install() -> io::Result<Self> {
+        let seen = Arc::new(AtomicBool::new(false));
+        let mut ids = Vec::new();
+        for signal in [SIGTERM, SIGINT] {
+            // In this order: the first signal finds the flag unset, and sets it.
+            ids.push(flag::register_conditional_shutdown(signal, EXIT_AT_ONCE, Arc::clone(&seen))?);
+            ids.push(flag::register(signal, Arc::clone(&seen))?);
+        }
+        Ok(Self { ids })
+    }
+}
+
+impl Drop for SecondSignal {
+    fn drop(&mut self) {
+        for &id in &self.ids {
+            low_level::unregister(id);
+        }
+    }
+}
+
 impl Loop {
     /// Has these stop the loop.
     pub(super) fn listen_to_signals(&mut self, mut signals: Signals) -> io::Result<()> {
@@ -81,13 +109,15 @@ impl Loop {
         }
     }
 
-    /// The first signal begins the stop, a second one ends the process at once.
+    /// The first signal begins the stop. One that comes while a [`Stopper`] has begun it ends the process at once, as
+    /// [`SecondSignal`] does with a second one.
     pub(super) fn handle_signals(&mut self) {
         let Some(signals) = &mut self.signals else { return };
         for signal in signals.pending().filter(|signal| *signal != SIGXFSZ).collect::<Vec<_>>() {
             if self.stopping.is_some() {
-                log::warn!("signal {signal} again: ending at once");
-                std::process::exit(1);
+                log::warn!("signal {signal} while stopping: ending at once");
+                super::log::flush();
+                low_level::exit(EXIT_AT_ONCE);
             }
             self.begin_stop(&format!("signal {signal}"));
         }
@@ -144,6 +174,9 @@ impl Loop {
         }
     }
 }
+
+/// The exit code of a server that was told twice to stop.
+const EXIT_AT_ONCE: i32 = 1;
 
 /// As POSIX numbers them, on every Unix.
 const SIGINT: i32 = 2;

@@ -91,7 +91,7 @@ impl Loop {
         let access = Access::new(&config.cors_origins, &config.allow_hosts).map_err(ServeError::Config)?;
         let limits = http::Limits { body_bytes_max: config.body_bytes_max, ..http::Limits::default() };
         let bound = Reactor::bind(&config.listen, limits, config.connections_max);
-        let reactor = bound.map_err(|error| ServeError::Io("cannot listen".into(), error))?;
+        let reactor = bound.map_err(ServeError::Listen)?;
         let no_entropy = |error| ServeError::Io("no random bytes".into(), error);
         let mut ids = Entropy::new().map_err(no_entropy)?;
         let secret = ids.secret().map_err(no_entropy)?;
@@ -246,6 +246,7 @@ impl Loop {
                     handled += notes.len();
                     self.scheduler.handle_notes(tag, notes, self.now);
                 }
+                Some(Report::Panicked(tag, text)) => self.scheduler.handle_panic(tag, text),
                 Some(Report::Done(tag, done)) => {
                     handled += 1;
                     self.scheduler.handle_done(tag, done, self.now);
@@ -292,6 +293,9 @@ impl Loop {
             while let Some(notice) = self.scheduler.poll_notice() {
                 settled = false;
                 self.carry_out(notice);
+            }
+            while let Some(trouble) = self.scheduler.poll_trouble() {
+                log::warn_of(&trouble);
             }
             if settled {
                 break;

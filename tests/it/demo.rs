@@ -1,10 +1,10 @@
 //! The program `steprill`: the lines to try that its demo prints, and what it does not know.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Program, Response};
+use crate::support::{Program, Response, command};
 
 const STEPRILL: &str = env!("CARGO_BIN_EXE_steprill");
 
@@ -45,7 +45,7 @@ fn what_is_asked_for_and_not_there_is_a_fault_of_usage() {
         (&["demo", "--token-file", "file"], "later"),
         (&["demo", "--cors-origin", "nowhere"], "nowhere"),
     ] {
-        let output = Command::new(STEPRILL).args(arguments).output().expect("the program starts");
+        let output = command(Path::new(STEPRILL)).args(arguments).output().expect("the program starts");
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
         assert!(text.contains(says), "{arguments:?}: {text}");

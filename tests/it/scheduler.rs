@@ -12,7 +12,7 @@ use steprill::{
         record,
         scheduler::{
             CallerId, HandlerKey, NewRun, Notice, Place, RunKey, Scheduler, SchedulerLimits, StartPass, StartRefused,
-            WorkflowId,
+            TroubleKind, WorkflowId,
         },
     },
     graph::Graph,
@@ -326,10 +326,14 @@ fn a_pass_that_goes_on_after_its_run_hangs_until_it_comes_back() {
     assert_eq!(world.scheduler.hanging(), 0);
     world.pass_time(1);
     assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 1));
-    assert_eq!(world.scheduler.check_start(WorkflowId(0), None, false), Err(StartRefused::Full));
+    assert!(world.scheduler.check_start(WorkflowId(0), None, false).is_ok(), "a start needs no worker");
+    let trouble = world.scheduler.poll_trouble().expect("it is told");
+    assert_eq!((trouble.kind, trouble.attempt), (TroubleKind::Abandoned, 1));
+    assert_eq!(trouble.handler.as_ref(), world.scheduler.view(key).expect("the handler").id);
+    assert!(world.scheduler.degradations().is_empty(), "its thread is replaced");
     world.stop(tag);
     assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 0));
-    assert!(world.scheduler.check_start(WorkflowId(0), None, false).is_ok());
+    assert!(world.scheduler.poll_trouble().is_none());
     assert_eq!(world.scheduler.poll_timeout(world.now), None);
 }
 
@@ -354,11 +358,17 @@ fn a_step_with_a_time_out_is_handed_over_only_when_a_thread_is_free() {
     let first = tags(&world.passes());
     assert_eq!(first.len(), 2);
     world.pass_time(1_000_000);
+    assert_eq!(world.passes().len(), 0, "those past their time have a moment to end");
+    assert_eq!(world.scheduler.hanging(), 0);
+    world.pass_time(STRAGGLER_GRACE_US);
     let second = tags(&world.passes());
     assert_eq!((second.len(), world.scheduler.hanging()), (2, 2), "two threads are replaced");
+    assert!(world.scheduler.degradations().is_empty());
     world.pass_time(1_000_000);
+    world.pass_time(STRAGGLER_GRACE_US);
     assert_eq!(world.passes().len(), 0, "all four threads hang");
     assert_eq!(world.scheduler.hanging(), 4);
+    assert!(world.scheduler.degradations()[0].starts_with("4 passes"), "{:?}", world.scheduler.degradations());
     world.stop(first[0]);
     assert_eq!(world.passes().len(), 1);
     world.stop(second[0]);
@@ -375,6 +385,8 @@ fn a_late_end_of_an_abandoned_pass_changes_nothing() {
     world.pass_time(1_000_000);
     world.settle();
     assert_eq!(world.scheduler.poll_stop(), Some((tag, Stop::TimedOut)));
+    assert_eq!(world.scheduler.hanging(), 0, "it may still come back");
+    assert_eq!(world.scheduler.poll_trouble().map(|trouble| trouble.kind), Some(TroubleKind::RunFailed));
     let range = world.scheduler.feed_range(key);
     world.scheduler.handle_notes(tag, Vec::new(), world.now);
     world.stop(tag);
@@ -382,6 +394,7 @@ fn a_late_end_of_an_abandoned_pass_changes_nothing() {
     assert_eq!(world.settle(), []);
     assert_eq!((world.scheduler.feed_range(key), world.scheduler.hanging()), (range, 0));
     assert_eq!(world.scheduler.poll_timeout(world.now), None);
+    assert!(world.scheduler.poll_trouble().is_none(), "it came back in time: nothing hung");
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
     let Context { scheduler, catalog, now, .. } = context;
     let now = *now;
     let result = match call {
-        Call::Health => Ok(Reply::Now(wire::json(200, wire::status("healthy")))),
+        Call::Health => Ok(Reply::Now(wire::json(200, wire::health(&scheduler.degradations())))),
         Call::Workflows => Ok(Reply::Now(wire::json(200, catalog.names.clone()))),
         Call::WorkflowSchema | Call::WorkflowEvents | Call::WorkflowRepresentation => {
             workflows::read(call, &name, scheduler, catalog, errors)

@@ -40,6 +40,16 @@ pub(super) fn status(status: &'static str) -> Vec<u8> {
     to_vec(&Status { status })
 }
 
+/// `{"status": "healthy"}`, or `{"status": "degraded", "reasons": […]}`
+pub(super) fn health(reasons: &[String]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Degraded<'a> {
+        status: &'static str,
+        reasons: &'a [String],
+    }
+    if reasons.is_empty() { status("healthy") } else { to_vec(&Degraded { status: "degraded", reasons }) }
+}
+
 /// `{"detail": …}`
 pub(super) fn detail(detail: &str) -> Vec<u8> {
     #[derive(Serialize)]

@@ -1,7 +1,7 @@
 //! The write-ahead rule: what is held back until a batch is kept.
 
 use super::{
-    CallerId, HandlerKey, Notice, RunKey, Scheduler,
+    CallerId, HandlerKey, Notice, RunKey, Scheduler, Trouble,
     batch::{Batch, Snapshotted},
     newest,
 };
@@ -33,6 +33,7 @@ pub(super) struct Held {
     pub(super) uncounted: usize,
     /// What passes said; a crash would have them say it again, but there was none.
     pub(super) said: Vec<(RunKey, Input)>,
+    pub(super) troubles: Vec<Trouble>,
     now: Now,
 }
 
@@ -144,6 +145,7 @@ impl Scheduler {
     fn release(&mut self, held: Held) {
         self.retention.look_again();
         self.passes.ready.extend(held.ready);
+        self.troubles.extend(held.troubles);
         for run in &held.ended {
             if let Some(channel) = self.channel_mut(*run) {
                 channel.handle_ended();

@@ -16,6 +16,7 @@ mod recovery;
 mod reduce;
 mod retention;
 mod starts;
+mod troubles;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -31,6 +32,7 @@ pub use parking::Residence;
 pub use passes::StartPass;
 pub use reading::CallerId;
 pub use starts::{NewRun, Place, StartRefused};
+pub use troubles::{Trouble, TroubleKind};
 
 use crate::{
     engine::{
@@ -161,6 +163,7 @@ pub struct Scheduler {
     held: Held,
     committing: VecDeque<(u64, Held)>,
     notices: VecDeque<Notice>,
+    troubles: VecDeque<Trouble>,
     /// Kept for its allocation.
     effects: Vec<Effect>,
 }
@@ -203,6 +206,7 @@ impl Scheduler {
             held: Held::default(),
             committing: VecDeque::new(),
             notices: VecDeque::new(),
+            troubles: VecDeque::new(),
             effects: Vec::new(),
         }
     }

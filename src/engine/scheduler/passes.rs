@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::{RunKey, Scheduler, WorkflowId, newest};
+use super::{
+    RunKey, Scheduler, WorkflowId, newest,
+    troubles::{Blamed, TroubleKind},
+};
 use crate::{
     engine::{
         handler::Phase,
@@ -50,19 +53,27 @@ pub(super) struct Passes {
 struct Out {
     run: RunKey,
     pass: PassId,
+    workflow: WorkflowId,
+    blamed: Blamed,
     timer: Option<(Timer, Deadline)>,
-    hangs: bool,
+    standing: Standing,
+}
+
+/// What a pass with a worker is worth.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    /// Its run waits for it.
+    Wanted,
+    /// It is past its time: its run has gone on without it, and it is given a moment to end.
+    Over,
+    /// It does not end: its thread is replaced.
+    Hangs,
 }
 
 impl Passes {
-    /// Passes that are abandoned and whose threads have not come back.
-    pub(super) fn hanging(&self) -> usize {
-        self.hanging
-    }
-
     /// Whether one of these tags is that of this pass.
     pub(super) fn is_out(&self, tags: &[u64], pass: PassId) -> bool {
-        tags.iter().any(|tag| self.out.get(tag).is_some_and(|out| out.pass == pass && !out.hangs))
+        tags.iter().any(|tag| self.out.get(tag).is_some_and(|out| out.pass == pass && out.is_wanted()))
     }
 
     /// Tags of this run's passes that are with a worker.
@@ -71,7 +82,18 @@ impl Passes {
     }
 
     pub(super) fn get(&self, tag: u64) -> Option<(RunKey, PassId)> {
-        self.out.get(&tag).filter(|out| !out.hangs).map(|out| (out.run, out.pass))
+        self.out.get(&tag).filter(|out| out.is_wanted()).map(|out| (out.run, out.pass))
+    }
+
+    /// Whose pass it is, and which attempt of which step.
+    pub(super) fn blamed(&self, tag: u64) -> Option<(RunKey, WorkflowId, Blamed)> {
+        self.out.get(&tag).map(|out| (out.run, out.workflow, out.blamed))
+    }
+}
+
+impl Out {
+    fn is_wanted(&self) -> bool {
+        self.standing == Standing::Wanted
     }
 }
 
@@ -105,7 +127,8 @@ impl Scheduler {
             if let Some((timer, deadline)) = timer {
                 self.timers.arm(timer, deadline);
             }
-            self.passes.out.insert(tag, Out { run, pass, timer, hangs: false });
+            let (workflow, blamed) = (handler.workflow, Blamed { step: Some(step), attempt: input.attempt });
+            self.passes.out.insert(tag, Out { run, pass, workflow, blamed, timer, standing: Standing::Wanted });
             handler.passes.push(tag);
             let room = || Arc::new(AtomicUsize::new(room_bytes));
             let feed_room_bytes = Arc::clone(handler.feed_room_bytes.get_or_insert_with(room));
@@ -135,7 +158,7 @@ impl Scheduler {
 
     /// A worker is through with a pass. A pass that was abandoned or whose run has ended changes nothing.
     pub fn handle_done(&mut self, tag: u64, done: Done, now: Now) {
-        let Some(out) = self.take_out(tag).filter(|out| !out.hangs) else { return };
+        let Some(out) = self.take_out(tag).filter(Out::is_wanted) else { return };
         self.say(out.run, Input::Done { pass: out.pass, done }, now);
         self.settle_feed_room(out.run);
     }
@@ -146,43 +169,58 @@ impl Scheduler {
         if let Some((timer, deadline)) = out.timer {
             self.timers.disarm(timer, deadline);
         }
-        self.passes.hanging -= usize::from(out.hangs);
+        self.passes.hanging -= usize::from(out.standing == Standing::Hangs);
         if let Some(handler) = newest(&mut self.handlers, out.run) {
             handler.passes.retain(|&other| other != tag);
         }
         Some(out)
     }
 
+    /// The attempt is over; its body is told, and watched until it comes back.
     pub(super) fn handle_pass_timed_out(&mut self, tag: u64, now: Now) {
         let Some((run, pass)) = self.passes.get(tag) else { return };
-        self.abandon(tag);
-        self.passes.stops.push((tag, Stop::TimedOut));
+        if let Some(out) = self.passes.out.get_mut(&tag) {
+            out.standing = Standing::Over;
+            out.timer = None;
+        }
+        self.watch(tag, Stop::TimedOut, now);
         let done = Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() };
         self.say(run, Input::Done { pass, done }, now);
     }
 
-    /// The pass no longer counts; its thread does until it comes back.
+    /// The pass was told to stop long ago: it no longer counts; its thread does until it comes back.
     pub(super) fn abandon(&mut self, tag: u64) {
-        if let Some(out) = self.passes.out.get_mut(&tag).filter(|out| !out.hangs) {
-            out.hangs = true;
-            out.timer = None;
-            self.passes.hanging += 1;
-            log::warn!("a pass does not end; its worker thread is replaced ({} hang)", self.passes.hanging);
+        let Some(out) = self.passes.out.get_mut(&tag).filter(|out| out.standing != Standing::Hangs) else { return };
+        let why = if out.is_wanted() { "its run has ended" } else { "its step has timed out" };
+        out.standing = Standing::Hangs;
+        out.timer = None;
+        self.passes.hanging += 1;
+        let hanging = self.passes.hanging;
+        if let Some((run, workflow, blamed)) = self.passes.blamed(tag) {
+            let error = format!("it was told to stop because {why}, and does not end ({hanging} such passes now)");
+            self.tell(TroubleKind::Abandoned, run, workflow, blamed, error);
         }
     }
 
     /// The run of these passes has ended: they are told, and watched until they come back.
     pub(super) fn stop_passes(&mut self, tags: &[u64], now: Now) {
         for &tag in tags {
-            let Some(out) = self.passes.out.get_mut(&tag).filter(|out| !out.hangs) else { continue };
-            let straggler =
-                (Timer::Straggler(tag), now.deadline(Clock::Alive, Duration::from_micros(STRAGGLER_GRACE_US)));
-            if let Some((timer, deadline)) = out.timer.replace(straggler) {
-                self.timers.disarm(timer, deadline);
+            if self.passes.get(tag).is_some() {
+                self.watch(tag, Stop::Cancelled, now);
             }
-            self.timers.arm(straggler.0, straggler.1);
-            self.passes.stops.push((tag, Stop::Cancelled));
         }
+    }
+
+    /// Tells a pass to stop. It is abandoned if it does not come back soon.
+    fn watch(&mut self, tag: u64, stop: Stop, now: Now) {
+        let Some(out) = self.passes.out.get_mut(&tag) else { return };
+        let grace = Duration::from_micros(STRAGGLER_GRACE_US);
+        let straggler = (Timer::Straggler(tag), now.deadline(Clock::Alive, grace));
+        if let Some((timer, deadline)) = out.timer.replace(straggler) {
+            self.timers.disarm(timer, deadline);
+        }
+        self.timers.arm(straggler.0, straggler.1);
+        self.passes.stops.push((tag, stop));
     }
 
     /// What the run published other than streams takes its room too. With no pass out the room is counted anew.

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Ended, HandlerKey, Notice, RunKey, Scheduler, is_served, newest};
+use super::{
+    Ended, HandlerKey, Notice, RunKey, Scheduler, is_served, newest,
+    troubles::{Blamed, Trouble, TroubleKind},
+};
 use crate::{
     engine::{
         handler::Phase,
@@ -56,13 +59,21 @@ impl Scheduler {
             }
         }
         run.handle(input, now, effects);
-        let (mut outcome, published) = (None, handler.next_sequence);
+        let (mut outcome, published, mut blamed) = (None, handler.next_sequence, Blamed::NONE);
         for effect in effects.drain(..) {
             match effect {
                 Effect::StartPass(pass) => held.ready.push((run_key, pass)),
                 Effect::Publish(event) => {
-                    if let Published::Step { state: StepState::NotRunning, .. } = event {
-                        handler.updated_us = now.wall_us;
+                    match &event {
+                        Published::Step { state: StepState::NotRunning, .. } => handler.updated_us = now.wall_us,
+                        Published::Failed { step, attempts, .. } => {
+                            blamed = Blamed { step: *step, attempt: *attempts };
+                        }
+                        Published::Retried { .. } => {
+                            let graph = &graphs[usize::from(handler.workflow.0)];
+                            held.troubles.extend(Trouble::of_event(handler, graph, &event));
+                        }
+                        _ => {}
                     }
                     handler.next_sequence += 1;
                     batch.published.push((run_key, event));
@@ -84,6 +95,10 @@ impl Scheduler {
             held.note_published(run_key, handler.next_sequence);
         }
         if let Some(outcome) = outcome {
+            if let Outcome::Failed(error) = &outcome {
+                let graph = &graphs[usize::from(handler.workflow.0)];
+                held.troubles.push(Trouble::of(TroubleKind::RunFailed, handler, graph, blamed, error.clone()));
+            }
             self.finish(run_key, outcome, now);
         }
     }

@@ -39,7 +39,7 @@ pub enum StartRefused {
     StillRunning,
     /// With a context: the id is taken by a handler of another workflow: 409.
     OtherWorkflow,
-    /// More runs than are kept at a time, or too many hanging passes: 503 with `Retry-After`.
+    /// More runs than are kept at a time: 503 with `Retry-After`.
     Full,
 }
 
@@ -94,7 +94,7 @@ impl Scheduler {
                 _ => return Err(StartRefused::NotFound),
             },
         };
-        if self.running >= self.limits.runs_max || self.passes.hanging() >= self.limits.workers {
+        if self.running >= self.limits.runs_max {
             return Err(StartRefused::Full);
         }
         Ok(place)

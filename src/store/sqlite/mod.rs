@@ -39,7 +39,7 @@ use std::{
     thread::{Builder, JoinHandle},
 };
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 pub use backup::backup;
 pub use fault::OpenError;
@@ -52,6 +52,7 @@ use crate::{
         scheduler::Batch,
     },
     graph::Graph,
+    limits::STORE_CLOSE_WAIT,
 };
 use fault::Fault;
 use read::Reading;
@@ -84,8 +85,8 @@ pub struct SqliteStore {
     completed: Receiver<Completed>,
     said: Arc<Said>,
     last_ticket: u64,
-    reader: Option<JoinHandle<()>>,
-    writer: Option<JoinHandle<()>>,
+    reader: Option<Running>,
+    writer: Option<Running>,
     lock: Option<File>,
 }
 
@@ -193,9 +194,13 @@ impl Store for SqliteStore {
     fn close(&mut self) {
         // The connection that is closed last is to be the writer's: that one can empty the log.
         self.queries = None;
-        join(self.reader.take());
+        let mut ended = self.reader.take().is_none_or(|reader| reader.join("store reader"));
         self.orders = None;
-        join(self.writer.take());
+        ended &= self.writer.take().is_none_or(|writer| writer.join("store writer"));
+        if !ended {
+            // What may still be written is to find no other server's writes: the lock goes with the process.
+            std::mem::forget(self.lock.take());
+        }
         // By hand: a process that another thread is just starting has the file, too, until it runs its program.
         if let Some(Err(error)) = self.lock.take().map(|lock| lock.unlock()) {
             log::warn!("the lock of {} is not given back: {error}", self.path.display());
@@ -209,12 +214,32 @@ impl Drop for SqliteStore {
     }
 }
 
-fn join(thread: Option<JoinHandle<()>>) {
-    if thread.is_some_and(|thread| thread.join().is_err()) {
-        log::error!("a thread of the store has panicked");
+/// A thread, and what is disconnected when it ends.
+struct Running {
+    thread: JoinHandle<()>,
+    ended: Receiver<()>,
+}
+
+impl Running {
+    /// Waits for its end; not for ever, because a disk may not answer any more. What was acknowledged is kept already.
+    /// Whether it has ended.
+    fn join(self, name: &str) -> bool {
+        if self.ended.recv_timeout(STORE_CLOSE_WAIT) == Err(RecvTimeoutError::Timeout) {
+            log::error!("the {name} has not ended within {STORE_CLOSE_WAIT:?}: the disk does not answer");
+            return false;
+        }
+        if self.thread.join().is_err() {
+            log::error!("the {name} has panicked");
+        }
+        true
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    Builder::new().name(name.into()).spawn(run)
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<Running> {
+    let (ends, ended) = unbounded();
+    let thread = Builder::new().name(name.into()).spawn(move || {
+        let _ends: Sender<()> = ends;
+        run();
+    })?;
+    Ok(Running { thread, ended })
 }

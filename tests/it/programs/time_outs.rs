@@ -39,18 +39,34 @@ fn a_step_past_its_time_fails_and_its_thread_is_replaced() {
 }
 
 #[test]
-fn with_as_many_threads_hanging_as_there_are_workers_new_runs_are_refused_until_one_comes_back() {
+fn with_every_thread_hanging_runs_are_taken_and_wait_and_health_says_why() {
     let gate = Arc::new(Gate::default());
-    let server = Served::with([deaf(&gate), quick()], |config| config.workers = 2);
-    assert_eq!(server.run("deaf", &json!({})).status, 500);
-    assert_eq!(server.run("deaf", &json!({})).status, 500);
-    let refused = server.run("quick", &json!({}));
-    assert_eq!(refused.status, 503, "{refused:?}");
-    assert!(refused.header("retry-after").is_some());
-    assert_eq!(server.get("/health").status, 200);
-    gate.open();
+    let server = Served::with([deaf(&gate), quick()], |config| config.workers = 1);
+    let hung = [server.begin("deaf", &json!({})), server.begin("deaf", &json!({}))];
+    for handler in &hung {
+        assert_eq!(server.ended(handler)["status"], "failed");
+    }
+    let waiting = server.begin("quick", &json!({}));
     let since = Instant::now();
-    while server.run("quick", &json!({})).status != 200 {
+    let health = loop {
+        let reply = server.get("/health");
+        assert_eq!(reply.status, 200);
+        if reply.json()["status"] == "degraded" {
+            break reply.json();
+        }
+        assert!(since.elapsed() < PATIENCE, "{}", reply.text());
+    };
+    let reason = health["reasons"][0].as_str().expect("a reason");
+    assert!(reason.starts_with("2 passes were told to stop and do not end"), "{reason}");
+    let started = server.begin("quick", &json!({}));
+    for handler in [&waiting, &started] {
+        assert_eq!(server.get(&format!("/results/{handler}")).status, 202);
+    }
+    gate.open();
+    for handler in [&waiting, &started] {
+        assert_eq!(server.ended(handler)["status"], "completed");
+    }
+    while server.get("/health").text() != r#"{"status":"healthy"}"# {
         assert!(since.elapsed() < PATIENCE, "it does not recover");
     }
 }

@@ -2,6 +2,7 @@
 //! sockets. Every test has a server of its own.
 
 mod access;
+mod blocked;
 mod bodies;
 mod bounds;
 mod descriptions;
@@ -12,8 +13,9 @@ mod posts;
 mod process;
 mod runs;
 mod streams;
+mod warnings;
 
-use std::time::Instant;
+use std::{net::TcpStream, time::Instant};
 
 use serde_json::{Value, json};
 

@@ -1,9 +1,8 @@
 //! The program as a process: flags, exit codes, signals, the unix socket.
 
-use std::{net::TcpStream, path::Path, time::Instant};
+use std::path::Path;
 
 use super::*;
-use crate::support::PATIENCE;
 
 #[test]
 fn exit_code_tells_good_from_usage_and_failure() {
@@ -22,7 +21,19 @@ fn exit_code_tells_good_from_usage_and_failure() {
         let text = String::from_utf8_lossy(&text);
         assert_eq!(output.status.code(), Some(code), "{flags:?}: {text}");
         assert!(text.contains(says), "{flags:?}: {text}");
+        if code == 2 {
+            assert!(text.ends_with("; see --help\n") && text.lines().count() == 1, "{flags:?}: {text}");
+        }
     }
+}
+
+#[test]
+fn what_is_not_understood_is_said_in_one_line_with_what_was_meant() {
+    let output = Program::output(&["--workres", "3"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(text, "conformance: unknown option --workres (did you mean --workers?); see --help\n");
+    let output = Program::output(&["two\nlines"]);
+    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1);
 }
 
 #[test]
@@ -31,7 +42,8 @@ fn port_that_is_taken_ends_the_program_with_its_name() {
     let output = Program::output(&["--listen", first.host()]);
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(text.contains(first.host()), "{text}");
+    let line = format!("cannot listen on {}: in use; choose another with --listen\n", first.host());
+    assert!(text.ends_with(&line) && text.lines().count() == 1, "{text}");
     assert_eq!(output.stdout, b"");
 }
 

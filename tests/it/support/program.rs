@@ -67,13 +67,13 @@ impl Program {
 
     /// Starts another program in the same way.
     pub(crate) fn of(path: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(path)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
+        Self::spawned(command(path).args(arguments))
+    }
+
+    /// Starts what this command says, and waits until it says that it listens.
+    pub(crate) fn spawned(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut errors = child.stderr.take().expect("stderr is piped");
         let stderr = thread::spawn(move || {
@@ -97,7 +97,7 @@ impl Program {
 
     /// Runs it to its end, without waiting for it to listen.
     pub(crate) fn output(flags: &[&str]) -> Output {
-        Command::new(conformance()).args(flags).stdin(Stdio::null()).output().expect("the conformance program starts")
+        command(conformance()).args(flags).output().expect("the conformance program starts")
     }
 
     /// Where it is.
@@ -107,8 +107,8 @@ impl Program {
 
     /// What starts it, silent, with exactly these flags.
     pub(crate) fn command(flags: &[&str]) -> Command {
-        let mut command = Command::new(conformance());
-        command.args(flags).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut command = command(conformance());
+        command.args(flags).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
 
@@ -217,6 +217,22 @@ impl Drop for Program {
     }
 }
 
+/// What starts a program the same way on every machine: unless told it listens on a free port, and no variable of the
+/// tests' own surroundings sets anything.
+pub(crate) fn command(path: &Path) -> Command {
+    let mut command = Command::new(path);
+    for (key, _) in env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("STEPRILL_")) {
+        command.env_remove(key);
+    }
+    command.env("STEPRILL_LISTEN", "127.0.0.1:0").stdin(Stdio::null());
+    command
+}
+
+/// An example of the crate that is no server of the conformance workflows: its path.
+pub(crate) fn example(name: &str) -> PathBuf {
+    build_example(name)
+}
+
 /// The program's path. Built here, so that a test binary run on its own never meets an old one; `cargo test` has
 /// built it already. `CONFORMANCE_PROGRAM` names another program that answers in its place.
 fn conformance() -> &'static Path {
@@ -225,17 +241,21 @@ fn conformance() -> &'static Path {
         if let Some(path) = env::var_os("CONFORMANCE_PROGRAM") {
             return path.into();
         }
-        let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from(env!("CARGO"))));
-        build.args(["build", "--quiet", "--example", "conformance"]).arg("--manifest-path");
-        build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        // target/debug/deps/it-0123456789abcdef, this very test, says where the target directory is.
-        let test = env::current_exe().expect("the test has a path");
-        let profile = test.ancestors().nth(2).expect("target, profile, deps, test");
-        build.arg("--target-dir").arg(profile.parent().expect("target, profile"));
-        assert!(build.status().expect("cargo starts").success(), "the conformance program does not build");
-        profile.join("examples/conformance")
+        build_example("conformance")
     })
+}
+
+fn build_example(name: &str) -> PathBuf {
+    let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from(env!("CARGO"))));
+    build.args(["build", "--quiet", "--example", name]).arg("--manifest-path");
+    build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    // target/debug/deps/it-0123456789abcdef, this very test, says where the target directory is.
+    let test = env::current_exe().expect("the test has a path");
+    let profile = test.ancestors().nth(2).expect("target, profile, deps, test");
+    build.arg("--target-dir").arg(profile.parent().expect("target, profile"));
+    assert!(build.status().expect("cargo starts").success(), "{name} does not build");
+    profile.join("examples").join(name)
 }

@@ -1,0 +1,111 @@
+//! What a person should hear of: runs that fail, attempts that are tried again, panics, passes that do not end.
+
+use std::sync::Arc;
+
+use super::{RunKey, Scheduler, WorkflowId, newest};
+use crate::{
+    engine::{handler::Handler, input::Published},
+    graph::{Graph, StepId},
+};
+
+/// Something that a person should hear of.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// What has happened.
+    pub kind: TroubleKind,
+    /// The handler's id.
+    pub handler: Arc<str>,
+    /// The run's id; nil if the run is gone.
+    pub run_id: uuid::Uuid,
+    /// The run's workflow.
+    pub graph: Arc<Graph>,
+    /// The step; `None` when no step is to blame.
+    pub step: Option<StepId>,
+    /// The attempt, from 1; 0 when no step is to blame.
+    pub attempt: u32,
+    /// The error's text.
+    pub error: String,
+}
+
+/// Kinds of [`Trouble`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TroubleKind {
+    /// The run has failed.
+    RunFailed,
+    /// The attempt has failed, and another one follows.
+    AttemptFailed,
+    /// The body has panicked; the attempt has failed, too.
+    Panicked,
+    /// The pass was told to stop and does not end: its thread is given up.
+    Abandoned,
+}
+
+/// A step and its attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Blamed {
+    pub(super) step: Option<StepId>,
+    pub(super) attempt: u32,
+}
+
+impl Blamed {
+    /// Nobody.
+    pub(super) const NONE: Self = Self { step: None, attempt: 0 };
+}
+
+impl Trouble {
+    /// The trouble of an attempt that this event tells about.
+    pub(super) fn of_event(handler: &Handler, graph: &Arc<Graph>, event: &Published) -> Option<Self> {
+        let Published::Retried { step, error, attempt, .. } = event else { return None };
+        let blamed = Blamed { step: Some(*step), attempt: *attempt };
+        Some(Self::of(TroubleKind::AttemptFailed, handler, graph, blamed, error.clone()))
+    }
+
+    pub(super) fn of(kind: TroubleKind, handler: &Handler, graph: &Arc<Graph>, blamed: Blamed, error: String) -> Self {
+        let Blamed { step, attempt } = blamed;
+        let (handler, run_id) = (Arc::clone(&handler.id), handler.run_id);
+        Self { kind, handler, run_id, graph: Arc::clone(graph), step, attempt, error }
+    }
+}
+
+impl Scheduler {
+    /// What a person should hear of next, once it is kept.
+    pub fn poll_trouble(&mut self) -> Option<Trouble> {
+        self.troubles.pop_front()
+    }
+
+    /// The worker's pass of this tag has panicked, with this place and text; its end follows.
+    pub fn handle_panic(&mut self, tag: u64, text: String) {
+        if let Some((run, workflow, blamed)) = self.passes.blamed(tag) {
+            self.tell(TroubleKind::Panicked, run, workflow, blamed, text);
+        }
+    }
+
+    /// Tells it at once.
+    pub(super) fn tell(&mut self, kind: TroubleKind, run: RunKey, workflow: WorkflowId, blamed: Blamed, error: String) {
+        let graph = &self.graphs[usize::from(workflow.0)];
+        let trouble = if let Some(handler) = newest(&mut self.handlers, run) {
+            Trouble::of(kind, handler, graph, blamed, error)
+        } else {
+            // It is purged, or has a new run.
+            let handler = self.handlers.get(&run.handler).map(|handler| Arc::clone(&handler.id));
+            let (handler, run_id) = (handler.unwrap_or_else(|| self.spell(run.handler)), uuid::Uuid::nil());
+            let Blamed { step, attempt } = blamed;
+            Trouble { kind, handler, run_id, graph: Arc::clone(graph), step, attempt, error }
+        };
+        self.troubles.push_back(trouble);
+    }
+
+    /// Why the server does less than it could; empty when it is healthy.
+    pub fn degradations(&self) -> Vec<String> {
+        let (hanging, workers) = (self.hanging(), self.limits.workers);
+        let mut reasons = Vec::new();
+        // As many as there are workers are replaced.
+        if hanging > workers {
+            reasons.push(format!(
+                "{hanging} passes were told to stop and do not end; {workers} of their threads are replaced, and work \
+                 waits for the others (see the log for their steps)"
+            ));
+        }
+        reasons
+    }
+}

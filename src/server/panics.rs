@@ -1,0 +1,49 @@
+//! What becomes of a panic: one of a step is its failure, any other is a line of the log.
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    panic::{self, PanicHookInfo},
+    sync::Once,
+    thread,
+};
+
+use super::log;
+use crate::workers;
+
+/// Has the panics of this thread, of workers and of the server's other threads go through the log, which no pipe holds
+/// up. Panics of threads that are not the server's are reported as before.
+pub(super) fn install() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let (report, serving) = (panic::take_hook(), thread::current().id());
+        panic::set_hook(Box::new(move |info| {
+            let current = thread::current();
+            match current.name() {
+                Some(workers::THREAD_NAME) => workers::note_panic(describe(info)),
+                Some(name) if name.starts_with("steprill-") || name.starts_with("store ") => tell(name, info),
+                name if current.id() == serving => tell(name.unwrap_or("of the server"), info),
+                _ => report(info),
+            }
+        }));
+    });
+}
+
+/// Where it was, and what it said.
+fn describe(info: &PanicHookInfo<'_>) -> String {
+    let message = info.payload_as_str().unwrap_or("no message");
+    info.location().map_or_else(|| message.to_owned(), |location| format!("{location}: {message}"))
+}
+
+fn tell(thread: &str, info: &PanicHookInfo<'_>) {
+    let line = format!("thread {thread} panicked at {}", describe(info));
+    if ::log::max_level() == ::log::LevelFilter::Off {
+        log::write_bare(line);
+    } else {
+        ::log::error!("{line}");
+    }
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        log::write_bare(backtrace.to_string());
+    }
+    log::flush();
+}

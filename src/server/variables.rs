@@ -1,0 +1,86 @@
+//! `STEPRILL_*` variables: their values, and those that are no setting.
+
+use std::{collections::HashMap, env, ffi::OsString};
+
+use super::config::{FLAGS, LATER, UsageError};
+use crate::text::nearest;
+
+/// The `STEPRILL_*` variables of the environment.
+///
+/// # Errors
+/// The first whose value is not text: somebody counts on it.
+pub(super) fn of_environment() -> Result<HashMap<String, String>, UsageError> {
+    let named = env::vars_os().filter_map(|(key, value)| Some((own(key)?, value)));
+    let mut variables = HashMap::new();
+    for (key, value) in named {
+        let value = value.into_string().map_err(|_| UsageError(format!("{key}: expected UTF-8")))?;
+        variables.insert(key, value);
+    }
+    Ok(variables)
+}
+
+/// A line for each of the variables that looks like a setting and is none, in order of name.
+pub(super) fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
+    let flags = FLAGS.iter().map(|flag| flag.name.trim_start_matches('-')).filter(|flag| !NOT_SET.contains(flag));
+    let later = LATER.iter().map(|(name, _)| *name);
+    let known: Vec<String> = flags.chain(later).map(variable).collect();
+    let keys = variables.into_iter().filter_map(|(key, _)| own(key));
+    let mut unknown: Vec<String> = keys.filter(|key| !known.contains(key) && !is_of_others(key)).collect();
+    unknown.sort_unstable();
+    // The prefix that all share would make any two of them look alike.
+    let bare = |key: &'_ str| key.strip_prefix(PREFIX).unwrap_or_default().to_owned();
+    let names: Vec<String> = known.iter().map(|key| bare(key)).collect();
+    let line = |key: String| match nearest(&bare(&key), names.iter().map(String::as_str)) {
+        Some(meant) => format!("{key} is not a setting; did you mean {PREFIX}{meant}?"),
+        None => format!("{key} is not a setting; --help lists them"),
+    };
+    unknown.into_iter().map(line).collect()
+}
+
+/// The variable that sets a flag.
+fn variable(flag: &str) -> String {
+    format!("{PREFIX}{}", flag.to_uppercase().replace('-', "_"))
+}
+
+/// The key, if it is one of ours.
+fn own(key: OsString) -> Option<String> {
+    key.into_string().ok().filter(|key| key.starts_with(PREFIX))
+}
+
+/// What clients and tests use, and what Kubernetes and Docker set for a service that is named `steprill`.
+fn is_of_others(key: &str) -> bool {
+    let name = key.strip_prefix(PREFIX).unwrap_or(key);
+    matches!(name, "SERVER" | "URL" | "TOKEN" | "PORT" | "NAME" | "SERVICE_HOST" | "SERVICE_PORT")
+        || ["TEST_", "PORT_", "SERVICE_PORT_", "ENV_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+const PREFIX: &str = "STEPRILL_";
+
+/// Flags that no variable sets.
+const NOT_SET: &[&str] = &["help", "version"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_variable_is_named_with_what_was_meant() {
+        let variables = [
+            ("STEPRILL_WORKRES", "3"),
+            ("STEPRILL_WORKERS", "3"),
+            ("STEPRILL_ZZZ", ""),
+            ("STEPRILL_SERVER", "http://localhost"),
+            ("STEPRILL_TEST_WITH_STORE", "1"),
+            ("STEPRILL_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+            ("STEPRILL_SERVICE_HOST", "10.0.0.1"),
+            ("STEPRILL_TOKEN_FILE", "refused elsewhere"),
+            ("PATH", "/bin"),
+        ];
+        let variables = variables.map(|(key, value)| (key.into(), value.into()));
+        let expected = [
+            "STEPRILL_WORKRES is not a setting; did you mean STEPRILL_WORKERS?",
+            "STEPRILL_ZZZ is not a setting; --help lists them",
+        ];
+        assert_eq!(unknown(variables), expected);
+    }
+}

@@ -1,0 +1,98 @@
+//! What may stand still and must not hold the server: a stderr or a stdout that nobody reads, a disk that hangs.
+
+use std::{
+    io::{BufRead, BufReader, PipeReader, PipeWriter, Write},
+    os::unix::net::UnixStream,
+    process::{Child, ExitStatus},
+    thread,
+};
+
+use super::*;
+use crate::support::within;
+
+/// A pipe that nobody reads and that is full, as long as the first end is there.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut filler = writer.try_clone().expect("one more end");
+    thread::spawn(move || while filler.write_all(&[b'x'; 4_096]).is_ok() {});
+    (reader, writer)
+}
+
+#[track_caller]
+fn ends(mut child: Child) -> ExitStatus {
+    within(move || child.wait().expect("it is our child"))
+}
+
+fn signal(child: &Child) {
+    let status = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(status.expect("kill is there").success());
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_neither_requests_nor_the_stop() {
+    let (_reader, stderr) = full_pipe();
+    let mut command = Program::command(&[]);
+    let mut child = command.stdout(std::process::Stdio::piped()).stderr(stderr).spawn().expect("it starts");
+    drop(command);
+    let mut ready = String::new();
+    let stdout = child.stdout.take().expect("stdout is piped");
+    BufReader::new(stdout).read_line(&mut ready).expect("the ready line");
+    let host = ready.trim().strip_prefix("steprill listening on http://").expect("TCP").to_owned();
+    let connect = || Connection::tcp(TcpStream::connect(&host).expect("the port is open"), &host);
+    // More lines than the queue takes.
+    let mut connection = connect();
+    for _ in 0..50 {
+        let run = connection.request("POST", "/workflows/error/run", &[], Some(b"{}"));
+        assert_eq!(run.status, 500);
+    }
+    assert_eq!(connect().request("GET", "/health", &[], None).text(), r#"{"status":"healthy"}"#);
+    signal(&child);
+    assert_eq!(ends(child).code(), Some(0));
+}
+
+#[test]
+fn a_ready_line_that_nobody_reads_does_not_hold_the_server() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("steprill.sock");
+    let (_reader, stdout) = full_pipe();
+    let mut command = Program::command(&["--listen", &format!("unix:{}", path.display())]);
+    let child = command.stdout(stdout).spawn().expect("it starts");
+    drop(command);
+    let begun = Instant::now();
+    let socket = loop {
+        match UnixStream::connect(&path) {
+            Ok(socket) => break socket,
+            Err(_) => assert!(begun.elapsed() < PATIENCE, "it does not listen"),
+        }
+    };
+    assert_eq!(Connection::unix(socket).request("GET", "/health", &[], None).status, 200);
+    signal(&child);
+    assert_eq!(ends(child).code(), Some(0));
+}
+
+#[cfg(all(target_os = "linux", feature = "sqlite"))]
+#[test]
+fn a_second_signal_ends_a_server_whose_disk_hangs() {
+    use crate::support::Disk;
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().to_str().expect("a path of characters");
+    let mut command = Program::command(&["--data", data, "--grace", "0"]);
+    let disk = Disk::under(&mut command);
+    let program = Program::spawned(&mut command);
+    assert!(!program.finish("echo", json!({})).is_empty());
+    disk.hang();
+    let mut caller = program.connect();
+    caller.send("POST", "/workflows/echo/run", &[], Some(b"{}"));
+    assert_eq!(program.get("/health").status, 200, "the disk holds only who needs it");
+    program.signal("TERM");
+    // The first signal is taken when nobody listens any more. With no grace the loop waits for the store then.
+    let begun = Instant::now();
+    while TcpStream::connect(program.host()).is_ok() {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    program.signal("TERM");
+    let (status, text) = program.wait();
+    assert_eq!(status.code(), Some(1), "{text}");
+    assert!(begun.elapsed().as_secs() < 4, "at once, and not when the store is given up");
+}

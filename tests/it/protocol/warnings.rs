@@ -1,0 +1,96 @@
+//! What a person finds in the log.
+
+use super::*;
+use crate::support::{command, example};
+
+/// The lines of the log at this level, when the program has ended in order.
+#[track_caller]
+fn lines(program: Program, level: &str) -> Vec<String> {
+    program.signal("TERM");
+    let (status, text) = program.wait();
+    assert_eq!(status.code(), Some(0), "{text}");
+    text.lines().filter(|line| line.contains(level)).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_failing_run_and_each_attempt_that_is_tried_again_are_a_line_each() {
+    let program = Program::start();
+    let failed = program.finish("error", json!({}));
+    let flaky = program.finish("flaky", json!({"failures": 5}));
+    program.finish("flaky", json!({"failures": 0}));
+    let run_id = |handler: &str| program.get(&format!("/handlers/{handler}")).json()["run_id"].clone();
+    let (failed_run, flaky_run) = (run_id(&failed), run_id(&flaky));
+    let expected = [
+        format!(
+            "run failed: handler={failed} run={failed_run} workflow=error step=error_step attempt=1 error=Test error"
+        ),
+        format!(
+            "attempt failed and is tried again: handler={flaky} run={flaky_run} workflow=flaky step=attempt attempt=1 \
+             error=attempt 1 failed"
+        ),
+        format!(
+            "attempt failed and is tried again: handler={flaky} run={flaky_run} workflow=flaky step=attempt attempt=2 \
+             error=attempt 2 failed"
+        ),
+        format!(
+            "run failed: handler={flaky} run={flaky_run} workflow=flaky step=attempt attempt=3 error=attempt 3 failed"
+        ),
+    ];
+    let expected = expected.map(|line| line.replace('"', ""));
+    let warned = lines(program, " WARN ");
+    let messages: Vec<&str> =
+        warned.iter().filter_map(|line| line.split_once(" WARN ")).map(|(_, text)| text).collect();
+    assert_eq!(messages, expected);
+}
+
+#[test]
+fn a_run_that_times_out_is_a_line_and_no_thread_hangs() {
+    let program = Program::start();
+    let handler = program.finish("timeout", json!({}));
+    let warned = lines(program, " WARN ");
+    let [line] = &warned[..] else { panic!("one line: {warned:#?}") };
+    assert!(line.contains(&format!("run failed: handler={handler} run=")), "{line}");
+    assert!(line.ends_with("error=Operation timed out after 0.2 seconds. Currently active steps: sleep"), "{line}");
+}
+
+#[test]
+fn a_panic_is_a_line_with_its_place_and_stays_one_line() {
+    let program = Program::spawned(command(&example("misbehaving")).args(["--log", "json"]));
+    let run = program.post("/workflows/panics/run", &json!({"start_event": {"text": "two\nlines \u{1b}[31m"}}));
+    assert_eq!(run.status, 500);
+    let warned = lines(program, "\"WARN\"");
+    let messages: Vec<String> = warned
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON")["message"].as_str().expect("text").to_owned())
+        .collect();
+    let [panicked, failed] = &messages[..] else { panic!("two lines: {messages:#?}") };
+    assert!(panicked.starts_with("step panicked: handler="), "{panicked}");
+    assert!(panicked.contains(" workflow=panics step=burst attempt=1 error=examples/misbehaving.rs:"), "{panicked}");
+    assert!(panicked.ends_with(r": two\nlines \u{1b}[31m"), "{panicked}");
+    assert!(failed.ends_with(r"error=Step burst panicked: two\nlines \u{1b}[31m"), "{failed}");
+}
+
+#[test]
+fn a_pass_that_does_not_end_is_a_line_and_its_thread_is_replaced() {
+    let program = Program::spawned(command(&example("misbehaving")).args(["--workers", "1", "--grace", "0"]));
+    let handler = program.begin("deaf", json!({}));
+    follow(&program, &handler, "sse=false").event_of("Begun");
+    assert_eq!(cancel(&program, &handler, "").status, 200);
+    // There is one worker: this one has its turn when that thread is given up.
+    assert_eq!(run(&program, "panics", &json!({})).status, 500);
+    let warned = lines(program, " WARN ");
+    let abandoned: Vec<&String> = warned.iter().filter(|line| line.contains("pass abandoned: ")).collect();
+    let [line] = &abandoned[..] else { panic!("one line: {warned:#?}") };
+    assert!(line.contains(&format!("handler={handler} run=")), "{line}");
+    assert!(line.contains("workflow=deaf step=hang attempt=1 error=it was told to stop"), "{line}");
+}
+
+#[test]
+fn a_misspelt_variable_is_named_once() {
+    let program =
+        Program::spawned(command(Program::path()).env("STEPRILL_WORKRES", "3").env("STEPRILL_SERVER", "http://x"));
+    assert_eq!(program.get("/health").status, 200);
+    let warned = lines(program, " WARN ");
+    let [line] = &warned[..] else { panic!("one line: {warned:#?}") };
+    assert!(line.ends_with("STEPRILL_WORKRES is not a setting; did you mean STEPRILL_WORKERS?"), "{line}");
+}

@@ -1,0 +1,52 @@
+//! A disk that hangs, for one program: a library of C between it and the system.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{self, Command},
+    sync::OnceLock,
+};
+
+use tempfile::TempDir;
+
+/// Says whether the disk of a program hangs.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    directory: TempDir,
+}
+
+impl Disk {
+    /// A disk that works, under the program that `command` starts.
+    pub(crate) fn under(command: &mut Command) -> Self {
+        let disk = Self { directory: tempfile::tempdir().expect("a directory") };
+        preload(command).env("STEPRILL_TEST_DISK_HANGS", disk.file());
+        disk
+    }
+
+    /// From now on no sync returns.
+    pub(crate) fn hang(&self) {
+        fs::write(self.file(), "").expect("the file is written");
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("hangs")
+    }
+}
+
+fn preload(command: &mut Command) -> &mut Command {
+    command.env("LD_PRELOAD", library())
+}
+
+/// Built by the C compiler that SQLite was built with.
+fn library() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let (path, fresh) = (directory.join("preload.so"), directory.join(format!("preload-{}.so", process::id())));
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/preload.c");
+        let built = Command::new("cc").args(["-shared", "-fPIC", "-O1", source, "-o"]).arg(&fresh).status();
+        assert!(built.expect("there is a C compiler").success(), "{source} does not build");
+        fs::rename(&fresh, &path).expect("it is put in place");
+        path
+    })
+}
