@@ -3,7 +3,7 @@
 
 use std::{
     borrow::Cow,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use crate::{
@@ -77,7 +77,9 @@ impl Access {
         for host in allow_hosts {
             match split_port(host) {
                 _ if host.parse::<Ipv6Addr>().is_ok() => access.hosts.push(format!("[{host}]")),
-                Some((name, None)) => access.hosts.push(name.to_ascii_lowercase()),
+                Some((name, None)) => {
+                    access.hosts.push(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase());
+                }
                 _ => return Err(format!("host {host:?}: expected a name or an address, without a port")),
             }
         }
@@ -90,10 +92,12 @@ impl Access {
     /// The reply, 403, if it is not let in; it gets the default [`Granted`].
     pub fn check(&self, request: &Request<'_>, transport: Transport) -> Result<Granted, Response> {
         let host = field(request, Field::Host);
-        if let (Transport::Loopback, Some(host)) = (transport, host) {
-            self.check_host(request, host)?;
+        if let Some(host) = host {
+            self.check_host(request, host, transport)?;
         }
-        let Some(origin) = field(request, Field::Origin) else { return Ok(Granted::default()) };
+        let Some(origin) = field(request, Field::Origin) else {
+            return if request.cross_site { Err(cross_site(request)) } else { Ok(Granted::default()) };
+        };
         match printable(origin).filter(|origin| self.allows_origin(origin, host)) {
             Some(origin) => Ok(Granted::echoing(origin)),
             None => Err(ErrorFormat::of(request).error(
@@ -103,15 +107,28 @@ impl Access {
         }
     }
 
-    fn check_host(&self, request: &Request<'_>, host: &[u8]) -> Result<(), Response> {
+    /// A page may have its own name resolved to this server's address and count as of its origin then. Names of the
+    /// loopback, addresses and no name at all cannot be used for that. What is called on a loopback address is called
+    /// by a loopback address.
+    fn check_host(&self, request: &Request<'_>, host: &[u8], transport: Transport) -> Result<(), Response> {
         let name = printable(host).and_then(split_port).map(|(name, _)| name);
-        let is_allowed =
-            |name: &str| is_loopback(name) || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name));
-        if name.is_some_and(is_allowed) {
+        let is_named = |name: &str| {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+        };
+        let is_allowed = |name: &str| {
+            is_loopback(name) || is_named(name) || (transport == Transport::Network && parse_address(name).is_some())
+        };
+        if transport == Transport::Unix || host.is_empty() || name.is_some_and(is_allowed) {
             return Ok(());
         }
-        let message = "This Host is not served on a loopback address; call localhost or 127.0.0.1, or start the server \
-                       with --allow-host NAME";
+        let message = match transport {
+            Transport::Loopback => {
+                "This Host is not served on a loopback address; call localhost or 127.0.0.1, or start the server with \
+                 --allow-host NAME"
+            }
+            _ => "This Host is not served here; call the server by its IP address, or start it with --allow-host NAME",
+        };
         Err(ErrorFormat::of(request).error(403, message))
     }
 
@@ -126,6 +143,14 @@ impl Access {
         };
         (parsed.is_web() && is_loopback(parsed.host)) || is_own() || is_named()
     }
+}
+
+/// The reply to a request that a page of another site had a browser send, though not as one that may read the reply:
+/// as a link, an image or a form of it, say.
+fn cross_site(request: &Request<'_>) -> Response {
+    let message = "Pages of other sites may call this server only with an Origin that it allows; open its address \
+                   itself, or start it with --cors-origin ORIGIN and have the page call with CORS";
+    ErrorFormat::of(request).error(403, message)
 }
 
 /// The reply to a CORS preflight, if the request is one: the path's methods, and the headers that were asked for.
@@ -213,12 +238,22 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     is_host.then_some((host, port))
 }
 
-/// Names that browsers resolve to the loopback without asking anybody.
+/// Names that are resolved to the loopback without asking anybody (RFC 6761 section 6.3), and its addresses.
 fn is_loopback(host: &str) -> bool {
-    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        return address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback());
+    if let Some(address) = parse_address(host) {
+        return address.to_canonical().is_loopback();
     }
-    host.eq_ignore_ascii_case("localhost") || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let parent = name.rfind('.').map_or(name, |dot| &name[dot + 1..]);
+    parent.eq_ignore_ascii_case("localhost") && !name.starts_with('.')
+}
+
+/// The address that a host is, IPv6 in brackets.
+fn parse_address(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
 }
 
 /// A value that can be echoed in a header: visible ASCII without spaces.

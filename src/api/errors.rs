@@ -44,10 +44,19 @@ impl ErrorFormat {
         self.error(404, "Handler not found")
     }
 
-    /// 409 for a reader of the queue whose turn did not come.
+    /// The same, and why: `it has already completed`. Clients compare how the message begins.
+    pub fn handler_not_found_as(self, reason: &str) -> Response {
+        self.error(404, &format!("Handler not found: {reason}"))
+    }
+
+    /// 409 for a reader of the queue whose turn did not come. Clients compare how the message begins.
     pub fn no_lock(self, acquire_timeout_s: f64) -> Response {
         let timeout = decimal(acquire_timeout_s);
-        self.error(409, &format!("No lock available to acquire after {timeout}s timeout"))
+        let message = format!(
+            "No lock available to acquire after {timeout}s timeout: another client reads these events; read them as a \
+             log with ?after_sequence=-1"
+        );
+        self.error(409, &message)
     }
 
     /// 503 for a client who may try again in a moment: as much as is taken at a time is there already.
@@ -119,7 +128,7 @@ mod tests {
     fn errors_are_text_unless_json_is_asked_for() {
         let text = ErrorFormat::Text.no_lock(1.0);
         assert_eq!((text.status, text.content_type), (409, Some("text/plain; charset=utf-8")));
-        assert_eq!(text.body, b"No lock available to acquire after 1.0s timeout");
+        assert!(text.body.starts_with(b"No lock available to acquire after 1.0s timeout"));
         let json = ErrorFormat::Json.error(400, "a \"b\" \u{e4}");
         assert_eq!((json.status, json.content_type), (400, Some("application/json")));
         assert_eq!(json.body, "{\"detail\":\"a \\\"b\\\" \u{e4}\"}".as_bytes());

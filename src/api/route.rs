@@ -75,7 +75,8 @@ struct Entry {
 const PARAMETER: &str = "*";
 const ALLOW_GET: &str = "GET, HEAD, OPTIONS";
 const ALLOW_POST: &str = "POST, OPTIONS";
-const ALLOW_GET_POST: &str = "GET, HEAD, POST, OPTIONS";
+/// All methods that there are.
+pub(super) const ALLOW_GET_POST: &str = "GET, HEAD, POST, OPTIONS";
 
 const TABLE: [Entry; 12] = [
     post(&["workflows", PARAMETER, "run"], Call::Run),

@@ -62,6 +62,9 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// What stands behind the first `?`.
     pub query: Option<&'a str>,
+    /// `Sec-Fetch-Site: cross-site`: a browser says that a page of another site has it sent (W3C Fetch Metadata section
+    /// 2.4).
+    pub cross_site: bool,
     /// Values of [`Field`]s, by place in that enum; `None` if absent.
     pub fields: &'a FieldValues<'a>,
     /// The body, decoded.

@@ -26,6 +26,9 @@ pub enum Persistence {
     Close,
 }
 
+/// A reply that has this field among its own says itself how it may be cached; every other gets `no-store`.
+pub const CACHE_CONTROL: &str = "Cache-Control";
+
 /// Bytes that a head without further fields has at most; for reserving room.
 pub const HEAD_BYTES: usize = 256;
 
@@ -68,8 +71,14 @@ pub fn encode_head(
         Persistence::KeepAlive => out.extend_from_slice(b"Connection: keep-alive\r\n"),
         Persistence::Close => out.extend_from_slice(b"Connection: close\r\n"),
     }
+    let mut may_be_stored = false;
     for (name, value) in &response.headers {
+        may_be_stored |= *name == CACHE_CONTROL;
         push_field(out, name, value);
+    }
+    if !may_be_stored {
+        // What a reply says holds for its moment only.
+        out.extend_from_slice(b"Cache-Control: no-store\r\n");
     }
     out.extend_from_slice(lines);
     out.extend_from_slice(b"\r\n");

@@ -46,35 +46,43 @@ pub fn begin_event(out: &mut Vec<u8>, framing: Framing, sequence: u64) {
 
 /// Appends what stands behind an event's JSON, which begins at `json`.
 ///
-/// In NDJSON the characters that Unicode counts as line ends are escaped: clients that split lines by its rules, as
-/// Python's `str.splitlines` does, would else cut an event in two.
+/// The characters that Unicode counts as line ends are escaped: clients that split lines by its rules, as Python's
+/// `str.splitlines` does, would otherwise cut an event in two.
 pub fn end_event(out: &mut Vec<u8>, framing: Framing, json: usize) {
+    if !out[json..].is_ascii()
+        && let Some((place, ..)) = find_line_end(&out[json..])
+    {
+        escape_line_ends(out, json + place);
+    }
     match framing {
         Framing::Sse => out.extend_from_slice(b"\n\n"),
-        Framing::Ndjson => {
-            if !out[json..].is_ascii() {
-                escape_line_ends(out, json);
-            }
-            out.push(b'\n');
-        }
+        Framing::Ndjson => out.push(b'\n'),
     }
 }
 
-/// Beyond ASCII they are U+0085, U+2028 and U+2029; JSON escapes those within it. Outside of strings JSON is ASCII.
-fn escape_line_ends(out: &mut Vec<u8>, json: usize) {
+/// Where the first line end is, its length, and its escape. Beyond ASCII there are U+0085, U+2028 and U+2029; JSON
+/// itself escapes those within ASCII. Outside of strings JSON is ASCII.
+fn find_line_end(text: &[u8]) -> Option<(usize, usize, &'static [u8])> {
     const LINE_ENDS: [(&[u8], &[u8]); 3] =
         [(b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029")];
-    let text = out.split_off(json);
+    let starts = text.iter().enumerate().filter(|(_, byte)| matches!(byte, 0xc2 | 0xe2));
+    let found = |(place, _)| {
+        let (end, escaped) = LINE_ENDS.iter().find(|(end, _)| text[place..].starts_with(end))?;
+        Some((place, end.len(), *escaped))
+    };
+    starts.into_iter().find_map(found)
+}
+
+/// Escapes every line end from `first` on, which is one.
+fn escape_line_ends(out: &mut Vec<u8>, first: usize) {
+    let text = out.split_off(first);
     let mut rest = &text[..];
-    while let Some((&byte, after)) = rest.split_first() {
-        if let Some((end, escaped)) = LINE_ENDS.iter().find(|(end, _)| rest.starts_with(end)) {
-            out.extend_from_slice(escaped);
-            rest = &rest[end.len()..];
-        } else {
-            out.push(byte);
-            rest = after;
-        }
+    while let Some((place, length, escaped)) = find_line_end(rest) {
+        out.extend_from_slice(&rest[..place]);
+        out.extend_from_slice(escaped);
+        rest = &rest[place + length..];
     }
+    out.extend_from_slice(rest);
 }
 
 /// Appends what keeps an idle stream alive: a comment line; nothing to NDJSON, which knows none.
@@ -135,11 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn only_line_feeds_end_a_line_of_ndjson() {
+    fn only_line_feeds_end_a_line() {
         for (framing, json, expected) in [
             (Framing::Ndjson, "[\"a\u{85}b\u{2028}\u{2029}\"]", "[\"a\\u0085b\\u2028\\u2029\"]\n"),
             (Framing::Ndjson, "[\"\u{84}\u{2027}\u{202a}\u{1f600}\"]", "[\"\u{84}\u{2027}\u{202a}\u{1f600}\"]\n"),
-            (Framing::Sse, "[\"a\u{2028}\"]", "[\"a\u{2028}\"]\n\n"),
+            (Framing::Sse, "[\"a\u{85}\u{2028}b\u{2029}\"]", "[\"a\\u0085\\u2028b\\u2029\"]\n\n"),
+            (Framing::Sse, "[\"\u{82}\u{2027}\u{e9}\"]", "[\"\u{82}\u{2027}\u{e9}\"]\n\n"),
         ] {
             let mut out = "before \u{2028}".as_bytes().to_vec();
             let start = out.len();

@@ -21,7 +21,7 @@ pub struct Config {
     pub workers: usize,
     /// Origins whose pages may call; `*` names all. Default: none but its own and loopback pages.
     pub cors_origins: Vec<String>,
-    /// Names that the Host header may have on a loopback connection, beside loopback addresses.
+    /// Names that the Host header may have on TCP, beside loopback names and, on a network address, IP addresses.
     pub allow_hosts: Vec<String>,
     /// Listen beyond loopback though anybody who reaches the port may call.
     pub allow_anonymous: bool,
@@ -97,7 +97,7 @@ pub const FLAGS: &[Flag] = &[
     Flag {
         name: "--allow-host",
         value: "NAME",
-        help: "name that Host may have on a loopback connection; repeatable (loopback names)",
+        help: "name that Host may have; repeatable (loopback names; beyond loopback IP addresses, too)",
     },
     Flag { name: "--allow-anonymous", value: "", help: "listen beyond loopback although anybody may call" },
     Flag { name: "--log", value: "text|json|off", help: "form of the log on stderr (text)" },

@@ -10,7 +10,7 @@ use crate::{
         feed::Feed,
         scheduler::{RunKey, WorkflowId},
     },
-    http::{Response, exchange::Exchange, stream},
+    http::{Response, exchange::Exchange, response::CACHE_CONTROL, stream},
     limits::{HEARTBEAT_US, PAGE_BYTES_MAX},
     net::ConnectionId,
     now::{Clock, Now},
@@ -107,7 +107,9 @@ impl Loop {
 
     fn start_stream(&mut self, id: ConnectionId, follow: &Follow) {
         let Some(connection) = self.reactor.connection(id) else { return };
-        let headers = vec![("Cache-Control", "no-cache".to_owned())];
+        // Proxies are to pass each event on as it comes: nginx heeds the second field, those that compress the first.
+        let headers =
+            vec![(CACHE_CONTROL, "no-cache, no-transform".to_owned()), ("X-Accel-Buffering", "no".to_owned())];
         let content_type = Some(follow.content_type());
         let response = Response { status: 200, content_type, headers, ..Response::default() };
         connection.exchange().start_stream(&response, self.now);

@@ -68,7 +68,8 @@ fn a_reply_has_exactly_these_bytes() {
     assert_eq!(
         std::str::from_utf8(exchange.output()).unwrap(),
         "HTTP/1.1 201 Created\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\n\
-         Content-Length: 2\r\nLocation: /a\r\nVary: Origin\r\nAccess-Control-Allow-Origin: http://a\r\n\r\n{}"
+         Content-Length: 2\r\nLocation: /a\r\nCache-Control: no-store\r\n\
+         Vary: Origin\r\nAccess-Control-Allow-Origin: http://a\r\n\r\n{}"
     );
     let length = exchange.output().len();
     exchange.consume_output(length, NOW);
@@ -76,7 +77,8 @@ fn a_reply_has_exactly_these_bytes() {
     assert_eq!(
         std::str::from_utf8(exchange.output()).unwrap(),
         "HTTP/1.1 400 Bad Request\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/plain; charset=utf-8\r\n\
-         Content-Length: 70\r\nConnection: close\r\nVary: Origin\r\n\r\n\
+         Content-Length: 70\r\nConnection: close\r\nCache-Control: no-store\r\nVary: Origin\r\n\
+         X-Content-Type-Options: nosniff\r\n\r\n\
          The host must be a name or an address, with or without port, got 'x y'"
     );
 }

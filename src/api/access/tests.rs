@@ -13,7 +13,8 @@ fn with_request<T>(
     fields[Field::Origin as usize] = origin.map(str::as_bytes);
     fields[Field::AccessControlRequestMethod as usize] = request_method.map(str::as_bytes);
     fields[Field::AccessControlRequestHeaders as usize] = request_headers.map(str::as_bytes);
-    act(&Request { method, http10: false, path: "/health", query: None, fields: &fields, body: b"" })
+    let (http10, path, query, cross_site) = (false, "/health", None, false);
+    act(&Request { method, http10, path, query, cross_site, fields: &fields, body: b"" })
 }
 
 fn access(origins: &[&str], hosts: &[&str]) -> Access {
@@ -43,6 +44,16 @@ fn on_loopback_the_host_names_a_loopback_address_or_an_allowed_host() {
         ("localhost", true),
         ("LocalHost:8080", true),
         ("localhost:", true),
+        ("localhost.", true),
+        ("LOCALHOST.:8080", true),
+        ("app.localhost", true),
+        ("a.b.LocalHost.:9", true),
+        (".localhost", false),
+        ("localhost..", false),
+        ("xlocalhost", false),
+        ("[::ffff:127.0.0.1]", true),
+        ("[::ffff:10.0.0.2]", false),
+        ("box.lan.", true),
         ("127.0.0.1:8080", true),
         ("127.255.0.9", true),
         ("[::1]:8080", true),
@@ -66,19 +77,52 @@ fn on_loopback_the_host_names_a_loopback_address_or_an_allowed_host() {
         ("localhost:99999", false),
         ("user@localhost", false),
         ("localhost/x", false),
-        ("", false),
+        ("", true),
         ("local\u{e4}", false),
     ] {
         check(&access, Transport::Loopback, Some(host), None, allowed);
-        check(&access, Transport::Network, Some(host), None, true);
         check(&access, Transport::Unix, Some(host), None, true);
     }
     check(&access, Transport::Loopback, None, None, true);
 }
 
 #[test]
+fn on_a_network_address_the_host_is_an_address_too() {
+    let access = access(&[], &["Box.lan"]);
+    for (host, allowed) in [
+        ("10.0.0.1:8080", true),
+        ("[fd00::3]", true),
+        ("localhost:8080", true),
+        ("box.lan:8080", true),
+        ("", true),
+        ("evil.example:8080", false),
+        ("10.0.0.1.evil.example", false),
+        ("[fd00::3", false),
+        ("300.0.0.1", false),
+    ] {
+        check(&access, Transport::Network, Some(host), None, allowed);
+        // A page whose name was made to mean this address counts as its own otherwise.
+        check(&access, Transport::Network, Some(host), Some(&format!("http://{host}")), allowed && !host.is_empty());
+    }
+    check(&access, Transport::Network, None, None, true);
+}
+
+#[test]
+fn what_another_sites_page_has_sent_needs_an_origin_that_is_allowed() {
+    for (origin, allowed) in [(None, false), (Some("http://app.example"), true), (Some("http://evil.example"), false)] {
+        let mut fields = [None; 7];
+        fields[Field::Origin as usize] = origin.map(str::as_bytes);
+        fields[Field::Host as usize] = Some(b"localhost");
+        let (method, http10, path, query) = (Method::Get, false, "/health", None);
+        let request = Request { method, http10, path, query, cross_site: true, fields: &fields, body: b"" };
+        let checked = access(&["http://app.example"], &[]).check(&request, Transport::Loopback);
+        assert_eq!(checked.map_err(|response| response.status).err(), (!allowed).then_some(403), "{origin:?}");
+    }
+}
+
+#[test]
 fn an_origin_is_the_servers_own_a_loopback_page_or_named() {
-    let access = access(&["http://App.example", "https://other.example:8443", "app://local"], &[]);
+    let access = access(&["http://App.example", "https://other.example:8443", "app://local"], &["box.lan"]);
     let host = Some("box.lan:8080");
     for (origin, allowed) in [
         ("http://box.lan:8080", true),
@@ -113,7 +157,7 @@ fn an_origin_is_the_servers_own_a_loopback_page_or_named() {
 
 #[test]
 fn a_missing_port_is_the_default_of_the_pages_scheme() {
-    let access = Access::default();
+    let access = access(&[], &["box.lan"]);
     for (host, origin, allowed) in [
         ("box.lan", "http://box.lan", true),
         ("box.lan", "https://box.lan", true),
@@ -142,10 +186,11 @@ fn a_star_names_every_origin_that_can_be_echoed() {
 
 #[test]
 fn every_reply_varies_by_origin_and_an_allowed_one_is_echoed() {
-    assert_eq!(*Granted::default().lines(), *b"Vary: Origin\r\n");
+    assert_eq!(*Granted::default().lines(), *b"Vary: Origin\r\nX-Content-Type-Options: nosniff\r\n");
     assert_eq!(
         String::from_utf8_lossy(&Granted::echoing("http://a.example").lines()),
-        "Vary: Origin\r\nAccess-Control-Allow-Origin: http://a.example\r\nAccess-Control-Allow-Credentials: true\r\n"
+        "Vary: Origin\r\nX-Content-Type-Options: nosniff\r\nAccess-Control-Allow-Origin: http://a.example\r\n\
+         Access-Control-Allow-Credentials: true\r\n"
     );
 }
 
@@ -197,7 +242,7 @@ proptest! {
         let fields = [Some(&*host), Some(&*origin), None, None];
         if let Ok(granted) = with_request(Method::Get, fields, |request| access.check(request, Transport::Loopback)) {
             let lines = granted.lines();
-            prop_assert_eq!(lines.iter().filter(|byte| byte.is_ascii_control()).count(), 6);
+            prop_assert_eq!(lines.iter().filter(|byte| byte.is_ascii_control()).count(), 8);
         }
     }
 }

@@ -57,7 +57,17 @@ pub(super) fn cancel(
     if scheduler.cancel(key, now) {
         return Ok(Reply::WhenCommitted(wire::json(200, wire::status("cancelled"))));
     }
-    Err(errors.handler_not_found())
+    let outcome = scheduler.view(key).and_then(|view| view.outcome);
+    Err(outcome.map_or_else(|| errors.handler_not_found(), |outcome| errors.handler_not_found_as(ended(outcome))))
+}
+
+/// That a run has ended, and how.
+pub(super) fn ended(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed(_) => "it has already completed",
+        Outcome::Failed(_) => "it has already failed",
+        Outcome::Cancelled => "it has already been cancelled",
+    }
 }
 
 /// `GET /handlers`

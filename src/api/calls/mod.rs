@@ -12,7 +12,7 @@ use crate::{
     api::{
         Catalog, ErrorFormat, Reply, access,
         percent::Query,
-        route::{Call, Routed, route},
+        route::{ALLOW_GET_POST, Call, Routed, route},
         wire,
     },
     engine::scheduler::{Residence, Scheduler},
@@ -50,7 +50,7 @@ pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
         Routed::Call(call, name) => (call, name),
         Routed::Options(allow) => return Reply::Now(options(request, allow)),
         Routed::MethodNotAllowed(allow) => return Reply::Now(method_not_allowed(errors, allow)),
-        Routed::NotFound => return Reply::Now(errors.error(404, "Not Found")),
+        Routed::NotFound => return Reply::Now(not_found(request, errors)),
     };
     if let Some(reply) = context.check_residence(call, &name, errors) {
         return reply;
@@ -105,6 +105,11 @@ impl Context<'_> {
 fn options(request: &Request<'_>, allow: &'static str) -> Response {
     let plain = || Response { status: 204, headers: vec![("Allow", allow.to_owned())], ..Response::default() };
     access::preflight(request, allow).unwrap_or_else(plain)
+}
+
+/// 404; but a preflight is answered for every path, so that a page may read the 404 itself.
+fn not_found(request: &Request<'_>, errors: ErrorFormat) -> Response {
+    access::preflight(request, ALLOW_GET_POST).unwrap_or_else(|| errors.error(404, "Not Found"))
 }
 
 fn method_not_allowed(errors: ErrorFormat, allow: &'static str) -> Response {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Context, workflows};
+use super::{Context, handlers, workflows};
 use crate::{
     api::{
         ErrorFormat, Reply,
@@ -10,7 +10,7 @@ use crate::{
     },
     engine::{
         input::Outcome,
-        scheduler::{HandlerKey, HandlerView, NewRun, StartRefused, WorkflowId},
+        scheduler::{HandlerKey, HandlerView, NewRun, Scheduler, StartRefused, WorkflowId},
     },
     http::Response,
 };
@@ -76,9 +76,10 @@ fn start(
         return Err(reply);
     }
     let Context { scheduler, now, ids, .. } = context;
+    let id = handler_id.as_deref();
     let place = scheduler
-        .check_start(workflow, handler_id.as_deref(), body.has_context())
-        .map_err(|refused| start_refused(refused, errors))?;
+        .check_start(workflow, id, body.has_context())
+        .map_err(|refused| start_refused(refused, workflow, id, scheduler, errors))?;
     let state = body.state().map_err(faulty)?;
     let graph = Arc::clone(scheduler.graph(workflow));
     let event = body.start_event(graph.event(graph.start)).map_err(faulty)?;
@@ -86,9 +87,27 @@ fn start(
     Ok(scheduler.start(NewRun { workflow, place, run_id, event, state }, *now))
 }
 
-fn start_refused(refused: StartRefused, errors: ErrorFormat) -> Response {
+fn start_refused(
+    refused: StartRefused,
+    workflow: WorkflowId,
+    id: Option<&str>,
+    scheduler: &Scheduler,
+    errors: ErrorFormat,
+) -> Response {
     match refused {
-        StartRefused::NotFound => errors.handler_not_found(),
+        StartRefused::NotFound => {
+            let Some(view) = id.and_then(|id| scheduler.view(scheduler.find(id)?)) else {
+                return errors.handler_not_found();
+            };
+            let name = &view.graph.name;
+            if *name != scheduler.graph(workflow).name {
+                return errors.handler_not_found_as(&format!("it belongs to workflow {name}"));
+            }
+            view.outcome.map_or_else(
+                || errors.handler_not_found(),
+                |outcome| errors.handler_not_found_as(handlers::ended(outcome)),
+            )
+        }
         StartRefused::StillRunning => errors.error(409, "Handler is still running"),
         StartRefused::OtherWorkflow => errors.error(409, "Handler belongs to another workflow"),
         StartRefused::Full => {

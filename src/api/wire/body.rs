@@ -49,13 +49,17 @@ impl<'a> RunBody<'a> {
     /// The handler that the run is to belong to, if one is named.
     ///
     /// # Errors
-    /// When it is not 1 to 64 of `[A-Za-z0-9_.-]`; in people's words.
+    /// When it is not 1 to 64 of `[A-Za-z0-9_.-]`, or a dot segment, which clients remove from paths (RFC 3986 section
+    /// 5.2.4), so that no request could name the handler; in people's words.
     pub(crate) fn handler_id(&self) -> Result<Option<String>, String> {
         let Some(raw) = self.handler_id else { return Ok(None) };
         let id = string(raw).map_err(|error| format!("Invalid handler_id: {error}"))?;
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
         if id.len() > HANDLER_ID_BYTES_MAX || !id.bytes().all(allowed) {
             return Err(format!("Invalid handler_id: expected 1 to {HANDLER_ID_BYTES_MAX} of A-Z a-z 0-9 _ . -"));
+        }
+        if matches!(&*id, "." | "..") {
+            return Err(format!("Invalid handler_id: '{id}' cannot stand in a path; choose another"));
         }
         Ok(Some(id))
     }

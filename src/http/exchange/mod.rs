@@ -42,8 +42,8 @@ use crate::{
 };
 
 /// The header lines that stand on a reply whose request has none of its own: what a reply is may depend on the `Origin`
-/// of its request, for caches on the way (RFC 9110 section 12.5.5).
-pub const DEFAULT_LINES: &[u8] = b"Vary: Origin\r\n";
+/// of its request, for caches on the way (RFC 9110 section 12.5.5), and browsers must not guess its type.
+pub const DEFAULT_LINES: &[u8] = b"Vary: Origin\r\nX-Content-Type-Options: nosniff\r\n";
 
 /// One connection's life. Small, and without buffers while nothing is pending.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use super::{Span, faults::excerpt};
 use crate::http::{Field, Refusal, body::Framing};
 
 /// What the fields say, gathered one by one.
+#[expect(clippy::struct_excessive_bools, reason = "each is a field that is there or not")]
 pub(super) struct Seen<'a> {
     bytes: &'a [u8],
     pub(super) fields: [Option<Span>; 7],
@@ -11,6 +12,7 @@ pub(super) struct Seen<'a> {
     pub(super) has_host: bool,
     pub(super) close: bool,
     pub(super) keep_alive: bool,
+    pub(super) cross_site: bool,
     content_length: Option<u64>,
     /// Codings in all, and whether all are `chunked`.
     codings: Option<(usize, bool)>,
@@ -26,6 +28,7 @@ impl<'a> Seen<'a> {
             has_host: false,
             close: false,
             keep_alive: false,
+            cross_site: false,
             content_length: None,
             codings: None,
             expects: None,
@@ -59,6 +62,10 @@ impl<'a> Seen<'a> {
             }
             13 if is("Authorization") => self.single(Field::Authorization, name, value),
             13 if is("Last-Event-ID") => self.single(Field::LastEventId, name, value),
+            14 if is("Sec-Fetch-Site") => {
+                self.cross_site |= value.eq_ignore_ascii_case(b"cross-site");
+                Ok(())
+            }
             14 if is("Content-Length") => self.content_length(value),
             17 if is("Transfer-Encoding") => {
                 let (count, chunked) = self.codings.get_or_insert((0, true));

@@ -18,6 +18,7 @@ use crate::limits::HEAD_FIELDS_MAX;
 
 /// What a head says, as places in its bytes.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is something that a client says or does not")]
 pub struct Head {
     /// The method.
     pub method: Method,
@@ -27,6 +28,8 @@ pub struct Head {
     pub keep_alive: bool,
     /// `Expect: 100-continue`, from a client that knows it.
     pub expects_continue: bool,
+    /// As [`Request::cross_site`].
+    pub cross_site: bool,
     /// Where the body ends.
     pub framing: Framing,
     /// Bytes of the head, its empty line included.
@@ -62,6 +65,7 @@ impl Head {
             http10: self.http10,
             path,
             query: self.query.map(text),
+            cross_site: self.cross_site,
             fields,
             body: &bytes[body],
         }
@@ -219,6 +223,7 @@ pub fn parse_head(bytes: &[u8], limits: &Limits) -> Result<Head, Refusal> {
         http10,
         keep_alive: if http10 { seen.keep_alive && !seen.close } else { !seen.close },
         expects_continue: seen.expectation(http10)?,
+        cross_site: seen.cross_site,
         framing: seen.framing(http10)?,
         bytes: bytes.len(),
         path,

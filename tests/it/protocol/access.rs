@@ -128,6 +128,9 @@ fn host_on_loopback_must_name_loopback() {
         ("127.0.0.1", 200),
         ("127.1.2.3:80", 200),
         ("[::1]:80", 200),
+        ("localhost.", 200),
+        ("app.localhost:80", 200),
+        ("", 200),
         ("steprill.example", 200),
         ("Steprill.Example:8080", 200),
         ("evil.example", 403),
@@ -221,11 +224,56 @@ fn any_origin_is_echoed_never_starred() {
 }
 
 #[test]
+fn what_another_sites_page_has_sent_is_refused() {
+    let program = Program::start();
+    for (site, origin, status) in [
+        ("cross-site", None, 403),
+        ("cross-site", Some("http://evil.example"), 403),
+        ("cross-site", Some("http://app.example"), 200),
+        ("same-site", None, 200),
+        ("same-origin", None, 200),
+        ("none", None, 200),
+    ] {
+        let mut headers = vec![("Sec-Fetch-Site", site)];
+        headers.extend(origin.map(|origin| ("Origin", origin)));
+        let reply = program.connect().request("GET", "/health", &headers, None);
+        assert_eq!(reply.status, status, "{site} {origin:?}");
+    }
+}
+
+#[test]
+fn preflight_is_answered_for_every_path() {
+    let program = Program::start();
+    for (path, methods) in [
+        ("/nope", "GET, HEAD, POST, OPTIONS"),
+        ("/workflows/echo/run", "POST, OPTIONS"),
+        ("/", "GET, HEAD, POST, OPTIONS"),
+    ] {
+        let headers = [
+            ("Origin", "http://app.example"),
+            ("Access-Control-Request-Method", "POST"),
+            ("Access-Control-Request-Headers", "content-type"),
+        ];
+        let reply = program.connect().request("OPTIONS", path, &headers, None);
+        assert_eq!((reply.status, reply.text()), (200, ""), "{path}");
+        assert_eq!(reply.header("access-control-allow-methods"), Some(methods), "{path}");
+        assert_eq!(reply.header("access-control-allow-headers"), Some("content-type"), "{path}");
+        assert_eq!(reply.header("access-control-allow-origin"), Some("http://app.example"), "{path}");
+        assert_eq!(
+            program.connect().request("OPTIONS", path, &[], None).status,
+            if path.len() > 8 { 204 } else { 404 }
+        );
+    }
+}
+
+#[test]
 fn vary_and_date_stand_on_every_reply() {
     let program = Program::start();
     for path in ["/health", "/nope", "/handlers", "/results/nope", "/workflows/echo/schema"] {
         let reply = program.get(path);
         assert_eq!(reply.header("vary"), Some("Origin"), "{path}");
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"), "{path}");
         assert!(reply.header("date").is_some_and(|date| date.ends_with(" GMT")), "{path}");
     }
 }

@@ -144,12 +144,15 @@ fn cancel_ends_a_running_handler_only() {
     assert_eq!((reply.status, reply.text()), (200, r#"{"status":"cancelled"}"#), "only `true` is true");
     assert_eq!(types(&[reader.event().expect("the end")]), ["StopEvent"]);
     assert_eq!(reader.event(), None);
-    refused(&cancel(&program, &handler, ""), 404, "Handler not found");
+    refused(&cancel(&program, &handler, ""), 404, "Handler not found: it has already been cancelled");
+    refused(&cancel(&program, "nope", ""), 404, "Handler not found");
     refused(&program.get(&format!("/results/{handler}")), 404, "Handler not found");
     let event = json!({"event": {"type": "ExternalEvent", "value": {"response": "late"}}});
     refused(&program.post(&format!("/events/{handler}"), &event), 404, "Handler not found");
     let completed = program.finish("echo", json!({}));
-    refused(&cancel(&program, &completed, ""), 404, "Handler not found");
+    refused(&cancel(&program, &completed, ""), 404, "Handler not found: it has already completed");
+    let failed = program.finish("error", json!({}));
+    refused(&cancel(&program, &failed, ""), 404, "Handler not found: it has already failed");
     assert_eq!(program.get(&format!("/results/{completed}")).status, 200, "and nothing changes");
 }
 

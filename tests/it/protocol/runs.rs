@@ -142,9 +142,14 @@ fn only_a_completed_handler_of_this_workflow_is_continued() {
     assert_eq!(cancel(&program, &cancelled, "").status, 200);
     for (workflow, handler, status, text) in [
         ("cumulative", "unknown", 404, "Handler not found"),
-        ("echo", first["handler_id"].as_str().expect("an id"), 404, "Handler not found"),
-        ("error", &*failed, 404, "Handler not found"),
-        ("sleepy", &*cancelled, 404, "Handler not found"),
+        (
+            "echo",
+            first["handler_id"].as_str().expect("an id"),
+            404,
+            "Handler not found: it belongs to workflow cumulative",
+        ),
+        ("error", &*failed, 404, "Handler not found: it has already failed"),
+        ("sleepy", &*cancelled, 404, "Handler not found: it has already been cancelled"),
         ("sleepy", &*running, 409, "Handler is still running"),
     ] {
         refused(&run(&program, workflow, &json!({"handler_id": handler})), status, text);

@@ -37,7 +37,11 @@ fn accept_decides_the_framing_unless_sse_does() {
         let reply = reader.head();
         assert_eq!(reply.status, 200, "{query} {accept:?}");
         assert_eq!(reply.header("content-type"), Some(content_type), "{query} {accept:?}");
-        assert_eq!(reply.header("cache-control"), Some("no-cache"));
+        for reply in [&head, &reply] {
+            assert_eq!(reply.header("cache-control"), Some("no-cache, no-transform"));
+            assert_eq!(reply.header("x-accel-buffering"), Some("no"));
+            assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+        }
         assert_eq!(reply.header("content-length"), None);
         drop(reader);
         settle(&program);

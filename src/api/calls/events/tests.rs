@@ -7,6 +7,7 @@ fn wanted(query: &str, accept: Option<&str>, last_event_id: Option<&str>) -> Res
     let request = Request {
         method: Method::Get,
         http10: false,
+        cross_site: false,
         path: "/events/h",
         query: Some(query),
         fields: &fields,

@@ -131,6 +131,10 @@ fn a_handler_id_is_one_to_64_of_its_alphabet() {
     for good in ["a", "A-z_0.9", &"x".repeat(64)] {
         assert_eq!(id(&format!("{{\"handler_id\":\"{good}\"}}")), Ok(Some(good.to_owned())));
     }
+    for dots in [".", ".."] {
+        let error = id(&format!("{{\"handler_id\":\"{dots}\"}}")).unwrap_err();
+        assert!(error.starts_with(&format!("Invalid handler_id: '{dots}'")), "{error}");
+    }
     for bad in ["\"a b\"", "\"a/b\"", "\"\u{e4}\"", "\"\\u0000\"", "5", "{}", &format!("\"{}\"", "x".repeat(65))] {
         assert!(
             id(&format!("{{\"handler_id\":{bad}}}")).unwrap_err().starts_with("Invalid handler_id: expected"),
