@@ -1,6 +1,6 @@
 //! What a run costs, without a server: `cargo bench --bench run`. Prints nanoseconds and bytes.
 
-use std::{collections::BTreeMap, hint::black_box, sync::Arc, time::Instant};
+use std::{hint::black_box, sync::Arc, time::Instant};
 
 use steprill::{
     engine::{
@@ -13,6 +13,7 @@ use steprill::{
     json::Json,
     now::Now,
     pass::{Done, PassEnd, StateUse},
+    values::Values,
 };
 
 fn main() {
@@ -184,7 +185,7 @@ fn publish(effects: &[Effect], feed: &mut Feed) {
 }
 
 fn started(event: &Json) -> Input {
-    Input::Started { event: event.clone(), state: BTreeMap::new(), admitted: true, sequence: 0 }
+    Input::Started { event: event.clone(), state: Values::default(), admitted: true, sequence: 0 }
 }
 
 fn done(work: u64, returned: Vec<(steprill::graph::EventId, Json)>) -> Input {

@@ -33,7 +33,7 @@ impl Json {
     /// # Errors
     /// When it nests too deep.
     pub(crate) fn from_checked(text: &str) -> Result<Self, JsonError> {
-        if depth(text.as_bytes()) > JSON_DEPTH_MAX {
+        if depth_of(text.as_bytes()) > JSON_DEPTH_MAX {
             return Err(JsonError(format!("nested deeper than {JSON_DEPTH_MAX}")));
         }
         Ok(Self(text.into()))
@@ -129,7 +129,7 @@ pub(crate) fn encode<T: Serialize + ?Sized, R>(value: &T, keep: impl FnOnce(&str
     }
     // Counting brackets is many times faster than following them, and few brackets cannot nest deep.
     let brackets = text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
-    if brackets > JSON_DEPTH_MAX && depth(&text) > JSON_DEPTH_MAX {
+    if brackets > JSON_DEPTH_MAX && depth_of(&text) > JSON_DEPTH_MAX {
         return Err(JsonError(format!("nested deeper than {JSON_DEPTH_MAX}")));
     }
     let kept = str::from_utf8(&text).map(keep).map_err(|error| JsonError(error.to_string()));
@@ -144,7 +144,7 @@ pub(crate) fn encode<T: Serialize + ?Sized, R>(value: &T, keep: impl FnOnce(&str
 /// # Errors
 /// When it is not; the error's text names the fault and its line and column.
 pub fn check(text: &[u8], depth_max: usize) -> Result<(), JsonError> {
-    if depth(text) > depth_max {
+    if depth_of(text) > depth_max {
         return Err(JsonError(format!("nested deeper than {depth_max}")));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -152,9 +152,15 @@ pub fn check(text: &[u8], depth_max: usize) -> Result<(), JsonError> {
     deserializer.end().map_err(|error| JsonError(error.to_string()))
 }
 
+/// How deep a value nests.
+pub(crate) fn depth(value: &Json) -> usize {
+    let text = value.as_str().as_bytes();
+    if text.iter().any(|byte| matches!(byte, b'[' | b'{')) { depth_of(text) } else { 0 }
+}
+
 /// How deep the brackets of `text` nest outside of strings. Takes any bytes, and never recurses: it is what makes the
 /// recursive parse after it safe.
-fn depth(text: &[u8]) -> usize {
+fn depth_of(text: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for &byte in text {
         match (in_string, byte) {

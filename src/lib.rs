@@ -32,6 +32,7 @@
 //! | [`workflow`] | the authoring API: events, steps, [`Ctx`], the builder |
 //! | [`graph`], [`pass`] | a workflow as data; what passes between a run and the body of a step |
 //! | [`text`] | text for people: one line, the spelling that was meant |
+//! | [`values`], [`cost`] | the values of a run's state; what things cost in memory |
 //! | [`limits`] | every bound, its unit in its name, its reason beside it |
 //!
 //! # Invariants
@@ -46,6 +47,7 @@
 //! - Every buffer, queue, count and wait has a bound, and reaching it is an answer.
 
 pub mod api;
+pub mod cost;
 pub mod engine;
 pub mod graph;
 pub mod hash;
@@ -58,6 +60,7 @@ pub mod pass;
 pub mod server;
 pub mod store;
 pub mod text;
+pub mod values;
 pub mod workers;
 pub mod workflow;
 

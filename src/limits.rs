@@ -14,14 +14,16 @@ pub const EARLY_ANSWERS_MAX: usize = 16;
 /// each.
 pub const RUN_WORKS_MAX: usize = 100_000;
 
-/// Bytes of events that a run may have waiting or in work and still take more from outside; then who posts gets 503.
-/// What its own steps give out is bounded by [`PASS_OUTPUT_BYTES_MAX`] and [`RUN_WORKS_MAX`] alone.
+/// Bytes of memory that a run's works, with their events and what they remember, and its early answers may cost (see
+/// [`cost`](crate::cost)) and still take more from outside; then who posts gets 503. What its own steps give out is
+/// bounded by [`PASS_OUTPUT_BYTES_MAX`] and [`RUN_WORKS_MAX`] alone.
 pub const RUN_EVENT_BYTES_MAX: usize = 64 << 20;
 
 /// Bytes of the events that one pass may return and send together.
 pub const PASS_OUTPUT_BYTES_MAX: usize = 64 << 20;
 
-/// Bytes of keys and values that one run's state may hold.
+/// Bytes of memory that one run's state may cost (see [`cost`](crate::cost)): an entry takes at least 116, whatever
+/// the length of its key and value.
 pub const STATE_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes of events that one run's feed holds in memory; then `ctx.stream` fails.
@@ -108,7 +110,7 @@ pub const WORKERS_MAX: usize = 1_024;
 /// Finished handlers that are kept in memory, unless told.
 pub const KEEP_FINISHED_DEFAULT: usize = 1_000;
 
-/// Bytes of results, states and events that are kept of finished handlers, unless told.
+/// Bytes of memory that the results, states and events of finished handlers may cost, unless told.
 pub const FINISHED_BYTES_MAX_DEFAULT: usize = 64 << 20;
 
 /// Runs at a time, unless told: some 1 KB each while they wait.

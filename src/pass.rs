@@ -1,14 +1,16 @@
 //! What passes between a run and the body of a step: the pass's input, its notes while it runs, what it did.
 //! Plain values; [`crate::engine`] decides with them, [`crate::workflow`] runs bodies on them.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 use crate::{
     graph::{EventId, EventKind},
-    json::Json,
+    json::{self, Json},
+    limits::JSON_DEPTH_MAX,
+    values::{Value, Values},
 };
 
 /// A run's state as one pass sees it.
@@ -17,7 +19,7 @@ pub struct Snapshot {
     /// Counts the changes of the state; names this snapshot.
     pub version: u64,
     /// The values.
-    pub values: Arc<BTreeMap<Arc<str>, Json>>,
+    pub values: Values,
 }
 
 /// What a pass of a step is given.
@@ -227,6 +229,8 @@ pub enum Write {
     Add(Json),
     /// Appends to an array; an absent key counts as `[]`.
     Push(Json),
+    /// Appends the elements of this array to an array; an absent key counts as `[]`.
+    Extend(Json),
 }
 
 impl EventRef {
@@ -244,23 +248,41 @@ impl Write {
     ///
     /// # Errors
     /// When the value is of another type, or would not fit: a text that names the key and the type.
-    pub fn apply(self, key: &str, current: Option<&Json>) -> Result<Option<Json>, String> {
+    pub fn apply(&self, key: &str, current: Option<Value>) -> Result<Option<Value>, String> {
         match self {
-            Self::Set(value) => Ok(Some(value)),
+            Self::Set(value) => Ok(Some(value.clone().into())),
             Self::Remove => Ok(None),
-            Self::Add(amount) => add(key, current, &amount).map(Some),
-            Self::Push(value) => push(key, current, &value).map(Some),
+            Self::Add(amount) => add(key, current.map(|current| current.json()), amount).map(|sum| Some(sum.into())),
+            Self::Push(element) => extend(key, current, element.as_str(), json::depth(element) + 1).map(Some),
+            Self::Extend(array) => {
+                let elements = array.as_str().trim_ascii().strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+                let elements = elements.ok_or_else(|| format!("state key `{key}`: `push` was given no array"))?;
+                extend(key, current, elements.trim_ascii(), json::depth(array)).map(Some)
+            }
+        }
+    }
+
+    /// The one write that does what this one and then the next do, if there is one.
+    #[must_use]
+    pub fn then(&self, next: &Self) -> Option<Self> {
+        match (self, next) {
+            (_, Self::Set(_) | Self::Remove) => Some(next.clone()),
+            (Self::Add(one), Self::Add(other)) => {
+                let (one, other) = (one.decode::<Number>().ok()?.as_i128()?, other.decode::<Number>().ok()?.as_i128()?);
+                Json::from_value(&Number::from_i128(one + other)?).ok().map(Self::Add)
+            }
+            _ => None,
         }
     }
 }
 
-fn add(key: &str, current: Option<&Json>, amount: &Json) -> Result<Json, String> {
+fn add(key: &str, current: Option<Json>, amount: &Json) -> Result<Json, String> {
     let number = |value: &Json| {
         value.decode::<Number>().map_err(|_| format!("state key `{key}`: `add` needs a number, found {}", kind(value)))
     };
     let amount_number = number(amount)?;
     let Some(current) = current else { return Ok(amount.clone()) };
-    let current_number = number(current)?;
+    let current_number = number(&current)?;
     let out_of_range = || format!("state key `{key}`: {current_number} + {amount_number} is out of range");
     let sum = match (current_number.as_i128(), amount_number.as_i128()) {
         (Some(one), Some(other)) => Number::from_i128(one + other),
@@ -269,16 +291,13 @@ fn add(key: &str, current: Option<&Json>, amount: &Json) -> Result<Json, String>
     Json::from_value(&sum.ok_or_else(out_of_range)?).map_err(|_| out_of_range())
 }
 
-fn push(key: &str, current: Option<&Json>, value: &Json) -> Result<Json, String> {
-    let text = current.map_or("[]", |current| current.as_str().trim());
-    let Some(elements) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) else {
-        let found = current.map_or("nothing", kind);
-        return Err(format!("state key `{key}`: `push` needs an array, found {found}"));
-    };
-    let comma = if elements.trim().is_empty() { "" } else { "," };
-    // Both parts were checked when they were kept: only the depth is new.
-    Json::from_checked(&format!("[{elements}{comma}{}]", value.as_str()))
-        .map_err(|error| format!("state key `{key}`: `push`: {error}"))
+/// `depth` is that of the array that the elements make.
+fn extend(key: &str, current: Option<Value>, elements: &str, depth: usize) -> Result<Value, String> {
+    if depth > JSON_DEPTH_MAX {
+        return Err(format!("state key `{key}`: `push`: nested deeper than {JSON_DEPTH_MAX}"));
+    }
+    Value::extend(current, elements)
+        .map_err(|found| format!("state key `{key}`: `push` needs an array, found {}", kind(&found)))
 }
 
 /// What a JSON text is, by its first byte.
@@ -300,8 +319,8 @@ mod tests {
     #[track_caller]
     fn check(write: impl Fn(Json) -> Write, current: Option<&str>, with: &str, expected: Result<&str, &str>) {
         let json = |text: &str| Json::parse(text).expect("good JSON");
-        let after = write(json(with)).apply("k", current.map(json).as_ref());
-        let after = after.map(|value| value.map_or(String::new(), |value| value.as_str().to_owned()));
+        let after = write(json(with)).apply("k", current.map(|current| json(current).into()));
+        let after = after.map(|value| value.map_or(String::new(), |value| value.json().as_str().to_owned()));
         assert_eq!(after.as_deref().map_err(String::as_str), expected);
     }
 
@@ -326,10 +345,14 @@ mod tests {
     #[test]
     fn push_appends_and_refuses_what_is_no_array() {
         check(Write::Push, None, "1", Ok("[1]"));
-        check(Write::Push, Some(" [ ] "), "{}", Ok("[ {}]"));
+        check(Write::Push, Some(" [ ] "), "{}", Ok("[{}]"));
+        check(Write::Extend, Some("[1]"), "[2, 3]", Ok("[1,2, 3]"));
+        check(Write::Extend, None, "[ ]", Ok("[]"));
+        check(Write::Extend, Some("{}"), "[2]", Err("state key `k`: `push` needs an array, found an object"));
         check(Write::Push, Some("[1, [2]]"), "3", Ok("[1, [2],3]"));
         check(Write::Push, Some(r#""[]""#), "3", Err("state key `k`: `push` needs an array, found a string"));
         let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
         check(Write::Push, Some("[]"), &deep, Err("state key `k`: `push`: nested deeper than 100"));
+        check(Write::Extend, Some("[]"), &deep, Ok(&deep));
     }
 }

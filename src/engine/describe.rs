@@ -21,7 +21,7 @@ pub fn describe_input(input: &Input, graph: &Graph, run: &Run) -> String {
     match input {
         Input::Started { event, state, admitted, .. } => {
             let mut line = format!("started with {event:?}");
-            for (key, value) in state {
+            for (key, value) in state.iter() {
                 let _ = write!(line, ", {key} = {value:?}");
             }
             line + if *admitted { "" } else { ", waits for a place" }
@@ -92,6 +92,7 @@ fn describe_state(state: &StateUse, line: &mut String) {
             Write::Remove => write!(line, "; {key} removed"),
             Write::Add(value) => write!(line, "; {key} + {value:?}"),
             Write::Push(value) => write!(line, "; {key} and {value:?}"),
+            Write::Extend(values) => write!(line, "; {key} and each of {values:?}"),
         };
     }
 }

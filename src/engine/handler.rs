@@ -15,9 +15,9 @@ use crate::{
         scheduler::{CallerId, HandlerView, WorkflowId},
     },
     graph::Graph,
-    json::Json,
     limits::{FAILED_JOURNAL_BYTES_MAX, SNAPSHOT_BYTES_MIN},
     now::{Deadline, Now},
+    values::Values,
 };
 
 /// What the scheduler keeps of a handler.
@@ -93,7 +93,7 @@ pub(super) enum Phase {
     Ended {
         outcome: Outcome,
         /// For continuing it; empty unless it completed.
-        state: BTreeMap<Arc<str>, Json>,
+        state: Values,
         completed_us: i64,
         /// What is kept of the run: outcome, state, feed.
         bytes: usize,

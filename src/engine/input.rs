@@ -1,14 +1,16 @@
 //! What goes into a run and what comes out of it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cost,
     graph::{EventId, StepId},
     json::Json,
     now::Deadline,
     pass::{Done, EventRef, Note},
+    values::Values,
 };
 
 /// One execution of a body: the `pass`-th (from 0) of this work. A pass number is never used twice.
@@ -33,7 +35,7 @@ pub enum Input {
         /// The start event's value.
         event: Json,
         /// The state that it begins with.
-        state: BTreeMap<Arc<str>, Json>,
+        state: Values,
         /// Whether it may start passes at once; else it waits for [`Input::Admitted`].
         admitted: bool,
         /// The handler's next feed number.
@@ -105,11 +107,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Bytes of its value or text.
-    pub fn bytes(&self) -> usize {
+    /// What its value or text costs in memory.
+    pub fn cost_bytes(&self) -> usize {
         match self {
-            Self::Completed(value) => value.as_str().len(),
-            Self::Failed(error) => error.len(),
+            Self::Completed(value) => cost::text(value.as_str().len()),
+            Self::Failed(error) => cost::block(error.len()),
             Self::Cancelled => 0,
         }
     }

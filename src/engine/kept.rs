@@ -1,6 +1,6 @@
 //! What a store gives back: handlers as they were last committed, and the journals of those that run.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -9,8 +9,8 @@ use crate::{
         input::Outcome,
         scheduler::{HandlerKey, WorkflowId},
     },
-    json::Json,
     now::Now,
+    values::Values,
 };
 
 /// What a store knew when it was opened.
@@ -59,7 +59,7 @@ pub struct KeptEnd {
     /// Its outcome. It ended at the handler's `updated_us`.
     pub outcome: Outcome,
     /// The state, for continuing the handler; empty unless it completed.
-    pub state: BTreeMap<Arc<str>, Json>,
+    pub state: Values,
 }
 
 /// The journal of a run that goes on.

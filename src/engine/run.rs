@@ -19,6 +19,7 @@
 mod check;
 mod done;
 mod end;
+mod memory;
 mod note;
 mod path;
 mod question;
@@ -31,7 +32,7 @@ mod table;
 mod wait;
 mod work;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,10 +42,10 @@ use crate::{
         input::{Effect, Input, Outcome, PassId, Published, Refusal, TimerId},
     },
     graph::{EventId, Graph, StepId},
-    json::Json,
     limits::{EARLY_ANSWERS_MAX, RUN_EVENT_BYTES_MAX, RUN_WORKS_MAX},
     now::{Clock, Deadline, Now},
     pass::PassInput,
+    values::Values,
 };
 use question::{EarlyAnswer, Question};
 use scope::Scope;
@@ -74,8 +75,9 @@ struct Facts {
     next_number: u64,
     next_sequence: u64,
     feed_bytes: usize,
-    /// Of the events of works and of early answers.
-    event_bytes: usize,
+    /// What works, scopes and early answers cost in memory.
+    #[serde(skip)]
+    cost_bytes: usize,
     /// When the run's time-out is due on the alive clock.
     timeout_at_us: Option<u64>,
     /// Works in [`WorkPhase::Running`].
@@ -224,7 +226,7 @@ impl Run {
     }
 
     /// The state, for continuing this run's handler.
-    pub fn state(&self) -> BTreeMap<Arc<str>, Json> {
+    pub fn state(&self) -> Values {
         self.facts.state.values().clone()
     }
 }
@@ -239,7 +241,7 @@ impl Facts {
             next_number: RUN_TIMER.0 + 1,
             next_sequence: 0,
             feed_bytes: 0,
-            event_bytes: 0,
+            cost_bytes: 0,
             timeout_at_us: None,
             running: 0,
             collected: 0,
@@ -325,7 +327,7 @@ impl Facts {
 
     /// Whether so many works from outside fit into what the run has to do.
     fn takes_more(&self, works: usize) -> bool {
-        self.works.len() + works <= RUN_WORKS_MAX && self.event_bytes <= RUN_EVENT_BYTES_MAX
+        self.works.len() + works <= RUN_WORKS_MAX && self.cost_bytes <= RUN_EVENT_BYTES_MAX
     }
 
     fn number(&mut self) -> u64 {

@@ -185,7 +185,7 @@ impl Loop {
         }
         let event = Json::from_value(start).map_err(|error| ServeError::Config(format!("{name}: {error}")))?;
         let run_id = self.ids.draw().map_err(io)?;
-        let (workflow, place, state) = (WorkflowId(0), Place::New(None), std::collections::BTreeMap::new());
+        let (workflow, place, state) = (WorkflowId(0), Place::New(None), crate::values::Values::default());
         let new = NewRun { workflow, place, run_id, event, state };
         let key = self.scheduler.start(new, self.now);
         self.settle();

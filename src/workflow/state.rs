@@ -11,6 +11,7 @@ use super::{Result, StepError, explain, running::Pass};
 use crate::{
     json::Json,
     pass::{Snapshot, StateUse, Write},
+    values::Value,
 };
 
 /// The state of a run: values by key, shared by its steps.
@@ -43,7 +44,7 @@ impl<'a> State<'a> {
     /// # Errors
     /// When the value does not serialise; when the run has ended.
     pub fn set(&self, key: &str, value: impl Serialize) -> Result<()> {
-        self.write(key, Write::Set(Json::from_value(&value)?))
+        self.write(key, Write::Set(encode(key, &value)?))
     }
 
     /// Removes `key`, which need not be there.
@@ -59,7 +60,7 @@ impl<'a> State<'a> {
     /// # Errors
     /// When one of the two is no number or the sum is out of range; when the run has ended.
     pub fn add(&self, key: &str, amount: impl Serialize) -> Result<()> {
-        self.write(key, Write::Add(Json::from_value(&amount)?))
+        self.write(key, Write::Add(encode(key, &amount)?))
     }
 
     /// Appends to an array; an absent key counts as `[]`. Steps that push to the same key do not get in each other's
@@ -68,7 +69,7 @@ impl<'a> State<'a> {
     /// # Errors
     /// When the key holds no array; when the run has ended.
     pub fn push(&self, key: &str, value: impl Serialize) -> Result<()> {
-        self.write(key, Write::Push(Json::from_value(&value)?))
+        self.write(key, Write::Push(encode(key, &value)?))
     }
 
     /// All keys, in order.
@@ -83,7 +84,7 @@ impl<'a> State<'a> {
     fn write(&self, key: &str, write: Write) -> Result<()> {
         self.pass.ready_outside_once("state")?;
         let bytes = match &write {
-            Write::Set(value) | Write::Add(value) | Write::Push(value) => value.as_str().len(),
+            Write::Set(value) | Write::Add(value) | Write::Push(value) | Write::Extend(value) => value.as_str().len(),
             Write::Remove => 0,
         };
         self.pass.count_output(key.len() + bytes)?;
@@ -91,27 +92,40 @@ impl<'a> State<'a> {
     }
 }
 
+fn encode(key: &str, value: &impl Serialize) -> Result<Json> {
+    Json::from_value(value).map_err(|error| StepError::hopeless(format!("state key `{key}`: {error}")))
+}
+
 /// What a pass did with the state so far.
 #[derive(Default)]
 pub(super) struct StateView {
     reads: BTreeSet<Arc<str>>,
     listed: bool,
-    writes: Vec<(Arc<str>, Write)>,
+    writes: Vec<(Arc<str>, Pending)>,
     own: BTreeMap<Arc<str>, Own>,
 }
 
 /// What the pass's writes have made of a key.
 struct Own {
-    value: Option<Json>,
+    value: Option<Value>,
     /// Whether the snapshot's value is still in it, so that reading it is reading the snapshot.
     of_snapshot: bool,
+    /// The place of the newest write to it.
+    write: usize,
+}
+
+/// Writes to one key, joined as far as that is possible: a loop that adds or pushes is one write to the run.
+enum Pending {
+    One(Write),
+    /// The elements that were pushed, as an array.
+    Pushed(Value),
 }
 
 impl StateView {
     fn read(&mut self, snapshot: &Snapshot, key: &str) -> Option<Json> {
         let (of_snapshot, value) = match self.own.get(key) {
-            Some(own) => (own.of_snapshot, own.value.clone()),
-            None => (true, snapshot.values.get(key).cloned()),
+            Some(own) => (own.of_snapshot, own.value.as_ref().map(Value::json)),
+            None => (true, snapshot.values.get(key)),
         };
         if of_snapshot && !self.reads.contains(key) {
             self.reads.insert(shared(snapshot, key));
@@ -120,16 +134,27 @@ impl StateView {
     }
 
     fn write(&mut self, snapshot: &Snapshot, key: &str, write: Write) -> std::result::Result<(), String> {
-        let own = self.own.get(key);
-        let before = own.map_or_else(|| snapshot.values.get(key), |own| own.value.as_ref());
-        let of_snapshot = match &write {
-            Write::Set(_) | Write::Remove => false,
-            Write::Add(_) | Write::Push(_) => own.is_none_or(|own| own.of_snapshot),
+        let own = self.own.get_mut(key);
+        let before = match &own {
+            Some(own) => own.value.clone(),
+            None => snapshot.values.entry(key).map(|(_, value)| value.clone()),
         };
-        let value = write.clone().apply(key, before)?;
-        let key = shared(snapshot, key);
-        self.own.insert(Arc::clone(&key), Own { value, of_snapshot });
-        self.writes.push((key, write));
+        let keeps = !matches!(write, Write::Set(_) | Write::Remove);
+        let value = write.apply(key, before)?;
+        let Some(own) = own else {
+            let key = shared(snapshot, key);
+            self.own.insert(Arc::clone(&key), Own { value, of_snapshot: keeps, write: self.writes.len() });
+            self.writes.push((key, Pending::One(write)));
+            return Ok(());
+        };
+        own.value = value;
+        own.of_snapshot &= keeps;
+        let (key, newest) = &mut self.writes[own.write];
+        if let Some(write) = newest.join(write) {
+            let key = Arc::clone(key);
+            own.write = self.writes.len();
+            self.writes.push((key, Pending::One(write)));
+        }
         Ok(())
     }
 
@@ -148,11 +173,45 @@ impl StateView {
     /// The record of it. The writes of a pass that waits or fails are dropped.
     pub(super) fn into_use(self, version: u64, succeeded: bool) -> StateUse {
         let writes = if succeeded { self.writes } else { Vec::new() };
+        let writes = writes.into_iter().map(|(key, pending)| (key, pending.into_write())).collect();
         StateUse { version, reads: self.reads.into_iter().collect(), listed: self.listed, writes }
+    }
+}
+
+impl Pending {
+    /// Takes the next write to the same key in; gives it back if the two cannot be one.
+    fn join(&mut self, next: Write) -> Option<Write> {
+        let extended = |pushed: Option<Value>, element: &Json| Value::extend(pushed, element.as_str()).ok();
+        match (&mut *self, next) {
+            (Self::One(one), next) => {
+                let joined = match (&*one, &next) {
+                    (Write::Push(first), Write::Push(second)) => {
+                        extended(extended(None, first), second).map(Self::Pushed)
+                    }
+                    _ => one.then(&next).map(Self::One),
+                };
+                let Some(joined) = joined else { return Some(next) };
+                *self = joined;
+            }
+            (Self::Pushed(_), next @ (Write::Set(_) | Write::Remove)) => *self = Self::One(next),
+            (Self::Pushed(pushed), Write::Push(element)) => {
+                let before = std::mem::replace(pushed, Value::Array(Arc::default()));
+                *pushed = extended(Some(before), &element)?;
+            }
+            (Self::Pushed(_), next) => return Some(next),
+        }
+        None
+    }
+
+    fn into_write(self) -> Write {
+        match self {
+            Self::One(write) => write,
+            Self::Pushed(elements) => Write::Extend(elements.json()),
+        }
     }
 }
 
 /// The snapshot's own copy of the key, if it has one.
 fn shared(snapshot: &Snapshot, key: &str) -> Arc<str> {
-    snapshot.values.get_key_value(key).map_or_else(|| key.into(), |(key, _)| Arc::clone(key))
+    snapshot.values.entry(key).map_or_else(|| key.into(), |(key, _)| Arc::clone(key))
 }

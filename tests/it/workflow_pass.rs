@@ -4,7 +4,6 @@
 #![allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps)]
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
@@ -69,9 +68,9 @@ impl Rig {
     }
 
     fn state(&mut self, key: &str, value: &str) {
-        let mut values: BTreeMap<_, _> = (*self.input.state.values).clone();
+        let mut values = self.input.state.values.clone();
         values.insert(key.into(), json(value));
-        self.input.state = Snapshot { version: 5, values: Arc::new(values) };
+        self.input.state = Snapshot { version: 5, values };
     }
 
     fn answered(&mut self, question: &str, answer: Option<&str>) {

@@ -1,16 +1,17 @@
 //! Bodies of requests: their members, and the events in them.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use serde_json::value::RawValue;
 
 use super::object::{
-    Members, all_members, compact, expect_object, kind, members, string, unfold, unfold_data, with_article,
+    Members, compact, each_member, expect_object, kind, members, string, unfold, unfold_data, with_article,
 };
 use crate::{
     graph::{EventId, EventType, Graph},
     json::{self, Json, JsonError},
     limits::{BODY_DEPTH_MAX, HANDLER_ID_BYTES_MAX, JSON_DEPTH_MAX, STATE_BYTES_MAX},
+    values::Values,
 };
 
 /// A body that is no JSON object, or whose `context` is none. The text says what is wrong.
@@ -73,7 +74,7 @@ impl<'a> RunBody<'a> {
     ///
     /// # Errors
     /// When one of them is not; in people's words, naming the key.
-    pub(crate) fn state(&self) -> Result<BTreeMap<Arc<str>, Json>, String> {
+    pub(crate) fn state(&self) -> Result<Values, String> {
         let mut data = self.context;
         for (name, path) in
             [("state", "state"), ("state_data", "state.state_data"), ("_data", "state.state_data._data")]
@@ -85,7 +86,7 @@ impl<'a> RunBody<'a> {
                 expect_object(data.get()).map_err(|error| format!("Invalid context: {path}: {error}"))?;
             }
         }
-        data.map_or(Ok(BTreeMap::new()), |data| state_values(data.get()))
+        data.map_or(Ok(Values::default()), |data| state_values(data.get()))
     }
 
     /// The value of the run's start event: from `start_event`, else from `kwargs`, else without fields.
@@ -244,17 +245,21 @@ fn possible_types(graph: &Graph) -> String {
     format!("the event types of this workflow are {}", names.join(", "))
 }
 
-fn state_values(data: &str) -> Result<BTreeMap<Arc<str>, Json>, String> {
-    if data.len() > STATE_BYTES_MAX {
-        return Err(format!("Invalid context: its state is longer than {STATE_BYTES_MAX} bytes"));
-    }
-    let mut state = BTreeMap::new();
-    for (key, raw) in all_members(data)? {
+fn state_values(data: &str) -> Result<Values, String> {
+    let mut state = Values::default();
+    each_member(data, |key, raw| {
         let value = string(raw).and_then(|text| checked_text(&text).map_err(|error| error.to_string()));
         let value =
             value.map_err(|error| format!("Invalid context: state key {key}: expected a JSON text: {error}"))?;
         state.insert(Arc::from(key), value);
-    }
+        if state.cost_bytes() > STATE_BYTES_MAX {
+            return Err(format!(
+                "Invalid context: its state would take more than {STATE_BYTES_MAX} bytes of memory: keep less in it, \
+                 or many small values under one key"
+            ));
+        }
+        Ok(())
+    })?;
     Ok(state)
 }
 

@@ -32,9 +32,27 @@ pub(super) fn members<'a, const N: usize>(text: &'a str, names: &[&str; N]) -> R
 /// # Errors
 /// When `text` is not the JSON text of an object; in people's words.
 pub(super) fn all_members(text: &str) -> Result<Vec<(Cow<'_, str>, &RawValue)>, String> {
+    let mut members = Vec::new();
+    each_member(text, |name, value| {
+        members.push((name, value));
+        Ok(())
+    })?;
+    Ok(members)
+}
+
+/// Gives `take` each member of the object in `text`, in order, until it refuses one.
+///
+/// # Errors
+/// When `text` is not the JSON text of an object, in people's words; what `take` says.
+pub(super) fn each_member<'a>(
+    text: &'a str,
+    take: impl FnMut(Cow<'a, str>, &'a RawValue) -> Result<(), String>,
+) -> Result<(), String> {
     expect_object(text)?;
+    let mut fault = None;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    deserializer.deserialize_map(All).map_err(|error| error.to_string())
+    let walked = deserializer.deserialize_map(Each { take, fault: &mut fault });
+    fault.map_or_else(|| walked.map_err(|error| error.to_string()), Err)
 }
 
 /// The string in `raw`.
@@ -202,24 +220,29 @@ impl Visitor<'_> for Place<'_> {
     }
 }
 
-struct All;
+struct Each<'f, F> {
+    take: F,
+    fault: &'f mut Option<String>,
+}
 
-impl<'de> Visitor<'de> for All {
-    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+impl<'de, F: FnMut(Cow<'de, str>, &'de RawValue) -> Result<(), String>> Visitor<'de> for Each<'_, F> {
+    type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         #[derive(Deserialize)]
         struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-        let mut members = Vec::new();
         while let Some(Name(name)) = map.next_key()? {
-            members.push((name, map.next_value()?));
+            if let Err(fault) = (self.take)(name, map.next_value()?) {
+                *self.fault = Some(fault);
+                break;
+            }
         }
-        Ok(members)
+        Ok(())
     }
 }
 

@@ -52,15 +52,17 @@ impl Facts {
 
     /// No attempt is left: the work gives its step's `on_failure` event, which one more pass makes, or its run fails.
     fn give_up(&mut self, turn: &mut Turn<'_>, number: u64, error: String) {
-        let Some(work) = self.works.get_mut(number) else { return };
+        let Some(work) = self.works.get(number) else { return };
         let (step, attempts) = (work.step, work.attempt);
         if turn.graph.step(step).on_failure.is_none() {
             self.fail_work(turn, number, error);
             return;
         }
         let error = cut(error, ERROR_BYTES_MAX);
-        work.conflicts = 0;
-        work.memory_mut().failure = Some(error.as_str().into());
+        self.change(number, |work| {
+            work.conflicts = 0;
+            work.memory_mut().failure = Some(error.as_str().into());
+        });
         let error = cut(error, EVENT_ERROR_BYTES_MAX);
         self.publish(turn, Published::StepFailed { step, error, attempts });
         self.launch_unless_held(turn, number);
@@ -78,11 +80,16 @@ impl Facts {
             return;
         }
         if let Err(error) = self.state.apply(used.writes) {
-            self.failed(turn, number, slot, error);
+            // The same writes would fail again.
+            if work.failure().is_some() {
+                self.fail_work(turn, number, error);
+            } else {
+                self.give_up(turn, number, error);
+            }
             return;
         }
         let Some(work) = self.works.remove(number) else { return };
-        self.event_bytes -= work.event_bytes();
+        self.cost_bytes -= work.cost_bytes();
         let (graph, Output { sent, mut returned }) = (turn.graph, output);
         let shown_output = returned.first().map_or(StepOutput::Nothing, |(event, _)| StepOutput::Event(*event));
         self.publish_done(turn, &work, slot, shown_output);

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Facts, Turn};
+use super::{Facts, Turn, memory::once_bytes, work::Memory};
 use crate::{
+    cost,
     engine::input::{PassId, Published},
     graph::{EventId, Graph},
     limits::WORK_NOTES_MAX,
@@ -54,8 +55,17 @@ impl Facts {
         if event.is_some_and(|event| usize::from(event.0) >= graph.events.len()) {
             return Err("it streams a type that the workflow does not have".to_owned());
         }
-        let Some(work) = self.works.get_mut(pass.work) else { return Ok(false) };
-        let memory = work.memory_mut();
+        self.change(pass.work, |work| work.memory_mut().publish(ordinal, hash)).unwrap_or(Ok(false))
+    }
+
+    fn noted_once(&mut self, pass: PassId, ordinal: u32, value: OnceValue) -> Result<(), String> {
+        self.change(pass.work, |work| work.memory_mut().note_once(ordinal, value)).unwrap_or(Ok(()))
+    }
+}
+
+impl Memory {
+    fn publish(&mut self, ordinal: u32, hash: u128) -> Result<bool, String> {
+        let memory = self;
         let (place, counted) = (ordinal as usize, memory.streams_counted());
         match memory.published.get(place) {
             Some(known) if *known == hash => return Ok(false),
@@ -65,14 +75,16 @@ impl Facts {
             _ => {}
         }
         let published = Arc::make_mut(&mut memory.published);
+        let before = published.len();
         published.resize(place, 0);
         published.push(hash);
+        let (entry, now) = (cost::elements::<u128>(1), published.len());
+        memory.cost_bytes = memory.cost_bytes + entry * now - entry * before;
         Ok(true)
     }
 
-    fn noted_once(&mut self, pass: PassId, ordinal: u32, value: OnceValue) -> Result<(), String> {
-        let Some(work) = self.works.get_mut(pass.work) else { return Ok(()) };
-        let memory = work.memory_mut();
+    fn note_once(&mut self, ordinal: u32, value: OnceValue) -> Result<(), String> {
+        let memory = self;
         let counted = memory.streams_counted();
         if value.stream_ordinal as usize > counted {
             return Err(format!("its `once` number {ordinal} counts more stream writes than {counted}"));
@@ -84,7 +96,10 @@ impl Facts {
         }
         match place.cmp(&once.len()) {
             std::cmp::Ordering::Less => {}
-            std::cmp::Ordering::Equal => Arc::make_mut(once).push(value),
+            std::cmp::Ordering::Equal => {
+                memory.cost_bytes += once_bytes(&value);
+                Arc::make_mut(once).push(value);
+            }
             std::cmp::Ordering::Greater => return Err(format!("its `once` number {place} comes after {}", once.len())),
         }
         Ok(())

@@ -36,6 +36,11 @@ impl Path {
         }
     }
 
+    /// Bytes of its legs.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.0)
+    }
+
     /// Whether every leg of it is gone at least once, on which its order rests.
     pub(super) fn is_sound(&self) -> bool {
         self.0.iter().all(|legs| legs.count > 0)

@@ -65,17 +65,18 @@ impl Facts {
                 && Members::new(&early.value).match_all(matching)
         };
         let place = self.early.iter().position(fits)?;
-        let value = self.early.remove(place).value;
-        self.event_bytes -= value.as_str().len();
+        let early = self.early.remove(place);
+        self.cost_bytes -= early.cost_bytes();
         if self.early.is_empty() {
             self.early = Vec::new();
         }
-        Some(value)
+        Some(early.value)
     }
 
     pub(super) fn keep_early(&mut self, event: EventId, value: Json, step: Option<StepId>) {
-        self.event_bytes += value.as_str().len();
-        self.early.push(EarlyAnswer { event, value, step });
+        let early = EarlyAnswer { event, value, step };
+        self.cost_bytes += early.cost_bytes();
+        self.early.push(early);
     }
 
     /// The work's question is answered: its body runs again.
@@ -89,11 +90,14 @@ impl Facts {
 
     /// The work's question is over, with an answer or without: gives the timer that it had.
     pub(super) fn close_question(&mut self, number: u64, answer: Option<Json>) -> Option<Timer> {
-        let work = self.works.get_mut(number)?;
-        let WorkPhase::Asking(asking) = std::mem::replace(&mut work.phase, WorkPhase::Queued) else { return None };
-        let Asking { number, ordinal, question, timer, .. } = *asking;
-        self.questions.remove(number);
-        work.memory_mut().remember(ordinal, Wait::Asked { question, answer });
+        let closed = self.change(number, |work| {
+            let WorkPhase::Asking(asking) = std::mem::replace(&mut work.phase, WorkPhase::Queued) else { return None };
+            let Asking { number, ordinal, question, timer, .. } = *asking;
+            work.memory_mut().remember(ordinal, Wait::Asked { question, answer });
+            Some((number, timer))
+        });
+        let (question, timer) = closed.flatten()?;
+        self.questions.remove(question);
         timer
     }
 }

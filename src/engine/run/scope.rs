@@ -44,7 +44,7 @@ pub(super) struct Collected {
     fan_in: StepId,
     pub(super) path: Path,
     pub(super) event: EventId,
-    value: Json,
+    pub(super) value: Json,
 }
 
 impl Scope {
@@ -72,7 +72,9 @@ impl Facts {
             Outer { scope: place.scope, path: place.path.clone(), index: emissions as u32 }
         });
         let number = self.number();
-        self.scopes.push(number, Box::new(Scope { opener: opener.step, outer, live: 1, collected: Vec::new() }));
+        let scope = Scope { opener: opener.step, outer, live: 1, collected: Vec::new() };
+        self.cost_bytes += scope.cost_bytes();
+        self.scopes.push(number, Box::new(scope));
         Place { scope: number, path: Path::default() }
     }
 
@@ -86,8 +88,9 @@ impl Facts {
     ) {
         let Some(scope) = self.scopes.get_mut(place.scope) else { return };
         if turn.graph.step(scope.opener).closers.contains(&fan_in) {
-            let (path, value) = (place.path.then(index, None), value.clone());
-            scope.collected.push(Collected { fan_in, path, event, value });
+            let collected = Collected { fan_in, path: place.path.then(index, None), event, value: value.clone() };
+            self.cost_bytes += collected.cost_bytes();
+            scope.collected.push(collected);
             self.collected += 1;
         }
     }
@@ -103,6 +106,7 @@ impl Facts {
                 return;
             }
             let Some(scope) = self.scopes.remove(number) else { return };
+            self.cost_bytes -= scope.cost_bytes();
             let Scope { opener, outer, mut collected, .. } = *scope;
             self.collected -= collected.len() as u32;
             collected.sort_unstable_by(|one, other| (one.fan_in, &one.path).cmp(&(other.fan_in, &other.path)));

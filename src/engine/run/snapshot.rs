@@ -54,11 +54,10 @@ impl Facts {
         self.early.retain_mut(|early| {
             known(&mut early.event) && early.step.as_mut().is_none_or(|step| translation.step(step).is_ok())
         });
-        let of_early = self.early.iter().map(|early| early.value.as_str().len());
-        self.event_bytes = self.works.iter().map(|(_, work)| work.event_bytes()).chain(of_early).sum();
         let mut asked = std::mem::take(&mut self.asked).into_vec();
         asked.retain_mut(|event| known(event));
         self.asked = asked.into();
+        self.count();
         Ok(())
     }
 }

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    json::Json,
     limits::STATE_BYTES_MAX,
     pass::{Snapshot, StateUse, Write},
+    values::{Value, Values},
 };
 
 /// The values, and which of them changed since the oldest snapshot that is still in use.
@@ -17,23 +17,21 @@ pub(super) struct State {
     version: u64,
     /// The version that last added or removed a key.
     keys_version: u64,
-    values: Arc<BTreeMap<Arc<str>, Json>>,
+    values: Values,
     /// The version that last changed or removed a key; kept only while passes run.
     changes: BTreeMap<Arc<str>, u64>,
-    bytes: usize,
 }
 
 impl State {
-    pub(super) fn new(values: BTreeMap<Arc<str>, Json>) -> Self {
-        let bytes = values.iter().map(|(key, value)| entry_bytes(key, value)).sum();
-        Self { values: Arc::new(values), bytes, ..Self::default() }
+    pub(super) fn new(values: Values) -> Self {
+        Self { values, ..Self::default() }
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        Snapshot { version: self.version, values: Arc::clone(&self.values) }
+        Snapshot { version: self.version, values: self.values.clone() }
     }
 
-    pub(super) fn values(&self) -> &BTreeMap<Arc<str>, Json> {
+    pub(super) fn values(&self) -> &Values {
         &self.values
     }
 
@@ -48,29 +46,32 @@ impl State {
         if writes.is_empty() {
             return Ok(());
         }
-        let mut written: BTreeMap<Arc<str>, Option<Json>> = BTreeMap::new();
+        let mut written: BTreeMap<Arc<str>, Option<Value>> = BTreeMap::new();
         for (key, write) in writes {
-            let current = written.get(&key).map_or_else(|| self.values.get(&key), Option::as_ref);
-            let value = write.apply(&key, current)?;
-            written.insert(key, value);
+            let own = || self.values.entry(&key).map(|(_, value)| value.clone());
+            let value = written.entry(Arc::clone(&key)).or_insert_with(own);
+            *value = write.apply(&key, value.take())?;
         }
-        let entry = |key: &Arc<str>, value: Option<&Json>| value.map_or(0, |value| entry_bytes(key, value));
-        let gone: usize = written.keys().map(|key| entry(key, self.values.get(key))).sum();
+        let entry = |key: &Arc<str>, value: Option<&Value>| {
+            value.map_or(0, |value| Values::entry_cost_bytes(key.len(), value.bytes()))
+        };
+        let gone: usize = written.keys().map(|key| entry(key, self.values.entry(key).map(|(_, value)| value))).sum();
         let come: usize = written.iter().map(|(key, value)| entry(key, value.as_ref())).sum();
-        let bytes = self.bytes - gone + come;
+        let bytes = self.values.cost_bytes() - gone + come;
         if bytes > STATE_BYTES_MAX && come > gone {
-            return Err(format!("the state would hold {bytes} bytes, and may hold {STATE_BYTES_MAX}: keep less in it"));
+            return Err(format!(
+                "the state would take {bytes} bytes of memory, and may take {STATE_BYTES_MAX}: keep less in it, or \
+                 many small values under one key"
+            ));
         }
-        self.bytes = bytes;
         self.version += 1;
-        let values = Arc::make_mut(&mut self.values);
         for (key, value) in written {
             self.changes.insert(Arc::clone(&key), self.version);
-            let had = match value {
-                Some(value) => values.insert(key, value).is_some(),
-                None => values.remove(&key).is_none(),
+            let same_keys = match value {
+                Some(value) => self.values.insert(key, value),
+                None => !self.values.remove(&key),
             };
-            if !had {
+            if !same_keys {
                 self.keys_version = self.version;
             }
         }
@@ -82,12 +83,6 @@ impl State {
         self.version
     }
 
-    /// Whether its bytes are those of its values.
-    pub(super) fn is_sound(&self) -> bool {
-        let bytes: usize = self.values.iter().map(|(key, value)| entry_bytes(key, value)).sum();
-        bytes == self.bytes
-    }
-
     /// Forgets which keys changed: no pass runs, so every later snapshot is newer.
     pub(super) fn forget_changes(&mut self) {
         if !self.changes.is_empty() {
@@ -96,13 +91,10 @@ impl State {
     }
 }
 
-fn entry_bytes(key: &str, value: &Json) -> usize {
-    key.len() + value.as_str().len()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Json;
 
     fn json(text: &str) -> Json {
         Json::parse(text).expect("good JSON")
@@ -161,7 +153,7 @@ mod tests {
             (key("list"), Write::Push(json("2"))),
         ];
         state.apply(good).expect("it applies");
-        assert_eq!((state.values()["n"].as_str(), state.values()["list"].as_str()), ("3", "[1,2]"));
+        assert_eq!([state.values().get("n"), state.values().get("list")], [Some(json("3")), Some(json("[1,2]"))]);
         let (before, version) = (state.values().clone(), state.version);
         let bad = vec![(key("n"), Write::Set(json("9"))), (key("list"), Write::Add(json("1")))];
         let error = state.apply(bad).expect_err("a list is no number");
@@ -171,13 +163,13 @@ mod tests {
 
     #[test]
     fn the_state_is_bounded_and_can_always_shrink() {
-        let big = json(&format!("\"{}\"", "x".repeat(STATE_BYTES_MAX - 10)));
+        let big = json(&format!("\"{}\"", "x".repeat(STATE_BYTES_MAX - 200)));
         let mut state = with(&[]);
         apply(&mut state, "a", Write::Set(big.clone()));
         let error = state.apply(vec![(Arc::from("b"), Write::Set(big))]).expect_err("too much");
         assert!(error.contains("16777216"), "{error}");
         apply(&mut state, "a", Write::Remove);
-        assert_eq!(state.bytes, 0);
+        assert_eq!(state.values.cost_bytes(), 0);
     }
 
     #[test]
@@ -185,6 +177,6 @@ mod tests {
         let mut state = with(&[("a", "1")]);
         let snapshot = state.snapshot();
         apply(&mut state, "a", Write::Set(json("2")));
-        assert_eq!(snapshot.values["a"].as_str(), "1");
+        assert_eq!(snapshot.values.get("a"), Some(json("1")));
     }
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Facts, RUN_TIMER, Turn,
+    memory::wait_bytes,
     question::{Asking, Question},
     work::{Memory, Timer, WorkPhase},
 };
@@ -89,10 +90,8 @@ impl Facts {
         if early.is_none() {
             self.questions.push(question_number, Question { answer, work: number });
         }
-        if let Some(work) = self.works.get_mut(number) {
-            let asking = Asking { number: question_number, ordinal, question, matching, timer };
-            work.phase = WorkPhase::Asking(Box::new(asking));
-        }
+        let asking = Asking { number: question_number, ordinal, question, matching, timer };
+        self.change(number, |work| work.phase = WorkPhase::Asking(Box::new(asking)));
         self.free_slot(turn, step, slot);
         if let Some(value) = early {
             self.answer(turn, number, value);
@@ -113,11 +112,13 @@ impl Facts {
             return;
         }
         let Some(number) = self.timers.remove(timer.0) else { return };
-        let Some(work) = self.works.get_mut(number) else { return };
+        let Some(work) = self.works.get(number) else { return };
         match work.phase {
             WorkPhase::Sleeping { slot, ordinal, .. } => {
-                work.phase = WorkPhase::Held { slot };
-                work.memory_mut().remember(ordinal, Wait::Slept);
+                self.change(number, |work| {
+                    work.phase = WorkPhase::Held { slot };
+                    work.memory_mut().remember(ordinal, Wait::Slept);
+                });
                 self.launch_unless_held(turn, number);
             }
             WorkPhase::Asking(_) => {
@@ -134,8 +135,12 @@ impl Memory {
     /// Remembers a wait that is over. Its ordinal was checked when it began.
     pub(super) fn remember(&mut self, ordinal: u32, wait: Wait) {
         let waits = Arc::make_mut(&mut self.waits);
+        self.cost_bytes += wait_bytes(&wait);
         match waits.get_mut(ordinal as usize) {
-            Some(forgotten) => *forgotten = wait,
+            Some(forgotten) => {
+                self.cost_bytes -= wait_bytes(forgotten);
+                *forgotten = wait;
+            }
             None => waits.push(wait),
         }
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Facts, Phase, Turn, question::Asking, scope::Place};
 use crate::{
+    cost,
     engine::input::{Effect, PassId, Published, StepOutput, StepState, TimerId},
     graph::{EventId, Graph, StepId},
     limits::CONFLICTS_MAX,
@@ -71,6 +72,9 @@ pub(super) struct Memory {
     pub(super) published: Arc<Vec<u128>>,
     /// The error of the last attempt: the next pass makes the event that the work gives because of it.
     pub(super) failure: Option<Arc<str>>,
+    /// What the entries of the three cost in memory.
+    #[serde(skip)]
+    pub(super) cost_bytes: usize,
 }
 
 impl Memory {
@@ -87,13 +91,6 @@ impl Work {
         match self.event {
             WorkEvent::One(event, _) => event,
             WorkEvent::All(_) => graph.step(self.step).takes.first().copied().unwrap_or(graph.start),
-        }
-    }
-
-    pub(super) fn event_bytes(&self) -> usize {
-        match &self.event {
-            WorkEvent::One(_, value) => value.as_str().len(),
-            WorkEvent::All(events) => events.iter().map(|(_, value)| value.as_str().len()).sum(),
         }
     }
 
@@ -118,6 +115,7 @@ impl Work {
     fn renew(&mut self) {
         self.attempt = self.attempt.saturating_add(1);
         let Some(memory) = &mut self.memory else { return };
+        memory.cost_bytes -= cost::elements::<u128>(1) * memory.published.len();
         memory.published = Arc::default();
         if memory.waits.iter().any(|wait| matches!(wait, Wait::Asked { answer: None, .. })) {
             for wait in Arc::make_mut(&mut memory.waits) {
@@ -145,7 +143,7 @@ impl Facts {
             phase: WorkPhase::Queued,
             memory: None,
         };
-        self.event_bytes += work.event_bytes();
+        self.cost_bytes += work.cost_bytes();
         let number = self.next_work;
         self.next_work += 1;
         self.works.push(number, Box::new(work));
@@ -236,8 +234,7 @@ impl Facts {
 
     /// The delay before the next attempt is over.
     pub(super) fn try_again(&mut self, turn: &mut Turn<'_>, number: u64) {
-        if let Some(work) = self.works.get_mut(number) {
-            work.renew();
+        if self.change(number, Work::renew).is_some() {
             self.enter(turn, number);
         }
     }

@@ -1,6 +1,6 @@
 //! What is given to a store to be kept.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
 use uuid::Uuid;
 
@@ -10,8 +10,8 @@ use crate::{
         input::{Input, Outcome, Published},
         record,
     },
-    json::Json,
     now::Now,
+    values::Values,
 };
 
 /// What one commit keeps. What concerns one run happened in the order of the fields: it was opened, its inputs were
@@ -97,7 +97,7 @@ pub struct Ended {
     /// Its outcome. The value of a completed one is that of the run's last event, too.
     pub outcome: Outcome,
     /// The state, for continuing the handler; empty unless it completed.
-    pub state: BTreeMap<Arc<str>, Json>,
+    pub state: Values,
     /// When: microseconds since the epoch.
     pub updated_us: i64,
     /// Whether its journal stays beside its outcome: a failed run's does, if it is not too long.

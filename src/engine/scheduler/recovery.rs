@@ -16,6 +16,7 @@ use crate::{
         run::Run,
     },
     now::Now,
+    values::Values,
 };
 
 /// A run as its journal has it.
@@ -205,7 +206,7 @@ impl Scheduler {
         handler.next_sequence += 2;
         self.held.note_published(run, handler.next_sequence);
         let outcome = Outcome::Failed(error);
-        let state = BTreeMap::new();
+        let state = Values::default();
         let bytes = end_bytes(&outcome, &state);
         let ended = (outcome.clone(), state.clone(), now.wall_us);
         self.batch.ended.push(Ended { run, outcome, state, updated_us: now.wall_us, keeps_journal: true });

@@ -1,7 +1,5 @@
 //! An input of a run, and what becomes of its effects.
 
-use std::{collections::BTreeMap, sync::Arc};
-
 use super::{
     Ended, HandlerKey, Notice, RunKey, Scheduler, is_served, newest,
     troubles::{Blamed, Trouble, TroubleKind},
@@ -13,8 +11,8 @@ use crate::{
         timers::Timer,
     },
     graph::{EventId, Graph},
-    json::Json,
     now::Now,
+    values::Values,
 };
 
 impl Scheduler {
@@ -109,7 +107,7 @@ impl Scheduler {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
         let (state, feed_bytes) = match (&handler.phase, &outcome) {
             (Phase::Running(live), Outcome::Completed(_)) => (live.state(), live.feed_bytes()),
-            (Phase::Running(live), _) => (BTreeMap::new(), live.feed_bytes()),
+            (Phase::Running(live), _) => (Values::default(), live.feed_bytes()),
             (Phase::Parked { .. } | Phase::Ended { .. }, _) => return,
         };
         // With a journal the feed is in the store alone.
@@ -135,9 +133,8 @@ impl Scheduler {
 }
 
 /// Bytes of what is kept of an ended run beside its feed.
-pub(super) fn end_bytes(outcome: &Outcome, state: &BTreeMap<Arc<str>, Json>) -> usize {
-    let state_bytes: usize = state.iter().map(|(key, value)| key.len() + value.as_str().len()).sum();
-    state_bytes + outcome.bytes()
+pub(super) fn end_bytes(outcome: &Outcome, state: &Values) -> usize {
+    state.cost_bytes() + outcome.cost_bytes()
 }
 
 fn log_dropped(handler_id: &str, graph: &Graph, event: EventId) {

@@ -17,6 +17,7 @@ use crate::{
     },
     json::Json,
     now::Now,
+    values::Values,
 };
 
 /// Which handler a new run belongs to; the outcome of [`Scheduler::check_start`].
@@ -55,7 +56,7 @@ pub struct NewRun {
     /// The start event's value.
     pub event: Json,
     /// The state from a `context`.
-    pub state: BTreeMap<Arc<str>, Json>,
+    pub state: Values,
 }
 
 /// The runs of one workflow under its `max_runs`.

@@ -132,7 +132,7 @@ impl Look {
                 Outcome::Failed(error) => out.put(format_args!("error    {error}"))?,
                 Outcome::Cancelled => {}
             }
-            for (key, value) in &end.state {
+            for (key, value) in end.state.iter() {
                 out.put(format_args!("state    {key} = {value:?}"))?;
             }
         }

@@ -145,7 +145,7 @@ impl Reading {
         let (mut handlers, mut bytes) = (Vec::new(), 0);
         while let Some(row) = found.next()? {
             let handler = rows::handler(row, &self.versions)?;
-            bytes += handler.end.as_ref().map_or(0, |end| end.outcome.bytes());
+            bytes += handler.end.as_ref().map_or(0, |end| end.outcome.cost_bytes());
             handlers.push(handler);
             if bytes >= bytes_max {
                 return Ok((handlers, false));

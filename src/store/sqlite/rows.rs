@@ -1,6 +1,6 @@
 //! Rows of the database as what they stand for. What was never written is an error that names its handler.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use rusqlite::{Row, types::ValueRef};
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use crate::{
     },
     graph::Graph,
     json::Json,
+    values::Values,
 };
 
 /// What [`handler`] reads, of `handlers h`. While a run goes on, its tail has its first events, and the rows of `feed`
@@ -44,7 +45,7 @@ fn read(row: &Row<'_>, key: u64, versions: &Versions) -> Result<KeptHandler, Fau
     let next = unsigned(row, 12)?;
     let end = match row.get::<_, Option<i64>>(8)? {
         None => None,
-        Some(_) => Some(KeptEnd { outcome: outcome(row, graph, next)?, state: BTreeMap::new() }),
+        Some(_) => Some(KeptEnd { outcome: outcome(row, graph, next)?, state: Values::default() }),
     };
     Ok(KeptHandler {
         key: HandlerKey(key),
@@ -85,7 +86,7 @@ fn outcome(row: &Row<'_>, graph: &Graph, next: u64) -> Result<Outcome, Fault> {
 }
 
 /// A state, kept as a list of keys and JSON texts by turns.
-pub(super) fn state(row: &Row<'_>, column: usize, key: i64) -> Result<BTreeMap<Arc<str>, Json>, Fault> {
+pub(super) fn state(row: &Row<'_>, column: usize, key: i64) -> Result<Values, Fault> {
     let fault = || Fault::Damaged(format!("the state of handler {key} cannot be read"));
     let bytes = row.get_ref(column)?.as_blob_or_null().map_err(|_| fault())?.unwrap_or_default();
     let strings = list::strings(bytes).ok_or_else(fault)?;
@@ -100,11 +101,11 @@ pub(super) fn state(row: &Row<'_>, column: usize, key: i64) -> Result<BTreeMap<A
     pairs.iter().map(|texts| pair(texts).ok_or_else(fault)).collect()
 }
 
-pub(super) fn encode_state(state: &BTreeMap<Arc<str>, Json>) -> Option<Vec<u8>> {
+pub(super) fn encode_state(state: &Values) -> Option<Vec<u8>> {
     let mut list = Vec::new();
-    for (name, value) in state {
+    for (name, value) in state.iter() {
         list::put(&mut list, name.as_bytes());
-        list::put(&mut list, value.as_str().as_bytes());
+        list::put(&mut list, value.json().as_str().as_bytes());
     }
     (!list.is_empty()).then_some(list)
 }

@@ -12,6 +12,7 @@ use steprill::{
     graph::{EventId, EventKind, Graph, StepId},
     now::Now,
     pass::{Done, EventRef, NewWait, Note, OnceValue, OtherEvent, PassEnd, StateUse, Write},
+    values::Values,
 };
 
 use super::{Damage, any_damage, any_json, graph, json};
@@ -78,8 +79,9 @@ fn any_input() -> impl Strategy<Value = Input> {
         state,
     });
     prop_oneof![
-        (any_json(), state, any::<bool>(), any::<u64>())
-            .prop_map(|(event, state, admitted, sequence)| Input::Started { event, state, admitted, sequence }),
+        (any_json(), state, any::<bool>(), any::<u64>()).prop_map(|(event, state, admitted, sequence)| {
+            Input::Started { event, state: state.into(), admitted, sequence }
+        }),
         Just(Input::Admitted),
         (any_event(), any_json(), option::of(step)).prop_map(|(event, value, step)| Input::External {
             event,
@@ -184,7 +186,7 @@ fn live(graph: &Arc<Graph>, progress: usize) -> Run {
         Note::Once { ordinal: 0, value: OnceValue { value: json("1"), stream_ordinal: 1 } },
     ];
     let inputs = [
-        Input::Started { event: json("{}"), state: BTreeMap::new(), admitted: true, sequence: 0 },
+        Input::Started { event: json("{}"), state: Values::default(), admitted: true, sequence: 0 },
         done(0, PassEnd::Returned(elements)),
         done(2, PassEnd::Returned(vec![(event("F"), json("2"))])),
         done(1, PassEnd::Waits { ordinal: 0, wait: ask }),
@@ -211,7 +213,7 @@ fn a_stream_write_is_counted_as_if_it_was_published_and_not_published_again() {
         Note::Stream { ordinal, hash, event, value: json(text) }
     };
     let inputs = [
-        Input::Started { event: json("{}"), state: BTreeMap::new(), admitted: true, sequence: 5 },
+        Input::Started { event: json("{}"), state: Values::default(), admitted: true, sequence: 5 },
         Input::Noted { pass, notes: vec![note(0, 1, "1"), note(1, 2, "22"), note(1, 2, "22")] },
         Input::Noted { pass, notes: vec![note(1, 3, "333"), note(2, 4, "{}"), note(9, 5, "1")] },
     ];
@@ -228,6 +230,7 @@ fn a_stream_write_is_counted_as_if_it_was_published_and_not_published_again() {
         effects.retain(|effect| !is_event(effect));
         assert_eq!(effects, effects_again);
         assert_eq!(again.snapshot(), run.snapshot());
+        assert_eq!(again.cost_bytes(), run.cost_bytes());
         assert_eq!((again.feed_bytes(), again.next_sequence()), (run.feed_bytes(), run.next_sequence()));
     }
     assert!(run.outcome().is_some(), "write number 9 comes after 3");

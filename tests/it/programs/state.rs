@@ -1,6 +1,9 @@
 //! The run's state: transactions of passes.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use serde_json::json;
 use steprill::{Ctx, Retry, StartEvent, Step, WorkflowBuilder, event};
@@ -152,11 +155,55 @@ fn a_waiting_pass_leaves_no_writes_and_sees_the_state_anew() {
 }
 
 #[test]
-fn a_state_over_its_bound_fails_the_step_and_says_so() {
+fn a_state_over_its_bound_fails_the_step_at_once_and_says_so() {
+    static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
+    let builder = workflow("w").add(
+        Step::new("w", |ctx: &Ctx, _: StartEvent| {
+            ATTEMPTS.fetch_add(1, Ordering::SeqCst);
+            (0..17).try_for_each(|n| ctx.state().set(&format!("k{n}"), "x".repeat(1 << 20)))?;
+            Ok(done(1))
+        })
+        .retry(Retry::fixed(Duration::from_millis(1))),
+    );
+    let error = error_of(builder, StartEvent::new());
+    assert!(error.contains("may take 16777216"), "{error}");
+    assert_eq!(ATTEMPTS.load(Ordering::SeqCst), 1, "no retry could mend it");
+}
+
+#[test]
+fn a_value_that_does_not_serialise_fails_the_step_at_once() {
+    static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
+    let builder = workflow("w").add(
+        Step::new("w", |ctx: &Ctx, _: StartEvent| {
+            ATTEMPTS.fetch_add(1, Ordering::SeqCst);
+            ctx.state().set("k", std::collections::BTreeMap::from([((1, 2), 3)]))?;
+            Ok(done(1))
+        })
+        .retry(Retry::fixed(Duration::from_millis(1))),
+    );
+    assert_eq!(error_of(builder, StartEvent::new()), "state key `k`: key must be a string");
+    assert_eq!(ATTEMPTS.load(Ordering::SeqCst), 1, "no retry could mend it");
+}
+
+#[test]
+fn small_entries_count_as_what_they_cost() {
     let builder = workflow("w").step("w", |ctx, _: StartEvent| {
-        (0..17).try_for_each(|n| ctx.state().set(&format!("k{n}"), "x".repeat(1 << 20)))?;
+        (0..150_000).try_for_each(|n| ctx.state().set(&n.to_string(), 1))?;
         Ok(done(1))
     });
     let error = error_of(builder, StartEvent::new());
-    assert!(error.contains("may hold 16777216"), "{error}");
+    assert!(error.contains("bytes of memory, and may take 16777216"), "{error}");
+}
+
+#[test]
+fn pushes_and_sums_of_one_pass_are_one_write_each() {
+    let builder = workflow("w").step("w", |ctx, _: StartEvent| {
+        for n in 0..40_000 {
+            ctx.state().push("list", n)?;
+            ctx.state().add("sum", n)?;
+        }
+        let list: Vec<i64> = ctx.state().get("list")?.unwrap_or_default();
+        Ok(done((list.len(), list[39_999], ctx.state().get::<i64>("sum")?)))
+    });
+    assert_eq!(result_of(builder, StartEvent::new()), json!([40_000, 39_999, 799_980_000]));
 }

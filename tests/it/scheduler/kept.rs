@@ -1,6 +1,6 @@
 //! With a store: what holds when a batch is not kept, when handlers leave memory and come back, after a start.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use steprill::{
     engine::{
@@ -15,6 +15,7 @@ use steprill::{
     limits::REST_US,
     now::Now,
     pass::{Done, NewWait, PassEnd, StateUse},
+    values::Values,
 };
 
 use crate::{
@@ -72,7 +73,7 @@ impl World {
         self.drawn += 1;
         let run_id = uuid::Uuid::from_u128(self.drawn.into());
         let event = Json::parse("{}").expect("JSON");
-        let new = NewRun { workflow: WorkflowId(0), place, run_id, event, state: BTreeMap::new() };
+        let new = NewRun { workflow: WorkflowId(0), place, run_id, event, state: Values::default() };
         self.scheduler.start(new, self.now)
     }
 

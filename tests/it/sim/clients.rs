@@ -137,7 +137,7 @@ impl World {
         let event = body::value(1 + self.random.next() % 3, 0);
         let number = |number: u64| Json::from_value(&number).expect("a number");
         let state = if context && self.random.one_in(2) { [("a".into(), number(5))].into() } else { BTreeMap::new() };
-        let key = self.scheduler.start(NewRun { workflow, place, run_id, event, state }, self.now);
+        let key = self.scheduler.start(NewRun { workflow, place, run_id, event, state: state.into() }, self.now);
         let view = self.scheduler.view(key).expect("it has just begun");
         self.clients.ids.push(view.id.to_owned());
         let run = self.scheduler.run_of(key).expect("it has just begun");

@@ -17,6 +17,7 @@ use steprill::{
     json::Json,
     now::{Deadline, Now},
     pass::{NewWait, Note, PassEnd, PassInput},
+    values::Values,
 };
 
 use super::model::{Model, Session, Version};
@@ -48,7 +49,7 @@ pub(crate) struct RunHistory {
     rules: Option<Rules>,
     log: Vec<Logged>,
     pub(crate) events: Vec<(Version, Published)>,
-    pub(crate) end: Option<(Outcome, BTreeMap<Arc<str>, Json>)>,
+    pub(crate) end: Option<(Outcome, Values)>,
     pub(crate) posts: BTreeSet<String>,
     /// Questions that are open, by work.
     pub(crate) questions: BTreeMap<u64, (u64, EventId)>,

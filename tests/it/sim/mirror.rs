@@ -21,6 +21,7 @@ use steprill::{
         Answer, Completed, Durability, Query, Store as _,
         sqlite::{Opened, SqliteStore},
     },
+    values::Values,
 };
 
 use super::{
@@ -160,7 +161,7 @@ impl Mirror {
         for (kept, key) in handlers.iter().zip(model.handlers.keys()) {
             let mut expected = model.kept(*key, session).handler;
             // A list shows no states, so none are read for it.
-            expected.end.iter_mut().for_each(|end| end.state.clear());
+            expected.end.iter_mut().for_each(|end| end.state = Values::default());
             self.check_handler(kept, &expected, session);
         }
     }

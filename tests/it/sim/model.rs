@@ -13,9 +13,9 @@ use steprill::{
         scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
     },
     graph::Graph,
-    json::Json,
     now::Now,
     store::{Answer, Query},
+    values::Values,
 };
 
 /// A graph that the store has seen, by order of its coming.
@@ -55,7 +55,7 @@ pub(crate) struct Row {
 pub(crate) struct End {
     pub(crate) place: u64,
     pub(crate) outcome: Outcome,
-    pub(crate) state: BTreeMap<Arc<str>, Json>,
+    pub(crate) state: Values,
 }
 
 /// The events of a run, each with the version whose ids it has.

@@ -223,12 +223,13 @@ impl Body<'_> {
 
     /// The key's value: by the pass's own writes, or else as its snapshot has it, which is a read.
     fn read(&mut self, key: &Arc<str>) -> Option<Json> {
-        let snapshot = self.input.state.values.get(key).cloned();
+        let snapshot = self.input.state.values.get(key);
         let writes = self.performance.done.state.writes.iter().filter(|(written, _)| written == key);
         let mut set = false;
         let value = writes.fold(snapshot.clone(), |value, (_, write)| {
             set |= matches!(write, Write::Set(_) | Write::Remove);
-            write.clone().apply(key, value.as_ref()).expect("keys keep their types")
+            let value = write.apply(key, value.map(Into::into)).expect("keys keep their types");
+            value.map(|value| value.json())
         });
         if !set {
             self.performance.seen.insert(Arc::clone(key), snapshot);

@@ -101,7 +101,7 @@ impl Model {
     /// What a pass is given fits what its work was given before.
     pub(crate) fn check_pass(&mut self, pass: PassId, step: StepId, input: &PassInput) {
         let graph = Arc::clone(&self.graph);
-        assert_eq!(*input.state.values, self.state, "a snapshot is the state of the commits so far");
+        assert_eq!(input.state.values, self.state, "a snapshot is the state of the commits so far");
         self.snapshots.insert(pass, self.commits);
         let work = self.works.entry(pass.work).or_default();
         let first = work.step.is_none();
@@ -166,7 +166,7 @@ impl Model {
         match input {
             Input::Started { admitted, state, .. } => {
                 self.admitted = *admitted;
-                self.state.clone_from(state);
+                self.state = state.iter().map(|(key, value)| (Arc::clone(key), value.json())).collect();
                 let graph = Arc::clone(&self.graph);
                 self.owe(graph.start, graph.takers(graph.start));
             }
@@ -306,8 +306,8 @@ impl Model {
         self.commits += 1;
         let keys: Vec<_> = self.state.keys().cloned().collect();
         for (key, write) in &done.state.writes {
-            match write.clone().apply(key, self.state.get(key)).expect("keys keep their types") {
-                Some(value) => self.state.insert(Arc::clone(key), value),
+            match write.apply(key, self.state.get(key).cloned().map(Into::into)).expect("keys keep their types") {
+                Some(value) => self.state.insert(Arc::clone(key), value.json()),
                 None => self.state.remove(key),
             };
             self.changed.insert(Arc::clone(key), self.commits);

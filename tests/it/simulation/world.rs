@@ -17,6 +17,7 @@ use steprill::{
     json::Json,
     now::{Clock, Deadline, Now},
     pass::{Done, NewWait, Note, PassEnd, StateUse},
+    values::Values,
 };
 
 use super::{
@@ -106,7 +107,7 @@ impl World {
     pub(crate) fn play(&mut self) -> Option<Outcome> {
         let admitted = self.kind != Kind::Wild || !self.random.one_in(4);
         let event = body::value(1, 0);
-        self.input(Input::Started { event, state: BTreeMap::new(), admitted, sequence: 3 });
+        self.input(Input::Started { event, state: Values::default(), admitted, sequence: 3 });
         while self.run.outcome().is_none() {
             self.steps += 1;
             assert!(self.steps < 100_000, "it goes on for ever");
@@ -309,9 +310,12 @@ impl World {
         if let Some((covered, bytes)) = self.snapshot.take() {
             let from_snapshot = self.rebuild(Some((covered, &bytes)));
             assert_eq!(from_snapshot.snapshot(), self.run.snapshot(), "a snapshot and the rest give the same run");
+            assert_eq!(from_snapshot.cost_bytes(), self.run.cost_bytes(), "what it costs is counted as it changes");
         }
         let pending: BTreeSet<String> = rebuilt.pending().iter().map(|effect| format!("{effect:?}")).collect();
         assert_eq!(pending, owed, "what was owed before the crash is owed after it");
+        let counted = Run::restore(&rebuilt.snapshot(), &self.translation, Arc::clone(&self.graph));
+        assert_eq!(counted.map(|run| run.cost_bytes()), Ok(self.run.cost_bytes()), "what it costs is a recount");
         self.run = rebuilt;
         self.out.clear();
         self.ready = self.run.pending().iter().filter_map(started).collect();

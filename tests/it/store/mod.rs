@@ -231,7 +231,7 @@ pub(crate) fn run_id(run: RunKey) -> Uuid {
 
 pub(crate) fn record(batch: &mut Batch, run: RunKey, text: &str) {
     let state = BTreeMap::from([(text.into(), json("1"))]);
-    let input = Input::Started { event: json("{}"), state, admitted: true, sequence: 0 };
+    let input = Input::Started { event: json("{}"), state: state.into(), admitted: true, sequence: 0 };
     batch.records.push((run, record::encode(&input, batch.now)));
 }
 
@@ -246,7 +246,7 @@ pub(crate) fn complete(batch: &mut Batch, run: RunKey, result: &str) {
     batch.published.push((run, Published::Event(EventRef::Known(graph().stop), value.clone())));
     let state = BTreeMap::from([("seen".into(), json("[1]"))]);
     let outcome = Outcome::Completed(value);
-    batch.ended.push(Ended { run, outcome, state, updated_us: batch.now.wall_us, keeps_journal: false });
+    batch.ended.push(Ended { run, outcome, state: state.into(), updated_us: batch.now.wall_us, keeps_journal: false });
 }
 
 pub(crate) fn snapshot(batch: &mut Batch, run: RunKey, workflow: u16, bytes: &[u8]) {

@@ -174,8 +174,8 @@ impl World {
         self.publish(batch, key, event);
         let keeps_journal = matches!(outcome, Outcome::Failed(_));
         let state = match outcome {
-            Outcome::Completed(_) => BTreeMap::from([("a".into(), json("1")), ("b".into(), json(r#""ü""#))]),
-            _ => BTreeMap::new(),
+            Outcome::Completed(_) => [("a".into(), json("1")), ("b".into(), json(r#""ü""#))].into_iter().collect(),
+            _ => steprill::values::Values::default(),
         };
         let Some(handler) = self.model.handlers.get_mut(&key) else { return };
         handler.kept.updated_us = batch.now.wall_us;
@@ -246,7 +246,7 @@ impl World {
         let without_state = model.handlers.values().map(|handler| {
             let mut kept = handler.kept.clone();
             if let Some(end) = &mut kept.end {
-                end.state.clear();
+                end.state = steprill::values::Values::default();
             }
             kept
         });

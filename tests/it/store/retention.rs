@@ -52,7 +52,13 @@ fn of_a_purged_handler_nothing_is_left() {
     record(&mut batch, failed, "last");
     batch.published.push((failed, Published::Ended { step: None, error: Some("it broke".into()) }));
     let (outcome, updated_us) = (Outcome::Failed("it broke".into()), batch.now.wall_us);
-    batch.ended.push(Ended { run: failed, outcome, state: BTreeMap::new(), updated_us, keeps_journal: true });
+    batch.ended.push(Ended {
+        run: failed,
+        outcome,
+        state: steprill::values::Values::default(),
+        updated_us,
+        keeps_journal: true,
+    });
     kit.keep(batch);
     let running = begin_wide(&mut kit, "running");
     let short = kit.complete_one();

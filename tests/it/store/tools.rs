@@ -86,7 +86,13 @@ fn an_inspection_sees_what_is_kept_and_writes_nothing() {
     let failed = kit.begin(&mut batch);
     batch.published.push((failed, Published::Ended { step: None, error: Some("it broke".into()) }));
     let (outcome, updated_us) = (Outcome::Failed("it broke".into()), batch.now.wall_us);
-    batch.ended.push(Ended { run: failed, outcome, state: BTreeMap::new(), updated_us, keeps_journal: true });
+    batch.ended.push(Ended {
+        run: failed,
+        outcome,
+        state: steprill::values::Values::default(),
+        updated_us,
+        keeps_journal: true,
+    });
     kit.keep(batch);
     let files = || {
         let files = fs::read_dir(directory.path()).expect("files").flatten();

@@ -15,23 +15,29 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("now", &[]),
     ("hash", &[]),
     ("text", &["limits"]),
+    ("cost", &[]),
     ("json", &["limits"]),
+    ("values", &["cost", "json"]),
     ("graph", &["limits", "hash", "json"]),
-    ("pass", &["limits", "hash", "json", "graph"]),
+    ("pass", &["limits", "values", "hash", "json", "graph"]),
     ("http", &["limits", "now", "json"]),
-    ("engine", &["limits", "text", "now", "hash", "json", "graph", "pass"]),
-    ("workflow", &["limits", "text", "hash", "json", "graph", "pass"]),
-    ("net", &["limits", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
-    ("api", &["limits", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
-    ("workers", &["limits", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
-    ("store", &["limits", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"]),
+    ("engine", &["limits", "cost", "values", "text", "now", "hash", "json", "graph", "pass"]),
+    ("workflow", &["limits", "cost", "values", "text", "hash", "json", "graph", "pass"]),
+    ("net", UNDER_SERVER),
+    ("api", UNDER_SERVER),
+    ("workers", UNDER_SERVER),
+    ("store", UNDER_SERVER),
 ];
+
+/// What each of the modules right under the server may use.
+const UNDER_SERVER: &[&str] =
+    &["limits", "cost", "values", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"];
 
 /// What may use everything.
 const TOP: &[&str] = &["server", "demo", "lib", "main"];
 
 /// Modules that are handed bytes, values and `now`, and give values back.
-const PURE: &[&str] = &["limits", "now", "hash", "text", "json", "graph", "pass", "http", "engine"];
+const PURE: &[&str] = &["limits", "now", "hash", "text", "cost", "json", "values", "graph", "pass", "http", "engine"];
 
 /// What no pure module names: sockets, threads, files, processes, clocks, random numbers, output.
 const IMPURE: &[&str] = &[

@@ -146,7 +146,10 @@ fn a_handler_id_is_one_to_64_of_its_alphabet() {
 fn state(context: &str) -> Result<String, String> {
     let body = format!("{{\"context\":{context}}}");
     let state = RunBody::parse(body.as_bytes()).unwrap().state()?;
-    Ok(state.iter().flat_map(|(key, value)| [key, "=", value.as_str(), ";"]).collect())
+    let texts = state
+        .iter()
+        .flat_map(|(key, value)| [key.to_string(), "=".into(), value.json().as_str().to_owned(), ";".into()]);
+    Ok(texts.collect())
 }
 
 #[test]

@@ -1,0 +1,41 @@
+//! What values cost in memory, which for small ones is many times the length of their texts.
+//!
+//! The bounds in [`limits`](crate::limits) that speak of bytes held in memory mean these. The constants are those of
+//! 64-bit systems with glibc's allocator; `cargo bench --bench run` compares them with what the system says.
+
+/// An allocation of so many bytes: the allocator puts 8 bytes before it and gives out multiples of 16, 32 at least.
+pub const fn block(bytes: usize) -> usize {
+    let rounded = (bytes + HEADER_BYTES).next_multiple_of(GRAIN_BYTES);
+    if rounded < BLOCK_BYTES_MIN { BLOCK_BYTES_MIN } else { rounded }
+}
+
+/// A shared text of so many bytes, as [`Json`](crate::json::Json) is one: two counters stand before it.
+pub const fn text(bytes: usize) -> usize {
+    block(COUNTERS_BYTES + bytes)
+}
+
+/// A boxed or shared `T`.
+pub const fn boxed<T>() -> usize {
+    block(COUNTERS_BYTES + size_of::<T>())
+}
+
+/// `T`s in a vector that grows by doubling, a quarter of which is unused on average.
+pub const fn elements<T>(count: usize) -> usize {
+    count * size_of::<T>() * 4 / 3
+}
+
+const HEADER_BYTES: usize = 8;
+const GRAIN_BYTES: usize = 16;
+const BLOCK_BYTES_MIN: usize = 32;
+const COUNTERS_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_blocks_cost_more_than_they_hold() {
+        assert_eq!([0, 24, 25, 40, 41, 1_000].map(block), [32, 32, 48, 48, 64, 1_008]);
+        assert_eq!([0, 1, 8, 9].map(text), [32, 32, 32, 48]);
+    }
+}

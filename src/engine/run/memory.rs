@@ -1,0 +1,139 @@
+//! What a run costs in memory, counted as it changes: the bounds that a run is held to mean this.
+
+use super::{
+    Facts, Run,
+    path::Path,
+    question::{Asking, EarlyAnswer, Question},
+    scope::{Collected, Scope},
+    work::{Memory, Work, WorkPhase},
+};
+use crate::{
+    cost,
+    json::Json,
+    pass::{OnceValue, Wait, WorkEvent},
+};
+
+impl Run {
+    /// What it costs in memory beside its feed: events, questions, state, what its works remember. Follows from its
+    /// inputs; does not count passes that are with workers.
+    pub fn cost_bytes(&self) -> usize {
+        RUN_BYTES + self.facts.cost_bytes + self.facts.state.values().cost_bytes()
+    }
+}
+
+impl Facts {
+    /// Changes a work, and counts what that makes of its cost.
+    pub(super) fn change<R>(&mut self, number: u64, change: impl FnOnce(&mut Work) -> R) -> Option<R> {
+        let work = self.works.get_mut(number)?;
+        self.cost_bytes -= work.kept_bytes();
+        let changed = change(work);
+        self.cost_bytes += work.kept_bytes();
+        Some(changed)
+    }
+
+    /// Counts everything, where it was read from bytes.
+    pub(super) fn count(&mut self) {
+        for (_, work) in self.works.iter_mut() {
+            if let Some(memory) = &mut work.memory {
+                memory.count();
+            }
+        }
+        let works: usize = self.works.iter().map(|(_, work)| work.cost_bytes()).sum();
+        let scopes: usize = self.scopes.iter().map(|(_, scope)| scope.cost_bytes()).sum();
+        let early: usize = self.early.iter().map(EarlyAnswer::cost_bytes).sum();
+        self.cost_bytes = works + scopes + early;
+    }
+}
+
+impl Work {
+    /// Its own cost and that of its event, which stay as they are.
+    fn fixed_bytes(&self) -> usize {
+        WORK_BYTES + self.place.as_ref().map_or(0, |place| path_bytes(&place.path)) + event_bytes(&self.event)
+    }
+
+    /// What it remembers, and the question that it asks.
+    fn kept_bytes(&self) -> usize {
+        let asking = if let WorkPhase::Asking(asking) = &self.phase { asking.cost_bytes() } else { 0 };
+        asking + self.memory.as_ref().map_or(0, |memory| memory.total_bytes())
+    }
+
+    pub(super) fn cost_bytes(&self) -> usize {
+        self.fixed_bytes() + self.kept_bytes()
+    }
+}
+
+impl Memory {
+    fn total_bytes(&self) -> usize {
+        let failure = self.failure.as_ref().map_or(0, |error| cost::text(error.len()));
+        MEMORY_BYTES + failure + self.cost_bytes
+    }
+
+    fn count(&mut self) {
+        let waits: usize = self.waits.iter().map(wait_bytes).sum();
+        let once: usize = self.once.iter().map(once_bytes).sum();
+        self.cost_bytes = waits + once + cost::elements::<u128>(1) * self.published.len();
+    }
+}
+
+impl Asking {
+    fn cost_bytes(&self) -> usize {
+        let matching = self.matching.iter().map(|(member, value)| {
+            size_of::<(String, Json)>() + cost::block(member.len()) + cost::text(value.as_str().len())
+        });
+        QUESTION_BYTES + matching.sum::<usize>()
+    }
+}
+
+impl EarlyAnswer {
+    pub(super) fn cost_bytes(&self) -> usize {
+        size_of::<Self>() + cost::text(self.value.as_str().len())
+    }
+}
+
+impl Scope {
+    pub(super) fn cost_bytes(&self) -> usize {
+        SCOPE_BYTES + self.collected.iter().map(Collected::cost_bytes).sum::<usize>()
+    }
+}
+
+impl Collected {
+    pub(super) fn cost_bytes(&self) -> usize {
+        size_of::<Self>() + path_bytes(&self.path) + cost::text(self.value.as_str().len())
+    }
+}
+
+pub(super) fn wait_bytes(wait: &Wait) -> usize {
+    let answer = if let Wait::Asked { answer: Some(answer), .. } = wait { answer.as_str().len() } else { 0 };
+    cost::elements::<Wait>(1) + if answer > 0 { cost::text(answer) } else { 0 }
+}
+
+pub(super) fn once_bytes(once: &OnceValue) -> usize {
+    cost::elements::<OnceValue>(1) + cost::text(once.value.as_str().len())
+}
+
+fn event_bytes(event: &WorkEvent) -> usize {
+    match event {
+        WorkEvent::One(_, value) => cost::text(value.as_str().len()),
+        WorkEvent::All(values) => {
+            let each = values.iter().map(|event| size_of_val(event) + cost::text(event.1.as_str().len()));
+            each.sum::<usize>() + cost::text(0)
+        }
+    }
+}
+
+fn path_bytes(path: &Path) -> usize {
+    cost::block(size_of::<Path>()) + cost::block(path.bytes())
+}
+
+/// A run that has nothing to do.
+const RUN_BYTES: usize = cost::boxed::<Run>();
+
+/// A work, its place among the works, and its slot or timer.
+const WORK_BYTES: usize = cost::boxed::<Work>() + cost::elements::<(u64, u64)>(2) + 64;
+
+const MEMORY_BYTES: usize = cost::boxed::<Memory>() + 3 * cost::boxed::<Vec<u64>>();
+
+/// What a work keeps of its question, and the question's place among those of the run.
+const QUESTION_BYTES: usize = cost::boxed::<Asking>() + cost::elements::<(u64, Question)>(1);
+
+const SCOPE_BYTES: usize = cost::boxed::<Scope>() + cost::elements::<(u64, u64)>(1);
