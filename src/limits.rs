@@ -113,6 +113,35 @@ pub const KEEP_FINISHED_DEFAULT: usize = 1_000;
 /// Bytes of memory that the results, states and events of finished handlers may cost, unless told.
 pub const FINISHED_BYTES_MAX_DEFAULT: usize = 64 << 20;
 
+/// Bytes that the server holds at most, unless told, and the part of what there is that this is at most: the rest is
+/// for what steps hold while they run, and for others.
+pub const MEMORY_MAX_DEFAULT: usize = 1 << 30;
+
+/// See [`MEMORY_MAX_DEFAULT`].
+pub const MEMORY_PART_DEFAULT: usize = 2;
+
+/// The least that the server may be told to hold: room for some requests and runs.
+pub const MEMORY_MAX_MIN: usize = 4 << 20;
+
+/// The part of all memory that requests may hold, and the part that they always may, so that small ones are served
+/// when there is room for nothing else.
+pub const REQUESTS_PART: usize = 4;
+
+/// See [`REQUESTS_PART`].
+pub const REQUESTS_RESERVED_PART: usize = 32;
+
+/// The part of all memory that replies may hold.
+pub const REPLIES_PART: usize = 4;
+
+/// The part of all memory that finished handlers may hold: room has to be left for runs.
+pub const FINISHED_PART: usize = 4;
+
+/// So much of its memory is in use when the server frees what it can: with a store, runs that only wait.
+pub const PRESSURE_PERCENT: usize = 75;
+
+/// What a run in memory takes beside its events, state and waits.
+pub const RUN_BYTES: usize = 1 << 10;
+
 /// Runs at a time, unless told: some 1 KB each while they wait.
 pub const RUNS_MAX_DEFAULT: usize = 100_000;
 
@@ -133,7 +162,7 @@ pub const HEAD_FIELDS_MAX: usize = 128;
 pub const EMPTY_LINES_MAX: u8 = 8;
 
 /// Bytes of a request's body, decoded, unless told; more are 413.
-pub const BODY_BYTES_MAX_DEFAULT: usize = 16 << 20;
+pub const BODY_BYTES_MAX_DEFAULT: usize = 4 << 20;
 
 /// Bytes of all chunk extensions of a body: signed uploads send some 85 for each chunk, nothing needs more.
 pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 64 << 10;
@@ -141,9 +170,16 @@ pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 64 << 10;
 /// Bytes of a chunked body's trailer section: it is read and ignored, so it only has to be passed over.
 pub const TRAILER_BYTES_MAX: u32 = 16 << 10;
 
-/// Bytes of requests that all connections together hold before they are served: sixteen of the largest bodies. Beyond,
-/// the request that brings more gets 503.
+/// Bytes of requests that all connections together hold before they are served, where the server does not say. Beyond,
+/// the slowest of those that are still coming get 503.
 pub const REQUESTS_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes of requests from which on a connection is refused when there is no room for more; usual heads are far smaller.
+pub const VICTIM_BYTES_MIN: usize = 4 << 10;
+
+/// Idle connections that are looked for at a time when there is no room for another: to look at all of them takes a
+/// millisecond or two.
+pub const SPARE_CONNECTIONS: usize = 64;
 
 /// Bytes of requests that wait in a connection while an earlier one is answered; reading stops beyond.
 pub const PIPELINE_BYTES_MAX: usize = 64 << 10;
@@ -158,15 +194,15 @@ pub const HEAD_TIMEOUT_US: u64 = 30_000_000;
 /// How long a request's body may stand still; then 408.
 pub const BODY_TIMEOUT_US: u64 = 30_000_000;
 
-/// What a body must bring on average after its first [`BODY_TIMEOUT_US`], so that a byte now and then does not hold a
-/// connection for ever. The slowest links in use (a modem, a radio) bring ten times as much.
+/// What a body must bring in each [`BODY_TIMEOUT_US`], so that a byte now and then does not hold a connection for ever.
+/// The slowest links in use (a modem, a radio) bring ten times as much.
 pub const BODY_RATE_MIN_BYTES_PER_S: u64 = 100;
 
 /// How long a connection may wait between requests; then it is closed. As nginx's `keepalive_timeout`.
 pub const IDLE_TIMEOUT_US: u64 = 75_000_000;
 
-/// How long pending output may stand still before its reader counts as gone. A socket says that it takes more only when
-/// a third of its send buffer, some 4 MiB at most, is free again: a reader of 5 KB a second gets there in time.
+/// How long pending output may stand still before its reader counts as gone. Before it does, a write is tried: a socket
+/// says that it takes more only when a third of its send buffer is free again.
 pub const OUTPUT_TIMEOUT_US: u64 = 300_000_000;
 
 /// How long a connection is read on after an error reply, so that the reply is not lost to a reset (RFC 9112 section
@@ -177,7 +213,7 @@ pub const LINGER_TIMEOUT_US: u64 = 30_000_000;
 pub const LINGER_IDLE_TIMEOUT_US: u64 = 5_000_000;
 
 /// Bytes that are read and dropped after an error reply: a body twice as large as allowed still learns so.
-pub const LINGER_BYTES_MAX: usize = 2 * BODY_BYTES_MAX_DEFAULT;
+pub const LINGER_BYTES_MAX: usize = 32 << 20;
 
 /// Connections beyond the bound that are held just long enough to be told 503; beyond these, the 503 is best effort.
 pub const CONNECTIONS_REFUSED_MAX: usize = 64;

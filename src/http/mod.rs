@@ -108,15 +108,15 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// Header fields: 431 beyond. Default, and most, 128.
     pub fields_max: usize,
-    /// Bytes of a body: 413 beyond. Default 16 MiB.
+    /// Bytes of a body: 413 beyond. Default 4 MiB.
     pub body_bytes_max: usize,
-    /// Bytes of requests that all connections of a reactor hold: 503 beyond. Default 256 MiB.
+    /// Bytes of requests that all connections of a reactor hold: 503 beyond, for the slowest. Default 256 MiB.
     pub requests_bytes_max: usize,
     /// Microseconds that a head may take from its first byte: 408 beyond. Default 30 s.
     pub head_timeout_us: u64,
     /// Microseconds that a body may stand still: 408 beyond. Default 30 s.
     pub body_timeout_us: u64,
-    /// Bytes per second that a body must bring on average, after a first `body_timeout_us`: else 408. Default 100.
+    /// Bytes per second that a body must bring in each `body_timeout_us`: else 408. Default 100.
     pub body_rate_min_bytes_per_s: u64,
     /// Microseconds between two requests: closed beyond. Default 75 s.
     pub idle_timeout_us: u64,

@@ -152,6 +152,16 @@ impl Connection {
         }
     }
 
+    /// Writes though the socket has not said that it takes more, when its output is about to count as standing still: a
+    /// socket says so only when much of its buffer is free. Whether it has taken anything.
+    pub(super) fn write_overdue(&mut self, now: Now) -> bool {
+        if self.ready.writable || !self.exchange.is_output_overdue(now) {
+            return false;
+        }
+        self.ready.writable = true;
+        self.write(now) > 0
+    }
+
     /// Writes until the output or the socket's room is used up, or its turn is over; gives the bytes taken.
     pub(super) fn write(&mut self, now: Now) -> usize {
         let mut taken = 0;

@@ -19,6 +19,8 @@ use steprill::{
 struct Echo {
     reactor: Reactor,
     start: Instant,
+    /// What the clock is ahead of the time that has really passed.
+    skipped_us: u64,
     streams: Vec<ConnectionId>,
     waiting: Vec<ConnectionId>,
     hung_up: Vec<ConnectionId>,
@@ -45,6 +47,7 @@ impl Echo {
         Self {
             reactor: Reactor::bind(&[address], limits, connections_max).unwrap(),
             start: Instant::now(),
+            skipped_us: 0,
             streams: Vec::new(),
             waiting: Vec::new(),
             hung_up: Vec::new(),
@@ -68,7 +71,7 @@ impl Echo {
     }
 
     fn now(&self) -> Now {
-        Now { wall_us: 784_111_777_000_000, alive_us: self.start.elapsed().as_micros() as u64 }
+        Now { wall_us: 784_111_777_000_000, alive_us: self.start.elapsed().as_micros() as u64 + self.skipped_us }
     }
 
     /// One turn of the loop. It waits for the server's sockets only, and briefly: the client's may be ready meanwhile.
@@ -282,8 +285,8 @@ fn a_client_that_sends_without_reading_is_not_read_on() {
 fn a_connection_over_the_bound_is_told_503_and_when_to_come_back() {
     let mut echo = Echo::new(1);
     let mut first = echo.connect();
-    first.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    echo.read_until(&mut first, "/a ");
+    first.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    echo.read_until(&mut first, "\r\n\r\n");
     let mut second = echo.connect();
     second.write_all(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let reply = echo.read_until(&mut second, "\0nothing\0");
@@ -300,41 +303,87 @@ fn a_connection_over_the_bound_is_told_503_and_when_to_come_back() {
     echo.until(|echo| echo.reactor.connection_count() == 0);
 }
 
+/// Sends all of it, while the server reads.
+#[track_caller]
+fn send(echo: &mut Echo, client: &mut impl Write, bytes: &[u8]) {
+    let mut sent = 0;
+    echo.until(|_| {
+        sent += client.write(&bytes[sent..]).unwrap_or(0);
+        sent == bytes.len()
+    });
+}
+
 #[test]
-fn large_bodies_at_once_are_bounded_together() {
+fn large_bodies_at_once_are_bounded_together_and_the_slowest_is_refused() {
     let limits = Limits { requests_bytes_max: 1 << 20, ..Limits::default() };
     let mut echo = Echo::with("127.0.0.1:0", limits, 10);
-    let (mut first, mut second) = (echo.connect(), echo.connect());
+    let (mut slow, mut fast) = (echo.connect(), echo.connect());
     let part = vec![b'y'; 600 << 10];
     let head = format!("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", part.len() + 1);
-    let send = |echo: &mut Echo, client: &mut TcpStream| {
-        let bytes = [head.as_bytes(), &part].concat();
-        let mut sent = 0;
-        echo.until(|_| {
-            sent += client.write(&bytes[sent..]).unwrap_or(0);
-            sent == bytes.len()
-        });
-    };
-    send(&mut echo, &mut first);
-    send(&mut echo, &mut second);
-    // The one whose bytes the server reads last is the one too many.
-    let mut is_second = false;
-    echo.until(|_| {
-        is_second = second.peek(&mut [0]).is_ok();
-        is_second || first.peek(&mut [0]).is_ok()
-    });
-    let (mut refused, mut served) = if is_second { (second, first) } else { (first, second) };
-    let reply = echo.read_until(&mut refused, "try again later");
+    let bytes = [head.as_bytes(), &part].concat();
+    send(&mut echo, &mut slow, &bytes);
+    echo.until(|echo| echo.reactor.requests_bytes() == bytes.len());
+    // It keeps up the least rate, and is still the slower one.
+    echo.skipped_us = 20_000_000;
+    send(&mut echo, &mut fast, &bytes);
+    let reply = echo.read_until(&mut slow, "try again later");
     assert!(reply.starts_with("HTTP/1.1 503 ") && reply.contains("Retry-After: 1\r\n"), "{reply}");
-    drop(refused);
-    served.write_all(b"z").unwrap();
-    let reply = echo.read_until(&mut served, "yz");
+    fast.write_all(b"z").unwrap();
+    let reply = echo.read_until(&mut fast, "yz");
     assert!(reply.starts_with("HTTP/1.1 200 "), "{}", &reply[..100]);
     // Nothing of it is counted any more.
-    let mut third = echo.connect();
-    send(&mut echo, &mut third);
-    third.write_all(b"z").unwrap();
-    assert!(echo.read_until(&mut third, "yz").starts_with("HTTP/1.1 200 "));
+    assert_eq!(echo.reactor.requests_bytes(), 0);
+}
+
+#[test]
+fn small_parts_of_requests_are_bounded_together_too() {
+    let limits = Limits { requests_bytes_max: 1 << 20, ..Limits::default() };
+    let mut echo = Echo::with("127.0.0.1:0", limits, 100);
+    let head = format!("GET /a HTTP/1.1\r\nHost: x\r\nPadding: {}", "x".repeat(30 << 10));
+    let mut clients: Vec<TcpStream> = (0..60).map(|_| echo.connect()).collect();
+    for client in &mut clients {
+        send(&mut echo, client, head.as_bytes());
+    }
+    echo.until(|echo| echo.closed.len() + echo.reactor.connection_count() == 60 && echo.reactor.requests_bytes() > 0);
+    for _ in 0..3 {
+        echo.turn();
+    }
+    assert!(echo.reactor.requests_bytes() <= 1 << 20, "{}", echo.reactor.requests_bytes());
+    let mut other = echo.connect();
+    other.write_all(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert_eq!(bodies(&echo.read_until(&mut other, "/b ")), ["/b "]);
+}
+
+#[test]
+fn a_reader_that_takes_a_little_now_and_then_is_not_gone() {
+    // A unix socket says that it takes more only when three quarters of its buffer are free.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let mut echo = Echo::on(&format!("unix:{}", path.display()), 10);
+    echo.source_bytes = 32 << 20;
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.set_nonblocking(true).unwrap();
+    client.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut left = usize::MAX;
+    echo.until(|echo| {
+        let stands = echo.source_bytes == left && !echo.streams.is_empty();
+        left = echo.source_bytes;
+        stands
+    });
+    for _ in 0..5 {
+        // As much as one write put there, so that there is room for another.
+        let mut taken = 0;
+        while taken < 80 << 10 {
+            taken += client.read(&mut [0; 4_096]).unwrap();
+        }
+        echo.skipped_us += 299_000_000;
+        echo.turn();
+        echo.skipped_us += 2_000_000;
+        echo.turn();
+        assert_eq!(echo.streams.len(), 1, "it took something within five minutes");
+    }
+    echo.skipped_us += 301_000_000;
+    echo.until(|echo| echo.streams.is_empty());
 }
 
 #[test]

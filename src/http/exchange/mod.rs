@@ -24,6 +24,7 @@
 //! [`Exchange::start_stream`]. Further requests wait until then. Commands on an exchange that has closed meanwhile are
 //! ignored.
 
+mod pace;
 mod replies;
 mod transitions;
 
@@ -40,6 +41,7 @@ use crate::{
     limits::{LINGER_IDLE_TIMEOUT_US, OUTPUT_HIGH_WATER_BYTES, PIPELINE_BYTES_MAX},
     now::Now,
 };
+use pace::Pace;
 
 /// The header lines that stand on a reply whose request has none of its own: what a reply is may depend on the `Origin`
 /// of its request, for caches on the way (RFC 9110 section 12.5.5), and browsers must not guess its type.
@@ -68,7 +70,7 @@ pub struct Exchange {
 enum State {
     Idle { since_us: u64, empty_lines: u8 },
     Head { since_us: u64, empty_lines: u8, scan: Scan },
-    Body { head: Head, decoder: Decoder, since_us: u64, moved_us: u64, received: u64 },
+    Body { head: Head, decoder: Decoder, pace: Pace },
     Ready { head: Head, body: Range<usize>, end: usize },
     Refused { head: Head, refusal: Refusal, now: Now },
     Answering(Form),
@@ -132,9 +134,8 @@ impl Exchange {
                 }
             }
             state => {
-                if let State::Body { moved_us, received, .. } = state {
-                    *moved_us = now.alive_us;
-                    *received += bytes.len() as u64;
+                if let State::Body { pace, .. } = state {
+                    pace.note(bytes.len(), now);
                 }
                 self.input.append(bytes);
             }
@@ -156,13 +157,19 @@ impl Exchange {
         if self.poll_timeout().is_none_or(|at_us| at_us > now.alive_us) {
             return;
         }
-        let refusal = match &self.state {
-            _ if self.output_timeout_us().is_some_and(|at_us| at_us <= now.alive_us) => return self.close(),
+        if self.is_output_overdue(now) {
+            return self.close();
+        }
+        let refusal = match &mut self.state {
             State::Head { .. } => {
                 let seconds = self.limits.head_timeout_us / 1_000_000;
                 Refusal::new(408, format!("The request's head was not complete after {seconds} seconds"))
             }
-            State::Body { head, .. } => {
+            State::Body { head, pace, .. } => {
+                let limits = &*self.limits;
+                if !pace.is_too_slow(limits.body_timeout_us, limits.body_rate_min_bytes_per_s, now) {
+                    return;
+                }
                 let received = self.input.len() - head.bytes;
                 Refusal::new(408, format!("The request's body came too slowly: {received} bytes so far"))
             }
@@ -214,11 +221,7 @@ impl Exchange {
                 Some(since_us.saturating_add(limits.idle_timeout_us))
             }
             State::Head { since_us, .. } => Some(since_us.saturating_add(limits.head_timeout_us)),
-            State::Body { since_us, moved_us, received, .. } => {
-                let earned_us = received.saturating_mul(1_000_000) / limits.body_rate_min_bytes_per_s.max(1);
-                let by_rate_us = since_us.saturating_add(limits.body_timeout_us).saturating_add(earned_us);
-                Some(by_rate_us.min(moved_us.saturating_add(limits.body_timeout_us)))
-            }
+            State::Body { pace, .. } => Some(pace.due_us(limits.body_timeout_us)),
             State::Lingering { since_us, moved_us, .. } => Some(
                 since_us.saturating_add(limits.linger_timeout_us).min(moved_us.saturating_add(LINGER_IDLE_TIMEOUT_US)),
             ),
@@ -297,6 +300,37 @@ impl Exchange {
     /// Whether the connection is over.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
+    }
+
+    /// Bytes per second of a request that is still coming, over about the last [`Limits::body_timeout_us`]; 0 for bytes
+    /// that wait behind the request that is being answered. `None` when there is nothing, or a whole request.
+    pub fn input_bytes_per_s(&self, now: Now) -> Option<u64> {
+        match &self.state {
+            State::Head { since_us, .. } => {
+                let pace = Pace::new(self.input.len(), Now { alive_us: *since_us, ..now });
+                Some(pace.bytes_per_s(self.limits.head_timeout_us, now))
+            }
+            State::Body { pace, .. } => Some(pace.bytes_per_s(self.limits.body_timeout_us, now)),
+            State::Ready { .. } | State::Refused { .. } | State::Closed => None,
+            State::Idle { .. }
+            | State::Answering(_)
+            | State::Streaming(_)
+            | State::Closing { .. }
+            | State::Lingering { .. } => (!self.input.is_empty()).then_some(0),
+        }
+    }
+
+    /// Since when the connection has waited for a request and has nothing else to do, on the alive clock.
+    pub fn idle_since_us(&self) -> Option<u64> {
+        match self.state {
+            State::Idle { since_us, .. } if self.output.is_empty() && self.input.is_empty() => Some(since_us),
+            _ => None,
+        }
+    }
+
+    /// Whether pending output has stood still for as long as it may: then [`Exchange::handle_timeout`] closes.
+    pub fn is_output_overdue(&self, now: Now) -> bool {
+        self.output_timeout_us().is_some_and(|at_us| at_us <= now.alive_us)
     }
 
     /// Bytes of requests that are held.

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::{DEFAULT_LINES, Exchange, State};
+use super::{DEFAULT_LINES, Exchange, State, pace::Pace};
 use crate::{
     http::{
         Refusal, Response,
@@ -27,9 +27,7 @@ impl Exchange {
             let step = match mem::replace(&mut self.state, State::Closed) {
                 State::Idle { since_us, empty_lines } => self.leave_idle(since_us, empty_lines, now),
                 State::Head { since_us, empty_lines, scan } => self.leave_head(since_us, empty_lines, scan, now),
-                State::Body { head, decoder, since_us, moved_us, received } => {
-                    self.leave_body(head, decoder, (since_us, moved_us, received), now)
-                }
+                State::Body { head, decoder, pace } => self.leave_body(head, decoder, pace, now),
                 State::Closing { linger, dropped } if self.output.is_empty() => {
                     let linger = linger && !self.input_ended && dropped <= self.limits.linger_bytes_max;
                     if !linger {
@@ -93,11 +91,10 @@ impl Exchange {
         if head.expects_continue && received == 0 && !matches!(decoder, Decoder::Length(0)) {
             self.append_output(now, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
         }
-        let (since_us, received) = (now.alive_us, received as u64);
-        Step::Next(State::Body { head, decoder, since_us, moved_us: since_us, received })
+        Step::Next(State::Body { head, decoder, pace: Pace::new(received, now) })
     }
 
-    fn leave_body(&mut self, head: Head, mut decoder: Decoder, counts: (u64, u64, u64), now: Now) -> Step {
+    fn leave_body(&mut self, head: Head, mut decoder: Decoder, pace: Pace, now: Now) -> Step {
         let start = head.bytes;
         match decoder.decode(&mut self.input.as_mut_slice()[start..], self.limits.body_bytes_max) {
             Ok(Progress::Done { decoded, read }) => {
@@ -109,8 +106,7 @@ impl Exchange {
             Ok(Progress::More { decoded, read }) => {
                 self.input.cut(start + decoded, start + read);
                 decoder.was_cut();
-                let (since_us, moved_us, received) = counts;
-                Step::Rest(State::Body { head, decoder, since_us, moved_us, received })
+                Step::Rest(State::Body { head, decoder, pace })
             }
             Err(refusal) => Step::Rest(State::Refused { head, refusal, now }),
         }

@@ -40,7 +40,8 @@ impl Reactor {
     fn admit(&mut self, mut socket: Socket, origin: Origin, now: Now) {
         let limits = Arc::clone(&self.limits);
         // One that was refused takes no room, however long its client holds on to it.
-        let is_refused = self.connection_count() - self.refused_count >= self.connections_max;
+        let is_full = self.connection_count() - self.refused_count >= self.connections_max;
+        let is_refused = is_full && !self.make_room_for_connection();
         let exchange = if is_refused {
             let text = format!("Too many connections: {} are open; try again later", self.connections_max);
             let exchange = Exchange::refused(limits, &busy(text), now);

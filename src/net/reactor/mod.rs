@@ -11,6 +11,7 @@
 //! registered once, edge-triggered: a turn with a request costs one wait for all, one read and one write.
 
 mod accept;
+mod room;
 
 use std::{
     collections::VecDeque,
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::{
     http::{Limits, Response},
-    limits::{PIPELINE_BYTES_MAX, READ_BUFFER_BYTES},
+    limits::READ_BUFFER_BYTES,
     now::Now,
 };
 
@@ -48,6 +49,11 @@ pub struct Reactor {
     refused_count: usize,
     /// Bytes of requests held by all connections.
     requests_bytes: usize,
+    requests_bytes_max: usize,
+    /// Below so many bytes nobody can be refused to make room.
+    requests_bytes_stuck: usize,
+    /// Connections that have waited long for a request, and since when; the longest is the last. May be out of date.
+    spare: Vec<(u64, ConnectionId)>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     timers: Timers,
@@ -110,12 +116,15 @@ impl Reactor {
             poll,
             events: Events::with_capacity(EVENTS_MAX),
             waker,
+            requests_bytes_max: limits.requests_bytes_max,
             limits: Arc::new(limits),
             listeners,
             accept_paused_until_us: 0,
             connections_max,
             refused_count: 0,
             requests_bytes: 0,
+            requests_bytes_stuck: 0,
+            spare: Vec::new(),
             slots: Vec::new(),
             free: Vec::new(),
             timers: Timers::default(),
@@ -194,7 +203,12 @@ impl Reactor {
     pub fn handle_ready(&mut self, now: Now) {
         while let Some(slot) = self.timers.pop_due(now.alive_us) {
             if let Some(connection) = self.occupant(slot) {
+                let follows = connection.exchange().follows_output();
+                let has_moved = connection.write_overdue(now) && follows;
                 connection.exchange().handle_timeout(now);
+                if has_moved {
+                    self.report(slot);
+                }
                 self.settle(slot);
             }
         }
@@ -210,9 +224,8 @@ impl Reactor {
             let Some(connection) = self.slots[slot as usize].connection.as_mut() else { continue };
             connection.queued.active = false;
             connection.read(&mut self.read_buffer, now);
-            self.count(slot);
-            self.limit(slot, now);
             self.settle(slot);
+            self.make_room_for_requests(now);
         }
     }
 
@@ -338,19 +351,6 @@ impl Reactor {
         let held = connection.exchange().input_bytes();
         self.requests_bytes = self.requests_bytes - connection.counted_bytes + held;
         connection.counted_bytes = held;
-    }
-
-    /// Refuses the large request that has just brought more than all may hold together.
-    fn limit(&mut self, slot: u32, now: Now) {
-        if self.requests_bytes <= self.limits.requests_bytes_max {
-            return;
-        }
-        if let Some(connection) = self.occupant(slot)
-            && connection.counted_bytes > PIPELINE_BYTES_MAX
-        {
-            let text = "Too many large requests at once; try again later";
-            connection.exchange().refuse_request(&busy(text.into()), now);
-        }
     }
 
     fn report(&mut self, slot: u32) {

@@ -96,9 +96,9 @@ fn event_nests_a_hundred_deep_and_no_deeper() {
 }
 
 #[test]
-fn body_may_have_sixteen_mebibytes_and_not_one_more() {
+fn body_may_have_four_mebibytes_and_not_one_more() {
     let program = Program::start();
-    let bound = 16 << 20;
+    let bound = 4 << 20;
     let start = br#"{"start_event":{"message":""#;
     let end = br#""}}"#;
     let body = [&start[..], &vec![b'x'; bound - start.len() - end.len()], end].concat();

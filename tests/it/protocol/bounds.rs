@@ -75,18 +75,33 @@ fn a_reader_of_an_earlier_run_reads_it_to_its_end() {
 #[test]
 fn connections_beyond_the_bound_are_sent_away() {
     let program = Program::with(&["--connections-max", "2"]);
-    let mut first = program.connect();
-    let mut second = program.connect();
-    assert_eq!(first.request("GET", "/health", &[], None).status, 200);
-    assert_eq!(second.request("GET", "/health", &[], None).status, 200);
+    let handler = program.begin("sleepy", json!({}));
+    let follow = || {
+        let mut reader = ask_to_follow(&program, &handler, "sse=false&after_sequence=-1&include_internal=true");
+        assert_eq!(reader.head().status, 200);
+        reader
+    };
+    let (mut first, second) = (follow(), follow());
     let mut third = program.connect();
     let reply = third.head();
     assert_eq!(reply.status, 503);
     assert!(reply.header("retry-after").is_some());
-    assert_eq!(first.request("GET", "/health", &[], None).status, 200);
+    assert!(first.event().is_some());
     drop((second, third));
     // The place is free again as soon as the server has seen the end of the connection.
     while program.connect().try_request("/health").is_none_or(|status| status != 200) {}
+}
+
+#[test]
+fn longest_idle_connection_makes_room_for_a_new_one() {
+    let program = Program::with(&["--connections-max", "2"]);
+    let (mut first, mut second) = (program.connect(), program.connect());
+    let health = |connection: &mut Connection| connection.request("GET", "/health", &[], None).status;
+    assert_eq!([health(&mut first), health(&mut second), health(&mut first)], [200; 3]);
+    let mut third = program.connect();
+    assert_eq!(health(&mut third), 200);
+    assert_eq!(health(&mut first), 200);
+    assert!(second.try_request("/health").is_none(), "it was idle longest, and is closed");
 }
 
 #[test]
