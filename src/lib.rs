@@ -11,7 +11,8 @@
 //! and [`engine`] (one run's life, and all runs together).
 //!
 //! ```text
-//! main → server → { net, api, workers, store } → { http, engine, workflow } → { graph, pass, json, hash, now, limits }
+//! main → server → { net, api, workers, store } → { http, engine, workflow }
+//!      → { graph, pass, json, hash, now, account, limits }
 //! ```
 //!
 //! Nothing points left. A request's way: [`net`]'s reactor and connection → [`http::exchange`] → [`api`]'s route and
@@ -33,6 +34,7 @@
 //! | [`graph`], [`pass`] | a workflow as data; what passes between a run and the body of a step |
 //! | [`text`] | text for people: one line, the spelling that was meant |
 //! | [`values`], [`cost`] | the values of a run's state; what things cost in memory |
+//! | [`account`] | bytes that are held, and the bound on all of them together |
 //! | [`limits`] | every bound, its unit in its name, its reason beside it |
 //!
 //! # Invariants
@@ -46,6 +48,7 @@
 //! - One outcome per run; it is the last event of its feed. Feed numbers have no gaps.
 //! - Every buffer, queue, count and wait has a bound, and reaching it is an answer.
 
+pub mod account;
 pub mod api;
 pub mod cost;
 pub mod engine;

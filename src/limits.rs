@@ -139,9 +139,6 @@ pub const FINISHED_PART: usize = 4;
 /// So much of its memory is in use when the server frees what it can: with a store, runs that only wait.
 pub const PRESSURE_PERCENT: usize = 75;
 
-/// What a run in memory takes beside its events, state and waits.
-pub const RUN_BYTES: usize = 1 << 10;
-
 /// Runs at a time, unless told: some 1 KB each while they wait.
 pub const RUNS_MAX_DEFAULT: usize = 100_000;
 

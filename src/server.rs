@@ -8,6 +8,7 @@ mod config;
 mod ids;
 mod keeping;
 mod log;
+mod memory;
 mod panics;
 mod questions;
 mod readers;

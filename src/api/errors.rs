@@ -66,6 +66,11 @@ impl ErrorFormat {
         response
     }
 
+    /// 503 for a client who may try again in a moment: there is no memory for new work.
+    pub fn no_memory(self) -> Response {
+        self.overloaded("The server holds as much as it may (--memory-max); try again later")
+    }
+
     /// 507 or 500 for a client whose request changed nothing, because that could not be stored.
     pub fn not_kept(self, status: u16, reason: &str) -> Response {
         self.error(status, &format!("The server cannot store this now, and nothing has changed: {reason}"))

@@ -46,6 +46,8 @@ pub(super) struct Handler {
     pub(super) caller: Option<CallerId>,
     /// What is kept of it beside its feed: nothing without a journal.
     pub(super) journal: Journal,
+    /// What it is counted with among those that are not finished.
+    pub(super) counted_bytes: usize,
 }
 
 /// How a running handler stands with the store.
@@ -117,6 +119,16 @@ impl Handler {
             started_us: self.started_us,
             updated_us: self.updated_us,
             completed_us,
+        }
+    }
+
+    /// What it costs while it is not finished; without a journal its feed is in memory, too.
+    pub(super) fn live_bytes(&self, journaled: bool) -> usize {
+        match &self.phase {
+            Phase::Running(run) if journaled => run.cost_bytes(),
+            Phase::Running(run) => run.cost_bytes() + run.feed_bytes(),
+            Phase::Ended { bytes, .. } if !self.channel.is_ended() => *bytes,
+            Phase::Parked { .. } | Phase::Ended { .. } => 0,
         }
     }
 

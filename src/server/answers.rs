@@ -78,6 +78,7 @@ impl Loop {
 
     /// `is_read`: the scheduler has what the store knows of the request's handler.
     fn answer(&mut self, id: ConnectionId, is_read: bool) {
+        let has_room = self.account.has_room(&self.held());
         let Some(connection) = self.reactor.connection(id) else { return };
         let transport = transport(connection.origin());
         let exchange = connection.exchange();
@@ -91,7 +92,7 @@ impl Loop {
                 let ids = &mut self.ids;
                 let mut draw = || ids.draw().expect("the system gave random bytes when the server began");
                 let (scheduler, catalog, now) = (&mut self.scheduler, &self.catalog, self.now);
-                let mut context = api::Context { scheduler, catalog, now, ids: &mut draw, is_read };
+                let mut context = api::Context { scheduler, catalog, now, ids: &mut draw, is_read, has_room };
                 (granted, api::call(&request, &mut context))
             }
         };

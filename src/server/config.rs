@@ -41,11 +41,14 @@ pub struct Config {
     pub idle_after: Duration,
     /// Bytes of results, states and events that are kept of them. Default: 64 MiB.
     pub finished_bytes_max: usize,
+    /// Bytes that the server holds at most; beyond them new work is refused with 503. Default: half of what the machine
+    /// or the control group has, at most 1 GiB.
+    pub memory_max: Option<usize>,
     /// Runs at a time; more are refused with 503. Default: 100,000.
     pub runs_max: usize,
     /// Connections at a time; more are refused with 503. Default: 20,000.
     pub connections_max: usize,
-    /// Bytes of a request's body; larger ones are refused with 413. Default: 16 MiB.
+    /// Bytes of a request's body; larger ones are refused with 413. Default: 4 MiB.
     pub body_bytes_max: usize,
 }
 
@@ -110,9 +113,14 @@ pub const FLAGS: &[Flag] = &[
         help: "when a run that only waits leaves memory, with --data (60s)",
     },
     Flag { name: "--finished-bytes-max", value: "N", help: "bytes that are kept of them together (67108864)" },
+    Flag {
+        name: "--memory-max",
+        value: "SIZE",
+        help: "bytes that the server holds; beyond it new work gets 503 (half of what there is, at most 1G)",
+    },
     Flag { name: "--runs-max", value: "N", help: "runs at a time; more get 503 (100000)" },
     Flag { name: "--connections-max", value: "N", help: "connections at a time; more get 503 (20000)" },
-    Flag { name: "--body-bytes-max", value: "N", help: "bytes of a request's body; more get 413 (16777216)" },
+    Flag { name: "--body-bytes-max", value: "SIZE", help: "bytes of a request's body; more get 413 (4M)" },
     Flag { name: "--help", value: "", help: "print this" },
     Flag { name: "--version", value: "", help: "print the version" },
 ];
@@ -137,6 +145,7 @@ impl Default for Config {
             keep_for: None,
             idle_after: limits::IDLE_AFTER_DEFAULT,
             finished_bytes_max: limits::FINISHED_BYTES_MAX_DEFAULT,
+            memory_max: None,
             runs_max: limits::RUNS_MAX_DEFAULT,
             connections_max: limits::CONNECTIONS_MAX_DEFAULT,
             body_bytes_max: limits::BODY_BYTES_MAX_DEFAULT,
@@ -204,6 +213,13 @@ impl Command {
 
 impl Config {
     fn check(&self) -> Result<(), UsageError> {
+        if let Some(memory_max) = self.memory_max.filter(|memory_max| self.body_bytes_max > memory_max / 2) {
+            return Err(UsageError(format!(
+                "--memory-max {memory_max}: a body of --body-bytes-max {} takes more than half of it; raise the one or \
+                 lower the other",
+                self.body_bytes_max
+            )));
+        }
         let open = self.listen.iter().find(|address| !address.is_local());
         match open {
             Some(address) if !self.allow_anonymous => Err(UsageError(format!(
@@ -260,6 +276,7 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), UsageError> {
         "keep-for" => config.keep_for = Some(duration(value)?),
         "idle-after" => config.idle_after = duration(value)?,
         "finished-bytes-max" => config.finished_bytes_max = size(value, 0, usize::MAX)?,
+        "memory-max" => config.memory_max = Some(size(value, limits::MEMORY_MAX_MIN, usize::MAX)?),
         "runs-max" => config.runs_max = number(value, 1, usize::MAX)?,
         "connections-max" => config.connections_max = number(value, 1, 1 << 30)?,
         "body-bytes-max" => config.body_bytes_max = size(value, 1, 1 << 30)?,
@@ -415,6 +432,8 @@ mod tests {
             (&["--keep-for", "-1s"], "duration"),
             (&["--token-file", "f"], "later"),
             (&["--listen", "here"], "here"),
+            (&["--memory-max", "16M", "--body-bytes-max", "9M"], "--body-bytes-max"),
+            (&["--memory-max", "1M"], "from 4194304"),
             (&["extra"], "extra"),
         ] {
             let error = parse(arguments, &[]).unwrap_err();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Clock, Config, ServeError, log};
 use crate::{
+    account::Account,
     engine::scheduler::{Scheduler, SchedulerLimits},
     graph::Graph,
     limits::{KEEP_FINISHED_DEFAULT, KEEP_FINISHED_STORE_DEFAULT},
@@ -24,6 +25,7 @@ type Ring = Arc<dyn Fn() + Send + Sync>;
 /// Opens what the configuration names. The clock goes on where the store's left off.
 pub(super) fn open(
     config: &Config,
+    account: Account,
     graphs: Vec<Arc<Graph>>,
     secret: u128,
     ring: Ring,
@@ -35,7 +37,7 @@ pub(super) fn open(
         runs_max: config.runs_max,
         keep_finished: config.keep_finished.unwrap_or(default),
         keep_for: config.keep_for,
-        finished_bytes_max: config.finished_bytes_max,
+        finished_bytes_max: config.finished_bytes_max.min(account.finished_max()),
         idle_after: config.idle_after,
     };
     if config.data.is_some() {

@@ -13,12 +13,13 @@ use super::{
     Clock, Config, ServeError,
     answers::Client,
     ids::Entropy,
-    keeping, log,
+    keeping, log, memory,
     questions::Questions,
     readers::{Finishing, Reader},
     stop::Stopping,
 };
 use crate::{
+    account::Account,
     api::{Access, Catalog},
     engine::{
         input::Outcome,
@@ -28,7 +29,7 @@ use crate::{
     graph::Graph,
     http::{self, Response},
     json::Json,
-    limits::{STORE_BEHIND_US_MAX, TURN_REPORTS_MAX},
+    limits::{HEAD_BYTES_MAX, STORE_BEHIND_US_MAX, TURN_REPORTS_MAX},
     net::{Address, ConnectionId, Reactor},
     now::Now,
     store::{Completed, Store, StoreError},
@@ -51,6 +52,7 @@ pub(super) struct Loop {
     pub(super) scheduler: Scheduler,
     pub(super) store: Box<dyn Store>,
     pub(super) pool: Pool,
+    pub(super) account: Account,
     pub(super) workflows: Vec<Workflow>,
     pub(super) catalog: Catalog,
     pub(super) access: Access,
@@ -89,6 +91,8 @@ impl Loop {
             return Err(ServeError::SameName(twice.name.to_string()));
         }
         let access = Access::new(&config.cors_origins, &config.allow_hosts).map_err(ServeError::Config)?;
+        let memory_max = config.memory_max.unwrap_or_else(memory::memory_max_default);
+        let account = Account::new(memory_max, config.body_bytes_max.saturating_add(HEAD_BYTES_MAX));
         let limits = http::Limits { body_bytes_max: config.body_bytes_max, ..http::Limits::default() };
         let bound = Reactor::bind(&config.listen, limits, config.connections_max);
         let reactor = bound.map_err(ServeError::Listen)?;
@@ -102,13 +106,14 @@ impl Loop {
             }
         });
         let registered = graphs.len();
-        let keeping = keeping::open(config, graphs, secret, Arc::clone(&ring) as _, &mut clock)?;
+        let keeping = keeping::open(config, account, graphs, secret, Arc::clone(&ring) as _, &mut clock)?;
         let now = clock.read();
         Ok(Self {
             reactor,
             scheduler: keeping.scheduler,
             store: keeping.store,
             pool: Pool::new(config.workers, ring),
+            account,
             workflows,
             catalog: Catalog::new(&keeping.graphs, registered),
             access,
@@ -155,6 +160,7 @@ impl Loop {
         self.handle_reports();
         self.scheduler.handle_time(self.now);
         self.handle_due();
+        self.balance_memory();
         self.reactor.handle_ready(self.now);
         self.handle_listing();
         for _ in 0..ROUNDS_MAX {

@@ -242,7 +242,7 @@ fn a_body_must_move_and_keep_up_a_rate() {
     assert!(exchange.output().starts_with(b"HTTP/1.1 408 "));
 
     let mut exchange = exchange_with(head);
-    exchange.handle_input(&[0; 59_000], at(1));
+    exchange.handle_input(&vec![0; 59_000], at(1));
     for second in (6..=60).step_by(6) {
         exchange.handle_input(&[0], at(second));
         exchange.handle_timeout(at(second));

@@ -38,6 +38,8 @@ pub struct Context<'a> {
     pub ids: &'a mut Ids<'a>,
     /// Whether the scheduler was given what the store knows: [`Reply::WhenRead`] does not come again.
     pub is_read: bool,
+    /// Whether there is memory for new work; else it is refused.
+    pub has_room: bool,
 }
 
 /// Carries out a request that [`super::Access::check`] has let in.
@@ -55,6 +57,7 @@ pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
     if let Some(reply) = context.check_residence(call, &name, errors) {
         return reply;
     }
+    let has_room = context.has_room;
     let Context { scheduler, catalog, now, .. } = context;
     let now = *now;
     let result = match call {
@@ -72,6 +75,7 @@ pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
         Call::Cancel => handlers::cancel(&name, query, scheduler, now, errors),
         Call::Result => handlers::result(&name, scheduler, errors),
         Call::StreamEvents => events::stream(&name, request, query, scheduler, errors),
+        Call::PostEvent if !has_room && handlers::is_running(&name, scheduler) => Err(errors.no_memory()),
         Call::PostEvent => events::post(&name, request.body, scheduler, now, errors),
     };
     result.unwrap_or_else(Reply::Now)
@@ -90,6 +94,11 @@ impl Context<'_> {
         }
         let is_resting = changes && self.scheduler.find(name).is_some_and(|key| self.scheduler.is_resting(key));
         is_resting.then(|| Reply::Now(errors.not_kept(507, "the run's last steps could not be stored either")))
+    }
+
+    /// That there is memory for a new run.
+    fn check_room(&self, errors: ErrorFormat) -> Result<(), Response> {
+        if self.has_room { Ok(()) } else { Err(errors.no_memory()) }
     }
 
     /// That the store is to be asked first for the handler of this id.

@@ -18,6 +18,7 @@ use crate::{
 /// `POST /workflows/{name}/run`
 pub(super) fn run(name: &str, body: &[u8], context: &mut Context<'_>, errors: ErrorFormat) -> Result<Reply, Reply> {
     let workflow = workflows::find(context.scheduler, name, errors)?;
+    context.check_room(errors)?;
     // The reference page has a body that does not parse as the server's fault here.
     let body = RunBody::parse(body).map_err(|error| faulty_body(500, &error, errors))?;
     start(workflow, &body, context, errors).map(Reply::WhenRunEnds)
@@ -31,6 +32,7 @@ pub(super) fn run_nowait(
     errors: ErrorFormat,
 ) -> Result<Reply, Reply> {
     let workflow = workflows::find(context.scheduler, name, errors)?;
+    context.check_room(errors)?;
     let body = RunBody::parse(body).map_err(|error| faulty_body(400, &error, errors))?;
     let key = start(workflow, &body, context, errors)?;
     let view = context.scheduler.view(key).expect("a handler is there when its run has just been started");

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{HandlerKey, RunKey, WorkflowId};
 use crate::{
     engine::{
+        feed::Feed,
         input::{Input, Outcome, Published},
         record,
     },
@@ -128,6 +129,14 @@ impl Batch {
             removed: Vec::with_capacity(self.removed.len()),
             ..Self::default()
         }
+    }
+
+    /// About what it takes of memory and of a transaction.
+    pub fn bytes(&self) -> usize {
+        let records = self.records.iter().map(|(_, record)| record.len());
+        let events = self.published.iter().map(|(_, event)| Feed::cost_bytes(event));
+        let snapshots = self.snapshots.iter().map(|snapshot| snapshot.snapshot.len());
+        records.chain(events).chain(snapshots).sum()
     }
 
     /// Whether there is nothing in it to keep.

@@ -34,6 +34,8 @@ pub(super) struct Held {
     /// What passes said; a crash would have them say it again, but there was none.
     pub(super) said: Vec<(RunKey, Input)>,
     pub(super) troubles: Vec<Trouble>,
+    /// What the batch costs while it is on its way.
+    pub(super) bytes: usize,
     now: Now,
 }
 
@@ -111,6 +113,10 @@ impl Scheduler {
         }
         self.batch.next_handler = self.next_handler;
         self.held.now = self.batch.now;
+        if self.batch.journaled {
+            self.held.bytes = self.batch.bytes();
+            self.counted.handle_sealed(self.held.bytes);
+        }
         let number = self.batch.number;
         let (batch, held) = (self.batch.next(), self.held.next());
         self.committing.push_back((number, std::mem::replace(&mut self.held, held)));
@@ -143,6 +149,7 @@ impl Scheduler {
     }
 
     fn release(&mut self, held: Held) {
+        self.counted.handle_settled(held.bytes);
         self.retention.look_again();
         self.passes.ready.extend(held.ready);
         self.troubles.extend(held.troubles);
@@ -162,6 +169,7 @@ impl Scheduler {
         for run in held.ended {
             self.retention.count();
             let Some(handler) = newest(&mut self.handlers, run) else { continue };
+            self.counted.recount(handler, self.batch.journaled);
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.retention.handle_ended(run, handler.finished_bytes().unwrap_or(0));
         }

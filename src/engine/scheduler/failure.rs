@@ -42,6 +42,7 @@ impl Scheduler {
         let first = self.committing.partition_point(|&(other, _)| other < number);
         let held: Vec<_> = self.committing.drain(first..).map(|(_, held)| held).collect();
         for held in held.into_iter().chain([std::mem::take(&mut self.held)]) {
+            self.counted.handle_settled(held.bytes);
             lost.touched.extend(held.touched);
             lost.opened.extend(held.opened);
             lost.purged.extend(held.purged.into_iter().map(|(run, caller)| (run.handler, (run, caller))));
@@ -68,6 +69,7 @@ impl Scheduler {
         let (run, mut caller) = match (self.handlers.remove(&key), lost.purged.remove(&key)) {
             (Some(handler), _) => {
                 let run = RunKey { handler: key, run: handler.run };
+                self.counted.forget(&handler);
                 self.put_away(run, &handler);
                 // A place that it was given is left, for it or another to be given anew.
                 let rested = handler.journal.resting.into_iter().flatten();

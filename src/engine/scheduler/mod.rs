@@ -8,6 +8,7 @@
 mod asking;
 mod batch;
 mod commit;
+mod count;
 mod failure;
 mod parking;
 mod passes;
@@ -49,6 +50,7 @@ use crate::{
 };
 use asking::Asking;
 use commit::Held;
+use count::Counted;
 use failure::Away;
 use parking::Parking;
 use passes::Passes;
@@ -152,6 +154,7 @@ pub struct Scheduler {
     /// Handlers that went back to what was committed, and are not yet here again.
     away: BTreeMap<HandlerKey, Away>,
     running: usize,
+    counted: Counted,
     admissions: Vec<Admission>,
     asking: Asking,
     retention: Retention,
@@ -195,6 +198,7 @@ impl Scheduler {
             earlier: BTreeMap::new(),
             away: BTreeMap::new(),
             running: 0,
+            counted: Counted::default(),
             admissions,
             asking: Asking::default(),
             retention: Retention::new(beginning.finished),

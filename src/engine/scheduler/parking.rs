@@ -32,6 +32,8 @@ pub(super) struct Parking {
     next_us: u64,
     /// Where it goes on.
     from: HandlerKey,
+    /// Whether memory is short: runs leave it as soon as they only wait.
+    is_pressed: bool,
     /// When a batch last went out for the clock's sake, on the alive clock.
     clock_us: u64,
 }
@@ -101,12 +103,21 @@ impl Scheduler {
                 handler.journal.touched_us = now.alive_us;
                 let pending = folded.run.pending();
                 handler.phase = Phase::Running(Box::new(folded.run));
+                self.counted.recount(handler, self.batch.journaled);
                 self.resume_pending(run, pending);
                 if admitted {
                     self.reduce(key, Input::Admitted, now);
                 }
             }
         }
+    }
+
+    /// Memory is short, or no longer.
+    pub fn set_pressed(&mut self, is_pressed: bool) {
+        if is_pressed && !self.parking.is_pressed {
+            (self.parking.next_us, self.parking.from) = (0, HandlerKey(0));
+        }
+        self.parking.is_pressed = is_pressed;
     }
 
     /// Arms the timers of a run that has come, and has the passes started that it still owes.
@@ -135,7 +146,8 @@ impl Scheduler {
         if self.parking.due_us(self.running).is_none_or(|due_us| due_us > now.alive_us) {
             return;
         }
-        let idle_us = u64::try_from(self.limits.idle_after.as_micros()).unwrap_or(u64::MAX);
+        let idle_after_us = u64::try_from(self.limits.idle_after.as_micros()).unwrap_or(u64::MAX);
+        let idle_us = if self.parking.is_pressed { 0 } else { idle_after_us };
         let (unseen, registered, mut looked_at) = (self.unseen(), self.registered, 0);
         for (&key, handler) in self.handlers.range_mut(self.parking.from..).take(PARKING_SLICE) {
             looked_at += 1;
@@ -149,6 +161,7 @@ impl Scheduler {
                 && (run.only_waits() || !is_served(handler.workflow, registered));
             if is_idle {
                 handler.phase = Phase::Parked { admitted: false };
+                self.counted.recount(handler, self.batch.journaled);
                 self.parking.parked += 1;
             }
         }

@@ -40,6 +40,7 @@ impl Scheduler {
         {
             handler.phase = Phase::Parked { admitted: false };
             self.parking.parked += 1;
+            self.counted.recount(handler, self.batch.journaled);
         }
     }
 
@@ -107,6 +108,7 @@ impl Scheduler {
         let pending = live.pending();
         handler.phase = Phase::Running(Box::new(live));
         self.handlers.insert(key, Box::new(handler));
+        self.recount(key);
         if let Some(away) = away {
             self.rest(key, away, now);
         }
@@ -160,6 +162,7 @@ impl Scheduler {
             feed_room_bytes: None,
             caller,
             journal: Journal::default(),
+            counted_bytes: 0,
         }
     }
 
@@ -218,6 +221,7 @@ impl Scheduler {
             self.timers.disarm(crate::engine::timers::Timer::Run(run, timer), deadline);
         }
         handler.phase = Phase::Ended { outcome, state, completed_us, bytes };
+        self.counted.recount(handler, self.batch.journaled);
         let (workflow, admitted) = (handler.workflow, handler.admitted);
         self.held.touch(key);
         self.held.ended.push(run);

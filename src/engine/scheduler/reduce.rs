@@ -24,7 +24,7 @@ impl Scheduler {
 
     /// The one place where a run changes.
     pub(super) fn reduce(&mut self, key: HandlerKey, input: Input, now: Now) {
-        let Self { handlers, graphs, registered, timers, batch, held, effects, notices, .. } = self;
+        let Self { handlers, graphs, registered, timers, batch, held, effects, notices, counted, .. } = self;
         let Some(handler) = handlers.get_mut(&key) else { return };
         if !is_served(handler.workflow, *registered) && !matches!(input, Input::Cancel | Input::Fail(_)) {
             return;
@@ -98,6 +98,8 @@ impl Scheduler {
                 held.troubles.push(Trouble::of(TroubleKind::RunFailed, handler, graph, blamed, error.clone()));
             }
             self.finish(run_key, outcome, now);
+        } else {
+            counted.recount(handler, batch.journaled);
         }
     }
 
@@ -124,6 +126,7 @@ impl Scheduler {
         handler.updated_us = now.wall_us;
         handler.phase = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes };
         handler.feed_room_bytes = None;
+        self.counted.recount(handler, self.batch.journaled);
         let (workflow, admitted) = (handler.workflow, handler.admitted);
         self.held.stops.extend(&handler.passes);
         self.held.ended.push(run);

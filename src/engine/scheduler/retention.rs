@@ -81,6 +81,11 @@ impl Retention {
         self.is_stuck = false;
     }
 
+    /// Bytes that finished handlers hold here.
+    pub(super) fn resident_bytes(&self) -> usize {
+        self.resident_bytes
+    }
+
     /// A finished handler is here.
     pub(super) fn handle_here(&mut self, run: RunKey, bytes: usize) {
         self.resident.push_back(run);
@@ -310,6 +315,7 @@ impl Scheduler {
     /// A finished handler stays in the store alone.
     fn forget(&mut self, key: HandlerKey) {
         let Some(handler) = self.handlers.remove(&key) else { return };
+        self.counted.forget(&handler);
         self.names.remove(&handler.id);
         if let Some(bytes) = handler.finished_bytes() {
             self.retention.handle_left(bytes);
@@ -319,6 +325,7 @@ impl Scheduler {
     /// Removes a handler for good. Who reads or waits is told when that is kept.
     pub(super) fn remove(&mut self, key: HandlerKey) {
         let Some(handler) = self.handlers.remove(&key) else { return };
+        self.counted.forget(&handler);
         let run = RunKey { handler: key, run: handler.run };
         if let Some(bytes) = handler.finished_bytes() {
             self.retention.handle_left(bytes);

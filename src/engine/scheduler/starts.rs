@@ -181,6 +181,7 @@ impl Scheduler {
             feed_room_bytes: None,
             caller: None,
             journal: Journal::default(),
+            counted_bytes: 0,
         };
         self.handlers.insert(key, Box::new(handler));
         key

@@ -23,7 +23,7 @@ use super::{
     write::{Known, Writing},
 };
 use crate::{
-    engine::{feed::Feed, scheduler::Batch},
+    engine::scheduler::Batch,
     limits::{COMMIT_BYTES_MAX, DATABASE_BUSY_TIMEOUT, STORE_IDLE, WAL_BYTES_MAX},
     now::Now,
     store::{Completed, Query, StoreError, Ticket},
@@ -162,7 +162,7 @@ impl Writer {
             match order {
                 Order::Keep(batch) if self.failed_epoch.is_some_and(|failed| batch.epoch <= failed) => {}
                 Order::Keep(batch) => {
-                    bytes += batch_bytes(&batch);
+                    bytes += batch.bytes();
                     batches.push(batch);
                 }
                 Order::PagesMax(pages) => {
@@ -273,13 +273,6 @@ impl Writer {
         // What cannot be freed now stays bounded all the same.
         let _ = self.connection.release_memory();
     }
-}
-
-fn batch_bytes(batch: &Batch) -> usize {
-    let records = batch.records.iter().map(|(_, record)| record.len());
-    let events = batch.published.iter().map(|(_, event)| Feed::cost_bytes(event));
-    let snapshots = batch.snapshots.iter().map(|snapshot| snapshot.snapshot.len());
-    records.chain(events).chain(snapshots).sum()
 }
 
 /// So that what the threads cannot do any more is not waited for.

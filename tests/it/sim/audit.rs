@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use steprill::{
     Outcome,
+    account::Held,
     engine::{
         input::PassId,
         scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
@@ -23,6 +24,10 @@ impl World {
             self.check_handler(key);
             next = self.scheduler.next_handler(Some(key));
         }
+        let (mut held, mut counted_anew) = (Held::default(), Held::default());
+        self.scheduler.count_held(&mut held);
+        self.scheduler.recount_held(&mut counted_anew);
+        assert_eq!(held, counted_anew, "the account is what a recount gives");
         for flow in &self.flows {
             let (admitted, _) = self.places(flow);
             assert!(

@@ -12,6 +12,7 @@ const LINE_CHARACTERS_MAX: usize = 120;
 /// engine, workflow }`, and under them the data in which they meet. Nothing points left.
 const LAYERS: &[(&str, &[&str])] = &[
     ("limits", &[]),
+    ("account", &["limits"]),
     ("now", &[]),
     ("hash", &[]),
     ("text", &["limits"]),
@@ -21,7 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("graph", &["limits", "hash", "json"]),
     ("pass", &["limits", "values", "hash", "json", "graph"]),
     ("http", &["limits", "now", "json"]),
-    ("engine", &["limits", "cost", "values", "text", "now", "hash", "json", "graph", "pass"]),
+    ("engine", &["limits", "account", "cost", "values", "text", "now", "hash", "json", "graph", "pass"]),
     ("workflow", &["limits", "cost", "values", "text", "hash", "json", "graph", "pass"]),
     ("net", UNDER_SERVER),
     ("api", UNDER_SERVER),
@@ -37,7 +38,8 @@ const UNDER_SERVER: &[&str] =
 const TOP: &[&str] = &["server", "demo", "lib", "main"];
 
 /// Modules that are handed bytes, values and `now`, and give values back.
-const PURE: &[&str] = &["limits", "now", "hash", "text", "cost", "json", "values", "graph", "pass", "http", "engine"];
+const PURE: &[&str] =
+    &["limits", "account", "now", "hash", "text", "cost", "json", "values", "graph", "pass", "http", "engine"];
 
 /// What no pure module names: sockets, threads, files, processes, clocks, random numbers, output.
 const IMPURE: &[&str] = &[
