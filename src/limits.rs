@@ -277,6 +277,9 @@ pub const RETENTION_PAUSE_MIN_US: u64 = 100_000;
 /// Finished handlers kept with a store, unless told.
 pub const KEEP_FINISHED_STORE_DEFAULT: usize = 10_000;
 
+/// Bytes that a data directory may be bounded to, at least: an empty database has some 30 KB, its log as much again.
+pub const DATA_BYTES_MIN: usize = 256 << 10;
+
 /// How long a run that only waits stays in memory beside the store, unless told.
 pub const IDLE_AFTER_DEFAULT: std::time::Duration = std::time::Duration::from_mins(1);
 
@@ -292,6 +295,16 @@ pub const FEED_ROW_BYTES_MAX: usize = PAGE_BYTES_MAX;
 
 /// Bytes of a large feed that are deleted in one transaction: some milliseconds' worth.
 pub const TRASH_SLICE_BYTES: usize = 1 << 20;
+
+/// Bytes of free pages that stay in the database for what comes next, where [`FREE_PART`] of it is less.
+pub const FREE_BYTES_MAX: u32 = 1 << 20;
+
+/// The part of the database that may be free pages: it fills and empties as runs come and go, and is not to be cut off
+/// and grown again each time.
+pub const FREE_PART: u32 = 8;
+
+/// Bytes of free pages that are given back to the system in one transaction: some milliseconds' worth.
+pub const VACUUM_SLICE_BYTES: u32 = 1 << 20;
 
 /// Bytes of batches that are kept in one transaction, and one batch at least: what comes together under load is far
 /// less, and what is larger is not to keep the others waiting.

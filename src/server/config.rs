@@ -37,6 +37,9 @@ pub struct Config {
     pub keep_finished: Option<usize>,
     /// How long they are kept. Default: as long as their number allows.
     pub keep_for: Option<Duration>,
+    /// With `data`: bytes that it may have on the disk; the longest finished runs go first, and with none left new runs
+    /// are refused with 507. Default: as many as there is room for.
+    pub data_bytes_max: Option<u64>,
     /// With `data`: how long a run that only waits stays in memory. Default: 60 s.
     pub idle_after: Duration,
     /// Bytes of results, states and events that are kept of them. Default: 64 MiB.
@@ -108,6 +111,11 @@ pub const FLAGS: &[Flag] = &[
     Flag { name: "--keep-finished", value: "N", help: "finished runs that are kept (10000 with --data, else 1000)" },
     Flag { name: "--keep-for", value: "DURATION", help: "how long they are kept: 90s, 15m, 12h, 30d (no end)" },
     Flag {
+        name: "--data-bytes-max",
+        value: "N",
+        help: "bytes of --data; the longest finished runs go, then new ones get 507 (no bound)",
+    },
+    Flag {
         name: "--idle-after",
         value: "DURATION",
         help: "when a run that only waits leaves memory, with --data (60s)",
@@ -143,6 +151,7 @@ impl Default for Config {
             durability: Durability::Full,
             keep_finished: None,
             keep_for: None,
+            data_bytes_max: None,
             idle_after: limits::IDLE_AFTER_DEFAULT,
             finished_bytes_max: limits::FINISHED_BYTES_MAX_DEFAULT,
             memory_max: None,
@@ -274,6 +283,7 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), UsageError> {
         "durability" => config.durability = value.parse().map_err(UsageError)?,
         "keep-finished" => config.keep_finished = Some(number(value, 0, usize::MAX)?),
         "keep-for" => config.keep_for = Some(duration(value)?),
+        "data-bytes-max" => config.data_bytes_max = Some(size(value, limits::DATA_BYTES_MIN, usize::MAX)? as u64),
         "idle-after" => config.idle_after = duration(value)?,
         "finished-bytes-max" => config.finished_bytes_max = size(value, 0, usize::MAX)?,
         "memory-max" => config.memory_max = Some(size(value, limits::MEMORY_MAX_MIN, usize::MAX)?),

@@ -39,6 +39,7 @@ pub(super) fn open(
         keep_for: config.keep_for,
         finished_bytes_max: config.finished_bytes_max.min(account.finished_max()),
         idle_after: config.idle_after,
+        ..SchedulerLimits::default()
     };
     if config.data.is_some() {
         return open_sqlite(config, &graphs, secret, ring, clock, limits);
@@ -55,7 +56,7 @@ fn open_sqlite(
     secret: u128,
     ring: Ring,
     clock: &mut Clock,
-    limits: SchedulerLimits,
+    mut limits: SchedulerLimits,
 ) -> Result<Keeping, ServeError> {
     use crate::{
         limits::HANDLERS_LOST_MAX,
@@ -65,6 +66,7 @@ fn open_sqlite(
     let Some(directory) = &config.data else { return Err(ServeError::Store("no directory".into())) };
     let opened = SqliteStore::open(directory, config.durability, graphs, secret, ring).map_err(failed)?;
     let Opened { mut store, graphs: all, mut beginning } = opened;
+    limits.data_bytes_max = config.data_bytes_max.map(|bytes_max| store.say_size(bytes_max));
     // What a loss of power took may have had the next keys: clients know their ids, which are not to name others.
     beginning.next_handler += HANDLERS_LOST_MAX;
     clock.resume(beginning.newest);

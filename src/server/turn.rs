@@ -292,6 +292,7 @@ impl Loop {
                         self.scheduler.handle_committed(number);
                         self.send_kept(number);
                     }
+                    Completed::Size(bytes) => self.scheduler.handle_size(bytes),
                     Completed::Failed { number, error } => self.handle_not_kept(number, &error),
                     Completed::Answer { ticket, answer } => self.handle_answer(ticket, answer),
                 }

@@ -64,6 +64,8 @@ pub enum Completed {
         /// Why.
         error: StoreError,
     },
+    /// The store has so many bytes, of all batches that are kept; said now and then, by a store that is to say it.
+    Size(u64),
     /// The answer to a query.
     Answer {
         /// The query's ticket.

@@ -64,7 +64,7 @@ impl World {
             keep_finished,
             keep_for: None,
             finished_bytes_max: FINISHED_BYTES_MAX,
-            idle_after: Duration::from_mins(1),
+            ..SchedulerLimits::default()
         };
         let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, journaled, 7);
         Self { scheduler, limits, graph, now: Now::default(), drawn: 0, removed: Vec::new() }

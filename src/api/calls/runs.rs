@@ -112,6 +112,11 @@ fn start_refused(
         }
         StartRefused::StillRunning => errors.error(409, "Handler is still running"),
         StartRefused::OtherWorkflow => errors.error(409, "Handler belongs to another workflow"),
+        StartRefused::StoreFull => errors.error(
+            507,
+            "The data directory has as many bytes as it may have (--data-bytes-max), and no finished run is left to \
+             remove; purge handlers or let runs end, or raise the bound",
+        ),
         StartRefused::Full => {
             errors.overloaded("As many runs as this server takes at a time are running; try again later")
         }

@@ -41,6 +41,7 @@ impl World {
             keep_for: None,
             finished_bytes_max: usize::MAX,
             idle_after: std::time::Duration::MAX,
+            ..SchedulerLimits::default()
         };
         Self { scheduler: Scheduler::new(graphs, limits, false, 0), catalog, drawn: 0 }
     }

@@ -54,6 +54,7 @@ impl Scheduler {
         let (journaled, next) = (self.batch.journaled, self.batch.number + 1);
         self.batch = Batch { number: next, epoch: self.batch.epoch + 1, journaled, now, ..Batch::default() };
         self.retention.handle_not_kept(uncounted);
+        self.room.handle_failed();
         self.asking.handle_failed(next);
         self.passes.ready.retain(|(run, _)| !lost.touched.contains(&run.handler));
         for key in std::mem::take(&mut lost.touched) {

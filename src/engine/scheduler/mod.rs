@@ -16,6 +16,7 @@ mod reading;
 mod recovery;
 mod reduce;
 mod retention;
+mod room;
 mod starts;
 mod troubles;
 
@@ -46,6 +47,9 @@ use crate::{
     },
     graph::{EventId, Graph, StepId},
     json::Json,
+    limits::{
+        FINISHED_BYTES_MAX_DEFAULT, IDLE_AFTER_DEFAULT, KEEP_FINISHED_DEFAULT, RUNS_MAX_DEFAULT, WORKERS_DEFAULT,
+    },
     now::Now,
 };
 use asking::Asking;
@@ -56,6 +60,7 @@ use parking::Parking;
 use passes::Passes;
 use reading::Cursors;
 use retention::Retention;
+use room::Room;
 use starts::Admission;
 
 /// A handler, by order of creation. Never used twice.
@@ -92,6 +97,23 @@ pub struct SchedulerLimits {
     pub finished_bytes_max: usize,
     /// With a journal: how long a run that only waits stays in memory.
     pub idle_after: Duration,
+    /// With a journal: bytes that the store may take. Beyond, finished handlers go, the longest ended first, and with
+    /// none left that may go no run starts. `None`: as many as there is room for.
+    pub data_bytes_max: Option<u64>,
+}
+
+impl Default for SchedulerLimits {
+    fn default() -> Self {
+        Self {
+            workers: WORKERS_DEFAULT,
+            runs_max: RUNS_MAX_DEFAULT,
+            keep_finished: KEEP_FINISHED_DEFAULT,
+            keep_for: None,
+            finished_bytes_max: FINISHED_BYTES_MAX_DEFAULT,
+            idle_after: IDLE_AFTER_DEFAULT,
+            data_bytes_max: None,
+        }
+    }
 }
 
 /// A handler as the API shows it.
@@ -158,6 +180,7 @@ pub struct Scheduler {
     admissions: Vec<Admission>,
     asking: Asking,
     retention: Retention,
+    room: Room,
     parking: Parking,
     cursors: Cursors,
     timers: Timers,
@@ -202,6 +225,7 @@ impl Scheduler {
             admissions,
             asking: Asking::default(),
             retention: Retention::new(beginning.finished),
+            room: Room::default(),
             parking: Parking::default(),
             cursors: Cursors::default(),
             timers: Timers::default(),

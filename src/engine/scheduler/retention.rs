@@ -113,7 +113,12 @@ impl Retention {
 
     /// By how many there are more of them than are to be kept.
     fn excess(&self, keep_finished: usize) -> usize {
-        usize::try_from(self.kept_count).unwrap_or(0).saturating_sub(keep_finished)
+        self.finished().saturating_sub(keep_finished)
+    }
+
+    /// Finished handlers in the store.
+    fn finished(&self) -> usize {
+        usize::try_from(self.kept_count).unwrap_or(0)
     }
 
     pub(super) fn due_us(&self) -> Option<u64> {
@@ -155,8 +160,9 @@ impl Scheduler {
         // Many at a time write less: those of a page of the store go together.
         let excess = self.retention.excess(self.limits.keep_finished);
         let is_over = excess > RETENTION_SLACK_MAX.min(self.limits.keep_finished / RETENTION_SLACK_PART);
-        if journaled && (is_over || self.retention.has_expired) {
-            self.ask_oldest(if self.retention.has_expired { usize::MAX } else { excess });
+        if journaled && (is_over || self.retention.has_expired || self.is_over_bytes()) {
+            let by_bytes = self.excess_by_bytes(self.retention.finished());
+            self.ask_oldest(if self.retention.has_expired { usize::MAX } else { excess.max(by_bytes) });
         }
     }
 
@@ -209,7 +215,8 @@ impl Scheduler {
     /// more. Empty when the store could not be read.
     pub fn handle_oldest(&mut self, oldest: &[(HandlerKey, i64)], now: Now) {
         self.retention.is_asked = false;
-        let excess = self.retention.excess(self.limits.keep_finished);
+        let (is_over_bytes, finished) = (self.is_over_bytes(), self.retention.finished());
+        let excess = self.retention.excess(self.limits.keep_finished).max(self.excess_by_bytes(finished));
         let expired_us = self.limits.keep_for.map(|keep_for| now.wall_us.saturating_sub_unsigned(micros(keep_for)));
         let (mut next_us, mut removed, slice) = (self.ages_pause_us(), 0, self.retention.slice);
         let mut last_expired = false;
@@ -226,6 +233,7 @@ impl Scheduler {
         // The next slice goes as soon as this one is kept.
         self.retention.has_expired = last_expired && removed > 0;
         self.retention.is_stuck = removed == 0;
+        self.room.note_asked(is_over_bytes, removed);
         // With none left, the next end is what is waited for.
         let ages = self.limits.keep_for.filter(|_| self.retention.kept_count > 0);
         self.retention.ages_due_us = ages.map(|_| now.alive_us.saturating_add(next_us));
@@ -250,6 +258,7 @@ impl Scheduler {
             _ => return false,
         }
         self.retention.removing = self.batch.number;
+        self.room.note_removed();
         true
     }
 

@@ -40,6 +40,8 @@ pub enum StartRefused {
     StillRunning,
     /// With a context: the id is taken by a handler of another workflow: 409.
     OtherWorkflow,
+    /// The store has reached its bound of bytes, and nothing in it may go: 507.
+    StoreFull,
     /// More runs than are kept at a time: 503 with `Retry-After`.
     Full,
 }
@@ -97,6 +99,9 @@ impl Scheduler {
         };
         if self.running >= self.limits.runs_max {
             return Err(StartRefused::Full);
+        }
+        if self.room.is_full() {
+            return Err(StartRefused::StoreFull);
         }
         Ok(place)
     }

@@ -52,13 +52,16 @@ use crate::{
         scheduler::Batch,
     },
     graph::Graph,
-    limits::STORE_CLOSE_WAIT,
+    limits::{STORE_CLOSE_WAIT, WAL_BYTES_MAX},
 };
 use fault::Fault;
 use read::Reading;
 use schema::PAGE_BYTES;
 use threads::{Order, Said, Writer, closed};
 use versions::Versions;
+
+/// The part of the bytes that a data directory may have which its log may have.
+const LOG_PART: u64 = 8;
 
 /// Wakes the loop from another thread: something is completed.
 pub type Ring = Arc<dyn Fn() + Send + Sync>;
@@ -148,6 +151,17 @@ impl SqliteStore {
             reading.recover(each)
         });
         recovered.map_err(|fault| fault.open_error(&self.path))
+    }
+
+    /// Has the store say its size ([`Completed::Size`]), so that it can be kept below this: what the log takes is left
+    /// out of account, and is bounded to a part of it. Gives the bound for what is said.
+    pub fn say_size(&mut self, bytes_max: u64) -> u64 {
+        let log_bytes_max = (WAL_BYTES_MAX as u64).min(bytes_max / LOG_PART);
+        if let Some(orders) = &self.orders {
+            let _ = orders.send(Order::SaySize { log_bytes_max: log_bytes_max as usize });
+        }
+        // The log's file may be that much longer when it is copied into the database.
+        bytes_max - 2 * log_bytes_max
     }
 
     /// Bounds the database: what would make it larger than this fails with [`StoreError::Full`](super::StoreError), as

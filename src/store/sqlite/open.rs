@@ -188,8 +188,10 @@ pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
 
 fn fill(path: &Path, graphs: &[Arc<Graph>], secret: u128) -> Result<(), Fault> {
     let mut connection = Connection::open_with_flags(plain(path), FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // Where pages are moved to is kept from the start, so that free ones can be given back.
     connection.execute_batch(&format!(
-        "PRAGMA page_size = {PAGE_BYTES}; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"
+        "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = OFF;
+         PRAGMA synchronous = OFF;"
     ))?;
     schema::migrate(&mut connection)?;
     connection.execute("INSERT INTO store VALUES (1, ?1)", [secret.to_le_bytes()])?;

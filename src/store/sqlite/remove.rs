@@ -30,6 +30,7 @@ impl Writing<'_> {
     pub(super) fn purge(&mut self, key: HandlerKey) -> Result<(), Fault> {
         let handler = signed(key.0);
         self.known.forget_one(key);
+        self.known.has_freed = true;
         let statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended, id")?;
         let found = statement.query_row([handler], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let Some((ended, id)): Option<(Option<i64>, Option<String>)> = found else { return Ok(()) };
@@ -81,6 +82,7 @@ impl Writing<'_> {
         }
         drop(found);
         if bytes > 0 {
+            self.known.has_freed = true;
             self.statement("DELETE FROM feed WHERE handler = ?1 AND first >= ?2 AND first < ?3")?.execute((
                 handler,
                 range.start,

@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     engine::scheduler::Batch,
-    limits::{COMMIT_BYTES_MAX, DATABASE_BUSY_TIMEOUT, STORE_IDLE, WAL_BYTES_MAX},
+    limits::{
+        COMMIT_BYTES_MAX, DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, STORE_IDLE, VACUUM_SLICE_BYTES,
+        WAL_BYTES_MAX,
+    },
     now::Now,
     store::{Completed, Query, StoreError, Ticket},
 };
@@ -36,6 +39,8 @@ pub(super) enum Order {
     Keep(Batch),
     /// The database is to have at most so many pages.
     PagesMax(u32),
+    /// The size is to be said from now on, and the log to have at most so many bytes.
+    SaySize { log_bytes_max: usize },
 }
 
 /// Where threads say what they are through with.
@@ -79,6 +84,17 @@ pub(super) fn answer_queries(reading: &Reading, queries: &Receiver<(Ticket, Quer
     }
 }
 
+/// What was last said of the database's size.
+#[derive(Default)]
+struct Size {
+    /// Bytes; `None`: nothing yet.
+    said: Option<u64>,
+    /// Whether rows were deleted since.
+    is_due: bool,
+    /// Transactions since.
+    unsaid: u32,
+}
+
 /// The thread that writes.
 pub(super) struct Writer {
     connection: Connection,
@@ -93,6 +109,11 @@ pub(super) struct Writer {
     /// As of the commit before, and as of the last copying if they are still in the log.
     wal_pages_before: u32,
     wal_pages_copied: u32,
+    log_bytes_max: usize,
+    /// What was last said of the size, if it is to be said.
+    size: Option<Size>,
+    /// Whether free pages are being given back.
+    is_shrinking: bool,
     said: Arc<Said>,
 }
 
@@ -119,6 +140,9 @@ impl Writer {
             wal_pages,
             wal_pages_before: 0,
             wal_pages_copied: 0,
+            log_bytes_max: WAL_BYTES_MAX,
+            size: None,
+            is_shrinking: false,
             said,
         })
     }
@@ -128,7 +152,7 @@ impl Writer {
         let mut is_busy = true;
         loop {
             let received = match () {
-                () if self.known.has_trash => orders.try_recv().map_err(|error| match error {
+                () if self.known.has_trash || self.known.has_freed => orders.try_recv().map_err(|error| match error {
                     crossbeam_channel::TryRecvError::Empty => RecvTimeoutError::Timeout,
                     crossbeam_channel::TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
                 }),
@@ -141,13 +165,15 @@ impl Writer {
                     self.take(order, orders);
                 }
                 Err(RecvTimeoutError::Timeout) if self.known.has_trash => self.empty_trash(),
+                Err(RecvTimeoutError::Timeout) if self.known.has_freed => self.give_back(),
                 Err(RecvTimeoutError::Timeout) => {
                     is_busy = false;
                     self.rest();
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if self.wal_bytes() > WAL_BYTES_MAX {
+            self.say_size();
+            if self.wal_bytes() > self.log_bytes_max {
                 self.checkpoint();
             }
         }
@@ -164,6 +190,10 @@ impl Writer {
                 Order::Keep(batch) => {
                     bytes += batch.bytes();
                     batches.push(batch);
+                }
+                Order::SaySize { log_bytes_max } => {
+                    self.log_bytes_max = log_bytes_max;
+                    self.size = Some(Size::default());
                 }
                 Order::PagesMax(pages) => {
                     if let Err(error) = self.connection.pragma_update(None, "max_page_count", pages) {
@@ -224,13 +254,38 @@ impl Writer {
             self.known.forget();
             return Err(fault);
         }
+        self.count_wal_pages();
+        Ok(())
+    }
+
+    /// Says how many bytes the database has, free pages left out, if that has changed: at once when rows were deleted,
+    /// with all that is to be deleted with them unless that takes long.
+    fn say_size(&mut self) {
+        let Some(size) = &mut self.size else { return };
+        size.is_due |= self.known.has_freed;
+        size.unsaid += 1;
+        if self.known.has_trash && size.unsaid < UNSAID_MAX {
+            return;
+        }
+        let count = |pragma| {
+            let sql = format!("PRAGMA {pragma}");
+            self.connection.prepare_cached(&sql)?.query_row([], |row| row.get::<_, u32>(0))
+        };
+        let Ok(used) = count("page_count").and_then(|pages| Ok(pages - count("freelist_count")?)) else { return };
+        let bytes = u64::from(used) * u64::from(PAGE_BYTES);
+        if size.is_due || size.said != Some(bytes) {
+            *size = Size { said: Some(bytes), ..Size::default() };
+            self.said.say(Completed::Size(bytes));
+        }
+    }
+
+    fn count_wal_pages(&mut self) {
         let pages = self.wal_pages.load(Ordering::Relaxed);
         if pages < self.wal_pages_before {
             // It was copied, nobody read in it, and so it was begun anew.
             self.wal_pages_copied = 0;
         }
         self.wal_pages_before = pages;
-        Ok(())
     }
 
     fn empty_trash(&mut self) {
@@ -242,6 +297,34 @@ impl Writer {
             log::warn!("what was removed still takes room: {}", fault.store_error());
             // The next commit tries again.
             self.known.has_trash = false;
+        }
+    }
+
+    /// Gives a slice of the free pages back to the system, if there are many; they are not to go and come with each run
+    /// that ends.
+    fn give_back(&mut self) {
+        let count = |pragma| self.connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
+        let shrunk = count("page_count").and_then(|pages| {
+            let free = count("freelist_count")?;
+            let free_max = (FREE_BYTES_MAX / PAGE_BYTES).max(pages / FREE_PART);
+            if free <= if self.is_shrinking { free_max / 2 } else { free_max } {
+                return Ok(false);
+            }
+            // Each step of the statement gives back one page.
+            let sql = format!("PRAGMA incremental_vacuum({})", VACUUM_SLICE_BYTES / PAGE_BYTES);
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            drop(rows);
+            Ok(count("freelist_count")? < free)
+        });
+        let was_shrinking = std::mem::replace(&mut self.is_shrinking, matches!(shrunk, Ok(true)));
+        self.known.has_freed = self.is_shrinking;
+        match shrunk {
+            Err(error) => log::warn!("free pages of the database cannot be given back yet: {error}"),
+            // The file becomes shorter when the log is copied into it.
+            Ok(false) if was_shrinking => self.checkpoint(),
+            Ok(_) => self.count_wal_pages(),
         }
     }
 
@@ -274,6 +357,9 @@ impl Writer {
         let _ = self.connection.release_memory();
     }
 }
+
+/// Transactions after which the size is said though there is trash.
+const UNSAID_MAX: u32 = 64;
 
 /// So that what the threads cannot do any more is not waited for.
 pub(super) fn closed() -> StoreError {

@@ -42,6 +42,8 @@ pub(super) struct Known {
     ended_next: i64,
     /// Whether there is something in `trash`.
     pub(super) has_trash: bool,
+    /// Whether rows were deleted since free pages were last looked at.
+    pub(super) has_freed: bool,
 }
 
 /// A transaction that is under way.
@@ -57,7 +59,7 @@ pub(super) struct Writing<'a> {
 impl Known {
     /// Nothing, but the next place in the order of ending.
     pub(super) fn new(ended_next: i64) -> Self {
-        Self { live: CounterMap::default(), ended_next, has_trash: true }
+        Self { live: CounterMap::default(), ended_next, has_trash: true, has_freed: true }
     }
 
     /// The transaction was rolled back: what it has taught is wrong.

@@ -197,3 +197,50 @@ fn the_id_of_a_handler_that_was_purged_does_not_come_again() {
         kill(program);
     }
 }
+
+/// Bytes of all files of the data directory.
+fn bytes_on_disk(place: &Place) -> u64 {
+    let entries = std::fs::read_dir(place.directory.path()).expect("a directory").flatten();
+    entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
+}
+
+#[test]
+fn the_longest_finished_go_when_the_directory_has_its_bytes_and_then_nothing_new_begins() {
+    let place = Place::new();
+    let bytes_max = 2 << 20;
+    let program = place.start_with(&["--data-bytes-max", "2M", "--durability", "off"]);
+    let large = json!({ "message": "x".repeat(20_000) });
+    let mut connection = program.connect();
+    let mut post = |workflow: &str, how: &str| {
+        let body = json!({ "start_event": large }).to_string();
+        connection.request("POST", &format!("/workflows/{workflow}/{how}"), &[], Some(body.as_bytes()))
+    };
+    let id = |reply: &Response| reply.json()["handler_id"].as_str().expect("an id").to_owned();
+    let echoes: Vec<String> = (0..150).map(|_| id(&post("echo", "run"))).collect();
+    assert!(bytes_on_disk(&place) <= bytes_max, "{} bytes", bytes_on_disk(&place));
+    let left = program.listed("");
+    assert!((10..100).contains(&left.len()), "{} are left", left.len());
+    assert_eq!(left, echoes[150 - left.len()..], "the newest");
+    // Those that run stay; when none that has finished is left, there are no more of them.
+    let (mut waiting, mut refused) = (Vec::new(), None);
+    while refused.is_none() && waiting.len() < 500 {
+        let reply = post("interactive", "run-nowait");
+        match reply.status {
+            200 => waiting.push(id(&reply)),
+            _ => refused = Some(reply),
+        }
+    }
+    let refused = refused.expect("there is an end");
+    assert_eq!(refused.status, 507, "{refused:?}");
+    assert!(refused.text().contains("--data-bytes-max"), "{refused:?}");
+    assert_eq!(program.listed(""), waiting);
+    assert!(bytes_on_disk(&place) <= bytes_max * 5 / 4, "{} bytes", bytes_on_disk(&place));
+    let event = json!({ "event": { "type": "ExternalEvent", "value": { "response": "pong" } } });
+    for id in &waiting[..10] {
+        assert_eq!(program.post(&format!("/events/{id}"), &event).status, 200, "what runs goes on");
+    }
+    let begun = Instant::now();
+    while post("echo", "run").status != 200 {
+        assert!(begun.elapsed() < PATIENCE, "there is room again");
+    }
+}

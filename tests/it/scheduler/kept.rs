@@ -50,6 +50,7 @@ impl World {
             keep_for: None,
             finished_bytes_max: 0,
             idle_after: Duration::ZERO,
+            ..SchedulerLimits::default()
         };
         let mut model = Model::default();
         let (session, beginning) = model.open(&[Arc::clone(&graph)], 7);

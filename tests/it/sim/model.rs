@@ -216,6 +216,12 @@ impl Model {
         self.handlers.get_mut(&run.handler).filter(|row| row.run == run.run).expect("what changes is the newest run")
     }
 
+    /// How much there is, in some unit.
+    pub(crate) fn bytes(&self) -> u64 {
+        let events: usize = self.feeds.values().map(|events| events.list.len()).sum();
+        self.handlers.len() as u64 * 100 + events as u64 * 10
+    }
+
     /// The answer to a query.
     pub(crate) fn answer(&self, query: &Query, session: &Session) -> Answer {
         match query {

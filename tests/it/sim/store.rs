@@ -94,6 +94,7 @@ impl Store {
         self.model.apply(&batch, &self.session);
         self.unsynced.push_back(Rc::clone(&batch));
         self.completed.push_back(Completed::Batch { number: batch.number });
+        self.completed.push_back(Completed::Size(self.model.bytes()));
         Some(batch)
     }
 

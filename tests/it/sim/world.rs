@@ -103,6 +103,7 @@ impl World {
             keep_for: random.one_in(3).then(|| Duration::from_secs(60 * (1 + random.next() % 60))),
             finished_bytes_max: *random.pick(&[0, 60, 100_000]),
             idle_after: Duration::from_millis(*random.pick(&[0, 500, 60_000])),
+            data_bytes_max: random.one_in(4).then(|| 500 + random.next() % 20_000),
         };
         let settings = Settings {
             limits,
@@ -248,6 +249,7 @@ impl World {
                         self.point()?;
                         self.send_kept(number);
                     }
+                    Completed::Size(bytes) => self.scheduler.handle_size(bytes),
                     Completed::Failed { number, .. } => self.handle_not_kept(number),
                     Completed::Answer { ticket, answer } => self.handle_answer(ticket, answer),
                 }

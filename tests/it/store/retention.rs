@@ -198,3 +198,32 @@ fn the_log_does_not_grow_without_bound() {
         assert!(log.len() <= bound + 2 * one, "{} bytes", log.len());
     }
 }
+
+#[test]
+fn the_file_becomes_shorter_when_most_of_it_is_free() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let bytes = || std::fs::metadata(directory.path().join("steprill.db")).expect("a database").len();
+    let (mut runs, large) = (Vec::new(), 12 << 20);
+    for _ in 0..large / (20 * 50_000) {
+        let mut batch = kit.batch();
+        let run = kit.begin(&mut batch);
+        (0..20).for_each(|_| publish_large(&mut batch, run, 50_000));
+        complete(&mut batch, run, "1");
+        kit.keep(batch);
+        runs.push(run);
+    }
+    let kept = kit.complete_one();
+    assert!(bytes() > large / 2, "{} bytes", bytes());
+    let mut batch = kit.batch();
+    batch.purged = runs.iter().map(|run| run.handler).collect();
+    kit.keep(batch);
+    let begun = std::time::Instant::now();
+    while bytes() > u64::from(2 * steprill::limits::FREE_BYTES_MAX) {
+        assert!(begun.elapsed() < PATIENCE, "{} bytes are left", bytes());
+        // Somebody looks at it meanwhile.
+        assert!(kit.handler(kept.handler.0).is_some());
+    }
+    println!("{:?}", begun.elapsed());
+    assert_eq!(kit.page(kept, 0, 9, 1_000).0.len(), 2);
+}
