@@ -26,8 +26,19 @@ pub const PASS_OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// the length of its key and value.
 pub const STATE_BYTES_MAX: usize = 16 << 20;
 
-/// Bytes of events that one run's feed holds in memory; then `ctx.stream` fails.
+/// Bytes of events that one run's feed holds in memory; then `ctx.stream` fails. With a store old events leave instead.
 pub const FEED_BYTES_MAX: usize = 64 << 20;
+
+/// Events that a store keeps of one run's feed, unless told: those of eleven days of a run that publishes one a second.
+/// A client that reads a log of 100,000 events afterwards gets all of it.
+pub const FEED_KEEP_EVENTS_DEFAULT: u64 = 1_000_000;
+
+/// Bytes of them, unless told: as much as a feed in memory may hold.
+pub const FEED_KEEP_BYTES_DEFAULT: u64 = 64 << 20;
+
+/// Events that one work may stream: of each a hash of 16 bytes is held until the work ends, so that a body that runs
+/// again publishes none twice. As many as a feed in memory may hold of events of 16 bytes.
+pub const WORK_STREAMS_MAX: usize = FEED_BYTES_MAX / 16;
 
 /// Bytes of the feed that only the events of a run's end may use.
 pub const FEED_BYTES_RESERVED: usize = 64 << 10;

@@ -9,10 +9,12 @@ pub struct ReaderId(pub u64);
 /// The readers of one run's feed, and how far the feed and its queue have come.
 #[derive(Debug)]
 pub struct Channel {
+    begin: u64,
     first: u64,
     visible: u64,
     ended: bool,
     cursor: u64,
+    has_skipped: bool,
     holder: Option<ReaderId>,
     waiting: VecDeque<ReaderId>,
     followers: Vec<ReaderId>,
@@ -22,23 +24,33 @@ impl Channel {
     /// The channel of a run whose first event gets the number `first`.
     pub fn new(first: u64) -> Self {
         Self {
+            begin: first,
             first,
             visible: first,
             ended: false,
             cursor: first,
+            has_skipped: false,
             holder: None,
             waiting: VecDeque::new(),
             followers: Vec::new(),
         }
     }
 
-    /// The channel of a run that a store gives back: its events' numbers, its queue's cursor, whether it has ended.
-    pub fn resumed(events: std::ops::Range<u64>, cursor: u64, ended: bool) -> Self {
+    /// The channel of a run that a store gives back: its events' numbers, the first that is still there, its queue's
+    /// cursor, whether it has ended.
+    pub fn resumed(events: std::ops::Range<u64>, first: u64, cursor: u64, ended: bool) -> Self {
         let cursor = cursor.clamp(events.start, events.end.max(events.start));
-        Self { visible: events.end, cursor, ended, ..Self::new(events.start) }
+        let mut channel = Self { visible: events.end, cursor, ended, ..Self::new(events.start) };
+        channel.handle_left(first);
+        channel
     }
 
     /// The number of the run's first event.
+    pub fn begin(&self) -> u64 {
+        self.begin
+    }
+
+    /// The number of the first event that has not left the feed's window.
     pub fn first(&self) -> u64 {
         self.first
     }
@@ -48,9 +60,14 @@ impl Channel {
         self.visible
     }
 
-    /// The numbers of its events that readers may see.
+    /// The numbers of all its events that are kept, those that have left the window too.
     pub fn range(&self) -> std::ops::Range<u64> {
-        self.first..self.visible
+        self.begin..self.visible
+    }
+
+    /// Whether events have left the window that the queue had not come to, and nothing was read of it since.
+    pub fn has_skipped(&self) -> bool {
+        self.has_skipped
     }
 
     /// Whether the run's end is kept: nothing comes any more.
@@ -88,6 +105,15 @@ impl Channel {
         self.visible = self.visible.max(next);
     }
 
+    /// Events before `first` have left the window, and that is kept.
+    pub fn handle_left(&mut self, first: u64) {
+        self.first = self.first.max(first);
+        if self.cursor < self.first {
+            self.cursor = self.first;
+            self.has_skipped = true;
+        }
+    }
+
     /// The run's end is kept.
     pub fn handle_ended(&mut self) {
         self.ended = true;
@@ -96,7 +122,10 @@ impl Channel {
     /// The holder's socket has taken the queue up to `next`.
     pub fn handle_taken(&mut self, next: u64) {
         debug_assert!(next <= self.visible, "a reader takes what it has been shown");
-        self.cursor = self.cursor.max(next);
+        if next > self.cursor {
+            self.cursor = next;
+            self.has_skipped = false;
+        }
     }
 
     /// Takes the lock, or a place in the line for it.
@@ -142,6 +171,21 @@ mod tests {
         assert_eq!(channel.leave(ReaderId(2)), Some(ReaderId(4)));
         assert_eq!(channel.leave(ReaderId(4)), None);
         assert!(!channel.is_busy());
+    }
+
+    #[test]
+    fn a_queue_goes_on_with_the_windows_first_event_and_says_what_it_has_skipped() {
+        let mut channel = Channel::new(5);
+        channel.handle_published(20);
+        channel.handle_taken(8);
+        channel.handle_left(7);
+        assert_eq!((channel.first(), channel.cursor(), channel.has_skipped()), (7, 8, false));
+        channel.handle_left(11);
+        assert_eq!((channel.begin(), channel.first(), channel.cursor(), channel.has_skipped()), (5, 11, 11, true));
+        let resumed = Channel::resumed(5..20, 11, 8, false);
+        assert_eq!((resumed.begin(), resumed.first(), resumed.cursor(), resumed.has_skipped()), (5, 11, 11, true));
+        channel.handle_taken(12);
+        assert!(!channel.has_skipped());
     }
 
     #[test]

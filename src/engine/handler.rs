@@ -13,6 +13,7 @@ use crate::{
         input::{Input, Outcome, TimerId},
         run::Run,
         scheduler::{CallerId, HandlerView, WorkflowId},
+        window::{FeedKeep, Mark, Window},
     },
     graph::Graph,
     limits::{FAILED_JOURNAL_BYTES_MAX, SNAPSHOT_BYTES_MIN},
@@ -42,6 +43,8 @@ pub(super) struct Handler {
     pub(super) passes: Vec<u64>,
     /// What the feed can still take of stream writes; shared with the lines of its passes, made with the first of them.
     pub(super) feed_room_bytes: Option<Arc<AtomicUsize>>,
+    /// Where its feed's window begins and may begin later, with a journal; `None` as long as the feed is short.
+    pub(super) window: Option<Box<Window>>,
     /// Whom to tell when the run has ended.
     pub(super) caller: Option<CallerId>,
     /// What is kept of it beside its feed: nothing without a journal.
@@ -130,6 +133,19 @@ impl Handler {
             Phase::Ended { bytes, .. } if !self.channel.is_ended() => *bytes,
             Phase::Parked { .. } | Phase::Ended { .. } => 0,
         }
+    }
+
+    /// The newest run has published so many bytes: where its feed's window begins from now on, if that has changed.
+    pub(super) fn slide(&mut self, bytes: usize, keep: &FeedKeep) -> Option<Mark> {
+        let next = Mark { sequence: self.next_sequence, bytes: bytes as u64 };
+        if self.window.is_none() {
+            let first = Mark { sequence: self.channel.begin(), bytes: 0 };
+            if !keep.needs_window(first, next) {
+                return None;
+            }
+            self.window = Some(Box::new(Window::new(first)));
+        }
+        self.window.as_mut()?.advance(next, keep)
     }
 
     /// Whether its newest run has ended and that is kept.

@@ -8,6 +8,7 @@ use crate::{
     engine::{
         input::Outcome,
         scheduler::{HandlerKey, WorkflowId},
+        window::Mark,
     },
     now::Now,
     values::Values,
@@ -47,6 +48,8 @@ pub struct KeptHandler {
     pub first_sequence: u64,
     /// The number after its last event.
     pub next_sequence: u64,
+    /// Where the window of its feed begins, if that is not the first event.
+    pub window: Option<Mark>,
     /// How far its queue was read.
     pub cursor: u64,
     /// How it ended; `None`: it runs.

@@ -25,3 +25,4 @@ pub mod record;
 pub mod run;
 pub mod scheduler;
 pub mod timers;
+pub mod window;

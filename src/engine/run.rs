@@ -98,6 +98,9 @@ struct Facts {
     /// Works that are to run alone, in order; the first does, or waits for those that run.
     alone: Vec<u64>,
     state: State,
+    /// Whether what it publishes does not add up to a bound: with a store old events leave its feed.
+    #[serde(skip)]
+    feed_is_window: bool,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -123,6 +126,19 @@ impl Run {
     /// A run before its [`Input::Started`]. `id` seeds what looks random: the jitter of retries.
     pub fn new(graph: Arc<Graph>, id: uuid::Uuid, handler_id: Arc<str>) -> Self {
         Self { graph, facts: Facts::new(id, handler_id) }
+    }
+
+    /// The same run with a feed that may be as long as it likes, because old events leave it. A journal is to be folded
+    /// as it was written: with all of it, or none.
+    #[must_use]
+    pub fn with_window(mut self) -> Self {
+        self.facts.feed_is_window = true;
+        self
+    }
+
+    /// Whether its feed may be as long as it likes.
+    pub fn has_window(&self) -> bool {
+        self.facts.feed_is_window
     }
 
     /// Reduces one input. Appends what is to be done to `effects`, in order. Never panics: an input that is late,
@@ -255,6 +271,7 @@ impl Facts {
             asked: Box::default(),
             alone: Vec::new(),
             state: State::default(),
+            feed_is_window: false,
         }
     }
 

@@ -92,6 +92,16 @@ pub fn encode_heartbeat(out: &mut Vec<u8>, framing: Framing) {
     }
 }
 
+/// Appends what says that events before `first`, which the reader would have begun with, are not kept any more: a
+/// comment line; nothing to NDJSON, which knows none.
+pub fn encode_skipped(out: &mut Vec<u8>, framing: Framing, first: u64) {
+    if framing == Framing::Sse {
+        out.extend_from_slice(b": events before ");
+        push_number(out, first);
+        out.extend_from_slice(b" are no longer kept\n\n");
+    }
+}
+
 /// Bytes of a chunk's size line: a fixed width, so that it can be filled in when the chunk is written.
 pub(super) const CHUNK_SIZE_BYTES: usize = 10;
 

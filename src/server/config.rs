@@ -10,7 +10,7 @@ use std::{
 
 use lexopt::{Arg, ValueExt};
 
-use crate::{limits, net::Address, server::log::Format, store::Durability, text::nearest};
+use crate::{engine::window::FeedKeep, limits, net::Address, server::log::Format, store::Durability, text::nearest};
 
 /// How a server is to run. [`Config::default`] is what a program gets without flags.
 #[derive(Clone, PartialEq, Debug)]
@@ -37,6 +37,8 @@ pub struct Config {
     pub keep_finished: Option<usize>,
     /// How long they are kept. Default: as long as their number allows.
     pub keep_for: Option<Duration>,
+    /// With `data`: events, and bytes of them, that are kept of one run's feed. Default: 1,000,000 and 64 MiB.
+    pub feed_keep: FeedKeep,
     /// With `data`: bytes that it may have on the disk; the longest finished runs go first, and with none left new runs
     /// are refused with 507. Default: as many as there is room for.
     pub data_bytes_max: Option<u64>,
@@ -111,6 +113,11 @@ pub const FLAGS: &[Flag] = &[
     Flag { name: "--keep-finished", value: "N", help: "finished runs that are kept (10000 with --data, else 1000)" },
     Flag { name: "--keep-for", value: "DURATION", help: "how long they are kept: 90s, 15m, 12h, 30d (no end)" },
     Flag {
+        name: "--feed-keep",
+        value: "EVENTS[,BYTES]",
+        help: "events kept of a run's feed, the newest, with --data (1000000,64M)",
+    },
+    Flag {
         name: "--data-bytes-max",
         value: "N",
         help: "bytes of --data; the longest finished runs go, then new ones get 507 (no bound)",
@@ -151,6 +158,7 @@ impl Default for Config {
             durability: Durability::Full,
             keep_finished: None,
             keep_for: None,
+            feed_keep: FeedKeep::default(),
             data_bytes_max: None,
             idle_after: limits::IDLE_AFTER_DEFAULT,
             finished_bytes_max: limits::FINISHED_BYTES_MAX_DEFAULT,
@@ -283,6 +291,7 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), UsageError> {
         "durability" => config.durability = value.parse().map_err(UsageError)?,
         "keep-finished" => config.keep_finished = Some(number(value, 0, usize::MAX)?),
         "keep-for" => config.keep_for = Some(duration(value)?),
+        "feed-keep" => config.feed_keep = feed_keep(value)?,
         "data-bytes-max" => config.data_bytes_max = Some(size(value, limits::DATA_BYTES_MIN, usize::MAX)? as u64),
         "idle-after" => config.idle_after = duration(value)?,
         "finished-bytes-max" => config.finished_bytes_max = size(value, 0, usize::MAX)?,
@@ -328,6 +337,16 @@ fn size(value: &str, min: usize, max: usize) -> Result<usize, UsageError> {
         let above = if max == usize::MAX { String::new() } else { format!(" to {max}") };
         UsageError(format!("expected bytes from {min}{above}, such as 65536, 64K or 16M, got {value:?}"))
     })
+}
+
+/// Events, and bytes of them if that is not the default.
+fn feed_keep(value: &str) -> Result<FeedKeep, UsageError> {
+    let (events, bytes) = value.split_once(',').map_or((value, None), |(events, bytes)| (events, Some(bytes)));
+    let mut keep = FeedKeep { events: number(events, 1, usize::MAX)? as u64, ..FeedKeep::default() };
+    if let Some(bytes) = bytes {
+        keep.bytes = size(bytes, 1, usize::MAX)? as u64;
+    }
+    Ok(keep)
 }
 
 /// A number and its unit; without one, seconds.
@@ -407,6 +426,12 @@ mod tests {
     }
 
     #[test]
+    fn feed_keep_is_events_and_bytes() {
+        assert_eq!(config(&["--feed-keep", "5,64K"], &[]).feed_keep, FeedKeep { events: 5, bytes: 64 << 10 });
+        assert_eq!(config(&["--feed-keep", "7"], &[]).feed_keep, FeedKeep { events: 7, ..FeedKeep::default() });
+    }
+
+    #[test]
     fn listen_is_repeatable_and_replaces_the_default() {
         let config = config(&["--listen", "127.0.0.1:0", "--listen", "unix:/tmp/s"], &[]);
         assert_eq!(config.listen.len(), 2);
@@ -440,6 +465,8 @@ mod tests {
             (&["--durability", "some"], "full, normal or off"),
             (&["--keep-for", "1y"], "1y"),
             (&["--keep-for", "-1s"], "duration"),
+            (&["--feed-keep", "0"], "from 1"),
+            (&["--feed-keep", "5,many"], "bytes"),
             (&["--token-file", "f"], "later"),
             (&["--listen", "here"], "here"),
             (&["--memory-max", "16M", "--body-bytes-max", "9M"], "--body-bytes-max"),

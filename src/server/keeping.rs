@@ -39,6 +39,7 @@ pub(super) fn open(
         keep_for: config.keep_for,
         finished_bytes_max: config.finished_bytes_max.min(account.finished_max()),
         idle_after: config.idle_after,
+        feed_keep: config.feed_keep,
         ..SchedulerLimits::default()
     };
     if config.data.is_some() {

@@ -72,21 +72,19 @@ impl Loop {
     pub(super) fn begin_reading(&mut self, id: ConnectionId, follow: Follow, errors: ErrorFormat) {
         let run = follow.run;
         if follow.head_only {
-            return self.start_stream(id, &follow);
+            let from = self.start_of(&follow);
+            return self.start_stream(id, &follow, from);
         }
         let reader = ReaderId(id.into());
         match follow.cursor {
-            Cursor::Log { from } => {
-                let Some(first) = self.scheduler.channel(run).map(Channel::first) else { return };
-                self.scheduler.follow(run, reader);
-                self.open_reader(id, follow, from.max(first));
+            Cursor::Log { .. } => {
+                if self.scheduler.follow(run, reader) {
+                    self.open_reader(id, follow);
+                }
             }
             Cursor::Queue { acquire_timeout, acquire_timeout_s } => match self.scheduler.acquire(run, reader) {
                 None => self.respond(id, &errors.handler_not_found()),
-                Some(true) => {
-                    let cursor = self.scheduler.channel(run).map_or(0, Channel::cursor);
-                    self.open_reader(id, follow, cursor);
-                }
+                Some(true) => self.open_reader(id, follow),
                 Some(false) if acquire_timeout.is_zero() => {
                     self.scheduler.leave(run, reader);
                     self.respond(id, &errors.no_lock(acquire_timeout_s));
@@ -105,19 +103,35 @@ impl Loop {
         }
     }
 
-    fn start_stream(&mut self, id: ConnectionId, follow: &Follow) {
+    /// Where a reader begins, and whether events that it would have begun with are not there any more.
+    fn start_of(&self, follow: &Follow) -> (u64, bool) {
+        let Some(channel) = self.scheduler.channel(follow.run) else { return (0, false) };
+        match follow.cursor {
+            Cursor::Log { from } => (from.max(channel.first()), from < channel.first()),
+            Cursor::Queue { .. } => (channel.cursor(), channel.has_skipped()),
+        }
+    }
+
+    fn start_stream(&mut self, id: ConnectionId, follow: &Follow, (first, has_skipped): (u64, bool)) {
         let Some(connection) = self.reactor.connection(id) else { return };
         // Proxies are to pass each event on as it comes: nginx heeds the second field, those that compress the first.
-        let headers =
+        let mut headers =
             vec![(CACHE_CONTROL, "no-cache, no-transform".to_owned()), ("X-Accel-Buffering", "no".to_owned())];
+        headers.extend(has_skipped.then(|| (FIRST_SEQUENCE, first.to_string())));
         let content_type = Some(follow.content_type());
         let response = Response { status: 200, content_type, headers, ..Response::default() };
         connection.exchange().start_stream(&response, self.now);
         connection.exchange().hang_up_on_end(true);
+        if has_skipped && connection.exchange().is_streaming() {
+            let framing = follow.framing();
+            connection.exchange().stream(self.now, |out| stream::encode_skipped(out, framing, first));
+        }
     }
 
-    fn open_reader(&mut self, id: ConnectionId, follow: Follow, next: u64) {
-        self.start_stream(id, &follow);
+    fn open_reader(&mut self, id: ConnectionId, follow: Follow) {
+        let start = self.start_of(&follow);
+        self.start_stream(id, &follow, start);
+        let next = start.0;
         let due_us = self.now.alive_us + HEARTBEAT_US;
         if follow.sse {
             self.due.insert((due_us, id));
@@ -134,14 +148,14 @@ impl Loop {
         let Phase::Waiting { errors } = waiter.phase else { return self.put_reader(waiter) };
         self.due.remove(&(waiter.due_us, id));
         let run = waiter.follow.run;
-        let state = self.scheduler.channel(run).map(|channel| (channel.is_drained(), channel.cursor()));
+        let state = self.scheduler.channel(run).map(Channel::is_drained);
         match state {
             None => self.respond(id, &errors.handler_not_found()),
-            Some((true, _)) => {
+            Some(true) => {
                 self.scheduler.leave(run, reader);
                 self.respond(id, &api::no_content());
             }
-            Some((false, cursor)) => self.open_reader(id, waiter.follow, cursor),
+            Some(false) => self.open_reader(id, waiter.follow),
         }
     }
 
@@ -254,10 +268,8 @@ impl Loop {
     pub(super) fn pump(&mut self, id: ConnectionId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         let run = reader.follow.run;
-        let Some((visible, ended)) = self.scheduler.channel(run).map(|channel| (channel.visible(), channel.is_ended()))
-        else {
-            return self.put_reader(reader);
-        };
+        let Some(channel) = self.scheduler.channel(run) else { return self.put_reader(reader) };
+        let (first, visible, ended) = (channel.first(), channel.visible(), channel.is_ended());
         let Some(connection) = self.reactor.connection(id) else { return self.put_reader(reader) };
         let exchange = connection.exchange();
         let Phase::Open(cursors) = &mut reader.phase else { return self.put_reader(reader) };
@@ -270,6 +282,10 @@ impl Loop {
         let has_page = cursors.page.as_ref().is_some_and(|page| cursors.next < page.feed.next());
         if !has_page {
             cursors.page = None;
+            if cursors.next < first {
+                // The window has passed a reader this slow. It comes back, and is told where it goes on.
+                return self.break_off(*reader);
+            }
         }
         let room = exchange.stream_room();
         if !has_page && room > 0 && cursors.asked.is_none() && cursors.next < visible {
@@ -412,6 +428,10 @@ impl Cursors {
         }
     }
 }
+
+/// Header of a stream that begins later than its reader asked for, because events before are not kept any more: the
+/// number of the first event that is.
+const FIRST_SEQUENCE: &str = "X-First-Sequence";
 
 /// Takes out the marks that are reached; the number after the last of them.
 fn take_marks(marks: &mut VecDeque<(u64, u64)>, taken: u64) -> Option<u64> {

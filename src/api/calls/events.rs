@@ -27,7 +27,9 @@ pub(super) fn stream(
     let (cursor, is_used_up) = match wanted.position {
         Position::Queue { acquire_timeout_s } => (queue(acquire_timeout_s), scheduler.is_drained(handler)),
         Position::Log(start) => {
-            let range = scheduler.feed_range(handler).unwrap_or_default();
+            let end = scheduler.feed_range(handler).unwrap_or_default().end;
+            // Whoever asks for what has left the window is told so when the stream begins.
+            let range = scheduler.feed_begin(handler).unwrap_or_default()..end;
             let from = start.from(&range);
             (Cursor::Log { from }, view.outcome.is_some() && from >= range.end)
         }

@@ -5,7 +5,7 @@ use super::{
     scope::Scope,
     work::{Memory, Work, WorkPhase},
 };
-use crate::{graph::StepId, limits::FEED_BYTES_MAX, pass::Wait};
+use crate::{graph::StepId, limits::WORK_STREAMS_MAX, pass::Wait};
 
 impl Facts {
     /// Ids are those of the graph already. The error: what no run comes to.
@@ -149,7 +149,7 @@ impl Work {
 impl Memory {
     /// What a `once` stands for was published.
     fn is_sound(&self) -> bool {
-        self.once.iter().all(|once| once.stream_ordinal as usize <= FEED_BYTES_MAX / EVENT_BYTES_MIN)
+        self.once.iter().all(|once| once.stream_ordinal as usize <= WORK_STREAMS_MAX)
     }
 }
 
@@ -162,6 +162,3 @@ impl Scope {
 
 /// No run gives out as many.
 const NUMBER_MAX: u64 = 1 << 48;
-
-/// What the shortest event that is streamed takes of the feed.
-const EVENT_BYTES_MIN: usize = 8;

@@ -170,7 +170,7 @@ impl Facts {
     }
 
     fn check_bytes(&self, bytes: usize, reserved_bytes: usize) -> Result<(), String> {
-        if self.feed_bytes.saturating_add(bytes) <= FEED_BYTES_MAX - reserved_bytes {
+        if self.feed_is_window || self.feed_bytes.saturating_add(bytes) <= FEED_BYTES_MAX - reserved_bytes {
             return Ok(());
         }
         Err(format!(

@@ -7,7 +7,7 @@ use crate::{
     cost,
     engine::input::{PassId, Published},
     graph::{EventId, Graph},
-    limits::WORK_NOTES_MAX,
+    limits::{WORK_NOTES_MAX, WORK_STREAMS_MAX},
     pass::{Note, OnceValue},
 };
 
@@ -69,6 +69,9 @@ impl Memory {
         let (place, counted) = (ordinal as usize, memory.streams_counted());
         match memory.published.get(place) {
             Some(known) if *known == hash => return Ok(false),
+            None if place >= WORK_STREAMS_MAX => {
+                return Err(format!("it may stream {WORK_STREAMS_MAX} events: stream fewer, or in more works"));
+            }
             None if place > counted => {
                 return Err(format!("its stream write number {place} comes after {counted}"));
             }

@@ -10,6 +10,7 @@ use crate::{
         feed::Feed,
         input::{Input, Outcome, Published},
         record,
+        window::Mark,
     },
     now::Now,
     values::Values,
@@ -37,6 +38,8 @@ pub struct Batch {
     pub records: Vec<(RunKey, Vec<u8>)>,
     /// Events of the feeds, in order.
     pub published: Vec<(RunKey, Published)>,
+    /// Where the windows of feeds begin from now on: what is before it goes.
+    pub left: Vec<(RunKey, Mark)>,
     /// What runs have come to with this batch's inputs: each replaces all records of its run so far. Its ids are those
     /// of the workflow given, as are those of every record and event of this batch and those after it.
     pub snapshots: Vec<Snapshotted>,

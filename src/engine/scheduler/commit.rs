@@ -19,6 +19,8 @@ use crate::{
 pub(super) struct Held {
     pub(super) ready: Vec<(RunKey, PassId)>,
     published: Vec<(RunKey, u64)>,
+    /// Runs whose feeds' windows begin at this number now.
+    pub(super) left: Vec<(RunKey, u64)>,
     pub(super) ended: Vec<RunKey>,
     /// Handlers that are removed, by their newest runs, and who waits for those.
     pub(super) purged: Vec<(RunKey, Option<CallerId>)>,
@@ -161,6 +163,14 @@ impl Scheduler {
         for (run, next) in held.published {
             if let Some(channel) = self.channel_mut(run) {
                 channel.handle_published(next);
+                if channel.is_busy() {
+                    self.notices.push_back(Notice::Published(run));
+                }
+            }
+        }
+        for (run, first) in held.left {
+            if let Some(channel) = self.channel_mut(run) {
+                channel.handle_left(first);
                 if channel.is_busy() {
                     self.notices.push_back(Notice::Published(run));
                 }

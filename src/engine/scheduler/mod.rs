@@ -44,6 +44,7 @@ use crate::{
         input::{Effect, Input, Outcome, Refusal},
         kept::{Beginning, KeptHandler},
         timers::{Timer, Timers},
+        window::FeedKeep,
     },
     graph::{EventId, Graph, StepId},
     json::Json,
@@ -97,6 +98,8 @@ pub struct SchedulerLimits {
     pub finished_bytes_max: usize,
     /// With a journal: how long a run that only waits stays in memory.
     pub idle_after: Duration,
+    /// With a journal: what is kept of a run's feed.
+    pub feed_keep: FeedKeep,
     /// With a journal: bytes that the store may take. Beyond, finished handlers go, the longest ended first, and with
     /// none left that may go no run starts. `None`: as many as there is room for.
     pub data_bytes_max: Option<u64>,
@@ -111,6 +114,7 @@ impl Default for SchedulerLimits {
             keep_for: None,
             finished_bytes_max: FINISHED_BYTES_MAX_DEFAULT,
             idle_after: IDLE_AFTER_DEFAULT,
+            feed_keep: FeedKeep::default(),
             data_bytes_max: None,
         }
     }
@@ -303,6 +307,11 @@ impl Scheduler {
     /// Whether the queue of this handler's newest run is used up: it has ended and the cursor is at its end.
     pub fn is_drained(&self, key: HandlerKey) -> bool {
         self.handlers.get(&key).is_some_and(|handler| handler.channel.is_drained())
+    }
+
+    /// The number of the newest run's first event, whether or not it has left the feed's window.
+    pub fn feed_begin(&self, key: HandlerKey) -> Option<u64> {
+        self.handlers.get(&key).map(|handler| handler.channel.begin())
     }
 
     /// First and next number of the newest run's feed, as far as readers may see it.

@@ -233,5 +233,8 @@ impl Scheduler {
 
 /// What a run's feed can still take of stream writes.
 fn feed_room_bytes(run: &Run) -> usize {
+    if run.has_window() {
+        return usize::MAX;
+    }
     (FEED_BYTES_MAX - FEED_BYTES_RESERVED).saturating_sub(run.feed_bytes())
 }

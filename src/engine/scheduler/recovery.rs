@@ -14,6 +14,7 @@ use crate::{
         kept::{Kept, KeptHandler},
         record::{self, Names},
         run::Run,
+        window::Window,
     },
     now::Now,
     values::Values,
@@ -124,7 +125,8 @@ impl Scheduler {
             return (live, None);
         };
         let (old, new) = (self.graph(handler.workflow), self.graph(current));
-        let restored = Run::restore(&live.snapshot(), &Names::of(old).translation(new), Arc::clone(new));
+        let restored =
+            Run::restore(&live.snapshot(), &Names::of(old).translation(new), Arc::clone(new)).map(Run::with_window);
         match restored {
             Err(error) => (live, Some(error.to_string())),
             Ok(restored) => {
@@ -144,7 +146,8 @@ impl Scheduler {
     fn handler_of(&mut self, kept: &KeptHandler, caller: Option<CallerId>) -> Handler {
         let run = RunKey { handler: kept.key, run: kept.run };
         let events = kept.first_sequence..kept.next_sequence;
-        let resumed = || Channel::resumed(events, kept.cursor, kept.end.is_some());
+        let first = kept.window.map_or(kept.first_sequence, |mark| mark.sequence);
+        let resumed = || Channel::resumed(events, first, kept.cursor, kept.end.is_some());
         let channel = self.earlier.remove(&run).unwrap_or_else(resumed);
         Handler {
             id: self.id_of(kept),
@@ -160,6 +163,7 @@ impl Scheduler {
             armed: BTreeMap::new(),
             passes: self.passes.of_run(run),
             feed_room_bytes: None,
+            window: kept.window.map(|mark| Box::new(Window::new(mark))),
             caller,
             journal: Journal::default(),
             counted_bytes: 0,
@@ -172,10 +176,10 @@ impl Scheduler {
         let Kept { handler, journal } = kept;
         let graph = self.graph(handler.workflow);
         let mut run = match &journal.snapshot {
-            None => Run::new(Arc::clone(graph), handler.run_id, self.id_of(handler)),
+            None => self.new_run(handler.workflow, handler.run_id, &self.id_of(handler)),
             Some(snapshot) => {
                 let same = Names::of(graph).translation(graph);
-                Run::restore(snapshot, &same, Arc::clone(graph)).map_err(|error| damaged(&error))?
+                Run::restore(snapshot, &same, Arc::clone(graph)).map_err(|error| damaged(&error))?.with_window()
             }
         };
         let (mut effects, mut updated_us) = (Vec::new(), handler.updated_us);

@@ -24,7 +24,7 @@ impl Scheduler {
 
     /// The one place where a run changes.
     pub(super) fn reduce(&mut self, key: HandlerKey, input: Input, now: Now) {
-        let Self { handlers, graphs, registered, timers, batch, held, effects, notices, counted, .. } = self;
+        let Self { handlers, graphs, registered, timers, limits, batch, held, effects, notices, counted, .. } = self;
         let Some(handler) = handlers.get_mut(&key) else { return };
         if !is_served(handler.workflow, *registered) && !matches!(input, Input::Cancel | Input::Fail(_)) {
             return;
@@ -57,6 +57,7 @@ impl Scheduler {
             }
         }
         run.handle(input, now, effects);
+        let feed_bytes = run.feed_bytes();
         let (mut outcome, published, mut blamed) = (None, handler.next_sequence, Blamed::NONE);
         for effect in effects.drain(..) {
             match effect {
@@ -91,6 +92,12 @@ impl Scheduler {
         }
         if handler.next_sequence > published {
             held.note_published(run_key, handler.next_sequence);
+            if batch.journaled
+                && let Some(first) = handler.slide(feed_bytes, &limits.feed_keep)
+            {
+                batch.left.push((run_key, first));
+                held.left.push((run_key, first.sequence));
+            }
         }
         if let Some(outcome) = outcome {
             if let Outcome::Failed(error) = &outcome {

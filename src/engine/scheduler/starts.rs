@@ -169,7 +169,7 @@ impl Scheduler {
             },
         };
         self.next_handler = key.0 + 1;
-        let run = Run::new(Arc::clone(self.graph(workflow)), run_id, Arc::clone(&id));
+        let run = self.new_run(workflow, run_id, &id);
         let handler = Handler {
             id,
             workflow,
@@ -184,6 +184,7 @@ impl Scheduler {
             armed: BTreeMap::new(),
             passes: Vec::new(),
             feed_room_bytes: None,
+            window: None,
             caller: None,
             journal: Journal::default(),
             counted_bytes: 0,
@@ -199,15 +200,18 @@ impl Scheduler {
             self.uncount_finished();
         }
         self.cursors.forget(key);
-        let graph = Arc::clone(self.graph(workflow));
+        let Some(run) = self.handlers.get(&key).map(|handler| self.new_run(workflow, run_id, &handler.id)) else {
+            return;
+        };
         let Some(handler) = self.handlers.get_mut(&key) else { return };
+        handler.window = None;
         handler.workflow = workflow;
         handler.journal = Journal::default();
         let earlier = RunKey { handler: key, run: handler.run };
         let channel = std::mem::replace(&mut handler.channel, Channel::new(handler.next_sequence));
         handler.run += 1;
         handler.run_id = run_id;
-        handler.phase = Phase::Running(Box::new(Run::new(graph, run_id, Arc::clone(&handler.id))));
+        handler.phase = Phase::Running(Box::new(run));
         handler.started_us = now.wall_us;
         handler.updated_us = now.wall_us;
         handler.passes.clear();
@@ -216,6 +220,12 @@ impl Scheduler {
         } else {
             self.note_unread(earlier, channel.range().end);
         }
+    }
+
+    /// A run before its start.
+    pub(super) fn new_run(&self, workflow: WorkflowId, run_id: Uuid, id: &Arc<str>) -> Run {
+        let run = Run::new(Arc::clone(self.graph(workflow)), run_id, Arc::clone(id));
+        if self.batch.journaled { run.with_window() } else { run }
     }
 
     /// Whether the run may start passes at once; else it waits in line.

@@ -177,11 +177,11 @@ impl Look {
         if kept.journal.snapshot.is_none() && kept.journal.records.is_empty() {
             return Ok(());
         }
-        let mut run = Run::new(Arc::clone(graph), handler.run_id, self.id(handler).into());
+        let mut run = Run::new(Arc::clone(graph), handler.run_id, self.id(handler).into()).with_window();
         if let Some(snapshot) = &kept.journal.snapshot {
             put_title("snapshot", out)?;
             match Run::restore(snapshot, &Names::of(graph).translation(graph), Arc::clone(graph)) {
-                Ok(restored) => run = restored,
+                Ok(restored) => run = restored.with_window(),
                 Err(error) => return out.put(format_args!("  {error}")),
             }
             put_run(&run, graph, out)?;

@@ -12,6 +12,7 @@ use crate::{
     engine::{
         feed::Feed,
         scheduler::{Batch, Ended, HandlerKey, Head, Opened, RunKey, Snapshotted},
+        window::Mark,
     },
     hash::CounterMap,
 };
@@ -40,6 +41,8 @@ pub(super) struct Change {
     /// With its place in the order of ending.
     pub(super) ended: Option<(i64, Ended)>,
     pub(super) cursor: Option<u64>,
+    /// Where the window of the feed begins.
+    pub(super) left: Option<Mark>,
 }
 
 /// A run that begins.
@@ -68,6 +71,11 @@ impl Group {
             let Some(change) = self.change(events[0].0, writing)? else { continue };
             for (_, event) in events {
                 change.feed.push(event);
+            }
+        }
+        for (run, first) in batch.left {
+            if let Some(change) = self.change(run, writing)? {
+                change.left = Some(first);
             }
         }
         for Snapshotted { run, updated_us, snapshot, .. } in batch.snapshots {
@@ -164,6 +172,7 @@ impl Change {
             records: Vec::new(),
             ended: None,
             cursor: None,
+            left: None,
         }
     }
 }

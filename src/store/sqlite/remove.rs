@@ -5,7 +5,10 @@ use std::ops::Range;
 use rusqlite::OptionalExtension;
 
 use super::{fault::Fault, rows::signed, write::Writing};
-use crate::{engine::scheduler::HandlerKey, limits::TRASH_SLICE_BYTES};
+use crate::{
+    engine::{scheduler::HandlerKey, window::Mark},
+    limits::TRASH_SLICE_BYTES,
+};
 
 /// Bytes that a row costs beside its events.
 const ROW_BYTES: usize = 64;
@@ -13,9 +16,11 @@ const ROW_BYTES: usize = 64;
 impl Writing<'_> {
     /// Deletes events of a handler's earlier run.
     pub(super) fn remove_feed(&mut self, handler: HandlerKey, range: Range<u64>) -> Result<(), Fault> {
-        let handler = signed(handler.0);
-        let range = signed(range.start)..signed(range.end);
-        if self.delete_slice(handler, &range)? {
+        self.remove_rows(signed(handler.0), &(signed(range.start)..signed(range.end)))
+    }
+
+    fn remove_rows(&mut self, handler: i64, range: &Range<i64>) -> Result<(), Fault> {
+        if self.delete_slice(handler, range)? {
             self.statement("INSERT INTO trash (handler, first, below) VALUES (?1, ?2, ?3)")?.execute((
                 handler,
                 range.start,
@@ -24,6 +29,24 @@ impl Writing<'_> {
             self.known.has_trash = true;
         }
         Ok(())
+    }
+
+    /// Deletes events of a handler's newest run that have left the window of its feed. A row that holds the window's
+    /// first event stays whole.
+    pub(super) fn leave(&mut self, handler: i64, window: Mark) -> Result<(), Fault> {
+        let (first, bytes) = (signed(window.sequence), signed(window.bytes));
+        // Those in the handler's own row go when all of them have left.
+        let statement = self.statement(
+            "UPDATE handlers SET kept_from = ?2, kept_from_bytes = ?3,
+                 tail_first = CASE WHEN next <= ?2 THEN next ELSE tail_first END,
+                 tail = CASE WHEN next <= ?2 THEN x'' ELSE tail END
+             WHERE key = ?1 RETURNING first",
+        )?;
+        let found = statement.query_row((handler, first, bytes), |row| row.get::<_, i64>(0)).optional()?;
+        let Some(run_first) = found else { return Ok(()) };
+        let sql = "SELECT max(first) FROM feed WHERE handler = ?1 AND first >= ?2 AND first <= ?3";
+        let below: Option<i64> = self.statement(sql)?.query_row((handler, run_first, first), |row| row.get(0))?;
+        below.map_or(Ok(()), |below| self.remove_rows(handler, &(run_first..below)))
     }
 
     /// Deletes all that there is of a handler.

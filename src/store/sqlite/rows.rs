@@ -12,6 +12,7 @@ use crate::{
         input::Outcome,
         kept::{KeptEnd, KeptHandler, KeptJournal},
         scheduler::HandlerKey,
+        window::Mark,
     },
     graph::Graph,
     json::Json,
@@ -22,10 +23,11 @@ use crate::{
 /// after it the others.
 pub(super) const HANDLER_COLUMNS: &str = "h.key, h.version, h.run, h.run_id, h.started_us, h.updated_us, h.first,
     h.cursor, h.ended, h.outcome, h.id, h.error, h.next, CASE WHEN h.outcome = 0 THEN h.tail END,
-    (SELECT f.next FROM feed f WHERE f.handler = h.key AND f.first >= h.next ORDER BY f.first DESC LIMIT 1)";
+    (SELECT f.next FROM feed f WHERE f.handler = h.key AND f.first >= h.next ORDER BY f.first DESC LIMIT 1),
+    h.kept_from, h.kept_from_bytes";
 
 /// The column after those.
-pub(super) const JOURNAL: usize = 15;
+pub(super) const JOURNAL: usize = 17;
 
 /// Outcomes as numbers.
 pub(super) const COMPLETED: i64 = 0;
@@ -57,6 +59,10 @@ fn read(row: &Row<'_>, key: u64, versions: &Versions) -> Result<KeptHandler, Fau
         updated_us: row.get(5)?,
         first_sequence: unsigned(row, 6)?,
         next_sequence: if row.get_ref(14)? == ValueRef::Null { next } else { unsigned(row, 14)? },
+        window: match row.get_ref(15)? {
+            ValueRef::Null => None,
+            _ => Some(Mark { sequence: unsigned(row, 15)?, bytes: unsigned(row, 16)? }),
+        },
         cursor: unsigned(row, 7)?,
         end,
     })

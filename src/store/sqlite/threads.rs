@@ -25,8 +25,8 @@ use super::{
 use crate::{
     engine::scheduler::Batch,
     limits::{
-        COMMIT_BYTES_MAX, DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, STORE_IDLE, VACUUM_SLICE_BYTES,
-        WAL_BYTES_MAX,
+        COMMIT_BYTES_MAX, DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, STORE_IDLE, TRASH_SLICE_BYTES,
+        VACUUM_SLICE_BYTES, WAL_BYTES_MAX,
     },
     now::Now,
     store::{Completed, Query, StoreError, Ticket},
@@ -205,7 +205,7 @@ impl Writer {
         }
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return };
         let (first, last, epoch) = (first.number, last.number, last.epoch);
-        match self.keep(batches) {
+        match self.keep(batches, bytes) {
             Ok(()) => self.said.say(Completed::Batch { number: last }),
             Err(fault) => {
                 self.failed_epoch = Some(epoch);
@@ -214,8 +214,8 @@ impl Writer {
         }
     }
 
-    /// Keeps all of these or nothing.
-    fn keep(&mut self, batches: Vec<Batch>) -> Result<(), Fault> {
+    /// Keeps all of these, about so many bytes, or nothing.
+    fn keep(&mut self, batches: Vec<Batch>, bytes: usize) -> Result<(), Fault> {
         if batches.iter().all(Batch::is_empty) {
             return Ok(());
         }
@@ -232,8 +232,11 @@ impl Writer {
                 group.add(batch, writing)?;
             }
             group.write(writing)?;
-            if writing.known.has_trash {
-                writing.empty_trash()?;
+            // As much goes as comes, so that it does not pile up under load.
+            for _ in 0..=2 * bytes / TRASH_SLICE_BYTES {
+                if writing.known.has_trash {
+                    writing.empty_trash()?;
+                }
             }
             writing.set_clock(Now { wall_us, alive_us }, next_handler)
         })

@@ -137,7 +137,7 @@ impl<'a> Writing<'a> {
 
     /// Writes what is new of one run.
     pub(super) fn write(&mut self, change: Change) -> Result<(), Fault> {
-        let Change { handler, mut live, opened, version, feed, snapshot, mut records, ended, cursor } = change;
+        let Change { handler, mut live, opened, version, feed, snapshot, mut records, ended, cursor, left } = change;
         let (mut events, next) = (feed.encode_events(), feed.next());
         if let Some(beginning) = opened {
             // Most runs' first commit is this one row.
@@ -169,6 +169,9 @@ impl<'a> Writing<'a> {
                 self.known.live.clear();
             }
             self.known.live.insert(key, live);
+        }
+        if let Some(first) = left {
+            self.leave(handler, first)?;
         }
         if let Some(cursor) = cursor {
             let statement = self.statement("UPDATE handlers SET cursor = ?2 WHERE key = ?1")?;

@@ -7,6 +7,7 @@ mod passes;
 mod scale;
 mod tools;
 mod waiting;
+mod windows;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -48,6 +48,21 @@ fn a_pass_whose_events_do_not_fit_the_feed_fails_the_run() {
 }
 
 #[test]
+fn with_a_window_a_run_outlives_any_number_of_bytes() {
+    let mut flow = Flow::new("ask: S -> NeedQ\nanswer: HumanA|NeedQ -> NeedQ|T");
+    flow.run = Run::new(Arc::clone(&flow.graph), uuid::Uuid::nil(), "h".into()).with_window();
+    flow.start();
+    let big = format!("\"{}\"", "x".repeat(FEED_BYTES_MAX / 2));
+    for work in 0..3 {
+        flow.returns((work, 0), &[("NeedQ", &big)]);
+    }
+    assert!(flow.run.outcome().is_none() && flow.run.feed_bytes() > FEED_BYTES_MAX);
+    assert!(flow.run.snapshot().len() < 2 * big.len(), "nothing of the feed is in it, but the event that is in work");
+    flow.returns((3, 0), &[("T", "1")]);
+    assert_eq!(flow.run.outcome(), Some(&Outcome::Completed(json("1"))));
+}
+
+#[test]
 fn a_run_holds_no_more_than_its_live_work() {
     let mut flow = Flow::retrying(
         "a: S -> S|G ? NeedQ/HumanA

@@ -56,7 +56,9 @@ impl World {
             return;
         };
         assert_eq!(view.run_id, history.run_id);
-        assert!(range.start == history.first && range.end <= history.next_sequence(), "only what is kept shows");
+        let window = self.store.model.feeds.get(&run).map_or(u64::MAX, |events| events.first);
+        assert!(range.start >= history.first && range.end <= history.next_sequence(), "only what is kept shows");
+        assert!(range.start <= window, "all that has not left the window shows");
         if let Some(outcome) = view.outcome {
             let kept = history.end.as_ref().map(|(outcome, _)| outcome);
             assert_eq!(kept, Some(outcome), "only an outcome that is kept shows, and there is one");

@@ -11,6 +11,7 @@ use steprill::{
         input::{Outcome, Published},
         kept::{Address, Beginning, Kept, KeptEnd, KeptHandler, KeptJournal},
         scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
+        window::Mark,
     },
     graph::Graph,
     now::Now,
@@ -44,6 +45,10 @@ pub(crate) struct Row {
     pub(crate) run_id: uuid::Uuid,
     pub(crate) started_us: i64,
     pub(crate) updated_us: i64,
+    /// The number of the newest run's first event.
+    pub(crate) begin: u64,
+    /// Where the window of its feed begins, if that is not there.
+    pub(crate) window: Option<Mark>,
     pub(crate) cursor: u64,
     pub(crate) journal: KeptJournal,
     /// Records since the run began, those that a snapshot has replaced too.
@@ -141,6 +146,13 @@ impl Model {
             let version = self.row(*run).version;
             self.feeds.get_mut(run).expect("events are of a run").list.push((version, event.clone()));
         }
+        for (run, mark) in batch.left.iter().filter(|(run, _)| stays(run)) {
+            self.row(*run).window = Some(*mark);
+            let events = self.feeds.get_mut(run).expect("events are of a run");
+            assert!(mark.sequence >= events.first, "a window moves on");
+            events.list.drain(..(mark.sequence - events.first) as usize);
+            events.first = mark.sequence;
+        }
         for snapshotted in batch.snapshots.iter().filter(|snapshotted| stays(&snapshotted.run)) {
             let row = self.row(snapshotted.run);
             row.updated_us = snapshotted.updated_us;
@@ -191,6 +203,8 @@ impl Model {
             run_id: head.run_id,
             started_us: head.started_us,
             updated_us: head.started_us,
+            begin: opened.first,
+            window: None,
             cursor: opened.first,
             journal: KeptJournal::default(),
             records: 0,
@@ -264,8 +278,9 @@ impl Model {
             run_id: row.run_id,
             started_us: row.started_us,
             updated_us: row.updated_us,
-            first_sequence: events.first,
+            first_sequence: row.begin,
             next_sequence: events.first + events.list.len() as u64,
+            window: row.window,
             cursor: row.cursor,
             end,
         };
@@ -283,7 +298,11 @@ impl Model {
         let Some(events) = self.feeds.get(&run) else {
             return Answer::Page { feed: Feed::new(range.start), workflow: None };
         };
-        let from = range.start.max(events.first);
+        let from = range.start;
+        if from < events.first {
+            // It has left the window.
+            return Answer::Page { feed: Feed::new(from), workflow: None };
+        }
         let rest = events.list.get((from - events.first) as usize..).unwrap_or_default();
         let Some(&(version, _)) = rest.first() else {
             return Answer::Page { feed: Feed::new(from), workflow: None };

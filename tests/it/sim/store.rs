@@ -172,6 +172,7 @@ pub(crate) fn copy(batch: &Batch) -> Batch {
         opened: batch.opened.iter().map(opened).collect(),
         records: batch.records.clone(),
         published: batch.published.clone(),
+        left: batch.left.clone(),
         snapshots: batch.snapshots.iter().map(snapshotted).collect(),
         ended: batch.ended.iter().map(ended).collect(),
         cursors: batch.cursors.clone(),

@@ -10,6 +10,7 @@ use steprill::{
     engine::{
         input::PassId,
         scheduler::{HandlerKey, RunKey, Scheduler, SchedulerLimits},
+        window::FeedKeep,
     },
     json::Json,
     now::Now,
@@ -103,6 +104,10 @@ impl World {
             keep_for: random.one_in(3).then(|| Duration::from_secs(60 * (1 + random.next() % 60))),
             finished_bytes_max: *random.pick(&[0, 60, 100_000]),
             idle_after: Duration::from_millis(*random.pick(&[0, 500, 60_000])),
+            feed_keep: FeedKeep {
+                events: *random.pick(&[1, 7, 40, 1_000_000]),
+                bytes: *random.pick(&[60, 1_000, 64 << 20]),
+            },
             data_bytes_max: random.one_in(4).then(|| 500 + random.next() % 20_000),
         };
         let settings = Settings {

@@ -102,6 +102,7 @@ impl World {
             updated_us: started_us,
             first_sequence: 0,
             next_sequence: 0,
+            window: None,
             cursor: 0,
             end: None,
         };

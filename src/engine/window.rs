@@ -1,0 +1,134 @@
+//! The window of a run's feed: with a store old events leave, so that a run may live as long as it likes.
+
+use std::collections::VecDeque;
+
+use crate::limits::{FEED_KEEP_BYTES_DEFAULT, FEED_KEEP_EVENTS_DEFAULT};
+
+/// What is kept of a run's feed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FeedKeep {
+    /// Events.
+    pub events: u64,
+    /// Bytes of them, as [`Feed::cost_bytes`](super::feed::Feed::cost_bytes) counts; the newest stays in any case.
+    pub bytes: u64,
+}
+
+/// A place between two events of a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Mark {
+    /// The number of the event behind it.
+    pub sequence: u64,
+    /// Bytes that the run has published before it.
+    pub bytes: u64,
+}
+
+/// Where a run's window begins, and places where it may begin later. It moves on in steps: one part of what is kept at
+/// a time.
+#[derive(Debug)]
+pub(super) struct Window {
+    marks: VecDeque<Mark>,
+}
+
+/// Steps that a whole window has.
+const STEPS: u64 = 16;
+
+impl Default for FeedKeep {
+    fn default() -> Self {
+        Self { events: FEED_KEEP_EVENTS_DEFAULT, bytes: FEED_KEEP_BYTES_DEFAULT }
+    }
+}
+
+impl FeedKeep {
+    /// How many steps lie between two places.
+    fn steps(&self, from: Mark, to: Mark) -> u64 {
+        let by_events = (to.sequence - from.sequence) / (self.events / STEPS).max(1);
+        by_events.max(to.bytes.saturating_sub(from.bytes) / (self.bytes / STEPS).max(1))
+    }
+
+    fn holds(&self, from: Mark, to: Mark) -> bool {
+        to.sequence - from.sequence <= self.events && to.bytes.saturating_sub(from.bytes) <= self.bytes
+    }
+
+    /// Whether a feed between these places is so long that its window may have to move on soon.
+    pub(super) fn needs_window(&self, first: Mark, next: Mark) -> bool {
+        self.steps(first, next) > 0
+    }
+}
+
+impl Window {
+    /// A window that begins here.
+    pub(super) fn new(first: Mark) -> Self {
+        Self { marks: VecDeque::from([first]) }
+    }
+
+    /// The feed has come to `next`: where the window begins from now on, if that has changed.
+    ///
+    /// Where what was published since the last call is more than a step, as after a start, its events are taken to be
+    /// of one size.
+    pub(super) fn advance(&mut self, next: Mark, keep: &FeedKeep) -> Option<Mark> {
+        let last = self.marks.back().copied().unwrap_or_default();
+        let steps = keep.steps(last, next).min(STEPS);
+        for step in 1..=steps {
+            let part =
+                |from: u64, to: u64| from + (u128::from(to - from) * u128::from(step) / u128::from(steps)) as u64;
+            let sequence = part(last.sequence, next.sequence);
+            self.marks.push_back(Mark { sequence, bytes: part(last.bytes, next.bytes.max(last.bytes)) });
+        }
+        let mut moved = None;
+        while self.marks.front().is_some_and(|first| !keep.holds(*first, next)) && self.marks.len() > 1 {
+            self.marks.pop_front();
+            moved = self.marks.front().copied();
+        }
+        let newest = next.sequence.saturating_sub(1);
+        moved.map(|first| Mark { sequence: first.sequence.min(newest), ..first })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEEP: FeedKeep = FeedKeep { events: 100, bytes: 10_000 };
+
+    /// Publishes events of this size; where the window begins then.
+    fn publish(window: &mut Window, next: &mut Mark, count: u64, bytes: u64, first: &mut u64) {
+        for _ in 0..count {
+            *next = Mark { sequence: next.sequence + 1, bytes: next.bytes + bytes };
+            if let Some(mark) = window.advance(*next, &KEEP) {
+                assert!(mark.sequence >= *first && mark.sequence < next.sequence, "it moves on, and the newest stays");
+                *first = mark.sequence;
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_holds_what_is_kept_and_a_step_less_at_most() {
+        for bytes in [1, 100, 300] {
+            let (mut window, mut next, mut first) = (Window::new(Mark::default()), Mark::default(), 0);
+            publish(&mut window, &mut next, 1_000, bytes, &mut first);
+            let held = next.sequence - first;
+            let kept = KEEP.events.min(KEEP.bytes / bytes);
+            assert!(held <= kept && held + kept / STEPS + 2 >= kept, "{held} of {kept}");
+            assert!(window.marks.len() as u64 <= STEPS + 2);
+        }
+    }
+
+    #[test]
+    fn large_events_push_out_the_small_ones_before_them() {
+        let (mut window, mut next, mut first) = (Window::new(Mark::default()), Mark::default(), 0);
+        publish(&mut window, &mut next, 90, 1, &mut first);
+        assert_eq!(first, 0);
+        publish(&mut window, &mut next, 30, 2_000, &mut first);
+        assert!((115..=116).contains(&first), "{first}");
+        publish(&mut window, &mut next, 1, 1_000_000, &mut first);
+        assert_eq!(first, 120, "the newest stays whatever its size");
+    }
+
+    #[test]
+    fn after_a_start_a_long_feed_does_not_leave_at_once() {
+        let mut window = Window::new(Mark { sequence: 50, bytes: 5_000 });
+        assert_eq!(window.advance(Mark { sequence: 150, bytes: 6_000 }, &KEEP), None);
+        let first = window.advance(Mark { sequence: 151, bytes: 6_010 }, &KEEP).expect("it is full");
+        assert!(first.sequence < 60, "{first:?}");
+    }
+}

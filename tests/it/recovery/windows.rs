@@ -1,0 +1,76 @@
+//! A run's feed is a window: old events leave it, numbers stay, and who asks for what has left is told.
+
+use super::*;
+
+const HEADER: &str = "x-first-sequence";
+
+fn open(program: &Program, id: &str, query: &str, last_event_id: Option<u64>) -> (Response, Connection) {
+    let mut reader = program.connect();
+    let number = last_event_id.map(|number| number.to_string());
+    let headers: Vec<_> = number.iter().map(|number| ("Last-Event-ID", number.as_str())).collect();
+    reader.send("GET", &format!("/events/{id}?include_internal=true&{query}"), &headers, None);
+    let head = reader.head();
+    (head, reader)
+}
+
+/// The numbers of a log, which have no gap, and the number that its head says it begins with.
+#[track_caller]
+fn numbers(program: &Program, id: &str, after: &str) -> (std::ops::Range<u64>, Option<u64>) {
+    let (head, mut reader) = open(program, id, &format!("sse=false&after_sequence={after}"), None);
+    assert_eq!(head.status, 200, "{head:?}");
+    let events: Vec<Value> = std::iter::from_fn(|| reader.event()).collect();
+    let numbers: Vec<u64> = events.iter().map(|event| event["sequence"].as_u64().expect("a number")).collect();
+    let (first, next) = (numbers[0], numbers[numbers.len() - 1] + 1);
+    assert!(numbers.iter().copied().eq(first..next), "no gap: {numbers:?}");
+    (first..next, head.header(HEADER).map(|number| number.parse().expect("a number")))
+}
+
+#[test]
+fn who_asks_for_events_that_have_left_begins_with_the_first_that_is_kept_and_is_told() {
+    let place = Place::new();
+    let program = place.start_with(&["--feed-keep", "100", "--durability", "off"]);
+    let short = program.begin("streaming", json!({ "count": 50, "delay_ms": 0 }));
+    let id = program.begin("streaming", json!({ "count": 5_000, "delay_ms": 0 }));
+    for id in [&short, &id] {
+        while handler(&program, id)["status"] == "running" {}
+    }
+    assert_eq!(numbers(&program, &short, "-1"), (0..53, None), "it has all of a short one");
+    // running, 5,000 events, not_running, the stop event
+    let (all, told) = numbers(&program, &id, "-1");
+    assert_eq!((all.end, told), (5_003, Some(all.start)));
+    assert!((90..=100).contains(&(all.end - all.start)), "{all:?}");
+    assert_eq!(numbers(&program, &id, "3"), (all.clone(), told));
+    assert_eq!(numbers(&program, &id, &(all.start - 2).to_string()), (all.clone(), told));
+    assert_eq!(numbers(&program, &id, &(all.start - 1).to_string()), (all.clone(), None));
+    assert_eq!(numbers(&program, &id, "5000"), (5_001..5_003, None));
+    let text = String::from_utf8(open(&program, &id, "", Some(7)).1.rest()).expect("UTF-8");
+    let begins = format!(": events before {0} are no longer kept\n\nid: {0}\ndata: ", all.start);
+    assert!(text.starts_with(&begins), "{}", &text[..200]);
+    kill(program);
+    // The queue's cursor has fallen out, too; after a start as before.
+    let program = place.start();
+    assert_eq!(numbers(&program, &id, "-1"), (all.clone(), told));
+    let head = program.connect().request("HEAD", &format!("/events/{id}"), &[], None);
+    assert_eq!(head.header(HEADER), Some(&*all.start.to_string()));
+    let (head, mut queue) = open(&program, &id, "sse=false", None);
+    assert_eq!(head.header(HEADER), Some(&*all.start.to_string()));
+    assert_eq!(std::iter::from_fn(|| queue.event()).count() as u64, all.end - all.start);
+    assert_eq!(open(&program, &id, "", None).0.status, 204);
+}
+
+#[test]
+fn a_reader_that_the_window_passes_breaks_off_and_goes_on_when_it_comes_back() {
+    let place = Place::new();
+    let program = place.start_with(&["--feed-keep", "1000,64K", "--durability", "off"]);
+    let id = program.begin("streaming", json!({ "count": 60_000, "delay_ms": 0 }));
+    let (_, mut slow) = open(&program, &id, "sse=false&after_sequence=-1", None);
+    let first = slow.event().expect("an event");
+    assert_eq!(first["sequence"], 0);
+    while handler(&program, &id)["status"] == "running" {}
+    assert!(slow.breaks_off(), "there is more, which it cannot have");
+    let (rest, told) = numbers(&program, &id, "1000");
+    assert_eq!((rest.end, told), (60_003, Some(rest.start)));
+    // What has left takes no room.
+    let size = std::fs::metadata(place.directory.path().join("steprill.db")).expect("a database").len();
+    assert!(size < 2 << 20, "{size} bytes");
+}
