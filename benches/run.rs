@@ -211,6 +211,7 @@ fn graph(steps: &[(&str, &str, &str, bool, bool)]) -> Arc<Graph> {
         },
         name: name.into(),
         builtin: false,
+        external: false,
         schema: serde_json::Value::Null,
         check: Arc::new(|_| Ok(())),
     };

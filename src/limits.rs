@@ -10,6 +10,20 @@ pub const BODY_DEPTH_MAX: usize = JSON_DEPTH_MAX + 8;
 /// Early answers a run keeps before a question asks for them; more are refused with 409.
 pub const EARLY_ANSWERS_MAX: usize = 16;
 
+/// Questions that steps returned of which a run remembers that nobody has replied to them by number; the oldest are
+/// forgotten beyond.
+pub const SHOWN_QUESTIONS_MAX: usize = 64;
+
+/// Open questions that a refused answer is told of; the others are only counted.
+pub const OPEN_QUESTIONS_LISTED_MAX: usize = 8;
+
+/// Bytes of each value that such a question wants of its answer; the rest is cut.
+pub const VALUE_BYTES_LISTED_MAX: usize = 64;
+
+/// Answers that an inbox of a step may be declared for: they are looked through at each question, and their bytes count
+/// towards [`RUN_EVENT_BYTES_MAX`].
+pub const INBOX_ANSWERS_MAX: usize = 1_000;
+
 /// Works (event, step pairs) that one run may have at once; a step that would pass it fails the run. Some 300 bytes
 /// each.
 pub const RUN_WORKS_MAX: usize = 100_000;

@@ -57,6 +57,7 @@ pub fn build(lines: &[&str]) -> Graph {
         },
         name: name.into(),
         builtin: false,
+        external: false,
         schema: Default::default(),
         check: Arc::new(|_| Ok(())),
     };

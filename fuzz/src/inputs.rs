@@ -8,7 +8,7 @@ use std::{
 
 use steprill::{
     engine::{
-        input::{Effect, Input, PassId, TimerId},
+        input::{Effect, External, Input, PassId, TimerId},
         run::Run,
     },
     graph::{EventId, EventKind, Graph, StepId},
@@ -195,9 +195,14 @@ impl<'a> Inputs<'a> {
         let (event, step) = (self.byte(), self.byte());
         let event = EventId(u16::from(event) % (graph.events.len() as u16 + 1));
         let step = (step > 127).then(|| StepId(u16::from(step) % (graph.steps.len() as u16 + 1)));
-        let _ = run.check_external(event, step);
-        let value = json(if self.byte().is_multiple_of(2) { r#"{"n":1}"# } else { "[1]" });
-        Input::External { event, value, step }
+        let byte = self.byte();
+        let value = json(if byte.is_multiple_of(2) { r#"{"n":1}"# } else { "[1]" });
+        // A reply now and then, mostly to a question that is open.
+        let open = run.open_questions().map(|question| question.sequence).nth(usize::from(byte >> 6));
+        let in_reply_to = (byte % 8 > 5).then(|| open.unwrap_or(u64::from(byte)));
+        let external = External { event, value, step, in_reply_to };
+        let _ = run.check_external(&external);
+        Input::External(external)
     }
 }
 

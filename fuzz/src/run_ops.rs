@@ -95,7 +95,6 @@ impl<'a> World<'a> {
                 Effect::Publish(event) => self.feed_bytes += Feed::cost_bytes(&event),
                 Effect::Arm(timer, deadline) => assert!(self.inputs.timers.insert(timer, deadline).is_none()),
                 Effect::Disarm(timer) => assert!(self.inputs.timers.remove(&timer).is_some()),
-                Effect::Dropped(_) => {}
                 Effect::Finish(outcome) => {
                     assert_eq!((index, Some(&outcome)), (last, self.run.outcome()));
                     self.inputs.live.clear();

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::graph::{Check, EventKind, EventType, Graph, Parts, StepParts};
 
-/// Workflow `w`: `StartEvent` → `ask` (asks `Question`, answered by `Answer`; streams `Token`) → `Work` → `finish` → a
-/// plain `StopEvent`, or a custom one, `Verdict`. `Answer` and `Work` need a `text`; in all of them it is a string, and
-/// everything else is taken.
+/// Workflow `w`: `StartEvent` → `ask` (asks `Question`, answered by `Answer`; streams `Token`) → `Work` → `finish`, which
+/// also takes `Tick` from outside → a plain `StopEvent`, or a custom one, `Verdict`. `Answer` and `Work` need a `text`; in
+/// all of them it is a string, and everything else is taken.
 pub(super) fn graph(stop_builtin: bool) -> Arc<Graph> {
     let stop = if stop_builtin { "StopEvent" } else { "Verdict" };
     let ask = StepParts {
@@ -16,7 +16,11 @@ pub(super) fn graph(stop_builtin: bool) -> Arc<Graph> {
         streams: vec!["Token".to_owned()],
         ..step("ask")
     };
-    let finish = StepParts { takes: vec!["Work".to_owned()], returns: vec![stop.to_owned()], ..step("finish") };
+    let finish = StepParts {
+        takes: vec!["Work".to_owned(), "Tick".to_owned()],
+        returns: vec![stop.to_owned()],
+        ..step("finish")
+    };
     let parts = Parts {
         name: "w".to_owned(),
         module: Some("m".to_owned()),
@@ -25,6 +29,7 @@ pub(super) fn graph(stop_builtin: bool) -> Arc<Graph> {
             event("Question", EventKind::InputRequired, false),
             event("StartEvent", EventKind::Start, true),
             event(stop, EventKind::Stop, stop_builtin),
+            EventType { external: true, ..event("Tick", EventKind::Plain, false) },
             event("Token", EventKind::Plain, false),
             event("Work", EventKind::Plain, false),
         ],
@@ -46,7 +51,15 @@ fn event(name: &str, kind: EventKind, builtin: bool) -> EventType {
         if is_refused { Err("field text: expected a string".to_owned()) } else { Ok(()) }
     });
     let schema = serde_json::json!({"title": name, "type": "object", "properties": {}});
-    EventType { name: name.into(), qualified_name: format!("{module}.{name}").into(), kind, builtin, schema, check }
+    EventType {
+        name: name.into(),
+        qualified_name: format!("{module}.{name}").into(),
+        kind,
+        builtin,
+        external: false,
+        schema,
+        check,
+    }
 }
 
 fn step(name: &str) -> StepParts {

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write as _};
 
 use crate::{
     engine::{
-        input::{Input, PassId},
+        input::{External, Input, PassId},
         run::Run,
     },
     graph::{EventId, Graph, StepId},
@@ -27,9 +27,10 @@ pub fn describe_input(input: &Input, graph: &Graph, run: &Run) -> String {
             line + if *admitted { "" } else { ", waits for a place" }
         }
         Input::Admitted => "has its place under max_runs".to_owned(),
-        Input::External { event, value, step } => {
+        Input::External(External { event, value, step, in_reply_to }) => {
             let step = step.map_or(String::new(), |step| format!(" for step {}", graph.step(step).name));
-            format!("came {}{step}", Shown(graph, *event, value))
+            let reply = in_reply_to.map_or(String::new(), |sequence| format!(" in reply to event {sequence}"));
+            format!("came {}{step}{reply}", Shown(graph, *event, value))
         }
         Input::Noted { pass, notes } => {
             let notes: Vec<String> = notes.iter().map(|note| describe_note(note, graph)).collect();
@@ -107,13 +108,17 @@ impl Display for Shown<'_> {
     }
 }
 
-/// What a run is about now: its works, one a line, and its state.
+/// What a run is about now: its works, one a line, answers that wait for a question, and its state.
 pub fn describe_run(run: &Run, graph: &Graph) -> Vec<String> {
     let name = |step: StepId| &*graph.step(step).name;
     let works = run.works().map(|(number, step, attempt, phase)| {
         let attempt = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
         format!("work {number} ({}) {phase}{attempt}", name(step))
     });
+    let answers = run.waiting_answers().map(|(event, value, step)| {
+        let step = step.map_or(String::new(), |step| format!(" of step {}", name(step)));
+        format!("{} waits for a question{step}", Shown(graph, event, value))
+    });
     let state = run.state();
-    works.chain(state.iter().map(|(key, value)| format!("{key} = {value:?}"))).collect()
+    works.chain(answers).chain(state.iter().map(|(key, value)| format!("{key} = {value:?}"))).collect()
 }

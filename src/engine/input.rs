@@ -43,15 +43,8 @@ pub enum Input {
     },
     /// A place under `max_runs` is free: passes start now, and the run's time-out begins.
     Admitted,
-    /// An event posted from outside.
-    External {
-        /// Its type.
-        event: EventId,
-        /// Its value.
-        value: Json,
-        /// The step it is for.
-        step: Option<StepId>,
-    },
+    /// An event posted from outside, which [`Run::check_external`](super::run::Run::check_external) has accepted.
+    External(External),
     /// What a running pass wrote or remembered, in order.
     Noted {
         /// The pass.
@@ -78,6 +71,19 @@ pub enum Input {
     Fail(String),
 }
 
+/// An event posted from outside.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct External {
+    /// Its type.
+    pub event: EventId,
+    /// Its value.
+    pub value: Json,
+    /// The step it is for.
+    pub step: Option<StepId>,
+    /// The feed number of the question that it answers.
+    pub in_reply_to: Option<u64>,
+}
+
 /// What a run wants done.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
@@ -89,8 +95,6 @@ pub enum Effect {
     Arm(TimerId, Deadline),
     /// Forget the timer.
     Disarm(TimerId),
-    /// An event from outside that nobody takes now: worth a log line.
-    Dropped(EventId),
     /// The run has ended; passes of it that still run are to be stopped. Always the last effect of a run.
     Finish(Outcome),
 }
@@ -209,8 +213,18 @@ pub enum StepOutput {
 pub enum Refusal {
     /// The run has ended: 409.
     Ended,
+    /// Its type may not come from outside: 400.
+    NotOpen,
+    /// No open question waits for it, its type was asked for before, and no inbox keeps it: 409.
+    NoQuestion,
+    /// The question that it replies to is not open, or takes another answer of its type: 409.
+    NotThatQuestion,
+    /// The question that it replies to is answered by another type: 400.
+    AnswersOther,
     /// As many early answers as are kept: 409.
     EarlyAnswersFull,
+    /// As many answers as the inboxes for its type hold: 409.
+    InboxFull,
     /// The run has as many works, or as many bytes of events, as it may have at once: 503 with `Retry-After`.
     WorksFull,
     /// This program does not have the run's workflow: 503.

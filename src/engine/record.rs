@@ -31,7 +31,10 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    engine::{feed::Feed, input::Input},
+    engine::{
+        feed::Feed,
+        input::{External, Input},
+    },
     graph::{EventId, Graph, StepId, what_to_do},
     now::Now,
     pass::{Done, EventRef, NewWait, Note, OnceValue, PassEnd, Wait, WorkEvent},
@@ -166,7 +169,7 @@ struct Bounds {
 impl Bounds {
     fn input(&self, input: &Input) -> Result<(), RecordError> {
         match input {
-            Input::External { event, step, .. } => {
+            Input::External(External { event, step, .. }) => {
                 self.event(*event)?;
                 step.map_or(Ok(()), |step| self.step(step))
             }

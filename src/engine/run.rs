@@ -39,15 +39,16 @@ use serde::{Deserialize, Serialize};
 use crate::{
     engine::{
         feed::Feed,
-        input::{Effect, Input, Outcome, PassId, Published, Refusal, TimerId},
+        input::{Effect, External, Input, Outcome, PassId, Published, Refusal, TimerId},
     },
     graph::{EventId, Graph, StepId},
-    limits::{EARLY_ANSWERS_MAX, RUN_EVENT_BYTES_MAX, RUN_WORKS_MAX},
+    limits::{RUN_EVENT_BYTES_MAX, RUN_WORKS_MAX},
     now::{Clock, Deadline, Now},
     pass::PassInput,
     values::Values,
 };
-use question::{EarlyAnswer, Question};
+pub use question::OpenQuestion;
+use question::{EarlyAnswer, Question, Shown};
 use scope::Scope;
 use slots::Slots;
 use state::State;
@@ -71,7 +72,7 @@ struct Facts {
     handler_id: Arc<str>,
     phase: Phase,
     next_work: u64,
-    /// For timers, questions and scopes. Timer 0 is the run's time-out.
+    /// For timers, early answers and scopes. Timer 0 is the run's time-out.
     next_number: u64,
     next_sequence: u64,
     feed_bytes: usize,
@@ -90,9 +91,13 @@ struct Facts {
     slots: Slots,
     /// Timers that are armed, and their works.
     timers: Table<u64>,
+    /// Questions that works wait on, by their feed numbers.
     questions: Table<Question>,
+    /// Questions that steps returned and no event has replied to by number, oldest first.
+    shown: Box<[Shown]>,
     scopes: Table<Box<Scope>>,
-    early: Vec<EarlyAnswer>,
+    /// Answers that wait for a question, in order of arrival.
+    early: Table<EarlyAnswer>,
     /// Types of answers that were asked for.
     asked: Box<[EventId]>,
     /// Works that are to run alone, in order; the first does, or waits for those that run.
@@ -186,25 +191,17 @@ impl Run {
     ///
     /// # Errors
     /// Why it is not.
-    pub fn check_external(&self, event: EventId, step: Option<StepId>) -> Result<(), Refusal> {
-        let (facts, graph) = (&self.facts, &*self.graph);
-        if matches!(facts.phase, Phase::Ended(_)) {
-            return Err(Refusal::Ended);
+    pub fn check_external(&self, external: &External) -> Result<(), Refusal> {
+        match self.facts.phase {
+            Phase::Ended(_) => Err(Refusal::Ended),
+            _ => self.facts.destination(&self.graph, external).map(drop),
         }
-        let known = step.is_none_or(|step| graph.steps.len() > usize::from(step.0));
-        if graph.events.len() <= usize::from(event.0) || !known {
-            return Err(Refusal::StepDoesNotAccept);
-        }
-        let takers = route::takers_outside(graph, event, step);
-        let awaited = question::declared(graph, event, step);
-        let open = facts.questions.iter().any(|(_, question)| question.answer == event);
-        let early = takers.is_empty() && awaited && !facts.asked.contains(&event);
-        match () {
-            () if takers.is_empty() && step.is_some() && !awaited => Err(Refusal::StepDoesNotAccept),
-            () if early && facts.early.len() >= EARLY_ANSWERS_MAX => Err(Refusal::EarlyAnswersFull),
-            () if open || (takers.is_empty() && !early) || facts.takes_more(takers.len()) => Ok(()),
-            () => Err(Refusal::WorksFull),
-        }
+    }
+
+    /// Why the run can never go on, if nothing is left to do in it and nothing from outside can change that.
+    pub fn stuck(&self) -> Option<String> {
+        let runs = matches!(self.facts.phase, Phase::Waiting | Phase::Admitted);
+        runs.then(|| self.facts.stuck(&self.graph)).flatten()
     }
 
     /// Bytes of what it has published, as [`Feed::cost_bytes`] counts them.
@@ -266,8 +263,9 @@ impl Facts {
             slots: Slots::default(),
             timers: Table::default(),
             questions: Table::default(),
+            shown: Box::default(),
             scopes: Table::default(),
-            early: Vec::new(),
+            early: Table::default(),
             asked: Box::default(),
             alone: Vec::new(),
             state: State::default(),
@@ -288,7 +286,7 @@ impl Facts {
             }
             (Phase::Waiting, Input::Admitted) => self.admit(turn),
             (Phase::New | Phase::Ended(_), _) | (_, Input::Started { .. } | Input::Admitted) => return,
-            (_, Input::External { event, value, step }) => self.external(turn, event, value, step),
+            (_, Input::External(external)) => self.external(turn, external),
             (_, Input::Noted { pass, notes }) => self.noted(turn, pass, notes),
             (_, Input::Done { pass, done }) => self.done(turn, pass, done),
             (_, Input::Due { timer }) => self.due(turn, timer),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{EventId, EventKind, EventType, Graph, Retry, StepId, StepType, flow, scopes};
-use crate::limits::GRAPH_NAMES_MAX;
+use crate::limits::{GRAPH_NAMES_MAX, INBOX_ANSWERS_MAX};
 
 /// What a workflow is made of, by name, before it is checked.
 #[derive(Clone, Debug)]
@@ -49,6 +49,8 @@ pub struct StepParts {
     pub sends: Vec<String>,
     /// Questions it asks, and their answers.
     pub asks: Vec<(String, String)>,
+    /// Answers that may wait for its next question, and how many of each.
+    pub inboxes: Vec<(String, usize)>,
     /// Types it declares to stream.
     pub streams: Vec<String>,
     /// Passes at a time.
@@ -94,12 +96,13 @@ impl Graph {
                 return Err(Faults(faults));
             }
         };
+        let takers_of = takers(&steps, events.len(), false);
         let mut graph = Self {
             module: parts.module.unwrap_or_else(|| parts.name.clone()).into(),
             name: parts.name.into(),
-            takers: takers(&steps, events.len(), false),
             joiners: takers(&steps, events.len(), true),
-            interactive: events.iter().any(|event| event.kind == EventKind::HumanResponse),
+            open: open(&events, &steps, &takers_of),
+            takers: takers_of,
             events,
             steps,
             start,
@@ -111,6 +114,7 @@ impl Graph {
         for (step, closers) in graph.steps.iter_mut().zip(closers) {
             step.closers = closers;
         }
+        check_external(&graph, &mut faults);
         if !graph.steps.is_empty() {
             flow::check(&graph, &mut faults);
             scopes::check(&graph, &mut faults);
@@ -185,7 +189,8 @@ fn check_settings(parts: &Parts, faults: &mut Vec<Fault>) {
         fault("The workflow's max_runs is 0, so no run would ever start: leave it out for no bound.".into());
     }
     let mut seen = BTreeSet::new();
-    for StepParts { name, takes, returns, sends, streams, workers, timeout, fan_out, .. } in &parts.steps {
+    for step in &parts.steps {
+        let StepParts { name, takes, returns, sends, streams, workers, timeout, fan_out, .. } = step;
         if name.is_empty() {
             fault(format!("A step that takes {} has an empty name.", list(takes)));
         } else if !seen.insert(name) {
@@ -210,6 +215,7 @@ fn check_settings(parts: &Parts, faults: &mut Vec<Fault>) {
                  it instead."
             ));
         }
+        check_inboxes(step, &mut fault);
         if sends.contains(stop) {
             fault(format!("Step `{name}` sends the stop event `{stop}`; a run has one outcome: return it instead."));
         }
@@ -217,6 +223,24 @@ fn check_settings(parts: &Parts, faults: &mut Vec<Fault>) {
             fault(format!(
                 "Step `{name}` streams the stop event `{stop}`, which must be the last of the feed: return it instead."
             ));
+        }
+    }
+}
+
+fn check_inboxes(step: &StepParts, fault: &mut impl FnMut(String)) {
+    let name = &step.name;
+    for (index, (answer, count)) in step.inboxes.iter().enumerate() {
+        if !step.asks.iter().any(|(_, by)| by == answer) {
+            fault(format!(
+                "Step `{name}` has an inbox for `{answer}`, but asks no question that `{answer}` answers: let its \
+                 context name the question, or leave the inbox out."
+            ));
+        }
+        if *count == 0 || *count > INBOX_ANSWERS_MAX {
+            fault(format!("Step `{name}` has an inbox for {count} `{answer}`; it may hold 1 to {INBOX_ANSWERS_MAX}."));
+        }
+        if step.inboxes[..index].iter().any(|(other, _)| other == answer) {
+            fault(format!("Step `{name}` has two inboxes for `{answer}`: leave one of them out."));
         }
     }
 }
@@ -313,6 +337,9 @@ fn intern_steps(steps: Vec<StepParts>, ids: &Ids, faults: &mut Vec<Fault>) -> Bo
                 _ => None,
             });
         let asks = asks.collect();
+        // One for a type that is not there is told as a fault of the step.
+        let inbox = |(name, count): &(String, usize)| Some((*ids.get(name.as_str())?, *count as u32));
+        let inboxes: Vec<_> = step.inboxes.iter().filter_map(inbox).collect();
         let step = StepType {
             takes: all(&step.takes),
             fan_in: step.fan_in,
@@ -321,6 +348,7 @@ fn intern_steps(steps: Vec<StepParts>, ids: &Ids, faults: &mut Vec<Fault>) -> Bo
             on_failure: all(step.on_failure.as_slice()).first().copied(),
             sends: all(&step.sends),
             asks,
+            inboxes: inboxes.into(),
             streams: all(&step.streams),
             workers: step.workers,
             retry: step.retry,
@@ -346,6 +374,39 @@ pub(super) fn takers(steps: &[StepType], events: usize, fan_in: bool) -> Box<[Bo
         }
     }
     takers.into_iter().map(Vec::into_boxed_slice).collect()
+}
+
+/// Per event type, whether clients may send it: see [`Graph::open`].
+pub(super) fn open(events: &[EventType], steps: &[StepType], takers: &[Box<[StepId]>]) -> Box<[bool]> {
+    let is_used = |index: usize| {
+        let answers = |step: &StepType| step.asks.iter().any(|(_, answer)| usize::from(answer.0) == index);
+        !takers[index].is_empty() || steps.iter().any(answers)
+    };
+    let is_open = |(index, event): (usize, &EventType)| {
+        (event.external || event.kind == EventKind::HumanResponse) && is_used(index)
+    };
+    events.iter().enumerate().map(is_open).collect()
+}
+
+/// What is opened to the outside must lead somewhere.
+fn check_external(graph: &Graph, faults: &mut Vec<Fault>) {
+    for (index, event) in graph.events.iter().enumerate().filter(|(_, event)| event.external) {
+        let name = &event.name;
+        match event.kind {
+            EventKind::Stop | EventKind::InputRequired => {
+                let kind = if event.kind == EventKind::Stop { "the stop event" } else { "a question" };
+                faults.push(Fault(format!(
+                    "`{name}` is declared `External` and is {kind}, which never comes from outside: use a type of its \
+                     own for what clients send."
+                )));
+            }
+            _ if graph.open[index] => {}
+            _ => faults.push(Fault(format!(
+                "`{name}` is declared `External`, but no step takes it: add a step that takes `{name}` singly, or \
+                 declare it without `External`."
+            ))),
+        }
+    }
 }
 
 /// "`A`, `B` and `C`", for a text.

@@ -26,7 +26,7 @@ impl Flow<'_> {
             for event in step.takes.iter().filter(|event| !self.comes(step, **event)) {
                 let (name, event) = (&step.name, self.graph.event(*event));
                 let or = if event.kind == EventKind::Plain && !step.fan_in {
-                    format!(", or declare it as `struct {}: HumanResponse` if it comes from outside", event.name)
+                    format!(", or declare it as `struct {}: External` if it comes from outside", event.name)
                 } else {
                     String::new()
                 };
@@ -95,6 +95,17 @@ impl Flow<'_> {
             return;
         }
         let ending = self.ending();
+        let opens = |event: &EventId| self.graph.event(*event).external && self.graph.is_open(*event);
+        if self
+            .graph
+            .steps
+            .iter()
+            .enumerate()
+            .any(|(index, step)| ending.contains(&StepId(index as u16)) && !step.fan_in && step.takes.iter().any(opens))
+        {
+            // Wherever the steps lead, clients can go on.
+            return;
+        }
         let dispensable = self.dispensable(&ending);
         let stuck: BTreeSet<StepId> = self
             .steps()
@@ -146,7 +157,7 @@ impl Flow<'_> {
     fn dispensable(&self, ending: &BTreeSet<StepId>) -> BTreeSet<EventId> {
         let goes_on = |event: EventId| self.consumers(event).any(|step| ending.contains(&step));
         let ids = (0..self.graph.events.len()).map(|index| EventId(index as u16));
-        let human = |event: EventId| self.graph.event(event).kind == EventKind::HumanResponse;
+        let human = |event: EventId| self.graph.is_open(event);
         let never = |event: EventId| event != self.graph.start && !self.produced.contains(&event);
         let spare = |event: EventId| goes_on(event) || human(event) || never(event);
         let mut dispensable: BTreeSet<EventId> = ids.filter(|event| spare(*event)).collect();
@@ -202,7 +213,7 @@ impl Flow<'_> {
 
     /// Fan-in steps take nothing from outside.
     fn is_from_outside(&self, step: &StepType, event: EventId) -> bool {
-        !step.fan_in && self.graph.event(event).kind == EventKind::HumanResponse
+        !step.fan_in && self.graph.is_open(event)
     }
 
     fn consumers(&self, event: EventId) -> impl Iterator<Item = StepId> {

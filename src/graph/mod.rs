@@ -55,6 +55,8 @@ pub struct EventType {
     /// Whether it is one of the built-in `StartEvent` and `StopEvent`, whose base kind is not named in `types`
     /// and whose result is its `result` member.
     pub builtin: bool,
+    /// Whether its program opens it to the outside: clients may send it though it is no answer.
+    pub external: bool,
     /// Its JSON Schema, as `GET /workflows/{name}/events` shows it.
     pub schema: serde_json::Value,
     /// Decodes a value and forgets it.
@@ -80,6 +82,8 @@ pub struct StepType {
     pub sends: Box<[EventId]>,
     /// The questions it asks, each with the type that answers it.
     pub asks: Box<[(EventId, EventId)]>,
+    /// The answers that may wait for its next question, each with how many of them.
+    pub inboxes: Box<[(EventId, u32)]>,
     /// The types it declares to stream.
     pub streams: Box<[EventId]>,
     /// Passes at a time in one run; at least 1.
@@ -121,8 +125,9 @@ pub struct Graph {
     pub takers: Box<[Box<[StepId]>]>,
     /// Per event type, the fan-in steps that take a `Vec` of it.
     pub joiners: Box<[Box<[StepId]>]>,
-    /// Whether any type is a human response, so that a run with nothing to do waits instead of failing.
-    pub interactive: bool,
+    /// Per event type, whether clients may send it: a human response, or a type that is opened to the outside, if a
+    /// step takes it singly or waits for it.
+    pub open: Box<[bool]>,
 }
 
 impl Graph {
@@ -149,6 +154,21 @@ impl Graph {
     /// Steps that take this type singly, in order of name.
     pub fn takers(&self, id: EventId) -> &[StepId] {
         &self.takers[usize::from(id.0)]
+    }
+
+    /// Whether clients may send this type.
+    pub fn is_open(&self, id: EventId) -> bool {
+        self.open[usize::from(id.0)]
+    }
+
+    /// The types that clients may send, in order of name.
+    pub fn open_types(&self) -> impl Iterator<Item = &EventType> {
+        self.events.iter().zip(&self.open).filter(|(_, open)| **open).map(|(event, _)| event)
+    }
+
+    /// Whether an event from outside can become work although no step runs: a step takes a type that clients may send.
+    pub fn goes_on_from_outside(&self) -> bool {
+        self.open.iter().zip(&self.takers).any(|(open, takers)| *open && !takers.is_empty())
     }
 
     /// Fan-in steps that take a `Vec` of this type, in order of name.

@@ -144,9 +144,9 @@ impl<'a> Depths<'a> {
 
     fn fill(&mut self) {
         self.arrive(self.graph.start, 0);
-        for (index, event) in self.graph.events.iter().enumerate() {
-            if event.kind == EventKind::HumanResponse {
-                for step in self.graph.takers(EventId(index as u16)) {
+        for event in (0..self.graph.events.len()).map(|index| EventId(index as u16)) {
+            if self.graph.is_open(event) {
+                for step in self.graph.takers(event) {
                     self.take(*step, 0);
                 }
             }

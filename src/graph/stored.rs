@@ -2,7 +2,7 @@
 //! [postcard](https://postcard.jamesmunns.com/wire-format) format.
 //!
 //! All that a run and its feed need of a graph is there; schemas and checks are not. What follows from the rest
-//! (takers, joiners, whether it is interactive) is made anew; closers are kept, because runs were reduced with them.
+//! (takers, joiners, what may come from outside) is made anew; closers are kept, because runs were reduced with them.
 //! Equal graphs have equal bytes.
 //!
 //! Version 2 is the only one that is read: version 1 was that of programs before the first release. Any change of
@@ -13,8 +13,11 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventId, EventKind, EventType, Graph, StepId, StepType, check::takers};
-use crate::limits::GRAPH_NAMES_MAX;
+use super::{
+    EventId, EventKind, EventType, Graph, StepId, StepType,
+    check::{open, takers},
+};
+use crate::limits::{GRAPH_NAMES_MAX, INBOX_ANSWERS_MAX};
 
 /// Why bytes are no graph.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +46,7 @@ struct StoredEvent {
     qualified_name: Box<str>,
     kind: EventKind,
     builtin: bool,
+    external: bool,
 }
 
 impl Graph {
@@ -56,6 +60,7 @@ impl Graph {
             qualified_name: event.qualified_name.clone(),
             kind: event.kind,
             builtin: event.builtin,
+            external: event.external,
         };
         let stored = Stored {
             name: self.name.clone(),
@@ -96,16 +101,18 @@ impl Stored {
             qualified_name: event.qualified_name,
             kind: event.kind,
             builtin: event.builtin,
+            external: event.external,
             schema: serde_json::Value::Null,
             check: Arc::new(|_| Ok(())),
         };
         let events: Box<[EventType]> = self.events.into_iter().map(event).collect();
+        let takers_of = takers(&self.steps, events.len(), false);
         Graph {
             name: self.name,
             module: self.module,
-            takers: takers(&self.steps, events.len(), false),
             joiners: takers(&self.steps, events.len(), true),
-            interactive: events.iter().any(|event| event.kind == EventKind::HumanResponse),
+            open: open(&events, &self.steps, &takers_of),
+            takers: takers_of,
             events,
             steps: self.steps,
             start: self.start,
@@ -131,6 +138,10 @@ impl Stored {
                 asks && events.iter().all(|events| known_all(events)) && step.on_failure.iter().all(known),
                 "a step names a type that is not there",
             )?;
+            let inbox = |(answer, count): &(EventId, u32)| {
+                known(answer) && (1..=INBOX_ANSWERS_MAX).contains(&(*count as usize))
+            };
+            ensure(step.inboxes.iter().all(inbox), "a step has an inbox that cannot be")?;
             ensure(step.workers > 0, "a step has no workers")?;
             let closes = |closer: &StepId| self.steps.get(usize::from(closer.0)).is_some_and(|step| step.fan_in);
             ensure(

@@ -39,6 +39,9 @@ pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
     /// The module in its qualified name; by default that of the workflow.
     const MODULE: Option<&'static str> = None;
 
+    /// Whether clients may send it although it answers no question: what [`event!`](crate::event) sets for `External`.
+    const EXTERNAL: bool = false;
+
     /// Whether it is one of the two that come with the library.
     #[doc(hidden)]
     const BUILTIN: bool = false;
@@ -93,6 +96,7 @@ fn describe<E: Event>(module: &str) -> EventType {
         qualified_name: qualified_name::<E>(module).into(),
         kind: E::KIND,
         builtin: E::BUILTIN,
+        external: E::EXTERNAL,
         schema: schema::of::<E>(),
         check: Arc::new(|text| explain::decode_event::<E>(text).map(drop)),
     }
@@ -103,6 +107,9 @@ fn describe<E: Event>(module: &str) -> EventType {
 /// - `struct Approve: Asks<Verdict> { .. }` is a question for `ctx.ask`, answered by a `Verdict`.
 /// - `struct Wanted: InputRequired { .. }` asks somebody outside when a step returns it, without a wait in the step;
 ///   `struct Given: HumanResponse { .. }` comes from outside to the step that takes it.
+/// - `struct Tick: External { .. }` is a plain event that clients, too, may send to the step that takes it. Every other
+///   type that is neither an answer nor a `HumanResponse` is refused from outside, so nobody can skip a step by sending
+///   what it would have returned.
 /// - `struct Token as "token" { .. }` has another name on the wire; `struct Token in "shop" { .. }` is of another
 ///   module than the workflow's. Both: `as` first.
 ///
@@ -122,7 +129,10 @@ fn describe<E: Event>(module: &str) -> EventType {
 ///     struct Progress as "progress" in "shop" { percent: u8 }
 /// }
 ///
+/// event! { struct Tick: External { at: u64 } }
+///
 /// assert_eq!(Approve::name(), "Approve");
+/// assert!(Tick::EXTERNAL && !Verdict::EXTERNAL);
 /// assert_eq!(Progress::name(), "progress");
 /// assert_eq!(Progress::MODULE, Some("shop"));
 /// ```
@@ -146,6 +156,12 @@ macro_rules! event {
             [const KIND: $crate::graph::EventKind = $crate::graph::EventKind::HumanResponse;] { $($body)* });
         $crate::event! { $($rest)* }
     };
+    ($(#[$meta:meta])* $vis:vis struct $name:ident $(as $wire:literal)? $(in $module:literal)? : External
+        { $($body:tt)* } $($rest:tt)*) => {
+        $crate::__event!([$(#[$meta])*] [$vis] $name [$($wire)?] [$($module)?]
+            [const EXTERNAL: bool = true;] { $($body)* });
+        $crate::event! { $($rest)* }
+    };
     ($(#[$meta:meta])* $vis:vis struct $name:ident $(as $wire:literal)? $(in $module:literal)? : Asks<$answer:ty>
         { $($body:tt)* } $($rest:tt)*) => {
         $crate::__event!([$(#[$meta])*] [$vis] $name [$($wire)?] [$($module)?]
@@ -161,7 +177,8 @@ macro_rules! event {
     ($($other:tt)*) => {
         ::core::compile_error!(
             "an event is declared as `pub struct Name { field: Type, .. }`; before the brace may stand \
-             `as \"wire name\"`, `in \"module\"`, and one of `: Asks<Answer>`, `: InputRequired`, `: HumanResponse`"
+             `as \"wire name\"`, `in \"module\"`, and one of `: Asks<Answer>`, `: InputRequired`, \
+             `: HumanResponse`, `: External`"
         );
     };
 }

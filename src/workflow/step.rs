@@ -50,6 +50,7 @@ pub struct Step {
     fan_out: bool,
     pub(super) sends: Vec<EventEntry>,
     pub(super) asks: Vec<(EventEntry, EventEntry)>,
+    inboxes: Vec<(EventEntry, usize)>,
     pub(super) streams: Vec<EventEntry>,
     workers: u16,
     retry: Retry,
@@ -99,6 +100,7 @@ impl Step {
             fan_out: O::FAN_OUT,
             sends: G::Sends::entries(),
             asks: G::Asks::entries(),
+            inboxes: Vec::new(),
             streams: Vec::new(),
             workers: STEP_WORKERS_DEFAULT,
             retry: Retry::default(),
@@ -190,6 +192,38 @@ impl Step {
         self
     }
 
+    /// Keeps up to `answers` events of type `A` that come while no question waits for them, in order, for the next
+    /// questions of this step that `A` answers: what a chat wants. Without an inbox such an answer is refused, so that a
+    /// second click does not answer a question that nobody has seen. What is left in it when the run ends is dropped.
+    ///
+    /// At least 1 and at most [`INBOX_ANSWERS_MAX`](crate::limits::INBOX_ANSWERS_MAX).
+    ///
+    /// ```
+    /// use steprill::{Asks, Ctx, Result, StartEvent, Step, StopEvent, event};
+    ///
+    /// event! {
+    ///     struct Listening: Asks<Message> {}
+    ///     struct Message { text: String }
+    /// }
+    ///
+    /// fn chat(ctx: &Ctx<Asks<Listening>>, _: StartEvent) -> Result<StopEvent> {
+    ///     let mut heard = Vec::new();
+    ///     loop {
+    ///         match ctx.ask(Listening {}).wait()?.text {
+    ///             text if text == "bye" => return Ok(StopEvent::new(heard)),
+    ///             text => heard.push(text),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let step = Step::new("chat", chat).inbox::<Message>(100);
+    /// ```
+    #[must_use]
+    pub fn inbox<A: Event>(mut self, answers: usize) -> Self {
+        self.inboxes.push((EventEntry::of::<A>(), answers));
+        self
+    }
+
     /// Declares that it streams `E`, so that clients find its schema among the workflow's events.
     #[must_use]
     pub fn streams<E: Event>(mut self) -> Self {
@@ -233,6 +267,7 @@ impl Step {
             on_failure: self.on_failure.as_ref().map(|on_failure| on_failure.gives.name.to_string()),
             sends: names(&self.sends),
             asks: asks.collect(),
+            inboxes: self.inboxes.iter().map(|(answer, count)| (answer.name.to_string(), *count)).collect(),
             streams: names(&self.streams),
             workers: self.workers,
             retry: self.retry.clone(),

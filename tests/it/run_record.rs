@@ -4,7 +4,7 @@ use std::{fmt::Write as _, sync::Arc};
 
 use steprill::{
     engine::{
-        input::{Effect, Input, PassId},
+        input::{Effect, External, Input, PassId},
         record::{Names, RecordError, decode, encode},
         run::Run,
     },
@@ -80,7 +80,12 @@ fn a_snapshot_goes_on_under_a_graph_with_other_ids() {
     let snapshot = run(&old, inputs(&old)).snapshot();
     let mut run = Run::restore(&snapshot, &Names::of(&old).translation(&new), Arc::clone(&new)).expect("it goes on");
     let mut effects = Vec::new();
-    let answer = Input::External { event: event(&new, "HumanA"), value: json("{}"), step: new.step_id("n") };
+    let answer = Input::External(External {
+        event: event(&new, "HumanA"),
+        value: json("{}"),
+        step: new.step_id("n"),
+        in_reply_to: None,
+    });
     run.handle(answer, Now::default(), &mut effects);
     assert!(effects.contains(&Effect::StartPass(PassId { work: 1, pass: 1 })), "{effects:?}");
     assert_eq!(run.pass_step(PassId { work: 1, pass: 1 }), new.step_id("n"));
@@ -115,12 +120,16 @@ fn a_record_is_read_under_the_graph_that_it_was_written_under() {
     for input in inputs(&old) {
         assert_eq!(decode(&encode(&input, now), &old), Ok((input, now)));
     }
-    let answer = |event, step| encode(&Input::External { event, value: json("{}"), step }, now);
+    let answer = |event, step| encode(&external(event, "{}", step), now);
     let refused = |bytes: &[u8]| decode(bytes, &old).expect_err("an id of another graph").to_string();
     let event = answer(EventId(new.events.len() as u16 - 1), None);
     assert!(refused(&event).contains("event type 6 of 6"), "{}", refused(&event));
     let step = answer(EventId(0), Some(StepId(3)));
     assert!(refused(&step).contains("step 3 of 3"), "{}", refused(&step));
+}
+
+fn external(event: EventId, value: &str, step: Option<StepId>) -> Input {
+    Input::External(External { event, value: json(value), step, in_reply_to: None })
 }
 
 #[test]
@@ -131,7 +140,7 @@ fn what_is_no_record_is_refused_in_words() {
     assert!(refused(&[9, 0, 0, 5]).ends_with("version 9, and this program reads 2: use a newer program"));
     assert!(refused(&[1, 0, 0, 5]).contains("version 1, and this program reads 2: an earlier development version"));
     assert!(refused(&[2, 0, 0, 99]).starts_with("the record is damaged"), "there is no such input");
-    let whole = encode(&Input::External { event: EventId(0), value: json("[17]"), step: None }, Now::default());
+    let whole = encode(&external(EventId(0), "[17]", None), Now::default());
     assert!(refused(&[&whole[..], &[0]].concat()).contains("something stands behind it"));
     for end in 0..whole.len() {
         assert!(decode(&whole[..end], &graph).is_err());
@@ -164,17 +173,19 @@ fn the_bytes_of_version_2_stay_as_they_are() {
             "0280809296a896a206ac0204030000010101330000000000",
         ]
     );
+    let reply = External { event: event(&graph, "HumanA"), value: json("{}"), step: None, in_reply_to: Some(7) };
+    assert_eq!(hex(&encode(&Input::External(reply), now)), "0280809296a896a206ac020202027b7d000107");
     assert_eq!(
-        hex(&run(&graph, inputs(&graph)).snapshot()),
-        "021000000000000000000000000000000000016802040309790000020001010100000131010101000001010100000402000\
-         300000000000001020201010100000102020201000100000101013202020200010000010101330001020000000000"
-    );
-    assert_eq!(
-        hex(&graph.to_stored()),
-        "0204666c6f7704666c6f7706014506666c6f772e450000014606666c6f772e4600000648756d616e410b666c6f772e48\
-         756d616e410400054e656564510a666c6f772e4e656564510300015306666c6f772e530100015406666c6f772e540200\
-         03016d01040001000100000000040100000000000102016e0100000101000000010302000401000000000000016f0101\
-         0101050000000000040100000000000004050000"
+        [hex(&run(&graph, inputs(&graph)).snapshot()), hex(&graph.to_stored())],
+        [
+            "02100000000000000000000000000000000001680204020979000002000101010000013101010100000101010000\
+             04070003000000000000010702010001010000010202020100010000010101320202020001000001010133000102\
+             0000000000",
+            "0204666c6f7704666c6f7706014506666c6f772e45000000014606666c6f772e460000000648756d616e410b666c\
+             6f772e48756d616e41040000054e656564510a666c6f772e4e65656451030000015306666c6f772e530100000154\
+             06666c6f772e5402000003016d0104000100010000000000040100000000000102016e0100000101000000010302\
+             00000401000000000000016f0101010105000000000000040100000000000004050000",
+        ]
     );
 }
 

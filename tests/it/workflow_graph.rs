@@ -59,6 +59,7 @@ fn event(name: &str) -> EventType {
         qualified_name: format!("flow.{name}").into(),
         kind,
         builtin: false,
+        external: name.starts_with("Open"),
         schema: serde_json::json!({ "title": name }),
         check: Arc::new(|_| Ok(())),
     }
@@ -102,7 +103,7 @@ fn events_and_steps_are_interned_in_order_of_name() {
     assert_eq!(graph.event(graph.start).kind, EventKind::Start);
     assert_eq!(graph.event(graph.stop).kind, EventKind::Stop);
     assert_eq!(&*graph.module, "flow");
-    assert!(!graph.interactive);
+    assert_eq!(open(&graph), [""; 0]);
 }
 
 #[test]
@@ -110,7 +111,68 @@ fn a_question_and_its_answer_get_their_kinds_from_the_step_that_asks() {
     let graph = built("a: S -> T ? Ask/Reply");
     assert_eq!(graph.event(graph.event_id("Ask").unwrap()).kind, EventKind::InputRequired);
     assert_eq!(graph.event(graph.event_id("Reply").unwrap()).kind, EventKind::HumanResponse);
-    assert!(graph.interactive);
+    assert_eq!(open(&graph), ["Reply"]);
+    assert!(!graph.goes_on_from_outside(), "it only answers");
+}
+
+/// The types that clients may send.
+fn open(graph: &Graph) -> Vec<&str> {
+    graph.open_types().map(|event| &*event.name).collect()
+}
+
+#[test]
+fn clients_may_send_answers_and_what_is_opened_and_nothing_else() {
+    let graph = built(
+        "a: S -> A|NeedB ~ HumanSeen
+        b: A|OpenX|HumanB -> C
+        c: C -> T ? NeedQ/Reply",
+    );
+    assert_eq!(open(&graph), ["HumanB", "OpenX", "Reply"]);
+    assert!(graph.goes_on_from_outside());
+    // What only a fan-in takes comes from its scope alone.
+    let graph = built("a: S -> [HumanE]\nb: [HumanE] -> T");
+    assert_eq!(open(&graph), [""; 0]);
+    // A start event is open only if it is opened.
+    let again = |external| {
+        let mut parts = parts("a: S -> A|T\nb: A -> S");
+        parts.events.iter_mut().for_each(|event| event.external = external && *event.name == *"S");
+        open(&Graph::build(parts).expect("it is sound")).len()
+    };
+    assert_eq!([again(false), again(true)], [0, 1]);
+    // Steps that give out nothing are no dead ends where clients can go on.
+    built("a: S -> ()\nb: OpenX -> ()\nc: OpenY -> T");
+}
+
+#[test]
+fn what_is_opened_to_the_outside_must_lead_somewhere() {
+    refused(parts("a: S -> T ~ OpenX"), &["`OpenX` is declared `External`, but no step takes it: add a step"]);
+    refused(parts("a: S -> [OpenX]\nb: [OpenX] -> T"), &["`OpenX` is declared `External`, but no step takes it"]);
+    for (name, words) in [("T", "is the stop event"), ("NeedX", "is a question")] {
+        let mut parts = parts("a: S -> NeedX|T\nb: HumanX -> T");
+        parts.events.iter_mut().find(|event| *event.name == *name).expect("it is there").external = true;
+        refused(parts, &[words]);
+    }
+    built("a: S -> T ? NeedQ/OpenX");
+}
+
+#[test]
+fn an_inbox_is_for_an_answer_that_its_step_asks_for() {
+    let with = |inboxes: &[(&str, usize)]| {
+        let mut parts = parts("a: S -> T ? NeedQ/HumanA\nb: HumanB -> T");
+        parts.steps[0].inboxes = inboxes.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        parts
+    };
+    for (inboxes, expected) in [
+        (&[("HumanB", 1)][..], &["asks no question that `HumanB` answers"][..]),
+        (&[("Nope", 1)], &["asks no question that `Nope` answers"]),
+        (&[("HumanA", 0)], &["an inbox for 0 `HumanA`; it may hold 1 to 1000"]),
+        (&[("HumanA", 1_001)], &["an inbox for 1001 `HumanA`"]),
+        (&[("HumanA", 1), ("HumanA", 2)], &["two inboxes for `HumanA`"]),
+    ] {
+        refused(with(inboxes), expected);
+    }
+    let graph = Graph::build(with(&[("HumanA", 3)])).expect("it is sound");
+    assert_eq!(*graph.steps[0].inboxes, [(graph.event_id("HumanA").expect("a type"), 3)]);
 }
 
 #[test]
@@ -158,7 +220,7 @@ fn each_fault_is_told_in_words_that_name_the_remedy() {
     for (lines, expected) in [
         ("", "The workflow has no step: add one that takes `S`, and one that returns `T`."),
         ("a: S -> T\n b: Human -> A", "Step `b` gives out `A`, but no step takes it"),
-        ("a: S|B -> T", "or declare it as `struct B: HumanResponse` if it comes from outside."),
+        ("a: S|B -> T", "or declare it as `struct B: External` if it comes from outside."),
         ("a: Human -> T", "No step takes the start event `S`"),
         ("a: S -> ()", "No step returns the stop event `T`, so no run could end: let the last step return it."),
         ("a: S -> [T]", "inside a `Vec`; a run has one outcome: return it instead."),

@@ -1,16 +1,18 @@
 //! Reading a handler's events, and posting to it.
 
-use std::{ops::Range, time::Duration};
+use std::{fmt::Write as _, ops::Range, time::Duration};
 
 use super::{handlers, runs::faulty_body};
 use crate::{
     api::{Cursor, ErrorFormat, Follow, Reply, accept, errors::no_content, field, percent::Query, wire},
     engine::{
-        input::{Outcome, Refusal},
+        input::{External, Outcome, Refusal},
+        run::OpenQuestion,
         scheduler::{HandlerView, Scheduler},
     },
+    graph::{EventId, Graph, StepId},
     http::{Field, Method, Request, Response},
-    limits::EARLY_ANSWERS_MAX,
+    limits::{EARLY_ANSWERS_MAX, OPEN_QUESTIONS_LISTED_MAX, VALUE_BYTES_LISTED_MAX},
     now::Now,
 };
 
@@ -68,25 +70,82 @@ pub(super) fn post(
     let (event, value) = body.event(graph).map_err(faulty)?;
     let step_name = body.step().map_err(faulty)?;
     let find_step =
-        |name: &str| graph.step_id(name).ok_or_else(|| unsendable(&format!("{name} does not exist"), errors));
+        |name: &str| graph.step_id(name).ok_or_else(|| unsendable(&format!("Step {name} does not exist"), errors));
     let step = step_name.as_deref().map(find_step).transpose()?;
-    let step_does_not_accept =
-        |step: &str| unsendable(&format!("{step} does not accept {}", graph.event(event).name), errors);
-    let not_accepted = step_does_not_accept(step_name.as_deref().unwrap_or_default());
-    match scheduler.post(key, event, value, step, now) {
+    let in_reply_to = body.in_reply_to().map_err(faulty)?;
+    match scheduler.post(key, External { event, value, step, in_reply_to }, now) {
         Ok(()) => Ok(Reply::WhenCommitted(wire::json(200, wire::status("sent")))),
-        Err(Refusal::Ended) => Err(completed(errors)),
-        Err(Refusal::StepDoesNotAccept) => Err(not_accepted),
-        Err(Refusal::NotServed) => {
-            Err(errors.overloaded("This program does not serve the handler's workflow; start one that does"))
+        Err(refusal) => {
+            let Some(view) = scheduler.view(key) else { return Err(errors.handler_not_found()) };
+            let refused = Refused { graph: view.graph, event, step, in_reply_to };
+            Err(refused.reply(refusal, scheduler.open_questions(key), errors))
         }
-        Err(Refusal::WorksFull) => Err(errors.overloaded("The run has as much to do as it may have; try again later")),
-        Err(Refusal::EarlyAnswersFull) => Err(errors.error(
-            409,
-            &format!(
-                "The run keeps {EARLY_ANSWERS_MAX} answers that it has not asked for yet, and no more; try again later"
-            ),
-        )),
+    }
+}
+
+/// An event from outside that the run does not take.
+struct Refused<'a> {
+    graph: &'a Graph,
+    event: EventId,
+    step: Option<StepId>,
+    in_reply_to: Option<u64>,
+}
+
+impl Refused<'_> {
+    fn reply<'a>(
+        &self,
+        refusal: Refusal,
+        open: impl Iterator<Item = OpenQuestion<'a>>,
+        errors: ErrorFormat,
+    ) -> Response {
+        let name = &self.graph.event(self.event).name;
+        let sequence = self.in_reply_to.unwrap_or_default();
+        let message = match refusal {
+            Refusal::Ended => return completed(errors),
+            Refusal::StepDoesNotAccept | Refusal::NotOpen => {
+                let step = self.step.map_or("", |step| &self.graph.step(step).name);
+                return unsendable(&format!("Step {step} does not accept {name}"), errors);
+            }
+            Refusal::AnswersOther => return unsendable(&format!("{name} does not answer question {sequence}"), errors),
+            Refusal::NotServed => {
+                return errors.overloaded("This program does not serve the handler's workflow; start one that does");
+            }
+            Refusal::WorksFull => {
+                return errors.overloaded("The run has as much to do as it may have; try again later");
+            }
+            Refusal::EarlyAnswersFull => {
+                format!(
+                    "The run keeps {EARLY_ANSWERS_MAX} answers that it has not asked for yet, and no more; try again \
+                     later"
+                )
+            }
+            Refusal::InboxFull => format!("The inbox for {name} is full; {}", self.list(open)),
+            Refusal::NoQuestion => format!("No question waits for {name} now; {}", self.list(open)),
+            Refusal::NotThatQuestion => {
+                format!("Question {sequence} does not wait for this {name} now; {}", self.list(open))
+            }
+        };
+        errors.error(409, &message)
+    }
+
+    /// `open: Approve (number 7, n = 2), Choose (number 9)`
+    fn list<'a>(&self, mut open: impl Iterator<Item = OpenQuestion<'a>>) -> String {
+        let mut list = String::new();
+        for question in open.by_ref().take(OPEN_QUESTIONS_LISTED_MAX) {
+            let name = &self.graph.event(question.question).name;
+            list += if list.is_empty() { "open: " } else { ", " };
+            let _ = write!(list, "{name} (number {}", question.sequence);
+            for (member, value) in question.matching {
+                let value = value.as_str();
+                let _ = write!(list, ", {member} = {}", &value[..value.floor_char_boundary(VALUE_BYTES_LISTED_MAX)]);
+            }
+            list.push(')');
+        }
+        match open.count() {
+            _ if list.is_empty() => "no question is open".to_owned(),
+            0 => list,
+            more => format!("{list} and {more} more"),
+        }
     }
 }
 
@@ -103,7 +162,7 @@ fn completed(errors: ErrorFormat) -> Response {
 }
 
 fn unsendable(reason: &str, errors: ErrorFormat) -> Response {
-    errors.error(400, &format!("Failed to send event: Step {reason}"))
+    errors.error(400, &format!("Failed to send event: {reason}"))
 }
 
 /// What a reader asks for.

@@ -168,7 +168,10 @@ fn what_there_is_to_say_about_workflows_is_said() {
     let (_, events) = world.get_json("/workflows/w/events");
     let titles: Vec<&str> =
         events["events"].as_array().unwrap().iter().map(|event| event["title"].as_str().unwrap()).collect();
-    assert_eq!(titles, ["Answer", "Question", "StartEvent", "StopEvent", "Token", "Work"]);
+    assert_eq!(titles, ["Answer", "Question", "StartEvent", "StopEvent", "Tick", "Token", "Work"]);
+    let opened = |event: &serde_json::Value| event["x-steprill-external"] == json!(true);
+    let opened: Vec<bool> = events["events"].as_array().unwrap().iter().map(opened).collect();
+    assert_eq!(opened, titles.iter().map(|title| *title == "Tick").collect::<Vec<_>>());
     assert_eq!(world.get_json("/workflows/w/representation").1["graph"]["name"], "w");
     for what in ["schema", "events", "representation"] {
         assert_eq!(world.get(&format!("/workflows/x/{what}")), plain(404, "Workflow not found"));
@@ -388,8 +391,18 @@ fn a_posted_event_is_checked_in_order() {
         (format!("{{{answer},\"step\":\"finish\"}}"), 400, "Failed to send event: Step finish does not accept Answer"),
         (format!("{{{answer},\"step\":\"ask\"}}"), 200, sent),
         (format!("{{{answer}}}"), 200, sent),
-        ("{\"event\":{\"type\":\"Token\"}}".to_owned(), 200, sent),
-        ("{\"event\":{\"type\":\"StopEvent\"}}".to_owned(), 200, sent),
+        (
+            "{\"event\":{\"type\":\"Token\"}}".to_owned(),
+            400,
+            "Failed to send event: Token may not be sent from outside; ",
+        ),
+        (
+            "{\"event\":{\"type\":\"StopEvent\"},\"step\":\"nope\"}".to_owned(),
+            400,
+            "Failed to send event: StopEvent may",
+        ),
+        (format!("{{{answer},\"in_reply_to\":\"0\"}}"), 400, "Invalid in_reply_to: expected the number of an event"),
+        (format!("{{{answer},\"in_reply_to\":0}}"), 409, "Question 0 does not wait for this Answer now; no question"),
     ] {
         world.check_post(&target, &body, status, starts);
     }

@@ -108,6 +108,7 @@ impl<'a> RunBody<'a> {
 pub(crate) struct PostedBody<'a> {
     event: Option<&'a RawValue>,
     step: Option<&'a RawValue>,
+    in_reply_to: Option<&'a RawValue>,
 }
 
 impl<'a> PostedBody<'a> {
@@ -116,14 +117,14 @@ impl<'a> PostedBody<'a> {
     /// # Errors
     /// When it does not parse to an object.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, BodyError> {
-        let [event, step] = parse_object(body, &["event", "step"])?;
-        Ok(Self { event, step: step.and_then(not_empty) })
+        let [event, step, in_reply_to] = parse_object(body, &["event", "step", "in_reply_to"])?;
+        Ok(Self { event, step: step.and_then(not_empty), in_reply_to: in_reply_to.and_then(not_empty) })
     }
 
     /// The event's type and value.
     ///
     /// # Errors
-    /// When there is none, or it is not of the workflow; in people's words.
+    /// When there is none, it is not of the workflow, or clients may not send it; in people's words.
     pub(crate) fn event(&self, graph: &Graph) -> Result<(EventId, Json), String> {
         const MISSING: &str = "Event data is required";
         const FAULTY: &str = "Failed to deserialize event";
@@ -137,9 +138,15 @@ impl<'a> PostedBody<'a> {
         }
         let name = type_name(name, qualified_name)
             .and_then(|name| name.ok_or_else(|| "member type: expected the name of an event type, got none".to_owned()))
-            .map_err(|error| format!("{FAULTY}: {error}; {}", possible_types(graph)))?;
+            .map_err(|error| format!("{FAULTY}: {error}; {}", sendable_types(graph)))?;
         let id =
-            graph.event_id(&name).ok_or_else(|| format!("Unknown event type: {name}; {}", possible_types(graph)))?;
+            graph.event_id(&name).ok_or_else(|| format!("Unknown event type: {name}; {}", sendable_types(graph)))?;
+        if !graph.is_open(id) {
+            return Err(format!(
+                "Failed to send event: {name} may not be sent from outside; {}",
+                sendable_types(graph)
+            ));
+        }
         let fields = value.or(data).map_or("{}", RawValue::get);
         let value = unfold_data(fields).and_then(|fields| checked_value(&fields, graph.event(id)));
         Ok((id, value.map_err(|error| format!("{FAULTY}: {name}: {error}"))?))
@@ -151,6 +158,27 @@ impl<'a> PostedBody<'a> {
     /// When it is no string; in people's words.
     pub(crate) fn step(&self) -> Result<Option<String>, String> {
         self.step.map(string).transpose().map_err(|error| format!("Invalid step: {error}"))
+    }
+
+    /// The feed number of the question that the event answers, if one is named.
+    ///
+    /// # Errors
+    /// When it is no integer from 0; in people's words.
+    #[expect(clippy::cast_sign_loss, reason = "the number is not negative")]
+    pub(crate) fn in_reply_to(&self) -> Result<Option<u64>, String> {
+        let Some(raw) = self.in_reply_to else { return Ok(None) };
+        let wrong =
+            |got: &str| format!("Invalid in_reply_to: expected the number of an event, an integer from 0; got {got}");
+        match kind(raw.get()) {
+            "number" => {}
+            kind => return Err(wrong(&with_article(kind))),
+        }
+        if let Ok(sequence) = raw.get().parse() {
+            return Ok(Some(sequence));
+        }
+        // `2.0` and `2e0` are integers as well. One that is too large for any feed is the largest.
+        let number: f64 = raw.get().parse().unwrap_or(f64::NAN);
+        if number >= 0.0 && number.fract() == 0.0 { Ok(Some(number as u64)) } else { Err(wrong(raw.get())) }
     }
 }
 
@@ -240,9 +268,11 @@ fn checked_text(text: &str) -> Result<Json, JsonError> {
     Json::from_checked(&compact(text))
 }
 
-fn possible_types(graph: &Graph) -> String {
-    let names: Vec<&str> = graph.events.iter().map(|event| &*event.name).collect();
-    format!("the event types of this workflow are {}", names.join(", "))
+/// What clients may send to runs of the workflow.
+fn sendable_types(graph: &Graph) -> String {
+    let names: Vec<&str> = graph.open_types().map(|event| &*event.name).collect();
+    let names = if names.is_empty() { "no events from outside".to_owned() } else { names.join(", ") };
+    format!("{} takes {names}", graph.name)
 }
 
 fn state_values(data: &str) -> Result<Values, String> {

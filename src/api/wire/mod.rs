@@ -6,9 +6,14 @@ mod handler;
 mod object;
 mod representation;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-use crate::{graph::Graph, http::Response};
+use crate::{
+    graph::{EventType, Graph},
+    http::Response,
+};
 
 pub(super) use body::{BodyError, PostedBody, RunBody};
 pub use event::render_event;
@@ -82,9 +87,21 @@ pub(super) fn schema(graph: &Graph) -> Vec<u8> {
 pub(super) fn event_schemas(graph: &Graph) -> Vec<u8> {
     #[derive(Serialize)]
     struct Events<'a> {
-        events: Vec<&'a serde_json::Value>,
+        events: Vec<Cow<'a, serde_json::Value>>,
     }
-    to_vec(&Events { events: graph.events.iter().map(|event| &event.schema).collect() })
+    to_vec(&Events { events: graph.events.iter().map(schema_of).collect() })
+}
+
+/// The schema of an event type. That of a type which its program opens to the outside says so: nothing else in it does,
+/// while an answer is known by the question that it answers.
+fn schema_of(event: &EventType) -> Cow<'_, serde_json::Value> {
+    let mut schema = Cow::Borrowed(&event.schema);
+    if event.external
+        && let serde_json::Value::Object(members) = schema.to_mut()
+    {
+        members.insert("x-steprill-external".to_owned(), true.into());
+    }
+    schema
 }
 
 fn to_vec(value: &impl Serialize) -> Vec<u8> {

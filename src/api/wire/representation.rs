@@ -90,7 +90,7 @@ fn edges(graph: &Graph) -> BTreeSet<(End, End)> {
         let end = End::Step(index);
         for &event in &step.takes {
             edges.insert((End::Event(event), end));
-            if graph.event(event).kind == EventKind::HumanResponse {
+            if graph.is_open(event) {
                 edges.insert((End::Outside, End::Event(event)));
             }
         }
@@ -135,6 +135,8 @@ mod tests {
             ("Answer", "ask"),
             ("ask", "Work"),
             ("Work", "finish"),
+            ("external_step", "Tick"),
+            ("Tick", "finish"),
             ("finish", "StopEvent"),
         ];
         assert_eq!(edges, BTreeSet::from(expected));
@@ -154,6 +156,7 @@ mod tests {
             ("Question", "event", Some("Question")),
             ("StartEvent", "event", Some("StartEvent")),
             ("StopEvent", "event", Some("StopEvent")),
+            ("Tick", "event", Some("Tick")),
             ("Work", "event", Some("Work")),
             ("external_step", "external", None),
         ];

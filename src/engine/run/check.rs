@@ -29,7 +29,7 @@ impl Facts {
 
     fn is_empty(&self) -> bool {
         let tables = self.works.len() + self.timers.len() + self.questions.len() + self.scopes.len();
-        tables + self.early.len() == 0 && self.timeout_at_us.is_none()
+        tables + self.early.len() + self.shown.len() == 0 && self.timeout_at_us.is_none()
     }
 
     /// Numbers are given out in ascending order, and enough are left.
@@ -37,11 +37,16 @@ impl Facts {
         let works = self.works.iter().map(|(number, _)| number);
         let scopes = self.scopes.iter().map(|(number, _)| number);
         let timers = self.timers.iter().map(|(number, _)| number);
-        let mut others = scopes.clone().chain(timers).chain(self.questions.iter().map(|(number, _)| number));
+        let early = self.early.iter().map(|(number, _)| number);
+        let questions = self.questions.iter().map(|(sequence, _)| sequence);
+        let mut others = scopes.clone().chain(timers).chain(early.clone());
         let (next_work, next) = (self.next_work, self.next_number);
         works.clone().is_sorted_by(|one, other| one < other)
             && works.last().is_none_or(|last| last < next_work)
             && scopes.is_sorted_by(|one, other| one < other)
+            && early.is_sorted_by(|one, other| one < other)
+            && questions.clone().is_sorted_by(|one, other| one < other)
+            && questions.last().is_none_or(|last| last < self.next_sequence)
             && others.all(|number| (1..next).contains(&number))
             && next_work.max(self.state.version()) <= NUMBER_MAX
             && (1..=NUMBER_MAX).contains(&next)
@@ -111,7 +116,7 @@ impl Live {
                     live.running += 1;
                     live.slots.push((work.step, slot));
                 }
-                WorkPhase::Asking(ref asking) => live.questions.push((asking.number, number)),
+                WorkPhase::Asking(ref asking) => live.questions.push((asking.sequence, number)),
                 WorkPhase::Delayed(_) => {}
             }
             live.timers.extend(work.timer().map(|timer| (timer.id.0, number)));

@@ -95,6 +95,9 @@ impl Facts {
         self.publish_done(turn, &work, slot, shown_output);
         for (event, value) in sent.iter().chain(&returned) {
             if graph.event(*event).kind == EventKind::InputRequired {
+                if graph.goes_on_from_outside() {
+                    self.note_shown(self.next_sequence, *event);
+                }
                 self.publish(turn, Published::Event(EventRef::Known(*event), value.clone()));
             }
         }

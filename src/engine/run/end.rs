@@ -1,11 +1,11 @@
 //! How a run ends: exactly once, and nothing comes after it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use super::{Facts, Phase, RUN_TIMER, Turn, work::WorkPhase};
 use crate::{
     engine::input::{Effect, Outcome, Published},
-    graph::StepId,
+    graph::{Graph, StepId},
     json::Json,
     limits::{ERROR_BYTES_MAX, FEED_BYTES_MAX, FEED_BYTES_RESERVED},
     pass::EventRef,
@@ -56,11 +56,26 @@ impl Facts {
         if !self.feed_is_window && self.feed_bytes > FEED_BYTES_MAX - FEED_BYTES_RESERVED {
             let error = format!("the run's feed has reached {FEED_BYTES_MAX} bytes: publish less, or in more runs");
             self.fail(turn, None, error, 0);
-        } else if self.works.is_empty() && !turn.graph.interactive {
-            let stop = &turn.graph.event(turn.graph.stop).name;
-            self.fail(turn, None, format!("no step is left to run and none returned {stop}"), 0);
+        } else if let Some(error) = self.stuck(turn.graph) {
+            self.fail(turn, None, error, 0);
         }
         matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// Why a run with nothing left to do can never go on: what it lacks. Answers that wait help no more, because nobody
+    /// is left to ask for them.
+    pub(super) fn stuck(&self, graph: &Graph) -> Option<String> {
+        if !self.works.is_empty() || graph.goes_on_from_outside() {
+            return None;
+        }
+        let stop = &graph.event(graph.stop).name;
+        let mut error = format!("no step is left to run and none returned {stop}");
+        let answers: Vec<&str> = graph.open_types().map(|event| &*event.name).collect();
+        if !answers.is_empty() {
+            let verb = if answers.len() == 1 { "answers" } else { "answer" };
+            let _ = write!(error, "; no question is open, and {} only {verb} questions", answers.join(", "));
+        }
+        Some(error)
     }
 
     pub(super) fn fail(&mut self, turn: &mut Turn<'_>, step: Option<StepId>, error: String, attempts: u32) {

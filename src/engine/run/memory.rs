@@ -40,7 +40,7 @@ impl Facts {
         }
         let works: usize = self.works.iter().map(|(_, work)| work.cost_bytes()).sum();
         let scopes: usize = self.scopes.iter().map(|(_, scope)| scope.cost_bytes()).sum();
-        let early: usize = self.early.iter().map(EarlyAnswer::cost_bytes).sum();
+        let early: usize = self.early.iter().map(|(_, early)| early.cost_bytes()).sum();
         self.cost_bytes = works + scopes + early;
     }
 }

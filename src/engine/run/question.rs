@@ -4,13 +4,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Facts, Turn,
+    Facts, Run, Turn,
+    route::Destination,
     work::{Timer, WorkPhase},
 };
 use crate::{
-    engine::input::Effect,
+    engine::input::{Effect, External, Refusal},
     graph::{EventId, Graph, StepId},
     json::Json,
+    limits::{EARLY_ANSWERS_MAX, SHOWN_QUESTIONS_MAX},
     pass::Wait,
 };
 
@@ -24,13 +26,21 @@ pub(super) struct Question {
 /// What a work that asks keeps of its question.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Asking {
-    /// Its place in the run's questions.
-    pub(super) number: u64,
+    /// The question's feed number.
+    pub(super) sequence: u64,
     /// Its place among the waits of the work.
     pub(super) ordinal: u32,
     pub(super) question: EventId,
     pub(super) matching: Vec<(String, Json)>,
     pub(super) timer: Option<Timer>,
+}
+
+/// A question that a step returned, for an event that another step takes: nothing of the run waits on it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Shown {
+    /// Its feed number.
+    pub(super) sequence: u64,
+    pub(super) question: EventId,
 }
 
 /// An answer that came before its question.
@@ -40,21 +50,103 @@ pub(super) struct EarlyAnswer {
     pub(super) value: Json,
     /// The step it is for.
     pub(super) step: Option<StepId>,
+    /// Whether it waits in an inbox of that step.
+    pub(super) in_inbox: bool,
+}
+
+/// A question that may be answered now, as people are told of it.
+#[derive(Debug)]
+pub struct OpenQuestion<'a> {
+    /// Its type.
+    pub question: EventId,
+    /// Its number in the feed.
+    pub sequence: u64,
+    /// The members that its answer must have, with their values.
+    pub matching: &'a [(String, Json)],
+}
+
+impl Run {
+    /// The answers that wait for a question, in order of arrival: type, value, and the step that they are for.
+    pub fn waiting_answers(&self) -> impl Iterator<Item = (EventId, &Json, Option<StepId>)> {
+        self.facts.early.iter().map(|(_, early)| (early.event, &early.value, early.step))
+    }
+
+    /// The questions that may be answered now: those that works wait on, then those that steps returned; each oldest
+    /// first.
+    pub fn open_questions(&self) -> impl Iterator<Item = OpenQuestion<'_>> {
+        let asked = self.facts.questions.iter().filter_map(|(sequence, question)| {
+            let asking = self.facts.asking(question)?;
+            Some(OpenQuestion { question: asking.question, sequence, matching: &asking.matching })
+        });
+        let shown = self.facts.shown.iter();
+        asked.chain(shown.map(|shown| OpenQuestion {
+            question: shown.question,
+            sequence: shown.sequence,
+            matching: &[],
+        }))
+    }
 }
 
 impl Facts {
     /// The oldest open question that an event from outside answers: the work that asked it.
     pub(super) fn find_question(&self, event: EventId, value: &Json, step: Option<StepId>) -> Option<u64> {
         let mut members = Members::new(value);
-        let fits = |question: &&Question| {
-            let Some(work) = self.works.get(question.work).filter(|work| step.is_none_or(|step| step == work.step))
-            else {
-                return false;
-            };
-            matches!(&work.phase, WorkPhase::Asking(asking) if members.match_all(&asking.matching))
-        };
         let open = self.questions.iter().map(|(_, question)| question);
-        open.filter(|question| question.answer == event).find(fits).map(|question| question.work)
+        let mut of_type = open.filter(|question| question.answer == event);
+        of_type.find(|question| self.fits(question, &mut members, step)).map(|question| question.work)
+    }
+
+    /// The work that waits on the question of this number, if the event answers it; `None` if a step returned that
+    /// question, so that no work waits on it.
+    pub(super) fn replied(&self, sequence: u64, external: &External) -> Result<Option<u64>, Refusal> {
+        let Some(question) = self.questions.get(sequence) else {
+            let is_shown = self.shown.iter().any(|shown| shown.sequence == sequence);
+            return if is_shown { Ok(None) } else { Err(Refusal::NotThatQuestion) };
+        };
+        if question.answer != external.event {
+            return Err(Refusal::AnswersOther);
+        }
+        let fits = self.fits(question, &mut Members::new(&external.value), external.step);
+        if fits { Ok(Some(question.work)) } else { Err(Refusal::NotThatQuestion) }
+    }
+
+    /// Whether an answer of the right type, maybe for this step alone, answers the question.
+    fn fits(&self, question: &Question, members: &mut Members<'_>, step: Option<StepId>) -> bool {
+        step.is_none_or(|step| self.works.get(question.work).is_some_and(|work| work.step == step))
+            && self.asking(question).is_some_and(|asking| members.match_all(&asking.matching))
+    }
+
+    fn asking(&self, question: &Question) -> Option<&Asking> {
+        match &self.works.get(question.work)?.phase {
+            WorkPhase::Asking(asking) => Some(asking),
+            _ => None,
+        }
+    }
+
+    /// Where an answer waits for which no question is open: until its type is asked for the first time as an early
+    /// answer, and in the first inbox that has room.
+    pub(super) fn waiting_place(
+        &self,
+        graph: &Graph,
+        event: EventId,
+        step: Option<StepId>,
+    ) -> Result<Destination<'static>, Refusal> {
+        let is_early = !self.asked.contains(&event);
+        if is_early && self.early.iter().filter(|(_, early)| !early.in_inbox).count() < EARLY_ANSWERS_MAX {
+            return Ok(Destination::Early);
+        }
+        let mut refusal = if is_early { Refusal::EarlyAnswersFull } else { Refusal::NoQuestion };
+        for (index, declared) in graph.steps.iter().enumerate() {
+            let owner = StepId(index as u16);
+            let inbox = declared.inboxes.iter().find(|(answer, _)| *answer == event);
+            let Some((_, count)) = inbox.filter(|_| step.is_none_or(|step| step == owner)) else { continue };
+            let for_owner = |early: &EarlyAnswer| early.event == event && early.step.is_none_or(|step| step == owner);
+            if self.early.iter().filter(|(_, early)| for_owner(early)).count() < *count as usize {
+                return Ok(Destination::Inbox(owner));
+            }
+            refusal = Refusal::InboxFull;
+        }
+        Err(refusal)
     }
 
     /// Takes the oldest early answer that fits a question of `step`.
@@ -64,19 +156,29 @@ impl Facts {
                 && early.step.is_none_or(|named| named == step)
                 && Members::new(&early.value).match_all(matching)
         };
-        let place = self.early.iter().position(fits)?;
-        let early = self.early.remove(place);
+        let (number, _) = self.early.iter().find(|(_, early)| fits(early))?;
+        let early = self.early.remove(number)?;
         self.cost_bytes -= early.cost_bytes();
-        if self.early.is_empty() {
-            self.early = Vec::new();
-        }
+        self.early.shrink();
         Some(early.value)
     }
 
-    pub(super) fn keep_early(&mut self, event: EventId, value: Json, step: Option<StepId>) {
-        let early = EarlyAnswer { event, value, step };
+    pub(super) fn keep_early(&mut self, early: EarlyAnswer) {
         self.cost_bytes += early.cost_bytes();
-        self.early.push(early);
+        let number = self.number();
+        self.early.push(number, early);
+    }
+
+    /// A step has returned a question, which got this feed number.
+    pub(super) fn note_shown(&mut self, sequence: u64, question: EventId) {
+        let forgotten = (self.shown.len() + 1).saturating_sub(SHOWN_QUESTIONS_MAX);
+        let known = self.shown[forgotten..].iter().copied();
+        self.shown = known.chain([Shown { sequence, question }]).collect();
+    }
+
+    /// Somebody has replied to a question that a step returned.
+    pub(super) fn forget_shown(&mut self, sequence: u64) {
+        self.shown = self.shown.iter().copied().filter(|shown| shown.sequence != sequence).collect();
     }
 
     /// The work's question is answered: its body runs again.
@@ -92,12 +194,12 @@ impl Facts {
     pub(super) fn close_question(&mut self, number: u64, answer: Option<Json>) -> Option<Timer> {
         let closed = self.change(number, |work| {
             let WorkPhase::Asking(asking) = std::mem::replace(&mut work.phase, WorkPhase::Queued) else { return None };
-            let Asking { number, ordinal, question, timer, .. } = *asking;
+            let Asking { sequence, ordinal, question, timer, .. } = *asking;
             work.memory_mut().remember(ordinal, Wait::Asked { question, answer });
-            Some((number, timer))
+            Some((sequence, timer))
         });
-        let (question, timer) = closed.flatten()?;
-        self.questions.remove(question);
+        let (sequence, timer) = closed.flatten()?;
+        self.questions.remove(sequence);
         timer
     }
 }

@@ -1,11 +1,14 @@
 //! Routing: which works an event becomes.
 
-use super::{Facts, Turn, question, scope::Place};
+use super::{
+    Facts, Turn,
+    question::{self, EarlyAnswer},
+    scope::Place,
+};
 use crate::{
-    engine::input::Effect,
-    graph::{EventId, Graph, StepId},
+    engine::input::{External, Refusal},
+    graph::{EventId, EventKind, Graph, StepId},
     json::Json,
-    limits::EARLY_ANSWERS_MAX,
     pass::WorkEvent,
 };
 
@@ -34,41 +37,73 @@ impl Facts {
         }
     }
 
-    /// An event from outside answers the oldest question that it fits, or else goes to the steps that take it, or else
-    /// is kept for a question to come, or else is dropped.
-    pub(super) fn external(&mut self, turn: &mut Turn<'_>, event: EventId, value: Json, step: Option<StepId>) {
-        let graph = turn.graph;
-        if graph.events.len() <= usize::from(event.0)
-            || step.is_some_and(|step| graph.steps.len() <= usize::from(step.0))
-        {
-            turn.effects.push(Effect::Dropped(event));
-            return;
-        }
-        if let Some(number) = self.find_question(event, &value, step) {
-            self.answer(turn, number, value);
-            return;
-        }
-        let takers = takers_outside(graph, event, step);
-        let fits = self.takes_more(takers.len());
-        let keeps = question::declared(graph, event, step)
-            && !self.asked.contains(&event)
-            && self.early.len() < EARLY_ANSWERS_MAX
-            && fits;
-        match takers {
-            [] if keeps => self.keep_early(event, value, step),
-            [] => turn.effects.push(Effect::Dropped(event)),
-            _ if !fits => turn.effects.push(Effect::Dropped(event)),
-            takers => {
+    /// What [`Run::check_external`](super::Run::check_external) has accepted goes where it said; anything else changes
+    /// nothing.
+    pub(super) fn external(&mut self, turn: &mut Turn<'_>, external: External) {
+        let Ok(destination) = self.destination(turn.graph, &external) else { return };
+        let External { event, value, step, in_reply_to } = external;
+        match destination {
+            Destination::Question(work) => self.answer(turn, work, value),
+            Destination::Steps(takers) => {
+                if let Some(sequence) = in_reply_to {
+                    self.forget_shown(sequence);
+                }
                 for &step in takers {
                     self.add_work(turn, step, WorkEvent::One(event, value.clone()), None);
                 }
             }
+            Destination::Early => self.keep_early(EarlyAnswer { event, value, step, in_inbox: false }),
+            Destination::Inbox(step) => {
+                self.keep_early(EarlyAnswer { event, value, step: Some(step), in_inbox: true });
+            }
         }
+    }
+
+    /// Where an event from outside goes: to the oldest open question that it matches, or the one that it replies to;
+    /// else to the steps that take it; else it waits as an early answer or in an inbox.
+    pub(super) fn destination<'g>(&self, graph: &'g Graph, external: &External) -> Result<Destination<'g>, Refusal> {
+        let External { event, ref value, step, in_reply_to } = *external;
+        if usize::from(event.0) >= graph.events.len() || !graph.is_open(event) {
+            return Err(Refusal::NotOpen);
+        }
+        if step.is_some_and(|step| usize::from(step.0) >= graph.steps.len()) {
+            return Err(Refusal::StepDoesNotAccept);
+        }
+        let takers = takers_outside(graph, event, step);
+        if takers.is_empty() && !question::declared(graph, event, step) {
+            return Err(Refusal::StepDoesNotAccept);
+        }
+        if let Some(sequence) = in_reply_to {
+            match self.replied(sequence, external)? {
+                Some(work) => return Ok(Destination::Question(work)),
+                None if takers.is_empty() || graph.event(event).kind != EventKind::HumanResponse => {
+                    return Err(Refusal::AnswersOther);
+                }
+                None => {}
+            }
+        } else if let Some(work) = self.find_question(event, value, step) {
+            return Ok(Destination::Question(work));
+        }
+        let waits =
+            if takers.is_empty() { self.waiting_place(graph, event, step)? } else { Destination::Steps(takers) };
+        if self.takes_more(takers.len()) { Ok(waits) } else { Err(Refusal::WorksFull) }
     }
 }
 
+/// Where an event from outside goes.
+pub(super) enum Destination<'g> {
+    /// To the question of this work.
+    Question(u64),
+    /// To these steps, as work.
+    Steps(&'g [StepId]),
+    /// It waits until a step asks for its type the first time.
+    Early,
+    /// It waits for the next question of this step.
+    Inbox(StepId),
+}
+
 /// The steps that take an event from outside: all that take it, or the named one if it does.
-pub(super) fn takers_outside(graph: &Graph, event: EventId, step: Option<StepId>) -> &[StepId] {
+fn takers_outside(graph: &Graph, event: EventId, step: Option<StepId>) -> &[StepId] {
     let takers = graph.takers(event);
     match step.map(|step| takers.iter().position(|taker| *taker == step)) {
         None => takers,

@@ -46,16 +46,20 @@ impl Facts {
         for (_, question) in self.questions.iter_mut() {
             translation.event(&mut question.answer)?;
         }
+        for shown in &mut self.shown {
+            translation.event(&mut shown.question)?;
+        }
         for (_, scope) in self.scopes.iter_mut() {
             scope.steps_mut().try_for_each(|step| translation.step(step))?;
             scope.collected.iter_mut().try_for_each(|collected| translation.event(&mut collected.event))?;
         }
-        let known = |event: &mut _| translation.event(event).is_ok();
-        self.early.retain_mut(|early| {
-            known(&mut early.event) && early.step.as_mut().is_none_or(|step| translation.step(step).is_ok())
-        });
+        // They were acknowledged: a workflow that cannot take them any more fails the run rather than drop them.
+        for (_, early) in self.early.iter_mut() {
+            translation.event(&mut early.event)?;
+            early.step.as_mut().map_or(Ok(()), |step| translation.step(step))?;
+        }
         let mut asked = std::mem::take(&mut self.asked).into_vec();
-        asked.retain_mut(|event| known(event));
+        asked.retain_mut(|event| translation.event(event).is_ok());
         self.asked = asked.into();
         self.count();
         Ok(())

@@ -79,18 +79,18 @@ impl Facts {
             return;
         }
         self.publish_not_running(turn, number, slot);
+        let sequence = self.next_sequence;
         self.publish(turn, shown);
         if !self.asked.contains(&answer) {
             self.asked = self.asked.iter().copied().chain([answer]).collect();
         }
         let early = self.take_early(answer, step, &matching);
-        let question_number = self.number();
         let timeout = timeout.filter(|_| early.is_none());
         let timer = timeout.map(|timeout| self.arm(turn, number, Clock::Alive, timeout));
         if early.is_none() {
-            self.questions.push(question_number, Question { answer, work: number });
+            self.questions.push(sequence, Question { answer, work: number });
         }
-        let asking = Asking { number: question_number, ordinal, question, matching, timer };
+        let asking = Asking { sequence, ordinal, question, matching, timer };
         self.change(number, |work| work.phase = WorkPhase::Asking(Box::new(asking)));
         self.free_slot(turn, step, slot);
         if let Some(value) = early {

@@ -41,13 +41,13 @@ use crate::{
         channel::{Channel, ReaderId},
         handler::{Handler, Phase},
         ids::HandlerIds,
-        input::{Effect, Input, Outcome, Refusal},
+        input::{Effect, External, Input, Outcome, Refusal},
         kept::{Beginning, KeptHandler},
+        run::OpenQuestion,
         timers::{Timer, Timers},
         window::FeedKeep,
     },
-    graph::{EventId, Graph, StepId},
-    json::Json,
+    graph::Graph,
     limits::{
         FINISHED_BYTES_MAX_DEFAULT, IDLE_AFTER_DEFAULT, KEEP_FINISHED_DEFAULT, RUNS_MAX_DEFAULT, WORKERS_DEFAULT,
     },
@@ -323,22 +323,22 @@ impl Scheduler {
     ///
     /// # Errors
     /// Why it is not taken; nothing has changed then.
-    pub fn post(
-        &mut self,
-        key: HandlerKey,
-        event: EventId,
-        value: Json,
-        step: Option<StepId>,
-        now: Now,
-    ) -> Result<(), Refusal> {
+    pub fn post(&mut self, key: HandlerKey, external: External, now: Now) -> Result<(), Refusal> {
         let Some(handler) = self.handlers.get(&key) else { return Err(Refusal::Ended) };
         let Phase::Running(run) = &handler.phase else { return Err(Refusal::Ended) };
         if !self.is_served(handler.workflow) {
             return Err(Refusal::NotServed);
         }
-        run.check_external(event, step)?;
-        self.reduce(key, Input::External { event, value, step }, now);
+        run.check_external(&external)?;
+        self.reduce(key, Input::External(external), now);
         Ok(())
+    }
+
+    /// The questions of a handler's run that may be answered now.
+    pub fn open_questions(&self, key: HandlerKey) -> impl Iterator<Item = OpenQuestion<'_>> {
+        let phase = self.handlers.get(&key).map(|handler| &handler.phase);
+        let run = phase.and_then(|phase| if let Phase::Running(run) = phase { Some(run) } else { None });
+        run.into_iter().flat_map(|run| run.open_questions())
     }
 
     /// Cancels a running handler; `false` if it is not running.

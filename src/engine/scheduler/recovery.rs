@@ -138,7 +138,9 @@ impl Scheduler {
                 // What follows in the same batch has the new ids; if anything does, another snapshot takes it in.
                 self.held.snapshots.push(run);
                 self.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
-                (restored, None)
+                // What it waited for from outside may be gone with the earlier version.
+                let stuck = restored.stuck();
+                (restored, stuck)
             }
         }
     }

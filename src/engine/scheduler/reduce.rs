@@ -10,7 +10,6 @@ use crate::{
         input::{Effect, Input, Outcome, Published, StepState, TimerId},
         timers::Timer,
     },
-    graph::{EventId, Graph},
     now::Now,
     values::Values,
 };
@@ -86,7 +85,6 @@ impl Scheduler {
                         timers.disarm(Timer::Run(run_key, timer), deadline);
                     }
                 }
-                Effect::Dropped(event) => log_dropped(&handler.id, &graphs[usize::from(handler.workflow.0)], event),
                 Effect::Finish(end) => outcome = Some(end),
             }
         }
@@ -145,10 +143,4 @@ impl Scheduler {
 /// Bytes of what is kept of an ended run beside its feed.
 pub(super) fn end_bytes(outcome: &Outcome, state: &Values) -> usize {
     state.cost_bytes() + outcome.cost_bytes()
-}
-
-fn log_dropped(handler_id: &str, graph: &Graph, event: EventId) {
-    let takers: Vec<&str> = graph.takers(event).iter().map(|&step| &*graph.step(step).name).collect();
-    let name = &graph.event(event).name;
-    log::info!("handler {handler_id}: nobody waits for {name} now, it is dropped (steps that take it: {takers:?})");
 }

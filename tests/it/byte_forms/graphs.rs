@@ -10,10 +10,13 @@ use crate::workflow_graph::parts;
 
 /// What a run needs of a graph, as text.
 fn essence(graph: &Graph) -> String {
-    let events: Vec<_> =
-        graph.events.iter().map(|event| (&event.name, &event.qualified_name, event.kind, event.builtin)).collect();
+    let events: Vec<_> = graph
+        .events
+        .iter()
+        .map(|event| (&event.name, &event.qualified_name, event.kind, event.builtin, event.external))
+        .collect();
     let names = (&graph.name, &graph.module, graph.start, graph.stop, graph.timeout, graph.max_runs);
-    format!("{names:?} {events:?} {:?} {:?} {:?} {}", graph.steps, graph.takers, graph.joiners, graph.interactive)
+    format!("{names:?} {events:?} {:?} {:?} {:?} {:?}", graph.steps, graph.takers, graph.joiners, graph.open)
 }
 
 /// Graphs of all kinds, with all settings.

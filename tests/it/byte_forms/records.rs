@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use proptest::{collection::vec, option, prelude::*};
 use steprill::{
     engine::{
-        input::{Effect, Input, PassId, Published, TimerId},
+        input::{Effect, External, Input, PassId, Published, TimerId},
         record::{self, Names},
         run::Run,
     },
@@ -83,11 +83,9 @@ fn any_input() -> impl Strategy<Value = Input> {
             Input::Started { event, state: state.into(), admitted, sequence }
         }),
         Just(Input::Admitted),
-        (any_event(), any_json(), option::of(step)).prop_map(|(event, value, step)| Input::External {
-            event,
-            value,
-            step
-        }),
+        (any_event(), any_json(), option::of(step), option::of(any::<u64>())).prop_map(
+            |(event, value, step, in_reply_to)| Input::External(External { event, value, step, in_reply_to })
+        ),
         (pass(), vec(any_note(), 0..4)).prop_map(|(pass, notes)| Input::Noted { pass, notes }),
         (pass(), done).prop_map(|(pass, done)| Input::Done { pass, done }),
         any::<u64>().prop_map(|timer| Input::Due { timer: TimerId(timer) }),
@@ -148,7 +146,7 @@ fn likely() -> Vec<Input> {
         Input::Done { pass: PassId { work, pass }, done: Done { end, sent: Vec::new(), state: StateUse::default() } }
     };
     let timers = (0..8).map(|timer| Input::Due { timer: TimerId(timer) });
-    let answer = Input::External { event: event("HumanA"), value: json("{}"), step: None };
+    let answer = Input::External(External { event: event("HumanA"), value: json("{}"), step: None, in_reply_to: None });
     let passes = (1..6).flat_map(|work| (0..3).map(move |pass| (work, pass)));
     let passes = passes.map(|(work, pass)| through(work, pass, event(if work < 4 { "F" } else { "T" })));
     [answer].into_iter().chain(timers).chain(passes).collect()

@@ -1,4 +1,4 @@
-//! POST events: forms, refusals in their order, what is accepted and changes nothing.
+//! POST events: forms, refusals in their order, what may come from outside, replies to a question.
 
 use super::*;
 
@@ -68,19 +68,65 @@ fn refusals_stand_in_order_and_leave_the_run_as_it_was() {
 }
 
 #[test]
-fn known_events_that_nobody_awaits_change_nothing() {
+fn what_may_not_come_from_outside_is_refused_and_changes_nothing() {
     let program = Program::start();
     let (handler, mut reader) = asked(&program);
-    for event in [
-        json!({"type": "StopEvent", "value": {"result": "from outside"}}),
-        json!({"type": "RequestedExternalEvent", "value": {"message": "echo"}}),
+    for (name, value) in [
+        ("StopEvent", json!({"result": "from outside"})),
+        ("StartEvent", json!({})),
+        ("RequestedExternalEvent", json!({"message": "echo"})),
+        ("RequestedExternalEvent", json!(5)),
     ] {
-        assert_eq!(post(&program, &handler, &json!({"event": event})).status, 200, "{event}");
+        for step in [json!(null), json!("answer"), json!("nope")] {
+            let event = json!({"type": name, "value": value});
+            let text =
+                format!("Failed to send event: {name} may not be sent from outside; interactive takes ExternalEvent");
+            refused(&post(&program, &handler, &json!({"event": event, "step": step})), 400, &text);
+        }
     }
     assert_eq!(program.get(&format!("/results/{handler}")).status, 202);
     answer(&program, &handler);
     assert_eq!(types(&[reader.event().expect("the end")]), ["StopEvent"]);
     assert_eq!(program.get(&format!("/results/{handler}")).json()["result"], "received: pong");
+    // What passes between steps, or is streamed, does not come from outside either.
+    for (workflow, start, name) in [
+        ("looping", json!({"target": 2_000_000_000}), "Tick"),
+        ("fan_out", json!({"items": [1], "delay_ms": 60_000}), "ItemDone"),
+    ] {
+        let handler = program.begin(workflow, start);
+        let refusal = post(&program, &handler, &json!({"event": {"type": name, "value": {"n": 1, "index": 0}}}));
+        refused_naming(&refusal, 400, &[name, &format!("{workflow} takes no events from outside")]);
+        program.post(&format!("/handlers/{handler}/cancel?purge=true"), &json!({}));
+    }
+}
+
+#[test]
+fn a_reply_answers_the_question_of_its_number_and_a_second_click_nothing() {
+    let program = Program::start();
+    let given = json!({"type": "ApprovalGiven", "value": {"approved": true, "by": "me"}});
+    let pong = json!({"type": "ExternalEvent", "value": {"response": "pong"}});
+    for (workflow, start, question, event) in [
+        ("approval", json!({"subject": "budget"}), "ApprovalRequested", given),
+        ("interactive", json!({}), "RequestedExternalEvent", pong),
+    ] {
+        let handler = program.begin(workflow, start);
+        let mut reader = follow(&program, &handler, "sse=false&after_sequence=-1");
+        let asked = reader.event().expect("the question");
+        assert_eq!(asked["type"], question);
+        let number = asked["sequence"].as_u64().expect("a number");
+        let reply = |in_reply_to: Value| post(&program, &handler, &json!({"event": event, "in_reply_to": in_reply_to}));
+        let open = format!("open: {question} (number {number})");
+        for wrong in [number + 1, 1_000_000] {
+            let name = event["type"].as_str().expect("a name");
+            refused(&reply(json!(wrong)), 409, &format!("Question {wrong} does not wait for this {name} now; {open}"));
+        }
+        for wrong in [json!("0"), json!(-1), json!(0.5)] {
+            refused_naming(&reply(wrong), 400, &["in_reply_to"]);
+        }
+        assert_eq!(reply(json!(number)).text(), r#"{"status":"sent"}"#);
+        assert_eq!(reply(json!(number)).status, 409);
+        assert!(reader.event().is_some_and(|event| event["value"]["status"].is_null()), "it completes");
+    }
 }
 
 #[test]

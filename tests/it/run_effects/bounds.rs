@@ -10,11 +10,10 @@ fn more_works_than_a_run_may_have_fail_it() {
     let effects = flow.sends((0, 0), &items);
     assert!(effects.last().is_some_and(|last| last.contains("100001 works")), "{:?}", effects.last());
 
-    let mut flow = Flow::new(FAN_OUT);
+    let mut flow = Flow::new(&format!("{FAN_OUT}\nr: HumanB -> T"));
     flow.start();
     flow.sends((0, 0), &items[1..]);
-    assert_eq!(flow.check_post("Item", None), Err(Refusal::WorksFull));
-    check(flow.post("Item", "1", None), &["dropped Item"]);
+    assert_eq!(flow.refusal("HumanB", "1", None), Refusal::WorksFull);
     assert!(flow.run.outcome().is_none());
 }
 
@@ -24,13 +23,10 @@ fn what_is_posted_is_bounded_in_bytes() {
     let mut flow = Flow::new("a: S -> T\nr: HumanB -> T ? NeedQ/HumanA");
     flow.start();
     for event in ["HumanA", "HumanB", "HumanA", "HumanB"] {
-        assert_eq!(flow.check_post(event, None), Ok(()));
         flow.post(event, &big, None);
     }
-    let full = Err(Refusal::WorksFull);
-    assert_eq!([flow.check_post("HumanA", None), flow.check_post("HumanB", None)], [full, full]);
-    check(flow.post("HumanA", "1", None), &["dropped HumanA"]);
-    check(flow.post("HumanB", "1", None), &["dropped HumanB"]);
+    assert_eq!(flow.refusal("HumanA", "1", None), Refusal::WorksFull);
+    assert_eq!(flow.refusal("HumanB", "1", None), Refusal::WorksFull);
     flow.returns((1, 0), &[]);
     check(flow.post("HumanB", "1", None), &["- running r 0 HumanB", "start 3.0"]);
 }
@@ -74,7 +70,7 @@ fn a_run_holds_no_more_than_its_live_work() {
     flow.start();
     let (mut work, mut timer, mut held_bytes) = (0, 0, Vec::new());
     for _ in 0..1_000 {
-        timer += 2;
+        timer += 1;
         flow.asks((work, 0), 0, &[], Some(5));
         flow.post("HumanA", "{}", None);
         flow.fails((work, 1), "x");
@@ -105,14 +101,12 @@ fn error_texts_are_cut_between_characters() {
 }
 
 #[test]
-fn types_that_the_graph_does_not_have_fail_the_run_or_are_dropped() {
+fn types_that_the_graph_does_not_have_fail_the_run_or_are_refused() {
     let unknown = steprill::graph::EventId(999);
     let mut flow = Flow::new(APPROVAL);
     flow.start();
-    let mut effects = Vec::new();
-    let external = Input::External { event: unknown, value: json("1"), step: None };
-    flow.run.handle(external, flow.now, &mut effects);
-    assert_eq!(effects, [Effect::Dropped(unknown)]);
+    let external = External { event: unknown, value: json("1"), step: None, in_reply_to: None };
+    assert_eq!(flow.refusal_of(external), Refusal::NotOpen);
     let effects = flow.done((0, 0), PassEnd::Returned(vec![(unknown, json("1"))]));
     assert!(effects.last().is_some_and(|last| last.contains("does not have")));
 }

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use steprill::{
     engine::{
-        input::{Effect, Input, Outcome, PassId, Published, Refusal, StepOutput, StepState, TimerId},
+        input::{Effect, External, Input, Outcome, PassId, Published, Refusal, StepOutput, StepState, TimerId},
         run::Run,
     },
     graph::{Graph, Retry},
@@ -27,6 +27,11 @@ struct Flow {
     graph: Arc<Graph>,
     run: Run,
     now: Now,
+}
+
+/// Opens a type of the graph to the outside.
+fn open(parts: &mut steprill::graph::Parts, name: &str) {
+    parts.events.iter_mut().find(|event| *event.name == *name).expect("an event type").external = true;
 }
 
 fn json(text: &str) -> Json {
@@ -111,14 +116,41 @@ impl Flow {
         self.give(Input::Due { timer: TimerId(timer) })
     }
 
+    /// An event from outside that is taken.
+    #[track_caller]
     fn post(&mut self, event: &str, value: &str, step: Option<&str>) -> Vec<String> {
-        let (event, step) = (self.event(event), step.map(|step| self.graph.step_id(step).expect("a step")));
-        self.give(Input::External { event, value: json(value), step })
+        let external = self.external(event, value, step, None);
+        assert_eq!(self.run.check_external(&external), Ok(()), "{event} {value} {step:?}");
+        self.give(Input::External(external))
     }
 
-    fn check_post(&self, event: &str, step: Option<&str>) -> Result<(), Refusal> {
+    /// As [`Flow::post`], in reply to the question of that number.
+    #[track_caller]
+    fn reply(&mut self, event: &str, value: &str, sequence: u64) -> Vec<String> {
+        let external = self.external(event, value, None, Some(sequence));
+        assert_eq!(self.run.check_external(&external), Ok(()), "{event} {value} to {sequence}");
+        self.give(Input::External(external))
+    }
+
+    /// Why an event from outside is not taken; it would change nothing.
+    #[track_caller]
+    fn refusal(&mut self, event: &str, value: &str, step: Option<&str>) -> Refusal {
+        let external = self.external(event, value, step, None);
+        self.refusal_of(external)
+    }
+
+    #[track_caller]
+    fn refusal_of(&mut self, external: External) -> Refusal {
+        let refusal = self.run.check_external(&external).expect_err("it is refused");
+        let before = self.run.snapshot();
+        check(self.give(Input::External(external)), NONE);
+        assert_eq!(self.run.snapshot(), before, "what is refused changes nothing");
+        refusal
+    }
+
+    fn external(&self, event: &str, value: &str, step: Option<&str>, in_reply_to: Option<u64>) -> External {
         let step = step.map(|step| self.graph.step_id(step).expect("a step"));
-        self.run.check_external(self.event(event), step)
+        External { event: self.event(event), value: json(value), step, in_reply_to }
     }
 
     fn event(&self, name: &str) -> steprill::graph::EventId {
@@ -149,7 +181,6 @@ impl Flow {
                 format!("arm {} {clock} {}ms", timer.0, self.now.until(*deadline).as_millis())
             }
             Effect::Disarm(timer) => format!("disarm {}", timer.0),
-            Effect::Dropped(event) => format!("dropped {}", self.graph.event(*event).name),
             Effect::Finish(Outcome::Completed(value)) => format!("finish completed {value:?}"),
             Effect::Finish(Outcome::Failed(error)) => format!("finish failed {error}"),
             Effect::Finish(Outcome::Cancelled) => "finish cancelled".to_owned(),

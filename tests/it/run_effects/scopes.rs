@@ -66,8 +66,8 @@ fn a_question_or_a_delay_keeps_a_scope_open() {
     flow.start();
     flow.returns((0, 0), &[("Item", "1"), ("Item", "2")]);
     check(flow.asks((1, 0), 0, &[], None), &["- not_running b 0 Item", "- NeedQ {}"]);
-    check(flow.fails((2, 0), "x"), &["- not_running b 1 Item", "- retried b 1 in 0ms: x", "arm 3 wall 0ms"]);
-    flow.due(3);
+    check(flow.fails((2, 0), "x"), &["- not_running b 1 Item", "- retried b 1 in 0ms: x", "arm 2 wall 0ms"]);
+    flow.due(2);
     check(flow.returns((2, 1), &[("Out", "2")]), &["- not_running b 0 Item -> Out"]);
     flow.post("HumanA", "{}", None);
     let effects = flow.returns((1, 1), &[("Out", "1")]);

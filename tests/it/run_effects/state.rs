@@ -20,7 +20,7 @@ fn a_conflict_runs_the_body_again_on_a_new_snapshot_and_publishes_nothing() {
 
 #[test]
 fn a_work_that_conflicts_three_times_runs_alone() {
-    let mut flow = Flow::new("a: S -> S|T\nb: S -> T\nc: S -> T");
+    let mut flow = Flow::with("a: S -> S|T\nb: S -> T\nc: S -> T", |parts| open(parts, "S"));
     flow.start();
     let set = [("k", Write::Set(json("1")))];
     // Works 0 to 2 are of a, b, c; each round of a's loop adds three.
@@ -102,7 +102,10 @@ fn once_values_last_over_passes_and_attempts() {
 #[test]
 fn conflicts_count_in_a_row_and_a_failure_ends_the_row() {
     let retry = Retry::fixed(Duration::ZERO);
-    let mut flow = Flow::with("a: S -> S|T\nb: S -> T", |parts| parts.steps[1].retry = retry);
+    let mut flow = Flow::with("a: S -> S|T\nb: S -> T", |parts| {
+        parts.steps[1].retry = retry;
+        open(parts, "S");
+    });
     flow.start();
     let set = [("k", Write::Set(json("1")))];
     let stale = || uses(0, &["k"], &[]);

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use steprill::{
     engine::{
         channel::ReaderId,
+        input::External,
         kept::Address,
         scheduler::{
             Batch, CallerId, HandlerKey, NewRun, Notice, Place, RunKey, Scheduler, SchedulerLimits, WorkflowId,
@@ -450,7 +451,8 @@ fn a_run_that_rests_has_no_place_that_was_given_with_what_is_not_kept() {
     let second = world.start(Place::New(None));
     world.settle();
     let event = world.graph.event_id("HumanB").expect("a type");
-    world.scheduler.post(second, event, Json::parse("{}").expect("JSON"), None, world.now).expect("it is taken");
+    let external = External { event, value: Json::parse("{}").expect("JSON"), step: None, in_reply_to: None };
+    world.scheduler.post(second, external, world.now).expect("it is taken");
     world.lose();
     world.settle();
     assert!(world.scheduler.is_resting(second));

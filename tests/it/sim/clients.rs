@@ -6,6 +6,7 @@ use steprill::{
     Outcome,
     engine::{
         channel::ReaderId,
+        input::External,
         kept::{Address, Kept},
         scheduler::{Asked, CallerId, HandlerKey, NewRun, Notice, Residence, RunKey},
     },
@@ -174,7 +175,8 @@ impl World {
             body::value(hash(&[number, serial]), 0)
         };
         let text = value.as_str().to_owned();
-        if !is_over && self.scheduler.post(key, event, value, step, self.now).is_ok() {
+        let external = External { event, value, step, in_reply_to: None };
+        if !is_over && self.scheduler.post(key, external, self.now).is_ok() {
             self.clients.unkept.push_back((self.scheduler.open_batch(), Told::Posted(run, text)));
         }
     }

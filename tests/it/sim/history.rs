@@ -8,7 +8,7 @@ use std::{
 use steprill::{
     engine::{
         ids::HandlerIds,
-        input::{Effect, Input, Outcome, PassId, Published, TimerId},
+        input::{Effect, External, Input, Outcome, PassId, Published, TimerId},
         record::{self, Names},
         run::Run,
         scheduler::{Batch, RunKey},
@@ -260,7 +260,7 @@ impl RunHistory {
 
     fn check_input(&mut self, input: &Input, now: Now, refused: &BTreeSet<String>) {
         match input {
-            Input::External { value, .. } => {
+            Input::External(External { value, .. }) => {
                 assert!(!refused.contains(value.as_str()), "what was refused never shows up");
                 assert!(self.posts.insert(value.as_str().to_owned()), "what was posted once is there once");
             }
@@ -307,7 +307,7 @@ impl RunHistory {
 
     fn note_questions(&mut self, input: &Input, effects: &[Effect]) {
         match input {
-            Input::External { step, value, .. } => {
+            Input::External(External { step, value, .. }) => {
                 let answers = step.is_none() && value.as_str().starts_with('{');
                 self.is_disturbed |= !answers;
             }

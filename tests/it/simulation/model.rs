@@ -8,7 +8,7 @@ use std::{
 
 use steprill::{
     engine::{
-        input::{Effect, Input, Outcome, PassId, Published, StepOutput, StepState},
+        input::{Effect, External, Input, Outcome, PassId, Published, StepOutput, StepState},
         run::Run,
     },
     graph::{EventId, Graph, StepId},
@@ -172,7 +172,7 @@ impl Model {
             }
             Input::Admitted => self.admitted = true,
             Input::Done { pass, done } => self.commit(*pass, done, now, effects),
-            Input::External { event, step, .. } => {
+            Input::External(External { event, step, .. }) => {
                 let answers = effects.iter().any(|effect| matches!(effect, Effect::Publish(_)));
                 let takers: Vec<StepId> = self.graph.takers(*event).to_vec();
                 let to = |taker: &StepId| step.is_none_or(|step| step == *taker);
@@ -194,7 +194,7 @@ impl Model {
                     self.outcome = Some(outcome.clone());
                     self.check_last(&effects[..index], outcome);
                 }
-                Effect::Disarm(_) | Effect::Dropped(_) => {}
+                Effect::Disarm(_) => {}
             }
         }
         assert_eq!(run.outcome(), self.outcome.as_ref());

@@ -202,9 +202,9 @@ fn a_posted_event_is_named_by_type_or_the_last_segment_of_its_qualified_name() {
         ("{\"type\":\"Answer\",\"value\":{\"text\":\"a\"}}", "Answer", "{\"text\":\"a\"}"),
         ("{\"type\":\"Answer\",\"data\":{\"text\":\"a\"}}", "Answer", "{\"text\":\"a\"}"),
         ("{\"type\":\"Answer\",\"value\":{\"_data\":{\"text\":\"a\"}}}", "Answer", "{\"text\":\"a\"}"),
-        ("{\"qualified_name\":\"a.b.Token\",\"value\":{ }}", "Token", "{}"),
-        ("{\"qualified_name\":\"os.system\",\"type\":\"Token\",\"value\":null}", "Token", "{}"),
-        ("{\"type\":\"StopEvent\"}", "StopEvent", "{}"),
+        ("{\"qualified_name\":\"a.b.Tick\",\"value\":{ }}", "Tick", "{}"),
+        ("{\"qualified_name\":\"os.system\",\"type\":\"Tick\",\"value\":null}", "Tick", "{}"),
+        ("{\"type\":\"Tick\"}", "Tick", "{}"),
     ] {
         let expected = Ok((name.to_owned(), value.to_owned()));
         assert_eq!(posted(event), expected, "{event}");
@@ -226,18 +226,42 @@ fn a_posted_event_that_is_falsy_is_missing() {
 
 #[test]
 fn a_posted_event_that_is_none_of_the_workflows_names_what_is_possible() {
-    let possible = "the event types of this workflow are Answer, Question, StartEvent, StopEvent, Token, Work";
+    let possible = "w takes Answer, Tick";
+    let refused = "may not be sent from outside";
     let failed = "Failed to deserialize event: ";
     for (event, error) in [
         ("{\"type\":\"Nope\",\"value\":{}}", format!("Unknown event type: Nope; {possible}")),
         ("{\"qualified_name\":\"os.system\",\"value\":{}}", format!("Unknown event type: system; {possible}")),
         ("{\"text\":\"a\"}", format!("{failed}member type: expected the name of an event type, got none; {possible}")),
         ("{\"type\":[]}", format!("{failed}member type: expected a string, got an array; {possible}")),
+        ("{\"type\":\"StopEvent\"}", format!("Failed to send event: StopEvent {refused}; {possible}")),
+        ("{\"type\":\"Work\",\"value\":5}", format!("Failed to send event: Work {refused}; {possible}")),
         ("5", format!("{failed}expected an object or its JSON text, got a number")),
         ("{\"type\":\"Answer\",\"value\":5}", format!("{failed}Answer: expected an object, got a number")),
         ("{\"type\":\"Answer\",\"value\":{}}", format!("{failed}Answer: field text: expected a string")),
     ] {
         assert_eq!(posted(event).unwrap_err(), error, "{event}");
+    }
+}
+
+#[test]
+fn a_reply_names_the_number_of_an_event_or_none() {
+    let number =
+        |number: &str| PostedBody::parse(format!("{{\"in_reply_to\":{number}}}").as_bytes()).unwrap().in_reply_to();
+    for (text, expected) in
+        [("0", 0), ("7", 7), ("7.0", 7), ("7e0", 7), ("-0", 0), ("18446744073709551615", u64::MAX), ("1e300", u64::MAX)]
+    {
+        assert_eq!(number(text), Ok(Some(expected)), "{text}");
+    }
+    assert_eq!((number("null"), number("\"\"")), (Ok(None), Ok(None)));
+    for (text, got) in [("-1", "-1"), ("1.5", "1.5"), ("\"7\"", "a string"), ("true", "a boolean"), ("[7]", "an array")]
+    {
+        let error = number(text).unwrap_err();
+        assert_eq!(
+            error,
+            format!("Invalid in_reply_to: expected the number of an event, an integer from 0; got {got}"),
+            "{text}"
+        );
     }
 }
 
