@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::graph::{Check, EventKind, EventType, Graph, Parts, StepParts};
 
-/// Workflow `w`: `StartEvent` → `ask` (asks `Question`, answered by `Answer`; streams `Token`) → `Work` → `finish`, which
-/// also takes `Tick` from outside → a plain `StopEvent`, or a custom one, `Verdict`. `Answer` and `Work` need a `text`; in
-/// all of them it is a string, and everything else is taken.
+/// Workflow `w`: `StartEvent` → `ask` (asks `Question`, answered by `Answer`; streams `Token`) → `Work` → `finish`,
+/// which also takes `Tick` from outside → a plain `StopEvent`, or a custom one, `Verdict`. `Answer` and `Work` need a
+/// `text`; in all of them it is a string, and everything else is taken.
 pub(super) fn graph(stop_builtin: bool) -> Arc<Graph> {
     let stop = if stop_builtin { "StopEvent" } else { "Verdict" };
     let ask = StepParts {
