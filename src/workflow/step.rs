@@ -193,8 +193,8 @@ impl Step {
     }
 
     /// Keeps up to `answers` events of type `A` that come while no question waits for them, in order, for the next
-    /// questions of this step that `A` answers: what a chat wants. Without an inbox such an answer is refused, so that a
-    /// second click does not answer a question that nobody has seen. What is left in it when the run ends is dropped.
+    /// questions of this step that `A` answers: what a chat wants. Without an inbox such an answer is refused, so that
+    /// a second click does not answer a question that nobody has seen. What is left in it when the run ends is dropped.
     ///
     /// At least 1 and at most [`INBOX_ANSWERS_MAX`](crate::limits::INBOX_ANSWERS_MAX).
     ///
