@@ -124,7 +124,7 @@ event! {
     struct ApprovalResult { subject: String, approved: bool, by: String }
 }
 
-fn review(ctx: &Ctx<Asks<(ApprovalRequested,)>>, start: ApprovalStart) -> Result<ApprovalResult> {
+fn review(ctx: &Ctx<Asks<ApprovalRequested>>, start: ApprovalStart) -> Result<ApprovalResult> {
     let subject = start.subject;
     let ApprovalGiven { approved, by } = ctx.ask(ApprovalRequested { subject: subject.clone() }).wait()?;
     Ok(ApprovalResult { subject, approved, by })
@@ -162,7 +162,7 @@ event! {
     struct WorkDone { index: usize, value: i64 }
 }
 
-fn split(ctx: &Ctx<Sends<(WorkItem,)>>, start: FanOutStart) -> Result<()> {
+fn split(ctx: &Ctx<Sends<WorkItem>>, start: FanOutStart) -> Result<()> {
     ctx.state().set("delay_ms", start.delay_ms)?;
     for (index, value) in start.items.into_iter().enumerate() {
         ctx.send(WorkItem { index, value })?;

@@ -55,7 +55,7 @@ fn story() -> Result<Workflow, Faults> {
 
 /// Waits for a person's answer, holding no thread, for as long as it takes.
 fn purchase() -> Result<Workflow, Faults> {
-    fn review(ctx: &Ctx<Asks<(ApprovalRequested,)>>, request: PurchaseRequest) -> Result<Purchase> {
+    fn review(ctx: &Ctx<Asks<ApprovalRequested>>, request: PurchaseRequest) -> Result<Purchase> {
         let PurchaseRequest { item, price } = request;
         let Approval { approved, by } = ctx.ask(ApprovalRequested { item: item.clone(), price }).wait()?;
         let status = if approved { "ordered" } else { "refused" };
@@ -66,7 +66,7 @@ fn purchase() -> Result<Workflow, Faults> {
 
 /// Reads many simulated devices at a time. Some do not answer at once, and are asked again.
 fn devices() -> Result<Workflow, Faults> {
-    fn find(ctx: &Ctx<Sends<(Device,)>>, start: StartEvent) -> Result<()> {
+    fn find(ctx: &Ctx<Sends<Device>>, start: StartEvent) -> Result<()> {
         let count = start.get_or("count", 5)?;
         for number in 0..count {
             ctx.send(Device { number })?;

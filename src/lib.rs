@@ -71,8 +71,8 @@ pub use engine::input::Outcome;
 pub use graph::{Faults, Retry};
 pub use server::{Bound, Config, Runtime, Server, Stopper};
 pub use workflow::{
-    Ask, AskTimedOut, Asks, Ctx, Event, Failure, Question, Result, Sends, StartEvent, State, Step, StepError,
-    StopEvent, TestCtx, Tested, Workflow, WorkflowBuilder,
+    Answer, Ask, Asks, Ctx, Event, Failure, Question, Result, Sends, StartEvent, State, Step, StepError, StopEvent,
+    TestCtx, Tested, TimedAsk, Workflow, WorkflowBuilder,
 };
 /// For the derives of one's own types: `#[serde(crate = "steprill::serde")]`.
 pub use {schemars, serde};

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::{
     Question, Result, StepError,
     ctx::describe,
-    error::AskTimedOut,
     explain,
     running::{Pass, encode},
 };
@@ -22,12 +21,76 @@ pub struct Ask<'a, Q: Question> {
     pass: &'a Pass,
     question: Q,
     matching: Vec<(String, Result<Json>)>,
-    timeout: Option<Duration>,
+}
+
+/// A question that waits for its answer a limited time: [`TimedAsk::wait`] asks it.
+///
+/// ```
+/// use std::time::Duration;
+/// use steprill::{Answer, Asks, Ctx, Result, StartEvent, StopEvent, TestCtx, event};
+///
+/// event! {
+///     struct Approve: Asks<Verdict> { text: String }
+///     struct Verdict { good: bool }
+/// }
+///
+/// const DAY: Duration = Duration::from_secs(86_400);
+///
+/// fn review(ctx: &Ctx<Asks<Approve>>, _: StartEvent) -> Result<StopEvent> {
+///     match ctx.ask(Approve { text: "hello".into() }).timeout(DAY).wait()? {
+///         Answer::Given(verdict) => Ok(StopEvent::new(verdict.good)),
+///         Answer::TimedOut => Ok(StopEvent::new("nobody answered within a day")),
+///     }
+/// }
+///
+/// let late = TestCtx::new().timed_out::<Approve>().run(review, StartEvent::new());
+/// assert_eq!(late.returned().result::<String>()?, "nobody answered within a day");
+/// # Ok::<(), steprill::StepError>(())
+/// ```
+#[must_use = "nothing is asked before `.wait()`"]
+pub struct TimedAsk<'a, Q: Question> {
+    ask: Ask<'a, Q>,
+    timeout: Duration,
+}
+
+/// What came of a question with a time-out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer<A> {
+    /// Somebody answered.
+    Given(A),
+    /// Nobody answered in time. It stays so while this attempt lasts; the next attempt asks again.
+    TimedOut,
+}
+
+impl<Q: Question> TimedAsk<'_, Q> {
+    /// As [`Ask::matching`].
+    pub fn matching(mut self, member: impl Into<String>, value: impl Serialize) -> Self {
+        self.ask = self.ask.matching(member, value);
+        self
+    }
+
+    /// Asks, and gives the answer, or that there was none in time.
+    ///
+    /// # Errors
+    /// As [`Ask::wait`]: a time-out is none.
+    pub fn wait(self) -> Result<Answer<Q::Answer>> {
+        self.ask.ask(Some(self.timeout))
+    }
+}
+
+impl<A> Answer<A> {
+    /// The answer, if there is one.
+    pub fn given(self) -> Option<A> {
+        match self {
+            Self::Given(answer) => Some(answer),
+            Self::TimedOut => None,
+        }
+    }
 }
 
 impl<'a, Q: Question> Ask<'a, Q> {
     pub(super) fn new(pass: &'a Pass, question: Q) -> Self {
-        Self { pass, question, matching: Vec::new(), timeout: None }
+        Self { pass, question, matching: Vec::new() }
     }
 
     /// Takes only an answer whose `member` is exactly `value`: to tell answers to several open questions apart.
@@ -37,31 +100,40 @@ impl<'a, Q: Question> Ask<'a, Q> {
         self
     }
 
-    /// Waits at most so long, downtime of the server not counted. Then [`Ask::wait`] fails with
-    /// [`AskTimedOut`](crate::AskTimedOut) (see [`StepError::is_timeout`]); without it a question waits for ever.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
+    /// Waits at most so long, downtime of the server not counted; [`TimedAsk::wait`] then gives
+    /// [`Answer::TimedOut`]. Without it a question waits for ever.
+    pub fn timeout(self, timeout: Duration) -> TimedAsk<'a, Q> {
+        TimedAsk { ask: self, timeout }
     }
 
     /// Asks, and gives the answer.
     ///
     /// # Errors
-    /// The interrupt by which the pass ends and waits, which `?` has to carry out of the body; the time-out; when the
-    /// run has ended.
+    /// The interrupt by which the pass ends and waits, which `?` has to carry out of the body; when the run has ended.
     pub fn wait(self) -> Result<Q::Answer> {
+        let (ordinal, pass) = (self.pass.wait_ordinal(), self.pass);
+        match self.ask(None)? {
+            Answer::Given(answer) => Ok(answer),
+            Answer::TimedOut => {
+                let name = Q::name();
+                let (before, now) =
+                    (format!("`ctx.ask({name})` with a time-out"), format!("`ctx.ask({name})` without"));
+                Err(pass.diverged(ordinal, &before, &now))
+            }
+        }
+    }
+
+    fn ask(self, timeout: Option<Duration>) -> Result<Answer<Q::Answer>> {
         let (ordinal, wait) = self.pass.next_wait("ask")?;
         let question = self.pass.id_of::<Q>()?;
         match wait {
             Some(Wait::Asked { question: asked, answer: Some(answer) }) if *asked == question => {
-                explain::decode_event(answer.as_str())
-                    .map_err(|fault| StepError::hopeless(format!("the answer: {fault}")))
+                let answer = explain::decode_event(answer.as_str());
+                answer.map(Answer::Given).map_err(|fault| StepError::hopeless(format!("the answer: {fault}")))
             }
-            Some(Wait::Asked { question: asked, answer: None }) if *asked == question => {
-                Err(AskTimedOut { question: Q::name().into_owned() }.into())
-            }
-            Some(Wait::Forgotten { question: asked }) if *asked == question => Err(self.begin(ordinal)),
-            None => Err(self.begin(ordinal)),
+            Some(Wait::Asked { question: asked, answer: None }) if *asked == question => Ok(Answer::TimedOut),
+            Some(Wait::Forgotten { question: asked }) if *asked == question => Err(self.begin(ordinal, timeout)),
+            None => Err(self.begin(ordinal, timeout)),
             Some(other) => {
                 let now = format!("`ctx.ask({})`", Q::name());
                 Err(self.pass.diverged(ordinal, &describe(self.pass, other), &now))
@@ -69,8 +141,8 @@ impl<'a, Q: Question> Ask<'a, Q> {
         }
     }
 
-    fn begin(self, ordinal: u32) -> StepError {
-        let Self { pass, question, matching, timeout } = self;
+    fn begin(self, ordinal: u32, timeout: Option<Duration>) -> StepError {
+        let Self { pass, question, matching } = self;
         let wait = || -> Result<NewWait> {
             let matching = matching.into_iter().map(|(member, value)| Ok((member, value?))).collect::<Result<_>>()?;
             let value = encode(&question, Json::of_encoded)?;

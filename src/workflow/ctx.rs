@@ -60,8 +60,8 @@ impl<G: Grants> Ctx<G> {
         self.pass.send(&event)
     }
 
-    /// Asks somebody outside; [`Ask::wait`] waits for the answer without holding a thread. The context names the
-    /// question: `ctx: &Ctx<Asks<(Approve,)>>`.
+    /// Asks somebody outside; [`Ask::wait`] waits for the answer without holding a thread, for ever unless
+    /// [`Ask::timeout`] gives the person a deadline. The context names the question: `ctx: &Ctx<Asks<Approve>>`.
     pub fn ask<Q, P>(&self, question: Q) -> Ask<'_, Q>
     where
         Q: Question + In<G::Asks, P>,

@@ -16,12 +16,6 @@ enum Repr {
     Interrupted,
 }
 
-/// The error of a question that nobody answered in time.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AskTimedOut {
-    pub(super) question: String,
-}
-
 /// An error that no further attempt could mend.
 #[derive(Debug)]
 pub(super) struct Hopeless(pub(super) String);
@@ -33,11 +27,6 @@ impl StepError {
             Repr::Live(error) => error.downcast_ref(),
             Repr::Interrupted => None,
         }
-    }
-
-    /// Whether a question timed out.
-    pub fn is_timeout(&self) -> bool {
-        self.downcast_ref::<AskTimedOut>().is_some()
     }
 
     pub(super) fn interrupted() -> Self {
@@ -78,14 +67,6 @@ impl fmt::Debug for StepError {
         }
     }
 }
-
-impl fmt::Display for AskTimedOut {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "nobody answered {} in time", self.question)
-    }
-}
-
-impl Error for AskTimedOut {}
 
 impl fmt::Display for Hopeless {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

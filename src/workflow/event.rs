@@ -116,6 +116,24 @@ fn describe<E: Event>(module: &str) -> EventType {
 /// Doc comments become descriptions in the schema. Attributes pass through: `#[serde(default)]` on a field, or
 /// `#[derive(PartialEq)]` on the struct.
 ///
+/// The type of a field needs the derives of serde and schemars, which this crate re-exports; both are told where the
+/// crates are, and then take any of their attributes:
+///
+/// ```
+/// use steprill::{event, schemars::JsonSchema, serde::{Deserialize, Serialize}};
+///
+/// #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+/// #[serde(crate = "steprill::serde", rename_all = "snake_case")]
+/// #[schemars(crate = "steprill::schemars")]
+/// enum Urgency { NextWeek, Today }
+///
+/// event! { struct Order { item: String, urgency: Urgency } }
+///
+/// let order = Order { item: "tea".into(), urgency: Urgency::NextWeek };
+/// assert_eq!(steprill::json::Json::from_value(&order)?.as_str(), r#"{"item":"tea","urgency":"next_week"}"#);
+/// # Ok::<(), steprill::StepError>(())
+/// ```
+///
 /// ```
 /// use steprill::{Event, event};
 ///

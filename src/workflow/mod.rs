@@ -24,11 +24,11 @@ use crate::{
 };
 use line::Line;
 
-pub use ask::Ask;
+pub use ask::{Answer, Ask, TimedAsk};
 pub use builder::WorkflowBuilder;
 pub use builtin::{StartEvent, StopEvent};
 pub use ctx::{Ctx, Emitter};
-pub use error::{AskTimedOut, Result, StepError};
+pub use error::{Result, StepError};
 pub use event::{Event, EventEntry, Question};
 pub use state::State;
 pub use step::{Failure, Step};

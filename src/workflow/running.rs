@@ -247,6 +247,11 @@ impl Pass {
         Ok((ordinal, self.input.waits.get(ordinal as usize)))
     }
 
+    /// The ordinal of the next wait.
+    pub(super) fn wait_ordinal(&self) -> u32 {
+        self.progress.borrow().wait_ordinal
+    }
+
     pub(super) fn wait(&self, ordinal: u32, wait: NewWait) -> StepError {
         match self.note_failed_once() {
             Ok(()) => self.halt(Halt::Waits { ordinal, wait }),

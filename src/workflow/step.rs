@@ -20,7 +20,7 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use steprill::{Asks, Ctx, Result, Retry, Step, event};
+/// use steprill::{Answer, Asks, Ctx, Result, Retry, Step, event};
 ///
 /// event! {
 ///     struct Draft { text: String }
@@ -29,18 +29,32 @@ use crate::{
 ///     struct Article { text: String }
 /// }
 ///
-/// fn review(ctx: &Ctx<Asks<(Approve,)>>, draft: Draft) -> Result<Article> {
-///     let verdict = ctx.ask(Approve { text: draft.text.clone() }).timeout(Duration::from_secs(86_400)).wait()?;
-///     if !verdict.good {
-///         Err("not good enough")?;
+/// fn review(ctx: &Ctx<Asks<Approve>>, draft: Draft) -> Result<Article> {
+///     match ctx.ask(Approve { text: draft.text.clone() }).timeout(Duration::from_secs(86_400)).wait()? {
+///         Answer::Given(Verdict { good: true }) => Ok(Article { text: draft.text }),
+///         Answer::Given(_) => Err("not good enough")?,
+///         Answer::TimedOut => Err("nobody looked at it for a day")?,
 ///     }
-///     Ok(Article { text: draft.text })
 /// }
 ///
 /// let step = Step::new("review", review)
 ///     .workers(2)
 ///     .retry(Retry::fixed(Duration::from_secs(1)))
-///     .retry_if(|error| !error.is_timeout());
+///     .retry_if(|error| error.to_string() != "not good enough");
+/// ```
+///
+/// A closure works as well, with what it captures; it has to name the type of its `ctx`:
+///
+/// ```
+/// use std::sync::Arc;
+/// use steprill::{Ctx, Sends, StartEvent, Step, event};
+///
+/// event! { struct Letter { to: String } }
+///
+/// let names = Arc::new(vec!["Ada".to_owned(), "Grace".to_owned()]);
+/// let step = Step::new("write", move |ctx: &Ctx<Sends<Letter>>, _: StartEvent| {
+///     names.iter().try_for_each(|name| ctx.send(Letter { to: name.clone() }))
+/// });
 /// ```
 pub struct Step {
     pub(super) name: String,

@@ -36,7 +36,7 @@ use crate::{
 ///     struct Article { text: String }
 /// }
 ///
-/// fn review(ctx: &Ctx<Asks<(Approve,)>>, draft: Draft) -> Result<Option<Article>> {
+/// fn review(ctx: &Ctx<Asks<Approve>>, draft: Draft) -> Result<Option<Article>> {
 ///     ctx.state().add("reviews", 1)?;
 ///     let verdict = ctx.ask(Approve { text: draft.text.clone() }).wait()?;
 ///     Ok(verdict.good.then_some(Article { text: draft.text }))

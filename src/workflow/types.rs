@@ -182,7 +182,7 @@ pub struct Asks<T>(PhantomData<fn() -> T>);
 /// What a step may do beyond returning: nothing more (`()`), [`Sends`], [`Asks`], or both as a pair.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` grants nothing to a step",
-    note = "write `Ctx`, `Ctx<Sends<(A, B)>>`, `Ctx<Asks<(Q,)>>` or `Ctx<(Sends<(A, B)>, Asks<(Q,)>)>`"
+    note = "write `Ctx`, `Ctx<Sends<(A, B)>>`, `Ctx<Asks<Q>>` or `Ctx<(Sends<(A, B)>, Asks<Q>)>`"
 )]
 pub trait Grants {
     /// What it may send.
@@ -234,8 +234,8 @@ pub trait QuestionList {
 #[diagnostic::on_unimplemented(
     message = "this step does not declare `{Self}`",
     label = "not declared, so the graph would miss it",
-    note = "to send it, name it in the step's context: `ctx: &Ctx<Sends<({Self},)>>`",
-    note = "to ask it, name it there so: `ctx: &Ctx<Asks<({Self},)>>`"
+    note = "to send it, name it in the step's context: `ctx: &Ctx<Sends<{Self}>>`",
+    note = "to ask it, name it there so: `ctx: &Ctx<Asks<{Self}>>`"
 )]
 pub trait In<L, Place> {}
 

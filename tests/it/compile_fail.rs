@@ -130,7 +130,7 @@ fn a_type_that_is_no_event_is_told_how_to_become_one() {
 
 #[test]
 fn an_undeclared_send_is_told_where_to_declare_it() {
-    let remedy = ["this step does not declare `Draft`", "ctx: &Ctx<Sends<(Draft,)>>"];
+    let remedy = ["this step does not declare `Draft`", "ctx: &Ctx<Sends<Draft>>"];
     refused("fn a(ctx: &Ctx, _: StartEvent) -> Result<()> { ctx.send(Draft { n: 1 }) }", &remedy);
     refused("fn a(ctx: &Ctx<Sends<(Section,)>>, _: StartEvent) -> Result<()> { ctx.send(Draft { n: 1 }) }", &remedy);
     refused("fn a(ctx: &Ctx<Sends<Section>>, _: StartEvent) -> Result<()> { ctx.send(Draft { n: 1 }) }", &remedy);
@@ -138,7 +138,7 @@ fn an_undeclared_send_is_told_where_to_declare_it() {
 
 #[test]
 fn an_undeclared_question_is_told_where_to_declare_it() {
-    let remedy = ["this step does not declare `Approve`", "ctx: &Ctx<Asks<(Approve,)>>"];
+    let remedy = ["this step does not declare `Approve`", "ctx: &Ctx<Asks<Approve>>"];
     refused("fn a(ctx: &Ctx, _: StartEvent) -> Result<()> { ctx.ask(Approve { n: 1 }).wait()?; Ok(()) }", &remedy);
     refused(
         "fn a(ctx: &Ctx<Sends<Draft>>, _: StartEvent) -> Result<()> { ctx.ask(Approve { n: 1 }).wait()?; Ok(()) }",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use steprill::{AskTimedOut, Asks, Ctx, Retry, StartEvent, Step, Workflow, event};
+use steprill::{Answer, Asks, Ctx, Retry, StartEvent, Step, Workflow, event};
 
 use super::{Counter, Served, build, done, error_of, result_of, served::values, workflow};
 
@@ -102,19 +102,42 @@ fn a_question_gives_its_slot_back_and_a_body_may_ask_twice() {
 }
 
 #[test]
-fn a_question_that_times_out_is_an_error_that_the_body_may_handle() {
+fn the_time_out_of_a_question_is_a_value_and_lasts_as_long_as_the_attempt() {
     let builder = workflow("w").add(Step::new("ask", |ctx: &Asking, _: StartEvent| {
-        match ctx.ask(Approve { n: 1 }).timeout(Duration::from_millis(5)).wait() {
-            Ok(verdict) => Ok(done(verdict.n)),
-            Err(error) if error.is_timeout() => Ok(done(error.downcast_ref::<AskTimedOut>().map(ToString::to_string))),
-            Err(error) => Err(error),
+        let answer = ctx.ask(Approve { n: 1 }).timeout(Duration::from_millis(5)).wait()?;
+        let late = matches!(answer, Answer::TimedOut);
+        // The body runs again from its top, and the question is not asked again.
+        ctx.sleep(Duration::from_millis(1))?;
+        Ok(done(late))
+    }));
+    assert_eq!(result_of(builder, StartEvent::new()), json!(true));
+    let given = workflow("w").add(Step::new("ask", |ctx: &Asking, _: StartEvent| {
+        let answer = ctx.ask(Approve { n: 1 }).timeout(Duration::from_mins(10)).matching("n", 4).wait()?;
+        Ok(done(answer.given().map(|verdict| verdict.n)))
+    }));
+    let server = Served::start([build(given)]);
+    let handler = server.begin("w", &json!({}));
+    server.follow(&handler).event_of("Approve");
+    server.send(&handler, "Verdict", &json!({ "n": 4 }));
+    assert_eq!(server.ended(&handler)["result"]["value"]["result"], 4);
+}
+
+#[test]
+fn a_question_that_timed_out_and_then_has_no_time_out_fails_the_run_and_says_so() {
+    static PASSES: Counter = Counter::new();
+    let builder = workflow("w").add(Step::new("ask", |ctx: &Asking, _: StartEvent| {
+        let ask = ctx.ask(Approve { n: 1 });
+        if PASSES.count() == 0 {
+            ask.timeout(Duration::from_millis(5)).wait()?;
+            return Ok(done(0));
         }
+        Ok(done(ask.wait()?.n))
     }));
-    assert_eq!(result_of(builder, StartEvent::new()), json!("nobody answered Approve in time"));
-    let unhandled = workflow("w").add(Step::new("ask", |ctx: &Asking, _: StartEvent| {
-        Ok(done(ctx.ask(Approve { n: 1 }).timeout(Duration::from_millis(5)).wait()?.n))
-    }));
-    assert_eq!(error_of(unhandled, StartEvent::new()), "nobody answered Approve in time");
+    let error = error_of(builder, StartEvent::new());
+    assert!(
+        error.contains("`ctx.ask(Approve)` with a time-out and now makes it with `ctx.ask(Approve)` without"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -124,8 +147,10 @@ fn the_next_attempt_asks_again_what_timed_out_and_not_what_was_answered() {
             Step::new("ask", |ctx: &AskingBoth, _: StartEvent| {
                 let choice = ctx.ask(Choose {}).wait()?;
                 let ask = ctx.ask(Approve { n: ctx.attempt().into() });
-                let verdict =
-                    if ctx.attempt() == 1 { ask.timeout(Duration::from_millis(5)).wait()? } else { ask.wait()? };
+                let verdict = match ctx.attempt() {
+                    1 => ask.timeout(Duration::from_millis(5)).wait()?.given().ok_or("nobody answered")?,
+                    _ => ask.wait()?,
+                };
                 Ok(done((choice.text, verdict.n, ctx.attempt())))
             })
             .retry(Retry::fixed(Duration::ZERO)),
