@@ -61,6 +61,9 @@ pub const FEED_BYTES_RESERVED: usize = 64 << 10;
 /// wait.
 pub const NOTES_BYTES_MAX: usize = 256 << 10;
 
+/// Inputs of a run in a test (passes, answers, timers): more is a run that goes on for ever.
+pub const TEST_INPUTS_MAX: usize = 100_000;
+
 /// Bytes of a step's error or panic text that are kept; the rest is cut.
 pub const ERROR_BYTES_MAX: usize = 16 << 10;
 

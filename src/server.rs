@@ -14,6 +14,7 @@ mod questions;
 mod readers;
 mod stop;
 mod tools;
+mod trial;
 mod turn;
 mod variables;
 
@@ -29,6 +30,7 @@ pub use config::{Command, Config, FLAGS, Flag, UsageError, usage};
 pub use log::Format;
 pub use stop::Stopper;
 pub use tools::{TOOLS, run_tool};
+pub use trial::{TestRun, WorkflowTest};
 
 use crate::{
     engine::input::Outcome,
@@ -227,7 +229,8 @@ impl Bound {
 
 impl Runtime {
     /// Runs `workflow` from `start` to its end, on this thread and a few workers. It is driven by the same turn of the
-    /// loop as a server. A question that nobody can answer here waits for ever, unless it has a time-out.
+    /// loop as a server. A run that waits for somebody outside fails, because nobody can answer here;
+    /// [`Runtime::test`] scripts answers.
     ///
     /// ```
     /// use steprill::{Ctx, Outcome, Result, Runtime, StartEvent, StopEvent, Workflow};
@@ -247,6 +250,11 @@ impl Runtime {
         Loop::new(vec![workflow.clone()], &config, Clock::start())
             .and_then(|mut turns| turns.run_one(&start))
             .unwrap_or_else(|error| Outcome::Failed(error.to_string()))
+    }
+
+    /// Tests `workflow` with scripted answers and a clock that jumps to the next timer: see [`WorkflowTest`].
+    pub fn test(workflow: &Workflow) -> WorkflowTest<'_> {
+        WorkflowTest::new(workflow)
     }
 }
 

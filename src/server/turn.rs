@@ -200,6 +200,11 @@ impl Loop {
             if let Some(outcome) = self.scheduler.view(key).and_then(|view| view.outcome) {
                 return Ok(outcome.clone());
             }
+            if self.scheduler.waits_for_outside(key) {
+                return Ok(Outcome::Failed(
+                    "the run waits for an event from outside, which nobody can send here".into(),
+                ));
+            }
             self.turn().map_err(io)?;
         }
     }

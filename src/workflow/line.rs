@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -22,6 +22,7 @@ pub struct Line {
     tag: u64,
     bell: Option<Bell>,
     feed_room_bytes: Arc<AtomicUsize>,
+    instant: Option<InstantPauses>,
     stop: AtomicU8,
     waiting: Mutex<Waiting>,
     changed: Condvar,
@@ -32,6 +33,14 @@ struct Waiting {
     notes: Vec<Note>,
     bytes: usize,
     begun: bool,
+}
+
+/// Pauses that take no time, but are counted.
+#[derive(Default)]
+struct InstantPauses {
+    paused_us: AtomicU64,
+    /// When they come to this, the pass is past its step's time-out.
+    max_us: Option<u64>,
 }
 
 /// Why a note is not taken.
@@ -57,10 +66,25 @@ impl Line {
             tag,
             bell: None,
             feed_room_bytes,
+            instant: None,
             stop: AtomicU8::new(0),
             waiting: Mutex::default(),
             changed: Condvar::new(),
         }
+    }
+
+    /// A line for a test, whose loop is the pass's own thread: notes gather until they are taken, however many, and a
+    /// pause ends at once. When all pauses together reach `timeout`, the pass is told that it is past it.
+    pub fn instant(feed_room_bytes: Arc<AtomicUsize>, timeout: Option<Duration>) -> Self {
+        let max_us = timeout.map(|timeout| u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX));
+        let instant = Some(InstantPauses { max_us, ..InstantPauses::default() });
+        Self { instant, ..Self::unattended(0, feed_room_bytes) }
+    }
+
+    /// How long an instant line's pass would have paused.
+    pub fn paused(&self) -> Duration {
+        let paused_us = self.instant.as_ref().map_or(0, |instant| instant.paused_us.load(Ordering::Relaxed));
+        Duration::from_micros(paused_us)
     }
 
     /// Worker's end: the pass begins now; `false`: it was told to stop before.
@@ -82,7 +106,7 @@ impl Line {
             if let Some(stop) = self.stopped() {
                 return Err(NoteRefused::Stopped(stop));
             }
-            if waiting.notes.is_empty() || waiting.bytes < NOTES_BYTES_MAX {
+            if waiting.notes.is_empty() || waiting.bytes < NOTES_BYTES_MAX || self.instant.is_some() {
                 break;
             }
             waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
@@ -105,6 +129,16 @@ impl Line {
     /// # Errors
     /// When the pass is to stop.
     pub fn pause(&self, duration: Duration) -> Result<(), Stop> {
+        if let Some(instant) = &self.instant {
+            let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+            let before_us = instant.paused_us.load(Ordering::Relaxed);
+            let paused_us = before_us.saturating_add(duration_us).min(instant.max_us.unwrap_or(u64::MAX));
+            instant.paused_us.store(paused_us, Ordering::Relaxed);
+            if instant.max_us == Some(paused_us) {
+                self.stop(Stop::TimedOut);
+            }
+            return self.stopped().map_or(Ok(()), Err);
+        }
         let waiting = self.lock();
         let stopped = |_: &mut Waiting| self.stopped().is_none();
         drop(self.changed.wait_timeout_while(waiting, duration, stopped).unwrap_or_else(PoisonError::into_inner));

@@ -288,6 +288,15 @@ impl Scheduler {
         self.batch.journaled
     }
 
+    /// Whether nothing goes on in a handler's run before something comes from outside: no pass, no timer.
+    pub fn waits_for_outside(&self, key: HandlerKey) -> bool {
+        let handler = self.handlers.get(&key);
+        handler.is_some_and(|handler| match &handler.phase {
+            Phase::Running(run) => handler.armed.is_empty() && run.is_admitted() && run.only_waits(),
+            Phase::Parked { .. } | Phase::Ended { .. } => false,
+        })
+    }
+
     /// The workflow of a handler.
     pub fn workflow_of(&self, key: HandlerKey) -> Option<WorkflowId> {
         self.handlers.get(&key).map(|handler| handler.workflow)

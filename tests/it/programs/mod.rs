@@ -14,6 +14,7 @@ pub(crate) mod served;
 mod slots;
 mod state;
 mod time_outs;
+mod trials;
 
 use std::sync::{
     Condvar, Mutex,

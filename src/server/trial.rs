@@ -1,0 +1,359 @@
+//! A workflow in a test: the pure run, scripted answers, and a clock that goes on only when nothing else can.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use crate::{
+    engine::{
+        input::{Effect, External, Input, Outcome, PassId, Published, TimerId},
+        run::Run,
+    },
+    graph::{EventKind, Graph},
+    json::Json,
+    limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, TEST_INPUTS_MAX},
+    now::{Deadline, Now},
+    pass::{Done, EventRef, PassEnd, StateUse},
+    workflow::{Event, Workflow, line::Line},
+};
+
+/// A workflow that is to be tested, and what the world outside does while it runs; made by
+/// [`Runtime::test`](crate::Runtime::test).
+///
+/// The run is the one that a server would make of it: the same passes, retries, waits and time-outs. But there is no
+/// socket, no thread and no waiting. The bodies of the steps run one after the other on the calling thread, with a
+/// clock of their own. It stands still while a body runs, except for `ctx.pause`, which takes no time of the test. When
+/// nothing is left to run, the scripted answers are posted, in order of their questions; and when there are none, the
+/// clock jumps to the next timer: a sleep, the delay before a retry, a time-out.
+///
+/// ```
+/// use std::time::Duration;
+/// use steprill::{Answer, Asks, Ctx, Result, Runtime, StartEvent, StopEvent, Step, Workflow, event};
+///
+/// event! {
+///     struct NameWanted: Asks<NameGiven> { greeting: String }
+///     struct NameGiven { name: String }
+/// }
+///
+/// const DAY: Duration = Duration::from_secs(86_400);
+///
+/// fn greet(ctx: &Ctx<Asks<NameWanted>>, _: StartEvent) -> Result<StopEvent> {
+///     match ctx.ask(NameWanted { greeting: "hello".into() }).timeout(DAY).wait()? {
+///         Answer::Given(NameGiven { name }) => Ok(StopEvent::new(format!("hello {name}"))),
+///         Answer::TimedOut => Ok(StopEvent::new("hello whoever you are")),
+///     }
+/// }
+///
+/// let greeter = Workflow::new::<StartEvent, StopEvent>("greeter").add(Step::new("greet", greet)).build().unwrap();
+///
+/// let answered = Runtime::test(&greeter)
+///     .answer(|question: NameWanted| NameGiven { name: format!("{} Ada", question.greeting) })
+///     .run(StartEvent::new());
+/// assert_eq!(answered.stop::<StopEvent>().result::<String>().unwrap(), "hello hello Ada");
+/// assert_eq!(answered.names(), ["NameWanted", "StopEvent"]);
+///
+/// let late = Runtime::test(&greeter).run(StartEvent::new());
+/// assert_eq!(late.stop::<StopEvent>().result::<String>().unwrap(), "hello whoever you are");
+/// assert_eq!(late.elapsed, DAY);
+/// ```
+#[must_use = "nothing runs before `.run(start)`"]
+pub struct WorkflowTest<'a> {
+    workflow: &'a Workflow,
+    scripts: Vec<Script<'a>>,
+    posts: Vec<(Duration, Post)>,
+}
+
+/// What came of a run in a test.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TestRun {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How long it took by its own clock.
+    pub elapsed: Duration,
+    /// The events that clients would see without internal ones, by name.
+    events: Vec<(String, Json)>,
+}
+
+/// What follows from an event that shows.
+struct Script<'a> {
+    shown: String,
+    reply: Box<dyn FnMut(&Json) -> Post + 'a>,
+}
+
+/// An event from outside.
+#[derive(Clone)]
+struct Post {
+    name: String,
+    value: Json,
+}
+
+impl<'a> WorkflowTest<'a> {
+    pub(super) fn new(workflow: &'a Workflow) -> Self {
+        Self { workflow, scripts: Vec::new(), posts: Vec::new() }
+    }
+
+    /// Answers every `Q` that shows with what the closure makes of it: a question of `ctx.ask`, an input-required event
+    /// that a step returns, or any event that a step streams. A question without a script is one that nobody answers.
+    ///
+    /// # Panics
+    /// In [`WorkflowTest::run`], when an event that shows under the name of `Q` is not one.
+    pub fn answer<Q: Event, A: Event>(mut self, mut answer: impl FnMut(Q) -> A + 'a) -> Self {
+        let reply = move |shown: &Json| {
+            let shown = shown.decode::<Q>();
+            Post::of(&answer(shown.unwrap_or_else(|error| panic!("a {} that was shown: {error}", Q::name()))))
+        };
+        self.scripts.push(Script { shown: Q::name().into_owned(), reply: Box::new(reply) });
+        self
+    }
+
+    /// Posts an event `after` so much time by the clock of the run.
+    pub fn post_after<E: Event>(mut self, after: Duration, event: &E) -> Self {
+        self.posts.push((after, Post::of(event)));
+        self
+    }
+
+    /// Runs the workflow from `start` to its end.
+    ///
+    /// # Panics
+    /// When the run cannot come to an end: it waits for somebody whose answer is not scripted, it does not take what is
+    /// posted, or it goes on for ever. The message says which.
+    #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "a run uses its start event up")]
+    pub fn run<S: Event>(self, start: S) -> TestRun {
+        let mut trial = Trial::new(self);
+        match trial.play(&Post::of(&start)) {
+            Ok(outcome) => TestRun { outcome, elapsed: trial.age(), events: trial.events },
+            Err(fault) => panic!("workflow {}: {fault}", trial.graph.name),
+        }
+    }
+}
+
+impl TestRun {
+    /// The stop event.
+    ///
+    /// # Panics
+    /// When the run did not complete, or its stop event is not a `T`.
+    #[track_caller]
+    pub fn stop<T: Event>(&self) -> T {
+        match &self.outcome {
+            Outcome::Completed(value) => {
+                value.decode().unwrap_or_else(|error| panic!("the run did not end with a {}: {error}", T::name()))
+            }
+            other => panic!("the run did not complete: {other:?}"),
+        }
+    }
+
+    /// The text of the error, if the run failed.
+    pub fn error(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Failed(error) => Some(error),
+            Outcome::Completed(_) | Outcome::Cancelled => None,
+        }
+    }
+
+    /// The events of this type that clients would see, in order.
+    pub fn events<E: Event>(&self) -> Vec<E> {
+        let shown = self.events.iter().filter(|(name, _)| *name == E::name());
+        shown.filter_map(|(_, value)| value.decode().ok()).collect()
+    }
+
+    /// The names of all events that clients would see without internal ones, in order.
+    pub fn names(&self) -> Vec<&str> {
+        self.events.iter().map(|(name, _)| &**name).collect()
+    }
+}
+
+impl Post {
+    #[track_caller]
+    fn of<E: Event>(event: &E) -> Self {
+        let value = Json::from_value(event).unwrap_or_else(|error| panic!("event {}: {error}", E::name()));
+        Self { name: E::name().into_owned(), value }
+    }
+}
+
+/// The run, and the world around it.
+struct Trial<'a> {
+    workflow: &'a Workflow,
+    graph: Arc<Graph>,
+    run: Run,
+    now: Now,
+    scripts: Vec<Script<'a>>,
+    /// By when they come.
+    later: VecDeque<(Duration, Post)>,
+    /// What comes as soon as nothing is left to run.
+    posts: VecDeque<Post>,
+    ready: VecDeque<PassId>,
+    timers: BTreeMap<TimerId, Deadline>,
+    events: Vec<(String, Json)>,
+    /// Questions without a script.
+    unanswered: Vec<String>,
+    outcome: Option<Outcome>,
+    inputs: usize,
+}
+
+impl<'a> Trial<'a> {
+    fn new(test: WorkflowTest<'a>) -> Self {
+        let WorkflowTest { workflow, scripts, mut posts } = test;
+        posts.sort_by_key(|(after, _)| *after);
+        let graph = Arc::clone(workflow.graph());
+        Self {
+            workflow,
+            run: Run::new(Arc::clone(&graph), uuid::Uuid::nil(), "test".into()),
+            graph,
+            now: START,
+            scripts,
+            later: posts.into(),
+            posts: VecDeque::new(),
+            ready: VecDeque::new(),
+            timers: BTreeMap::new(),
+            events: Vec::new(),
+            unanswered: Vec::new(),
+            outcome: None,
+            inputs: 0,
+        }
+    }
+
+    fn age(&self) -> Duration {
+        Duration::from_micros(self.now.alive_us - START.alive_us)
+    }
+
+    fn play(&mut self, start: &Post) -> Result<Outcome, String> {
+        let expected = &self.graph.event(self.graph.start).name;
+        if **expected != *start.name {
+            return Err(format!("it starts with {expected}, not {}", start.name));
+        }
+        let (event, state) = (start.value.clone(), BTreeMap::new().into());
+        self.input(Input::Started { event, state, admitted: true, sequence: 0 });
+        while self.outcome.is_none() {
+            if self.inputs > TEST_INPUTS_MAX {
+                return Err(format!(
+                    "it goes on for ever: {TEST_INPUTS_MAX} passes, answers and timers were not enough"
+                ));
+            }
+            if let Some(pass) = self.ready.pop_front() {
+                self.run_pass(pass);
+            } else if let Some(post) = self.posts.pop_front() {
+                self.post(post)?;
+            } else {
+                self.jump()?;
+            }
+        }
+        self.outcome.take().ok_or_else(|| "it has no outcome".to_owned())
+    }
+
+    fn run_pass(&mut self, pass: PassId) {
+        let (Some(step), Some(input)) = (self.run.pass_step(pass), self.run.pass_input(pass)) else { return };
+        let timeout = self.graph.step(step).timeout;
+        let room_bytes = (FEED_BYTES_MAX - FEED_BYTES_RESERVED).saturating_sub(self.run.feed_bytes());
+        let line = Arc::new(Line::instant(Arc::new(AtomicUsize::new(room_bytes)), timeout));
+        let mut done = self.workflow.body(step)(input, &line);
+        let notes = line.take_notes();
+        if !notes.is_empty() {
+            self.input(Input::Noted { pass, notes });
+        }
+        self.pass_time(line.paused());
+        if line.stopped().is_some() {
+            done = Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() };
+        }
+        self.input(Input::Done { pass, done });
+    }
+
+    fn post(&mut self, post: Post) -> Result<(), String> {
+        let Post { name, value } = post;
+        let event = self.graph.event_id(&name).ok_or_else(|| format!("it has no event {name}, which is posted"))?;
+        let external = External { event, value, step: None, in_reply_to: None };
+        let refused = self.run.check_external(&external);
+        refused.map_err(|refusal| format!("it does not take the {name} that is posted: {refusal:?}"))?;
+        self.input(Input::External(external));
+        Ok(())
+    }
+
+    /// Nothing is left to do now: time goes on to the next timer, or the next event that comes by itself.
+    fn jump(&mut self) -> Result<(), String> {
+        let timer = self.timers.iter().map(|(timer, deadline)| (self.now.until(*deadline), *timer)).min();
+        let later = self.later.front().map(|(after, _)| after.saturating_sub(self.age()));
+        match (timer, later) {
+            (Some((until, _)), later) if later.is_none_or(|later| until < later) => self.pass_time(until),
+            (_, Some(later)) => {
+                self.pass_time(later);
+                self.posts.extend(self.later.pop_front().map(|(_, post)| post));
+            }
+            (_, None) => return Err(self.waits_for()),
+        }
+        Ok(())
+    }
+
+    fn waits_for(&self) -> String {
+        match self.unanswered.last() {
+            Some(question) => format!(
+                "it waits for ever: nobody answers `{question}`; script it with `.answer(|question: {question}| ..)`"
+            ),
+            None => "it waits for ever for an event from outside: post it with `.post_after(..)`".to_owned(),
+        }
+    }
+
+    /// So much time goes by; timers that are due then are given to the run, the earliest first.
+    fn pass_time(&mut self, passed: Duration) {
+        let until_us = self.now.alive_us.saturating_add(passed.as_micros() as u64);
+        loop {
+            let next = self.timers.iter().map(|(timer, deadline)| (self.now.until(*deadline), *timer)).min();
+            let left_us = until_us - self.now.alive_us;
+            let Some((until, timer)) = next.filter(|(until, _)| until.as_micros() as u64 <= left_us) else {
+                return self.advance(left_us);
+            };
+            self.advance(until.as_micros() as u64);
+            self.timers.remove(&timer);
+            self.input(Input::Due { timer });
+        }
+    }
+
+    fn advance(&mut self, passed_us: u64) {
+        self.now.alive_us = self.now.alive_us.saturating_add(passed_us);
+        self.now.wall_us = self.now.wall_us.saturating_add_unsigned(passed_us);
+    }
+
+    fn input(&mut self, input: Input) {
+        self.inputs += 1;
+        let mut effects = Vec::new();
+        self.run.handle(input, self.now, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::StartPass(pass) => self.ready.push_back(pass),
+                Effect::Publish(Published::Event(event, value)) => self.show(&event, value),
+                Effect::Arm(timer, deadline) => drop(self.timers.insert(timer, deadline)),
+                Effect::Disarm(timer) => drop(self.timers.remove(&timer)),
+                Effect::Finish(outcome) => self.outcome = Some(outcome),
+                Effect::Publish(_) => {}
+            }
+        }
+    }
+
+    fn show(&mut self, event: &EventRef, value: Json) {
+        let (name, kind) = match event {
+            EventRef::Known(id) => (&self.graph.event(*id).name, self.graph.event(*id).kind),
+            EventRef::Other(other) => (&other.name, other.kind),
+        };
+        let name = name.to_string();
+        let mut answered = false;
+        for script in self.scripts.iter_mut().filter(|script| script.shown == name) {
+            answered = true;
+            self.posts.push_back((script.reply)(&value));
+        }
+        if !answered && kind == EventKind::InputRequired {
+            self.unanswered.push(name.clone());
+        }
+        self.events.push((name, value));
+    }
+}
+
+impl fmt::Debug for WorkflowTest<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("WorkflowTest").field("workflow", &self.workflow.graph().name).finish_non_exhaustive()
+    }
+}
+
+/// When every run in a test begins: 1 January 2026.
+const START: Now = Now { wall_us: 1_767_225_600_000_000, alive_us: 0 };
