@@ -2,6 +2,7 @@
 
 use crate::{
     api::{accept, field, wire},
+    engine::scheduler::HandlerView,
     http::{Field, Request, Response},
     limits::{MESSAGE_BYTES_MAX, RETRY_AFTER_S},
 };
@@ -79,6 +80,18 @@ impl ErrorFormat {
     /// 500 for a client whose request needs what cannot be read.
     pub fn not_read(self, reason: &str) -> Response {
         self.error(500, &format!("The server cannot read this from its store: {reason}"))
+    }
+
+    /// 500 for a client whose POST run has failed. Clients compare the text; where the handler is stands in a header,
+    /// and the step that failed beside the text in JSON.
+    pub(super) fn run_failed(self, view: &HandlerView<'_>, error: &str) -> Response {
+        let message = format!("Error running workflow: {error}");
+        let mut response = match self {
+            Self::Text => self.error(500, &message),
+            Self::Json => wire::json(500, wire::run_failed(&message, error, view.failed_step, view.id)),
+        };
+        response.headers.push(("Location", format!("/handlers/{}", view.id)));
+        response
     }
 
     /// 503 for a client whose POST run waits while the server stops: where the run's end will be told.

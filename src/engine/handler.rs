@@ -15,7 +15,7 @@ use crate::{
         scheduler::{CallerId, HandlerView, WorkflowId},
         window::{FeedKeep, Mark, Window},
     },
-    graph::Graph,
+    graph::{Graph, StepId},
     limits::{FAILED_JOURNAL_BYTES_MAX, SNAPSHOT_BYTES_MIN},
     now::{Deadline, Now},
     values::Values,
@@ -102,17 +102,19 @@ pub(super) enum Phase {
         completed_us: i64,
         /// What is kept of the run: outcome, state, feed.
         bytes: usize,
+        /// The step that failed it, if it ended since the server began: for the caller who waits for its end.
+        failed_step: Option<StepId>,
     },
 }
 
 impl Handler {
     /// What the API shows. A run counts as ended only once its end is kept.
     pub(super) fn view<'a>(&'a self, graph: &'a Graph) -> HandlerView<'a> {
-        let (outcome, completed_us) = match &self.phase {
-            Phase::Ended { outcome, completed_us, .. } if self.channel.is_ended() => {
-                (Some(outcome), Some(*completed_us))
+        let (outcome, completed_us, failed_step) = match &self.phase {
+            Phase::Ended { outcome, completed_us, failed_step, .. } if self.channel.is_ended() => {
+                (Some(outcome), Some(*completed_us), failed_step.map(|step| &*graph.step(step).name))
             }
-            _ => (None, None),
+            _ => (None, None, None),
         };
         HandlerView {
             id: &self.id,
@@ -122,6 +124,7 @@ impl Handler {
             started_us: self.started_us,
             updated_us: self.updated_us,
             completed_us,
+            failed_step,
         }
     }
 

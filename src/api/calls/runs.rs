@@ -41,12 +41,11 @@ pub(super) fn run_nowait(
 
 /// The reply of `POST run`, once the run has ended; `None`: its handler was purged, which cancels it.
 pub fn run_ended(view: Option<HandlerView<'_>>, errors: ErrorFormat) -> Response {
-    let failed = |error: &str| errors.error(500, &format!("Error running workflow: {error}"));
-    let Some(view) = view else { return failed(CANCELLED) };
+    let Some(view) = view else { return errors.error(500, &format!("Error running workflow: {CANCELLED}")) };
     match view.outcome {
         Some(Outcome::Completed(_)) => handler_response(200, &view),
-        Some(Outcome::Failed(error)) => failed(error),
-        Some(Outcome::Cancelled) => failed(CANCELLED),
+        Some(Outcome::Failed(error)) => errors.run_failed(&view, error),
+        Some(Outcome::Cancelled) => errors.run_failed(&view, CANCELLED),
         None => handler_response(202, &view),
     }
 }

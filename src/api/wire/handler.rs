@@ -176,6 +176,7 @@ mod tests {
     fn render(stop_builtin: bool, outcome: Option<&Outcome>, form: ResultForm) -> String {
         let graph = fixtures::graph(stop_builtin);
         let view = HandlerView {
+            failed_step: None,
             id: "abc",
             graph: &graph,
             run_id: Uuid::from_u128(0x1234),

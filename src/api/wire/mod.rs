@@ -55,6 +55,18 @@ pub(super) fn health(reasons: &[String]) -> Vec<u8> {
     if reasons.is_empty() { status("healthy") } else { to_vec(&Degraded { status: "degraded", reasons }) }
 }
 
+/// `{"detail": …, "error": …, "step": …, "handler_id": …}`: why a run failed that a client waited for.
+pub(super) fn run_failed(detail: &str, error: &str, step: Option<&str>, handler_id: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct RunFailed<'a> {
+        detail: &'a str,
+        error: &'a str,
+        step: Option<&'a str>,
+        handler_id: &'a str,
+    }
+    to_vec(&RunFailed { detail, error, step, handler_id })
+}
+
 /// `{"detail": …}`
 pub(super) fn detail(detail: &str) -> Vec<u8> {
     #[derive(Serialize)]

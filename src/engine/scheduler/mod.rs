@@ -137,6 +137,8 @@ pub struct HandlerView<'a> {
     pub updated_us: i64,
     /// Microseconds since the epoch.
     pub completed_us: Option<i64>,
+    /// The step that failed the run; known as long as the handler is in memory.
+    pub failed_step: Option<&'a str>,
 }
 
 /// What the server is to do, now that what led to it is kept.
@@ -280,6 +282,7 @@ impl Scheduler {
             started_us: kept.started_us,
             updated_us: kept.updated_us,
             completed_us: kept.end.as_ref().map(|_| kept.updated_us),
+            failed_step: None,
         }
     }
 

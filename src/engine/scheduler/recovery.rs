@@ -71,7 +71,7 @@ impl Scheduler {
         if let Some(end) = &kept.handler.end {
             let (outcome, state) = (end.outcome.clone(), end.state.clone());
             let bytes = end_bytes(&outcome, &state);
-            handler.phase = Phase::Ended { outcome, state, completed_us: handler.updated_us, bytes };
+            handler.phase = Phase::Ended { outcome, state, completed_us: handler.updated_us, bytes, failed_step: None };
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.handlers.insert(key, Box::new(handler));
             self.retention.handle_here(run, bytes);
@@ -226,7 +226,7 @@ impl Scheduler {
         for (timer, deadline) in std::mem::take(&mut handler.armed) {
             self.timers.disarm(crate::engine::timers::Timer::Run(run, timer), deadline);
         }
-        handler.phase = Phase::Ended { outcome, state, completed_us, bytes };
+        handler.phase = Phase::Ended { outcome, state, completed_us, bytes, failed_step: None };
         self.counted.recount(handler, self.batch.journaled);
         let (workflow, admitted) = (handler.workflow, handler.admitted);
         self.held.touch(key);

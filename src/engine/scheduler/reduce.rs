@@ -10,6 +10,7 @@ use crate::{
         input::{Effect, Input, Outcome, Published, StepState, TimerId},
         timers::Timer,
     },
+    graph::StepId,
     now::Now,
     values::Values,
 };
@@ -67,7 +68,7 @@ impl Scheduler {
                         Published::Failed { step, attempts, .. } => {
                             blamed = Blamed { step: *step, attempt: *attempts };
                         }
-                        Published::Retried { .. } => {
+                        Published::Retried { .. } | Published::StepFailed { .. } => {
                             let graph = &graphs[usize::from(handler.workflow.0)];
                             held.troubles.extend(Trouble::of_event(handler, graph, &event));
                         }
@@ -102,7 +103,7 @@ impl Scheduler {
                 let graph = &graphs[usize::from(handler.workflow.0)];
                 held.troubles.push(Trouble::of(TroubleKind::RunFailed, handler, graph, blamed, error.clone()));
             }
-            self.finish(run_key, outcome, now);
+            self.finish(run_key, outcome, blamed.step, now);
         } else {
             counted.recount(handler, batch.journaled);
         }
@@ -110,7 +111,7 @@ impl Scheduler {
 
     /// The run has its outcome: what it held is freed, the next one is admitted. Its passes are told to stop when that
     /// is kept.
-    fn finish(&mut self, run: RunKey, outcome: Outcome, now: Now) {
+    fn finish(&mut self, run: RunKey, outcome: Outcome, failed_step: Option<StepId>, now: Now) {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
         let (state, feed_bytes) = match (&handler.phase, &outcome) {
             (Phase::Running(live), Outcome::Completed(_)) => (live.state(), live.feed_bytes()),
@@ -129,7 +130,7 @@ impl Scheduler {
             self.batch.ended.push(Ended { run, outcome, state, updated_us: now.wall_us, keeps_journal });
         }
         handler.updated_us = now.wall_us;
-        handler.phase = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes };
+        handler.phase = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes, failed_step };
         handler.feed_room_bytes = None;
         self.counted.recount(handler, self.batch.journaled);
         let (workflow, admitted) = (handler.workflow, handler.admitted);

@@ -34,6 +34,8 @@ pub enum TroubleKind {
     RunFailed,
     /// The attempt has failed, and another one follows.
     AttemptFailed,
+    /// The last attempt has failed, and the step's `on_failure` event follows.
+    StepFailed,
     /// The body has panicked; the attempt has failed, too.
     Panicked,
     /// The pass was told to stop and does not end: its thread is given up.
@@ -55,9 +57,13 @@ impl Blamed {
 impl Trouble {
     /// The trouble of an attempt that this event tells about.
     pub(super) fn of_event(handler: &Handler, graph: &Arc<Graph>, event: &Published) -> Option<Self> {
-        let Published::Retried { step, error, attempt, .. } = event else { return None };
-        let blamed = Blamed { step: Some(*step), attempt: *attempt };
-        Some(Self::of(TroubleKind::AttemptFailed, handler, graph, blamed, error.clone()))
+        let (kind, step, attempt, error) = match event {
+            Published::Retried { step, error, attempt, .. } => (TroubleKind::AttemptFailed, *step, *attempt, error),
+            Published::StepFailed { step, error, attempts } => (TroubleKind::StepFailed, *step, *attempts, error),
+            _ => return None,
+        };
+        let blamed = Blamed { step: Some(step), attempt };
+        Some(Self::of(kind, handler, graph, blamed, error.clone()))
     }
 
     pub(super) fn of(kind: TroubleKind, handler: &Handler, graph: &Arc<Graph>, blamed: Blamed, error: String) -> Self {

@@ -89,6 +89,27 @@ fn failing_run_says_why() {
 }
 
 #[test]
+fn a_failing_run_names_its_handler_and_its_step() {
+    let program = Program::start();
+    for (workflow, error, step) in [
+        ("error", "Test error", json!("error_step")),
+        ("timeout", "Operation timed out after 0.2 seconds. Currently active steps: sleep", json!(null)),
+    ] {
+        let accept = [("Accept", "application/json")];
+        let reply = program.connect().request("POST", &format!("/workflows/{workflow}/run"), &accept, Some(b"{}"));
+        assert_eq!(reply.status, 500);
+        let location = reply.header("location").expect("it says where the handler is").to_owned();
+        let id = location.strip_prefix("/handlers/").expect("a handler's path");
+        let detail = format!("Error running workflow: {error}");
+        assert_eq!(reply.json(), json!({"detail": detail, "error": error, "step": step, "handler_id": id}));
+        assert_eq!(program.get(&location).json()["error"], error);
+        let text = run(&program, workflow, &json!({}));
+        assert_eq!(text.text(), detail);
+        assert!(text.header("location").is_some_and(|location| location.starts_with("/handlers/")));
+    }
+}
+
+#[test]
 fn bad_start_event_names_its_field() {
     let program = Program::start();
     for (workflow, start_event, names) in [
