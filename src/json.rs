@@ -1,5 +1,7 @@
 //! Checked JSON text: the form in which every value is kept.
 
+mod number;
+
 use std::{cell::Cell, fmt, sync::Arc};
 
 use serde::{
@@ -8,6 +10,8 @@ use serde::{
 };
 
 use crate::limits::JSON_DEPTH_MAX;
+
+pub use number::{fits_64_bits, whole};
 
 /// JSON text that is known to parse: UTF-8, nested at most [`JSON_DEPTH_MAX`] deep, no lone surrogate, no number
 /// out of range. Cloning shares the text.

@@ -278,6 +278,10 @@ impl Write {
 
 fn add(key: &str, current: Option<Json>, amount: &Json) -> Result<Json, String> {
     let number = |value: &Json| {
+        let is_number = kind(value) == "a number";
+        if is_number && !json::fits_64_bits(value.as_str().trim_ascii()) {
+            return Err(format!("state key `{key}`: {value:?} does not fit into 64 bits, and `add` would round it"));
+        }
         value.decode::<Number>().map_err(|_| format!("state key `{key}`: `add` needs a number, found {}", kind(value)))
     };
     let amount_number = number(amount)?;
@@ -338,6 +342,12 @@ mod tests {
             Err("state key `k`: 18446744073709551615 + 1 is out of range"),
         );
         check(Write::Add, Some("1e308"), "1e308", Err("state key `k`: 1e+308 + 1e+308 is out of range"));
+        check(
+            Write::Add,
+            Some("18446744073709551616"),
+            "1",
+            Err("state key `k`: 18446744073709551616 does not fit into 64 bits, and `add` would round it"),
+        );
         check(Write::Add, Some("null"), "1", Err("state key `k`: `add` needs a number, found null"));
         check(Write::Add, Some("1"), "true", Err("state key `k`: `add` needs a number, found a boolean"));
     }

@@ -59,7 +59,7 @@ pub fn build(lines: &[&str]) -> Graph {
         builtin: false,
         external: false,
         schema: Default::default(),
-        check: Arc::new(|_| Ok(())),
+        shape: steprill::graph::Shape::default(),
     };
     let parts = Parts {
         name: "fuzzed".into(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::graph::{Check, EventKind, EventType, Graph, Parts, StepParts};
+use crate::graph::{EventKind, EventType, Graph, Parts, Shape, StepParts};
 
 /// Workflow `w`: `StartEvent` → `ask` (asks `Question`, answered by `Answer`; streams `Token`) → `Work` → `finish`,
 /// which also takes `Tick` from outside → a plain `StopEvent`, or a custom one, `Verdict`. `Answer` and `Work` need a
@@ -44,12 +44,9 @@ pub(super) fn graph(stop_builtin: bool) -> Arc<Graph> {
 
 fn event(name: &str, kind: EventKind, builtin: bool) -> EventType {
     let module = if builtin { "workflows.events" } else { "m" };
-    let needs_text = ["Answer", "Work"].contains(&name);
-    let check: Check = Arc::new(move |text| {
-        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let is_refused = value.get("text").map_or(needs_text, |text| !text.is_string());
-        if is_refused { Err("field text: expected a string".to_owned()) } else { Ok(()) }
-    });
+    let required: &[&str] = if ["Answer", "Work"].contains(&name) { &["text"] } else { &[] };
+    let text = serde_json::json!({"type": "object", "properties": {"text": {"type": "string"}}, "required": required});
+    let shape = Shape::compile(&text, &|_| Some(&["text"]));
     let schema = serde_json::json!({"title": name, "type": "object", "properties": {}});
     EventType {
         name: name.into(),
@@ -58,7 +55,7 @@ fn event(name: &str, kind: EventKind, builtin: bool) -> EventType {
         builtin,
         external: false,
         schema,
-        check,
+        shape,
     }
 }
 

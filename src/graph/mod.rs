@@ -5,14 +5,16 @@ mod check;
 mod flow;
 mod retry;
 mod scopes;
+mod shape;
 mod stored;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 pub use check::{Fault, Faults, Parts, StepParts};
 pub use retry::Retry;
+pub use shape::{PathStep, Shape};
 pub use stored::StoredGraphError;
 pub(crate) use stored::what_to_do;
 
@@ -39,10 +41,6 @@ pub enum EventKind {
     HumanResponse,
 }
 
-/// Checks that a JSON text can be decoded as the event's type. The error names the field, what was expected and
-/// what came: `field message: expected a string, got integer 5`.
-pub type Check = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
-
 /// One event type.
 #[derive(Clone)]
 pub struct EventType {
@@ -59,8 +57,8 @@ pub struct EventType {
     pub external: bool,
     /// Its JSON Schema, as `GET /workflows/{name}/events` shows it.
     pub schema: serde_json::Value,
-    /// Decodes a value and forgets it.
-    pub check: Check,
+    /// What its values look like: checked where they come from outside.
+    pub shape: Shape,
 }
 
 /// One step.

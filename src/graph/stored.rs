@@ -9,12 +9,12 @@
 //! [`Stored`] or of a type in it is a new version; a later program reads the earlier ones, each through types of its
 //! own.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    EventId, EventKind, EventType, Graph, StepId, StepType,
+    EventId, EventKind, EventType, Graph, Shape, StepId, StepType,
     check::{open, takers},
 };
 use crate::limits::{GRAPH_NAMES_MAX, INBOX_ANSWERS_MAX};
@@ -103,7 +103,7 @@ impl Stored {
             builtin: event.builtin,
             external: event.external,
             schema: serde_json::Value::Null,
-            check: Arc::new(|_| Ok(())),
+            shape: Shape::default(),
         };
         let events: Box<[EventType]> = self.events.into_iter().map(event).collect();
         let takers_of = takers(&self.steps, events.len(), false);

@@ -1,12 +1,12 @@
 //! Events: what makes a type one, and the macros that write the line for you.
 
-use std::{any::TypeId, borrow::Cow, sync::Arc};
+use std::{any::TypeId, borrow::Cow};
 
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{explain, schema};
-use crate::graph::{EventKind, EventType};
+use super::{names, schema};
+use crate::graph::{EventKind, EventType, Shape};
 
 /// A typed record that passes between steps, to clients and from them: a JSON object with a name.
 ///
@@ -97,8 +97,8 @@ fn describe<E: Event>(module: &str) -> EventType {
         kind: E::KIND,
         builtin: E::BUILTIN,
         external: E::EXTERNAL,
+        shape: Shape::compile(&schema::raw::<E>(), &names::of::<E>),
         schema: schema::of::<E>(),
-        check: Arc::new(|text| explain::decode_event::<E>(text).map(drop)),
     }
 }
 
@@ -113,11 +113,8 @@ fn describe<E: Event>(module: &str) -> EventType {
 /// - `struct Token as "token" { .. }` has another name on the wire; `struct Token in "shop" { .. }` is of another
 ///   module than the workflow's. Both: `as` first.
 ///
-/// Doc comments become descriptions in the schema. Attributes pass through: `#[serde(default)]` on a field, or
-/// `#[derive(PartialEq)]` on the struct.
-///
-/// The type of a field needs the derives of serde and schemars, which this crate re-exports; both are told where the
-/// crates are, and then take any of their attributes:
+/// Doc comments become descriptions in the schema, by which the server checks values from outside. Attributes pass
+/// through: `#[serde(default)]` on a field, or `#[derive(PartialEq)]` on the struct.
 ///
 /// ```
 /// use steprill::{event, schemars::JsonSchema, serde::{Deserialize, Serialize}};
@@ -207,7 +204,6 @@ macro_rules! event {
 macro_rules! __event {
     ([$($meta:tt)*] [$vis:vis] $name:ident [$($wire:literal)?] [$($module:literal)?] [$($items:tt)*]
         { $($body:tt)* }) => {
-        $($meta)*
         #[derive(
             ::core::clone::Clone,
             ::core::fmt::Debug,
@@ -215,6 +211,7 @@ macro_rules! __event {
             $crate::serde::Deserialize,
             $crate::schemars::JsonSchema,
         )]
+        $($meta)*
         #[serde(crate = "steprill::serde")]
         #[schemars(crate = "steprill::schemars")]
         $vis struct $name { $($body)* }

@@ -3,15 +3,18 @@
 
 use serde::de::DeserializeOwned;
 
-use super::Event;
+use super::{Event, whole::Whole};
 
-/// Decodes a JSON text. The path to the fault is only looked for once there is one.
+/// Decodes a JSON text. Whole numbers that are not written as integers, and the path to a fault, are only looked for
+/// once plain decoding has failed.
 pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str(text).or_else(|error| {
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-            Ok(_) => plain(&error.to_string()).to_owned(),
-            Err(error) => explain(&error.path().to_string(), plain(&error.inner().to_string())),
+        let decoded = serde_path_to_error::deserialize::<_, T>(Whole(&mut deserializer));
+        match decoded {
+            Ok(value) if deserializer.end().is_ok() => Ok(value),
+            Ok(_) => Err(plain(&error.to_string()).to_owned()),
+            Err(error) => Err(explain(&error.path().to_string(), plain(&error.inner().to_string()))),
         }
     })
 }
@@ -39,7 +42,7 @@ pub(super) fn decode_field<T: DeserializeOwned>(field: &str, text: &str) -> Resu
 }
 
 /// Without the place in the text, which whoever sent a value inside of others cannot make use of.
-fn plain(message: &str) -> &str {
+pub(super) fn plain(message: &str) -> &str {
     message.rfind(" at line ").map_or(message, |end| &message[..end])
 }
 
@@ -178,6 +181,20 @@ mod tests {
         ] {
             assert_eq!(decode::<Order>(text).expect_err(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn every_whole_number_is_an_integer() {
+        let order = decode::<Order>(r#"{"item":"a","count":2e0,"price":3.0,"parts":[{"id":-1.0},{"id":-0}]}"#).unwrap();
+        assert_eq!((order.count, order.price, order.parts[0].id, order.parts[1].id), (2, 3.0, -1, 0));
+        assert_eq!(decode::<u64>("9007199254740993.0"), Ok(9_007_199_254_740_993));
+        assert_eq!(decode::<Option<Vec<(i64, f64)>>>("[[1.0,1.0]]"), Ok(Some(vec![(1, 1.0)])));
+        assert_eq!(decode::<i64>("1e3"), Ok(1_000));
+        assert_eq!(decode::<i64>("2.5"), Err("expected integer, got number 2.5".into()));
+        assert_eq!(decode::<u8>("256.0"), Err("expected integer from 0 to 255, got 256".into()));
+        assert_eq!(decode::<i64>("\"2.0\""), Err("expected integer, got string".into()));
+        let value = decode::<serde_json::Value>("[2.0,2e0]").unwrap();
+        assert_eq!(value.to_string(), "[2.0,2.0]", "what is no integer field stays a float");
     }
 
     #[test]

@@ -9,12 +9,14 @@ mod ctx;
 mod error;
 mod event;
 mod explain;
+mod names;
 mod running;
 mod schema;
 mod state;
 mod step;
 mod test_ctx;
 mod types;
+mod whole;
 
 use std::{fmt, sync::Arc};
 

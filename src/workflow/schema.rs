@@ -8,8 +8,7 @@ use super::Event;
 /// The schema of an event: `properties`, `title`, `type`, and what it needs of `$defs`, `description` and `required`.
 /// Members are in order of name, properties in order of declaration, as pydantic has them.
 pub(super) fn of<E: Event>() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = None);
-    let mut schema = settings.into_generator().into_root_schema_for::<E>().to_value();
+    let mut schema = raw::<E>();
     if let Value::Object(root) = &mut schema {
         tidy(root);
         root.insert("title".into(), Value::String(E::name().into_owned()));
@@ -18,6 +17,12 @@ pub(super) fn of<E: Event>() -> Value {
         root.sort_keys();
     }
     schema
+}
+
+/// The schema as schemars writes it, with what only the width of a Rust type says.
+pub(super) fn raw<E: Event>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = None);
+    settings.into_generator().into_root_schema_for::<E>().to_value()
 }
 
 fn tidy(schema: &mut Map<String, Value>) {

@@ -87,7 +87,7 @@ impl<E: Event> OneInput for E {
         vec![EventEntry::of::<E>()]
     }
 
-    /// What is accepted is checked before; this fails only where the type has changed since, and no retry would mend
+    /// What is accepted was checked by its schema; this fails where the type asks for more, and no retry would mend
     /// it.
     fn decode(_: usize, text: &Json) -> Result<Self> {
         explain::decode_event(text.as_str())

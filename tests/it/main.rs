@@ -16,6 +16,7 @@ mod recovery;
 mod run_effects;
 mod run_record;
 mod scheduler;
+mod shapes;
 mod sim;
 mod simulation;
 #[cfg(feature = "sqlite")]

@@ -1,6 +1,6 @@
 //! `Graph::build`: what it refuses and in which words, which steps close which scopes, and that it always ends.
 
-use std::{cell::Cell, collections::BTreeSet, fmt::Write as _, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use steprill::graph::{EventKind, EventType, Graph, Parts, StepParts};
@@ -61,7 +61,7 @@ fn event(name: &str) -> EventType {
         builtin: false,
         external: name.starts_with("Open"),
         schema: serde_json::json!({ "title": name }),
-        check: Arc::new(|_| Ok(())),
+        shape: steprill::graph::Shape::default(),
     }
 }
 

@@ -218,7 +218,11 @@ fn a_run_is_checked_in_order_and_nothing_is_created_before_all_checks_pass() {
             (format!("{{\"handler_id\":\"taken\",{bad_start}}}"), 409, "Handler is still running"),
             (format!("{{\"handler_id\":\"taken\",{bad_context},{bad_start}}}"), 409, "Handler is still running"),
             (format!("{{{bad_context},{bad_start}}}"), 400, "Invalid context: state key k: "),
-            (format!("{{{bad_start}}}"), 400, "Validation error for 'start_event': field text: expected a string"),
+            (
+                format!("{{{bad_start}}}"),
+                400,
+                "Validation error for 'start_event': field text: expected string, got number",
+            ),
         ] {
             world.check_post(&target, &body, status, starts);
         }

@@ -8,7 +8,7 @@ use super::object::{
     Members, compact, each_member, expect_object, kind, members, string, unfold, unfold_data, with_article,
 };
 use crate::{
-    graph::{EventId, EventType, Graph},
+    graph::{EventId, EventType, Graph, Shape},
     json::{self, Json, JsonError},
     limits::{BODY_DEPTH_MAX, HANDLER_ID_BYTES_MAX, JSON_DEPTH_MAX, STATE_BYTES_MAX},
     values::Values,
@@ -257,9 +257,8 @@ fn type_name(name: Option<&RawValue>, qualified_name: Option<&RawValue>) -> Resu
 /// together from parts of it.
 fn checked_value(fields: &str, event: &EventType) -> Result<Json, String> {
     expect_object(fields)?;
-    let value = Json::from_checked(&compact(fields)).map_err(|error| error.to_string())?;
-    (event.check)(value.as_str())?;
-    Ok(value)
+    let fields = compact(fields);
+    Json::from_checked(&event.shape.check(&fields)?).map_err(|error| error.to_string())
 }
 
 /// Checks a JSON text and keeps it as one line.
@@ -276,9 +275,12 @@ fn sendable_types(graph: &Graph) -> String {
 }
 
 fn state_values(data: &str) -> Result<Values, String> {
-    let mut state = Values::default();
+    let (mut state, untyped) = (Values::default(), Shape::untyped());
     each_member(data, |key, raw| {
-        let value = string(raw).and_then(|text| checked_text(&text).map_err(|error| error.to_string()));
+        let value = string(raw).and_then(|text| {
+            untyped.check(&text)?;
+            checked_text(&text).map_err(|error| error.to_string())
+        });
         let value =
             value.map_err(|error| format!("Invalid context: state key {key}: expected a JSON text: {error}"))?;
         state.insert(Arc::from(key), value);

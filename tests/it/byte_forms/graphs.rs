@@ -53,7 +53,7 @@ fn all_but_schemas_and_checks_is_read_back() {
         let read = Graph::from_stored(&bytes).expect("a graph");
         assert_eq!(essence(&read), essence(&graph));
         assert_eq!(read.to_stored(), bytes);
-        assert!(read.events.iter().all(|event| event.schema.is_null() && (event.check)("}").is_ok()));
+        assert!(read.events.iter().all(|event| event.schema.is_null() && event.shape.check("}").is_ok()));
     }
 }
 

@@ -15,6 +15,7 @@ mod slots;
 mod state;
 mod time_outs;
 mod trials;
+mod values;
 
 use std::sync::{
     Condvar, Mutex,

@@ -93,7 +93,7 @@ fn a_start_event_that_cannot_be_one_is_refused_by_name() {
     let graph = fixtures::graph(true);
     let needs_text = graph.event(graph.event_id("Work").unwrap());
     let fault = RunBody::parse(b"{}").unwrap().start_event(needs_text).unwrap_err();
-    assert_eq!(fault, "Validation error for 'start_event': field text: expected a string");
+    assert_eq!(fault, "Validation error for 'start_event': field text: missing");
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_posted_event_that_is_none_of_the_workflows_names_what_is_possible() {
         ("{\"type\":\"Work\",\"value\":5}", format!("Failed to send event: Work {refused}; {possible}")),
         ("5", format!("{failed}expected an object or its JSON text, got a number")),
         ("{\"type\":\"Answer\",\"value\":5}", format!("{failed}Answer: expected an object, got a number")),
-        ("{\"type\":\"Answer\",\"value\":{}}", format!("{failed}Answer: field text: expected a string")),
+        ("{\"type\":\"Answer\",\"value\":{}}", format!("{failed}Answer: field text: missing")),
     ] {
         assert_eq!(posted(event).unwrap_err(), error, "{event}");
     }

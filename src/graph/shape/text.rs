@@ -1,0 +1,103 @@
+//! Going over the text of a JSON value. Whatever the text is, this comes to its end.
+
+use std::borrow::Cow;
+
+use super::{
+    Kind,
+    walk::{Fault, Walk},
+};
+
+impl<'a> Walk<'a, '_> {
+    pub(super) fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    pub(super) fn skip_spaces(&mut self) {
+        while self.byte().is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// The kind of the value here; a number is one, whole or not.
+    pub(super) fn kind(&self) -> u8 {
+        match self.byte() {
+            Some(b'{') => Kind::OBJECT,
+            Some(b'[') => Kind::ARRAY,
+            Some(b'"') => Kind::STRING,
+            Some(b't' | b'f') => Kind::BOOLEAN,
+            Some(b'n') => Kind::NULL,
+            _ => Kind::NUMBER,
+        }
+    }
+
+    /// A member's name and the colon behind it.
+    pub(super) fn key(&mut self) -> Cow<'a, str> {
+        let start = self.at;
+        self.skip_string();
+        let raw = &self.text[start..self.at];
+        self.skip_spaces();
+        self.at = (self.at + 1).min(self.text.len());
+        if raw.contains('\\') {
+            return Cow::Owned(serde_json::from_str(raw).unwrap_or_default());
+        }
+        Cow::Borrowed(raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw))
+    }
+
+    pub(super) fn skip_string(&mut self) {
+        self.at = (self.at + 1).min(self.text.len());
+        while let Some(byte) = self.byte() {
+            self.at += match byte {
+                b'"' => {
+                    self.at += 1;
+                    return;
+                }
+                b'\\' => 2,
+                _ => 1,
+            };
+        }
+        self.at = self.text.len();
+    }
+
+    pub(super) fn skip_number(&mut self) {
+        let rest = &self.text.as_bytes()[self.at..];
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
+        // At least one byte, so that whatever it is, the walk comes to its end.
+        self.at += rest.iter().take_while(|byte| is_part(byte)).count().max(1).min(rest.len());
+    }
+
+    /// Goes behind the value here. In an untyped one, numbers that 64 bits do not hold are refused.
+    pub(super) fn skip(&mut self, untyped: bool) -> Result<(), Fault> {
+        let mut depth = 0_usize;
+        loop {
+            self.skip_spaces();
+            match self.byte() {
+                None => return Ok(()),
+                Some(b'{' | b'[') => {
+                    depth += 1;
+                    self.at += 1;
+                    continue;
+                }
+                Some(b'}' | b']') => {
+                    depth = depth.saturating_sub(1);
+                    self.at += 1;
+                }
+                Some(b',' | b':') => {
+                    self.at += 1;
+                    continue;
+                }
+                Some(b'"') => self.skip_string(),
+                Some(first) => {
+                    let start = self.at;
+                    self.skip_number();
+                    let text = &self.text[start..self.at];
+                    if untyped && (first == b'-' || first.is_ascii_digit()) {
+                        self.untyped_number(text)?;
+                    }
+                }
+            }
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+}

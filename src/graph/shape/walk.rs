@@ -1,0 +1,409 @@
+//! A walk over the text of a value beside the nodes of its shape. The text is that of a JSON value: checked before.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+use super::{Further, Kind, Node, Object};
+use crate::json::{fits_64_bits, whole};
+
+pub(super) fn check<'a>(nodes: &[Node], text: &'a str) -> Result<Cow<'a, str>, String> {
+    let steps = STEPS_MIN + STEPS_PER_BYTE * text.len();
+    let mut walk = Walk { nodes, text, at: 0, steps, depth: 0, path: Vec::new(), edits: Vec::new() };
+    walk.value(0).map_err(|fault| fault.text)?;
+    if walk.edits.is_empty() {
+        return Ok(Cow::Borrowed(text));
+    }
+    let (mut edited, mut from) = (String::with_capacity(text.len()), 0);
+    for (start, end, number) in walk.edits {
+        edited.push_str(&text[from..start]);
+        edited.push_str(&number);
+        from = end;
+    }
+    edited.push_str(&text[from..]);
+    Ok(Cow::Owned(edited))
+}
+
+pub(super) struct Walk<'a, 'n> {
+    nodes: &'n [Node],
+    pub(super) text: &'a str,
+    pub(super) at: usize,
+    /// What is left to do: alternatives of alternatives could take any time. Without any left, all is let through.
+    steps: usize,
+    depth: usize,
+    path: Vec<Segment<'a>>,
+    /// Numbers to be written as integers: from, to, and what.
+    edits: Vec<(usize, usize, String)>,
+}
+
+enum Segment<'a> {
+    Field(Cow<'a, str>),
+    Element(usize),
+}
+
+/// A value that does not fit.
+pub(super) struct Fault {
+    text: String,
+    /// How deep it is.
+    depth: usize,
+    /// Whether the value is none of a list: it belongs to another alternative, rather than being wrong in this one.
+    other: bool,
+}
+
+impl Fault {
+    /// What comes behind a part that does not fit for sure is of another alternative, probably.
+    fn after(self, sure: Sure) -> Self {
+        Self { other: self.other || !sure, ..self }
+    }
+}
+
+/// Whether a value fits for sure. It does not if a field could be there under a name that no schema shows.
+type Sure = bool;
+
+impl<'n> Walk<'_, 'n> {
+    /// Checks the value here and goes behind it.
+    fn value(&mut self, node: usize) -> Result<Sure, Fault> {
+        self.skip_spaces();
+        let (start, nodes) = (self.at, self.nodes);
+        let Some(node) = nodes.get(node) else { return self.skip(false).map(|()| true) };
+        self.depth += 1;
+        let spent = self.steps == 0 || self.depth > DEPTH_MAX;
+        self.steps = self.steps.saturating_sub(1);
+        let sure = if spent { self.skip(false).map(|()| false) } else { self.fits(node, start) };
+        self.depth -= 1;
+        sure
+    }
+
+    fn fits(&mut self, node: &'n Node, start: usize) -> Result<Sure, Fault> {
+        let typed = node.kinds != 0;
+        let kind = self.kind();
+        if node.never {
+            return Err(self.fault("no value is allowed here".to_owned()));
+        }
+        if typed && kind & accepted(node.kinds) == 0 {
+            return Err(self.mismatch(node.kinds, kind));
+        }
+        let mut sure = match kind {
+            Kind::OBJECT => match &node.object {
+                Some(object) => self.object(object, node.names.as_deref())?,
+                None => self.skip(node.is_untyped()).map(|()| true)?,
+            },
+            Kind::ARRAY => self.array(node)?,
+            Kind::STRING => self.string(node).map(|()| true)?,
+            Kind::NUMBER => self.number(node).map(|()| true)?,
+            _ => self.skip(false).map(|()| true)?,
+        };
+        let end = self.at;
+        if let Some(values) = &node.values {
+            sure &= self.one_of(values, node.names.as_deref(), start, end)?;
+        }
+        for &part in &node.all {
+            self.at = start;
+            sure &= self.value(part).map_err(|fault| fault.after(sure))?;
+        }
+        for parts in &node.any {
+            sure &= self.any(parts, start).map_err(|fault| fault.after(sure))?;
+        }
+        self.at = end;
+        Ok(sure)
+    }
+
+    fn object(&mut self, object: &'n Object, names: Option<&'n [Box<str>]>) -> Result<Sure, Fault> {
+        let mut seen = vec![false; object.properties.len()];
+        // Whether a field could be there under an alias.
+        let mut aliased = false;
+        self.members(b'}', |walk| {
+            let name = walk.key();
+            let known = object.properties.binary_search_by(|(property, _)| (**property).cmp(&name));
+            if known.is_ok_and(|place| seen[place]) {
+                return Err(walk.fault(format!("duplicate field `{name}`")));
+            }
+            let is_name = |names: &[Box<str>]| names.iter().any(|known| **known == *name);
+            let maybe_alias = known.is_err() && names.is_none_or(is_name);
+            aliased |= maybe_alias;
+            let further = match (known, object.further) {
+                (Ok(place), _) => {
+                    seen[place] = true;
+                    Some(object.properties[place].1)
+                }
+                (Err(_), Further::Each(each)) if !maybe_alias || names.is_none() => Some(each),
+                (Err(_), Further::Refused) if !maybe_alias => {
+                    let expected = one_of_names(names.unwrap_or_default());
+                    return Err(walk.fault(format!("unknown field `{name}`, {expected}")));
+                }
+                (Err(_), _) => None,
+            };
+            walk.path.push(Segment::Field(name));
+            let sure = match further {
+                Some(node) => walk.value(node)?,
+                None => walk.skip(matches!(object.further, Further::Kept)).map(|()| true)?,
+            };
+            walk.path.pop();
+            Ok(sure)
+        })
+        .and_then(|sure| {
+            let is_there = |name: &str| {
+                let place = object.properties.binary_search_by(|(property, _)| (**property).cmp(name));
+                place.is_ok_and(|place| seen[place])
+            };
+            match object.required.iter().find(|name| !is_there(name)) {
+                None => Ok(sure),
+                // A required name that is no property is declared by another part of the schema.
+                Some(_) if aliased => Ok(false),
+                Some(name) => {
+                    self.path.push(Segment::Field(Cow::Owned(name.to_string())));
+                    let fault = self.fault("missing".to_owned());
+                    self.path.pop();
+                    Err(fault.after(sure))
+                }
+            }
+        })
+    }
+
+    fn array(&mut self, node: &'n Node) -> Result<Sure, Fault> {
+        let mut count = 0;
+        let untyped = node.is_untyped();
+        let sure = self.members(b']', |walk| {
+            walk.path.push(Segment::Element(count));
+            let element = node.prefix.get(count).copied().or(node.items);
+            let sure = match element {
+                Some(element) => walk.value(element)?,
+                None => walk.skip(untyped).map(|()| true)?,
+            };
+            walk.path.pop();
+            count += 1;
+            Ok(sure)
+        })?;
+        match node.length {
+            Some((low, high)) if !(low..=high).contains(&count) => {
+                Err(self.fault(format!("expected {}, got {count}", amount(low, high, "element"))))
+            }
+            _ => Ok(sure),
+        }
+    }
+
+    /// Gives `each` every member of the object or array here, and goes behind it.
+    fn members(&mut self, close: u8, mut each: impl FnMut(&mut Self) -> Result<Sure, Fault>) -> Result<Sure, Fault> {
+        let mut sure = true;
+        self.at += 1;
+        self.skip_spaces();
+        while self.byte().is_some_and(|byte| byte != close) {
+            sure &= each(self).map_err(|fault| fault.after(sure))?;
+            self.skip_spaces();
+            if self.byte() == Some(b',') {
+                self.at += 1;
+                self.skip_spaces();
+            } else if self.byte() != Some(close) {
+                // No JSON: whoever decodes it says so.
+                self.at = self.text.len();
+            }
+        }
+        self.at = (self.at + 1).min(self.text.len());
+        Ok(sure)
+    }
+
+    fn string(&mut self, node: &Node) -> Result<(), Fault> {
+        let start = self.at;
+        self.skip_string();
+        let Some((low, high)) = node.length else { return Ok(()) };
+        let raw = &self.text[start..self.at];
+        let characters = if raw.contains('\\') {
+            serde_json::from_str::<String>(raw).map_or(0, |text| text.chars().count())
+        } else {
+            raw.chars().count().saturating_sub(2)
+        };
+        if (low..=high).contains(&characters) {
+            return Ok(());
+        }
+        Err(self.fault(format!("expected {}, got {characters}", amount(low, high, "character"))))
+    }
+
+    #[allow(clippy::cast_precision_loss)] // Bounds of floats are floats.
+    fn number(&mut self, node: &Node) -> Result<(), Fault> {
+        let start = self.at;
+        self.skip_number();
+        let text = &self.text[start..self.at];
+        if node.kinds == 0 && node.is_untyped() {
+            return self.untyped_number(text);
+        }
+        if node.kinds & (Kind::INTEGER | Kind::NUMBER) != Kind::INTEGER {
+            let decimal: f64 = text.parse().unwrap_or(0.0);
+            let low = node.range.low.is_some_and(|low| decimal < low as f64);
+            let high = node.range.high.is_some_and(|high| decimal > high as f64);
+            return if low || high { Err(self.out_of_range(node, text)) } else { Ok(()) };
+        }
+        let Some(literal) = whole(text) else {
+            return Err(self.fault(format!("expected integer, got number {text}")));
+        };
+        let fits = match literal.parse::<i128>() {
+            Ok(number) => {
+                node.range.low.is_none_or(|low| low <= number) && node.range.high.is_none_or(|high| number <= high)
+            }
+            Err(_) if literal.starts_with('-') => node.range.low.is_none(),
+            Err(_) => node.range.high.is_none(),
+        };
+        if !fits {
+            return Err(self.out_of_range(node, &literal));
+        }
+        if literal != text {
+            self.edits.push((start, self.at, literal.into_owned()));
+        }
+        Ok(())
+    }
+
+    /// Whoever decodes it would round a number that 64 bits do not hold.
+    pub(super) fn untyped_number(&self, text: &str) -> Result<(), Fault> {
+        if fits_64_bits(text) {
+            return Ok(());
+        }
+        Err(self.fault(format!("number {text} does not fit into 64 bits: send it as a string")))
+    }
+
+    fn out_of_range(&self, node: &Node, got: &str) -> Fault {
+        let kind = if node.kinds & Kind::NUMBER == 0 { "integer" } else { "number" };
+        let range = match (node.range.low, node.range.high) {
+            (Some(low), Some(high)) => format!("from {low} to {high}"),
+            (Some(low), None) => format!("of {low} or more"),
+            (None, Some(high)) => format!("of {high} or less"),
+            (None, None) => "in range".to_owned(),
+        };
+        self.fault(format!("expected {kind} {range}, got {got}"))
+    }
+
+    fn one_of(
+        &self,
+        values: &[serde_json::Value],
+        variants: Option<&[Box<str>]>,
+        start: usize,
+        end: usize,
+    ) -> Result<Sure, Fault> {
+        let raw = &self.text[start..end];
+        let value: serde_json::Value = serde_json::from_str(raw).unwrap_or_default();
+        if values.contains(&value) {
+            return Ok(true);
+        }
+        let is_alias = |came: &str| variants.is_none_or(|names| names.iter().any(|name| **name == *came));
+        if value.as_str().is_some_and(is_alias) {
+            return Ok(false);
+        }
+        let names: Vec<Box<str>> = values.iter().filter_map(serde_json::Value::as_str).map(Box::from).collect();
+        let text = match value.as_str() {
+            Some(came) if names.len() == values.len() => format!("unknown variant `{came}`, {}", one_of_names(&names)),
+            _ => "it is none of the values that are possible here".to_owned(),
+        };
+        Err(Fault { other: true, ..self.fault(text) })
+    }
+
+    /// Whether the value fits one of the alternatives. What is wrong inside of one that it is meant to be, is told.
+    fn any(&mut self, parts: &'n [usize], start: usize) -> Result<Sure, Fault> {
+        let (depth, edits, path) = (self.path.len(), self.edits.len(), self.path.len());
+        let (mut unsure, mut faults) = (false, Vec::new());
+        for &part in parts {
+            self.at = start;
+            match self.value(part) {
+                Ok(true) => return Ok(true),
+                Ok(false) => unsure = true,
+                Err(fault) => faults.push(fault),
+            }
+            self.edits.truncate(edits);
+            self.path.truncate(path);
+        }
+        let is_inside = |fault: &Fault| fault.depth > depth && !fault.other;
+        let mut inside = faults.iter().enumerate().filter(|(_, fault)| is_inside(fault)).map(|(place, _)| place);
+        match (inside.next(), inside.next(), unsure) {
+            (Some(place), None, _) => Err(faults.swap_remove(place)),
+            (_, _, true) => Ok(false),
+            _ => Err(self.none_fits(parts, start, faults)),
+        }
+    }
+
+    fn none_fits(&mut self, parts: &'n [usize], start: usize, mut faults: Vec<Fault>) -> Fault {
+        self.at = start;
+        let kind = self.kind();
+        let node = |part: &usize| &self.nodes[*part];
+        let texts = parts.iter().flat_map(|part| node(part).values.iter().flatten());
+        let names: Vec<Box<str>> = texts.filter_map(serde_json::Value::as_str).map(Box::from).collect();
+        if kind == Kind::STRING && !names.is_empty() {
+            self.skip_string();
+            let came = serde_json::from_str::<String>(&self.text[start..self.at]).unwrap_or_default();
+            return Fault { other: true, ..self.fault(format!("unknown variant `{came}`, {}", one_of_names(&names))) };
+        }
+        // Of an option, what it is when it is there.
+        let told: Vec<usize> =
+            (0..parts.len().min(faults.len())).filter(|place| node(&parts[*place]).kinds != Kind::NULL).collect();
+        if let [only] = told[..] {
+            return faults.swap_remove(only);
+        }
+        self.fault(format!("{} fits none of the {} forms that are possible here", with_article(kind), parts.len()))
+    }
+
+    fn mismatch(&self, kinds: u8, came: u8) -> Fault {
+        let expected = Kind::NAMES.iter().find(|(bit, _)| kinds & bit != 0).map_or("another value", |(_, name)| name);
+        self.fault(format!("expected {expected}, got {}", name_of(came)))
+    }
+
+    /// The fault at the path here, in words.
+    fn fault(&self, what: String) -> Fault {
+        let mut text = String::new();
+        for segment in &self.path {
+            let _ = match segment {
+                Segment::Field(name) if text.is_empty() => write!(text, "field {name}"),
+                Segment::Field(name) => write!(text, ".{name}"),
+                Segment::Element(place) if text.is_empty() => write!(text, "field [{place}]"),
+                Segment::Element(place) => write!(text, "[{place}]"),
+            };
+        }
+        let text = if text.is_empty() { what } else { format!("{text}: {what}") };
+        Fault { text, depth: self.path.len(), other: false }
+    }
+}
+
+impl Node {
+    /// Whether it says nothing of what stands in its values.
+    fn is_untyped(&self) -> bool {
+        self.all.is_empty() && self.any.is_empty() && self.items.is_none() && self.prefix.is_empty()
+    }
+}
+
+/// The kinds of values in a text that fit: a whole number may be written as any.
+fn accepted(kinds: u8) -> u8 {
+    if kinds & Kind::INTEGER == 0 { kinds } else { kinds | Kind::NUMBER }
+}
+
+fn name_of(kind: u8) -> &'static str {
+    Kind::NAMES.iter().find(|(bit, _)| *bit == kind).map_or("another value", |(_, name)| name)
+}
+
+fn with_article(kind: u8) -> String {
+    let name = name_of(kind);
+    match name {
+        "null" => name.to_owned(),
+        "array" | "object" => format!("an {name}"),
+        _ => format!("a {name}"),
+    }
+}
+
+/// What was expected, in the words of serde.
+fn one_of_names(names: &[Box<str>]) -> String {
+    match names {
+        [] => "there are none".to_owned(),
+        [one] => format!("expected `{one}`"),
+        [one, other] => format!("expected `{one}` or `{other}`"),
+        _ => format!("expected one of `{}`", names.join("`, `")),
+    }
+}
+
+fn amount(low: usize, high: usize, what: &str) -> String {
+    let plural = if high == 1 { "" } else { "s" };
+    match (low, high) {
+        _ if low == high => format!("{low} {what}{plural}"),
+        (0, _) => format!("at most {high} {what}{plural}"),
+        (_, usize::MAX) => format!("at least {low} {what}s"),
+        _ => format!("{low} to {high} {what}s"),
+    }
+}
+
+/// Steps of a walk: a node at a value is one. Some per byte, so that a value of a few alternatives is checked whole.
+const STEPS_PER_BYTE: usize = 16;
+const STEPS_MIN: usize = 4_096;
+
+/// Nodes in nodes: values nest up to 100 deep, with a reference and an alternative at each.
+const DEPTH_MAX: usize = 512;

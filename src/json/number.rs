@@ -1,0 +1,101 @@
+//! JSON numbers by their texts, which say exactly what they are.
+
+// Texts are far shorter than an i64 counts.
+#![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+
+use std::borrow::Cow;
+
+/// A whole number as an integer literal: `2.0`, `2e0` and `20e-1` are `2`, and `-0` is `0`. `None` if the number is
+/// not whole, or has more than [`DIGITS_MAX`] digits. `text` is that of a JSON number.
+///
+/// ```
+/// use steprill::json::whole;
+///
+/// assert_eq!(["2.0", "2e0", "-0", "1200e-2"].map(|text| whole(text).unwrap()), ["2", "2", "0", "12"]);
+/// assert_eq!(["2.5", "1e-1", "1e99"].map(whole), [None, None, None]);
+/// ```
+pub fn whole(text: &str) -> Option<Cow<'_, str>> {
+    let (sign, digits, exponent) = parts(text)?;
+    if exponent.is_none() {
+        return if text == "-0" { Some(Cow::Borrowed("0")) } else { Some(Cow::Borrowed(text)) };
+    }
+    let exponent = exponent.unwrap_or_default();
+    let significant = digits.trim_start_matches('0');
+    let zeros = significant.len() - significant.trim_end_matches('0').len();
+    let (significant, exponent) = (&significant[..significant.len() - zeros], exponent.saturating_add(zeros as i64));
+    if significant.is_empty() {
+        return Some(Cow::Borrowed("0"));
+    }
+    if exponent < 0 || exponent.saturating_add(significant.len() as i64) > DIGITS_MAX {
+        return None;
+    }
+    Some(Cow::Owned(format!("{sign}{significant}{}", "0".repeat(exponent as usize))))
+}
+
+/// Whether a number is what it says after it was read into 64 bits: an integer that fits, or at most
+/// [`FLOAT_DIGITS_MAX`] significant digits. `text` is that of a JSON number.
+///
+/// ```
+/// use steprill::json::fits_64_bits;
+///
+/// assert!(["18446744073709551615", "-9223372036854775808", "0.1", "1e300"].into_iter().all(fits_64_bits));
+/// assert!(!["18446744073709551616", "0.1234567890123456789012"].into_iter().any(fits_64_bits));
+/// ```
+pub fn fits_64_bits(text: &str) -> bool {
+    // Most are short.
+    if text.len() <= FLOAT_DIGITS_MAX {
+        return true;
+    }
+    match parts(text) {
+        Some((_, _, None)) => text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok(),
+        Some((_, digits, Some(_))) => digits.trim_matches('0').len() <= FLOAT_DIGITS_MAX,
+        None => false,
+    }
+}
+
+/// Sign, digits, and how many places the point stands behind them; `None` for an integer literal.
+fn parts(text: &str) -> Option<(&str, Cow<'_, str>, Option<i64>)> {
+    let (sign, rest) = if let Some(rest) = text.strip_prefix('-') { ("-", rest) } else { ("", text) };
+    let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent.parse::<i64>().ok()?)),
+        None => (rest, None),
+    };
+    let Some((before, after)) = mantissa.split_once('.') else {
+        return Some((sign, Cow::Borrowed(mantissa), exponent));
+    };
+    let exponent = exponent.unwrap_or(0).checked_sub(after.len() as i64)?;
+    Some((sign, Cow::Owned([before, after].concat()), Some(exponent)))
+}
+
+/// Digits of the integers that are written out: those of 128 bits have no more.
+const DIGITS_MAX: i64 = 39;
+
+/// Decimal digits after which a 64-bit float is known.
+const FLOAT_DIGITS_MAX: usize = 17;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_told_by_their_texts() {
+        for (text, expected) in [
+            ("0", Some("0")),
+            ("-7", Some("-7")),
+            ("0.0", Some("0")),
+            ("-0.0e5", Some("0")),
+            ("2.50e1", Some("25")),
+            ("-2.5e1", Some("-25")),
+            ("9007199254740993.0", Some("9007199254740993")),
+            ("18446744073709551616", Some("18446744073709551616")),
+            ("1e38", Some("100000000000000000000000000000000000000")),
+            ("1e39", None),
+            ("2.5", None),
+            ("25e-2", None),
+            ("1e9223372036854775807", None),
+            ("0.1e-9223372036854775808", None),
+        ] {
+            assert_eq!(whole(text).as_deref(), expected, "{text}");
+        }
+    }
+}
