@@ -5,11 +5,12 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use steprill::graph::{EventKind, EventType, Graph, Parts, Retry, StepParts};
 
 /// Steps as `name: takes -> returns`, `[E]` for a `Vec`, `+` what it sends, `?` what it asks and by what it is answered.
-pub const GRAPHS: [&[&str]; 4] = [
+pub const GRAPHS: [&[&str]; 5] = [
     &["a: S -> T ? NeedQ HumanA"],
     &["ask: S -> NeedQ", "answer: HumanA -> T", "watch: NeedQ -> S"],
     &["split: S -> [E]", "b: E -> F ? NeedQ HumanA", "c: E -> F", "join: [F] -> T"],
     &["a: S -> [G]", "b: G -> U + E", "c: E -> F", "d: [F] -> U", "e: U -> U|V", "f: [V] -> T"],
+    &["a: S -> NeedQ|T ? NeedQ HumanA", "b: OpenX -> S ? NeedQ HumanA", "c: HumanB -> T"],
 ];
 
 /// The graph of these lines.
@@ -43,6 +44,7 @@ pub fn build(lines: &[&str]) -> Graph {
                 types(question);
                 types(answer);
                 step.asks.push((question.to_owned(), answer.to_owned()));
+                step.inboxes.push((answer.to_owned(), 2));
             }
             None => {}
         }
@@ -50,6 +52,7 @@ pub fn build(lines: &[&str]) -> Graph {
     }
     let event = |name: String| EventType {
         qualified_name: name.clone().into(),
+        external: name.starts_with("Open"),
         kind: match &name[..1] {
             "N" => EventKind::InputRequired,
             "H" => EventKind::HumanResponse,
@@ -57,7 +60,6 @@ pub fn build(lines: &[&str]) -> Graph {
         },
         name: name.into(),
         builtin: false,
-        external: false,
         schema: Default::default(),
         shape: steprill::graph::Shape::default(),
     };

@@ -53,7 +53,7 @@ impl<'a> Inputs<'a> {
         match kind {
             0 => Input::Started {
                 event: json("{}"),
-                state: BTreeMap::new(),
+                state: BTreeMap::new().into(),
                 admitted: self.byte().is_multiple_of(2),
                 sequence: 0,
             },

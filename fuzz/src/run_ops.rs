@@ -33,6 +33,12 @@ pub fn run(data: &[u8]) {
     world.replay();
 }
 
+/// Answers that wait, questions that works wait on, works.
+fn places(run: &Run) -> [isize; 3] {
+    let asking = run.works().filter(|(.., phase)| *phase == "asks").count();
+    [run.waiting_answers().count(), asking, run.works().count()].map(|count| count as isize)
+}
+
 struct World<'a> {
     inputs: Inputs<'a>,
     graph: Arc<Graph>,
@@ -81,8 +87,19 @@ impl<'a> World<'a> {
         }
         let bytes = record::encode(&input, self.inputs.now);
         let ended = self.run.outcome().is_some();
+        let accepted = match &input {
+            Input::External(external) => Some(self.run.check_external(external).is_ok()),
+            _ => None,
+        };
+        let before = places(&self.run);
         let mut effects = Vec::new();
         self.run.handle(input, self.inputs.now, &mut effects);
+        if let (Some(accepted), None) = (accepted, self.run.outcome()) {
+            let after = places(&self.run);
+            let [waiting, asking, works] = std::array::from_fn(|place| after[place] - before[place]);
+            let used = matches!((waiting, asking, works), (1, 0, 0) | (0, -1, 0) | (0, 0, 1..));
+            assert!(if accepted { used } else { after == before }, "what is accepted is used or waits, and nothing else");
+        }
         assert!(!ended || effects.is_empty(), "nothing comes after the end");
         self.journal.push(bytes);
         let last = effects.len().wrapping_sub(1);

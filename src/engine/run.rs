@@ -193,7 +193,7 @@ impl Run {
     /// Why it is not.
     pub fn check_external(&self, external: &External) -> Result<(), Refusal> {
         match self.facts.phase {
-            Phase::Ended(_) => Err(Refusal::Ended),
+            Phase::New | Phase::Ended(_) => Err(Refusal::Ended),
             _ => self.facts.destination(&self.graph, external).map(drop),
         }
     }

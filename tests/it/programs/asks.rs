@@ -1,11 +1,11 @@
 //! Questions and answers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use steprill::{Answer, Asks, Ctx, Retry, StartEvent, Step, Workflow, event};
 
-use super::{Counter, Served, build, done, error_of, result_of, served::values, workflow};
+use super::{Counter, Gate, Served, build, done, error_of, result_of, served::values, workflow};
 
 event! {
     struct Approve: Asks<Verdict> { n: i64 }
@@ -223,4 +223,103 @@ fn a_graph_with_a_human_response_stays_running_with_nothing_left_to_do() {
     assert_eq!((status.status, &status.json()["status"]), (202, &json!("running")));
     server.send(&handler, "Given", &json!({ "n": 2 }));
     assert_eq!(result(&server.ended(&handler)), &json!(2));
+}
+
+/// Asks for so many verdicts, and is held up by a gate after the first.
+fn asking_again(gate: &Arc<Gate>, verdicts: i64) -> impl Fn(&Asking) -> steprill::Result<Value> + use<> {
+    let gate = Arc::clone(gate);
+    move |ctx| {
+        let mut heard = Vec::new();
+        for n in 0..verdicts {
+            heard.push(ctx.ask(Approve { n }).wait()?.n);
+            if n == 0 {
+                gate.pass();
+            }
+        }
+        Ok(json!(heard))
+    }
+}
+
+#[test]
+fn an_answer_that_no_question_waits_for_is_refused_and_says_what_is_open() {
+    let gate = Arc::new(Gate::default());
+    let server = Served::start([asking("w", asking_again(&gate, 2))]);
+    let handler = server.begin("w", &json!({}));
+    let mut feed = server.follow(&handler);
+    feed.event_of("Approve");
+    // Two answers at once: one is for the question, the other for none that anybody has seen.
+    let mut connection = server.connect();
+    for n in [1, 2] {
+        let body = json!({ "event": { "type": "Verdict", "value": { "n": n } } }).to_string();
+        connection.send("POST", &format!("/events/{handler}"), &[], Some(body.as_bytes()));
+    }
+    let mut reply = || (connection.head().status, String::from_utf8(connection.rest()).expect("text"));
+    assert_eq!(reply().0, 200);
+    assert_eq!(reply(), (409, "No question waits for Verdict now; no question is open".to_owned()));
+    gate.await_comers(1);
+    assert_eq!(server.send(&handler, "Verdict", &json!({ "n": 3 })).status, 409);
+    gate.open();
+    let asked = feed.event_of("Approve");
+    let reply = |n: i64, in_reply_to: &Value| {
+        let event = json!({ "type": "Verdict", "value": { "n": n } });
+        server.post(&format!("/events/{handler}"), &json!({ "event": event, "in_reply_to": in_reply_to }))
+    };
+    let refused = reply(4, &json!(0));
+    let open = format!("open: Approve (number {})", asked["sequence"]);
+    assert_eq!(
+        (refused.status, refused.text()),
+        (409, &*format!("Question 0 does not wait for this Verdict now; {open}"))
+    );
+    assert_eq!(reply(5, &asked["sequence"]).status, 200);
+    assert_eq!(result(&server.ended(&handler)), &json!([1, 5]));
+}
+
+#[test]
+fn an_inbox_keeps_what_comes_between_two_questions() {
+    let gate = Arc::new(Gate::default());
+    let body = asking_again(&gate, 3);
+    let chat = Step::new("ask", move |ctx: &Asking, _: StartEvent| Ok(done(body(ctx)?))).inbox::<Verdict>(2);
+    let server = Served::start([build(workflow("w").add(chat))]);
+    let handler = server.begin("w", &json!({}));
+    server.follow(&handler).event_of("Approve");
+    for n in [1, 2, 3] {
+        assert_eq!(server.send(&handler, "Verdict", &json!({ "n": n })).status, 200, "{n}");
+    }
+    let refused = server.send(&handler, "Verdict", &json!({ "n": 4 }));
+    assert_eq!((refused.status, refused.text()), (409, "The inbox for Verdict is full; no question is open"));
+    gate.open();
+    assert_eq!(result(&server.ended(&handler)), &json!([1, 2, 3]));
+}
+
+#[test]
+fn a_plain_event_comes_from_outside_only_if_its_program_opens_it() {
+    event! {
+        struct Approved { by: String }
+        struct Tick: External { n: i64 }
+    }
+    let server = Served::start([build(
+        workflow("invoice")
+            .step("begin", |_, _: StartEvent| Ok(None::<Approved>))
+            .step("pay", |_, approved: Approved| Ok(done(approved.by)))
+            .step("count", |_, tick: Tick| Ok((tick.n > 1).then(|| done(tick.n)))),
+    )]);
+    let handler = server.begin("invoice", &json!({}));
+    let refused = server.send(&handler, "Approved", &json!({ "by": "nobody" }));
+    let text = "Failed to send event: Approved may not be sent from outside; invoice takes Tick";
+    assert_eq!((refused.status, refused.text()), (400, text));
+    for n in [1, 2] {
+        assert_eq!(server.send(&handler, "Tick", &json!({ "n": n })).status, 200);
+    }
+    assert_eq!(result(&server.ended(&handler)), &json!(2));
+}
+
+#[test]
+fn a_run_that_nobody_can_help_fails_and_says_what_it_lacks() {
+    let builder = workflow("w").add(Step::new("ask", |ctx: &Asking, start: StartEvent| {
+        Ok(if start.get_or("ask", false)? { Some(done(ctx.ask(Approve { n: 1 }).wait()?.n)) } else { None })
+    }));
+    assert_eq!(
+        error_of(builder, StartEvent::new()),
+        "no step is left to run and none returned StopEvent; no question is open, and Verdict only answers questions"
+    );
 }

@@ -44,6 +44,38 @@ fn an_early_answer_is_still_there_when_it_is_asked_for() {
 }
 
 #[test]
+fn a_question_keeps_its_number_and_is_answered_once() {
+    let place = Place::new();
+    let program = place.start();
+    let runs = [
+        ("approval", json!({ "subject": "a lamp" }), "ApprovalGiven", json!({ "approved": true, "by": "you" })),
+        ("interactive", json!({}), "ExternalEvent", json!({ "response": "pong" })),
+    ];
+    let asked: Vec<(String, Value)> = runs
+        .iter()
+        .map(|(workflow, start, ..)| {
+            let id = program.begin(workflow, start.clone());
+            let mut reader = follow(&program, &id);
+            let question = if *workflow == "approval" { "ApprovalRequested" } else { "RequestedExternalEvent" };
+            let number = reader.event_of(question)["sequence"].clone();
+            (id, number)
+        })
+        .collect();
+    kill(program);
+    let program = place.start();
+    for ((_, _, name, value), (id, number)) in runs.iter().zip(&asked) {
+        let reply = |number: &Value| {
+            let event = json!({ "type": name, "value": value });
+            program.post(&format!("/events/{id}"), &json!({ "event": event, "in_reply_to": number })).status
+        };
+        assert_eq!(reply(&json!(1_000)), 409);
+        assert_eq!(reply(number), 200, "{name}");
+        assert_eq!(reply(number), 409, "{name}");
+        assert_eq!(ended(&program, id)["status"], "completed");
+    }
+}
+
+#[test]
 fn a_queue_goes_on_where_its_reader_was() {
     let place = Place::new();
     let program = place.start();

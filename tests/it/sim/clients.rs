@@ -175,7 +175,9 @@ impl World {
             body::value(hash(&[number, serial]), 0)
         };
         let text = value.as_str().to_owned();
-        let external = External { event, value, step, in_reply_to: None };
+        let open: Vec<u64> = self.scheduler.open_questions(key).map(|question| question.sequence).collect();
+        let in_reply_to = (!open.is_empty() && self.random.one_in(6)).then(|| *self.random.pick(&open));
+        let external = External { event, value, step, in_reply_to };
         if !is_over && self.scheduler.post(key, external, self.now).is_ok() {
             self.clients.unkept.push_back((self.scheduler.open_batch(), Told::Posted(run, text)));
         }

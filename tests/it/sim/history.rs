@@ -21,7 +21,7 @@ use steprill::{
 };
 
 use super::model::{Model, Session, Version};
-use crate::simulation::{body::Performance, model::Model as Rules};
+use crate::simulation::{body::Performance, model::Model as Rules, places::Places};
 
 pub(crate) const SECRET: u128 = 0x51_0E;
 
@@ -208,7 +208,10 @@ impl RunHistory {
         let (old, new) = (&versions[self.version], &versions[version]);
         let translation = Names::of(old).translation(new);
         let moved = Run::restore(&self.shadow.snapshot(), &translation, Arc::clone(new));
-        self.shadow = moved.expect("a run that is carried over has all that it needs");
+        let moved = moved.expect("a run that is carried over has all that it needs");
+        let waiting = Places::of(&self.shadow).waiting;
+        assert_eq!(Places::of(&moved).waiting, waiting, "what waits is carried over with its run");
+        self.shadow = moved;
         self.version = version;
         self.rules = None;
         self.questions.clear();
@@ -234,7 +237,9 @@ impl RunHistory {
             _ => true,
         };
         let mut effects = Vec::new();
+        let places = Places::of(&self.shadow);
         self.shadow.handle(input.clone(), now, &mut effects);
+        places.check(&input, &self.shadow);
         let shown = (self.shadow.next_sequence() - self.next_sequence()) as usize;
         let folded = effects.iter().filter(|effect| matches!(effect, Effect::Publish(_))).count();
         // Stream writes are in the feed alone, and come before all else of their input.
@@ -307,8 +312,8 @@ impl RunHistory {
 
     fn note_questions(&mut self, input: &Input, effects: &[Effect]) {
         match input {
-            Input::External(External { step, value, .. }) => {
-                let answers = step.is_none() && value.as_str().starts_with('{');
+            Input::External(External { step, value, in_reply_to, .. }) => {
+                let answers = step.is_none() && in_reply_to.is_none() && value.as_str().starts_with('{');
                 self.is_disturbed |= !answers;
             }
             Input::Cancel | Input::Fail(_) => self.is_disturbed = true,

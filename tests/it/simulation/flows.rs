@@ -34,7 +34,8 @@ pub(crate) fn lines(random: &mut Random, kind: Kind) -> String {
     };
     maker.step("", &last, "-> T");
     if kind == Kind::Wild && maker.random.one_in(4) {
-        maker.step("", "HumanPost", "-> T");
+        let post = *maker.random.pick(&["HumanPost", "OpenPost"]);
+        maker.step("", post, "-> T");
     }
     maker.lines.join("\n")
 }
@@ -47,6 +48,8 @@ pub(crate) fn build(name: &str, lines: &str, kind: Kind, random: &mut Random, ma
     for step in &mut parts.steps {
         step.workers = 1 + random.below(if kind == Kind::Contended { 9 } else { 3 }) as u16;
         step.retry = retry(random);
+        let answer = step.asks.first().filter(|_| random.one_in(2)).map(|(_, answer)| answer.clone());
+        step.inboxes = answer.map(|answer| (answer, 1 + random.below(3))).into_iter().collect();
         step.timeout = random.one_in(3).then_some(Duration::from_secs(2));
     }
     parts.timeout = (kind == Kind::Wild && random.one_in(8)).then_some(Duration::from_secs(20));

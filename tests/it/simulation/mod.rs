@@ -4,6 +4,7 @@
 pub(crate) mod body;
 pub(crate) mod flows;
 pub(crate) mod model;
+pub(crate) mod places;
 pub(crate) mod random;
 mod world;
 

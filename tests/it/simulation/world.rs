@@ -24,6 +24,7 @@ use super::{
     body::{self, Performance},
     flows::Kind,
     model::Model,
+    places::Places,
     random::{Random, hash},
 };
 
@@ -218,7 +219,12 @@ impl World {
         let event = EventId(self.random.below(self.graph.events.len()) as u16);
         let step = self.random.one_in(3).then(|| StepId(self.random.below(self.graph.steps.len()) as u16));
         let number = self.random.next() % 1_000_000;
-        let external = self.external(event, number, step);
+        let mut external = self.external(event, number, step);
+        if self.random.one_in(4) {
+            let open: Vec<u64> = self.run.open_questions().map(|question| question.sequence).collect();
+            let any = self.random.next() % (self.run.next_sequence() + 2);
+            external.in_reply_to = Some(if open.is_empty() { any } else { *self.random.pick(&open) });
+        }
         if self.run.check_external(&external).is_ok() {
             self.input(Input::External(external));
         }
@@ -264,7 +270,9 @@ impl World {
             self.old_inputs.pop_front();
         }
         let mut effects = Vec::new();
+        let places = Places::of(&self.run);
         self.run.handle(input, self.now, &mut effects);
+        places.check(&given, &self.run);
         let mut again = Vec::new();
         self.replica.handle(read, now, &mut again);
         let of_journal = effects.iter().filter(|effect| !is_in_feed_alone(&given, effect));
