@@ -56,6 +56,11 @@ impl Json {
         Self(text.into())
     }
 
+    /// How many share the text.
+    pub fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

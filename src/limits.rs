@@ -87,7 +87,7 @@ pub const STEP_WORKERS_DEFAULT: u16 = 4;
 pub const HANDLER_ID_BYTES_MAX: usize = 64;
 
 /// Handlers that one step of writing a list looks at: a filter that few pass must not hold the loop up.
-pub const LIST_SCAN_HANDLERS_MAX: usize = 4_096;
+pub const LIST_SCAN_HANDLERS_MAX: usize = 512;
 
 /// Bytes of an error's message: a step's whole error text, and what stands before it.
 pub const MESSAGE_BYTES_MAX: usize = ERROR_BYTES_MAX + (1 << 10);
@@ -164,6 +164,13 @@ pub const REPLIES_PART: usize = 4;
 /// The part of all memory that finished handlers may hold: room has to be left for runs.
 pub const FINISHED_PART: usize = 4;
 
+/// What the process has to have beyond what it needs before it is given back to the system, and how often that is
+/// looked at while something happens.
+pub const TRIM_BYTES_MIN: usize = 8 << 20;
+
+/// See [`TRIM_BYTES_MIN`].
+pub const TRIM_PAUSE_US: u64 = 2_000_000;
+
 /// So much of its memory is in use when the server frees what it can: with a store, runs that only wait.
 pub const PRESSURE_PERCENT: usize = 75;
 
@@ -209,6 +216,9 @@ pub const SPARE_CONNECTIONS: usize = 64;
 /// Bytes of requests that wait in a connection while an earlier one is answered; reading stops beyond.
 pub const PIPELINE_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes of a result from which on a reply shares it with its run instead of copying it.
+pub const SHARED_BYTES_MIN: usize = 32 << 10;
+
 /// Bytes of output of one connection above which neither streams nor further requests add to it: enough to fill a
 /// socket's send buffer in one call.
 pub const OUTPUT_HIGH_WATER_BYTES: usize = 64 << 10;
@@ -245,6 +255,22 @@ pub const CONNECTIONS_REFUSED_MAX: usize = 64;
 
 /// Bytes that one connection may bring, or take, in one turn of the loop before the others have their turn.
 pub const TURN_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes that streams and lists, all together, may write in one turn of the loop: about two milliseconds' worth. The
+/// others go on in the next turn, behind the requests that have come meanwhile.
+pub const TURN_OUTPUT_BYTES_MAX: usize = 512 << 10;
+
+/// Bytes that are read in one turn of the loop from connections that bring much, all together.
+pub const TURN_READ_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes that are read from a connection before it counts as one that brings much.
+pub const SMALL_READ_BYTES: usize = 16 << 10;
+
+/// Bytes that are written in one turn of the loop to connections that take much, all together.
+pub const TURN_WRITE_BYTES_MAX: usize = 2 << 20;
+
+/// Bytes of output up to which a connection counts as one that takes little.
+pub const SMALL_WRITE_BYTES: usize = 16 << 10;
 
 /// Bytes of the loop's one buffer for reading.
 pub const READ_BUFFER_BYTES: usize = 64 << 10;

@@ -12,9 +12,11 @@ mod memory;
 mod panics;
 mod questions;
 mod readers;
+mod shares;
 mod stop;
 mod tools;
 mod trial;
+mod trimming;
 mod turn;
 mod variables;
 

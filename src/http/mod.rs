@@ -10,9 +10,9 @@ pub mod request;
 pub mod response;
 pub mod stream;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
-use crate::limits;
+use crate::{json::Json, limits};
 
 /// A request method, as far as this server tells them apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +82,26 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// The body; not sent to HEAD, but counted in `Content-Length`.
     pub body: Vec<u8>,
+    /// A part of it that somebody else has, too.
+    pub shared: Option<Shared>,
+}
+
+/// A large part of a body that is not copied: it is put out in pieces, as the client takes them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shared {
+    /// Where in the rest of the body it stands.
+    pub at: usize,
+    /// What it is a part of.
+    pub text: Json,
+    /// Which part.
+    pub range: Range<usize>,
+}
+
+impl Response {
+    /// Bytes of its whole body.
+    pub fn body_bytes(&self) -> usize {
+        self.body.len() + self.shared.as_ref().map_or(0, |shared| shared.range.len())
+    }
 }
 
 /// Why a request is refused: the reply's status and its text, which says what was expected and what came.

@@ -91,6 +91,7 @@ pub(super) fn refusal(refusal: Refusal) -> Response {
         content_type: Some("text/plain; charset=utf-8"),
         headers: Vec::new(),
         body: refusal.text.into_owned().into_bytes(),
+        shared: None,
     }
 }
 

@@ -11,7 +11,11 @@ use mio::{
     net::{TcpStream, UnixStream},
 };
 
-use crate::{http::exchange::Exchange, limits::TURN_BYTES_MAX, now::Now};
+use crate::{
+    http::exchange::Exchange,
+    limits::{SMALL_WRITE_BYTES, TURN_BYTES_MAX},
+    now::Now,
+};
 
 /// Names a connection, for ever: an id outlives its connection without naming another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -57,8 +61,9 @@ pub struct Connection {
     pub(super) queued: Queued,
     /// Whether it is one beyond the bound, which is only told so.
     pub(super) is_refused: bool,
-    /// Bytes of requests that the reactor has counted for it.
+    /// Bytes of requests and of replies that the reactor has counted for it.
     pub(super) counted_bytes: usize,
+    pub(super) counted_output_bytes: usize,
     is_shut: bool,
 }
 
@@ -89,6 +94,7 @@ impl Connection {
             queued: Queued::default(),
             is_refused,
             counted_bytes: 0,
+            counted_output_bytes: 0,
             is_shut: false,
         }
     }
@@ -130,10 +136,10 @@ impl Connection {
         self.ready.writable && !self.exchange.output().is_empty()
     }
 
-    /// Reads until the socket is empty, the exchange has enough, or its turn is over.
-    pub(super) fn read(&mut self, buffer: &mut [u8], now: Now) {
+    /// Reads until the socket is empty, the exchange has enough, or about so many bytes were read; gives how many.
+    pub(super) fn read(&mut self, buffer: &mut [u8], bytes_max: usize, now: Now) -> usize {
         let mut taken = 0;
-        while self.can_read() && taken < TURN_BYTES_MAX {
+        while self.can_read() && taken < bytes_max {
             match self.socket.read(buffer) {
                 Ok(0) => {
                     self.ready.readable = false;
@@ -150,6 +156,12 @@ impl Connection {
                 Err(_) => self.exchange.close(),
             }
         }
+        taken
+    }
+
+    /// Whether it takes so much that others go first.
+    pub(super) fn takes_much(&self) -> bool {
+        self.exchange.output().len() > SMALL_WRITE_BYTES
     }
 
     /// Writes though the socket has not said that it takes more, when its output is about to count as standing still: a

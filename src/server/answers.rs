@@ -2,7 +2,7 @@
 
 use super::{questions::status, readers::Reader, turn::Loop};
 use crate::{
-    api::{self, ErrorFormat, Granted, List, ListProgress, Reply, Transport},
+    api::{self, ErrorFormat, Granted, List, ListProgress, ListWritten, Reply, Transport},
     engine::scheduler::{CallerId, HandlerKey},
     http::{FieldValues, Response},
     limits::PAGE_BYTES_MAX,
@@ -182,9 +182,15 @@ impl Loop {
         }
     }
 
-    fn begin_list(&mut self, id: ConnectionId, mut list: List) {
+    fn begin_list(&mut self, id: ConnectionId, list: List) {
+        *self.client_mut(id) = Client::Listing(id, Box::new(list));
+        self.write_list(id);
+    }
+
+    fn write_first(&mut self, id: ConnectionId, mut list: Box<List>) {
         let mut body = Vec::new();
         let progress = api::list_some(&self.scheduler, &mut list, &mut body, PAGE_BYTES_MAX);
+        self.shares.spend(LIST_COST_BYTES + body.len());
         let response = Response { status: 200, content_type: Some("application/json"), ..Response::default() };
         if progress == ListProgress::Complete {
             return self.respond(id, &Response { body, ..response });
@@ -194,24 +200,27 @@ impl Loop {
         exchange.start_stream(&response, self.now);
         if exchange.is_streaming() {
             exchange.stream(self.now, |out| out.extend_from_slice(&body));
-            self.go_on_listing(id, Box::new(list), progress);
+            self.go_on_listing(id, list, progress);
         }
     }
 
-    /// Goes on with the lists that have room, or that were passing handlers over.
-    pub(super) fn handle_listing(&mut self) {
-        for id in std::mem::take(&mut self.listing) {
-            self.write_list(id);
-        }
-    }
-
+    /// Goes on with a list, now or when it is its turn.
     pub(super) fn write_list(&mut self, id: ConnectionId) {
+        if self.shares.admits(id) {
+            self.write_list_now(id);
+        }
+    }
+
+    pub(super) fn write_list_now(&mut self, id: ConnectionId) {
         // The list may have come to its end, and the connection to its next request.
         let client = self.client_mut(id);
         if !matches!(client, Client::Listing(listing, _) if *listing == id) {
             return;
         }
         let Client::Listing(_, mut list) = std::mem::take(client) else { return };
+        if list.written == ListWritten::Nothing {
+            return self.write_first(id, list);
+        }
         let Some(connection) = self.reactor.connection(id) else { return };
         let exchange = connection.exchange();
         let room = exchange.stream_room();
@@ -225,6 +234,7 @@ impl Loop {
         exchange.stream(self.now, |out| {
             let mut body = Vec::new();
             progress = api::list_some(scheduler, &mut list, &mut body, room);
+            self.shares.spend(LIST_COST_BYTES + body.len());
             out.extend_from_slice(&body);
         });
         match progress {
@@ -240,7 +250,7 @@ impl Loop {
         if progress == ListProgress::Read {
             self.ask_list(id, after);
         } else {
-            self.listing.insert(id);
+            self.shares.wait(id);
         }
     }
 
@@ -265,6 +275,10 @@ impl Loop {
         self.drop_finishing(id, taken);
     }
 }
+
+/// What a step of a list takes beside what it writes, as bytes that are written in the same time: it looks at
+/// [`LIST_SCAN_HANDLERS_MAX`](crate::limits::LIST_SCAN_HANDLERS_MAX) handlers.
+const LIST_COST_BYTES: usize = 32 << 10;
 
 fn transport(origin: Origin) -> Transport {
     match origin {

@@ -11,7 +11,8 @@ use crate::{
 impl Loop {
     /// What is held now.
     pub(super) fn held(&self) -> Held {
-        let mut held = Held { requests: self.reactor.requests_bytes(), ..Held::default() };
+        let (requests, replies) = (self.reactor.requests_bytes(), self.reactor.replies_bytes());
+        let mut held = Held { requests, replies, ..Held::default() };
         self.scheduler.count_held(&mut held);
         held
     }
@@ -20,6 +21,7 @@ impl Loop {
     pub(super) fn balance_memory(&mut self) {
         let held = self.held();
         self.reactor.set_requests_bytes_max(self.account.requests_max(&held));
+        self.reactor.set_replies_bytes_max(self.account.replies_max());
         self.scheduler.set_pressed(self.account.is_pressed(&held));
     }
 }

@@ -264,8 +264,15 @@ impl Loop {
         self.drop_reader(reader, taken);
     }
 
-    /// Writes what there is and what the socket has room for; asks the store for more; ends the stream at its end.
+    /// Goes on with a stream, now or when it is its turn.
     pub(super) fn pump(&mut self, id: ConnectionId) {
+        if self.shares.admits(id) {
+            self.pump_now(id);
+        }
+    }
+
+    /// Writes what there is and what the socket has room for; asks the store for more; ends the stream at its end.
+    pub(super) fn pump_now(&mut self, id: ConnectionId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         let run = reader.follow.run;
         let Some(channel) = self.scheduler.channel(run) else { return self.put_reader(reader) };
@@ -273,6 +280,7 @@ impl Loop {
         let Some(connection) = self.reactor.connection(id) else { return self.put_reader(reader) };
         let exchange = connection.exchange();
         let Phase::Open(cursors) = &mut reader.phase else { return self.put_reader(reader) };
+        let before = exchange.stream_position();
         while exchange.stream_room() > 0 {
             let Some(page) = cursors.page.take_if(|page| cursors.next < page.feed.next()) else { break };
             let texts = self.catalog.workflow(page.workflow);
@@ -287,8 +295,11 @@ impl Loop {
                 return self.break_off(*reader);
             }
         }
+        let written = exchange.stream_position() - before;
+        self.shares.spend(PUMP_COST_BYTES + written as usize);
         let room = exchange.stream_room();
         if !has_page && room > 0 && cursors.asked.is_none() && cursors.next < visible {
+            self.shares.spend(PAGE_COST_BYTES);
             let query = Query::Page { run, from: cursors.next, until: visible, bytes_max: PAGE_BYTES_MAX };
             let ticket = self.ask_page(id, query);
             cursors.asked = Some(ticket);
@@ -432,6 +443,11 @@ impl Cursors {
 /// Header of a stream that begins later than its reader asked for, because events before are not kept any more: the
 /// number of the first event that is.
 const FIRST_SEQUENCE: &str = "X-First-Sequence";
+
+/// What a look at a stream, and a page from the store, take beside what is written, as bytes that are written in the
+/// same time.
+const PUMP_COST_BYTES: usize = 256;
+const PAGE_COST_BYTES: usize = 4 << 10;
 
 /// Takes out the marks that are reached; the number after the last of them.
 fn take_marks(marks: &mut VecDeque<(u64, u64)>, taken: u64) -> Option<u64> {

@@ -18,6 +18,7 @@ use super::{
     turn::{Flow, Loop},
 };
 use crate::{
+    api::ErrorFormat,
     net::{ConnectionId, SIGNAL_TOKEN},
     now::{Clock, Deadline, Now},
 };
@@ -148,8 +149,12 @@ impl Loop {
 
     pub(super) fn cut_list(&mut self, id: ConnectionId) {
         *self.client_mut(id) = Client::Free;
-        if let Some(connection) = self.reactor.connection(id) {
+        let Some(connection) = self.reactor.connection(id) else { return };
+        if connection.exchange().is_streaming() {
             connection.exchange().abort_stream(self.now);
+        } else {
+            let response = ErrorFormat::Text.overloaded("The server is stopping; come back in a moment");
+            self.respond(id, &response);
         }
     }
 

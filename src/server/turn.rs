@@ -16,7 +16,9 @@ use super::{
     keeping, log, memory,
     questions::Questions,
     readers::{Finishing, Reader},
+    shares::Shares,
     stop::Stopping,
+    trimming::Trimming,
 };
 use crate::{
     account::Account,
@@ -53,6 +55,8 @@ pub(super) struct Loop {
     pub(super) store: Box<dyn Store>,
     pub(super) pool: Pool,
     pub(super) account: Account,
+    pub(super) trimming: Trimming,
+    pub(super) shares: Shares,
     pub(super) workflows: Vec<Workflow>,
     pub(super) catalog: Catalog,
     pub(super) access: Access,
@@ -72,8 +76,6 @@ pub(super) struct Loop {
     pub(super) notes_taken_us: u64,
     /// Queue readers whose last bytes are still to be taken, by connection and the end of their stream there.
     pub(super) finishing: BTreeMap<(ConnectionId, u64), Finishing>,
-    /// Lists that go on in the next turn though nothing calls for it.
-    pub(super) listing: BTreeSet<ConnectionId>,
     /// Lock time-outs and heartbeats, on the alive clock.
     pub(super) due: BTreeSet<(u64, ConnectionId)>,
     pub(super) signals: Option<Signals>,
@@ -114,6 +116,8 @@ impl Loop {
             store: keeping.store,
             pool: Pool::new(config.workers, ring),
             account,
+            trimming: Trimming::default(),
+            shares: Shares::default(),
             workflows,
             catalog: Catalog::new(&keeping.graphs, registered),
             access,
@@ -128,7 +132,6 @@ impl Loop {
             complained_us: None,
             notes_taken_us: 0,
             finishing: BTreeMap::new(),
-            listing: BTreeSet::new(),
             due: BTreeSet::new(),
             signals: None,
             stop_wanted: Arc::default(),
@@ -156,15 +159,16 @@ impl Loop {
         let wakes = self.reactor.poll(self.poll_timeout())?;
         self.now = self.clock.read();
         log::set_time(self.now.wall_us);
+        self.shares.begin_turn();
         self.pool.handle_rung();
         self.handle_reports();
         self.scheduler.handle_time(self.now);
         self.handle_due();
         self.balance_memory();
         self.reactor.handle_ready(self.now);
-        self.handle_listing();
         for _ in 0..ROUNDS_MAX {
             self.handle_connections();
+            self.share_out();
             self.settle();
             self.hand_out();
             self.reactor.flush(self.now);
@@ -173,6 +177,7 @@ impl Loop {
             }
         }
         self.pool.handle_time(self.now.alive_us);
+        self.trim_memory();
         self.handle_stop_wanted();
         if wakes.signal {
             self.handle_signals();
@@ -214,15 +219,16 @@ impl Loop {
         let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(self.now.alive_us));
         let due = self.due.first().map(|&(at_us, _)| until(at_us));
         let stopping = self.stopping.as_ref().map(|stopping| stopping.time_left(self.now));
-        let listing = (!self.listing.is_empty()).then_some(Duration::ZERO);
+        let shares = self.shares.is_wanted().then_some(Duration::ZERO);
         let timeouts = [
             self.pool.poll_timeout(self.now.alive_us),
+            self.trimming.poll_timeout(self.now.alive_us),
             self.notes_timeout(),
             self.scheduler.poll_timeout(self.now),
             self.reactor.poll_timeout().map(until),
             due,
             stopping,
-            listing,
+            shares,
         ];
         timeouts.into_iter().flatten().min()
     }

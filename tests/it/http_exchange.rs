@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use steprill::{
-    http::{Limits, Response, exchange::Exchange},
+    http::{Limits, Response, Shared, exchange::Exchange},
+    json::Json,
     limits::{LINGER_IDLE_TIMEOUT_US, OUTPUT_HIGH_WATER_BYTES, PIPELINE_BYTES_MAX},
     now::Now,
 };
@@ -208,6 +209,28 @@ fn a_connection_may_be_idle_for_so_long_and_ends_in_silence() {
     exchange.handle_timeout(at(95));
     assert!(exchange.is_closed());
     assert_eq!((exchange.output(), exchange.poll_timeout()), (&b""[..], None));
+}
+
+#[test]
+fn a_shared_part_of_a_reply_goes_out_in_pieces() {
+    let mut exchange = exchange_with(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n");
+    let text = Json::from_value(&"y".repeat(1 << 20)).unwrap();
+    let shared = Some(Shared { at: 1, text, range: 1..1 + (1 << 20) });
+    let reply = Response { status: 200, body: b"[]".to_vec(), shared, ..Response::default() };
+    exchange.respond(&reply, at(0));
+    assert!(!exchange.has_request(), "the next one waits until this reply is out of the way");
+    let mut received = Vec::new();
+    while !exchange.output().is_empty() {
+        assert!(exchange.output().len() <= 2 * OUTPUT_HIGH_WATER_BYTES);
+        received.extend_from_slice(exchange.output());
+        let count = exchange.output().len();
+        exchange.consume_output(count, at(0));
+    }
+    let text = String::from_utf8(received).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(&format!("Content-Length: {}", 2 + (1 << 20))), "{head}");
+    assert!(body == format!("[{}]", "y".repeat(1 << 20)));
+    assert!(exchange.has_request());
 }
 
 #[test]

@@ -100,6 +100,7 @@ impl Echo {
                     content_type: Some("text/plain"),
                     headers: Vec::new(),
                     body: [request.path.as_bytes(), b" ", request.body].concat(),
+                    shared: None,
                 };
                 let path = request.path.to_owned();
                 exchange.accept_request(&b""[..]);

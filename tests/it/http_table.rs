@@ -63,6 +63,7 @@ fn a_reply_has_exactly_these_bytes() {
         content_type: Some("application/json"),
         headers: vec![("Location", "/a".into())],
         body: b"{}".to_vec(),
+        shared: None,
     };
     exchange.respond(&response, NOW);
     assert_eq!(

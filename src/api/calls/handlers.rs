@@ -25,9 +25,7 @@ pub(super) fn get(id: &str, scheduler: &Scheduler, errors: ErrorFormat) -> Resul
         None => 202,
         Some(Outcome::Failed(_) | Outcome::Cancelled) => 500,
     };
-    let mut body = Vec::new();
-    wire::render_handler(&mut body, &view, ResultForm::Envelope);
-    Ok(Reply::Now(wire::json(status, body)))
+    Ok(Reply::Now(wire::handler_reply(status, &view, ResultForm::Envelope)))
 }
 
 /// `GET /results/{handler_id}`

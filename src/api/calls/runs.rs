@@ -54,9 +54,7 @@ const CANCELLED: &str = "Workflow was cancelled";
 
 /// A handler as a reply.
 pub(super) fn handler_response(status: u16, view: &HandlerView<'_>) -> Response {
-    let mut body = Vec::new();
-    wire::render_handler(&mut body, view, ResultForm::Value);
-    wire::json(status, body)
+    wire::handler_reply(status, view, ResultForm::Value)
 }
 
 /// The reply to a body that does not parse.

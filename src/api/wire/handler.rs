@@ -1,12 +1,16 @@
 //! A handler as JSON.
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{event::event_texts, write_envelope, write_string};
-use crate::engine::{input::Outcome, scheduler::HandlerView};
+use crate::{
+    engine::{input::Outcome, scheduler::HandlerView},
+    http::{Response, Shared},
+    limits::SHARED_BYTES_MIN,
+};
 
 /// What `result` holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,8 +31,25 @@ pub(crate) fn status_name(outcome: Option<&Outcome>) -> &'static str {
     }
 }
 
+/// A handler as a reply; a large result is not copied.
+pub(crate) fn handler_reply(status: u16, view: &HandlerView<'_>, form: ResultForm) -> Response {
+    let mut body = Vec::new();
+    let shared = write_handler(&mut body, view, form, SHARED_BYTES_MIN);
+    Response { shared, ..super::json(status, body) }
+}
+
 /// Appends a handler: always all nine members, null where empty.
 pub(crate) fn render_handler(out: &mut Vec<u8>, view: &HandlerView<'_>, form: ResultForm) {
+    write_handler(out, view, form, usize::MAX);
+}
+
+/// As [`render_handler`], but a result of `shared_bytes_min` or more is left out and given back.
+fn write_handler(
+    out: &mut Vec<u8>,
+    view: &HandlerView<'_>,
+    form: ResultForm,
+    shared_bytes_min: usize,
+) -> Option<Shared> {
     out.reserve(360);
     out.extend_from_slice(b"{\"handler_id\":");
     write_string(out, view.id);
@@ -42,7 +63,7 @@ pub(crate) fn render_handler(out: &mut Vec<u8>, view: &HandlerView<'_>, form: Re
         _ => out.extend_from_slice(b"null"),
     }
     out.extend_from_slice(b",\"result\":");
-    write_result(out, view, form);
+    let shared = write_result(out, view, form, shared_bytes_min);
     out.extend_from_slice(b",\"status\":\"");
     out.extend_from_slice(status_name(view.outcome).as_bytes());
     out.extend_from_slice(b"\",\"started_at\":");
@@ -55,29 +76,65 @@ pub(crate) fn render_handler(out: &mut Vec<u8>, view: &HandlerView<'_>, form: Re
         None => out.extend_from_slice(b"null"),
     }
     out.push(b'}');
+    shared
 }
 
-fn write_result(out: &mut Vec<u8>, view: &HandlerView<'_>, form: ResultForm) {
+fn write_result(
+    out: &mut Vec<u8>,
+    view: &HandlerView<'_>,
+    form: ResultForm,
+    shared_bytes_min: usize,
+) -> Option<Shared> {
+    let Some(Outcome::Completed(value)) = view.outcome else {
+        out.extend_from_slice(b"null");
+        return None;
+    };
+    let stop = view.graph.event(view.graph.stop);
+    let range = match form {
+        ResultForm::Value if stop.builtin => result_of_stop(value.as_str()),
+        ResultForm::Value | ResultForm::Envelope => Some(0..value.as_str().len()),
+    };
+    let Some(range) = range else {
+        out.extend_from_slice(b"null");
+        return None;
+    };
+    let is_shared = range.len() >= shared_bytes_min;
+    let text = if is_shared { "" } else { &value.as_str()[range.clone()] };
+    let at = match form {
+        ResultForm::Value => {
+            out.extend_from_slice(text.as_bytes());
+            out.len()
+        }
+        ResultForm::Envelope => {
+            let start = out.len();
+            write_envelope(out, text, &event_texts(stop), true);
+            start + ENVELOPE_OPENS.len()
+        }
+    };
+    is_shared.then(|| Shared { at, text: value.clone(), range })
+}
+
+/// Where the value that a plain stop event was given stands in its text.
+fn result_of_stop(text: &str) -> Option<Range<usize>> {
     #[derive(Deserialize)]
     struct Stop<'a> {
         #[serde(borrow, default)]
         result: Option<&'a RawValue>,
     }
 
-    let Some(Outcome::Completed(value)) = view.outcome else {
-        return out.extend_from_slice(b"null");
-    };
-    let stop = view.graph.event(view.graph.stop);
-    let result = match form {
-        ResultForm::Envelope => return write_envelope(out, value.as_str(), &event_texts(stop), true),
-        ResultForm::Value if !stop.builtin => value.as_str(),
-        ResultForm::Value => serde_json::from_str::<Stop<'_>>(value.as_str())
-            .ok()
-            .and_then(|stop| stop.result)
-            .map_or("null", RawValue::get),
-    };
-    out.extend_from_slice(result.as_bytes());
+    // As it is written: one member, or none. To parse a large one takes long.
+    if text.len() >= SHARED_BYTES_MIN && text.starts_with(STOP_OPENS) && text.ends_with('}') {
+        return Some(STOP_OPENS.len()..text.len() - 1);
+    }
+    let stop: Stop<'_> = serde_json::from_str(text).ok()?;
+    let result = stop.result?.get();
+    let start = result.as_ptr() as usize - text.as_ptr() as usize;
+    Some(start..start + result.len())
 }
+
+/// What stands before the value in a plain stop event, and in an envelope.
+const STOP_OPENS: &str = "{\"result\":";
+const ENVELOPE_OPENS: &str = "{\"value\":";
 
 const SECOND_US: i64 = 1_000_000;
 const DAY_S: i64 = 86_400;

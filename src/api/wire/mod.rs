@@ -19,7 +19,7 @@ pub(super) use body::{BodyError, PostedBody, RunBody};
 pub use event::render_event;
 pub(super) use event::{EventTexts, StepTexts, event_texts, step_texts, write_envelope};
 pub use handler::Timestamp;
-pub(super) use handler::{ResultForm, render_handler, status_name};
+pub(super) use handler::{ResultForm, handler_reply, render_handler, status_name};
 pub(super) use representation::representation;
 
 /// The statuses of a handler, as [`status_name`] gives them.

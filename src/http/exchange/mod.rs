@@ -31,7 +31,7 @@ mod transitions;
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use super::{
-    FieldValues, Limits, Method, Refusal, Request, Response,
+    FieldValues, Limits, Method, Refusal, Request, Response, Shared,
     body::Decoder,
     buffer::Buffer,
     request::{Head, Scan},
@@ -54,6 +54,8 @@ pub struct Exchange {
     state: State,
     input: Buffer,
     output: Buffer,
+    /// What comes behind the output, of the same reply.
+    rest: Option<Box<Rest>>,
     /// Bytes ever taken from the output.
     taken: u64,
     /// Where the last stream's output ended, counted like `taken`.
@@ -80,6 +82,14 @@ enum State {
     Closed,
 }
 
+/// What a reply still has to give.
+#[derive(Debug)]
+struct Rest {
+    shared: Shared,
+    /// What stands behind the shared part.
+    tail: Box<[u8]>,
+}
+
 /// What a request says about the form of its reply.
 #[derive(Debug)]
 struct Form {
@@ -104,6 +114,7 @@ impl Exchange {
             state: State::Idle { since_us: now.alive_us, empty_lines: 0 },
             input: Buffer::default(),
             output: Buffer::default(),
+            rest: None,
             taken: 0,
             stream_end: 0,
             output_moved_us: now.alive_us,
@@ -187,6 +198,7 @@ impl Exchange {
         self.output.consume(count);
         self.taken += count as u64;
         self.output_moved_us = now.alive_us;
+        self.refill();
         if self.output.is_empty()
             && let State::Idle { since_us, .. } = &mut self.state
         {
@@ -241,7 +253,7 @@ impl Exchange {
     pub fn wants_input(&self) -> bool {
         !self.input_ended
             && match &self.state {
-                State::Idle { .. } | State::Head { .. } if self.output.len() < OUTPUT_HIGH_WATER_BYTES => true,
+                State::Idle { .. } | State::Head { .. } if self.is_output_low() => true,
                 State::Body { .. } => true,
                 State::Closing { dropped, .. } | State::Lingering { dropped, .. } => {
                     *dropped <= self.limits.linger_bytes_max
@@ -338,6 +350,18 @@ impl Exchange {
         self.input.len()
     }
 
+    /// Bytes of replies that are held for the client: what others have, too, in proportion.
+    pub fn output_bytes(&self) -> usize {
+        let shared =
+            |rest: &Rest| rest.shared.text.as_str().len() / rest.shared.text.holders().saturating_sub(1).max(1);
+        self.output.len() + self.rest.as_deref().map_or(0, shared)
+    }
+
+    /// When, on the alive clock, the output last began or was taken from; `None` if there is none.
+    pub fn output_moved_us(&self) -> Option<u64> {
+        (!self.output.is_empty()).then_some(self.output_moved_us)
+    }
+
     /// Bytes ever put out, up to now. When [`Exchange::taken_position`] has come as far, all of them were taken.
     pub fn stream_position(&self) -> u64 {
         self.taken + self.output.len() as u64
@@ -363,6 +387,27 @@ impl Exchange {
             self.output_moved_us = now.alive_us;
         }
         write(self.output.tail());
+    }
+
+    /// Whether a further reply may be put out.
+    fn is_output_low(&self) -> bool {
+        self.rest.is_none() && self.output.len() < OUTPUT_HIGH_WATER_BYTES
+    }
+
+    /// Puts out more of the reply that is shared, as there is room.
+    fn refill(&mut self) {
+        while let Some(rest) = &mut self.rest
+            && self.output.len() < OUTPUT_HIGH_WATER_BYTES
+        {
+            let Shared { text, range, .. } = &mut rest.shared;
+            let end = range.end.min(range.start + OUTPUT_HIGH_WATER_BYTES);
+            self.output.append(&text.as_str().as_bytes()[range.start..end]);
+            range.start = end;
+            if range.start == range.end {
+                self.output.append(&rest.tail);
+                self.rest = None;
+            }
+        }
     }
 
     fn output_timeout_us(&self) -> Option<u64> {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, mem};
 
-use super::{DEFAULT_LINES, Exchange, Form, State};
+use super::{DEFAULT_LINES, Exchange, Form, Rest, State};
 use crate::{
     http::{
         Method, Response,
@@ -47,9 +47,11 @@ impl Exchange {
         let keep_alive = self.keeps_alive(&form);
         let ending = match response.status {
             status if response::has_no_body(status) => Ending::NoBody,
-            _ => Ending::Length(response.body.len()),
+            _ => Ending::Length(response.body_bytes()),
         };
         let body: &[u8] = if form.head_only || ending == Ending::NoBody { &[] } else { &response.body };
+        let shared = response.shared.as_ref().filter(|_| !body.is_empty());
+        let (body, tail) = body.split_at(shared.map_or(body.len(), |shared| shared.at));
         let room = response::HEAD_BYTES + form.lines.len() + body.len();
         self.append_output(now, |out| {
             out.reserve(room);
@@ -57,6 +59,8 @@ impl Exchange {
             response::encode_head(out, response, &form.lines, ending, persistence, now.wall_us);
             out.extend_from_slice(body);
         });
+        self.rest = shared.map(|shared| Box::new(Rest { shared: shared.clone(), tail: tail.into() }));
+        self.refill();
         self.finish_reply(keep_alive, now);
     }
 
@@ -127,6 +131,7 @@ impl Exchange {
         self.state = State::Closed;
         self.input.clear();
         self.output.clear();
+        self.rest = None;
     }
 }
 

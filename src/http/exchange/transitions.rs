@@ -10,7 +10,7 @@ use crate::{
         request::{self, Found, Head, Scan},
         response::{self, Ending, Persistence},
     },
-    limits::{EMPTY_LINES_MAX, OUTPUT_HIGH_WATER_BYTES},
+    limits::EMPTY_LINES_MAX,
     now::Now,
 };
 
@@ -28,7 +28,7 @@ impl Exchange {
                 State::Idle { since_us, empty_lines } => self.leave_idle(since_us, empty_lines, now),
                 State::Head { since_us, empty_lines, scan } => self.leave_head(since_us, empty_lines, scan, now),
                 State::Body { head, decoder, pace } => self.leave_body(head, decoder, pace, now),
-                State::Closing { linger, dropped } if self.output.is_empty() => {
+                State::Closing { linger, dropped } if self.output.is_empty() && self.rest.is_none() => {
                     let linger = linger && !self.input_ended && dropped <= self.limits.linger_bytes_max;
                     if !linger {
                         return self.close();
@@ -54,7 +54,7 @@ impl Exchange {
             return Step::Next(State::Closing { linger, dropped: 0 });
         }
         // A client that does not read its replies gets no further ones.
-        if self.input.is_empty() || self.output.len() >= OUTPUT_HIGH_WATER_BYTES {
+        if self.input.is_empty() || !self.is_output_low() {
             return Step::Rest(State::Idle { since_us, empty_lines });
         }
         Step::Next(State::Head { since_us: now.alive_us, empty_lines, scan: Scan::default() })

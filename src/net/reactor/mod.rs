@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{
     http::{Limits, Response},
-    limits::READ_BUFFER_BYTES,
+    limits::{READ_BUFFER_BYTES, SMALL_READ_BYTES, TURN_BYTES_MAX, TURN_READ_BYTES_MAX, TURN_WRITE_BYTES_MAX},
     now::Now,
 };
 
@@ -50,6 +50,9 @@ pub struct Reactor {
     /// Bytes of requests held by all connections.
     requests_bytes: usize,
     requests_bytes_max: usize,
+    /// Bytes of replies held by all connections.
+    replies_bytes: usize,
+    replies_bytes_max: usize,
     /// Below so many bytes nobody can be refused to make room.
     requests_bytes_stuck: usize,
     /// Connections that have waited long for a request, and since when; the longest is the last. May be out of date.
@@ -58,8 +61,11 @@ pub struct Reactor {
     free: Vec<u32>,
     timers: Timers,
     read_buffer: Vec<u8>,
-    /// To be read, to be written, to be told to the server. Entries may be out of date.
+    /// What may still be written in this turn to connections that take much.
+    write_left_bytes: usize,
+    /// To be read, to be read on, to be written, to be told to the server. Entries may be out of date.
     active: VecDeque<u32>,
+    bulk: VecDeque<u32>,
     dirty: VecDeque<u32>,
     ready: VecDeque<ConnectionId>,
     closed: VecDeque<Closed>,
@@ -123,13 +129,17 @@ impl Reactor {
             connections_max,
             refused_count: 0,
             requests_bytes: 0,
+            replies_bytes: 0,
+            replies_bytes_max: usize::MAX,
             requests_bytes_stuck: 0,
             spare: Vec::new(),
             slots: Vec::new(),
             free: Vec::new(),
             timers: Timers::default(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
+            write_left_bytes: TURN_WRITE_BYTES_MAX,
             active: VecDeque::new(),
+            bulk: VecDeque::new(),
             dirty: VecDeque::new(),
             ready: VecDeque::new(),
             closed: VecDeque::new(),
@@ -218,12 +228,38 @@ impl Reactor {
         for index in 0..self.listeners.len() {
             self.accept(index, now);
         }
+        self.write_left_bytes = TURN_WRITE_BYTES_MAX;
         // Those that are queued again had their turn.
         for _ in 0..self.active.len() {
             let Some(slot) = self.active.pop_front() else { break };
             let Some(connection) = self.slots[slot as usize].connection.as_mut() else { continue };
             connection.queued.active = false;
-            connection.read(&mut self.read_buffer, now);
+            connection.read(&mut self.read_buffer[..SMALL_READ_BYTES], SMALL_READ_BYTES, now);
+            if connection.can_read() {
+                connection.queued.active = true;
+                self.bulk.push_back(slot);
+            }
+            self.settle(slot);
+            self.make_room_for_requests(now);
+        }
+        self.read_bulk(now);
+    }
+
+    /// Reads on from those that bring much, as far as one turn allows; the others go on in the next turn.
+    fn read_bulk(&mut self, now: Now) {
+        let mut left_bytes = TURN_READ_BYTES_MAX;
+        for _ in 0..self.bulk.len() {
+            if left_bytes == 0 {
+                return;
+            }
+            let Some(slot) = self.bulk.pop_front() else { return };
+            let Some(connection) = self.slots[slot as usize].connection.as_mut() else { continue };
+            let taken = connection.read(&mut self.read_buffer, TURN_BYTES_MAX.min(left_bytes), now);
+            left_bytes = left_bytes.saturating_sub(taken);
+            connection.queued.active = connection.can_read();
+            if connection.queued.active {
+                self.bulk.push_back(slot);
+            }
             self.settle(slot);
             self.make_room_for_requests(now);
         }
@@ -279,14 +315,21 @@ impl Reactor {
         // Those that are queued again had their turn.
         for _ in 0..self.dirty.len() {
             let Some(slot) = self.dirty.pop_front() else { break };
+            let is_used_up = self.write_left_bytes == 0;
             let Some(connection) = self.occupant(slot) else { continue };
+            if is_used_up && connection.takes_much() {
+                self.dirty.push_back(slot);
+                continue;
+            }
             connection.queued.dirty = false;
             let follows = connection.exchange().follows_output();
             let taken = connection.write(now);
+            self.write_left_bytes = self.write_left_bytes.saturating_sub(taken);
             if follows && taken > 0 {
                 self.report(slot);
             }
             self.settle(slot);
+            self.make_room_for_replies();
         }
     }
 
@@ -310,7 +353,11 @@ impl Reactor {
 
 impl Reactor {
     fn has_work(&self) -> bool {
-        !(self.active.is_empty() && self.dirty.is_empty() && self.ready.is_empty() && self.closed.is_empty())
+        !(self.active.is_empty()
+            && self.bulk.is_empty()
+            && self.dirty.is_empty()
+            && self.ready.is_empty()
+            && self.closed.is_empty())
             || (self.accept_paused_until_us == 0 && self.listeners.iter().any(|listener| listener.pending))
     }
 
@@ -348,9 +395,10 @@ impl Reactor {
     /// Keeps the sum of what all connections hold.
     fn count(&mut self, slot: u32) {
         let Some(connection) = self.slots[slot as usize].connection.as_deref_mut() else { return };
-        let held = connection.exchange().input_bytes();
-        self.requests_bytes = self.requests_bytes - connection.counted_bytes + held;
-        connection.counted_bytes = held;
+        let (input, output) = (connection.exchange().input_bytes(), connection.exchange().output_bytes());
+        self.requests_bytes = self.requests_bytes - connection.counted_bytes + input;
+        self.replies_bytes = self.replies_bytes - connection.counted_output_bytes + output;
+        (connection.counted_bytes, connection.counted_output_bytes) = (input, output);
     }
 
     fn report(&mut self, slot: u32) {
@@ -367,6 +415,7 @@ impl Reactor {
         let id = ConnectionId { slot, generation: place.generation };
         place.generation = place.generation.wrapping_add(1);
         self.requests_bytes -= connection.counted_bytes;
+        self.replies_bytes -= connection.counted_output_bytes;
         self.refused_count -= usize::from(connection.is_refused);
         self.free.push(slot);
         self.closed.push_back(Closed { id, taken_position: connection.exchange().taken_position() });
@@ -382,5 +431,6 @@ fn busy(text: String) -> Response {
         content_type: Some("text/plain; charset=utf-8"),
         headers: vec![("Retry-After", "1".into())],
         body: text.into_bytes(),
+        shared: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Reactor, busy};
 use crate::{
-    limits::{SPARE_CONNECTIONS, VICTIM_BYTES_MIN},
+    limits::{OUTPUT_HIGH_WATER_BYTES, SPARE_CONNECTIONS, VICTIM_BYTES_MIN},
     net::connection::ConnectionId,
     now::Now,
 };
@@ -46,6 +46,38 @@ impl Reactor {
         }
         self.requests_bytes_stuck =
             if self.requests_bytes > self.requests_bytes_max { self.requests_bytes.saturating_add(step) } else { 0 };
+    }
+
+    /// Bounds the bytes of replies that all connections hold together. It takes effect with the next output.
+    pub fn set_replies_bytes_max(&mut self, bytes_max: usize) {
+        self.replies_bytes_max = bytes_max;
+    }
+
+    /// Bytes of replies that all connections hold together.
+    pub fn replies_bytes(&self) -> usize {
+        self.replies_bytes
+    }
+
+    /// Closes connections whose clients do not take their large replies, those first that have stood still longest,
+    /// when all connections together hold more than they may.
+    pub(super) fn make_room_for_replies(&mut self) {
+        if self.replies_bytes <= self.replies_bytes_max {
+            return;
+        }
+        let holders = self.slots.iter_mut().zip(0..).filter_map(|(slot, index)| {
+            let exchange = slot.connection.as_deref_mut()?.exchange();
+            (exchange.output_bytes() > OUTPUT_HIGH_WATER_BYTES).then_some((exchange.output_moved_us()?, index))
+        });
+        let mut holders: Vec<(u64, u32)> = holders.collect();
+        holders.sort_unstable();
+        for (_, slot) in holders {
+            if self.replies_bytes <= self.replies_bytes_max - self.replies_bytes_max / 16 {
+                return;
+            }
+            let Some(connection) = self.occupant(slot) else { continue };
+            connection.exchange().close();
+            self.settle(slot);
+        }
     }
 
     /// Connections that hold more than so many bytes of requests that are not there as a whole, each with the rate at

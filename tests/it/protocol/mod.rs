@@ -9,6 +9,7 @@ mod descriptions;
 mod handlers;
 mod locks;
 mod logs;
+mod memory;
 mod posts;
 mod process;
 mod runs;

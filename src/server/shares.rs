@@ -1,0 +1,92 @@
+//! Whose turn it is to write much: what streams and lists may write in one turn of the loop, all of them together.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::{answers::Client, turn::Loop};
+use crate::{limits::TURN_OUTPUT_BYTES_MAX, net::ConnectionId};
+
+/// What is left of this turn, and who waits for the next, the first of them first.
+#[derive(Debug, Default)]
+pub(super) struct Shares {
+    left_bytes: usize,
+    waiting: VecDeque<ConnectionId>,
+    is_waiting: BTreeSet<ConnectionId>,
+}
+
+impl Shares {
+    pub(super) fn begin_turn(&mut self) {
+        self.left_bytes = TURN_OUTPUT_BYTES_MAX;
+    }
+
+    /// Whether this connection may write now; else it does when it is its turn.
+    pub(super) fn admits(&mut self, id: ConnectionId) -> bool {
+        let admitted = self.left_bytes > 0 && self.waiting.is_empty();
+        if !admitted {
+            self.wait(id);
+        }
+        admitted
+    }
+
+    /// This connection goes on when it is its turn.
+    pub(super) fn wait(&mut self, id: ConnectionId) {
+        if self.is_waiting.insert(id) {
+            self.waiting.push_back(id);
+        }
+    }
+
+    /// Somebody has written about so much, or done what takes as long.
+    pub(super) fn spend(&mut self, bytes: usize) {
+        self.left_bytes = self.left_bytes.saturating_sub(bytes);
+    }
+
+    /// Whether anybody waits for a turn.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    fn next(&mut self) -> Option<ConnectionId> {
+        if self.left_bytes == 0 {
+            return None;
+        }
+        let id = self.waiting.pop_front()?;
+        self.is_waiting.remove(&id);
+        Some(id)
+    }
+}
+
+impl Loop {
+    /// Lets those who wait write, as far as this turn allows. Each is looked at once: who is not through waits again.
+    pub(super) fn share_out(&mut self) {
+        for _ in 0..self.shares.waiting.len() {
+            let Some(id) = self.shares.next() else { return };
+            match self.client_mut(id) {
+                Client::Reading(_) => self.pump_now(id),
+                Client::Listing(..) => self.write_list_now(id),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(slot: u32) -> ConnectionId {
+        ConnectionId { slot, generation: 0 }
+    }
+
+    #[test]
+    fn who_came_first_goes_on_first_and_nobody_twice() {
+        let mut shares = Shares::default();
+        shares.begin_turn();
+        assert!(shares.admits(id(1)));
+        shares.spend(usize::MAX);
+        assert!(!shares.admits(id(2)) && !shares.admits(id(3)) && !shares.admits(id(2)));
+        assert_eq!(shares.next(), None);
+        shares.begin_turn();
+        assert!(!shares.admits(id(1)), "others wait already");
+        assert_eq!(std::iter::from_fn(|| shares.next()).collect::<Vec<_>>(), [id(2), id(3), id(1)]);
+        assert!(!shares.is_wanted());
+    }
+}

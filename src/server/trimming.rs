@@ -1,0 +1,104 @@
+//! Gives memory that was freed back to the system, when that is worth it.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use super::turn::Loop;
+use crate::limits::{TRIM_BYTES_MIN, TRIM_PAUSE_US};
+
+/// When to look, and what was seen.
+#[derive(Debug, Default)]
+pub(super) struct Trimming {
+    /// When to look at the earliest, on the alive clock.
+    due_us: u64,
+    /// Whether something has happened since the last look.
+    is_stale: bool,
+    /// The least that the process was seen to have beyond what is held: code, stacks, what steps keep.
+    beyond_bytes: Option<usize>,
+    /// Whether a thread is at it.
+    is_busy: Arc<AtomicBool>,
+    /// Whether it was at it since the last look: what is left cannot be given back.
+    was_busy: bool,
+}
+
+impl Trimming {
+    /// How long until the next look; an idle server looks once and then never again.
+    pub(super) fn poll_timeout(&self, alive_us: u64) -> Option<Duration> {
+        self.is_stale.then(|| Duration::from_micros(self.due_us.saturating_sub(alive_us)))
+    }
+
+    /// Whether the process has so much more than it needs that it is to be given back.
+    fn look(&mut self, resident_bytes: usize, held_bytes: usize) -> bool {
+        let beyond_bytes = resident_bytes.saturating_sub(held_bytes);
+        let least_bytes = match self.beyond_bytes {
+            Some(least_bytes) if !self.was_busy => least_bytes.min(beyond_bytes),
+            _ => beyond_bytes,
+        };
+        self.beyond_bytes = Some(least_bytes);
+        self.was_busy = beyond_bytes > least_bytes + TRIM_BYTES_MIN;
+        self.was_busy
+    }
+}
+
+impl Loop {
+    /// Looks now and then, while something happens, whether there is much to give back. A thread of its own does it: it
+    /// takes some milliseconds.
+    pub(super) fn trim_memory(&mut self) {
+        let now_us = self.now.alive_us;
+        if now_us < self.trimming.due_us {
+            self.trimming.is_stale = true;
+            return;
+        }
+        self.trimming.due_us = now_us + TRIM_PAUSE_US;
+        if self.trimming.is_busy.load(Ordering::Acquire) {
+            return;
+        }
+        let held_bytes = self.held().total();
+        let Some(resident_bytes) = resident_bytes() else { return };
+        self.trimming.is_stale = self.trimming.look(resident_bytes, held_bytes);
+        if self.trimming.is_stale {
+            let is_busy = Arc::clone(&self.trimming.is_busy);
+            is_busy.store(true, Ordering::Release);
+            let started = thread::Builder::new().name("trim".into()).spawn(move || {
+                steprill_trim::give_back();
+                is_busy.store(false, Ordering::Release);
+            });
+            if started.is_err() {
+                self.trimming.is_busy.store(false, Ordering::Release);
+            }
+        }
+    }
+}
+
+/// What the process has in memory, where the system tells.
+fn resident_bytes() -> Option<usize> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1 << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_given_back_is_not_tried_again() {
+        const MB: usize = 1 << 20;
+        let mut trimming = Trimming::default();
+        assert!(!trimming.look(10 * MB, 0), "what the process begins with");
+        assert!(!trimming.look(110 * MB, 100 * MB), "what is held is needed");
+        assert!(trimming.look(110 * MB, MB));
+        assert!(!trimming.look(60 * MB, MB), "what is left after that");
+        assert!(!trimming.look(61 * MB, MB));
+        assert!(trimming.look(80 * MB, MB), "more is free again");
+        assert!(!trimming.look(12 * MB, MB));
+        assert!(trimming.look(60 * MB, MB));
+    }
+}

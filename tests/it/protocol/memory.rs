@@ -1,0 +1,82 @@
+//! How much memory the program takes, watched from outside under more load than it holds.
+
+use std::{fs, time::Duration};
+
+use super::*;
+
+const MIB: usize = 1 << 20;
+
+/// Bytes that the program has in memory.
+fn resident(program: &Program) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", program.pid())).expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
+}
+
+fn large(bytes: usize) -> Value {
+    json!({"start_event": {"message": "x".repeat(bytes)}})
+}
+
+#[test]
+fn beyond_the_bound_new_work_is_refused_and_the_rest_goes_on() {
+    // With a store they would leave memory.
+    let flags = ["--listen", "127.0.0.1:0", "--memory-max", "16M", "--body-bytes-max", "2M"];
+    let program = Program::of(Program::path(), &flags);
+    let before = resident(&program);
+    let mut waiting = Vec::new();
+    let refused = (0..160).find_map(|_| {
+        let reply = program.post("/workflows/sleepy/run-nowait", &large(MIB));
+        if reply.status == 200 {
+            waiting.push(reply.json()["handler_id"].as_str().expect("an id").to_owned());
+        }
+        (reply.status != 200).then_some(reply)
+    });
+    let refused = refused.expect("not all of it fits");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    assert!((8..40).contains(&waiting.len()), "{} fit", waiting.len());
+    let grown = resident(&program).saturating_sub(before);
+    assert!(grown < 80 * MIB, "{} MiB more", grown / MIB);
+    assert_eq!(program.get("/health").status, 200);
+    assert_eq!(program.get(&format!("/handlers/{}", waiting[0])).status, 202);
+    for handler in waiting.iter().take(8) {
+        assert_eq!(program.post(&format!("/handlers/{handler}/cancel?purge=true"), &json!({})).status, 200);
+    }
+    assert_eq!(program.post("/workflows/sleepy/run-nowait", &large(MIB)).status, 200, "there is room again");
+}
+
+#[test]
+fn unread_replies_share_the_result() {
+    let program = Program::start();
+    let handler = program.finish("echo", large(3 * MIB)["start_event"].clone());
+    let before = resident(&program);
+    let mut readers: Vec<Connection> = (0..60).map(|_| program.connect()).collect();
+    for reader in &mut readers {
+        reader.send("GET", &format!("/results/{handler}"), &[], None);
+        assert_eq!(reader.head().status, 200);
+    }
+    let grown = resident(&program).saturating_sub(before);
+    assert!(grown < 40 * MIB, "{} MiB more for 60 readers of 3 MiB", grown / MIB);
+    let body = readers[59].rest();
+    assert!(body.len() > 3 * MIB && body.ends_with(b"}"));
+    let handler: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(handler["result"].as_str().map(str::len), Some(3 * MIB + "processed: ".len()));
+    let envelope = program.get(&format!("/handlers/{}", handler["handler_id"].as_str().expect("an id"))).json();
+    assert_eq!(envelope["result"]["value"]["result"], handler["result"]);
+}
+
+#[test]
+fn freed_memory_goes_back_to_the_system() {
+    let program = Program::with(&["--keep-finished", "0"]);
+    let before = resident(&program);
+    for _ in 0..16 {
+        assert_eq!(program.post("/workflows/echo/run", &large(3 * MIB)).status, 200);
+    }
+    let start = Instant::now();
+    let mut grown = usize::MAX;
+    while grown > 20 * MIB {
+        assert!(start.elapsed() < PATIENCE, "{} MiB more", grown / MIB);
+        std::thread::sleep(Duration::from_millis(100));
+        grown = resident(&program).saturating_sub(before);
+    }
+}

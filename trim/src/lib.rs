@@ -1,0 +1,34 @@
+//! Gives memory that a program has freed back to the system.
+//!
+//! glibc keeps what a thread frees in that thread's arena, for as long as the process lives: a server that once had
+//! large bodies stays large. Its `malloc_trim(3)` gives back every whole page that is free, of all arenas. No crate
+//! that is in general use has it as a safe function, so that it stands here, apart from `steprill` itself, which
+//! forbids unsafe code.
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod glibc {
+    // SAFETY: as in <malloc.h>, `int malloc_trim(size_t)`. It takes no pointer, and may be called at any time, from any
+    // thread (malloc_trim(3): MT-Safe).
+    unsafe extern "C" {
+        pub(super) safe fn malloc_trim(pad: usize) -> i32;
+    }
+}
+
+/// Gives the system back what is free; whether that was anything. Other threads that allocate meanwhile may wait for
+/// some milliseconds. Does nothing where the C library is not glibc: others give memory back by themselves.
+pub fn give_back() -> bool {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    return glibc::malloc_trim(0) != 0;
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn it_may_be_called_at_any_time() {
+        drop(vec![7_u8; 1 << 20]);
+        super::give_back();
+        super::give_back();
+    }
+}
