@@ -45,6 +45,8 @@
 //!   gives back.
 //! - `Done` is one atomic record of what a pass did; an event is never in neither its producer's record nor its
 //!   consumer's queue.
+//! - What is accepted from outside answers a question, becomes work, or waits as an early answer or in an inbox; only
+//!   the end of its run clears what waits. Everything else is refused.
 //! - One outcome per run; it is the last event of its feed. Feed numbers have no gaps.
 //! - Every buffer, queue, count and wait has a bound, and reaching it is an answer.
 

@@ -46,9 +46,10 @@ impl Facts {
         for (_, question) in self.questions.iter_mut() {
             translation.event(&mut question.answer)?;
         }
-        for shown in &mut self.shown {
-            translation.event(&mut shown.question)?;
-        }
+        // Nothing of the run waits on these: what is gone is forgotten.
+        let mut shown = std::mem::take(&mut self.shown).into_vec();
+        shown.retain_mut(|shown| translation.event(&mut shown.question).is_ok());
+        self.shown = shown.into();
         for (_, scope) in self.scopes.iter_mut() {
             scope.steps_mut().try_for_each(|step| translation.step(step))?;
             scope.collected.iter_mut().try_for_each(|collected| translation.event(&mut collected.event))?;

@@ -1,7 +1,9 @@
 //! A program that has changed since it wrote what it finds.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use steprill::{Config, StartEvent, Workflow, event};
+use steprill::{Asks, Config, Ctx, StartEvent, Step, Workflow, event};
 
 use super::Place;
 use crate::programs::{build, done, served::Served, workflow};
@@ -59,7 +61,7 @@ fn a_run_goes_on_under_a_workflow_that_has_a_step_more() {
 fn a_run_whose_next_step_is_gone_fails_and_names_it() {
     let place = Place::new();
     let waits = workflow("w").step("wait", |ctx: &steprill::Ctx, _: StartEvent| {
-        ctx.sleep(std::time::Duration::from_hours(1))?;
+        ctx.sleep(Duration::from_hours(1))?;
         Ok(done(1))
     });
     let server = serve(&place, [build(waits)]);
@@ -76,6 +78,40 @@ fn a_run_whose_next_step_is_gone_fails_and_names_it() {
     drop(server);
     let server = serve(&place, [build(workflow("w").step("other", |_, _: StartEvent| Ok(done(2))))]);
     assert_eq!(server.ended(&id), handler, "its end is kept");
+}
+
+#[test]
+fn a_run_whose_way_on_from_outside_is_gone_fails_and_says_what_it_lacks() {
+    let place = Place::new();
+    let server = serve(&place, [first_version()]);
+    let id = asked(&server, "w");
+    drop(server);
+    let server = serve(&place, [build(workflow("w").step("ask", |_, _: StartEvent| Ok(done(1))))]);
+    assert_eq!(server.ended(&id)["error"], "no step is left to run and none returned StopEvent");
+}
+
+#[test]
+fn a_run_whose_waiting_answer_is_of_a_type_that_is_gone_fails_and_names_it() {
+    event! {
+        struct Choose: Asks<Choice> {}
+        struct Choice { n: i64 }
+    }
+    let place = Place::new();
+    let asks = Step::new("ask", |ctx: &Ctx<Asks<Choose>>, _: StartEvent| {
+        ctx.sleep(Duration::from_hours(1))?;
+        Ok(done(ctx.ask(Choose {}).wait()?.n))
+    });
+    let server = serve(&place, [build(workflow("w").add(asks))]);
+    let id = server.begin("w", &json!({}));
+    assert_eq!(server.send(&id, "Choice", &json!({ "n": 1 })).status, 200);
+    drop(server);
+    let sleeps = |ctx: &Ctx, _: StartEvent| {
+        ctx.sleep(Duration::from_hours(1))?;
+        Ok(done(1))
+    };
+    let server = serve(&place, [build(workflow("w").step("ask", sleeps))]);
+    let error = server.ended(&id)["error"].as_str().expect("an error").to_owned();
+    assert!(error.contains("event type `Choice`, which the workflow no longer has"), "{error}");
 }
 
 #[test]
