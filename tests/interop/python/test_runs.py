@@ -220,7 +220,7 @@ async def test_cancel_stops_and_purge_deletes(client):
     [handler] = (await client.get_handlers()).handlers
     assert (handler.status, handler.error, handler.result) == ("cancelled", None, None)
     assert handler.completed_at is not None
-    await fails(client.cancel_handler(begun.handler_id), 404, "^Handler not found$")
+    await fails(client.cancel_handler(begun.handler_id), 404, "^Handler not found: it has already been cancelled$")
     assert (await client.cancel_handler(begun.handler_id, purge=True)).status == "deleted"
     assert (await client.get_handlers()).handlers == []
     await fails(client.cancel_handler(begun.handler_id, purge=True), 404, "^Handler not found$")
@@ -237,7 +237,7 @@ async def test_purge_deletes_a_running_and_a_completed_handler(client):
 
 async def test_cancel_of_a_completed_handler_changes_nothing(client):
     handler = await client.run_workflow("echo")
-    await fails(client.cancel_handler(handler.handler_id), 404, "^Handler not found$")
+    await fails(client.cancel_handler(handler.handler_id), 404, "^Handler not found: it has already completed$")
     assert (await client.get_result(handler.handler_id)).result == "processed: default"
 
 
