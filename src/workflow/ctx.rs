@@ -72,8 +72,26 @@ impl<G: Grants> Ctx<G> {
     /// Sleeps without holding a thread, over restarts of the server too. How long must come out the same when the body
     /// runs again: from the event, the state or [`Ctx::once`], not from a clock. A sleep of zero is none.
     ///
+    /// The body runs again from its top after each sleep, so a loop of n sleeps runs n²/2 rounds of it. One work may
+    /// wait [`WORK_WAITS_MAX`](crate::limits::WORK_WAITS_MAX) times. For more rounds, or without end, the step returns
+    /// what it takes: each round is a work of its own, and the run stays as small as it was.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use steprill::{Ctx, Result, StopEvent, event, one_of};
+    ///
+    /// event! { struct Tick { n: u64 } }
+    /// one_of! { enum Next { Tick, StopEvent } }
+    ///
+    /// fn poll(ctx: &Ctx, tick: Tick) -> Result<Next> {
+    ///     ctx.sleep(Duration::from_secs(60))?;
+    ///     // Whatever is to be done once a minute.
+    ///     Ok(if tick.n < 1_000_000 { Tick { n: tick.n + 1 }.into() } else { StopEvent::new(tick.n).into() })
+    /// }
+    /// ```
+    ///
     /// # Errors
-    /// The interrupt by which the pass ends and waits; or when the run has ended.
+    /// The interrupt by which the pass ends and waits; that the work has waited too often; or when the run has ended.
     pub fn sleep(&self, duration: Duration) -> Result<()> {
         if duration.is_zero() {
             return self.pass.ready_outside_once("sleep");

@@ -116,6 +116,9 @@ fn describe<E: Event>(module: &str) -> EventType {
 /// Doc comments become descriptions in the schema, by which the server checks values from outside. Attributes pass
 /// through: `#[serde(default)]` on a field, or `#[derive(PartialEq)]` on the struct.
 ///
+/// The type of a field needs the derives of serde and schemars, which this crate re-exports; both are told where the
+/// crates are, and then take any of their attributes:
+///
 /// ```
 /// use steprill::{event, schemars::JsonSchema, serde::{Deserialize, Serialize}};
 ///

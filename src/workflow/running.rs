@@ -13,7 +13,7 @@ use crate::{
     graph::{EventId, EventKind},
     hash::hash128,
     json::{self, Json},
-    limits::{ERROR_BYTES_MAX, FEED_BYTES_MAX, PASS_OUTPUT_BYTES_MAX, WORK_NOTES_MAX},
+    limits::{ERROR_BYTES_MAX, FEED_BYTES_MAX, PASS_OUTPUT_BYTES_MAX, WORK_NOTES_MAX, WORK_WAITS_MAX},
     pass::{Done, EventRef, NewWait, Note, OnceValue, OtherEvent, PassEnd, PassInput, StateUse, Stop, Wait},
 };
 
@@ -238,10 +238,11 @@ impl Pass {
     pub(super) fn next_wait(&self, call: &str) -> Result<(u32, Option<&Wait>)> {
         self.ready_outside_once(call)?;
         let ordinal = self.progress.borrow().wait_ordinal;
-        if ordinal as usize >= WORK_NOTES_MAX {
-            return Err(
-                self.fault(format!("more than {WORK_NOTES_MAX} waits in one work: split it into several steps"))
-            );
+        if ordinal as usize >= WORK_WAITS_MAX {
+            return Err(self.fault(format!(
+                "more than {WORK_WAITS_MAX} waits in one work, which begins anew after each: return an event that this \
+                 step takes for each round, instead of a loop in it"
+            )));
         }
         self.progress.borrow_mut().wait_ordinal += 1;
         Ok((ordinal, self.input.waits.get(ordinal as usize)))

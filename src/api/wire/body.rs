@@ -4,6 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde_json::value::RawValue;
 
+use super::further;
 use super::object::{
     Members, compact, each_member, expect_object, kind, members, string, unfold, unfold_data, with_article,
 };
@@ -25,6 +26,8 @@ pub(crate) struct RunBody<'a> {
     context: Option<&'a RawValue>,
     handler_id: Option<&'a RawValue>,
     kwargs: Option<&'a RawValue>,
+    /// Names of members that the API does not know.
+    further: Vec<String>,
 }
 
 impl<'a> RunBody<'a> {
@@ -33,8 +36,7 @@ impl<'a> RunBody<'a> {
     /// # Errors
     /// When it does not parse to an object, or `context` is there and no object.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, BodyError> {
-        let names = ["start_event", "context", "handler_id", "kwargs"];
-        let [start_event, context, handler_id, kwargs] = parse_object(body, &names)?;
+        let ([start_event, context, handler_id, kwargs], further) = parse_object(body, &RUN_MEMBERS)?;
         let context = context.and_then(not_empty);
         if let Some(context) = context {
             expect_object(context.get()).map_err(|error| BodyError(format!("context: {error}")))?;
@@ -44,6 +46,7 @@ impl<'a> RunBody<'a> {
             context: context.filter(|context| !is_empty_object(context)),
             handler_id: handler_id.and_then(not_empty),
             kwargs: kwargs.and_then(not_empty),
+            further,
         })
     }
 
@@ -97,7 +100,9 @@ impl<'a> RunBody<'a> {
         let checked = match (self.start_event, self.kwargs) {
             (Some(raw), _) => text_of_object(raw).and_then(|text| start_event_value(&text, start)),
             (None, Some(kwargs)) => checked_value(kwargs.get(), start).map_err(|error| format!("kwargs: {error}")),
-            (None, None) => checked_value("{}", start),
+            (None, None) => {
+                checked_value("{}", start).map_err(|error| error + &further::hint(&self.further, &RUN_MEMBERS))
+            }
         };
         checked.map_err(|error| format!("Validation error for 'start_event': {error}"))
     }
@@ -117,7 +122,7 @@ impl<'a> PostedBody<'a> {
     /// # Errors
     /// When it does not parse to an object.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, BodyError> {
-        let [event, step, in_reply_to] = parse_object(body, &["event", "step", "in_reply_to"])?;
+        let ([event, step, in_reply_to], _) = parse_object(body, &["event", "step", "in_reply_to"])?;
         Ok(Self { event, step: step.and_then(not_empty), in_reply_to: in_reply_to.and_then(not_empty) })
     }
 
@@ -182,14 +187,28 @@ impl<'a> PostedBody<'a> {
     }
 }
 
-/// Members of a body; null counts as absent.
-fn parse_object<'a, const N: usize>(body: &'a [u8], names: &[&str; N]) -> Result<[Option<&'a RawValue>; N], BodyError> {
+/// The members of a body that are looked for, and the names of others.
+type Parsed<'a, const N: usize> = ([Option<&'a RawValue>; N], Vec<String>);
+
+/// What the body of `run` and `run-nowait` may have.
+const RUN_MEMBERS: [&str; 4] = ["start_event", "context", "handler_id", "kwargs"];
+
+/// Members of a body; null counts as absent. A byte order mark before them is passed over.
+fn parse_object<'a, const N: usize>(body: &'a [u8], names: &[&str; N]) -> Result<Parsed<'a, N>, BodyError> {
+    // RFC 8259 section 8.1: a byte order mark is not to be sent, and may be passed over.
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     if body.is_empty() {
-        return Ok([None; N]);
+        return Ok(([None; N], Vec::new()));
     }
     let text = std::str::from_utf8(body).map_err(|error| BodyError(format!("not UTF-8: {error}")))?;
     json::check(body, BODY_DEPTH_MAX).map_err(|error| BodyError(error.to_string()))?;
-    Ok(members(text, names).map_err(BodyError)?.values)
+    let Members { values, count } = members(text, names).map_err(BodyError)?;
+    if count == values.iter().flatten().count() {
+        return Ok((values, Vec::new()));
+    }
+    let further = further::names(text, names);
+    further::log_misspelt(&further, names);
+    Ok((values, further))
 }
 
 /// A member, unless it is `""`, which clients send for none.

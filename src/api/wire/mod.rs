@@ -2,6 +2,7 @@
 
 mod body;
 mod event;
+mod further;
 mod handler;
 mod object;
 mod representation;

@@ -12,7 +12,7 @@ use crate::{
     engine::input::{Effect, Published, TimerId},
     graph::EventId,
     json::Json,
-    limits::WORK_NOTES_MAX,
+    limits::WORK_WAITS_MAX,
     now::Clock,
     pass::{EventRef, NewWait, Wait},
 };
@@ -38,12 +38,12 @@ impl Facts {
                 matches!(wait, NewWait::Ask { question: asked, .. } if asked == *question)
             }
             Some(_) => false,
-            None => place == waits.len() && place < WORK_NOTES_MAX,
+            None => place == waits.len() && place < WORK_WAITS_MAX,
         };
         if !fits {
             let name = &turn.graph.step(work.step).name;
-            let reason = if place >= WORK_NOTES_MAX {
-                format!("it may wait {WORK_NOTES_MAX} times")
+            let reason = if place >= WORK_WAITS_MAX {
+                format!("it may wait {WORK_WAITS_MAX} times")
             } else {
                 format!("its waits so far are {}", waits.len())
             };

@@ -110,3 +110,17 @@ fn types_that_the_graph_does_not_have_fail_the_run_or_are_refused() {
     let effects = flow.done((0, 0), PassEnd::Returned(vec![(unknown, json("1"))]));
     assert!(effects.last().is_some_and(|last| last.contains("does not have")));
 }
+
+#[test]
+fn a_work_that_waits_too_often_fails_early() {
+    let mut flow = Flow::new("a: S -> T");
+    flow.start();
+    let waits = steprill::limits::WORK_WAITS_MAX as u32;
+    for ordinal in 0..=waits {
+        let end = PassEnd::Waits { ordinal, wait: NewWait::Sleep(Duration::from_millis(1)) };
+        flow.done_with((0, ordinal), end, &[], StateUse::default());
+        flow.due(u64::from(ordinal) + 1);
+    }
+    let Some(Outcome::Failed(error)) = flow.run.outcome() else { panic!("{:?}", flow.run.outcome()) };
+    assert!(error.contains("it may wait 10000 times"), "{error}");
+}

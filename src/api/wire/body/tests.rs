@@ -273,3 +273,29 @@ fn a_step_is_a_string_or_none() {
     assert_eq!(step("null"), Ok(None));
     assert_eq!(step("5").unwrap_err(), "Invalid step: expected a string, got a number");
 }
+
+#[test]
+fn a_body_may_begin_with_one_byte_order_mark() {
+    let marked = RunBody::parse("\u{feff}{\"handler_id\":\"h\"}".as_bytes()).unwrap();
+    assert_eq!(marked.handler_id(), Ok(Some("h".to_owned())));
+    assert!(RunBody::parse("\u{feff}".as_bytes()).is_ok(), "an empty body is one with a mark too");
+    assert!(RunBody::parse("\u{feff}\u{feff}{}".as_bytes()).is_err());
+    assert!(PostedBody::parse("\u{feff}{}".as_bytes()).is_ok());
+}
+
+#[test]
+fn fields_beside_the_start_event_are_told_where_it_lacks_them() {
+    let graph = fixtures::graph(true);
+    let needs_text = graph.event(graph.event_id("Work").unwrap());
+    let fault = |body: &str| RunBody::parse(body.as_bytes()).unwrap().start_event(needs_text).unwrap_err();
+    let missing = "Validation error for 'start_event': field text: missing";
+    assert_eq!(
+        fault(r#"{"start_evnt":{"text":"a"}}"#),
+        format!("{missing}; the body has `start_evnt`: did you mean `start_event`?")
+    );
+    assert_eq!(
+        fault(r#"{"text":"a"}"#),
+        format!("{missing}; the body has `text`, but no member start_event, in which the fields stand")
+    );
+    assert_eq!(fault("{}"), missing);
+}
