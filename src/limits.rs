@@ -372,6 +372,12 @@ pub const COMMIT_BYTES_MAX: usize = 4 << 20;
 /// Runs of which the store's writer remembers where they stand, 56 bytes each; of others it looks it up.
 pub const LIVE_CACHED_MAX: usize = 4_096;
 
+/// Handlers that are set aside, each with its cause in memory. With more, the database as a whole is to blame.
+pub const ASIDE_MAX: usize = 10_000;
+
+/// Handlers found unreadable that are remembered, so that each is said in the log once.
+pub const DAMAGED_NOTED_MAX: usize = 10_000;
+
 /// Bytes of the write-ahead log beyond which it is copied into the database. Each page is copied once however often it
 /// was written, so more costs fewer writes; less is read sooner when the server starts.
 pub const WAL_BYTES_MAX: usize = 4 << 20;

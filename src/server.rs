@@ -225,7 +225,7 @@ impl Bound {
         self.turns.begin();
         while self.turns.turn().map_err(failed)? == Flow::Goes {}
         self.turns.close();
-        Ok(())
+        self.turns.check_store().map_err(failed)
     }
 }
 

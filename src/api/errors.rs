@@ -82,6 +82,11 @@ impl ErrorFormat {
         self.error(500, &format!("The server cannot read this from its store: {reason}"))
     }
 
+    /// 500 for a client whose request would change a handler whose rows in the store are damaged.
+    pub fn damaged(self) -> Response {
+        self.error(500, "The handler's stored rows are damaged: it can be read as far as they go, and purged, no more")
+    }
+
     /// 500 for a client whose POST run has failed. Clients compare the text; where the handler is stands in a header,
     /// and the step that failed beside the text in JSON.
     pub(super) fn run_failed(self, view: &HandlerView<'_>, error: &str) -> Response {

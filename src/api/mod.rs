@@ -36,7 +36,7 @@ pub enum Reply {
     /// The reply, now.
     Now(Response),
     /// The reply, as soon as what the call changed is kept.
-    WhenCommitted(Response),
+    WhenCommitted(HandlerKey, Response),
     /// The call is to be made again when the scheduler has what the store knows under this address.
     WhenRead(Address),
     /// POST run: the reply when the run has ended; see [`run_ended`].

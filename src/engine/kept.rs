@@ -25,6 +25,38 @@ pub struct Beginning {
     pub secret: u128,
     /// Finished handlers that are kept.
     pub finished: usize,
+    /// Handlers that were set aside, and why.
+    pub aside: Vec<(HandlerKey, Box<str>)>,
+}
+
+/// A handler whose stored rows cannot be changed. Of what it was to become from some batch on nothing is kept, and its
+/// run goes on no more; it stays as it was last committed, until it is purged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Aside {
+    /// The handler.
+    pub handler: HandlerKey,
+    /// Why.
+    pub cause: Box<str>,
+    /// Whether it was among the finished handlers of the store; it is no longer.
+    pub was_finished: bool,
+    /// Counts these: [`Batch::asides_heard`](super::scheduler::Batch::asides_heard).
+    pub serial: u64,
+}
+
+/// A handler whose run goes on, as the store gives it when it is opened.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Recovered {
+    /// As it was last committed.
+    Whole(Kept),
+    /// It cannot be read as a whole.
+    Damaged {
+        /// The handler.
+        key: HandlerKey,
+        /// What it is, if that can be read.
+        handler: Option<KeptHandler>,
+        /// What is wrong.
+        cause: Box<str>,
+    },
 }
 
 /// A handler as it was last committed.

@@ -107,8 +107,8 @@ impl Loop {
         match reply {
             Reply::WhenRead(_) => {}
             Reply::Now(response) => exchange.respond(&response, self.now),
-            Reply::WhenCommitted(response) => {
-                self.unkept.push_back((self.scheduler.open_batch(), id, response));
+            Reply::WhenCommitted(key, response) => {
+                self.unkept.push_back((self.scheduler.open_batch(), id, key, response));
                 *self.client_mut(id) = Client::Unkept(id, errors);
             }
             Reply::WhenRunEnds(key) if self.stopping.is_some() => self.answer_stopping(id, key, errors),
@@ -124,7 +124,7 @@ impl Loop {
     /// Sends the replies that waited for this batch or one before it.
     pub(super) fn send_kept(&mut self, number: u64) {
         while self.unkept.front().is_some_and(|&(batch, ..)| batch <= number) {
-            let Some((_, id, response)) = self.unkept.pop_front() else { return };
+            let Some((_, id, _, response)) = self.unkept.pop_front() else { return };
             if matches!(self.client_mut(id), Client::Unkept(waiting, _) if *waiting == id) {
                 self.respond(id, &response);
             }
@@ -164,6 +164,16 @@ impl Loop {
         }
     }
 
+    /// The run that a caller waits for cannot be read any more.
+    pub(super) fn answer_caller_unread(&mut self, caller: CallerId) {
+        let id = ConnectionId::from(caller.0);
+        if let Client::Calling(waiting, _, errors) = *self.client_mut(id)
+            && waiting == id
+        {
+            self.respond(id, &errors.not_read("the run's stored rows are damaged"));
+        }
+    }
+
     /// The server stops before the run does.
     pub(super) fn answer_stopping(&mut self, id: ConnectionId, key: HandlerKey, errors: ErrorFormat) {
         self.scheduler.forget_caller(key, CallerId(id.into()));
@@ -191,7 +201,11 @@ impl Loop {
         let mut body = Vec::new();
         let progress = api::list_some(&self.scheduler, &mut list, &mut body, PAGE_BYTES_MAX);
         self.shares.spend(LIST_COST_BYTES + body.len());
-        let response = Response { status: 200, content_type: Some("application/json"), ..Response::default() };
+        let headers = match self.scheduler.damaged_count() {
+            0 => Vec::new(),
+            count => vec![("X-Steprill-Damaged", count.to_string())],
+        };
+        let response = Response { status: 200, content_type: Some("application/json"), headers, ..Response::default() };
         if progress == ListProgress::Complete {
             return self.respond(id, &Response { body, ..response });
         }

@@ -76,12 +76,16 @@ fn open_sqlite(
     let mut scheduler = Scheduler::resume(all.clone(), graphs.len(), limits, &beginning);
     let mut recovered = 0;
     store
-        .recover(&mut |kept| {
+        .recover(&mut |handler| {
             recovered += 1;
-            scheduler.recover(&kept, now);
+            scheduler.recover_any(handler, now);
         })
         .map_err(failed)?;
     now = clock.read();
+    if !beginning.aside.is_empty() {
+        let count = beginning.aside.len();
+        ::log::warn!("{count} handlers are set aside: their stored rows cannot be changed, and `inspect` names them");
+    }
     scheduler.handle_recovered(now);
     ::log::info!("{} has {} finished handlers and {recovered} that go on", directory.display(), beginning.finished);
     Ok(Keeping { store: Box::new(store), scheduler, graphs: all })

@@ -1,12 +1,14 @@
 //! What the loop asks the store, and what becomes of the answers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use super::{answers::Client, turn::Loop};
+use super::{
+    answers::Client,
+    turn::{Loop, Unkept},
+};
 use crate::{
-    api::ErrorFormat,
     engine::{
-        kept::{Address, Kept, KeptHandler},
+        kept::{Address, Aside, Kept, KeptHandler},
         scheduler::{Asked, HandlerKey},
     },
     limits::{LIST_PAGE_HANDLERS, PAGE_BYTES_MAX},
@@ -76,26 +78,35 @@ impl Loop {
 
     pub(super) fn handle_answer(&mut self, ticket: Ticket, answer: Result<Answer, StoreError>) {
         let Some(question) = self.questions.asked.remove(&ticket) else { return };
-        if let Err(error) = &answer {
-            self.complain(error);
+        match &answer {
+            Err(StoreError::Damaged(key, cause)) => self.scheduler.note_damaged(*key, cause),
+            Err(error) => self.complain(error),
+            Ok(_) => {}
         }
         match (question, answer) {
             (Question::Page(id), Ok(Answer::Page { feed, workflow })) => self.give_page(id, ticket, feed, workflow),
             (Question::Page(id), _) => self.cut_reader(id, ticket),
-            (Question::List(id), Ok(Answer::List { handlers, is_complete })) => {
+            (Question::List(id), Ok(Answer::List { handlers, damaged, is_complete })) => {
+                for (key, cause) in &damaged {
+                    self.scheduler.note_damaged(*key, cause);
+                }
                 self.give_list(id, handlers, is_complete);
             }
             (Question::List(id), _) => self.cut_list(id),
             (Question::Handler(address, asked), answer) => match (self.scheduler.end_read(asked), answer) {
                 (false, _) => self.ask_handler_again(address),
                 (true, Ok(Answer::Handler(kept))) => self.give_handler(&address, kept, None),
+                (true, Ok(Answer::Damaged { handler, cause })) => {
+                    self.scheduler.handle_head(&handler, &cause, self.now);
+                    self.answer_waiting(&address, None);
+                }
                 (true, Ok(_)) => self.give_handler(&address, None, None),
                 (true, Err(error)) => self.give_handler(&address, None, Some(&error)),
             },
             (Question::Oldest(count, asked), answer) => match (self.scheduler.end_read(asked), answer) {
                 (false, _) => self.ask_oldest(count),
                 (true, Ok(Answer::Oldest(oldest))) => self.scheduler.handle_oldest(&oldest, self.now),
-                (true, _) => self.scheduler.handle_oldest(&[], self.now),
+                (true, _) => self.scheduler.handle_oldest_unread(self.now),
             },
         }
     }
@@ -111,9 +122,17 @@ impl Loop {
         match (kept, address) {
             (Some(kept), _) => self.scheduler.handle_kept(&kept, self.now),
             (None, Address::Key(key)) if error.is_none() => self.scheduler.handle_absent(*key, self.now),
-            (None, Address::Key(key)) => self.scheduler.handle_unread(*key, self.now),
+            (None, Address::Key(key)) => match error {
+                Some(StoreError::Damaged(_, cause)) => self.scheduler.handle_damaged(*key, cause, self.now),
+                _ => self.scheduler.handle_unread(*key, self.now),
+            },
             (None, Address::Id(..)) => {}
         }
+        self.answer_waiting(address, error);
+    }
+
+    /// Who waits for this handler is answered: it is here, or there is none, or it cannot be read.
+    fn answer_waiting(&mut self, address: &Address, error: Option<&StoreError>) {
         for id in self.questions.loads.remove(address).unwrap_or_default() {
             if !matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
                 continue;
@@ -146,20 +165,35 @@ impl Loop {
         }
     }
 
+    /// The next batches to be kept hold nothing of this handler: whoever waited for that is told.
+    pub(super) fn handle_aside(&mut self, aside: &Aside) {
+        let error = StoreError::Damaged(aside.handler, aside.cause.clone());
+        self.scheduler.handle_aside(aside, self.now);
+        let (gone, kept) =
+            std::mem::take(&mut self.unkept).into_iter().partition(|(_, _, key, _)| *key == aside.handler);
+        self.unkept = kept;
+        self.refuse_unkept(gone, &error);
+        self.not_kept = Some(error);
+    }
+
     /// Nothing of this batch and those after it is kept: whoever waited for that is told.
     pub(super) fn handle_not_kept(&mut self, number: u64, error: &StoreError) {
         self.complain(error);
         self.scheduler.handle_failed(number, self.now);
         let first = self.unkept.partition_point(|&(batch, ..)| batch < number);
-        let response = |errors: ErrorFormat| errors.not_kept(status(error), &error.to_string());
-        for (_, id, _) in self.unkept.split_off(first) {
+        let unkept = self.unkept.split_off(first);
+        self.refuse_unkept(unkept, error);
+        self.not_kept = Some(error.clone());
+    }
+
+    fn refuse_unkept(&mut self, unkept: VecDeque<Unkept>, error: &StoreError) {
+        for (_, id, ..) in unkept {
             if let Client::Unkept(waiting, errors) = *self.client_mut(id)
                 && waiting == id
             {
-                self.respond(id, &response(errors));
+                self.respond(id, &errors.not_kept(status(error), &error.to_string()));
             }
         }
-        self.not_kept = Some(error.clone());
     }
 }
 
@@ -167,7 +201,7 @@ impl Loop {
 pub(super) fn status(error: &StoreError) -> u16 {
     match error {
         StoreError::Full(_) => 507,
-        StoreError::Failed(_) => 500,
+        StoreError::Failed(_) | StoreError::Damaged(..) => 500,
     }
 }
 

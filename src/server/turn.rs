@@ -26,7 +26,7 @@ use crate::{
     engine::{
         input::Outcome,
         kept,
-        scheduler::{NewRun, Notice, Place, Scheduler, WorkflowId},
+        scheduler::{HandlerKey, NewRun, Notice, Place, Scheduler, WorkflowId},
     },
     graph::Graph,
     http::{self, Response},
@@ -48,6 +48,9 @@ pub(super) enum Flow {
     Ended,
 }
 
+/// A reply that waits for this batch, and for what that holds of this handler.
+pub(super) type Unkept = (u64, ConnectionId, HandlerKey, Response);
+
 /// All that the loop thread owns.
 pub(super) struct Loop {
     pub(super) reactor: Reactor,
@@ -67,11 +70,13 @@ pub(super) struct Loop {
     /// What each connection waits for, by slot.
     pub(super) clients: Vec<Client>,
     /// Replies that wait for a batch, by its number.
-    pub(super) unkept: VecDeque<(u64, ConnectionId, Response)>,
+    pub(super) unkept: VecDeque<Unkept>,
     pub(super) questions: Questions,
     /// Why something could not be stored last, and when that was said in the log last, on the alive clock.
     pub(super) not_kept: Option<StoreError>,
     pub(super) complained_us: Option<u64>,
+    /// The thread of the store that has ended by a panic.
+    pub(super) died: Option<&'static str>,
     /// When notes of passes were last taken while a commit was under way, on the alive clock.
     pub(super) notes_taken_us: u64,
     /// Queue readers whose last bytes are still to be taken, by connection and the end of their stream there.
@@ -130,6 +135,7 @@ impl Loop {
             questions: Questions::default(),
             not_kept: None,
             complained_us: None,
+            died: None,
             notes_taken_us: 0,
             finishing: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -182,7 +188,14 @@ impl Loop {
         if wakes.signal {
             self.handle_signals();
         }
+        self.check_store()?;
         Ok(self.flow())
+    }
+
+    /// Without one of its threads the store keeps nothing any more: the process is to end, and to say so.
+    pub(super) fn check_store(&self) -> io::Result<()> {
+        let text = |thread| format!("the store's {thread} thread has panicked: what it had not kept is lost");
+        self.died.map_or(Ok(()), |thread| Err(io::Error::other(text(thread))))
     }
 
     /// Runs one workflow to its end.
@@ -305,6 +318,8 @@ impl Loop {
                     }
                     Completed::Size(bytes) => self.scheduler.handle_size(bytes),
                     Completed::Failed { number, error } => self.handle_not_kept(number, &error),
+                    Completed::Aside(aside) => self.handle_aside(&aside),
+                    Completed::Died(thread) => self.died = Some(thread),
                     Completed::Answer { ticket, answer } => self.handle_answer(ticket, answer),
                 }
             }
@@ -333,6 +348,7 @@ impl Loop {
             Notice::Gone(reader) => self.end_reader(reader),
             Notice::Lost(reader) => self.lose_reader(reader),
             Notice::CallerGone(caller) => self.answer_caller_gone(caller),
+            Notice::Unread(caller) => self.answer_caller_unread(caller),
             Notice::NotKept(caller) => self.answer_caller_not_kept(caller),
             Notice::Load(key) => self.ask_handler(kept::Address::Key(key), None),
             Notice::Oldest(count) => self.ask_oldest(count),
@@ -403,3 +419,6 @@ const ROUNDS_MAX: usize = 16;
 
 /// While commits are under way, notes are taken at most so often.
 const NOTES_PAUSE_US: u64 = 50_000;
+
+#[cfg(all(test, feature = "sqlite"))]
+mod tests;

@@ -9,7 +9,7 @@ use std::{fmt, str::FromStr};
 pub use crate::engine::kept::Address;
 use crate::engine::{
     feed::Feed,
-    kept::{Kept, KeptHandler},
+    kept::{Aside, Kept, KeptHandler},
     scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
 };
 
@@ -66,6 +66,11 @@ pub enum Completed {
     },
     /// The store has so many bytes, of all batches that are kept; said now and then, by a store that is to say it.
     Size(u64),
+    /// The next batches to complete hold nothing of this handler. Its rows cannot be changed: it is set aside, and the
+    /// others go on.
+    Aside(Aside),
+    /// A thread of the store has ended: nothing is completed any more.
+    Died(&'static str),
     /// The answer to a query.
     Answer {
         /// The query's ticket.
@@ -87,10 +92,19 @@ pub enum Answer {
     },
     /// To [`Query::Handler`]; `None`: there is none.
     Handler(Option<Box<Kept>>),
+    /// To [`Query::Handler`]: its run goes on, but cannot be read as a whole.
+    Damaged {
+        /// What it is.
+        handler: Box<KeptHandler>,
+        /// What is wrong.
+        cause: Box<str>,
+    },
     /// To [`Query::List`].
     List {
         /// The handlers.
         handlers: Vec<KeptHandler>,
+        /// Those that would be among them, but cannot be read, and why.
+        damaged: Vec<(HandlerKey, Box<str>)>,
         /// Whether the list ends with them.
         is_complete: bool,
     },
@@ -142,6 +156,8 @@ pub enum StoreError {
     Full(String),
     /// Anything else: the text says what.
     Failed(String),
+    /// The rows of this handler are not what was ever written. To try again helps nobody.
+    Damaged(HandlerKey, Box<str>),
 }
 
 /// Keeps batches and gives back what they held. Queries complete in any order, batches in theirs. A query sees every
@@ -167,6 +183,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full(text) | Self::Failed(text) => formatter.write_str(text),
+            Self::Damaged(_, text) => write!(formatter, "its stored rows are damaged ({text})"),
         }
     }
 }

@@ -50,10 +50,10 @@ pub(super) fn cancel(
     let key = scheduler.find(id).ok_or_else(|| errors.handler_not_found())?;
     if query.boolean("purge", false) {
         scheduler.purge(key, now);
-        return Ok(Reply::WhenCommitted(wire::json(200, wire::status("deleted"))));
+        return Ok(Reply::WhenCommitted(key, wire::json(200, wire::status("deleted"))));
     }
     if scheduler.cancel(key, now) {
-        return Ok(Reply::WhenCommitted(wire::json(200, wire::status("cancelled"))));
+        return Ok(Reply::WhenCommitted(key, wire::json(200, wire::status("cancelled"))));
     }
     let outcome = scheduler.view(key).and_then(|view| view.outcome);
     Err(outcome.map_or_else(|| errors.handler_not_found(), |outcome| errors.handler_not_found_as(ended(outcome))))

@@ -36,7 +36,7 @@ pub(super) fn run_nowait(
     let body = RunBody::parse(body).map_err(|error| faulty_body(400, &error, errors))?;
     let key = start(workflow, &body, context, errors)?;
     let view = context.scheduler.view(key).expect("a handler is there when its run has just been started");
-    Ok(Reply::WhenCommitted(handler_response(200, &view)))
+    Ok(Reply::WhenCommitted(key, handler_response(200, &view)))
 }
 
 /// The reply of `POST run`, once the run has ended; `None`: its handler was purged, which cancels it.
@@ -114,6 +114,7 @@ fn start_refused(
             "The data directory has as many bytes as it may have (--data-bytes-max), and no finished run is left to \
              remove; purge handlers or let runs end, or raise the bound",
         ),
+        StartRefused::Damaged => errors.damaged(),
         StartRefused::Full => {
             errors.overloaded("As many runs as this server takes at a time are running; try again later")
         }

@@ -70,7 +70,7 @@ impl World {
     #[track_caller]
     fn ask(&mut self, method: Method, target: &str, body: &str) -> (u16, String) {
         match self.send(method, target, body, &[]) {
-            Reply::Now(response) | Reply::WhenCommitted(response) => text(&response),
+            Reply::Now(response) | Reply::WhenCommitted(_, response) => text(&response),
             reply => panic!("{target} {body}: {reply:?}"),
         }
     }
@@ -238,7 +238,7 @@ fn a_run_is_told_as_it_goes() {
                    \"status\":\"running\",\"started_at\":\"2026-11-24T15:19:41.245592+00:00\",\
                    \"updated_at\":\"2026-11-24T15:19:41.245592+00:00\",\"completed_at\":null}";
     let reply = world.send(Method::Post, "/workflows/w/run-nowait", "", &[]);
-    let Reply::WhenCommitted(response) = reply else { panic!("{reply:?}") };
+    let Reply::WhenCommitted(_, response) = reply else { panic!("{reply:?}") };
     assert_eq!(text(&response), plain(200, running));
     assert_eq!(world.get("/results/Apou5ukz9q"), plain(202, running));
     assert_eq!(world.get("/handlers/Apou5ukz9q"), plain(202, running));

@@ -40,6 +40,13 @@ impl Asking {
         self.removed_keys.clear();
     }
 
+    /// This handler was not removed.
+    pub(super) fn handle_aside(&mut self, key: HandlerKey) {
+        if self.removed_keys.remove(&key) {
+            self.removed.retain(|(_, removed)| *removed != key);
+        }
+    }
+
     /// Forgets what was removed so long ago that every answer knows of it.
     fn trim(&mut self, unseen: u64) {
         while let Some(&(_, key)) = self.removed.front().filter(|&&(batch, _)| batch < unseen) {

@@ -25,6 +25,9 @@ pub struct Batch {
     /// How often the scheduler has gone back to what was committed: a batch of an epoch in which one has failed rests
     /// on what does not exist, and is dropped.
     pub epoch: u32,
+    /// How many handlers the scheduler has heard of that were set aside. What a batch has of one that it has not heard
+    /// of rests on what is not kept, and is dropped.
+    pub asides_heard: u64,
     /// Whether inputs are recorded: a store that survives a crash needs them, and all fields; others need only
     /// `opened`, `published` and `removed`.
     pub journaled: bool,
@@ -124,6 +127,7 @@ impl Batch {
             journaled: self.journaled,
             number: self.number + 1,
             epoch: self.epoch,
+            asides_heard: self.asides_heard,
             now: self.now,
             opened: Vec::with_capacity(self.opened.len()),
             records: Vec::with_capacity(self.records.len()),
@@ -140,6 +144,20 @@ impl Batch {
         let events = self.published.iter().map(|(_, event)| Feed::cost_bytes(event));
         let snapshots = self.snapshots.iter().map(|snapshot| snapshot.snapshot.len());
         records.chain(events).chain(snapshots).sum()
+    }
+
+    /// Drops all that this batch has of a handler.
+    pub fn drop_handler(&mut self, key: HandlerKey) {
+        let stays = |run: &RunKey| run.handler != key;
+        self.opened.retain(|opened| stays(&opened.run));
+        self.records.retain(|(run, _)| stays(run));
+        self.published.retain(|(run, _)| stays(run));
+        self.left.retain(|(run, _)| stays(run));
+        self.snapshots.retain(|snapshotted| stays(&snapshotted.run));
+        self.ended.retain(|ended| stays(&ended.run));
+        self.cursors.retain(|(run, _)| stays(run));
+        self.removed.retain(|(run, _)| stays(run));
+        self.purged.retain(|purged| *purged != key);
     }
 
     /// Whether there is nothing in it to keep.

@@ -3,6 +3,7 @@
 use super::{
     CallerId, HandlerKey, Notice, RunKey, Scheduler, Trouble,
     batch::{Batch, Snapshotted},
+    failure::Lost,
     newest,
 };
 use crate::{
@@ -32,7 +33,7 @@ pub(super) struct Held {
     pub(super) touched: Vec<HandlerKey>,
     pub(super) opened: Vec<RunKey>,
     /// Finished handlers of the store that are none any more.
-    pub(super) uncounted: usize,
+    pub(super) uncounted: Vec<HandlerKey>,
     /// What passes said; a crash would have them say it again, but there was none.
     pub(super) said: Vec<(RunKey, Input)>,
     pub(super) troubles: Vec<Trouble>,
@@ -80,6 +81,21 @@ impl Held {
         if self.touched.last() != Some(&handler) {
             self.touched.push(handler);
         }
+    }
+
+    /// Takes out all that this has of a handler; how often it was uncounted.
+    pub(super) fn take_out(&mut self, key: HandlerKey, lost: &mut Lost) -> usize {
+        let is_of = |run: &RunKey| run.handler == key;
+        self.ready.retain(|(run, _)| !is_of(run));
+        self.published.retain(|(run, _)| !is_of(run));
+        self.ended.retain(|run| !is_of(run));
+        self.snapshots.retain(|run| !is_of(run));
+        let purged = self.purged.extract_if(.., |(run, _)| is_of(run));
+        let touched = self.touched.extract_if(.., |touched| *touched == key);
+        let opened = self.opened.extract_if(.., |run| is_of(run));
+        let said = self.said.extract_if(.., |(run, _)| is_of(run));
+        lost.add(touched, opened, purged, said);
+        self.uncounted.extract_if(.., |uncounted| *uncounted == key).count()
     }
 
     fn is_empty(&self) -> bool {
@@ -185,6 +201,7 @@ impl Scheduler {
         }
         self.stop_passes(&held.stops, held.now);
         for (run, caller) in held.purged {
+            self.damage.forget(run.handler);
             self.handle_purged(run, caller);
         }
     }

@@ -27,11 +27,33 @@ pub(super) struct Away {
 
 /// What the batches had that were not kept.
 #[derive(Default)]
-struct Lost {
+pub(super) struct Lost {
     touched: BTreeSet<HandlerKey>,
     opened: BTreeSet<RunKey>,
     purged: BTreeMap<HandlerKey, (RunKey, Option<CallerId>)>,
     said: BTreeMap<HandlerKey, Vec<(u32, Input)>>,
+}
+
+impl Lost {
+    pub(super) fn add(
+        &mut self,
+        touched: impl IntoIterator<Item = HandlerKey>,
+        opened: impl IntoIterator<Item = RunKey>,
+        purged: impl IntoIterator<Item = (RunKey, Option<CallerId>)>,
+        said: impl IntoIterator<Item = (RunKey, Input)>,
+    ) {
+        self.touched.extend(touched);
+        self.opened.extend(opened);
+        self.purged.extend(purged.into_iter().map(|(run, caller)| (run.handler, (run, caller))));
+        for (run, input) in said {
+            self.said.entry(run.handler).or_default().push((run.run, input));
+        }
+    }
+
+    /// Whether the handler began with what is lost.
+    pub(super) fn is_new(&self, key: HandlerKey) -> bool {
+        self.opened.contains(&RunKey { handler: key, run: 0 })
+    }
 }
 
 impl Scheduler {
@@ -43,16 +65,11 @@ impl Scheduler {
         let held: Vec<_> = self.committing.drain(first..).map(|(_, held)| held).collect();
         for held in held.into_iter().chain([std::mem::take(&mut self.held)]) {
             self.counted.handle_settled(held.bytes);
-            lost.touched.extend(held.touched);
-            lost.opened.extend(held.opened);
-            lost.purged.extend(held.purged.into_iter().map(|(run, caller)| (run.handler, (run, caller))));
-            uncounted += held.uncounted;
-            for (run, input) in held.said {
-                lost.said.entry(run.handler).or_default().push((run.run, input));
-            }
+            lost.add(held.touched, held.opened, held.purged, held.said);
+            uncounted += held.uncounted.len();
         }
-        let (journaled, next) = (self.batch.journaled, self.batch.number + 1);
-        self.batch = Batch { number: next, epoch: self.batch.epoch + 1, journaled, now, ..Batch::default() };
+        let (next, epoch) = (self.batch.number + 1, self.batch.epoch + 1);
+        self.batch = Batch { number: next, epoch, now, ..self.batch.next() };
         self.retention.handle_not_kept(uncounted);
         self.room.handle_failed();
         self.asking.handle_failed(next);
@@ -64,7 +81,7 @@ impl Scheduler {
     }
 
     /// The handler is to be as it was committed; the store is asked how that is.
-    fn go_back(&mut self, key: HandlerKey, lost: &mut Lost) {
+    pub(super) fn go_back(&mut self, key: HandlerKey, lost: &mut Lost) {
         self.cursors.forget(key);
         let mut said = lost.said.remove(&key).unwrap_or_default();
         let (run, mut caller) = match (self.handlers.remove(&key), lost.purged.remove(&key)) {

@@ -9,6 +9,7 @@ mod asking;
 mod batch;
 mod commit;
 mod count;
+mod damage;
 mod failure;
 mod parking;
 mod passes;
@@ -56,6 +57,7 @@ use crate::{
 use asking::Asking;
 use commit::Held;
 use count::Counted;
+use damage::Damage;
 use failure::Away;
 use parking::Parking;
 use passes::Passes;
@@ -158,6 +160,8 @@ pub enum Notice {
     CallerGone(CallerId),
     /// What this caller began could not be kept: there is no such run.
     NotKept(CallerId),
+    /// The run whose end this caller waits for goes on no more, and nothing of it can be read.
+    Unread(CallerId),
     /// Give this handler to [`Scheduler::handle_kept`]: something has come for its run.
     Load(HandlerKey),
     /// Give so many of the longest ended handlers to [`Scheduler::handle_oldest`].
@@ -185,6 +189,7 @@ pub struct Scheduler {
     counted: Counted,
     admissions: Vec<Admission>,
     asking: Asking,
+    damage: Damage,
     retention: Retention,
     room: Room,
     parking: Parking,
@@ -230,6 +235,7 @@ impl Scheduler {
             counted: Counted::default(),
             admissions,
             asking: Asking::default(),
+            damage: Damage::new(&beginning.aside),
             retention: Retention::new(beginning.finished),
             room: Room::default(),
             parking: Parking::default(),
@@ -278,10 +284,10 @@ impl Scheduler {
             id,
             graph: self.graph(kept.workflow),
             run_id: kept.run_id,
-            outcome: kept.end.as_ref().map(|end| &end.outcome),
+            outcome: kept.end.as_ref().map(|end| &end.outcome).or_else(|| self.damage.aside(kept.key)),
             started_us: kept.started_us,
             updated_us: kept.updated_us,
-            completed_us: kept.end.as_ref().map(|_| kept.updated_us),
+            completed_us: (kept.end.is_some() || self.is_aside(kept.key)).then_some(kept.updated_us),
             failed_step: None,
         }
     }

@@ -68,8 +68,14 @@ impl Scheduler {
         if kept.handler.id.is_some() {
             self.names.insert(Arc::clone(&handler.id), key);
         }
-        if let Some(end) = &kept.handler.end {
-            let (outcome, state) = (end.outcome.clone(), end.state.clone());
+        let end = kept.handler.end.as_ref().map(|end| (end.outcome.clone(), end.state.clone()));
+        let aside = || self.damage.aside(key).map(|outcome| (outcome.clone(), Values::default()));
+        if let Some((outcome, state)) = end.or_else(aside) {
+            if !handler.channel.is_ended() {
+                // Its readers have all that there will ever be.
+                handler.channel.handle_ended();
+                self.notices.push_back(Notice::Published(run));
+            }
             let bytes = end_bytes(&outcome, &state);
             handler.phase = Phase::Ended { outcome, state, completed_us: handler.updated_us, bytes, failed_step: None };
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
@@ -145,7 +151,7 @@ impl Scheduler {
         }
     }
 
-    fn handler_of(&mut self, kept: &KeptHandler, caller: Option<CallerId>) -> Handler {
+    pub(super) fn handler_of(&mut self, kept: &KeptHandler, caller: Option<CallerId>) -> Handler {
         let run = RunKey { handler: kept.key, run: kept.run };
         let events = kept.first_sequence..kept.next_sequence;
         let first = kept.window.map_or(kept.first_sequence, |mark| mark.sequence);

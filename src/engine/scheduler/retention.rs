@@ -6,7 +6,7 @@ use super::{CallerId, HandlerKey, Notice, RunKey, Scheduler, newest};
 use crate::{
     engine::{channel::Channel, handler::Phase},
     limits::{
-        RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US,
+        RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, REST_US, RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US,
         RETENTION_SLACK_MAX, RETENTION_SLACK_PART, RETENTION_SLICE, RETENTION_SLICE_MAX, RETIRED_PER_TURN_MIN,
     },
     now::Now,
@@ -37,6 +37,8 @@ pub(super) struct Retention {
     removing: u64,
     /// Whether it gave none that may go: the next question waits for a change.
     is_stuck: bool,
+    /// The store could not be read: it is not asked before this, on the alive clock.
+    unread_until_us: Option<u64>,
     /// When handlers are looked at for their age, on the alive clock.
     ages_due_us: Option<u64>,
     /// When the few that are too many go, unless there are more of them before, on the alive clock.
@@ -57,6 +59,7 @@ impl Retention {
             slice: RETENTION_SLICE,
             removing: 0,
             is_stuck: false,
+            unread_until_us: None,
             // Those that the store has may have been kept long enough.
             ages_due_us: (kept_count > 0).then_some(0),
             excess_due_us: None,
@@ -108,6 +111,12 @@ impl Retention {
     /// So many finished handlers that were not counted any more are still there.
     pub(super) fn handle_not_kept(&mut self, count: usize) {
         self.kept_count += count.cast_signed();
+        self.ages_due_us.get_or_insert(0);
+    }
+
+    /// A handler is set aside, which was uncounted so often. The store no longer has it among the finished ones.
+    pub(super) fn handle_aside(&mut self, uncounted: usize, was_finished: bool) {
+        self.kept_count += uncounted.cast_signed() - isize::from(was_finished);
         self.ages_due_us.get_or_insert(0);
     }
 
@@ -179,6 +188,9 @@ impl Scheduler {
     /// When the few that are too many go.
     pub(super) fn excess_due_us(&self, now: Now) -> Option<u64> {
         let retention = &self.retention;
+        if retention.unread_until_us.is_some() {
+            return retention.unread_until_us;
+        }
         let waits = retention.is_asked || retention.is_stuck || retention.removing >= self.uncommitted();
         if waits || retention.excess(self.limits.keep_finished) == 0 {
             return None;
@@ -188,6 +200,10 @@ impl Scheduler {
 
     /// Has the few that are too many go, if it is time.
     pub(super) fn handle_excess(&mut self, now: Now) {
+        if self.retention.unread_until_us.take_if(|until_us| *until_us <= now.alive_us).is_some() {
+            let excess = self.retention.excess(self.limits.keep_finished);
+            return self.ask_oldest(excess);
+        }
         self.retention.excess_due_us = self.excess_due_us(now);
         if self.retention.excess_due_us.is_some_and(|due_us| due_us <= now.alive_us) {
             self.retention.excess_due_us = None;
@@ -202,7 +218,12 @@ impl Scheduler {
     fn ask_oldest(&mut self, wanted: usize) {
         let uncommitted = self.uncommitted();
         let retention = &mut self.retention;
-        if wanted > 0 && retention.removing < uncommitted && !retention.is_asked && !retention.is_stuck {
+        if wanted > 0
+            && retention.removing < uncommitted
+            && !retention.is_asked
+            && !retention.is_stuck
+            && retention.unread_until_us.is_none()
+        {
             let ended = std::mem::take(&mut retention.ended_since_asked);
             retention.slice = (2 * ended).clamp(RETENTION_SLICE, RETENTION_SLICE_MAX);
             retention.is_asked = true;
@@ -239,6 +260,13 @@ impl Scheduler {
         self.retention.ages_due_us = ages.map(|_| now.alive_us.saturating_add(next_us));
     }
 
+    /// The store could not be read for the longest ended handlers: it is asked again after a pause.
+    pub fn handle_oldest_unread(&mut self, now: Now) {
+        self.retention.is_asked = false;
+        self.retention.has_expired = false;
+        self.retention.unread_until_us = Some(now.alive_us.saturating_add(REST_US));
+    }
+
     /// How long until ages are looked at again when none is known to be due: what ends meanwhile is not due earlier.
     fn ages_pause_us(&self) -> u64 {
         self.limits
@@ -249,7 +277,7 @@ impl Scheduler {
     /// Removes a finished handler from the store. One that has begun anew since the store was asked, or has a reader,
     /// of an earlier run too, stays, and so does one that changes.
     fn remove_kept(&mut self, key: HandlerKey) -> bool {
-        if self.has_earlier(key) {
+        if self.has_earlier(key) || self.is_aside(key) {
             return false;
         }
         match self.handlers.get(&key) {
@@ -264,14 +292,19 @@ impl Scheduler {
 
     fn purge_kept(&mut self, key: HandlerKey) {
         self.batch.purged.push(key);
-        self.uncount_finished();
+        self.uncount_finished(key);
         self.note_removed(key);
     }
 
     /// A finished handler of the store is none any more, if this batch is kept.
-    pub(super) fn uncount_finished(&mut self) {
+    pub(super) fn uncount_finished(&mut self, key: HandlerKey) {
+        if self.is_aside(key) {
+            return;
+        }
         self.retention.uncount();
-        self.held.uncounted += 1;
+        if self.batch.journaled {
+            self.held.uncounted.push(key);
+        }
     }
 
     /// Looks for handlers that were kept as long as they are to be.
@@ -340,7 +373,7 @@ impl Scheduler {
             self.retention.handle_left(bytes);
         }
         if matches!(handler.phase, Phase::Ended { .. }) {
-            self.uncount_finished();
+            self.uncount_finished(key);
         }
         if !self.names.is_empty() {
             self.names.remove(&handler.id);

@@ -42,6 +42,8 @@ pub enum StartRefused {
     OtherWorkflow,
     /// The store has reached its bound of bytes, and nothing in it may go: 507.
     StoreFull,
+    /// The rows that the store has of the handler cannot be changed: 500.
+    Damaged,
     /// More runs than are kept at a time: 503 with `Retry-After`.
     Full,
 }
@@ -83,6 +85,7 @@ impl Scheduler {
         let known = handler_id.and_then(|id| self.find(id)).and_then(|key| Some((key, self.handlers.get(&key)?)));
         let place = match (handler_id, known, with_context) {
             (None, ..) => Place::New(None),
+            (_, Some((key, _)), _) if self.is_aside(key) => return Err(StartRefused::Damaged),
             (Some(id), None, true) => Place::New(Some(id.into())),
             (Some(_), None, false) => return Err(StartRefused::NotFound),
             (_, Some((key, handler)), true) => match () {
@@ -197,7 +200,7 @@ impl Scheduler {
     fn reopen(&mut self, key: HandlerKey, workflow: WorkflowId, run_id: Uuid, now: Now) {
         if let Some(bytes) = self.handlers.get(&key).and_then(|handler| handler.finished_bytes()) {
             self.retention.handle_left(bytes);
-            self.uncount_finished();
+            self.uncount_finished(key);
         }
         self.cursors.forget(key);
         let Some(run) = self.handlers.get(&key).map(|handler| self.new_run(workflow, run_id, &handler.id)) else {

@@ -112,6 +112,11 @@ impl Scheduler {
                  waits for the others (see the log for their steps)"
             ));
         }
+        match self.damaged_count() {
+            0 => {}
+            1 => reasons.push("the stored rows of 1 handler are damaged (the log names it)".into()),
+            count => reasons.push(format!("the stored rows of {count} handlers are damaged (the log names them)")),
+        }
         reasons
     }
 }

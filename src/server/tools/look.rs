@@ -100,14 +100,19 @@ impl Look {
         let mut after = None;
         out.put(format_args!("{:<12} {:<10} {:<32} {:>7} workflow", "handler", "status", "started", "events"))?;
         loop {
-            let handlers = self.inspector.handlers(after, PAGE_HANDLERS)?;
-            let Some(last) = handlers.last() else { return Ok(()) };
-            after = Some(last.key);
+            let (handlers, damaged) = self.inspector.handlers(after, PAGE_HANDLERS)?;
+            let last = handlers.last().map(|handler| handler.key).max(damaged.last().map(|(key, _)| *key));
+            let Some(last) = last else { return Ok(()) };
+            after = Some(last);
             for handler in &handlers {
-                let (id, status) = (self.id(handler), status(handler));
+                let (id, status) = (self.id(handler), self.status(handler));
                 let (started, workflow) = (Timestamp(handler.started_us), &self.graph(handler).name);
                 let events = handler.next_sequence;
                 out.put(format_args!("{id:<12} {status:<10} {started:<32} {events:>7} {workflow}"))?;
+            }
+            for (key, cause) in &damaged {
+                let id = String::from_utf8_lossy(&self.ids.spell(*key)).into_owned();
+                out.put(format_args!("{id:<12} {DAMAGED:<10} its stored rows cannot be read: {cause}"))?;
             }
         }
     }
@@ -123,7 +128,10 @@ impl Look {
         out.put(format_args!("workflow {}", self.graph(handler).name))?;
         out.put(format_args!("run      {}, {}", handler.run + 1, handler.run_id))?;
         out.put(format_args!("started  {}", Timestamp(handler.started_us)))?;
-        out.put(format_args!("status   {}", status(handler)))?;
+        out.put(format_args!("status   {}", self.status(handler)))?;
+        if let Some(cause) = self.cause(handler) {
+            out.put(format_args!("aside    its stored rows cannot be changed: {cause}"))?;
+        }
         out.put(format_args!("events   {} to {}", handler.first_sequence, handler.next_sequence))?;
         if let Some(end) = &handler.end {
             out.put(format_args!("ended    {}", Timestamp(handler.updated_us)))?;
@@ -207,6 +215,17 @@ impl Look {
         Ok(())
     }
 
+    /// Why the handler was set aside, if it was.
+    fn cause(&self, handler: &KeptHandler) -> Option<&str> {
+        let aside = self.inspector.aside();
+        let place = aside.binary_search_by_key(&handler.key, |(key, _)| *key).ok()?;
+        Some(&aside[place].1)
+    }
+
+    fn status(&self, handler: &KeptHandler) -> &'static str {
+        if self.cause(handler).is_some() { DAMAGED } else { status(handler) }
+    }
+
     fn id(&self, handler: &KeptHandler) -> String {
         let spelled = || String::from_utf8_lossy(&self.ids.spell(handler.key)).into_owned();
         handler.id.as_ref().map_or_else(spelled, ToString::to_string)
@@ -234,6 +253,9 @@ fn status(handler: &KeptHandler) -> &'static str {
         Some(Outcome::Cancelled) => "cancelled",
     }
 }
+
+/// The status of a handler whose rows cannot be read or changed.
+const DAMAGED: &str = "damaged";
 
 const PAGE_HANDLERS: usize = 256;
 const PAGE_BYTES: usize = 1 << 20;

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::ErrorCode;
 
 use super::schema::SCHEMA_VERSION;
-use crate::store::StoreError;
+use crate::{engine::scheduler::HandlerKey, store::StoreError};
 
 /// Why a data directory cannot be used. Nothing in it was changed.
 #[derive(Debug)]
@@ -52,19 +52,45 @@ pub(super) enum Fault {
     Io(io::Error),
     /// What was read is not what was ever written.
     Damaged(String),
+    /// The same of the rows of one handler.
+    Handler(u64, Box<str>),
     /// The database is of this later version.
     Newer(u32),
 }
 
 impl Fault {
-    /// That of a handler's row: what cannot be decoded says whose it is.
-    pub(super) fn of(self, handler: u64) -> Self {
+    /// Whether to try the same again would meet the same fault: the data is to blame, not the moment.
+    pub(super) fn is_lasting(&self) -> bool {
         match self {
-            Self::Sqlite(error) if error.sqlite_error().is_none() => {
-                Self::Damaged(format!("handler {handler}: {}", words(&error)))
-            }
-            Self::Damaged(text) => Self::Damaged(format!("handler {handler}: {text}")),
-            other => other,
+            Self::Damaged(_) | Self::Handler(..) => true,
+            Self::Io(_) | Self::Newer(_) => false,
+            // Without a code: a value of another type than was ever written.
+            Self::Sqlite(error) => error.sqlite_error_code().is_none_or(|code| {
+                matches!(
+                    code,
+                    ErrorCode::DatabaseCorrupt
+                        | ErrorCode::ConstraintViolation
+                        | ErrorCode::TypeMismatch
+                        | ErrorCode::TooBig
+                        | ErrorCode::ParameterOutOfRange
+                )
+            }),
+        }
+    }
+
+    /// A lasting fault of this handler's rows is its own.
+    pub(super) fn of(self, handler: u64) -> Self {
+        if self.is_lasting() { Self::Handler(handler, self.text().into()) } else { self }
+    }
+
+    /// What it says, on one line.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Sqlite(error) => words(error),
+            Self::Io(error) => error.to_string(),
+            Self::Damaged(text) => text.clone(),
+            Self::Handler(_, text) => text.to_string(),
+            Self::Newer(found) => format!("the database has version {found} by now"),
         }
     }
 
@@ -74,6 +100,9 @@ impl Fault {
             Self::Sqlite(error) => error,
             Self::Io(error) => return OpenError::Io { path, error },
             Self::Damaged(text) => return OpenError::Damaged { path, text },
+            Self::Handler(handler, text) => {
+                return OpenError::Damaged { path, text: format!("handler {handler}: {text}") };
+            }
             Self::Newer(found) => return OpenError::Newer { path, found },
         };
         let text = words(&error);
@@ -100,10 +129,8 @@ impl Fault {
                 StoreError::Full(words(&error))
             }
             Self::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Full(error.to_string()),
-            Self::Sqlite(error) => StoreError::Failed(words(&error)),
-            Self::Io(error) => StoreError::Failed(error.to_string()),
-            Self::Damaged(text) => StoreError::Failed(text),
-            Self::Newer(found) => StoreError::Failed(format!("the database has version {found} by now")),
+            Self::Handler(handler, text) => StoreError::Damaged(HandlerKey(handler), text),
+            other => StoreError::Failed(other.text()),
         }
     }
 }

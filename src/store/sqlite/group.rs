@@ -17,46 +17,46 @@ use crate::{
     hash::CounterMap,
 };
 
-/// What a transaction has not yet written.
+/// What a transaction has not yet written. The batches stay as they are: a part of them may have to be left out.
 #[derive(Default)]
-pub(super) struct Group {
-    changes: Vec<Option<Change>>,
+pub(super) struct Group<'a> {
+    changes: Vec<Option<Change<'a>>>,
     /// Places of handlers' changes among those.
     places: CounterMap<HandlerKey, usize>,
 }
 
 /// What is new of one handler's newest run. What happened in it is written in the order of the fields.
-pub(super) struct Change {
+pub(super) struct Change<'a> {
     pub(super) handler: i64,
     /// As it was before.
     pub(super) live: Live,
     /// It begins.
-    pub(super) opened: Option<Beginning>,
+    pub(super) opened: Option<Beginning<'a>>,
     /// The version that the fields below are under.
     pub(super) version: i64,
     pub(super) feed: Feed,
-    pub(super) snapshot: Option<(i64, Vec<u8>)>,
+    pub(super) snapshot: Option<(i64, &'a [u8])>,
     /// Those after the snapshot.
     pub(super) records: Vec<u8>,
     /// With its place in the order of ending.
-    pub(super) ended: Option<(i64, Ended)>,
+    pub(super) ended: Option<(i64, &'a Ended)>,
     pub(super) cursor: Option<u64>,
     /// Where the window of the feed begins.
     pub(super) left: Option<Mark>,
 }
 
 /// A run that begins.
-pub(super) struct Beginning {
-    pub(super) head: Box<Head>,
+pub(super) struct Beginning<'a> {
+    pub(super) head: &'a Head,
     /// Whether nobody can ask for the run before it.
     pub(super) drops_earlier: bool,
 }
 
-impl Group {
+impl<'a> Group<'a> {
     /// Adds a batch. What has to be in the database before it can be understood is written now.
-    pub(super) fn add(&mut self, batch: Batch, writing: &mut Writing<'_>) -> Result<(), Fault> {
+    pub(super) fn add(&mut self, batch: &'a Batch, writing: &mut Writing<'_>) -> Result<(), Fault> {
         let removed: HashSet<RunKey> = batch.removed.iter().map(|(run, _)| *run).collect();
-        for opened in batch.opened {
+        for opened in &batch.opened {
             self.open(opened, &removed, writing)?;
         }
         for snapshot in &batch.snapshots {
@@ -73,33 +73,33 @@ impl Group {
                 change.feed.push(event);
             }
         }
-        for (run, first) in batch.left {
-            if let Some(change) = self.change(run, writing)? {
-                change.left = Some(first);
+        for (run, first) in &batch.left {
+            if let Some(change) = self.change(*run, writing)? {
+                change.left = Some(*first);
             }
         }
-        for Snapshotted { run, updated_us, snapshot, .. } in batch.snapshots {
-            if let Some(change) = self.change(run, writing)? {
+        for Snapshotted { run, updated_us, snapshot, .. } in &batch.snapshots {
+            if let Some(change) = self.change(*run, writing)? {
                 change.records.clear();
-                change.snapshot = Some((updated_us, snapshot));
+                change.snapshot = Some((*updated_us, snapshot));
             }
         }
-        for ended in batch.ended {
+        for ended in &batch.ended {
             let seq = writing.next_ended();
             if let Some(change) = self.change(ended.run, writing)? {
                 change.ended = Some((seq, ended));
             }
         }
-        for (run, cursor) in batch.cursors {
-            if let Some(change) = self.change(run, writing)? {
-                change.cursor = Some(cursor);
+        for (run, cursor) in &batch.cursors {
+            if let Some(change) = self.change(*run, writing)? {
+                change.cursor = Some(*cursor);
             }
         }
-        for (run, range) in batch.removed {
+        for (run, range) in &batch.removed {
             self.write_one(run.handler, writing)?;
-            writing.remove_feed(run.handler, range)?;
+            writing.remove_feed(run.handler, range.clone())?;
         }
-        for handler in batch.purged {
+        for &handler in &batch.purged {
             self.write_one(handler, writing)?;
             writing.purge(handler)?;
         }
@@ -111,8 +111,9 @@ impl Group {
         self.changes.into_iter().flatten().try_for_each(|change| writing.write(change))
     }
 
-    fn open(&mut self, opened: Opened, removed: &HashSet<RunKey>, writing: &mut Writing<'_>) -> Result<(), Fault> {
-        let Opened { run, first, head } = opened;
+    fn open(&mut self, opened: &'a Opened, removed: &HashSet<RunKey>, writing: &mut Writing<'_>) -> Result<(), Fault> {
+        let &Opened { run, first, ref head } = opened;
+        writing.blame(run.handler);
         let Some(head) = head else {
             let text = format!("run {} of handler {} begins without what is kept of it", run.run, run.handler.0);
             return Err(Fault::Damaged(text));
@@ -140,7 +141,7 @@ impl Group {
     }
 
     /// What is new of this run; `None` if it is not its handler's newest, or the handler is gone.
-    fn change(&mut self, run: RunKey, writing: &mut Writing<'_>) -> Result<Option<&mut Change>, Fault> {
+    fn change(&mut self, run: RunKey, writing: &mut Writing<'_>) -> Result<Option<&mut Change<'a>>, Fault> {
         if !self.places.contains_key(&run.handler) {
             let Some(live) = writing.live(run.handler)? else { return Ok(None) };
             self.push(run.handler, Change::new(run.handler, live, None));
@@ -149,7 +150,7 @@ impl Group {
         Ok(change.filter(|change| change.live.run == run.run))
     }
 
-    fn push(&mut self, handler: HandlerKey, change: Change) {
+    fn push(&mut self, handler: HandlerKey, change: Change<'a>) {
         self.places.insert(handler, self.changes.len());
         self.changes.push(Some(change));
     }
@@ -160,8 +161,8 @@ impl Group {
     }
 }
 
-impl Change {
-    fn new(handler: HandlerKey, live: Live, opened: Option<Beginning>) -> Self {
+impl<'a> Change<'a> {
+    fn new(handler: HandlerKey, live: Live, opened: Option<Beginning<'a>>) -> Self {
         Self {
             handler: rows::signed(handler.0),
             live,

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     fault::{Fault, OpenError},
-    open::{Found, database, look, open_for_reading, set_up, sibling},
+    open::{Found, aside, database, look, open_for_reading, set_up, sibling},
     read::Reading,
     versions::Versions,
 };
@@ -30,7 +30,11 @@ pub struct Inspector {
     path: PathBuf,
     reading: Reading,
     secret: u128,
+    aside: Vec<(HandlerKey, Box<str>)>,
 }
+
+/// Handlers, and those that cannot be read, with the cause.
+pub type Inspected = (Vec<KeptHandler>, Vec<(HandlerKey, Box<str>)>);
 
 impl Inspector {
     /// Opens the database in `directory`.
@@ -46,10 +50,11 @@ impl Inspector {
         let opened = connect(&path).and_then(|mut connection| {
             let versions = Arc::new(Versions::load(&mut connection, &[], false)?);
             let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
-            Ok((Reading { connection, versions }, u128::from_le_bytes(secret)))
+            let aside = aside(&connection).unwrap_or_default();
+            Ok((Reading { connection, versions }, u128::from_le_bytes(secret), aside))
         });
-        let (reading, secret) = opened.map_err(|fault| fault.open_error(&path))?;
-        Ok(Self { path, reading, secret })
+        let (reading, secret, aside) = opened.map_err(|fault| fault.open_error(&path))?;
+        Ok(Self { path, reading, secret, aside })
     }
 
     /// What the ids of handlers that no client chose are made with.
@@ -62,13 +67,19 @@ impl Inspector {
         self.reading.versions.graphs()
     }
 
-    /// Up to `count` handlers after this one, in order of creation, without their states.
+    /// Up to `count` handlers after this one, in order of creation, without their states; and those among them that
+    /// cannot be read, and why.
     ///
     /// # Errors
-    /// When one cannot be read.
-    pub fn handlers(&self, after: Option<HandlerKey>, count: usize) -> Result<Vec<KeptHandler>, OpenError> {
+    /// When none can be read.
+    pub fn handlers(&self, after: Option<HandlerKey>, count: usize) -> Result<Inspected, OpenError> {
         let listed = self.reading.list(after, count, PAGE_BYTES_MAX);
-        listed.map(|(handlers, _)| handlers).map_err(|fault| fault.open_error(&self.path))
+        listed.map(|listed| (listed.handlers, listed.damaged)).map_err(|fault| fault.open_error(&self.path))
+    }
+
+    /// Handlers that were set aside, and why.
+    pub fn aside(&self) -> &[(HandlerKey, Box<str>)] {
+        &self.aside
     }
 
     /// One handler, with the journal of a run that goes on or that failed; `None` if there is none.

@@ -6,7 +6,7 @@
 //! | `versions` | the graphs that rows were written under |
 //! | `threads` | the writer's groups, failures and checkpoints; the reader |
 //! | `group`, `write`, `remove` | batches as one change for each handler; what is written and deleted for it |
-//! | `read`, `rows`, `list` | queries, rows, lists of byte strings |
+//! | `read`, `scan`, `rows`, `list` | queries, pages of all handlers, rows, lists of byte strings |
 //! | `backup`, `inspect` | a copy, and a look, beside a running server |
 //!
 //! # What is written when
@@ -14,6 +14,12 @@
 //! The first commit of a run makes its row in `handlers`, with its journal and events in it, and one in `live`. The
 //! last one updates that row and moves the handler from `live` to `ended`. What is committed in between gets rows in
 //! `journal` and `feed`. So a short run touches two or three pages in each of its two commits.
+//!
+//! # Faults
+//!
+//! A fault that may pass (no room, an error of the system) fails a group of batches, and is tried again by who gave
+//! them. One that lasts and lies in one handler's rows costs that handler alone: the group is kept without it, the
+//! handler is set aside in `aside`, and nothing here chooses it again. Queries name the handler that cannot be read.
 
 mod backup;
 mod fault;
@@ -24,6 +30,7 @@ mod open;
 mod read;
 mod remove;
 mod rows;
+mod scan;
 mod schema;
 mod threads;
 mod versions;
@@ -43,12 +50,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 pub use backup::backup;
 pub use fault::OpenError;
-pub use inspect::Inspector;
+pub use inspect::{Inspected, Inspector};
 
 use super::{Completed, Durability, Query, Store, Ticket};
 use crate::{
     engine::{
-        kept::{Beginning, Kept},
+        kept::{Beginning, Recovered},
         scheduler::Batch,
     },
     graph::Graph,
@@ -57,7 +64,7 @@ use crate::{
 use fault::Fault;
 use read::Reading;
 use schema::PAGE_BYTES;
-use threads::{Order, Said, Writer, closed};
+use threads::{Alive, Order, Said, Writer, closed};
 use versions::Versions;
 
 /// The part of the bytes that a data directory may have which its log may have.
@@ -121,8 +128,16 @@ impl SqliteStore {
         let reading = Reading { connection, versions: Arc::clone(&versions) };
         let ((orders, taken), (queries, asked)) = (unbounded(), unbounded());
         let answers = Arc::clone(&said);
-        let reader = spawn("store reader", move || threads::answer_queries(&reading, &asked, &answers));
-        let writer = spawn("store writer", move || writer.run(&taken));
+        let alive = |thread| Alive { thread, said: Arc::clone(&said) };
+        let (reader_alive, writer_alive) = (alive("reader"), alive("writer"));
+        let reader = spawn("store reader", move || {
+            let _alive = reader_alive;
+            threads::answer_queries(&reading, &asked, &answers);
+        });
+        let writer = spawn("store writer", move || {
+            let _alive = writer_alive;
+            writer.run(&taken);
+        });
         let error = |error| OpenError::Io { path: path.clone(), error };
         let (reader, writer) = (Some(reader.map_err(error)?), Some(writer.map_err(error)?));
         let store = Self {
@@ -144,8 +159,8 @@ impl SqliteStore {
     /// anything is submitted.
     ///
     /// # Errors
-    /// When something cannot be read.
-    pub fn recover(&mut self, each: &mut dyn FnMut(Kept)) -> Result<(), OpenError> {
+    /// When it cannot be read which those are.
+    pub fn recover(&mut self, each: &mut dyn FnMut(Recovered)) -> Result<(), OpenError> {
         let recovered = open::open_for_reading(&self.path).and_then(|connection| {
             let reading = Reading { connection, versions: Arc::clone(&self.versions) };
             reading.recover(each)
@@ -171,6 +186,15 @@ impl SqliteStore {
         if let Some(orders) = &self.orders {
             let _ = orders.send(Order::PagesMax(pages));
         }
+    }
+}
+
+#[cfg(test)]
+impl SqliteStore {
+    /// Has the thread that writes panic.
+    pub(crate) fn kill_writer(&self) {
+        let sent = self.orders.as_ref().is_some_and(|orders| orders.send(Order::Panic).is_ok());
+        assert!(sent, "the writer is there");
     }
 }
 

@@ -13,12 +13,13 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     Durability,
     fault::{Fault, OpenError},
+    rows::unsigned,
     schema::{self, APPLICATION_ID, LIVE_PLACE, PAGE_BYTES, SCHEMA_VERSION},
     versions::Versions,
     write::{self, Known},
 };
 use crate::{
-    engine::kept::Beginning,
+    engine::{kept::Beginning, scheduler::HandlerKey},
     graph::Graph,
     limits::{DATABASE_BUSY_TIMEOUT, READER_CACHE_KIB, WRITER_CACHE_KIB},
 };
@@ -76,13 +77,25 @@ pub(super) fn open(
             [LIVE_PLACE],
             |row| row.get(0),
         )?;
-        let known = Known::new(ended_next);
-        let beginning = Beginning { newest, next_handler, secret: u128::from_le_bytes(secret), finished };
+        let aside = aside(&connection)?;
+        let known = Known::new(ended_next, aside.iter().map(|(key, _)| *key).collect());
+        let beginning = Beginning { newest, next_handler, secret: u128::from_le_bytes(secret), finished, aside };
         Ok((connection, versions, known, beginning))
     });
     let (connection, versions, known, beginning) = opened.map_err(|fault| fault.open_error(&path))?;
     let unsynced = (is_new && durability != Durability::Off).then(|| directory.to_owned());
     Ok(Open { lock, connection, versions, known, beginning, unsynced })
+}
+
+/// The handlers that were set aside, and why.
+pub(super) fn aside(connection: &Connection) -> Result<Vec<(HandlerKey, Box<str>)>, Fault> {
+    let mut statement = connection.prepare("SELECT handler, cause FROM aside ORDER BY handler")?;
+    let mut found = statement.query([])?;
+    let mut aside = Vec::new();
+    while let Some(row) = found.next()? {
+        aside.push((HandlerKey(unsigned(row, 0)?), row.get::<_, String>(1)?.into()));
+    }
+    Ok(aside)
 }
 
 /// What lies where the database is to be.

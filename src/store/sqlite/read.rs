@@ -8,13 +8,14 @@ use super::{
     fault::Fault,
     list,
     rows::{self, HANDLER_COLUMNS},
-    schema::LIVE_PLACE,
+    scan::Listed,
+    schema::{CLOCK_PLACE, LIVE_PLACE},
     versions::Versions,
 };
 use crate::{
     engine::{
         feed::Feed,
-        kept::{Kept, KeptHandler, KeptJournal},
+        kept::{Kept, KeptHandler, KeptJournal, Recovered},
         scheduler::{HandlerKey, RunKey},
     },
     store::{Address, Answer, Query},
@@ -29,20 +30,26 @@ pub(super) struct Reading {
 impl Reading {
     /// Answers a query from one state of the database.
     pub(super) fn answer(&self, query: &Query) -> Result<Answer, Fault> {
-        let transaction = self.connection.unchecked_transaction()?;
-        let answer = match query {
+        // It ends by going back: after a row that could not be read SQLite refuses to commit even what only reads.
+        let _transaction = self.connection.unchecked_transaction()?;
+        Ok(match query {
             Query::Page { run, from, until, bytes_max } => {
                 self.page(*run, *from, *until, *bytes_max).map_err(|fault| fault.of(run.handler.0))?
             }
-            Query::Handler(address) => Answer::Handler(self.handler(address, false)?.map(Box::new)),
+            Query::Handler(address) => match self.handler(address, false) {
+                Ok(kept) => Answer::Handler(kept.map(Box::new)),
+                Err(Fault::Handler(key, cause)) => match self.head(HandlerKey(key)) {
+                    Some(handler) => Answer::Damaged { handler: Box::new(handler), cause },
+                    None => return Err(Fault::Handler(key, cause)),
+                },
+                Err(fault) => return Err(fault),
+            },
             Query::List { after, count, bytes_max } => {
-                let (handlers, is_complete) = self.list(*after, *count, *bytes_max)?;
-                Answer::List { handlers, is_complete }
+                let Listed { handlers, damaged, is_complete } = self.list(*after, *count, *bytes_max)?;
+                Answer::List { handlers, damaged, is_complete }
             }
             Query::Oldest { count } => Answer::Oldest(self.oldest(*count)?),
-        };
-        transaction.commit()?;
-        Ok(answer)
+        })
     }
 
     /// Events of one version, in rows of `feed` and in the tail.
@@ -99,6 +106,10 @@ impl Reading {
             },
         };
         let Some(key) = key else { return Ok(None) };
+        self.handler_at(key, with_failed).map_err(|fault| fault.of(key.cast_unsigned()))
+    }
+
+    fn handler_at(&self, key: i64, with_failed: bool) -> Result<Option<Kept>, Fault> {
         let sql = format!("SELECT {HANDLER_COLUMNS}, journal, state FROM handlers h WHERE key = ?1");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut found = statement.query([key])?;
@@ -131,35 +142,10 @@ impl Reading {
         Ok(statement.query_row([key], |row| row.get(0)).optional()?.unwrap_or(false))
     }
 
-    /// Handlers in order of creation, without their states, and whether there are no more.
-    pub(super) fn list(
-        &self,
-        after: Option<HandlerKey>,
-        count: usize,
-        bytes_max: usize,
-    ) -> Result<(Vec<KeptHandler>, bool), Fault> {
-        let after = after.map_or(-1, |key| key.0.cast_signed());
-        let sql = format!("SELECT {HANDLER_COLUMNS} FROM handlers h WHERE key > ?1 ORDER BY key LIMIT ?2");
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut found = statement.query((after, rows::signed(count as u64)))?;
-        let (mut handlers, mut bytes) = (Vec::new(), 0);
-        while let Some(row) = found.next()? {
-            let handler = rows::handler(row, &self.versions)?;
-            bytes += handler.end.as_ref().map_or(0, |end| end.outcome.cost_bytes());
-            handlers.push(handler);
-            if bytes >= bytes_max {
-                return Ok((handlers, false));
-            }
-        }
-        let is_complete = handlers.len() < count;
-        Ok((handlers, is_complete))
-    }
-
+    /// The longest ended handlers.
     fn oldest(&self, count: usize) -> Result<Vec<(HandlerKey, i64)>, Fault> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT h.key, h.updated_us FROM places p CROSS JOIN handlers h ON h.key = p.handler
-             WHERE p.place < ?2 ORDER BY p.place LIMIT ?1",
-        )?;
+        let sql = "SELECT handler, ifnull(wall_us, 0) FROM places WHERE place < ?2 ORDER BY place LIMIT ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
         let mut found = statement.query((rows::signed(count as u64), LIVE_PLACE))?;
         let mut handlers = Vec::new();
         while let Some(row) = found.next()? {
@@ -169,20 +155,30 @@ impl Reading {
     }
 
     /// Gives every handler whose run goes on, in order of creation, with its journal.
-    pub(super) fn recover(&self, each: &mut dyn FnMut(Kept)) -> Result<(), Fault> {
-        let transaction = self.connection.unchecked_transaction()?;
+    pub(super) fn recover(&self, each: &mut dyn FnMut(Recovered)) -> Result<(), Fault> {
+        let _transaction = self.connection.unchecked_transaction()?;
+        let mut last = -1;
+        match self.recover_sound(&mut last, each) {
+            // One of those behind the last one is damaged. Who looks for each alone finds which.
+            Err(fault) if fault.is_lasting() => self.recover_one_by_one(last, each),
+            recovered => recovered,
+        }
+    }
+
+    /// In one pass over the handlers and one over their journals; `last` is the last one that was given.
+    fn recover_sound(&self, last: &mut i64, each: &mut dyn FnMut(Recovered)) -> Result<(), Fault> {
         let sql = format!(
             "SELECT {HANDLER_COLUMNS}, journal FROM places p CROSS JOIN handlers h ON h.key = p.place - ?1
-             WHERE p.place >= ?1 ORDER BY p.place"
+             WHERE p.place BETWEEN ?1 AND ?2 ORDER BY p.place"
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let mut handlers = statement.query([LIVE_PLACE])?;
+        let mut handlers = statement.query([LIVE_PLACE, CLOCK_PLACE - 1])?;
         // In the same order, so that one pass over both is enough.
         let mut statement = self.connection.prepare(
             "SELECT j.handler, j.is_snapshot, j.bytes FROM places p CROSS JOIN journal j ON j.handler = p.place - ?1
-             WHERE p.place >= ?1 ORDER BY p.place, j.seq",
+             WHERE p.place BETWEEN ?1 AND ?2 ORDER BY p.place, j.seq",
         )?;
-        let mut records = statement.query([LIVE_PLACE])?;
+        let mut records = statement.query([LIVE_PLACE, CLOCK_PLACE - 1])?;
         let mut record = Record::of(records.next()?)?;
         while let Some(row) = handlers.next()? {
             let handler = rows::handler(row, &self.versions)?;
@@ -195,14 +191,49 @@ impl Reading {
                 }
                 record = Record::of(records.next()?)?;
             }
-            if handler.end.is_some() {
-                return Err(Fault::Damaged(format!("handler {key} has ended and is among those that run")));
-            }
-            each(Kept { handler, journal });
+            check_runs(&handler)?;
+            *last = key;
+            each(Recovered::Whole(Kept { handler, journal }));
         }
-        drop((records, handlers));
-        transaction.commit()?;
         Ok(())
+    }
+
+    fn recover_one_by_one(&self, last: i64, each: &mut dyn FnMut(Recovered)) -> Result<(), Fault> {
+        let sql = "SELECT place - ?1 FROM places WHERE place > ?1 + ?2 AND place < ?3 ORDER BY place";
+        let mut statement = self.connection.prepare(sql)?;
+        let mut found = statement.query([LIVE_PLACE, last, CLOCK_PLACE])?;
+        while let Some(row) = found.next()? {
+            let key: i64 = row.get(0)?;
+            let kept = self.handler_at(key, false).and_then(|kept| {
+                kept.iter().try_for_each(|kept| check_runs(&kept.handler))?;
+                Ok(kept)
+            });
+            match kept {
+                Ok(kept) => kept.into_iter().for_each(|kept| each(Recovered::Whole(kept))),
+                Err(fault) if fault.is_lasting() => {
+                    let (key, cause) = (HandlerKey(key.cast_unsigned()), fault.text().into());
+                    each(Recovered::Damaged { key, handler: self.head(key), cause });
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a handler whose run goes on is, without its journal, if that can be read.
+    fn head(&self, key: HandlerKey) -> Option<KeptHandler> {
+        let sql = format!("SELECT {HANDLER_COLUMNS} FROM handlers h WHERE key = ?1");
+        let mut statement = self.connection.prepare_cached(&sql).ok()?;
+        let mut found = statement.query([key.0.cast_signed()]).ok()?;
+        let handler = rows::handler(found.next().ok()??, &self.versions).ok()?;
+        check_runs(&handler).is_ok().then_some(handler)
+    }
+}
+
+fn check_runs(handler: &KeptHandler) -> Result<(), Fault> {
+    match handler.end {
+        None => Ok(()),
+        Some(_) => Err(Fault::Damaged("it has ended and is among those that run".into())),
     }
 }
 

@@ -4,7 +4,12 @@ use std::ops::Range;
 
 use rusqlite::OptionalExtension;
 
-use super::{fault::Fault, rows::signed, write::Writing};
+use super::{
+    fault::Fault,
+    rows::signed,
+    schema::LIVE_PLACE,
+    write::{Blamed, Writing},
+};
 use crate::{
     engine::{scheduler::HandlerKey, window::Mark},
     limits::TRASH_SLICE_BYTES,
@@ -16,6 +21,7 @@ const ROW_BYTES: usize = 64;
 impl Writing<'_> {
     /// Deletes events of a handler's earlier run.
     pub(super) fn remove_feed(&mut self, handler: HandlerKey, range: Range<u64>) -> Result<(), Fault> {
+        self.blame(handler);
         self.remove_rows(signed(handler.0), &(signed(range.start)..signed(range.end)))
     }
 
@@ -52,8 +58,12 @@ impl Writing<'_> {
     /// Deletes all that there is of a handler.
     pub(super) fn purge(&mut self, key: HandlerKey) -> Result<(), Fault> {
         let handler = signed(key.0);
+        self.blame(key);
         self.known.forget_one(key);
         self.known.has_freed = true;
+        if self.known.aside.contains(&key) {
+            self.statement("DELETE FROM aside WHERE handler = ?1")?.execute([handler])?;
+        }
         let statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended, id")?;
         let found = statement.query_row([handler], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
         let Some((ended, id)): Option<(Option<i64>, Option<String>)> = found else { return Ok(()) };
@@ -71,12 +81,18 @@ impl Writing<'_> {
 
     /// Deletes a bit of what is left of large feeds.
     pub(super) fn empty_trash(&mut self) -> Result<(), Fault> {
+        if self.known.leaves_trash {
+            self.known.has_trash = false;
+            return Ok(());
+        }
+        self.known.blamed = Blamed::Trash(None);
         let sql = "SELECT id, handler, first, below FROM trash ORDER BY id LIMIT 1";
         let found = self
             .statement(sql)?
             .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?..row.get(3)?)));
         match found.optional()? {
             Some((id, handler, range)) => {
+                self.known.blamed = Blamed::Trash(Some(id));
                 if !self.delete_slice(handler, &range)? {
                     self.statement("DELETE FROM trash WHERE id = ?1")?.execute([id])?;
                 }
@@ -84,6 +100,27 @@ impl Writing<'_> {
             None => self.known.has_trash = false,
         }
         Ok(())
+    }
+
+    /// What this row of `trash` stands for cannot be deleted, and stays.
+    pub(super) fn give_up_trash(&mut self, id: i64) -> Result<(), Fault> {
+        self.known.blamed = Blamed::Database;
+        self.statement("DELETE FROM trash WHERE id = ?1")?.execute([id])?;
+        Ok(())
+    }
+
+    /// Sets a handler aside: it has no place any more among those that go on or have ended. Whether it was among the
+    /// ended ones.
+    pub(super) fn set_aside(&mut self, key: HandlerKey, cause: &str) -> Result<bool, Fault> {
+        self.known.blamed = Blamed::Aside;
+        self.known.forget_one(key);
+        let handler = signed(key.0);
+        self.delete_live(handler)?;
+        // Its row, which knows its place, may be what cannot be read.
+        let sql = "DELETE FROM places WHERE handler = ?1 AND place < ?2";
+        let was_finished = self.statement(sql)?.execute((handler, LIVE_PLACE))? > 0;
+        self.statement("INSERT OR REPLACE INTO aside VALUES (?1, ?2)")?.execute((handler, cause))?;
+        Ok(was_finished)
     }
 
     /// Deletes rows of a feed, the first ones in order, about [`TRASH_SLICE_BYTES`] of them; gives whether some are

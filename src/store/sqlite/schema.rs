@@ -21,7 +21,7 @@ pub(super) const LIVE_PLACE: i64 = 1 << 62;
 pub(super) const CLOCK_PLACE: i64 = i64::MAX;
 
 /// What leads from each version to the next, from 0, an empty database, on. Released ones never change.
-const MIGRATIONS: [&str; 2] = [VERSION_1, VERSION_2];
+const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
 /// A short run lives in one row of `handlers`: its journal, and its events in `tail`. What else a run writes goes to
 /// `journal` and `feed`, a row for each transaction.
@@ -95,6 +95,15 @@ const VERSION_2: &str = "
 ALTER TABLE handlers ADD COLUMN kept_from INTEGER;
 ALTER TABLE handlers ADD COLUMN kept_from_bytes INTEGER;
 CREATE TABLE gone (place INTEGER PRIMARY KEY, id TEXT NOT NULL, handler INTEGER NOT NULL);
+";
+
+/// What one handler's damaged rows cost the others: nothing.
+///
+/// - `aside`: handlers whose rows cannot be changed, and why. They have no place in `places`.
+/// - `places`: `wall_us` of a handler that has ended is the time of that, so that retention reads no row of `handlers`.
+const VERSION_3: &str = "
+CREATE TABLE aside (handler INTEGER PRIMARY KEY, cause TEXT NOT NULL);
+UPDATE places SET wall_us = (SELECT updated_us FROM handlers WHERE key = handler) WHERE place < 4611686018427387904;
 ";
 
 /// Brings a database to [`SCHEMA_VERSION`], in one transaction; gives the version that it had.

@@ -1,7 +1,11 @@
 //! The store's two threads. The writer owns the connection that writes: what has piled up while it kept one group of
 //! batches is the next. The reader has a connection of its own, so that no query waits for a sync.
+//!
+//! A group that meets a lasting fault of one handler's rows is kept without that handler, which is set aside. Any other
+//! fault fails the group, and all that rests on it.
 
 use std::{
+    collections::VecDeque,
     path::PathBuf,
     sync::{
         Arc,
@@ -20,12 +24,15 @@ use super::{
     read::Reading,
     schema::PAGE_BYTES,
     versions::Versions,
-    write::{Known, Writing},
+    write::{Blamed, Known, Writing},
 };
 use crate::{
-    engine::scheduler::Batch,
+    engine::{
+        kept::Aside,
+        scheduler::{Batch, HandlerKey, RunKey},
+    },
     limits::{
-        COMMIT_BYTES_MAX, DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, STORE_IDLE, TRASH_SLICE_BYTES,
+        ASIDE_MAX, COMMIT_BYTES_MAX, DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, STORE_IDLE, TRASH_SLICE_BYTES,
         VACUUM_SLICE_BYTES, WAL_BYTES_MAX,
     },
     now::Now,
@@ -41,6 +48,9 @@ pub(super) enum Order {
     PagesMax(u32),
     /// The size is to be said from now on, and the log to have at most so many bytes.
     SaySize { log_bytes_max: usize },
+    /// The writer is to panic.
+    #[cfg(test)]
+    Panic,
 }
 
 /// Where threads say what they are through with.
@@ -55,6 +65,20 @@ impl Said {
     pub(super) fn say(&self, completed: Completed) {
         if self.completed.send(completed).is_ok() && !self.rung.swap(true, Ordering::AcqRel) {
             (self.ring)();
+        }
+    }
+}
+
+/// Says that a thread has ended by a panic: nobody else would notice.
+pub(super) struct Alive {
+    pub(super) thread: &'static str,
+    pub(super) said: Arc<Said>,
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.said.say(Completed::Died(self.thread));
         }
     }
 }
@@ -104,6 +128,9 @@ pub(super) struct Writer {
     unsynced: Option<PathBuf>,
     /// Batches of this epoch, and of those before it, rest on one that is not kept.
     failed_epoch: Option<u32>,
+    /// Handlers that were set aside and that the scheduler may not have heard of, by their serial numbers.
+    unheard: VecDeque<(u64, HandlerKey)>,
+    asides: u64,
     /// Pages in the write-ahead log, as of the last commit.
     wal_pages: Arc<AtomicU32>,
     /// As of the commit before, and as of the last copying if they are still in the log.
@@ -137,6 +164,8 @@ impl Writer {
             known,
             unsynced,
             failed_epoch: None,
+            unheard: VecDeque::new(),
+            asides: 0,
             wal_pages,
             wal_pages_before: 0,
             wal_pages_copied: 0,
@@ -187,7 +216,8 @@ impl Writer {
         while let Some(order) = next {
             match order {
                 Order::Keep(batch) if self.failed_epoch.is_some_and(|failed| batch.epoch <= failed) => {}
-                Order::Keep(batch) => {
+                Order::Keep(mut batch) => {
+                    self.drop_unheard(&mut batch);
                     bytes += batch.bytes();
                     batches.push(batch);
                 }
@@ -195,6 +225,8 @@ impl Writer {
                     self.log_bytes_max = log_bytes_max;
                     self.size = Some(Size::default());
                 }
+                #[cfg(test)]
+                Order::Panic => panic!("told to"),
                 Order::PagesMax(pages) => {
                     if let Err(error) = self.connection.pragma_update(None, "max_page_count", pages) {
                         log::warn!("the database's size cannot be bounded: {error}");
@@ -206,7 +238,13 @@ impl Writer {
         let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return };
         let (first, last, epoch) = (first.number, last.number, last.epoch);
         match self.keep(batches, bytes) {
-            Ok(()) => self.said.say(Completed::Batch { number: last }),
+            Ok(asides) => {
+                for aside in asides {
+                    self.unheard.push_back((aside.serial, aside.handler));
+                    self.said.say(Completed::Aside(aside));
+                }
+                self.said.say(Completed::Batch { number: last });
+            }
             Err(fault) => {
                 self.failed_epoch = Some(epoch);
                 self.said.say(Completed::Failed { number: first, error: fault.store_error() });
@@ -214,46 +252,97 @@ impl Writer {
         }
     }
 
-    /// Keeps all of these, about so many bytes, or nothing.
-    fn keep(&mut self, batches: Vec<Batch>, bytes: usize) -> Result<(), Fault> {
+    /// What the batch has of handlers that were set aside after it was sealed rests on what is not kept.
+    fn drop_unheard(&mut self, batch: &mut Batch) {
+        while self.unheard.front().is_some_and(|&(serial, _)| serial <= batch.asides_heard) {
+            self.unheard.pop_front();
+        }
+        for &(_, handler) in &self.unheard {
+            batch.drop_handler(handler);
+        }
+    }
+
+    /// Keeps all of these, about so many bytes, but what they have of handlers that have to be set aside, which it
+    /// gives; or nothing.
+    fn keep(&mut self, mut batches: Vec<Batch>, bytes: usize) -> Result<Vec<Aside>, Fault> {
+        // Each with whether the store has something of it that was kept before.
+        let mut asides: Vec<(Aside, bool)> = Vec::new();
         if batches.iter().all(Batch::is_empty) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if let Some(directory) = &self.unsynced {
             sync_directory(directory)?;
             self.unsynced = None;
         }
-        let wall_us = batches.iter().map(|batch| batch.now.wall_us).max().unwrap_or_default();
-        let alive_us = batches.iter().map(|batch| batch.now.alive_us).max().unwrap_or_default();
-        let next_handler = batches.iter().map(|batch| batch.next_handler).max().unwrap_or_default();
-        self.transact(|writing| {
-            let mut group = Group::default();
-            for batch in batches {
-                group.add(batch, writing)?;
-            }
-            group.write(writing)?;
-            // As much goes as comes, so that it does not pile up under load.
-            for _ in 0..=2 * bytes / TRASH_SLICE_BYTES {
-                if writing.known.has_trash {
-                    writing.empty_trash()?;
+        let (mut notes_asides, mut is_sound) = (true, false);
+        loop {
+            let kept = self.transact(|writing| {
+                write(&batches, bytes, writing)?;
+                for (aside, _) in asides.iter_mut().filter(|(_, is_known)| notes_asides && *is_known) {
+                    aside.was_finished = writing.set_aside(aside.handler, &aside.cause)?;
                 }
+                Ok(())
+            });
+            let Err(fault) = kept else { break };
+            match self.known.blamed {
+                Blamed::Handler(handler) if fault.is_lasting() && self.known.aside.len() + asides.len() < ASIDE_MAX => {
+                    is_sound = is_sound || self.is_sound();
+                    if !is_sound {
+                        return Err(fault);
+                    }
+                    let first = RunKey { handler, run: 0 };
+                    let is_new = batches.iter().flat_map(|batch| &batch.opened).any(|opened| opened.run == first);
+                    for batch in &mut batches {
+                        batch.drop_handler(handler);
+                    }
+                    self.asides += 1;
+                    let (cause, serial) = (fault.text().into(), self.asides);
+                    asides.push((Aside { handler, cause, was_finished: false, serial }, !is_new));
+                }
+                // They are set aside for the life of this process.
+                Blamed::Aside if fault.is_lasting() && notes_asides => notes_asides = false,
+                Blamed::Trash(id) if fault.is_lasting() => self.give_up_trash(id, &fault),
+                _ => return Err(fault),
             }
-            writing.set_clock(Now { wall_us, alive_us }, next_handler)
-        })
+        }
+        self.known.aside.extend(asides.iter().filter(|(_, is_known)| *is_known).map(|(aside, _)| aside.handler));
+        Ok(asides.into_iter().map(|(aside, _)| aside).collect())
+    }
+
+    /// Whether a handler that never was could be kept now: else the fault is not that of one handler's rows.
+    fn is_sound(&mut self) -> bool {
+        let probed = self.connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             INSERT INTO handlers (key, version, run, run_id, started_us, updated_us, first, cursor, tail_first, next,
+                 tail, journal)
+             VALUES ({PROBE}, 0, 0, x'', 0, 0, 0, 0, 0, 0, zeroblob(4 * {PAGE_BYTES}), zeroblob(4 * {PAGE_BYTES}));
+             INSERT INTO journal VALUES ({PROBE}, 0, 0, zeroblob(4 * {PAGE_BYTES}));
+             INSERT INTO feed VALUES ({PROBE}, 0, 0, 0, zeroblob(4 * {PAGE_BYTES}));
+             INSERT INTO places (place, handler) VALUES ({PROBE}, 0);
+             INSERT INTO names VALUES ('', {PROBE});"
+        ));
+        self.roll_back();
+        probed.is_ok()
+    }
+
+    /// A feed of a removed handler that cannot be deleted stays, and is not tried again.
+    fn give_up_trash(&mut self, id: Option<i64>, fault: &Fault) {
+        log::warn!("a part of a removed handler's feed cannot be deleted, and stays: {}", fault.text());
+        let given_up = id.is_some_and(|id| self.transact(|writing| writing.give_up_trash(id)).is_ok());
+        self.known.leaves_trash |= !given_up;
     }
 
     fn transact(&mut self, write: impl FnOnce(&mut Writing<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
         let begin = |connection: &Connection| connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
+        self.known.blamed = Blamed::Database;
         begin(&self.connection)?;
         let written = write(&mut Writing::new(&self.connection, &self.versions, &mut self.known));
-        let kept = written.and_then(|()| Ok(self.connection.prepare_cached("COMMIT")?.execute([])?));
+        let kept = written.and_then(|()| {
+            self.known.blamed = Blamed::Database;
+            Ok(self.connection.prepare_cached("COMMIT")?.execute([])?)
+        });
         if let Err(fault) = kept {
-            // SQLite has rolled back by itself after some errors.
-            if !self.connection.is_autocommit()
-                && let Err(error) = self.connection.execute_batch("ROLLBACK")
-            {
-                log::error!("the database cannot roll back: {error}");
-            }
+            self.roll_back();
             self.known.forget();
             return Err(fault);
         }
@@ -291,11 +380,27 @@ impl Writer {
         self.wal_pages_before = pages;
     }
 
+    fn roll_back(&self) {
+        // SQLite has rolled back by itself after some errors.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            log::error!("the database cannot roll back: {error}");
+        }
+    }
+
     fn empty_trash(&mut self) {
         let emptied = self.transact(
             #[expect(clippy::redundant_closure_for_method_calls, reason = "it is for every lifetime")]
             |writing| writing.empty_trash(),
         );
+        let emptied = emptied.or_else(|fault| match self.known.blamed {
+            Blamed::Trash(id) if fault.is_lasting() => {
+                self.give_up_trash(id, &fault);
+                Ok(())
+            }
+            _ => Err(fault),
+        });
         if let Err(fault) = emptied {
             log::warn!("what was removed still takes room: {}", fault.store_error());
             // The next commit tries again.
@@ -363,6 +468,28 @@ impl Writer {
 
 /// Transactions after which the size is said though there is trash.
 const UNSAID_MAX: u32 = 64;
+
+/// Writes what the batches come to, which is about so many bytes.
+fn write(batches: &[Batch], bytes: usize, writing: &mut Writing<'_>) -> Result<(), Fault> {
+    let wall_us = batches.iter().map(|batch| batch.now.wall_us).max().unwrap_or_default();
+    let alive_us = batches.iter().map(|batch| batch.now.alive_us).max().unwrap_or_default();
+    let next_handler = batches.iter().map(|batch| batch.next_handler).max().unwrap_or_default();
+    let mut group = Group::default();
+    for batch in batches {
+        group.add(batch, writing)?;
+    }
+    group.write(writing)?;
+    // As much goes as comes, so that it does not pile up under load.
+    for _ in 0..=2 * bytes / TRASH_SLICE_BYTES {
+        if writing.known.has_trash {
+            writing.empty_trash()?;
+        }
+    }
+    writing.set_clock(Now { wall_us, alive_us }, next_handler)
+}
+
+/// A key and a place that nothing has.
+const PROBE: i64 = (1 << 62) - 1;
 
 /// So that what the threads cannot do any more is not waited for.
 pub(super) fn closed() -> StoreError {

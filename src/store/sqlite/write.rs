@@ -1,5 +1,7 @@
 //! What one transaction writes of handlers and their runs.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::{
@@ -44,6 +46,25 @@ pub(super) struct Known {
     pub(super) has_trash: bool,
     /// Whether rows were deleted since free pages were last looked at.
     pub(super) has_freed: bool,
+    /// Whether what is in `trash` stays for good: it cannot be read or written.
+    pub(super) leaves_trash: bool,
+    /// What is written just now.
+    pub(super) blamed: Blamed,
+    /// Handlers that were set aside.
+    pub(super) aside: BTreeSet<HandlerKey>,
+}
+
+/// What a fault would be that of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Blamed {
+    /// The database as a whole.
+    Database,
+    /// The rows of this handler.
+    Handler(HandlerKey),
+    /// What is kept of those that are set aside.
+    Aside,
+    /// This row of `trash` and the rows that it stands for, or all of `trash`.
+    Trash(Option<i64>),
 }
 
 /// A transaction that is under way.
@@ -57,9 +78,10 @@ pub(super) struct Writing<'a> {
 }
 
 impl Known {
-    /// Nothing, but the next place in the order of ending.
-    pub(super) fn new(ended_next: i64) -> Self {
-        Self { live: CounterMap::default(), ended_next, has_trash: true, has_freed: true }
+    /// Nothing, but the next place in the order of ending, and who was set aside.
+    pub(super) fn new(ended_next: i64, aside: BTreeSet<HandlerKey>) -> Self {
+        let (live, blamed) = (CounterMap::default(), Blamed::Database);
+        Self { live, ended_next, has_trash: true, has_freed: true, leaves_trash: false, blamed, aside }
     }
 
     /// The transaction was rolled back: what it has taught is wrong.
@@ -90,6 +112,11 @@ impl<'a> Writing<'a> {
         Ok(&mut self.statements[place].1)
     }
 
+    /// A fault from here on is one of this handler's rows.
+    pub(super) fn blame(&mut self, handler: HandlerKey) {
+        self.known.blamed = Blamed::Handler(handler);
+    }
+
     pub(super) fn version(&self, workflow: WorkflowId) -> Result<i64, Fault> {
         self.versions.number(workflow)
     }
@@ -104,6 +131,7 @@ impl<'a> Writing<'a> {
         if let Some(live) = self.known.live.get(&handler) {
             return Ok(Some(*live));
         }
+        self.blame(handler);
         let statement = self.statement(
             "SELECT run, version, next, length(tail),
                  (SELECT f.next FROM feed f WHERE f.handler = h.key AND f.first >= h.next
@@ -126,6 +154,7 @@ impl<'a> Writing<'a> {
 
     /// The time of the newest record, and a key greater than every handler's.
     pub(super) fn set_clock(&mut self, now: Now, next_handler: u64) -> Result<(), Fault> {
+        self.known.blamed = Blamed::Database;
         self.statement(
             "UPDATE places SET wall_us = max(wall_us, ?1), alive_us = max(alive_us, ?2),
                  next_handler = max(next_handler, ?3)
@@ -136,7 +165,8 @@ impl<'a> Writing<'a> {
     }
 
     /// Writes what is new of one run.
-    pub(super) fn write(&mut self, change: Change) -> Result<(), Fault> {
+    pub(super) fn write(&mut self, change: Change<'_>) -> Result<(), Fault> {
+        self.blame(HandlerKey(change.handler.cast_unsigned()));
         let Change { handler, mut live, opened, version, feed, snapshot, mut records, ended, cursor, left } = change;
         let (mut events, next) = (feed.encode_events(), feed.next());
         if let Some(beginning) = opened {
@@ -156,11 +186,11 @@ impl<'a> Writing<'a> {
             live.version = version;
         }
         if let Some((updated_us, snapshot)) = snapshot {
-            self.snapshot(handler, &mut live, updated_us, &snapshot)?;
+            self.snapshot(handler, &mut live, updated_us, snapshot)?;
         }
         let key = HandlerKey(handler.cast_unsigned());
         if let Some((seq, ended)) = ended {
-            self.end(handler, &mut live, seq, &ended, &records, &events, next)?;
+            self.end(handler, &mut live, seq, ended, &records, &events, next)?;
             self.known.live.remove(&key);
         } else {
             self.add_events(handler, &mut live, &events)?;
@@ -184,12 +214,12 @@ impl<'a> Writing<'a> {
         &mut self,
         handler: i64,
         live: &Live,
-        beginning: &Beginning,
+        beginning: &Beginning<'_>,
         next: u64,
         records: &[u8],
         events: &[u8],
     ) -> Result<(), Fault> {
-        let head = &beginning.head;
+        let head = beginning.head;
         if live.run > 0 {
             self.close_earlier(handler, beginning.drops_earlier)?;
         } else if let Some(id) = head.id.as_deref() {
@@ -335,7 +365,8 @@ impl<'a> Writing<'a> {
             self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
         }
         self.delete_live(handler)?;
-        self.statement("INSERT INTO places (place, handler) VALUES (?1, ?2)")?.execute((seq, handler))?;
+        let sql = "INSERT INTO places (place, handler, wall_us) VALUES (?1, ?2, ?3)";
+        self.statement(sql)?.execute((seq, handler, updated_us))?;
         Ok(())
     }
 }

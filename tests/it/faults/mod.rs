@@ -3,6 +3,8 @@
 //! Clocks are not among it: a process's wall clock cannot be set from outside without setting the machine's. What a
 //! clock that is set does is tested where clocks are values, in the simulation.
 
+#[cfg(feature = "sqlite")]
+mod damaged;
 mod directories;
 mod full;
 mod torn;

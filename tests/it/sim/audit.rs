@@ -14,7 +14,7 @@ use steprill::{
     pass::PassInput,
 };
 
-use super::{clients::Told, workflows::Flow, world::World};
+use super::{clients::Told, model::Row, workflows::Flow, world::World};
 
 impl World {
     /// Nothing leaves before it is kept: not an event, not an outcome.
@@ -59,7 +59,7 @@ impl World {
         let window = self.store.model.feeds.get(&run).map_or(u64::MAX, |events| events.first);
         assert!(range.start >= history.first && range.end <= history.next_sequence(), "only what is kept shows");
         assert!(range.start <= window, "all that has not left the window shows");
-        if let Some(outcome) = view.outcome {
+        if let Some(outcome) = view.outcome.filter(|_| !self.scheduler.is_aside(key)) {
             let kept = history.end.as_ref().map(|(outcome, _)| outcome);
             assert_eq!(kept, Some(outcome), "only an outcome that is kept shows, and there is one");
             assert_eq!(range.end, history.next_sequence(), "a run that has ended shows all of its events");
@@ -129,7 +129,8 @@ impl World {
 
     /// Every handler whose run goes on is here again, as it was.
     pub(crate) fn check_recovered(&mut self) {
-        for (key, row) in self.store.model.handlers.iter().filter(|(_, row)| row.end.is_none()) {
+        let goes_on = |key: HandlerKey, row: &Row| row.end.is_none() && !row.is_aside && !self.store.is_headless(key);
+        for (key, row) in self.store.model.handlers.iter().filter(|(key, row)| goes_on(**key, row)) {
             let run = self.scheduler.run_of(*key).expect("a run that goes on is here after a start");
             assert_eq!(run.run, row.run);
         }
@@ -154,12 +155,20 @@ impl World {
         panic!("it does not come to rest: {:#?}", self.scheduler);
     }
 
+    /// Runs that go on. Those of handlers that were set aside, or of which nothing can be read, do not. All the others
+    /// are held to the same rules whether or not there are such.
     fn live(&self) -> impl Iterator<Item = (RunKey, bool)> {
-        let live = self.store.model.handlers.iter().filter(|(_, row)| row.end.is_none());
+        let goes_on = |key: HandlerKey, row: &Row| row.end.is_none() && !row.is_aside && !self.is_lost(key);
+        let live = self.store.model.handlers.iter().filter(move |(key, row)| goes_on(**key, row));
         live.map(|(&handler, row)| {
             let served = self.scheduler.workflow(&self.store.model.versions[row.version].name).is_some();
             (RunKey { handler, run: row.run }, served)
         })
+    }
+
+    /// Whether nothing of the handler could be read when it was wanted: it is not here.
+    fn is_lost(&self, key: HandlerKey) -> bool {
+        self.store.is_headless(key) && self.scheduler.run_of(key).is_none()
     }
 
     /// All that is owed is done, and all that is kept shows.

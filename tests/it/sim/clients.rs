@@ -7,7 +7,7 @@ use steprill::{
     engine::{
         channel::ReaderId,
         input::External,
-        kept::{Address, Kept},
+        kept::{Address, Aside, Kept},
         scheduler::{Asked, CallerId, HandlerKey, NewRun, Notice, Residence, RunKey},
     },
     graph::{EventId, StepId},
@@ -36,6 +36,15 @@ pub(crate) enum Told {
     Cancelled(RunKey),
     Purged(HandlerKey, uuid::Uuid),
     Result(RunKey, Outcome),
+}
+
+impl Told {
+    fn handler(&self) -> HandlerKey {
+        match self {
+            Self::Started(run, _) | Self::Posted(run, _) | Self::Cancelled(run) | Self::Result(run, _) => run.handler,
+            Self::Purged(key, _) => *key,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -206,6 +215,10 @@ impl World {
     }
 
     fn look(&mut self, key: HandlerKey) {
+        if self.scheduler.is_aside(key) {
+            // It counts as failed, which nothing can keep.
+            return;
+        }
         let outcome = self.scheduler.view(key).and_then(|view| view.outcome.cloned());
         if let (Some(outcome), Some(run)) = (outcome, self.scheduler.run_of(key)) {
             self.tell(Told::Result(run, outcome));
@@ -229,7 +242,21 @@ impl World {
     pub(crate) fn handle_not_kept(&mut self, number: u64) {
         self.scheduler.handle_failed(number, self.now);
         let first = self.clients.unkept.partition_point(|&(batch, _)| batch < number);
-        for (_, refused) in self.clients.unkept.split_off(first) {
+        let refused = self.clients.unkept.split_off(first);
+        self.refuse(refused);
+    }
+
+    /// What concerns this handler is not kept, and nothing else is refused.
+    pub(crate) fn handle_aside(&mut self, aside: &Aside) {
+        self.scheduler.handle_aside(aside, self.now);
+        let unkept = std::mem::take(&mut self.clients.unkept).into_iter();
+        let (refused, kept) = unkept.partition(|(_, told)| told.handler() == aside.handler);
+        self.clients.unkept = kept;
+        self.refuse(refused);
+    }
+
+    fn refuse(&mut self, unkept: VecDeque<(u64, Told)>) {
+        for (_, refused) in unkept {
             match refused {
                 Told::Started(_, run_id) => drop(self.history.refused_runs.insert(run_id)),
                 Told::Posted(_, text) => drop(self.history.refused_posts.insert(text)),
@@ -249,19 +276,25 @@ impl World {
             Notice::Ended(_, CallerId(caller))
             | Notice::CallerGone(CallerId(caller))
             | Notice::NotKept(CallerId(caller))
+            | Notice::Unread(CallerId(caller))
                 if self.clients.hung_up.remove(&caller) => {}
             Notice::Published(run) => self.pump_readers(run),
             Notice::Ended(run, CallerId(caller)) => {
                 let waited = self.clients.callers.remove(&caller);
                 assert_eq!(waited.map(|(run, _)| run), Some(run), "a caller is told once, of the run that it began");
                 self.look(run.handler);
-                assert!(self.history.runs[&run].end.is_some(), "nobody is told before it is kept");
+                let is_kept = self.history.runs[&run].end.is_some() || self.scheduler.is_aside(run.handler);
+                assert!(is_kept, "nobody is told before it is kept");
             }
             Notice::Turn(reader) => self.take_turn(reader),
             Notice::Gone(reader) | Notice::Lost(reader) => self.end_reader(reader),
             Notice::CallerGone(CallerId(caller)) => {
                 let (run, _) = self.clients.callers.remove(&caller).expect("a caller is told once");
                 assert!(self.purged.contains(&run.handler), "nobody is told before it is kept");
+            }
+            Notice::Unread(CallerId(caller)) => {
+                let (run, _) = self.clients.callers.remove(&caller).expect("a caller is told once");
+                assert!(self.store.unreadable.contains(&run.handler), "only what cannot be read is given up");
             }
             Notice::NotKept(CallerId(caller)) => {
                 let (run, run_id) = self.clients.callers.remove(&caller).expect("a caller is told once");
@@ -300,6 +333,9 @@ impl World {
     }
 
     pub(crate) fn handle_answer(&mut self, ticket: Ticket, answer: Result<Answer, StoreError>) {
+        if let Err(StoreError::Damaged(key, cause)) = &answer {
+            self.scheduler.note_damaged(*key, cause);
+        }
         let question = self.clients.questions.remove(&ticket).expect("a question is answered once");
         match (question, answer) {
             (Question::Page(reader), Ok(Answer::Page { feed, workflow })) => self.give_page(reader, &feed, workflow),
@@ -311,12 +347,22 @@ impl World {
                     self.clients.loads.insert(address, waiting);
                 }
                 (true, Ok(Answer::Handler(kept))) => self.give_handler(&address, kept, false),
+                (true, Ok(Answer::Damaged { handler, cause })) => {
+                    self.scheduler.handle_head(&handler, &cause, self.now);
+                    for request in self.clients.loads.remove(&address).unwrap_or_default() {
+                        self.request(request, true);
+                    }
+                }
+                (true, Err(StoreError::Damaged(key, cause))) if matches!(address, Address::Key(_)) => {
+                    self.scheduler.handle_damaged(key, &cause, self.now);
+                    self.clients.loads.remove(&address);
+                }
                 (true, _) => self.give_handler(&address, None, true),
             },
             (Question::Oldest(count, asked), answer) => match (self.scheduler.end_read(asked), answer) {
                 (false, _) => self.ask_oldest(count),
                 (true, Ok(Answer::Oldest(oldest))) => self.scheduler.handle_oldest(&oldest, self.now),
-                (true, _) => self.scheduler.handle_oldest(&[], self.now),
+                (true, _) => self.scheduler.handle_oldest_unread(self.now),
             },
         }
     }

@@ -11,7 +11,7 @@ use steprill::{
         input::{Effect, External, Input, Outcome, PassId, Published, TimerId},
         record::{self, Names},
         run::Run,
-        scheduler::{Batch, RunKey},
+        scheduler::{Batch, HandlerKey, RunKey},
     },
     graph::{EventId, Graph, StepId},
     json::Json,
@@ -34,6 +34,8 @@ pub(crate) struct History {
     pub(crate) refused_runs: BTreeSet<uuid::Uuid>,
     /// Runs that somebody wants to be cancelled.
     pub(crate) cancelling: BTreeSet<RunKey>,
+    /// Handlers whose rows cannot be read.
+    pub(crate) unreadable: BTreeSet<HandlerKey>,
     pub(crate) records: u64,
 }
 
@@ -102,6 +104,15 @@ impl History {
             let is_cancelled = matches!(run.end, Some((Outcome::Cancelled, _)));
             assert!(!is_cancelled || self.cancelling.contains(key), "what was refused never shows up");
         }
+        for of in batch.ended.iter().filter(|of| self.unreadable.contains(&of.run.handler)) {
+            // It fails without an input: its journal cannot be read.
+            let run = self.runs.get_mut(&of.run).expect("a run that was opened");
+            if run.end.is_none() && matches!(of.outcome, Outcome::Failed(_)) {
+                let events = std::mem::take(published.entry(of.run).or_default());
+                run.events.extend(events.into_iter().map(|event| (run.version, event.clone())));
+                run.end = Some((of.outcome.clone(), of.state.clone()));
+            }
+        }
         for (key, events) in &published {
             assert!(events.is_empty(), "{key:?} publishes what no input of it gives: {events:?}");
         }
@@ -130,7 +141,7 @@ impl History {
     }
 
     /// The process has ended; with a loss of power, what the store has now is all that was.
-    pub(crate) fn crash(&mut self, model: &Model, purged: &BTreeSet<steprill::engine::scheduler::HandlerKey>) {
+    pub(crate) fn crash(&mut self, model: &Model, purged: &BTreeSet<HandlerKey>) {
         self.cancelling.clear();
         for run in self.runs.values_mut() {
             run.handed.clear();

@@ -12,7 +12,7 @@ use steprill::{
     engine::{
         feed::Feed,
         ids::HandlerIds,
-        kept::{Address, Kept, KeptHandler},
+        kept::{Address, Kept, KeptHandler, Recovered},
         record,
         scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
     },
@@ -61,7 +61,8 @@ impl Mirror {
         assert!(beginning.next_handler >= model.next_handler, "no key comes twice");
         let (mut expected, mut newest) = (model.live(session).into_iter(), beginning.newest);
         store
-            .recover(&mut |kept| {
+            .recover(&mut |recovered| {
+                let Recovered::Whole(kept) = recovered else { panic!("{recovered:?}") };
                 let live = expected.next().expect("no more than go on");
                 self.check(&kept, &live, session);
                 for record in &kept.journal.records {
@@ -149,7 +150,7 @@ impl Mirror {
         let (mut after, mut handlers) = (None, Vec::new());
         loop {
             let query = Query::List { after, count: 3, bytes_max: 200 };
-            let Answer::List { handlers: some, is_complete } = self.ask(query) else { panic!("a list") };
+            let Answer::List { handlers: some, is_complete, .. } = self.ask(query) else { panic!("a list") };
             after = some.last().map(|kept| kept.key).or(after);
             assert!(is_complete || !some.is_empty(), "one at least");
             handlers.extend(some);

@@ -51,6 +51,7 @@ struct Played {
     runs: u64,
     crashes: u64,
     failures: u64,
+    damaged: u64,
     loads: u64,
     snapshots: u64,
 }
@@ -70,6 +71,7 @@ fn play_in(world: impl Fn(u64) -> World, seed: u64, played: &mut Played) {
         played.runs += world.counts.runs;
         played.crashes += world.counts.crashes;
         played.failures += world.counts.failures;
+        played.damaged += world.counts.damaged;
         played.loads += world.counts.loads;
         played.snapshots += world.counts.snapshots;
     }));

@@ -19,6 +19,9 @@ use steprill::{
     values::Values,
 };
 
+/// What is wrong with damaged rows.
+pub(crate) const CAUSE: &str = "a page is gone";
+
 /// A graph that the store has seen, by order of its coming.
 pub(crate) type Version = usize;
 
@@ -54,6 +57,8 @@ pub(crate) struct Row {
     /// Records since the run began, those that a snapshot has replaced too.
     pub(crate) records: usize,
     pub(crate) end: Option<End>,
+    /// Whether it was set aside.
+    pub(crate) is_aside: bool,
 }
 
 #[derive(Clone)]
@@ -110,9 +115,22 @@ impl Model {
                 session.graphs.push(Arc::clone(&self.versions[version]));
             }
         }
-        let beginning =
-            Beginning { newest: self.newest, next_handler: self.next_handler, secret, finished: self.ended.len() };
+        let aside = self.handlers.iter().filter(|(_, row)| row.is_aside).map(|(key, _)| (*key, CAUSE.into()));
+        let beginning = Beginning {
+            newest: self.newest,
+            next_handler: self.next_handler,
+            secret,
+            finished: self.ended.len(),
+            aside: aside.collect(),
+        };
         (session, beginning)
+    }
+
+    /// The rows of this handler cannot be changed: whether it was among the finished ones, which it is no longer.
+    pub(crate) fn set_aside(&mut self, key: HandlerKey) -> bool {
+        let Some(row) = self.handlers.get_mut(&key) else { return false };
+        let was_aside = std::mem::replace(&mut row.is_aside, true);
+        row.end.as_ref().is_some_and(|end| self.ended.remove(&end.place).is_some()) && !was_aside
     }
 
     pub(crate) fn apply(&mut self, batch: &Batch, session: &Session) {
@@ -209,6 +227,7 @@ impl Model {
             journal: KeptJournal::default(),
             records: 0,
             end: None,
+            is_aside: false,
         };
         self.handlers.insert(key, row);
         let before = self.feeds.insert(opened.run, Events { first: opened.first, list: Vec::new() });
@@ -246,7 +265,7 @@ impl Model {
                 let handlers: Vec<_> =
                     self.handlers.range(from..).take(*count).map(|(&key, _)| self.kept(key, session).handler).collect();
                 let is_complete = handlers.len() < *count;
-                Answer::List { handlers, is_complete }
+                Answer::List { handlers, damaged: Vec::new(), is_complete }
             }
             Query::Oldest { count } => {
                 let oldest = self.ended.values().take(*count);
@@ -289,7 +308,7 @@ impl Model {
 
     /// Handlers whose runs go on.
     pub(crate) fn live(&self, session: &Session) -> Vec<Kept> {
-        let live = self.handlers.iter().filter(|(_, row)| row.end.is_none());
+        let live = self.handlers.iter().filter(|(_, row)| row.end.is_none() && !row.is_aside);
         live.map(|(&key, _)| self.kept(key, session)).collect()
     }
 

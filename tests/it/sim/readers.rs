@@ -173,7 +173,9 @@ impl World {
     pub(crate) fn end_reader(&mut self, id: ReaderId) {
         let Some(reader) = self.clients.readers.remove(&id) else { return };
         let gone = self.purged.contains(&reader.run.handler) || !self.history.runs.contains_key(&reader.run);
-        assert!(gone || self.clients.purging.contains(&reader.run.handler), "nobody is told before it is kept");
+        let is_unread = self.store.unreadable.contains(&reader.run.handler);
+        let is_purged = self.clients.purging.contains(&reader.run.handler);
+        assert!(gone || is_purged || is_unread, "nobody is told before it is kept");
     }
 
     pub(crate) fn leave_all(&mut self) {

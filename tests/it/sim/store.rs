@@ -1,17 +1,21 @@
 //! A store that is slow, fails, and forgets what was not synced.
 
-use std::{collections::VecDeque, rc::Rc, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    rc::Rc,
+    sync::Arc,
+};
 
 use steprill::{
     engine::{
-        kept::Beginning,
-        scheduler::{Batch, Ended, Opened, Snapshotted},
+        kept::{Aside, Beginning, Recovered},
+        scheduler::{Batch, Ended, HandlerKey, Opened, Snapshotted},
     },
     graph::Graph,
     store::{Answer, Completed, Query, StoreError, Ticket},
 };
 
-use super::model::{Model, Session};
+use super::model::{CAUSE, Model, Session};
 use crate::simulation::random::Random;
 
 /// The model, and what is on its way to it.
@@ -21,10 +25,16 @@ pub(crate) struct Store {
     pub(crate) session: Session,
     /// What a loss of power leaves at least, and the batches after it.
     synced: Model,
-    unsynced: VecDeque<Rc<Batch>>,
+    unsynced: VecDeque<Kept>,
     pub(crate) submitted: VecDeque<Batch>,
     /// Of this epoch nothing more is kept.
     dead_epoch: Option<u32>,
+    /// Handlers whose rows cannot be changed, and those whose rows cannot be read.
+    pub(crate) unwritable: BTreeSet<HandlerKey>,
+    pub(crate) unreadable: BTreeSet<HandlerKey>,
+    /// Those that were set aside, by serial number, as far as the scheduler may not have heard of them.
+    unheard: VecDeque<(u64, HandlerKey)>,
+    asides: u64,
     /// So many transactions fail before the disk has room again.
     pub(crate) failing: usize,
     queries: Vec<Asked>,
@@ -32,6 +42,12 @@ pub(crate) struct Store {
     last_ticket: u64,
     /// Whether answers come in any order.
     pub(crate) shuffles: bool,
+}
+
+/// A batch that is kept, and who was set aside for it.
+struct Kept {
+    batch: Rc<Batch>,
+    aside: Vec<HandlerKey>,
 }
 
 struct Asked {
@@ -50,6 +66,10 @@ impl Store {
             unsynced: VecDeque::new(),
             submitted: VecDeque::new(),
             dead_epoch: None,
+            unwritable: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
+            unheard: VecDeque::new(),
+            asides: 0,
             failing: 0,
             queries: Vec::new(),
             completed: VecDeque::new(),
@@ -88,11 +108,35 @@ impl Store {
         !self.queries.is_empty()
     }
 
+    /// The next batch loses what it has of handlers whose rows cannot be changed; who those are.
+    pub(crate) fn set_aside(&mut self) -> Vec<HandlerKey> {
+        let Some(batch) = self.submitted.front_mut() else { return Vec::new() };
+        while self.unheard.front().is_some_and(|(serial, _)| *serial <= batch.asides_heard) {
+            self.unheard.pop_front();
+        }
+        self.unheard.iter().for_each(|(_, key)| batch.drop_handler(*key));
+        let touched = handlers(batch);
+        let aside: Vec<HandlerKey> = self.unwritable.intersection(&touched).copied().collect();
+        for &key in &aside {
+            batch.drop_handler(key);
+            self.asides += 1;
+            self.unheard.push_back((self.asides, key));
+            let (was_finished, serial) = (self.model.set_aside(key), self.asides);
+            self.completed.push_back(Completed::Aside(Aside {
+                handler: key,
+                cause: CAUSE.into(),
+                was_finished,
+                serial,
+            }));
+        }
+        aside
+    }
+
     /// The next batch is on the disk, but nobody has been told.
-    pub(crate) fn commit(&mut self) -> Option<Rc<Batch>> {
+    pub(crate) fn commit(&mut self, aside: Vec<HandlerKey>) -> Option<Rc<Batch>> {
         let batch = Rc::new(self.submitted.pop_front()?);
         self.model.apply(&batch, &self.session);
-        self.unsynced.push_back(Rc::clone(&batch));
+        self.unsynced.push_back(Kept { batch: Rc::clone(&batch), aside });
         self.completed.push_back(Completed::Batch { number: batch.number });
         self.completed.push_back(Completed::Size(self.model.bytes()));
         Some(batch)
@@ -120,7 +164,42 @@ impl Store {
             Some(answer) => Ok(answer),
             None => Ok(self.model.answer(&query, &self.session)),
         };
+        let answer = answer.and_then(|answer| self.damage(&query, answer));
         self.completed.push_back(Completed::Answer { ticket, answer });
+    }
+
+    /// What comes of an answer if the handler cannot be read.
+    fn damage(&self, query: &Query, answer: Answer) -> Result<Answer, StoreError> {
+        match (query, &answer) {
+            (Query::Page { run, .. }, _) if self.unreadable.contains(&run.handler) => {
+                Err(StoreError::Damaged(run.handler, CAUSE.into()))
+            }
+            (_, Answer::Handler(Some(kept))) if self.unreadable.contains(&kept.handler.key) => {
+                let handler = &kept.handler;
+                if handler.end.is_none() && has_head(handler.key) {
+                    return Ok(Answer::Damaged { handler: Box::new(handler.clone()), cause: CAUSE.into() });
+                }
+                Err(StoreError::Damaged(handler.key, CAUSE.into()))
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    /// The handlers whose runs go on, at a start.
+    pub(crate) fn recovered(&self) -> Vec<Recovered> {
+        let recovered = self.model.live(&self.session).into_iter().map(|kept| {
+            let key = kept.handler.key;
+            if !self.unreadable.contains(&key) {
+                return Recovered::Whole(kept);
+            }
+            Recovered::Damaged { key, handler: has_head(key).then_some(kept.handler), cause: CAUSE.into() }
+        });
+        recovered.collect()
+    }
+
+    /// Whether so little of a handler can be read that a start does not know what it is.
+    pub(crate) fn is_headless(&self, key: HandlerKey) -> bool {
+        self.unreadable.contains(&key) && !has_head(key)
     }
 
     /// What was committed so far survives a loss of power.
@@ -134,8 +213,11 @@ impl Store {
         if power_lost {
             let left = random.below(self.unsynced.len() + 1);
             let mut model = self.synced.clone();
-            for batch in self.unsynced.iter().take(left) {
-                model.apply(batch, &self.session);
+            for kept in self.unsynced.iter().take(left) {
+                for key in &kept.aside {
+                    model.set_aside(*key);
+                }
+                model.apply(&kept.batch, &self.session);
             }
             self.model = model;
         }
@@ -144,7 +226,24 @@ impl Store {
         self.queries.clear();
         self.completed.clear();
         self.dead_epoch = None;
+        self.unheard.clear();
+        self.asides = 0;
     }
+}
+
+/// Whether of an unreadable handler it can be read what it is.
+fn has_head(key: HandlerKey) -> bool {
+    key.0.is_multiple_of(2)
+}
+
+/// The handlers of which a batch has something.
+fn handlers(batch: &Batch) -> BTreeSet<HandlerKey> {
+    let opened = batch.opened.iter().map(|opened| opened.run);
+    let runs = batch.records.iter().map(|(run, _)| *run).chain(batch.published.iter().map(|(run, _)| *run));
+    let runs = runs.chain(batch.snapshots.iter().map(|of| of.run)).chain(batch.ended.iter().map(|of| of.run));
+    let runs = runs.chain(batch.cursors.iter().map(|(run, _)| *run)).chain(batch.removed.iter().map(|(run, _)| *run));
+    let runs = runs.chain(batch.left.iter().map(|(run, _)| *run));
+    opened.chain(runs).map(|run| run.handler).chain(batch.purged.iter().copied()).collect()
 }
 
 /// The same batch again.
@@ -166,6 +265,7 @@ pub(crate) fn copy(batch: &Batch) -> Batch {
     Batch {
         number: batch.number,
         epoch: batch.epoch,
+        asides_heard: batch.asides_heard,
         journaled: batch.journaled,
         now: batch.now,
         next_handler: batch.next_handler,

@@ -25,7 +25,10 @@ use super::{
     workers::Out,
     workflows::Flow,
 };
-use crate::simulation::{flows::Kind, random::Random};
+use crate::simulation::{
+    flows::Kind,
+    random::{Random, hash},
+};
 
 /// The process has ended.
 pub(crate) struct Crash;
@@ -41,6 +44,8 @@ pub(crate) struct Settings {
     loses_power: bool,
     /// One in so many commits fails; 0: none.
     fail: usize,
+    /// In one of so many turns the rows of a handler are damaged; 0: never.
+    damage: usize,
     /// One in so many times something comes of the store.
     slow: usize,
 }
@@ -58,12 +63,15 @@ pub(crate) struct Counts {
     pub(crate) runs: u64,
     pub(crate) crashes: u64,
     pub(crate) failures: u64,
+    pub(crate) damaged: u64,
     pub(crate) loads: u64,
     pub(crate) snapshots: u64,
 }
 
 pub(crate) struct World {
     pub(crate) random: Random,
+    /// Chance of its own for what is damaged, so that the other worlds stay as they are.
+    damages: Random,
     pub(crate) settings: Settings,
     pub(crate) flows: Vec<Flow>,
     pub(crate) scheduler: Scheduler,
@@ -96,7 +104,7 @@ impl World {
     }
 
     pub(crate) fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed);
+        let (mut random, mut damages) = (Random::new(seed), Random::new(hash(&[seed, 14])));
         let limits = SchedulerLimits {
             workers: 1 + random.below(4),
             runs_max: 4 + random.below(16),
@@ -115,6 +123,7 @@ impl World {
             crash: *random.pick(&[20, 100, 500, 5_000]),
             loses_power: random.one_in(4),
             fail: *random.pick(&[0, 4, 20, 60]),
+            damage: *damages.pick(&[0, 0, 30, 150]),
             slow: *random.pick(&[1, 2, 4, 12]),
         };
         let flows: Vec<Flow> = (0..=random.below(3)).map(|index| Flow::new(index, &mut random)).collect();
@@ -126,6 +135,7 @@ impl World {
         let scheduler = Scheduler::resume(store.session.graphs.clone(), graphs.len(), limits, &beginning);
         Self {
             random,
+            damages,
             settings,
             flows,
             scheduler,
@@ -150,7 +160,7 @@ impl World {
     #[cfg(feature = "sqlite")]
     pub(crate) fn mirrored(seed: u64) -> Self {
         let mut world = Self::new(seed);
-        world.settings.loses_power = false;
+        (world.settings.loses_power, world.settings.damage) = (false, 0);
         world.mirror = Some(super::mirror::Mirror::new());
         world.open_mirror();
         world
@@ -185,6 +195,7 @@ impl World {
     /// One turn of the loop.
     pub(crate) fn turn(&mut self) -> Going {
         self.counts.turns += 1;
+        self.damage_some();
         self.pass_time();
         self.take_reports();
         self.point()?;
@@ -207,6 +218,22 @@ impl World {
     /// The process may end here.
     fn point(&mut self) -> Going {
         if !self.is_closing && self.random.one_in(self.settings.crash) { Err(Crash) } else { Ok(()) }
+    }
+
+    /// Rows of some handler, perhaps of one to come, cannot be changed or read from now on.
+    fn damage_some(&mut self) {
+        if self.is_closing || self.settings.damage == 0 || !self.damages.one_in(self.settings.damage) {
+            return;
+        }
+        let next = self.store.model.next_handler as usize;
+        let key = HandlerKey((next.saturating_sub(6) + self.damages.below(9)) as u64);
+        self.trace(|| format!("{key:?} is damaged"));
+        self.counts.damaged += 1;
+        if self.damages.one_in(2) {
+            self.store.unwritable.insert(key);
+        } else if self.store.model.handlers.contains_key(&key) {
+            self.store.unreadable.insert(key);
+        }
     }
 
     fn pass_time(&mut self) {
@@ -256,6 +283,8 @@ impl World {
                     }
                     Completed::Size(bytes) => self.scheduler.handle_size(bytes),
                     Completed::Failed { number, .. } => self.handle_not_kept(number),
+                    Completed::Aside(aside) => self.handle_aside(&aside),
+                    Completed::Died(thread) => unreachable!("{thread}"),
                     Completed::Answer { ticket, answer } => self.handle_answer(ticket, answer),
                 }
                 self.point()?;
@@ -303,11 +332,13 @@ impl World {
     }
 
     fn commit(&mut self) {
+        let aside = self.store.set_aside();
         let Some(batch) = self.store.submitted.front() else { return };
+        self.history.unreadable.clone_from(&self.store.unreadable);
         self.history.apply(batch, &self.store.model, &self.store.session);
         let before = self.store.model.ended.clone();
         let oldest: Vec<_> = before.values().map(|key| (*key, self.store.model.handlers[key].updated_us)).collect();
-        let Some(batch) = self.store.commit() else { return };
+        let Some(batch) = self.store.commit(aside) else { return };
         #[cfg(feature = "sqlite")]
         if let Some(mirror) = &mut self.mirror {
             mirror.submit(&batch);
@@ -380,8 +411,8 @@ impl World {
         let beginning = self.store.open(&graphs, SECRET);
         let session = &self.store.session;
         self.scheduler = Scheduler::resume(session.graphs.clone(), graphs.len(), self.settings.limits, &beginning);
-        for kept in self.store.model.live(session) {
-            self.scheduler.recover(&kept, self.now);
+        for recovered in self.store.recovered() {
+            self.scheduler.recover_any(recovered, self.now);
         }
         self.scheduler.handle_recovered(self.now);
         #[cfg(feature = "sqlite")]

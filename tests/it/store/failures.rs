@@ -118,19 +118,26 @@ fn what_was_learned_in_a_failed_commit_is_forgotten() {
 }
 
 #[test]
-fn a_batch_that_contradicts_what_is_kept_fails_as_a_whole() {
+fn a_batch_that_contradicts_what_is_kept_fails_for_that_handler_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     let done = kit.complete_one();
     let mut batch = kit.batch();
     kit.begin(&mut batch);
     open(&mut batch, done, 0, None);
-    assert!(matches!(kit.fail(batch), StoreError::Failed(_)));
-    assert_eq!(kit.list(None, 10).len(), 1);
-    kit.epoch += 1;
-    let mut batch = kit.batch();
+    let number = batch.number;
+    kit.store.submit(batch);
+    let aside = kit.completed();
+    assert!(matches!(&aside, Completed::Aside(aside) if aside.handler == done.handler), "{aside:?}");
+    kit.wait_for(number);
+    assert_eq!(kit.list(None, 10).len(), 2);
+    let mut batch = Batch { asides_heard: 1, ..kit.batch() };
     batch.opened.push(Opened { run: run(90, 0), first: 0, head: None });
-    assert!(matches!(kit.fail(batch), StoreError::Failed(_)));
+    let number = batch.number;
+    kit.store.submit(batch);
+    let aside = kit.completed();
+    assert!(matches!(&aside, Completed::Aside(aside) if aside.handler.0 == 90), "{aside:?}");
+    kit.wait_for(number);
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_list_ends_with_so_many_bytes_and_says_whether_more_follows() {
         kit.keep(batch);
     }
     let mut list = |count, bytes_max| match kit.ask(Query::List { after: None, count, bytes_max }) {
-        Ok(Answer::List { handlers, is_complete }) => (handlers.len(), is_complete),
+        Ok(Answer::List { handlers, is_complete, .. }) => (handlers.len(), is_complete),
         other => panic!("{other:?}"),
     };
     assert_eq!(list(10, 10_000), (3, true));

@@ -137,9 +137,9 @@ fn how_long_recovery_takes_and_what_finished_handlers_cost() {
     let mut kit = Kit::open(directory.path());
     let opened = begun.elapsed();
     let (mut count, mut records) = (0, 0);
-    let recovered = kit.store.recover(&mut |kept| {
+    let recovered = kit.store.recover(&mut |recovered| {
         count += 1;
-        records += kept.journal.records.len();
+        records += whole(recovered).journal.records.len();
     });
     recovered.expect("all are recovered");
     println!(

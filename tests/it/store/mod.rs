@@ -2,6 +2,7 @@
 
 mod damage;
 mod failures;
+pub(crate) mod isolation;
 mod kept;
 mod measures;
 mod model;
@@ -14,7 +15,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, sync::mpsc};
 use steprill::{
     engine::{
         input::{Input, Outcome, Published},
-        kept::{Beginning, Kept, KeptHandler},
+        kept::{Aside, Beginning, Kept, KeptHandler, Recovered},
         record,
         scheduler::{Batch, Ended, HandlerKey, Head, Opened, RunKey, Snapshotted, WorkflowId},
     },
@@ -176,7 +177,7 @@ impl Kit {
 
     pub(crate) fn recover(&mut self) -> Vec<Kept> {
         let mut all = Vec::new();
-        self.store.recover(&mut |kept| all.push(kept)).unwrap_or_else(|error| panic!("{error}"));
+        self.store.recover(&mut |recovered| all.push(whole(recovered))).unwrap_or_else(|error| panic!("{error}"));
         all
     }
 
@@ -201,6 +202,14 @@ impl Kit {
         complete(&mut batch, run, "1");
         self.keep(batch);
         run
+    }
+}
+
+#[track_caller]
+fn whole(recovered: Recovered) -> Kept {
+    match recovered {
+        Recovered::Whole(kept) => kept,
+        Recovered::Damaged { .. } => panic!("{recovered:?}"),
     }
 }
 

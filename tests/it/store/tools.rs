@@ -108,8 +108,8 @@ fn an_inspection_sees_what_is_kept_and_writes_nothing() {
         let inspector = Inspector::open(directory.path()).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(inspector.secret(), SECRET);
         assert_eq!(inspector.graphs().len(), 1);
-        assert_eq!(inspector.handlers(None, 1).expect("a list").len(), 1);
-        assert_eq!(inspector.handlers(Some(HandlerKey(0)), 9).expect("a list").len(), 1);
+        assert_eq!(inspector.handlers(None, 1).expect("a list").0.len(), 1);
+        assert_eq!(inspector.handlers(Some(HandlerKey(0)), 9).expect("a list").0.len(), 1);
         let kept = inspector.handler(&Address::Key(failed.handler)).expect("it is read").expect("it is there");
         assert_eq!(kept.journal.records.len(), 1, "the journal of a failed run is kept");
         assert_eq!(files(), before, "running: {is_running}");
@@ -127,7 +127,7 @@ fn a_directory_with_any_name_can_be_used_inspected_and_copied() {
         let data = directory.path().join(name);
         Kit::open(&data).complete_one();
         let inspector = Inspector::open(&data).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(inspector.handlers(None, 9).expect("a list").len(), 1, "{name}");
+        assert_eq!(inspector.handlers(None, 9).expect("a list").0.len(), 1, "{name}");
         assert!(data.join("steprill.db").exists(), "{name}");
         let copy = directory.path().join("copies").join(name);
         fs::create_dir_all(&copy).expect("a directory");

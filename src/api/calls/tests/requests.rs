@@ -20,7 +20,7 @@ proptest! {
                 prop_assert_eq!(world.scheduler.next_handler(world.scheduler.find("h")), None);
                 prop_assert!(world.scheduler.view(world.key("h")).is_some_and(|view| view.outcome.is_none()));
             }
-            Reply::WhenCommitted(response) => prop_assert_eq!(response.status, 200),
+            Reply::WhenCommitted(_, response) => prop_assert_eq!(response.status, 200),
             Reply::WhenRunEnds(key) => prop_assert!(world.scheduler.view(key).is_some()),
             Reply::Follow(follow) => prop_assert_eq!(Some(follow.run.handler), world.scheduler.find("h")),
             Reply::List(_) => {}

@@ -1,0 +1,158 @@
+//! Handlers whose stored rows are damaged. Each fails alone: nobody else notices.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    CallerId, HandlerKey, Notice, RunKey, Scheduler,
+    failure::{Away, Lost},
+};
+use crate::{
+    engine::{
+        channel::Channel,
+        handler::Phase,
+        input::Outcome,
+        kept::{Aside, Kept, KeptHandler, KeptJournal, Recovered},
+    },
+    limits::DAMAGED_NOTED_MAX,
+    now::Now,
+};
+
+/// Handlers that are known to be damaged.
+#[derive(Debug, Default)]
+pub(super) struct Damage {
+    /// Those whose rows cannot be changed, and how their runs count as ended if the store has no end of them. They are
+    /// no longer among the finished ones of the store.
+    aside: BTreeMap<HandlerKey, Outcome>,
+    /// Those that could not be read.
+    unread: BTreeSet<HandlerKey>,
+}
+
+impl Damage {
+    pub(super) fn new(aside: &[(HandlerKey, Box<str>)]) -> Self {
+        let aside = aside.iter().map(|(key, cause)| (*key, Outcome::Failed(text(cause)))).collect();
+        Self { aside, unread: BTreeSet::new() }
+    }
+
+    /// How a handler that was set aside counts as ended.
+    pub(super) fn aside(&self, key: HandlerKey) -> Option<&Outcome> {
+        self.aside.get(&key)
+    }
+
+    /// The handler is gone.
+    pub(super) fn forget(&mut self, key: HandlerKey) {
+        self.aside.remove(&key);
+        self.unread.remove(&key);
+    }
+}
+
+impl Scheduler {
+    /// How many handlers are known to be damaged.
+    pub fn damaged_count(&self) -> usize {
+        self.damage.aside.len() + self.damage.unread.iter().filter(|key| !self.damage.aside.contains_key(key)).count()
+    }
+
+    /// Whether the rows of this handler cannot be changed.
+    pub fn is_aside(&self, key: HandlerKey) -> bool {
+        self.damage.aside.contains_key(&key)
+    }
+
+    /// Some of this handler's rows cannot be read. Said in the log once.
+    pub fn note_damaged(&mut self, key: HandlerKey, cause: &str) {
+        let is_known = self.damage.aside.contains_key(&key) || self.damage.unread.contains(&key);
+        if !is_known && self.damage.unread.len() < DAMAGED_NOTED_MAX {
+            self.damage.unread.insert(key);
+            log::warn!("handler {}: its stored rows cannot be read: {cause}", self.known_id(key));
+        }
+    }
+
+    /// The next batches to be kept hold nothing of this handler, whose rows cannot be changed. It goes back to what was
+    /// committed, and its run, if it had not ended, counts as failed.
+    pub fn handle_aside(&mut self, aside: &Aside, now: Now) {
+        let key = aside.handler;
+        if !self.is_aside(key) {
+            let id = self.known_id(key);
+            log::warn!("handler {id}: its stored rows cannot be changed, it is set aside: {}", aside.cause);
+        }
+        let (mut lost, mut uncounted) = (Lost::default(), 0);
+        for held in self.committing.iter_mut().map(|(_, held)| held).chain([&mut self.held]) {
+            uncounted += held.take_out(key, &mut lost);
+        }
+        self.batch.drop_handler(key);
+        self.batch.asides_heard = aside.serial;
+        self.retention.handle_aside(uncounted, aside.was_finished);
+        self.asking.handle_aside(key);
+        self.passes.ready.retain(|(run, _)| run.handler != key);
+        if !lost.is_new(key) {
+            self.damage.aside.insert(key, Outcome::Failed(text(&aside.cause)));
+        }
+        let tags = self.handlers.get(&key).map(|handler| handler.passes.clone()).unwrap_or_default();
+        self.stop_passes(&tags, now);
+        self.go_back(key, &mut lost);
+        self.fill_places(now);
+    }
+
+    /// The store cannot read this handler, for which something waits: what was to be given to it is refused.
+    pub fn handle_damaged(&mut self, key: HandlerKey, cause: &str, now: Now) {
+        self.note_damaged(key, cause);
+        if let Some(Away { caller, .. }) = self.away.remove(&key) {
+            self.notices.extend(caller.map(Notice::Unread));
+            let of_handler = RunKey { handler: key, run: 0 }..=RunKey { handler: key, run: u32::MAX };
+            while let Some((&run, _)) = self.earlier.range(of_handler.clone()).next() {
+                let channel = self.earlier.remove(&run);
+                self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Lost));
+            }
+            self.handle_back(true, now);
+        } else if matches!(self.handlers.get(&key).map(|handler| &handler.phase), Some(Phase::Parked { .. })) {
+            self.parking.parked -= 1;
+            self.fail_damaged(key, text(cause), now);
+        }
+    }
+
+    /// The store can read of this handler only what it is. Its run cannot go on.
+    pub fn handle_head(&mut self, kept: &KeptHandler, cause: &str, now: Now) {
+        let key = kept.key;
+        self.note_damaged(key, cause);
+        if self.is_aside(key) {
+            self.handle_kept(&Kept { handler: kept.clone(), journal: KeptJournal::default() }, now);
+        } else if self.handlers.contains_key(&key) {
+            self.handle_damaged(key, cause, now);
+        } else if let Some(away) = self.away.remove(&key) {
+            self.recover_damaged(kept, away.caller, cause, now);
+            self.handle_back(true, now);
+        }
+    }
+
+    /// A handler whose run goes on, as the store gives it at the start. A damaged one fails; one that cannot be read at
+    /// all is only counted.
+    pub fn recover_any(&mut self, recovered: Recovered, now: Now) {
+        match recovered {
+            Recovered::Whole(kept) => self.recover(&kept, now),
+            Recovered::Damaged { key, handler, cause } => {
+                self.note_damaged(key, &cause);
+                if let Some(handler) = handler {
+                    self.recover_damaged(&handler, None, &cause, now);
+                }
+            }
+        }
+    }
+
+    fn recover_damaged(&mut self, kept: &KeptHandler, caller: Option<CallerId>, cause: &str, now: Now) {
+        let handler = self.handler_of(kept, caller);
+        if kept.id.is_some() {
+            self.names.insert(std::sync::Arc::clone(&handler.id), kept.key);
+        }
+        self.handlers.insert(kept.key, Box::new(handler));
+        self.running += 1;
+        self.fail_damaged(kept.key, text(cause), now);
+    }
+
+    /// The id of a handler, or what it is if no client chose another.
+    fn known_id(&self, key: HandlerKey) -> std::sync::Arc<str> {
+        self.handlers.get(&key).map_or_else(|| self.spell(key), |handler| std::sync::Arc::clone(&handler.id))
+    }
+}
+
+/// How a run counts as failed.
+fn text(cause: &str) -> String {
+    format!("The run's stored rows are damaged: {cause}")
+}

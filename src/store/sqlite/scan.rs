@@ -1,0 +1,119 @@
+//! Handlers in order of creation, past those that cannot be read.
+
+use super::{
+    fault::Fault,
+    read::Reading,
+    rows::{self, HANDLER_COLUMNS},
+    schema::{CLOCK_PLACE, LIVE_PLACE},
+};
+use crate::{
+    engine::{kept::KeptHandler, scheduler::HandlerKey},
+    limits::DAMAGED_NOTED_MAX,
+};
+
+/// A page of the list of all handlers.
+#[derive(Default)]
+pub(super) struct Listed {
+    /// Without their states.
+    pub(super) handlers: Vec<KeptHandler>,
+    /// Those that would be among them, but cannot be read, and why.
+    pub(super) damaged: Vec<(HandlerKey, Box<str>)>,
+    /// Whether there are no more.
+    pub(super) is_complete: bool,
+}
+
+impl Reading {
+    /// Handlers after this one: `count` at most, and about so many bytes of results and errors, but one at least.
+    pub(super) fn list(&self, after: Option<HandlerKey>, count: usize, bytes_max: usize) -> Result<Listed, Fault> {
+        let (mut listed, mut after) = (Listed::default(), after.map_or(-1, |key| key.0.cast_signed()));
+        loop {
+            match self.list_sound(&mut listed, &mut after, count, bytes_max) {
+                Err(fault) if fault.is_lasting() => {
+                    after = self.skip(after, fault, &mut listed.damaged)?;
+                    if listed.damaged.len() >= DAMAGED_NOTED_MAX && !listed.handlers.is_empty() {
+                        return Ok(listed);
+                    }
+                }
+                Err(fault) => return Err(fault),
+                Ok(()) => return Ok(listed),
+            }
+        }
+    }
+
+    /// Lists until the page is full, there are no more, or one cannot be read: that is the next one after `after`.
+    fn list_sound(&self, listed: &mut Listed, after: &mut i64, count: usize, bytes_max: usize) -> Result<(), Fault> {
+        let sql = format!("SELECT {HANDLER_COLUMNS} FROM handlers h WHERE key >= ?1 ORDER BY key LIMIT ?2");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let left = count - listed.handlers.len();
+        let mut found = statement.query((after.saturating_add(1), rows::signed(left as u64)))?;
+        let mut bytes: usize = listed.handlers.iter().map(bytes_of).sum();
+        while let Some(row) = found.next()? {
+            let handler = rows::handler(row, &self.versions)?;
+            *after = handler.key.0.cast_signed();
+            bytes += bytes_of(&handler);
+            listed.handlers.push(handler);
+            if bytes >= bytes_max {
+                return Ok(());
+            }
+        }
+        listed.is_complete = listed.handlers.len() < count;
+        Ok(())
+    }
+
+    /// The last key of those behind `after` that cannot be read. The fault is that of the first of them.
+    fn skip(&self, after: i64, fault: Fault, damaged: &mut Vec<(HandlerKey, Box<str>)>) -> Result<i64, Fault> {
+        let cause: Box<str> = fault.text().into();
+        match self.next_key(after) {
+            Ok(Some(key)) => {
+                damaged.push((HandlerKey(key.cast_unsigned()), cause));
+                return Ok(key);
+            }
+            Ok(None) => return Err(fault),
+            Err(fault) if fault.is_lasting() => {}
+            Err(fault) => return Err(fault),
+        }
+        // The page with the next key is damaged, or one above it: the search goes on behind it, wherever that is.
+        let (mut unread, mut step) = (after, 1);
+        let mut read = loop {
+            let Some(from) = after.checked_add(step).filter(|from| *from < LIVE_PLACE) else { return Err(fault) };
+            if self.next_key(from).is_ok() {
+                break from;
+            }
+            (unread, step) = (from, step * 2);
+        };
+        while read - unread > 1 {
+            let middle = unread + (read - unread) / 2;
+            *(if self.next_key(middle).is_ok() { &mut read } else { &mut unread }) = middle;
+        }
+        damaged.extend(self.keys_between(after, read)?.into_iter().map(|key| (key, cause.clone())));
+        Ok(read)
+    }
+
+    /// The next key after this one, without a look at its row.
+    fn next_key(&self, after: i64) -> Result<Option<i64>, Fault> {
+        let sql = "SELECT key FROM handlers WHERE key >= ?1 ORDER BY key LIMIT 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut found = statement.query([after.saturating_add(1)])?;
+        Ok(found.next()?.map(|row| row.get(0)).transpose()?)
+    }
+
+    /// The handlers behind `after` up to `last`, as their places tell.
+    fn keys_between(&self, after: i64, last: i64) -> Result<Vec<HandlerKey>, Fault> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT handler FROM places WHERE place < ?3 AND handler > ?1 AND handler <= ?2
+             UNION SELECT place - ?3 FROM places WHERE place > ?3 + ?1 AND place <= ?3 + ?2 AND place < ?4
+             LIMIT ?5",
+        )?;
+        let mut found =
+            statement.query((after, last, LIVE_PLACE, CLOCK_PLACE, rows::signed(DAMAGED_NOTED_MAX as u64)))?;
+        let mut keys = Vec::new();
+        while let Some(row) = found.next()? {
+            keys.push(HandlerKey(rows::unsigned(row, 0)?));
+        }
+        Ok(keys)
+    }
+}
+
+fn bytes_of(handler: &KeptHandler) -> usize {
+    handler.end.as_ref().map_or(0, |end| end.outcome.cost_bytes())
+}

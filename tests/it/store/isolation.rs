@@ -1,0 +1,208 @@
+//! A fault of one handler's rows is that handler's alone.
+
+use std::fs;
+
+use steprill::store::sqlite::Inspector;
+
+use super::*;
+
+const PAGE_BYTES: usize = 1_024;
+
+/// A handler that completed with a result that takes pages of its own.
+fn complete_large(kit: &mut Kit, mark: &str) -> RunKey {
+    let mut batch = kit.batch();
+    let run = kit.begin(&mut batch);
+    kit.keep(batch);
+    let mut batch = kit.batch();
+    complete(&mut batch, run, &format!("\"{}\"", mark.repeat(2_000)));
+    kit.keep(batch);
+    run
+}
+
+/// Damages every page that holds nothing but this mark, while nobody has the database open.
+pub(crate) fn damage(directory: &Path, mark: &str) {
+    let path = directory.join("steprill.db");
+    let mut bytes = fs::read(&path).expect("a database");
+    let mut count = 0;
+    for page in bytes.chunks_exact_mut(PAGE_BYTES) {
+        let marks = page.windows(mark.len()).filter(|window| *window == mark.as_bytes()).count();
+        if (marks + 2) * mark.len() >= PAGE_BYTES {
+            // Where the next page of the row is: nowhere.
+            page[..4].fill(0xFF);
+            count += 1;
+        }
+    }
+    assert!(count > 2, "{mark} has {count} pages");
+    fs::write(&path, bytes).expect("a database");
+}
+
+impl Kit {
+    /// Keeps a batch; who was set aside for that.
+    fn keep_some(&mut self, batch: Batch) -> Vec<Aside> {
+        let (wanted, mut asides) = (batch.number, Vec::new());
+        self.store.submit(batch);
+        loop {
+            match self.completed() {
+                Completed::Aside(aside) => asides.push(aside),
+                Completed::Batch { number } if number == wanted => return asides,
+                other => panic!("expected batch {wanted}, got {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_removed_is_set_aside_and_the_rest_of_its_batch_is_kept() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let [before, damaged, behind] = ["before--", "damaged-", "behind--"].map(|mark| complete_large(&mut kit, mark));
+    let number = kit.number;
+    drop(kit);
+    damage(directory.path(), "damaged-");
+
+    let mut kit = Kit { number, ..Kit::open(directory.path()) };
+    let mut batch = kit.batch();
+    batch.purged = vec![before.handler, damaged.handler];
+    let fresh = kit.begin(&mut batch);
+    let asides = kit.keep_some(batch);
+    let [aside] = &asides[..] else { panic!("{asides:?}") };
+    assert_eq!((aside.handler, aside.was_finished, aside.serial), (damaged.handler, true, 1));
+    assert!(aside.cause.contains("malformed"), "{aside:?}");
+    assert!(kit.handler(before.handler.0).is_none());
+    assert!(kit.handler(fresh.handler.0).is_some());
+    assert_eq!(kit.oldest(9).iter().map(|(key, _)| *key).collect::<Vec<_>>(), [behind.handler.0]);
+    // What was sealed before that was heard of rests on it.
+    let mut late = kit.batch();
+    late.cursors.push((damaged, 1));
+    late.purged.push(damaged.handler);
+    kit.keep(late);
+    // Who insists finds the same.
+    let mut again = Batch { asides_heard: 1, ..kit.batch() };
+    again.purged.push(damaged.handler);
+    let asides = kit.keep_some(again);
+    assert_eq!(
+        asides.iter().map(|aside| (aside.handler, aside.was_finished)).collect::<Vec<_>>(),
+        [(damaged.handler, false)]
+    );
+    drop(kit);
+
+    let mut kit = Kit::open(directory.path());
+    assert_eq!(kit.beginning.finished, 1);
+    assert_eq!(kit.beginning.aside.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [damaged.handler]);
+    assert_eq!(kit.recover().len(), 1);
+    drop(kit);
+    let inspector = Inspector::open(directory.path()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(inspector.aside().len(), 1);
+}
+
+#[test]
+fn lists_pass_over_what_cannot_be_read_and_say_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let runs: Vec<RunKey> = (0..9).map(|index| complete_large(&mut kit, &format!("mark-{index}-"))).collect();
+    drop(kit);
+    for index in [0, 4, 5, 8] {
+        damage(directory.path(), &format!("mark-{index}-"));
+    }
+    let mut kit = Kit::open(directory.path());
+    for count in 1..=10 {
+        let (mut listed, mut damaged, mut after) = (Vec::new(), Vec::new(), None);
+        loop {
+            let query = Query::List { after, count, bytes_max: usize::MAX };
+            let Ok(Answer::List { handlers, damaged: unread, is_complete }) = kit.ask(query) else { panic!("a list") };
+            listed.extend(handlers.iter().map(|handler| handler.key.0));
+            damaged.extend(unread.iter().map(|(key, _)| key.0));
+            after = handlers.last().map(|handler| handler.key).or(after);
+            if is_complete {
+                break;
+            }
+        }
+        damaged.dedup();
+        assert_eq!((listed, damaged), (vec![1, 2, 3, 6, 7], vec![0, 4, 5, 8]), "{count} at a time");
+    }
+    let asked = kit.ask(Query::Handler(Address::Key(runs[4].handler)));
+    assert!(matches!(&asked, Err(StoreError::Damaged(key, _)) if *key == runs[4].handler), "{asked:?}");
+    assert!(kit.handler(3).is_some());
+}
+
+#[test]
+fn a_damaged_page_of_handlers_hides_those_on_it_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    for _ in 0..200 {
+        kit.complete_one();
+    }
+    drop(kit);
+    // A leaf of the table: its key is that of a row in the middle.
+    let path = directory.path().join("steprill.db");
+    let mut bytes = fs::read(&path).expect("a database");
+    let run_id = run_id(run(100, 0));
+    let place = bytes.windows(16).position(|window| window == run_id.as_bytes()).expect("the row");
+    let page = place / PAGE_BYTES * PAGE_BYTES;
+    assert_eq!(bytes[page], 13, "a leaf");
+    bytes[page..page + 100].fill(0xA5);
+    fs::write(&path, bytes).expect("a database");
+
+    let mut kit = Kit::open(directory.path());
+    let query = Query::List { after: None, count: 1_000, bytes_max: usize::MAX };
+    let Ok(Answer::List { handlers, damaged, is_complete: true }) = kit.ask(query) else { panic!("a list") };
+    let damaged: Vec<u64> = damaged.iter().map(|(key, _)| key.0).collect();
+    assert!(damaged.contains(&100) && damaged.len() < 20, "{damaged:?}");
+    assert_eq!(handlers.len() + damaged.len(), 200, "{damaged:?}");
+    assert_eq!(kit.oldest(1_000).len(), 200);
+    // All go that can, in one batch.
+    let mut batch = kit.batch();
+    batch.purged = (0..200).map(HandlerKey).collect();
+    let asides = kit.keep_some(batch);
+    let asides: Vec<u64> = asides.iter().map(|aside| aside.handler.0).collect();
+    assert!(damaged.iter().all(|key| asides.contains(key)), "{asides:?}");
+    // A page beside the damaged one cannot be merged with it: its last rows stay, too.
+    assert!(asides.len() < 60, "{asides:?}");
+    assert_eq!(kit.oldest(1_000), []);
+    kit.complete_one();
+}
+
+#[test]
+fn a_start_gives_what_goes_on_past_what_is_damaged() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let mut begin = |mark: &str| {
+        let mut batch = kit.batch();
+        let run = kit.begin(&mut batch);
+        record(&mut batch, run, &mark.repeat(2_000));
+        kit.keep(batch);
+        run.handler
+    };
+    let [first, damaged, last] = ["first---", "damaged-", "last----"].map(&mut begin);
+    drop(kit);
+    damage(directory.path(), "damaged-");
+    let mut kit = Kit::open(directory.path());
+    let (mut whole, mut lost) = (Vec::new(), Vec::new());
+    let recovered = kit.store.recover(&mut |recovered| match recovered {
+        Recovered::Whole(kept) => whole.push(kept.handler.key),
+        Recovered::Damaged { key, handler, .. } => lost.push((key, handler.is_some())),
+    });
+    recovered.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((whole, lost), (vec![first, last], vec![(damaged, true)]));
+}
+
+#[test]
+fn a_fault_of_the_database_as_a_whole_is_nobodys_own() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let mut batch = kit.batch();
+    let running = kit.begin(&mut batch);
+    kit.keep(batch);
+    let other = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
+    other
+        .execute_batch("CREATE TRIGGER no BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'no'); END")
+        .expect("a trigger");
+    let mut batch = kit.batch();
+    record(&mut batch, running, "more");
+    assert!(matches!(kit.fail(batch), StoreError::Failed(_)));
+    other.execute_batch("DROP TRIGGER no").expect("it goes");
+    kit.epoch += 1;
+    let mut batch = kit.batch();
+    record(&mut batch, running, "more");
+    kit.keep(batch);
+}
