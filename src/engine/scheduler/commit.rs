@@ -88,6 +88,7 @@ impl Held {
         let is_of = |run: &RunKey| run.handler == key;
         self.ready.retain(|(run, _)| !is_of(run));
         self.published.retain(|(run, _)| !is_of(run));
+        self.left.retain(|(run, _)| !is_of(run));
         self.ended.retain(|run| !is_of(run));
         self.snapshots.retain(|run| !is_of(run));
         let purged = self.purged.extract_if(.., |(run, _)| is_of(run));
