@@ -242,7 +242,8 @@ pub const BODY_RATE_MIN_BYTES_PER_S: u64 = 100;
 pub const IDLE_TIMEOUT_US: u64 = 75_000_000;
 
 /// How long pending output may stand still before its reader counts as gone. Before it does, a write is tried: a socket
-/// says that it takes more only when a third of its send buffer is free again.
+/// says that it takes more only when a third of its send buffer is free again, and a client's system that it does when
+/// much of its own is.
 pub const OUTPUT_TIMEOUT_US: u64 = 300_000_000;
 
 /// How long a connection is read on after an error reply, so that the reply is not lost to a reset (RFC 9112 section
@@ -254,6 +255,31 @@ pub const LINGER_IDLE_TIMEOUT_US: u64 = 5_000_000;
 
 /// Bytes that are read and dropped after an error reply: a body twice as large as allowed still learns so.
 pub const LINGER_BYTES_MAX: usize = 32 << 20;
+
+/// Connections that a listener's system keeps until they are accepted: what comes in some turns of the loop.
+pub const LISTEN_BACKLOG: i32 = 1_024;
+
+/// Bytes of output that the system holds for one connection; it doubles this for its own bookkeeping. Left to itself it
+/// holds 4 MiB for a client that does not read.
+pub const SEND_BUFFER_BYTES: usize = 128 << 10;
+
+/// How long nothing may come from a connection before its peer is probed; with [`KEEPALIVE_INTERVAL`] and
+/// [`KEEPALIVE_PROBES`], one that is gone is noticed after 90 s.
+pub const KEEPALIVE_IDLE: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// How long a probe waits for its answer.
+pub const KEEPALIVE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Probes without an answer after which the peer counts as gone.
+pub const KEEPALIVE_PROBES: u32 = 3;
+
+/// As [`KEEPALIVE_IDLE`], of a client that has sent its last byte and waits for a reply, or has closed: the system of
+/// one that has closed says so to the first probe after a minute.
+pub const HALF_CLOSED_PROBE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// How long what was sent may stay unacknowledged before the peer counts as gone. A heartbeat that nobody gets is sent
+/// within [`HEARTBEAT_US`], so that a reader that vanished is noticed after 90 s.
+pub const UNACKNOWLEDGED_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(75);
 
 /// Connections beyond the bound that are held just long enough to be told 503; beyond these, the 503 is best effort.
 pub const CONNECTIONS_REFUSED_MAX: usize = 64;
@@ -285,6 +311,18 @@ pub const TURN_ACCEPTS_MAX: usize = 256;
 
 /// How long accepting rests when the system has no more file descriptors, unless a connection closes earlier.
 pub const ACCEPT_PAUSE_US: u64 = 100_000;
+
+/// How often at most the log says that there are no more file descriptors.
+pub const COMPLAINT_PAUSE_US: u64 = 1_000_000;
+
+/// File descriptors beside those of connections: listeners, the database and its log, the poll, what steps open.
+pub const DESCRIPTORS_BESIDE: usize = 256;
+
+/// POST run calls that may wait for their runs at a time are so many of this many connections: some stay for others.
+pub const CALLERS_OF_CONNECTIONS: (usize, usize) = (7, 8);
+
+/// Mode of the file of a unix socket, unless told: for the user that runs the server alone.
+pub const SOCKET_MODE_DEFAULT: u32 = 0o600;
 
 /// Attempts of a retry policy that does not say how many; the field's policies have three.
 pub const RETRY_ATTEMPTS_DEFAULT: u32 = 3;

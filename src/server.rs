@@ -5,6 +5,7 @@
 
 mod answers;
 mod config;
+mod descriptors;
 mod ids;
 mod keeping;
 mod log;
@@ -161,6 +162,7 @@ impl Server {
         let no_signals = |error| ServeError::Io("cannot listen to signals".into(), error);
         let signals = stop::signals().map_err(no_signals)?;
         let _second = stop::SecondSignal::install().map_err(no_signals)?;
+        descriptors::raise(config.connections_max);
         let mut bound = self.bind(config)?;
         bound.turns.listen_to_signals(signals).map_err(no_signals)?;
         for fault in faults {

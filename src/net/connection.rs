@@ -3,6 +3,7 @@
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::Shutdown,
+    time::Duration,
 };
 
 use mio::{
@@ -11,9 +12,10 @@ use mio::{
     net::{TcpStream, UnixStream},
 };
 
+use super::peer;
 use crate::{
     http::exchange::Exchange,
-    limits::{SMALL_WRITE_BYTES, TURN_BYTES_MAX},
+    limits::{OUTPUT_TIMEOUT_US, SMALL_WRITE_BYTES, TURN_BYTES_MAX, UNACKNOWLEDGED_TIMEOUT},
     now::Now,
 };
 
@@ -64,16 +66,21 @@ pub struct Connection {
     /// Bytes of requests and of replies that the reactor has counted for it.
     pub(super) counted_bytes: usize,
     pub(super) counted_output_bytes: usize,
+    /// Until when the system lets the client take its time, as it has fallen behind; 0: it has not.
+    patient_until_us: u64,
     is_shut: bool,
 }
 
 /// What the system last said, until the socket says otherwise: it tells each change once.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that the system says by itself")]
 struct Readiness {
     readable: bool,
     writable: bool,
     /// The end of input is on its way, perhaps behind more bytes.
     ending: bool,
+    /// The client takes nothing any more: it has reset the connection, or both sides have ended theirs.
+    gone: bool,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +92,7 @@ pub(super) struct Queued {
 
 impl Connection {
     pub(super) fn new(socket: Socket, origin: Origin, exchange: Exchange, is_refused: bool) -> Self {
-        let ready = Readiness { readable: false, writable: true, ending: false };
+        let ready = Readiness { readable: false, writable: true, ending: false, gone: false };
         Self {
             socket,
             exchange,
@@ -95,6 +102,7 @@ impl Connection {
             is_refused,
             counted_bytes: 0,
             counted_output_bytes: 0,
+            patient_until_us: 0,
             is_shut: false,
         }
     }
@@ -125,6 +133,7 @@ impl Connection {
     pub(super) fn note(&mut self, event: &Event) {
         self.ready.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.ready.ending |= event.is_read_closed() || event.is_error();
+        self.ready.gone |= event.is_write_closed() || event.is_error();
         self.ready.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
     }
 
@@ -144,6 +153,9 @@ impl Connection {
                 Ok(0) => {
                     self.ready.readable = false;
                     self.exchange.handle_end_of_input(now);
+                    if let (Socket::Tcp(stream), false) = (&self.socket, self.exchange.is_closed()) {
+                        peer::probe_half_closed(stream);
+                    }
                 }
                 Ok(count) => {
                     // A short read emptied the socket; what comes later, an end too, is told anew.
@@ -156,6 +168,11 @@ impl Connection {
                 Err(_) => self.exchange.close(),
             }
         }
+        if self.ready.gone {
+            self.exchange.handle_gone();
+        } else if self.ready.ending {
+            self.exchange.handle_ending();
+        }
         taken
     }
 
@@ -164,14 +181,45 @@ impl Connection {
         self.exchange.output().len() > SMALL_WRITE_BYTES
     }
 
-    /// Writes though the socket has not said that it takes more, when its output is about to count as standing still: a
-    /// socket says so only when much of its buffer is free. Whether it has taken anything.
-    pub(super) fn write_overdue(&mut self, now: Now) -> bool {
-        if self.ready.writable || !self.exchange.is_output_overdue(now) {
-            return false;
+    /// When [`Connection::handle_timeout`] wants to be called: microseconds on the alive clock.
+    pub(super) fn poll_timeout(&self) -> Option<u64> {
+        let patient_until_us = (self.patient_until_us > 0).then_some(self.patient_until_us);
+        [self.exchange.poll_timeout(), patient_until_us].into_iter().flatten().min()
+    }
+
+    /// Does what is due. What has come, and what the socket takes, counts first: the loop may have stood still for
+    /// longer than a time-out, and a socket says that it takes more only when much of its buffer is free. Returns the
+    /// bytes taken.
+    pub(super) fn handle_timeout(&mut self, buffer: &mut [u8], now: Now) -> usize {
+        let mut taken = 0;
+        if self.exchange.poll_timeout().is_some_and(|at_us| at_us <= now.alive_us) {
+            self.ready.readable = true;
+            self.ready.writable = true;
+            taken = self.write(now);
+            self.read(buffer, TURN_BYTES_MAX, now);
+            self.exchange.handle_timeout(now);
         }
-        self.ready.writable = true;
-        self.write(now) > 0
+        if self.patient_until_us > 0 && self.patient_until_us <= now.alive_us {
+            self.patient_until_us = 0;
+            self.limit_unacknowledged(UNACKNOWLEDGED_TIMEOUT);
+        }
+        taken
+    }
+
+    /// The client does not take what there is. To the system one that takes nothing for a while is the same as one that
+    /// is gone; here a slow one has [`OUTPUT_TIMEOUT_US`], and as long again for what the system holds.
+    fn be_patient(&mut self, now: Now) {
+        if self.patient_until_us == 0 {
+            self.limit_unacknowledged(Duration::from_micros(OUTPUT_TIMEOUT_US));
+        }
+        self.patient_until_us = now.alive_us + OUTPUT_TIMEOUT_US;
+    }
+
+    fn limit_unacknowledged(&self, timeout: Duration) {
+        if let Socket::Tcp(stream) = &self.socket {
+            // If it fails, the socket has, which reading and writing tell.
+            let _ = peer::limit_unacknowledged(stream, timeout);
+        }
     }
 
     /// Writes until the output or the socket's room is used up, or its turn is over; gives the bytes taken.
@@ -189,6 +237,9 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => self.exchange.close(),
             }
+        }
+        if !self.ready.writable {
+            self.be_patient(now);
         }
         taken
     }
@@ -211,7 +262,7 @@ pub(super) enum Socket {
 }
 
 impl Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
             Self::Unix(stream) => stream.read(buffer),
@@ -225,7 +276,7 @@ impl Socket {
         }
     }
 
-    fn shutdown_write(&self) -> io::Result<()> {
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Self::Unix(stream) => stream.shutdown(Shutdown::Write),

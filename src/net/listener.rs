@@ -1,10 +1,11 @@
 //! Listening sockets.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{self, ErrorKind},
-    os::unix::fs::{FileTypeExt, MetadataExt},
-    os::unix::net::UnixStream as StdUnixStream,
+    os::fd::OwnedFd,
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
     path::{Path, PathBuf},
 };
 
@@ -12,11 +13,17 @@ use mio::{
     Interest, Registry, Token,
     net::{TcpListener, UnixListener},
 };
+use rustix::{
+    io::FdFlags,
+    net::{AddressFamily, SocketAddrUnix, SocketType},
+};
 
 use super::{
     address::{Address, is_loopback},
     connection::{Origin, Socket},
+    peer,
 };
+use crate::limits::LISTEN_BACKLOG;
 
 /// One listening socket. A unix socket's file is removed with it.
 #[derive(Debug)]
@@ -36,22 +43,23 @@ enum Kind {
 impl Listener {
     /// # Errors
     /// What the system says, with the address in the text.
-    pub(super) fn bind(address: &Address) -> io::Result<Self> {
-        Self::bind_bare(address)
+    pub(super) fn bind(address: &Address, socket_mode: u32) -> io::Result<Self> {
+        Self::bind_bare(address, socket_mode)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {}", reason(&error))))
     }
 
-    fn bind_bare(address: &Address) -> io::Result<Self> {
+    fn bind_bare(address: &Address, socket_mode: u32) -> io::Result<Self> {
         let (kind, address) = match address {
             Address::Tcp(address) => {
                 let listener = TcpListener::bind(*address)?;
+                peer::prepare(&listener)?;
                 let address = listener.local_addr()?;
                 (Kind::Tcp(listener), Address::Tcp(address))
             }
             Address::Unix(path) => {
                 remove_stale(path)?;
-                let listener = UnixListener::bind(path)?;
-                (Kind::Unix { listener, _file: SocketFile::new(path)? }, Address::Unix(path.clone()))
+                let (listener, file) = bind_unix(path, socket_mode)?;
+                (Kind::Unix { listener, _file: file }, Address::Unix(path.clone()))
             }
         };
         Ok(Self { kind, address, pending: false })
@@ -121,6 +129,25 @@ fn reason(error: &io::Error) -> String {
         ErrorKind::AddrNotAvailable => "not an address of this machine; choose another with --listen".into(),
         _ => error.to_string(),
     }
+}
+
+/// Listens on a socket whose file has exactly this mode. Nobody can connect before it has: until then the socket does
+/// not listen. On Linux the file is never open to more than the mode says.
+fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+    let permissions = Permissions::from_mode(mode);
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+    let socket = fs::File::from(socket);
+    // Where this is not allowed, the mode comes with the next call that sets it.
+    let _ = socket.set_permissions(permissions.clone());
+    let socket = OwnedFd::from(socket);
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    let file = SocketFile::new(path)?;
+    fs::set_permissions(path, permissions)?;
+    rustix::net::listen(&socket, LISTEN_BACKLOG)?;
+    let listener = StdUnixListener::from(socket);
+    listener.set_nonblocking(true)?;
+    Ok((UnixListener::from_std(listener), file))
 }
 
 /// Removes the socket that a dead server has left; nobody answers on it.

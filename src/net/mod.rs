@@ -4,6 +4,7 @@
 mod address;
 mod connection;
 mod listener;
+mod peer;
 mod reactor;
 mod timers;
 

@@ -89,10 +89,12 @@ impl Loop {
             (Err(refused), _) => (Granted::default(), Reply::Now(refused)),
             (Ok(granted), Some(refusal)) => (granted, Reply::Now(errors.error(refusal.status, &refusal.text))),
             (Ok(granted), None) => {
-                let ids = &mut self.ids;
-                let mut draw = || ids.draw().expect("the system gave random bytes when the server began");
+                let entropy = &mut self.ids;
+                let mut draw = || entropy.draw().expect("the system gave random bytes when the server began");
                 let (scheduler, catalog, now) = (&mut self.scheduler, &self.catalog, self.now);
-                let mut context = api::Context { scheduler, catalog, now, ids: &mut draw, is_read, has_room };
+                let callers_full = self.callers >= self.callers_max;
+                let ids = &mut draw;
+                let mut context = api::Context { scheduler, catalog, now, ids, is_read, has_room, callers_full };
                 (granted, api::call(&request, &mut context))
             }
         };
@@ -115,6 +117,7 @@ impl Loop {
             Reply::WhenRunEnds(key) => {
                 self.scheduler.await_end(key, CallerId(id.into()));
                 *self.client_mut(id) = Client::Calling(id, key, errors);
+                self.callers += 1;
             }
             Reply::Follow(follow) => self.begin_reading(id, follow, errors),
             Reply::List(list) => self.begin_list(id, list),
@@ -186,7 +189,9 @@ impl Loop {
 
     /// Answers, and has the connection free for its next request.
     pub(super) fn respond(&mut self, id: ConnectionId, response: &Response) {
-        *self.client_mut(id) = Client::Free;
+        if let Client::Calling(..) = std::mem::take(self.client_mut(id)) {
+            self.callers -= 1;
+        }
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().respond(response, self.now);
         }
@@ -275,6 +280,7 @@ impl Loop {
             Client::Calling(waiting, key, _) if *waiting == id => {
                 let key = *key;
                 *client = Client::Free;
+                self.callers -= 1;
                 self.scheduler.forget_caller(key, CallerId(id.into()));
             }
             Client::Asking(waiting) | Client::Unkept(waiting, _) | Client::Listing(waiting, _) if *waiting == id => {

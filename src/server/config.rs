@@ -23,6 +23,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// Names that the Host header may have on TCP, beside loopback names and, on a network address, IP addresses.
     pub allow_hosts: Vec<String>,
+    /// Mode of the files of unix sockets, whatever the umask. Default: 0600.
+    pub socket_mode: u32,
     /// Listen beyond loopback though anybody who reaches the port may call.
     pub allow_anonymous: bool,
     /// How log lines look. Default: text, on stderr.
@@ -107,6 +109,11 @@ pub const FLAGS: &[Flag] = &[
         value: "NAME",
         help: "name that Host may have; repeatable (loopback names; beyond loopback IP addresses, too)",
     },
+    Flag {
+        name: "--socket-mode",
+        value: "MODE",
+        help: "who may use unix sockets, such as 0660 (0600: the user alone)",
+    },
     Flag { name: "--allow-anonymous", value: "", help: "listen beyond loopback although anybody may call" },
     Flag { name: "--log", value: "text|json|off", help: "form of the log on stderr (text)" },
     Flag { name: "--grace", value: "SECONDS", help: "time for work in progress after SIGTERM (5)" },
@@ -151,6 +158,7 @@ impl Default for Config {
             workers: limits::WORKERS_DEFAULT,
             cors_origins: Vec::new(),
             allow_hosts: Vec::new(),
+            socket_mode: limits::SOCKET_MODE_DEFAULT,
             allow_anonymous: false,
             log: Format::Text,
             grace: Duration::from_secs(5),
@@ -283,6 +291,7 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), UsageError> {
         "workers" => config.workers = number(value, 1, limits::WORKERS_MAX)?,
         "cors-origin" => config.cors_origins.push(value.to_owned()),
         "allow-host" => config.allow_hosts.push(value.to_owned()),
+        "socket-mode" => config.socket_mode = mode(value)?,
         "allow-anonymous" => config.allow_anonymous = switch(value)?,
         "log" => config.log = value.parse().map_err(UsageError)?,
         "grace" => config.grace = seconds(value)?,
@@ -320,6 +329,13 @@ fn number(value: &str, min: usize, max: usize) -> Result<usize, UsageError> {
     };
     let in_range = usize::from_str(value).ok().filter(|number| (min..=max).contains(number));
     in_range.ok_or_else(|| UsageError(expected()))
+}
+
+/// Permissions of a file, as `chmod` takes them in octal.
+fn mode(value: &str) -> Result<u32, UsageError> {
+    let is_octal = (3..=4).contains(&value.len()) && value.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let parsed = u32::from_str_radix(value, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+    parsed.ok_or_else(|| UsageError(format!("expected permissions in octal, such as 0600 or 0660, got {value:?}")))
 }
 
 /// Bytes: a whole number, alone or with a binary unit such as `64M`, `64MiB` or `1g`.
@@ -467,6 +483,8 @@ mod tests {
             (&["--keep-for", "-1s"], "duration"),
             (&["--feed-keep", "0"], "from 1"),
             (&["--feed-keep", "5,many"], "bytes"),
+            (&["--socket-mode", "rw"], "0660"),
+            (&["--socket-mode", "1777"], "0660"),
             (&["--token-file", "f"], "later"),
             (&["--listen", "here"], "here"),
             (&["--memory-max", "16M", "--body-bytes-max", "9M"], "--body-bytes-max"),

@@ -12,6 +12,7 @@ use signal_hook_mio::v1_0::Signals;
 use super::{
     Clock, Config, ServeError,
     answers::Client,
+    descriptors,
     ids::Entropy,
     keeping, log, memory,
     questions::Questions,
@@ -31,7 +32,7 @@ use crate::{
     graph::Graph,
     http::{self, Response},
     json::Json,
-    limits::{HEAD_BYTES_MAX, STORE_BEHIND_US_MAX, TURN_REPORTS_MAX},
+    limits::{CALLERS_OF_CONNECTIONS, HEAD_BYTES_MAX, STORE_BEHIND_US_MAX, TURN_REPORTS_MAX},
     net::{Address, ConnectionId, Reactor},
     now::Now,
     store::{Completed, Store, StoreError},
@@ -69,6 +70,9 @@ pub(super) struct Loop {
     pub(super) grace: Duration,
     /// What each connection waits for, by slot.
     pub(super) clients: Vec<Client>,
+    /// POST run calls that wait for their runs, and how many may.
+    pub(super) callers: usize,
+    pub(super) callers_max: usize,
     /// Replies that wait for a batch, by its number.
     pub(super) unkept: VecDeque<Unkept>,
     pub(super) questions: Questions,
@@ -101,7 +105,7 @@ impl Loop {
         let memory_max = config.memory_max.unwrap_or_else(memory::memory_max_default);
         let account = Account::new(memory_max, config.body_bytes_max.saturating_add(HEAD_BYTES_MAX));
         let limits = http::Limits { body_bytes_max: config.body_bytes_max, ..http::Limits::default() };
-        let bound = Reactor::bind(&config.listen, limits, config.connections_max);
+        let bound = Reactor::bind(&config.listen, config.socket_mode, limits, config.connections_max);
         let reactor = bound.map_err(ServeError::Listen)?;
         let no_entropy = |error| ServeError::Io("no random bytes".into(), error);
         let mut ids = Entropy::new().map_err(no_entropy)?;
@@ -131,6 +135,8 @@ impl Loop {
             now,
             grace: config.grace,
             clients: Vec::new(),
+            callers: 0,
+            callers_max: callers_max(config.connections_max),
             unkept: VecDeque::new(),
             questions: Questions::default(),
             not_kept: None,
@@ -169,11 +175,12 @@ impl Loop {
         self.pool.handle_rung();
         self.handle_reports();
         self.scheduler.handle_time(self.now);
-        self.handle_due();
         self.balance_memory();
         self.reactor.handle_ready(self.now);
         for _ in 0..ROUNDS_MAX {
             self.handle_connections();
+            // Behind what has come: a lock may have become free, or its waiter have gone, before its time was up.
+            self.handle_due();
             self.share_out();
             self.settle();
             self.hand_out();
@@ -411,6 +418,13 @@ impl Loop {
         let id = reader.id;
         *self.client_mut(id) = Client::Reading(reader);
     }
+}
+
+/// How many POST run calls may wait at a time, so that others still find a connection.
+fn callers_max(connections_max: usize) -> usize {
+    let (part, of) = CALLERS_OF_CONNECTIONS;
+    let connections = connections_max.min(descriptors::available());
+    (connections / of * part + connections % of * part / of).max(1)
 }
 
 /// Rounds of serving and flushing in one turn: pipelined requests and streams that are read as fast as they are written

@@ -9,7 +9,7 @@ use std::{
 
 use steprill::{
     http::{Limits, Response},
-    limits::OUTPUT_HIGH_WATER_BYTES,
+    limits::{OUTPUT_HIGH_WATER_BYTES, SEND_BUFFER_BYTES, SOCKET_MODE_DEFAULT},
     net::{Address, Closed, ConnectionId, Origin, Reactor},
     now::Now,
 };
@@ -45,7 +45,7 @@ impl Echo {
     fn with(address: &str, limits: Limits, connections_max: usize) -> Self {
         let address = address.parse().unwrap();
         Self {
-            reactor: Reactor::bind(&[address], limits, connections_max).unwrap(),
+            reactor: Reactor::bind(&[address], SOCKET_MODE_DEFAULT, limits, connections_max).unwrap(),
             start: Instant::now(),
             skipped_us: 0,
             streams: Vec::new(),
@@ -216,6 +216,110 @@ fn a_hang_up_on_a_stream_is_noticed_and_frees_the_connection() {
         assert!(echo.reactor.connection(id).is_none());
     }
     assert!(echo.hung_up.len() == 2 && echo.reactor.connection_count() == 0);
+}
+
+#[test]
+fn a_client_that_is_gone_is_noticed_while_its_reply_is_waited_for() {
+    // What it has sent behind its request is more than is read meanwhile, so that its end is not.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let mut echo = Echo::on(&format!("unix:{}", path.display()), 10);
+    for behind in [0, 100 << 10] {
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        echo.until(|echo| !echo.waiting.is_empty());
+        client.write_all(&vec![b'y'; behind]).unwrap();
+        let id = echo.waiting[0];
+        drop(client);
+        echo.until(|echo| echo.waiting.is_empty());
+        assert_eq!(echo.hung_up.pop(), Some(id));
+    }
+
+    // Over TCP a client that closes may as well have half-closed, until its system resets the connection.
+    let mut echo = Echo::new(10);
+    let mut client = echo.connect();
+    client.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    echo.until(|echo| !echo.waiting.is_empty());
+    let (id, now) = (echo.waiting[0], echo.now());
+    client.shutdown(Shutdown::Write).unwrap();
+    echo.until(|echo| !echo.reactor.connection(id).unwrap().exchange().wants_input());
+    assert!(echo.hung_up.is_empty(), "it may be reading");
+    // It closes over bytes that it has not read, which is a reset.
+    echo.reactor.connection(id).unwrap().exchange().start_stream(&Response::default(), now);
+    echo.until(|_| client.peek(&mut [0]).is_ok());
+    drop(client);
+    echo.until(|echo| echo.waiting.is_empty());
+    assert_eq!(echo.hung_up, [id]);
+}
+
+#[test]
+fn what_arrived_while_the_loop_stood_still_is_read_before_time_outs_are_judged() {
+    let mut echo = Echo::new(10);
+    for (generation, (first, rest, end)) in [
+        ("GET /a HTTP/1.1\r\n", "Host: x\r\n\r\n", "/a "),
+        ("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab", "cd", "/a abcd"),
+        ("GET /b HTTP/1.1\r\nHost: x\r\n\r\n", "GET /a HTTP/1.1\r\nHost: x\r\n\r\n", "/a "),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut client = echo.connect();
+        client.write_all(first.as_bytes()).unwrap();
+        if first.contains("/b") {
+            echo.read_until(&mut client, "/b ");
+        } else {
+            let id = ConnectionId { slot: 0, generation: generation as u32 };
+            echo.until(|echo| echo.reactor.connection(id).is_some_and(|it| it.exchange().input_bytes() == first.len()));
+        }
+        client.write_all(rest.as_bytes()).unwrap();
+        let later = Now { alive_us: echo.now().alive_us + 200_000_000, ..echo.now() };
+        echo.reactor.handle_ready(later);
+        echo.reactor.flush(later);
+        let reply = echo.read_until(&mut client, end);
+        assert!(reply.starts_with("HTTP/1.1 200 "), "{first}: {reply}");
+        drop(client);
+        echo.until(|echo| echo.reactor.connection_count() == 0);
+    }
+}
+
+/// What the system shows of the server's end of a connection on 127.0.0.1: bytes that it holds to be sent, the kind of
+/// timer that is set (2: keep-alive), and its hundredths of a second.
+#[cfg(target_os = "linux")]
+fn system_row(server: SocketAddr, client: SocketAddr) -> (usize, u8, u32) {
+    let ends = [server, client].map(|end| format!("0100007F:{:04X}", end.port()));
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let row = table.lines().find(|row| row.contains(&ends.join(" "))).expect("the connection is there");
+    let fields: Vec<&str> = row.split_whitespace().collect();
+    let (sending, _) = fields[4].split_once(':').unwrap();
+    let (kind, hundredths) = fields[5].split_once(':').unwrap();
+    let number = |text| u32::from_str_radix(text, 16).unwrap();
+    (number(sending) as usize, number(kind) as u8, number(hundredths))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_system_probes_idle_connections_and_holds_little_for_who_does_not_read() {
+    let mut echo = Echo::new(10);
+    let mut client = echo.connect();
+    client.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    echo.read_until(&mut client, "\r\n\r\n");
+    let ends = (echo.address(), client.local_addr().unwrap());
+    let mut idle = (0, 0, 0);
+    echo.until(|_| {
+        idle = system_row(ends.0, ends.1);
+        idle.0 == 0
+    });
+    assert!(idle.1 == 2 && idle.2 <= 6_100, "no keep-alive within a minute: {idle:?}");
+
+    echo.source_bytes = 64 << 20;
+    let mut left = usize::MAX;
+    echo.until(|echo| {
+        let stands = echo.source_bytes == left;
+        left = echo.source_bytes;
+        stands
+    });
+    let (held, ..) = system_row(ends.0, ends.1);
+    assert!(held <= 4 * SEND_BUFFER_BYTES, "{held} bytes are held for a client that does not read");
 }
 
 #[test]
@@ -443,6 +547,10 @@ fn time_outs_close_a_silent_connection() {
     assert!(reply.starts_with("HTTP/1.1 408 "), "{reply}");
 }
 
+fn bind(address: &str) -> std::io::Result<Reactor> {
+    Reactor::bind(&[address.parse().unwrap()], SOCKET_MODE_DEFAULT, Limits::default(), 10)
+}
+
 #[test]
 fn a_unix_socket_replaces_a_dead_one_refuses_a_live_one_and_is_removed() {
     let directory = tempfile::tempdir().unwrap();
@@ -452,7 +560,7 @@ fn a_unix_socket_replaces_a_dead_one_refuses_a_live_one_and_is_removed() {
     let address = format!("unix:{}", path.display());
     let mut echo = Echo::on(&address, 10);
 
-    let refused = Reactor::bind(&[address.parse().unwrap()], Limits::default(), 10).unwrap_err();
+    let refused = bind(&address).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::AddrInUse);
     assert!(refused.to_string().contains(&address), "{refused}");
 
@@ -464,18 +572,20 @@ fn a_unix_socket_replaces_a_dead_one_refuses_a_live_one_and_is_removed() {
     echo.until(|echo| echo.waiting.len() == 1);
     let id = echo.waiting[0];
     assert_eq!(echo.reactor.connection(id).unwrap().origin(), Origin::Unix);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o7777, 0o600, "whatever the umask");
     drop(echo);
     assert!(!path.exists());
 
     std::fs::write(&path, "no socket").unwrap();
-    let refused = Reactor::bind(&[address.parse().unwrap()], Limits::default(), 10).unwrap_err();
+    let refused = bind(&address).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "no socket");
 }
 
 #[test]
 fn a_waker_ends_a_wait() {
-    let mut reactor = Reactor::bind(&[], Limits::default(), 1).unwrap();
+    let mut reactor = Reactor::bind(&[], SOCKET_MODE_DEFAULT, Limits::default(), 1).unwrap();
     let waker = reactor.waker();
     let thread = std::thread::spawn(move || waker.wake().unwrap());
     let start = Instant::now();

@@ -40,6 +40,8 @@ pub struct Context<'a> {
     pub is_read: bool,
     /// Whether there is memory for new work; else it is refused.
     pub has_room: bool,
+    /// Whether as many POST run calls wait for their runs as may.
+    pub callers_full: bool,
 }
 
 /// Carries out a request that [`super::Access::check`] has let in.

@@ -21,6 +21,10 @@ pub(super) fn run(name: &str, body: &[u8], context: &mut Context<'_>, errors: Er
     context.check_room(errors)?;
     // The reference page has a body that does not parse as the server's fault here.
     let body = RunBody::parse(body).map_err(|error| faulty_body(500, &error, errors))?;
+    if context.callers_full {
+        let message = "As many POST run calls wait as this server takes at a time; use run-nowait, or try again later";
+        return Err(errors.overloaded(message).into());
+    }
     start(workflow, &body, context, errors).map(Reply::WhenRunEnds)
 }
 

@@ -60,7 +60,8 @@ impl World {
             Uuid::from_u128(u128::from(*drawn))
         };
         let (scheduler, catalog) = (&mut self.scheduler, &self.catalog);
-        let mut context = Context { scheduler, catalog, now: NOW, ids: &mut ids, is_read: false, has_room: true };
+        let (is_read, has_room, callers_full) = (false, true, false);
+        let mut context = Context { scheduler, catalog, now: NOW, ids: &mut ids, is_read, has_room, callers_full };
         let reply = call(&request, &mut context);
         self.settle();
         reply

@@ -63,8 +63,19 @@ pub struct Exchange {
     /// When, on the alive clock, the output last began or was taken from.
     output_moved_us: u64,
     input_ended: bool,
+    peer: Peer,
     hang_up_on_end: bool,
     draining: bool,
+}
+
+/// What is known of the client, however much of its input has been read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Peer {
+    Here,
+    /// It has sent its last byte.
+    Ending,
+    /// It takes nothing any more.
+    Gone,
 }
 
 /// Where the exchange stands; see the graph above. Times are on the alive clock.
@@ -119,6 +130,7 @@ impl Exchange {
             stream_end: 0,
             output_moved_us: now.alive_us,
             input_ended: false,
+            peer: Peer::Here,
             hang_up_on_end: false,
             draining: false,
         }
@@ -161,6 +173,18 @@ impl Exchange {
             self.close();
         }
         self.advance(now);
+    }
+
+    /// Takes note that the client has sent its last byte, which may not have been read yet.
+    pub fn handle_ending(&mut self) {
+        if self.peer == Peer::Here {
+            self.peer = Peer::Ending;
+        }
+    }
+
+    /// Takes note that the client takes nothing any more.
+    pub fn handle_gone(&mut self) {
+        self.peer = Peer::Gone;
     }
 
     /// Does what is due at `now`; nothing, if it is called too early.
@@ -263,10 +287,12 @@ impl Exchange {
             }
     }
 
-    /// Whether the client has hung up on the reply it was to get, by [`Exchange::hang_up_on_end`]'s rule. What is
-    /// pending may be dropped with [`Exchange::close`].
+    /// Whether the client has hung up on the reply it was to get: it is gone, or at its end by
+    /// [`Exchange::hang_up_on_end`]'s rule. What is pending may be dropped with [`Exchange::close`].
     pub fn hung_up(&self) -> bool {
-        self.hang_up_on_end && self.input_ended && matches!(self.state, State::Answering(_) | State::Streaming(_))
+        let ends = self.input_ended || self.peer == Peer::Ending;
+        matches!(self.state, State::Answering(_) | State::Streaming(_))
+            && (self.peer == Peer::Gone || (self.hang_up_on_end && ends))
     }
 
     /// Whether a whole request waits to be accepted.

@@ -1,16 +1,47 @@
 //! New connections, up to the bound on them, and while there are file descriptors.
 
-use std::{io::ErrorKind, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, ErrorKind},
+    sync::Arc,
+};
 
 use mio::Token;
 
 use super::{CONNECTION_TOKEN, Reactor, Slot, busy};
 use crate::{
     http::exchange::Exchange,
-    limits::{ACCEPT_PAUSE_US, CONNECTIONS_REFUSED_MAX, TURN_ACCEPTS_MAX},
+    limits::{ACCEPT_PAUSE_US, COMPLAINT_PAUSE_US, CONNECTIONS_REFUSED_MAX, TURN_ACCEPTS_MAX},
     net::connection::{Connection, Origin, Socket},
     now::Now,
 };
+
+/// A file descriptor in reserve, for telling clients that there are no more.
+#[derive(Debug, Default)]
+pub(super) struct Descriptors {
+    reserve: Option<File>,
+    /// When their lack was last logged, on the alive clock.
+    complained_us: Option<u64>,
+}
+
+impl Descriptors {
+    /// Takes one into reserve, if there is one and none is.
+    fn keep(&mut self) {
+        if self.reserve.is_none() {
+            self.reserve = File::open("/dev/null").ok();
+        }
+    }
+
+    fn complain(&mut self, connections: usize, now: Now) {
+        if self.complained_us.is_none_or(|at_us| at_us + COMPLAINT_PAUSE_US <= now.alive_us) {
+            self.complained_us = Some(now.alive_us);
+            log::warn!(
+                "no file descriptors are left, with {connections} connections open: new ones get 503 until some are \
+                 closed; raise the limit (ulimit -n, LimitNOFILE=)"
+            );
+        }
+    }
+}
 
 impl Reactor {
     /// Takes in what waits at a listener: some of it, if there is much.
@@ -20,6 +51,7 @@ impl Reactor {
             if !listener.pending || self.accept_paused_until_us > 0 {
                 return;
             }
+            self.descriptors.keep();
             match listener.accept() {
                 Ok((socket, origin)) => self.admit(socket, origin, now),
                 Err(error) => match error.kind() {
@@ -30,10 +62,40 @@ impl Reactor {
                     | ErrorKind::NotConnected
                     | ErrorKind::InvalidInput
                     | ErrorKind::Interrupted => {}
-                    // No more file descriptors, or no memory for one. Trying again at once would find the same.
+                    _ if is_out_of_descriptors(&error) => self.turn_away(index, now),
+                    // No memory for one. Trying again at once would find the same.
                     _ => self.accept_paused_until_us = now.alive_us + ACCEPT_PAUSE_US,
                 },
             }
+        }
+    }
+
+    /// Tells the next client, on the descriptor in reserve, that there is none for it.
+    fn turn_away(&mut self, index: usize, now: Now) {
+        self.descriptors.complain(self.connection_count(), now);
+        let listener = &mut self.listeners[index];
+        let waits = self.descriptors.reserve.take().map(|reserve| {
+            drop(reserve);
+            listener.accept()
+        });
+        match waits {
+            Some(Ok((mut socket, _))) => {
+                let text = "The server has no file descriptors left; try again later";
+                let exchange = Exchange::refused(Arc::clone(&self.limits), &busy(text.to_owned()), now);
+                // What came is read away first: closing over it would reset the connection, perhaps before the reply
+                // is read.
+                while socket.read(&mut self.read_buffer).is_ok_and(|count| count == self.read_buffer.len()) {}
+                let _ = socket.write(exchange.output());
+                let _ = socket.shutdown_write();
+                drop(socket);
+                self.descriptors.keep();
+            }
+            Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => {
+                listener.pending = false;
+                self.descriptors.keep();
+            }
+            // Another part of the process has taken it.
+            Some(Err(_)) | None => self.accept_paused_until_us = now.alive_us + ACCEPT_PAUSE_US,
         }
     }
 
@@ -68,4 +130,10 @@ impl Reactor {
             Err(_) => self.free.push(slot),
         }
     }
+}
+
+/// Whether the process, or the system, has no more file descriptors: EMFILE and ENFILE.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    Errno::from_io_error(error).is_some_and(|errno| errno == Errno::MFILE || errno == Errno::NFILE)
 }

@@ -22,6 +22,8 @@ use std::{
 
 use mio::{Events, Poll, Registry, Token, Waker};
 
+use accept::Descriptors;
+
 use super::{
     Address,
     connection::{Connection, ConnectionId},
@@ -44,6 +46,7 @@ pub struct Reactor {
     listeners: Vec<Listener>,
     /// On the alive clock; 0: accepting goes on.
     accept_paused_until_us: u64,
+    descriptors: Descriptors,
     connections_max: usize,
     /// Connections that are held only to be told that there is no room.
     refused_count: usize,
@@ -104,17 +107,19 @@ const CONNECTION_TOKEN: usize = LISTENER_TOKEN + LISTENERS_MAX;
 const EVENTS_MAX: usize = 1_024;
 
 impl Reactor {
-    /// Listens on `addresses`, for at most `connections_max` connections at a time; more get 503.
+    /// Listens on `addresses`, for at most `connections_max` connections at a time; more get 503. The files of unix
+    /// sockets get the mode `socket_mode`.
     ///
     /// # Errors
     /// What the system says, with the address in the text.
-    pub fn bind(addresses: &[Address], limits: Limits, connections_max: usize) -> io::Result<Self> {
+    pub fn bind(addresses: &[Address], socket_mode: u32, limits: Limits, connections_max: usize) -> io::Result<Self> {
         if addresses.len() > LISTENERS_MAX {
             return Err(io::Error::new(ErrorKind::InvalidInput, format!("more than {LISTENERS_MAX} addresses")));
         }
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER_TOKEN)?);
-        let mut listeners = addresses.iter().map(Listener::bind).collect::<io::Result<Vec<_>>>()?;
+        let mut listeners =
+            addresses.iter().map(|address| Listener::bind(address, socket_mode)).collect::<io::Result<Vec<_>>>()?;
         for (index, listener) in listeners.iter_mut().enumerate() {
             listener.register(poll.registry(), Token(LISTENER_TOKEN + index))?;
         }
@@ -126,6 +131,7 @@ impl Reactor {
             limits: Arc::new(limits),
             listeners,
             accept_paused_until_us: 0,
+            descriptors: Descriptors::default(),
             connections_max,
             refused_count: 0,
             requests_bytes: 0,
@@ -209,19 +215,8 @@ impl Reactor {
         Ok(wakes)
     }
 
-    /// Does what the last wait showed: time-outs, new connections, input. Then ask [`Reactor::next_ready`].
+    /// Does what the last wait showed: new connections, input, time-outs. Then ask [`Reactor::next_ready`].
     pub fn handle_ready(&mut self, now: Now) {
-        while let Some(slot) = self.timers.pop_due(now.alive_us) {
-            if let Some(connection) = self.occupant(slot) {
-                let follows = connection.exchange().follows_output();
-                let has_moved = connection.write_overdue(now) && follows;
-                connection.exchange().handle_timeout(now);
-                if has_moved {
-                    self.report(slot);
-                }
-                self.settle(slot);
-            }
-        }
         if self.accept_paused_until_us <= now.alive_us {
             self.accept_paused_until_us = 0;
         }
@@ -243,6 +238,7 @@ impl Reactor {
             self.make_room_for_requests(now);
         }
         self.read_bulk(now);
+        self.handle_due(now);
     }
 
     /// Reads on from those that bring much, as far as one turn allows; the others go on in the next turn.
@@ -262,6 +258,19 @@ impl Reactor {
             }
             self.settle(slot);
             self.make_room_for_requests(now);
+        }
+    }
+
+    /// Judges time-outs, behind what has come.
+    fn handle_due(&mut self, now: Now) {
+        while let Some(slot) = self.timers.pop_due(now.alive_us) {
+            let Some(connection) = self.slots[slot as usize].connection.as_mut() else { continue };
+            let follows = connection.exchange().follows_output();
+            let taken = connection.handle_timeout(&mut self.read_buffer, now);
+            if follows && taken > 0 {
+                self.report(slot);
+            }
+            self.settle(slot);
         }
     }
 
@@ -371,12 +380,13 @@ impl Reactor {
         let Some(connection) = self.slots[slot as usize].connection.as_deref_mut() else { return };
         connection.shut_when_wanted();
         let (can_read, can_write) = (connection.can_read(), connection.can_write());
+        let timeout_us = connection.poll_timeout();
         let exchange = connection.exchange();
         if exchange.is_closed() {
             return self.remove(slot);
         }
         let has_news = exchange.has_request() || exchange.hung_up();
-        if let Some(at_us) = exchange.poll_timeout() {
+        if let Some(at_us) = timeout_us {
             self.timers.arm(slot, at_us);
         }
         if can_read && !connection.queued.active {

@@ -28,6 +28,77 @@ fn runs_beyond_the_bound_are_sent_away_until_one_ends() {
 }
 
 #[test]
+fn calls_that_wait_for_their_runs_leave_connections_for_others() {
+    let program = Program::with(&["--connections-max", "8"]);
+    let call = || {
+        let mut caller = program.connect();
+        caller.send("POST", "/workflows/interactive/run", &[], Some(b"{}"));
+        caller
+    };
+    let mut last = program.connect();
+    let mut listed = |count: usize| loop {
+        let handlers =
+            last.request("GET", "/handlers", &[], None).json()["handlers"].as_array().expect("a list").clone();
+        if handlers.len() == count {
+            return handlers;
+        }
+    };
+    let mut waiting: Vec<_> = (0..7).map(|_| call()).collect();
+    let handlers = listed(7);
+    let reply = last.request("POST", "/workflows/interactive/run", &[], Some(b"{}"));
+    overloaded(&reply);
+    refused_naming(&reply, 503, &["run-nowait"]);
+    refused(&last.request("POST", "/workflows/nope/run", &[], Some(b"{}")), 404, "Workflow not found");
+    let event = br#"{"event": {"type": "ExternalEvent", "value": {"response": "pong"}}}"#;
+    for handler in &handlers {
+        let id = handler["handler_id"].as_str().expect("an id");
+        assert_eq!(last.request("POST", &format!("/events/{id}"), &[], Some(event)).status, 200);
+    }
+    for caller in &mut waiting {
+        assert_eq!(caller.status(), Some(200));
+    }
+    // What was refused was not begun, and now there is room.
+    let reply = last.request("GET", "/handlers", &[], None);
+    assert_eq!(reply.json()["handlers"].as_array().map(Vec::len), Some(7));
+    assert_eq!(last.request("POST", "/workflows/echo/run", &[], Some(b"{}")).status, 200);
+}
+
+#[test]
+fn without_file_descriptors_clients_are_told_and_the_server_goes_on_by_itself() {
+    let program = shell("ulimit -n 40", &["--listen", "127.0.0.1:0", "--connections-max", "50"]);
+    let mut clients: Vec<_> = (0..80).map(|_| program.connect()).collect();
+    for client in &mut clients {
+        client.send("GET", "/health", &[], None);
+    }
+    let statuses: Vec<Option<u16>> = clients.iter_mut().map(Connection::status).collect();
+    let served = statuses.iter().filter(|status| **status == Some(200)).count();
+    assert!((10..40).contains(&served), "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, None | Some(200 | 503))), "{statuses:?}");
+    assert!(statuses.contains(&Some(503)), "{statuses:?}");
+    drop(clients);
+    while program.connect().try_request("/health") != Some(200) {}
+    let log = program.kill();
+    assert!(log.contains("--connections-max 50 is more than the 40 file descriptors"), "{log}");
+    let complaints = log.lines().filter(|line| line.contains("no file descriptors are left")).count();
+    assert!((1..10).contains(&complaints), "{log}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_soft_limit_on_files_is_raised_to_what_connections_need() {
+    let soft = |program: &Program| {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", program.pid())).expect("a process");
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a limit").to_owned();
+        line.split_whitespace().next().expect("the soft one").parse::<usize>().expect("a number")
+    };
+    for (connections, expected) in [("20000", 600), ("100", 356)] {
+        let flags = ["--listen", "127.0.0.1:0", "--connections-max", connections];
+        let program = shell("ulimit -Sn 64 && ulimit -Hn 600", &flags);
+        assert_eq!(soft(&program), expected, "--connections-max {connections}");
+    }
+}
+
+#[test]
 fn oldest_finished_handlers_are_let_go_and_running_ones_never() {
     let program = Program::with(&["--keep-finished", "2"]);
     let running = program.begin("sleepy", json!({}));

@@ -101,6 +101,14 @@ fn await_listed(program: &Program, expected: &[&str]) {
     }
 }
 
+/// The conformance program, started by a shell that first does this.
+fn shell(first: &str, flags: &[&str]) -> Program {
+    let script = format!("{first} && exec \"$0\" \"$@\"");
+    let mut arguments = vec!["-c", &script, Program::path().to_str().expect("a path of characters")];
+    arguments.extend(flags);
+    Program::of(std::path::Path::new("/bin/sh"), &arguments)
+}
+
 /// The types of events, in order.
 fn types(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["type"].as_str().expect("a type")).collect()

@@ -89,6 +89,23 @@ fn stopping_breaks_streams_off_and_sends_waiting_callers_away() {
 }
 
 #[test]
+fn unix_socket_has_the_mode_that_is_asked_for_whatever_the_umask() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("socket");
+    let listen = format!("unix:{}", path.display());
+    for (umask, flags, expected) in
+        [("000", &[][..], 0o600), ("077", &["--socket-mode", "0660"], 0o660), ("177", &["--socket-mode", "777"], 0o777)]
+    {
+        let flags = [&["--listen", &listen], flags].concat();
+        let program = shell(&format!("umask {umask}"), &flags);
+        let mode = std::fs::metadata(&path).expect("the socket is there").permissions().mode();
+        assert_eq!(mode & 0o7777, expected, "umask {umask}");
+        assert_eq!(program.get("/health").status, 200);
+    }
+}
+
+#[test]
 fn unix_socket_serves_without_looking_at_host() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("steprill.sock");

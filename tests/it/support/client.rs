@@ -104,6 +104,11 @@ impl Connection {
     pub(crate) fn try_request(&mut self, path: &str) -> Option<u16> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
         self.socket.write_all(request.as_bytes()).ok()?;
+        self.status()
+    }
+
+    /// The status of a reply; nothing if the server closes without one.
+    pub(crate) fn status(&mut self) -> Option<u16> {
         self.until(b"\r\n").ok()?;
         std::str::from_utf8(&self.buffer[9..12]).ok()?.parse().ok()
     }
