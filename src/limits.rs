@@ -250,6 +250,9 @@ pub const OUTPUT_TIMEOUT_US: u64 = 300_000_000;
 /// 9.6).
 pub const LINGER_TIMEOUT_US: u64 = 30_000_000;
 
+/// As [`LINGER_TIMEOUT_US`], while the server stops: a reply is on its way in that time, and the stop goes on.
+pub const LINGER_STOPPING_US: u64 = 500_000;
+
 /// As [`LINGER_TIMEOUT_US`], when nothing more comes.
 pub const LINGER_IDLE_TIMEOUT_US: u64 = 5_000_000;
 
@@ -345,6 +348,14 @@ pub const REST_US: u64 = 1_000_000;
 /// How far a queue's cursor in the store may be behind what its reader has taken: after a crash so much may be read
 /// again.
 pub const CURSOR_AGE_US: u64 = 1_000_000;
+
+/// Waits shorter than this last as long as they say while the server is up. Longer ones go by the calendar, too: they
+/// end at their time although the machine was suspended meanwhile, and early if the wall clock is set forward.
+pub const CALENDAR_WAIT_MIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// How often the wall clock is looked at while it may end a wait: after a suspend or a step forward nothing else wakes
+/// the server.
+pub const WALL_LOOK: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How far the alive clock in the store may be behind while a time-out is pending.
 pub const CLOCK_AGE_US: u64 = 30_000_000;

@@ -38,7 +38,7 @@ pub use trial::{TestRun, WorkflowTest};
 use crate::{
     engine::input::Outcome,
     limits::LOG_LINE_BYTES_MAX,
-    now::Now,
+    now::{Now, Recorder},
     text::OneLine,
     workflow::{Event, Workflow},
 };
@@ -266,32 +266,28 @@ impl Runtime {
 #[derive(Debug)]
 pub(crate) struct Clock {
     started: Instant,
-    /// Of earlier starts.
-    alive_before_us: u64,
-    last: Now,
+    recorder: Recorder,
 }
 
 impl Clock {
     /// A clock whose alive time begins now.
     fn start() -> Self {
-        Self { started: Instant::now(), alive_before_us: 0, last: Now::default() }
+        Self { started: Instant::now(), recorder: Recorder::new() }
     }
 
-    /// Goes on behind the newest record of a store: alive time is summed over starts, the wall clock is never behind.
+    /// Goes on behind the newest record of a store.
     #[cfg(feature = "sqlite")]
     pub(crate) fn resume(&mut self, newest: Now) {
-        self.alive_before_us = newest.alive_us;
-        self.last.wall_us = self.last.wall_us.max(newest.wall_us);
+        self.recorder.resume(newest);
     }
 
-    /// The time. A system clock that was set back stands still until it has caught up.
+    /// The time that is recorded. The log is told the system's.
     pub(crate) fn read(&mut self) -> Now {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let wall_us = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
-        let started_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let alive_us = self.alive_before_us.saturating_add(started_us);
-        self.last = Now { wall_us: wall_us.max(self.last.wall_us), alive_us };
-        self.last
+        let system_us = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
+        let up_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        log::set_time(system_us);
+        self.recorder.read(system_us, up_us)
     }
 }
 

@@ -99,6 +99,17 @@ impl ErrorFormat {
         response
     }
 
+    /// 503 for a client whose request came to its end after the stop began: it may send it again.
+    pub fn not_begun(self) -> Response {
+        self.overloaded("The server is stopping and has not begun this request; send it again when the server is back")
+    }
+
+    /// 503 for a client whose POST run waits while a server stops that keeps everything in memory. Not to be sent again
+    /// by itself: steps of the run have been done.
+    pub fn ending(self) -> Response {
+        self.error(503, "The server is stopping, and the run ends with it: everything was kept in memory")
+    }
+
     /// 503 for a client whose POST run waits while the server stops: where the run's end will be told.
     pub fn stopping(self, handler_id: &str) -> Response {
         let message = format!("The server is stopping; GET /handlers/{handler_id} tells the result once it is back");
@@ -172,6 +183,8 @@ mod tests {
     fn a_client_turned_away_is_told_when_and_where_to_ask_again() {
         let response = ErrorFormat::Text.stopping("abc");
         assert_eq!(response.status, 503);
+        let ending = ErrorFormat::Text.ending();
+        assert_eq!((ending.status, ending.headers.len()), (503, 0), "neither where nor when to ask again");
         let headers = [("Retry-After", RETRY_AFTER_S.to_string()), ("Location", "/handlers/abc".to_owned())];
         assert_eq!(response.headers, headers);
         assert_eq!(no_content(), Response { status: 204, ..Response::default() });

@@ -155,7 +155,7 @@ impl Run {
     /// What is still owed: passes to start, timers to arm. After a crash, exactly what the lost effects were. Nothing
     /// before the run has started and after it has ended.
     pub fn pending(&self) -> Vec<Effect> {
-        let timeout = self.facts.timeout_at_us.map(|at_us| Deadline { clock: Clock::Alive, at_us });
+        let timeout = self.facts.timeout_at_us.map(Deadline::alive);
         let of_run = timeout.map(|deadline| Effect::Arm(RUN_TIMER, deadline));
         let of_works = self.facts.works.iter().filter_map(|(number, work)| match work.phase {
             WorkPhase::Running { .. } => Some(Effect::StartPass(PassId { work: number, pass: work.pass })),

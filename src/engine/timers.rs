@@ -7,6 +7,7 @@ use crate::{
         input::TimerId,
         scheduler::{HandlerKey, RunKey},
     },
+    limits::WALL_LOOK,
     now::{Clock, Deadline, Now},
 };
 
@@ -24,50 +25,63 @@ pub enum Timer {
 }
 
 /// The timers that are armed.
+///
+/// One that is due on the wall clock stands in both lists: whichever clock gets to it first has it.
 #[derive(Debug, Default)]
 pub struct Timers {
-    wall: BTreeSet<(u64, Timer)>,
-    alive: BTreeSet<(u64, Timer)>,
+    /// The alive clock when the server began.
+    began_us: u64,
+    wall: BTreeSet<(u64, Timer, Deadline)>,
+    alive: BTreeSet<(u64, Timer, Deadline)>,
+    /// Those that are due on the alive clock alone.
+    time_outs: usize,
 }
 
 impl Timers {
+    /// No timers, in a server that began at `began_us` on the alive clock.
+    pub fn new(began_us: u64) -> Self {
+        Self { began_us, ..Self::default() }
+    }
+
     /// Arms a timer.
     pub fn arm(&mut self, timer: Timer, deadline: Deadline) {
-        self.set(deadline.clock).insert((deadline.at_us, timer));
+        if self.alive.insert((deadline.alive_at_us, timer, deadline)) {
+            self.time_outs += usize::from(deadline.clock == Clock::Alive);
+        }
+        if let Some(wall_us) = deadline.wall_us(self.began_us) {
+            self.wall.insert((wall_us, timer, deadline));
+        }
     }
 
     /// Disarms a timer that was armed with this deadline.
     pub fn disarm(&mut self, timer: Timer, deadline: Deadline) {
-        self.set(deadline.clock).remove(&(deadline.at_us, timer));
+        if self.alive.remove(&(deadline.alive_at_us, timer, deadline)) {
+            self.time_outs -= usize::from(deadline.clock == Clock::Alive);
+        }
+        if let Some(wall_us) = deadline.wall_us(self.began_us) {
+            self.wall.remove(&(wall_us, timer, deadline));
+        }
     }
 
     /// Takes out a timer that is due; those on the wall clock first, earlier ones before later ones.
     pub fn poll_due(&mut self, now: Now) -> Option<Timer> {
-        [Clock::Wall, Clock::Alive].into_iter().find_map(|clock| {
-            let &(at_us, timer) = self.set(clock).first()?;
-            now.reached(Deadline { clock, at_us }).then(|| {
-                self.set(clock).pop_first();
-                timer
-            })
-        })
+        let by_wall = self.wall.first().filter(|&&(at_us, ..)| now.is_past(at_us));
+        let by_alive = || self.alive.first().filter(|&&(at_us, ..)| at_us <= now.alive_us);
+        let &(_, timer, deadline) = by_wall.or_else(by_alive)?;
+        self.disarm(timer, deadline);
+        Some(timer)
     }
 
-    /// Whether any is due on the alive clock.
+    /// Whether any is due on the alive clock alone.
     pub fn has_alive(&self) -> bool {
-        !self.alive.is_empty()
+        self.time_outs > 0
     }
 
-    /// How long until the next one is due.
+    /// How long until the next one is due, as far as that is known: while the wall clock may bring one forward, it is
+    /// looked at now and then.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        let next =
-            |set: &BTreeSet<(u64, Timer)>, clock| set.first().map(|&(at_us, _)| now.until(Deadline { clock, at_us }));
-        next(&self.wall, Clock::Wall).into_iter().chain(next(&self.alive, Clock::Alive)).min()
-    }
-
-    fn set(&mut self, clock: Clock) -> &mut BTreeSet<(u64, Timer)> {
-        match clock {
-            Clock::Wall => &mut self.wall,
-            Clock::Alive => &mut self.alive,
-        }
+        let alive = self.alive.first().map(|&(at_us, ..)| now.until_alive(at_us));
+        let look = (!self.wall.is_empty()).then_some(WALL_LOOK);
+        alive.into_iter().chain(look).min()
     }
 }

@@ -88,6 +88,8 @@ impl Loop {
         let (granted, reply): (Granted, Reply) = match (self.access.check(&request, transport), exchange.refusal()) {
             (Err(refused), _) => (Granted::default(), Reply::Now(refused)),
             (Ok(granted), Some(refusal)) => (granted, Reply::Now(errors.error(refusal.status, &refusal.text))),
+            // What is not begun may be sent again, to the server that comes next.
+            (Ok(granted), None) if self.stopping.is_some() => (granted, Reply::Now(errors.not_begun())),
             (Ok(granted), None) => {
                 let entropy = &mut self.ids;
                 let mut draw = || entropy.draw().expect("the system gave random bytes when the server began");
@@ -113,7 +115,6 @@ impl Loop {
                 self.unkept.push_back((self.scheduler.open_batch(), id, key, response));
                 *self.client_mut(id) = Client::Unkept(id, errors);
             }
-            Reply::WhenRunEnds(key) if self.stopping.is_some() => self.answer_stopping(id, key, errors),
             Reply::WhenRunEnds(key) => {
                 self.scheduler.await_end(key, CallerId(id.into()));
                 *self.client_mut(id) = Client::Calling(id, key, errors);
@@ -181,7 +182,8 @@ impl Loop {
     pub(super) fn answer_stopping(&mut self, id: ConnectionId, key: HandlerKey, errors: ErrorFormat) {
         self.scheduler.forget_caller(key, CallerId(id.into()));
         let response = match self.scheduler.view(key) {
-            Some(view) => errors.stopping(view.id),
+            Some(view) if self.store.is_durable() => errors.stopping(view.id),
+            Some(_) => errors.ending(),
             None => api::run_ended(None, errors),
         };
         self.respond(id, &response);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Clock, Config, ServeError, log};
+use super::{Clock, Config, ServeError};
 use crate::{
     account::Account,
     engine::scheduler::{Scheduler, SchedulerLimits},
@@ -45,7 +45,7 @@ pub(super) fn open(
     if config.data.is_some() {
         return open_sqlite(config, &graphs, secret, ring, clock, limits);
     }
-    log::set_time(clock.read().wall_us);
+    clock.read();
     let scheduler = Scheduler::new(graphs.clone(), limits, false, secret);
     Ok(Keeping { store: Box::new(MemoryStore::default()), scheduler, graphs })
 }
@@ -72,7 +72,6 @@ fn open_sqlite(
     beginning.next_handler += HANDLERS_LOST_MAX;
     clock.resume(beginning.newest);
     let mut now = clock.read();
-    log::set_time(now.wall_us);
     let mut scheduler = Scheduler::resume(all.clone(), graphs.len(), limits, &beginning);
     let mut recovered = 0;
     store

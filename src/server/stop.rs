@@ -128,7 +128,7 @@ impl Loop {
         log::info!("{why}: stopping; work in progress has {:?}", self.grace);
         self.stopping = Some(Stopping { until: self.now.deadline(Clock::Alive, self.grace) });
         // First, so that the callers' replies say that they are the last.
-        self.reactor.drain(self.now);
+        self.reactor.drain(&ErrorFormat::default().not_begun(), self.now);
         for slot in 0..self.clients.len() {
             match &self.clients[slot] {
                 Client::Calling(id, key, errors) => {

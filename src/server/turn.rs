@@ -170,7 +170,6 @@ impl Loop {
     pub(super) fn turn(&mut self) -> io::Result<Flow> {
         let wakes = self.reactor.poll(self.poll_timeout())?;
         self.now = self.clock.read();
-        log::set_time(self.now.wall_us);
         self.shares.begin_turn();
         self.pool.handle_rung();
         self.handle_reports();

@@ -516,14 +516,20 @@ fn an_error_reply_reaches_a_client_that_is_still_sending() {
 #[test]
 fn draining_closes_what_is_idle_and_finishes_what_is_not() {
     let mut echo = Echo::new(10);
+    let mut half = echo.connect();
+    half.write_all(b"POST /half HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1234").unwrap();
     let (mut idle, mut busy) = (echo.connect(), echo.connect());
     idle.write_all(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     echo.read_until(&mut idle, "/a ");
     busy.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     echo.until(|echo| echo.waiting.len() == 1);
     let (now, address) = (echo.now(), echo.address());
-    echo.reactor.drain(now);
+    let unfinished = Response { status: 503, body: b"later".to_vec(), ..Response::default() };
+    echo.reactor.drain(&unfinished, now);
     assert!(echo.is_at_end(&mut idle));
+    let text = echo.read_until(&mut half, "\0nothing\0");
+    assert!(text.starts_with("HTTP/1.1 503 ") && text.ends_with("later"), "{text}");
+    drop(half);
     assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     let reply = Response { status: 200, body: b"done".to_vec(), ..Response::default() };
     let id = echo.waiting[0];

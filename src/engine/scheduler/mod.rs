@@ -211,7 +211,11 @@ impl Scheduler {
     pub fn new(graphs: Vec<Arc<Graph>>, limits: SchedulerLimits, journaled: bool, secret: u128) -> Self {
         let registered = graphs.len();
         let beginning = Beginning { secret, ..Beginning::default() };
-        Self { batch: Batch { journaled, ..Batch::default() }, ..Self::resume(graphs, registered, limits, &beginning) }
+        Self {
+            timers: Timers::default(),
+            batch: Batch { journaled, ..Batch::default() },
+            ..Self::resume(graphs, registered, limits, &beginning)
+        }
     }
 
     /// A scheduler that goes on where its store left off; [`Scheduler::recover`] follows. The first `registered` of the
@@ -240,7 +244,7 @@ impl Scheduler {
             room: Room::default(),
             parking: Parking::default(),
             cursors: Cursors::default(),
-            timers: Timers::default(),
+            timers: Timers::new(beginning.newest.alive_us + 1),
             passes: Passes::default(),
             batch: Batch { number: 1, journaled: true, now: beginning.newest, ..Batch::default() },
             held: Held::default(),

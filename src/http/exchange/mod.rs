@@ -38,7 +38,7 @@ use super::{
     stream::CHUNK_END,
 };
 use crate::{
-    limits::{LINGER_IDLE_TIMEOUT_US, OUTPUT_HIGH_WATER_BYTES, PIPELINE_BYTES_MAX},
+    limits::{LINGER_IDLE_TIMEOUT_US, LINGER_STOPPING_US, OUTPUT_HIGH_WATER_BYTES, PIPELINE_BYTES_MAX},
     now::Now,
 };
 use pace::Pace;
@@ -259,7 +259,7 @@ impl Exchange {
             State::Head { since_us, .. } => Some(since_us.saturating_add(limits.head_timeout_us)),
             State::Body { pace, .. } => Some(pace.due_us(limits.body_timeout_us)),
             State::Lingering { since_us, moved_us, .. } => Some(
-                since_us.saturating_add(limits.linger_timeout_us).min(moved_us.saturating_add(LINGER_IDLE_TIMEOUT_US)),
+                since_us.saturating_add(self.linger_timeout_us()).min(moved_us.saturating_add(LINGER_IDLE_TIMEOUT_US)),
             ),
             State::Idle { .. }
             | State::Ready { .. }
@@ -433,6 +433,15 @@ impl Exchange {
                 self.output.append(&rest.tail);
                 self.rest = None;
             }
+        }
+    }
+
+    /// A server that stops does not stay for what a client still sends.
+    fn linger_timeout_us(&self) -> u64 {
+        if self.draining {
+            LINGER_STOPPING_US.min(self.limits.linger_timeout_us)
+        } else {
+            self.limits.linger_timeout_us
         }
     }
 

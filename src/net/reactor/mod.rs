@@ -348,12 +348,14 @@ impl Reactor {
         self.accept_paused_until_us = 0;
     }
 
-    /// Closes the listeners and every connection that has no request pending; the others close behind their reply.
-    pub fn drain(&mut self, now: Now) {
+    /// Closes the listeners and every connection that has no request pending; the others close behind their reply. A
+    /// request that is still coming gets `unfinished`.
+    pub fn drain(&mut self, unfinished: &Response, now: Now) {
         self.stop_accepting();
         for slot in 0..self.slots.len() as u32 {
             if let Some(connection) = self.occupant(slot) {
                 connection.exchange().drain(now);
+                connection.exchange().refuse_request(unfinished, now);
                 self.settle(slot);
             }
         }

@@ -14,6 +14,8 @@ mod posts;
 mod process;
 mod runs;
 mod streams;
+#[cfg(all(target_os = "linux", feature = "sqlite"))]
+mod time;
 mod warnings;
 
 use std::{net::TcpStream, time::Instant};

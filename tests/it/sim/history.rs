@@ -15,7 +15,7 @@ use steprill::{
     },
     graph::{EventId, Graph, StepId},
     json::Json,
-    now::{Deadline, Now},
+    now::{Clock, Deadline, Now},
     pass::{NewWait, Note, PassEnd, PassInput},
     values::Values,
 };
@@ -37,6 +37,8 @@ pub(crate) struct History {
     /// Handlers whose rows cannot be read.
     pub(crate) unreadable: BTreeSet<HandlerKey>,
     pub(crate) records: u64,
+    /// Time that the server's alive clock did not see pass: where that clock stood, and how much it was.
+    unseen: Vec<(u64, u64)>,
 }
 
 /// One run, as committed.
@@ -63,6 +65,9 @@ pub(crate) struct RunHistory {
     pub(crate) event: Option<Json>,
     newest: Now,
 }
+
+/// Posts that were refused, and time that nobody saw pass.
+type Outside<'a> = (&'a BTreeSet<String>, &'a [(u64, u64)]);
 
 enum Logged {
     Record(Vec<u8>),
@@ -98,9 +103,9 @@ impl History {
         for (key, record) in &batch.records {
             let events = published.entry(*key).or_default();
             self.records += 1;
-            let refused = &self.refused_posts;
+            let (refused, unseen) = (&self.refused_posts, &self.unseen);
             let run = self.runs.get_mut(key).expect("a record is of a run");
-            run.take_record(record, events, &before.versions, refused);
+            run.take_record(record, events, &before.versions, (refused, unseen));
             let is_cancelled = matches!(run.end, Some((Outcome::Cancelled, _)));
             assert!(!is_cancelled || self.cancelling.contains(key), "what was refused never shows up");
         }
@@ -136,6 +141,10 @@ impl History {
         }
     }
 
+    pub(crate) fn note_unseen(&mut self, alive_us: u64, passed_us: u64) {
+        self.unseen.push((alive_us, passed_us));
+    }
+
     pub(crate) fn run_mut(&mut self, key: RunKey) -> &mut RunHistory {
         self.runs.get_mut(&key).expect("a run that was opened")
     }
@@ -152,10 +161,10 @@ impl History {
         });
         for (key, row) in &model.handlers {
             let key = RunKey { handler: *key, run: row.run };
-            let run = self.run_mut(key);
+            let (run, unseen) = (self.runs.get_mut(&key).expect("a run that was opened"), &self.unseen);
             let records = run.log.iter().filter(|logged| matches!(logged, Logged::Record(_))).count();
             if records != row.records || run.version != row.version || run.end.is_some() != row.end.is_some() {
-                run.go_back(row.records, row.version, model);
+                run.go_back(row.records, row.version, model, unseen);
             }
             let events = &model.feeds[&key];
             // Those before have left the window.
@@ -234,14 +243,14 @@ impl RunHistory {
         bytes: &[u8],
         published: &mut VecDeque<&Published>,
         versions: &[Arc<Graph>],
-        refused: &BTreeSet<String>,
+        outside: Outside<'_>,
     ) {
         let graph = Arc::clone(&versions[self.version]);
         let (input, now) = record::decode(bytes, &graph).expect("a record is read back");
         assert!(self.end.is_none(), "nothing comes after the end");
         assert!(now.wall_us >= self.newest.wall_us && now.alive_us >= self.newest.alive_us, "time does not go back");
         self.newest = now;
-        self.check_input(&input, now, refused);
+        self.check_input(&input, now, outside);
         self.see_handed();
         let is_live = match &input {
             Input::Done { pass, .. } => self.shadow.pass_step(*pass).is_some(),
@@ -274,7 +283,7 @@ impl RunHistory {
         self.log.push(Logged::Record(bytes.to_vec()));
     }
 
-    fn check_input(&mut self, input: &Input, now: Now, refused: &BTreeSet<String>) {
+    fn check_input(&mut self, input: &Input, now: Now, (refused, unseen): Outside<'_>) {
         match input {
             Input::External(External { value, .. }) => {
                 assert!(!refused.contains(value.as_str()), "what was refused never shows up");
@@ -282,7 +291,10 @@ impl RunHistory {
             }
             Input::Due { timer } => {
                 if let Some((_, deadline)) = self.owed_timers().iter().find(|(other, _)| other == timer) {
-                    assert!(now.reached(*deadline), "sleeps, delays and time-outs end not early");
+                    let since = unseen.iter().filter(|(at_us, _)| *at_us >= deadline.set_us);
+                    let is_wall = deadline.clock == Clock::Wall;
+                    let unseen_us: u64 = since.filter(|_| is_wall).map(|(_, passed_us)| passed_us).sum();
+                    assert!(now.alive_us + unseen_us >= deadline.alive_at_us, "waits and time-outs end not early");
                 }
             }
             Input::Started { event, state, .. } => {
@@ -348,7 +360,7 @@ impl RunHistory {
     }
 
     /// Only so many of its records are left.
-    fn go_back(&mut self, records: usize, version: Version, model: &Model) {
+    fn go_back(&mut self, records: usize, version: Version, model: &Model, unseen: &[(u64, u64)]) {
         let log = std::mem::take(&mut self.log);
         let events = std::mem::take(&mut self.events);
         let began = events.first().map_or(self.version, |(version, _)| *version);
@@ -362,7 +374,7 @@ impl RunHistory {
                     let mut published: VecDeque<&Published> =
                         events[self.events.len()..].iter().map(|(_, event)| event).collect();
                     self.performances_of(bytes, &model.versions);
-                    self.take_record(bytes, &mut published, &model.versions, &BTreeSet::new());
+                    self.take_record(bytes, &mut published, &model.versions, (&BTreeSet::new(), unseen));
                 }
                 Logged::Record(_) => break,
                 Logged::Moved(to) => {

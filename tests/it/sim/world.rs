@@ -13,7 +13,7 @@ use steprill::{
         window::FeedKeep,
     },
     json::Json,
-    now::Now,
+    now::{Now, Recorder},
     store::Completed,
 };
 
@@ -50,11 +50,12 @@ pub(crate) struct Settings {
     slow: usize,
 }
 
-/// The two clocks, as the server reads them.
+/// What the system's clocks show, and what is recorded of that.
 struct Clock {
     wall_us: i64,
-    alive_us: u64,
-    last: Now,
+    /// Since the server began.
+    up_us: u64,
+    recorder: Recorder,
 }
 
 #[derive(Default)]
@@ -80,6 +81,8 @@ pub(crate) struct World {
     pub(crate) clients: Clients,
     clock: Clock,
     pub(crate) now: Now,
+    /// The alive clock when the server began.
+    pub(crate) began_us: u64,
     pub(crate) out: BTreeMap<u64, Out>,
     /// Passes that were started since the server began.
     pub(crate) started: BTreeSet<(RunKey, PassId)>,
@@ -129,7 +132,7 @@ impl World {
         let flows: Vec<Flow> = (0..=random.below(3)).map(|index| Flow::new(index, &mut random)).collect();
         let mut store = Store::new(random.one_in(2));
         let wall_us = if random.one_in(6) { 0 } else { 1_700_000_000_000_000 };
-        let clock = Clock { wall_us, alive_us: 0, last: Now::default() };
+        let clock = Clock { wall_us, up_us: 0, recorder: Recorder::new() };
         let graphs: Vec<_> = flows.iter().map(|flow| Arc::clone(&flow.graph)).collect();
         let beginning = store.open(&graphs, SECRET);
         let scheduler = Scheduler::resume(store.session.graphs.clone(), graphs.len(), limits, &beginning);
@@ -144,6 +147,7 @@ impl World {
             clients: Clients::default(),
             clock,
             now: Now { wall_us, alive_us: 0 },
+            began_us: beginning.newest.alive_us + 1,
             out: BTreeMap::new(),
             started: BTreeSet::new(),
             purged: BTreeSet::new(),
@@ -246,13 +250,16 @@ impl World {
         };
         self.skip(passed_us);
         if self.random.one_in(100) && !self.is_closing {
-            self.clock.wall_us += if self.random.one_in(2) { HOUR_US } else { -HOUR_US };
+            let step_us = *self.random.pick(&[HOUR_US, -HOUR_US, 10 * YEAR_US, -10 * YEAR_US]);
+            self.clock.wall_us = (self.clock.wall_us + step_us).max(0);
+            // The server cannot tell a step forward from a suspend.
+            self.history.note_unseen(self.now.alive_us, step_us.max(0).cast_unsigned());
         }
     }
 
     pub(crate) fn skip(&mut self, passed_us: u64) {
         self.clock.wall_us += passed_us.cast_signed();
-        self.clock.alive_us += passed_us;
+        self.clock.up_us += passed_us;
         self.now = self.clock.read();
     }
 
@@ -298,6 +305,7 @@ impl World {
                 break;
             }
         }
+        while self.scheduler.poll_trouble().is_some() {}
         self.scheduler.retire();
         while let Some(notice) = self.scheduler.poll_notice() {
             self.carry_out(notice);
@@ -401,9 +409,14 @@ impl World {
         let newest = self.store.model.newest;
         let down_us = if self.is_closing { 0 } else { self.random.next() % 7_200_000_000 };
         self.clock.wall_us += down_us.cast_signed();
-        self.clock.alive_us = newest.alive_us;
-        self.clock.last = Now { wall_us: newest.wall_us, alive_us: newest.alive_us };
+        // What came behind the newest record of it counts as down, too.
+        let forgotten_us = self.now.alive_us - newest.alive_us;
+        self.history.note_unseen(newest.alive_us, down_us + forgotten_us);
+        self.clock.recorder = Recorder::new();
+        self.clock.recorder.resume(newest);
+        self.clock.up_us = 0;
         self.now = self.clock.read();
+        self.began_us = newest.alive_us + 1;
         let left_out = (self.flows.len() > 1 && !self.is_closing && self.random.one_in(6))
             .then(|| self.random.below(self.flows.len()));
         let served = self.flows.iter().enumerate().filter(|(index, _)| Some(*index) != left_out);
@@ -422,11 +435,10 @@ impl World {
 }
 
 impl Clock {
-    /// A clock that was set back stands still until it has caught up.
     fn read(&mut self) -> Now {
-        self.last = Now { wall_us: self.wall_us.max(self.last.wall_us), alive_us: self.alive_us };
-        self.last
+        self.recorder.read(self.wall_us, self.up_us)
     }
 }
 
 const HOUR_US: i64 = 3_600_000_000;
+const YEAR_US: i64 = 365 * 24 * HOUR_US;

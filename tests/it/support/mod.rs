@@ -10,7 +10,7 @@ mod program;
 pub(crate) use client::{Connection, Response};
 pub(crate) use ordered::Ordered;
 #[cfg(all(target_os = "linux", feature = "sqlite"))]
-pub(crate) use preload::Disk;
+pub(crate) use preload::{Clock, Disk};
 pub(crate) use program::{Program, command, example};
 
 use std::{sync::mpsc, thread, time::Duration};

@@ -1,4 +1,4 @@
-//! A disk that hangs, for one program: a library of C between it and the system.
+//! A disk that hangs and a clock that is set, for one program: a library of C between it and the system.
 
 use std::{
     fs,
@@ -30,6 +30,38 @@ impl Disk {
 
     fn file(&self) -> PathBuf {
         self.directory.path().join("hangs")
+    }
+}
+
+/// Sets the wall clock of a program.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    directory: TempDir,
+}
+
+impl Clock {
+    /// The system's clock, before the program that `command` starts.
+    pub(crate) fn before(command: &mut Command) -> Self {
+        let clock = Self { directory: tempfile::tempdir().expect("a directory") };
+        clock.set_ahead(0);
+        clock.show(command);
+        clock
+    }
+
+    /// Shows the clock to another program, too.
+    pub(crate) fn show(&self, command: &mut Command) {
+        preload(command).env("STEPRILL_TEST_CLOCK", self.file());
+    }
+
+    /// From now on it is so many seconds ahead of the system's.
+    pub(crate) fn set_ahead(&self, seconds: i64) {
+        // Put in place whole: the program reads it at any time.
+        let fresh = self.directory.path().join("fresh");
+        fs::write(&fresh, seconds.to_string()).and_then(|()| fs::rename(&fresh, self.file())).expect("it is written");
+    }
+
+    fn file(&self) -> PathBuf {
+        self.directory.path().join("ahead")
     }
 }
 

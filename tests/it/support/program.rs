@@ -117,6 +117,11 @@ impl Program {
         self.lines.recv_timeout(PATIENCE).unwrap_or_default()
     }
 
+    /// Whether the tests are run on a store, and it has one.
+    pub(crate) fn has_store(&self) -> bool {
+        self.data.is_some()
+    }
+
     /// What it says it listens on.
     pub(crate) fn listening(&self) -> &str {
         &self.listening

@@ -13,7 +13,7 @@ const LINE_CHARACTERS_MAX: usize = 120;
 const LAYERS: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("account", &["limits"]),
-    ("now", &[]),
+    ("now", &["limits"]),
     ("hash", &[]),
     ("text", &["limits"]),
     ("cost", &[]),
