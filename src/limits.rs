@@ -182,6 +182,10 @@ pub const PRESSURE_PERCENT: usize = 75;
 /// Runs at a time, unless told: some 1 KB each while they wait.
 pub const RUNS_MAX_DEFAULT: usize = 100_000;
 
+/// Runs that wait in the store alone, with their timers and half a KB of memory each; beyond it no run starts. They do
+/// not count against the runs at a time, and go beyond these when many come back at once: what was accepted goes on.
+pub const PARKED_MAX: usize = 1_000_000;
+
 /// Connections at a time, unless told; more get 503. Each costs under 1 KB when idle, and one file descriptor: the
 /// process's limit on those may be lower, and is met with a pause in accepting.
 pub const CONNECTIONS_MAX_DEFAULT: usize = 20_000;
@@ -372,6 +376,10 @@ pub const RETENTION_SLICE: usize = 256;
 /// Finished handlers that one step of retention removes from the store, at most. A step removes twice as many as have
 /// ended since the one before, so that it keeps up; more than this would hold up the commits behind it.
 pub const RETENTION_SLICE_MAX: usize = 4_096;
+
+/// Ids that clients chose which still name a place in lists though their handlers are gone; at most 64 bytes each, and
+/// as much again for finding them. More pages of 100 than anybody asks for while as many handlers go.
+pub const GONE_NAMES_MAX: usize = 4_096;
 
 /// Handlers of a list that are read from the store at a time.
 pub const LIST_PAGE_HANDLERS: usize = 256;

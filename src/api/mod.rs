@@ -39,6 +39,8 @@ pub enum Reply {
     WhenCommitted(HandlerKey, Response),
     /// The call is to be made again when the scheduler has what the store knows under this address.
     WhenRead(Address),
+    /// The call is to be made again when this batch is kept or has failed.
+    WhenSettled(u64),
     /// POST run: the reply when the run has ended; see [`run_ended`].
     WhenRunEnds(HandlerKey),
     /// GET /events.
@@ -103,6 +105,8 @@ pub struct List {
     pub statuses: Vec<String>,
     /// Only of one of these workflows; empty: all.
     pub workflows: Vec<String>,
+    /// Only those whose newest run began before: microseconds since the epoch.
+    pub before_us: Option<i64>,
     /// What was written last.
     pub written: ListWritten,
     /// What comes next, as the store gave it.
@@ -125,6 +129,13 @@ pub enum ListWritten {
     Opening,
     /// A handler.
     Handler,
+}
+
+impl List {
+    /// Whether only handlers whose runs go on are in it.
+    pub fn only_running(&self) -> bool {
+        matches!(&self.statuses[..], [status] if status == wire::STATUSES[0])
+    }
 }
 
 impl Follow {

@@ -151,6 +151,11 @@ impl Handler {
         self.window.as_mut()?.advance(next, keep)
     }
 
+    /// Whether its newest run has ended, though that may not be kept yet.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended { .. })
+    }
+
     /// Whether its newest run has ended and that is kept.
     pub(super) fn is_over(&self) -> bool {
         self.finished_bytes().is_some()

@@ -16,7 +16,7 @@ pub(super) enum Client {
     /// For nothing: it may send a request.
     #[default]
     Free,
-    /// Its request waits for a handler from the store.
+    /// Its request waits for a handler from the store, or for a batch to be kept.
     Asking(ConnectionId),
     /// Its reply waits for a batch.
     Unkept(ConnectionId, ErrorFormat),
@@ -103,13 +103,17 @@ impl Loop {
         if let (Reply::Now(response), Some(_)) = (&reply, exchange.refusal()) {
             return exchange.refuse_faulty(response, &granted.lines(), self.now);
         }
+        if let Reply::WhenSettled(batch) = reply {
+            *self.client_mut(id) = Client::Asking(id);
+            return self.unsettled.push((batch, id));
+        }
         if let Reply::WhenRead(address) = reply {
             *self.client_mut(id) = Client::Asking(id);
             return self.ask_handler(address, Some(id));
         }
         exchange.accept_request(granted.lines());
         match reply {
-            Reply::WhenRead(_) => {}
+            Reply::WhenRead(_) | Reply::WhenSettled(_) => {}
             Reply::Now(response) => exchange.respond(&response, self.now),
             Reply::WhenCommitted(key, response) => {
                 self.unkept.push_back((self.scheduler.open_batch(), id, key, response));
@@ -123,6 +127,20 @@ impl Loop {
             Reply::Follow(follow) => self.begin_reading(id, follow, errors),
             Reply::List(list) => self.begin_list(id, list),
         }
+    }
+
+    /// Judges the requests again that met an end or a removal of which it is known now whether it is kept; whether
+    /// there were any.
+    pub(super) fn judge_again(&mut self) -> bool {
+        let first = self.scheduler.first_unsettled();
+        let due: Vec<_> = self.unsettled.extract_if(.., |(batch, _)| *batch < first).collect();
+        for (_, id) in &due {
+            if matches!(self.client_mut(*id), Client::Asking(waiting) if waiting == id) {
+                *self.client_mut(*id) = Client::Free;
+                self.answer_all(*id);
+            }
+        }
+        !due.is_empty()
     }
 
     /// Sends the replies that waited for this batch or one before it.
@@ -265,11 +283,11 @@ impl Loop {
     }
 
     fn go_on_listing(&mut self, id: ConnectionId, mut list: Box<List>, progress: ListProgress) {
-        let after = list.after;
+        let (after, only_running) = (list.after, list.only_running());
         list.is_asked = progress == ListProgress::Read;
         *self.client_mut(id) = Client::Listing(id, list);
         if progress == ListProgress::Read {
-            self.ask_list(id, after);
+            self.ask_list(id, after, only_running);
         } else {
             self.shares.wait(id);
         }

@@ -140,7 +140,7 @@ pub const FLAGS: &[Flag] = &[
         value: "SIZE",
         help: "bytes that the server holds; beyond it new work gets 503 (half of what there is, at most 1G)",
     },
-    Flag { name: "--runs-max", value: "N", help: "runs at a time; more get 503 (100000)" },
+    Flag { name: "--runs-max", value: "N", help: "runs in memory at a time; more get 503 (100000)" },
     Flag { name: "--connections-max", value: "N", help: "connections at a time; more get 503 (20000)" },
     Flag { name: "--body-bytes-max", value: "SIZE", help: "bytes of a request's body; more get 413 (4M)" },
     Flag { name: "--help", value: "", help: "print this" },

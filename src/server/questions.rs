@@ -49,8 +49,12 @@ impl Loop {
     }
 
     /// A list wants handlers.
-    pub(super) fn ask_list(&mut self, id: ConnectionId, after: Option<HandlerKey>) {
-        let query = Query::List { after, count: LIST_PAGE_HANDLERS, bytes_max: PAGE_BYTES_MAX };
+    pub(super) fn ask_list(&mut self, id: ConnectionId, after: Option<HandlerKey>, only_running: bool) {
+        let count = LIST_PAGE_HANDLERS;
+        let query = match only_running {
+            true => Query::Running { after, count },
+            false => Query::List { after, count, bytes_max: PAGE_BYTES_MAX },
+        };
         self.ask(query, Question::List(id));
     }
 

@@ -75,6 +75,8 @@ pub(super) struct Loop {
     pub(super) callers_max: usize,
     /// Replies that wait for a batch, by its number.
     pub(super) unkept: VecDeque<Unkept>,
+    /// Requests that are judged when a batch is kept or has failed, by its number.
+    pub(super) unsettled: Vec<(u64, ConnectionId)>,
     pub(super) questions: Questions,
     /// Why something could not be stored last, and when that was said in the log last, on the alive clock.
     pub(super) not_kept: Option<StoreError>,
@@ -138,6 +140,7 @@ impl Loop {
             callers: 0,
             callers_max: callers_max(config.connections_max),
             unkept: VecDeque::new(),
+            unsettled: Vec::new(),
             questions: Questions::default(),
             not_kept: None,
             complained_us: None,
@@ -322,6 +325,7 @@ impl Loop {
                         self.scheduler.handle_committed(number);
                         self.send_kept(number);
                     }
+                    Completed::Gone(gone) => self.scheduler.handle_gone(&gone),
                     Completed::Size(bytes) => self.scheduler.handle_size(bytes),
                     Completed::Failed { number, error } => self.handle_not_kept(number, &error),
                     Completed::Aside(aside) => self.handle_aside(&aside),
@@ -329,6 +333,7 @@ impl Loop {
                     Completed::Answer { ticket, answer } => self.handle_answer(ticket, answer),
                 }
             }
+            settled &= !self.judge_again();
             while let Some(notice) = self.scheduler.poll_notice() {
                 settled = false;
                 self.carry_out(notice);

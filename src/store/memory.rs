@@ -47,7 +47,9 @@ impl Store for MemoryStore {
             }
             // What there is of handlers, the scheduler has.
             Query::Handler(_) => Answer::Handler(None),
-            Query::List { .. } => Answer::List { handlers: Vec::new(), damaged: Vec::new(), is_complete: true },
+            Query::List { .. } | Query::Running { .. } => {
+                Answer::List { handlers: Vec::new(), damaged: Vec::new(), is_complete: true }
+            }
             Query::Oldest { .. } => Answer::Oldest(Vec::new()),
         };
         self.completed.push_back(Completed::Answer { ticket, answer: Ok(answer) });

@@ -4,7 +4,7 @@ pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 pub use crate::engine::kept::Address;
 use crate::engine::{
@@ -42,6 +42,13 @@ pub enum Query {
         /// About so many bytes of results and errors at most, but one handler at least.
         bytes_max: usize,
     },
+    /// Handlers whose runs go on, in order of creation; answered as [`Query::List`] is.
+    Running {
+        /// After this one.
+        after: Option<HandlerKey>,
+        /// At most so many.
+        count: usize,
+    },
     /// Finished handlers, the longest ended first.
     Oldest {
         /// At most so many; fewer only if there are no more.
@@ -64,6 +71,8 @@ pub enum Completed {
         /// Why.
         error: StoreError,
     },
+    /// Handlers under ids that clients chose are gone for good; said at the start, too.
+    Gone(Vec<(Arc<str>, HandlerKey)>),
     /// The store has so many bytes, of all batches that are kept; said now and then, by a store that is to say it.
     Size(u64),
     /// The next batches to complete hold nothing of this handler. Its rows cannot be changed: it is set aside, and the

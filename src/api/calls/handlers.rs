@@ -78,7 +78,7 @@ pub(super) fn list(
     if let Some(reply) = query.value("after").and_then(|after| context.read_first(&after, false)) {
         return Err(reply);
     }
-    let find = |id: &str| context.scheduler.find(id);
+    let find = |id: &str| context.scheduler.place_of(id);
     let list = parse_list(query, find).map_err(|message| errors.error(400, &message))?;
     Ok(Reply::List(List { head_only: request.method == Method::Head, ..list }))
 }
@@ -177,6 +177,7 @@ impl Next {
 fn passes(list: &List, view: &HandlerView<'_>) -> bool {
     let status = wire::status_name(view.outcome);
     (list.statuses.is_empty() || list.statuses.iter().any(|wanted| wanted == status))
+        && list.before_us.is_none_or(|before_us| view.started_us < before_us)
         && (list.workflows.is_empty() || list.workflows.iter().any(|wanted| **wanted == *view.graph.name))
 }
 
@@ -203,6 +204,12 @@ fn parse_list(query: Query<'_>, find: impl Fn(&str) -> Option<HandlerKey>) -> Re
         let number = limit.parse().ok().filter(|limit: &usize| *limit > 0);
         list.limit =
             Some(number.ok_or_else(|| format!("Invalid limit: '{limit}'; expected a whole number from 1 on"))?);
+    }
+    if let Some(before) = query.value("before") {
+        let time = wire::Timestamp::parse(&before).ok_or_else(|| {
+            format!("Invalid before: '{before}'; expected a time such as 2026-11-24T15:19:41.245592+00:00")
+        })?;
+        list.before_us = Some(time.0);
     }
     if let Some(after) = query.value("after") {
         let key = find(&after);
@@ -231,6 +238,10 @@ mod tests {
         let workflows = ["a b", "c"].map(str::to_owned).to_vec();
         check("workflow_name=a+b&workflow_name=c", &Ok(List { workflows, ..List::default() }));
         check("limit=20&after=h1", &Ok(List { limit: Some(20), after: Some(HandlerKey(7)), ..List::default() }));
+        let before_us = Some(1_795_533_581_245_592);
+        check("before=2026-11-24T15:19:41.245592+00:00", &Ok(List { before_us, ..List::default() }));
+        let error = "Invalid before: 'noon'; expected a time such as 2026-11-24T15:19:41.245592+00:00";
+        check("before=noon", &Err(error));
         check("after=h2", &Err("Invalid after: 'h2'; expected the id of a handler"));
         check("status=done", &Err("Invalid status: 'done'; expected one of running, completed, failed, cancelled"));
         for limit in ["", "0", "-1", "x", "1.5", "99999999999999999999999"] {

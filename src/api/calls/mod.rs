@@ -105,6 +105,15 @@ impl Context<'_> {
 
     /// That the store is to be asked first for the handler of this id.
     fn read_first(&self, id: &str, with_run: bool) -> Option<Reply> {
+        self.read_first_or_wait(id, with_run, with_run)
+    }
+
+    /// The same; and what is removed, or for a change has ended, and is not kept yet is waited for: nobody is refused
+    /// for what a fault may still undo.
+    fn read_first_or_wait(&self, id: &str, with_run: bool, changes: bool) -> Option<Reply> {
+        if let Some(batch) = self.scheduler.unsettled(id, changes) {
+            return Some(Reply::WhenSettled(batch));
+        }
         match self.scheduler.residence(id, with_run) {
             Residence::Away(address) if !self.is_read => Some(Reply::WhenRead(address)),
             _ => None,

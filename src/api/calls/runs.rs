@@ -75,7 +75,7 @@ fn start(
 ) -> Result<HandlerKey, Reply> {
     let faulty = |message: String| errors.error(400, &message);
     let handler_id = body.handler_id().map_err(faulty)?;
-    if let Some(reply) = handler_id.as_deref().and_then(|id| context.read_first(id, false)) {
+    if let Some(reply) = handler_id.as_deref().and_then(|id| context.read_first_or_wait(id, false, true)) {
         return Err(reply);
     }
     let Context { scheduler, now, ids, .. } = context;

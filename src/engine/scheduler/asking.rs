@@ -1,6 +1,6 @@
 //! What the store is asked for, so that no answer is taken for newer than it is.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{HandlerKey, Scheduler};
 
@@ -18,19 +18,24 @@ pub(super) struct Asking {
     /// Handlers that were removed, in order, with the batch of that: an answer that was asked for before that is kept
     /// may still have them.
     removed: VecDeque<(u64, HandlerKey)>,
-    removed_keys: BTreeSet<HandlerKey>,
+    removed_keys: BTreeMap<HandlerKey, u64>,
 }
 
 impl Asking {
     pub(super) fn note_removed(&mut self, key: HandlerKey, batch: u64) {
-        if self.removed_keys.insert(key) {
+        if self.removed_keys.insert(key, batch).is_none() {
             self.removed.push_back((batch, key));
         }
     }
 
     /// Whether an answer about this handler may be older than its removal.
     pub(super) fn has_removed(&self, key: HandlerKey) -> bool {
-        self.removed_keys.contains(&key)
+        self.removed_keys.contains_key(&key)
+    }
+
+    /// The batch of a removal that answers may be older than.
+    pub(super) fn removed_with(&self, key: HandlerKey) -> Option<u64> {
+        self.removed_keys.get(&key).copied()
     }
 
     /// Batches were not kept, nor what was removed with them.
@@ -42,7 +47,7 @@ impl Asking {
 
     /// This handler was not removed.
     pub(super) fn handle_aside(&mut self, key: HandlerKey) {
-        if self.removed_keys.remove(&key) {
+        if self.removed_keys.remove(&key).is_some() {
             self.removed.retain(|(_, removed)| *removed != key);
         }
     }

@@ -11,6 +11,7 @@ mod commit;
 mod count;
 mod damage;
 mod failure;
+mod gone;
 mod parking;
 mod passes;
 mod reading;
@@ -59,6 +60,7 @@ use commit::Held;
 use count::Counted;
 use damage::Damage;
 use failure::Away;
+use gone::Gone;
 use parking::Parking;
 use passes::Passes;
 use reading::Cursors;
@@ -180,6 +182,7 @@ pub struct Scheduler {
     ids: HandlerIds,
     /// Ids that clients chose, of handlers that are here. For lookup only: never iterated.
     names: HashMap<Arc<str>, HandlerKey>,
+    gone: Gone,
     next_handler: u64,
     /// Channels of earlier runs that somebody still reads, and of handlers that are away.
     earlier: BTreeMap<RunKey, Channel>,
@@ -232,6 +235,7 @@ impl Scheduler {
             handlers: BTreeMap::new(),
             ids: HandlerIds::new(beginning.secret),
             names: HashMap::new(),
+            gone: Gone::default(),
             next_handler: beginning.next_handler,
             earlier: BTreeMap::new(),
             away: BTreeMap::new(),

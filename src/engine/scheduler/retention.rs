@@ -375,8 +375,8 @@ impl Scheduler {
         if matches!(handler.phase, Phase::Ended { .. }) {
             self.uncount_finished(key);
         }
-        if !self.names.is_empty() {
-            self.names.remove(&handler.id);
+        if !self.names.is_empty() && self.names.remove(&handler.id).is_some() {
+            self.gone.note(&handler.id, key);
         }
         self.cursors.forget(key);
         let is_read = run.run > 0 || handler.channel.is_busy() || handler.caller.is_some();

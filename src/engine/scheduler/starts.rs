@@ -16,6 +16,7 @@ use crate::{
         run::Run,
     },
     json::Json,
+    limits::PARKED_MAX,
     now::Now,
     values::Values,
 };
@@ -100,7 +101,8 @@ impl Scheduler {
                 _ => return Err(StartRefused::NotFound),
             },
         };
-        if self.running >= self.limits.runs_max {
+        // A run that waits in the store alone costs little, and there may be many that nobody ever answers.
+        if self.running - self.parking.parked >= self.limits.runs_max || self.parking.parked >= PARKED_MAX {
             return Err(StartRefused::Full);
         }
         if self.room.is_full() {

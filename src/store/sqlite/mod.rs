@@ -126,6 +126,10 @@ impl SqliteStore {
         let writer = writer.map_err(error)?;
         let connection = open::open_for_reading(&path).map_err(error)?;
         let reading = Reading { connection, versions: Arc::clone(&versions) };
+        let gone = reading.gone().map_err(error)?;
+        if !gone.is_empty() {
+            said.say(Completed::Gone(gone));
+        }
         let ((orders, taken), (queries, asked)) = (unbounded(), unbounded());
         let answers = Arc::clone(&said);
         let alive = |thread| Alive { thread, said: Arc::clone(&said) };

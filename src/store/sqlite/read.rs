@@ -48,6 +48,10 @@ impl Reading {
                 let Listed { handlers, damaged, is_complete } = self.list(*after, *count, *bytes_max)?;
                 Answer::List { handlers, damaged, is_complete }
             }
+            Query::Running { after, count } => {
+                let Listed { handlers, damaged, is_complete } = self.running(*after, *count)?;
+                Answer::List { handlers, damaged, is_complete }
+            }
             Query::Oldest { count } => Answer::Oldest(self.oldest(*count)?),
         })
     }
@@ -152,6 +156,62 @@ impl Reading {
             handlers.push((HandlerKey(rows::unsigned(row, 0)?), row.get(1)?));
         }
         Ok(handlers)
+    }
+
+    /// Handlers whose runs go on, in order of creation. Finished ones are not looked at.
+    fn running(&self, after: Option<HandlerKey>, count: usize) -> Result<Listed, Fault> {
+        let from = LIVE_PLACE + after.map_or(0, |key| key.0.cast_signed() + 1);
+        match self.running_sound(from, count) {
+            Err(fault) if fault.is_lasting() => self.running_one_by_one(from, count, &fault),
+            listed => listed,
+        }
+    }
+
+    fn running_sound(&self, from: i64, count: usize) -> Result<Listed, Fault> {
+        let sql = format!(
+            "SELECT {HANDLER_COLUMNS} FROM places p CROSS JOIN handlers h ON h.key = p.place - {LIVE_PLACE}
+             WHERE p.place >= ?1 ORDER BY p.place LIMIT ?2"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut found = statement.query((from, rows::signed(count as u64)))?;
+        let mut listed = Listed::default();
+        while let Some(row) = found.next()? {
+            listed.handlers.push(rows::handler(row, &self.versions)?);
+        }
+        listed.is_complete = listed.handlers.len() < count;
+        Ok(listed)
+    }
+
+    /// Finds out which handlers of a page cannot be read, and lists the others. A page of damaged ones only is passed
+    /// over, because the next page begins behind its last handler.
+    fn running_one_by_one(&self, from: i64, count: usize, fault: &Fault) -> Result<Listed, Fault> {
+        let sql = "SELECT place - ?1 FROM places WHERE place >= ?2 AND place < ?3 ORDER BY place";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut found = statement.query([LIVE_PLACE, from, CLOCK_PLACE])?;
+        let mut listed = Listed { is_complete: true, ..Listed::default() };
+        while let Some(row) = found.next()? {
+            let key = HandlerKey(row.get::<_, i64>(0)?.cast_unsigned());
+            match self.head(key) {
+                Some(handler) => listed.handlers.push(handler),
+                None => listed.damaged.push((key, fault.text().into())),
+            }
+            if listed.handlers.len() == count {
+                listed.is_complete = false;
+                break;
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Ids that clients chose, of handlers that are gone, in the order in which they went.
+    pub(super) fn gone(&self) -> Result<Vec<(Arc<str>, HandlerKey)>, Fault> {
+        let mut statement = self.connection.prepare("SELECT id, handler FROM gone ORDER BY place")?;
+        let mut found = statement.query([])?;
+        let mut gone = Vec::new();
+        while let Some(row) = found.next()? {
+            gone.push((row.get::<_, String>(0)?.into(), HandlerKey(rows::unsigned(row, 1)?)));
+        }
+        Ok(gone)
     }
 
     /// Gives every handler whose run goes on, in order of creation, with its journal.

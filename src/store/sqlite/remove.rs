@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     engine::{scheduler::HandlerKey, window::Mark},
-    limits::TRASH_SLICE_BYTES,
+    limits::{GONE_NAMES_MAX, TRASH_SLICE_BYTES},
 };
 
 /// Bytes that a row costs beside its events.
@@ -73,7 +73,11 @@ impl Writing<'_> {
         }
         if let Some(id) = id {
             // The id may be another's by now, of the same transaction.
-            self.statement("DELETE FROM names WHERE id = ?1 AND handler = ?2")?.execute((id, handler))?;
+            self.statement("DELETE FROM names WHERE id = ?1 AND handler = ?2")?.execute((&id, handler))?;
+            let sql = "INSERT INTO gone (id, handler) VALUES (?1, ?2) RETURNING place";
+            let place: i64 = self.statement(sql)?.query_row((&id, handler), |row| row.get(0))?;
+            self.statement("DELETE FROM gone WHERE place <= ?1")?.execute([place - GONE_NAMES_MAX as i64])?;
+            self.known.gone.push((id.into(), key));
         }
         self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
         self.remove_feed(key, 0..u64::MAX)

@@ -244,6 +244,9 @@ impl Writer {
                     self.said.say(Completed::Aside(aside));
                 }
                 self.said.say(Completed::Batch { number: last });
+                if !self.known.gone.is_empty() {
+                    self.said.say(Completed::Gone(std::mem::take(&mut self.known.gone)));
+                }
             }
             Err(fault) => {
                 self.failed_epoch = Some(epoch);

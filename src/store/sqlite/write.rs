@@ -1,6 +1,6 @@
 //! What one transaction writes of handlers and their runs.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
@@ -52,6 +52,8 @@ pub(super) struct Known {
     pub(super) blamed: Blamed,
     /// Handlers that were set aside.
     pub(super) aside: BTreeSet<HandlerKey>,
+    /// Handlers under ids that clients chose which this transaction has removed.
+    pub(super) gone: Vec<(Arc<str>, HandlerKey)>,
 }
 
 /// What a fault would be that of.
@@ -81,13 +83,15 @@ impl Known {
     /// Nothing, but the next place in the order of ending, and who was set aside.
     pub(super) fn new(ended_next: i64, aside: BTreeSet<HandlerKey>) -> Self {
         let (live, blamed) = (CounterMap::default(), Blamed::Database);
-        Self { live, ended_next, has_trash: true, has_freed: true, leaves_trash: false, blamed, aside }
+        let gone = Vec::new();
+        Self { live, ended_next, has_trash: true, has_freed: true, leaves_trash: false, blamed, aside, gone }
     }
 
     /// The transaction was rolled back: what it has taught is wrong.
     pub(super) fn forget(&mut self) {
         self.live = CounterMap::default();
         self.has_trash = true;
+        self.gone.clear();
     }
 
     /// The handler is gone.

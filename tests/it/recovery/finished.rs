@@ -244,3 +244,56 @@ fn the_longest_finished_go_when_the_directory_has_its_bytes_and_then_nothing_new
         assert!(begun.elapsed() < PATIENCE, "there is room again");
     }
 }
+
+#[test]
+fn a_lists_cursor_survives_its_handler() {
+    let place = Place::new();
+    let program = place.start();
+    let chosen = json!({ "handler_id": "mine", "context": { "version": 1 } });
+    assert_eq!(program.post("/workflows/echo/run", &chosen).status, 200);
+    let ids = [&["mine".to_owned()][..], &echo(&program, 4)].concat();
+    assert_eq!(program.listed("?limit=3"), ids[..3]);
+    let after = |program: &Program, id: &str| program.listed(&format!("?after={id}"));
+    for id in &ids[..3] {
+        assert_eq!(cancel(&program, id, "?purge=true").status, 200);
+    }
+    assert_eq!((after(&program, "mine"), after(&program, &ids[2])), (ids[3..].to_vec(), ids[3..].to_vec()));
+    kill(program);
+    // What retention removes leaves its place, too.
+    let program = place.start_with(&["--keep-finished", "1"]);
+    assert_eq!(left(&program, 1), ids[4..]);
+    assert_eq!((after(&program, "mine"), after(&program, &ids[3])), (ids[4..].to_vec(), ids[4..].to_vec()));
+    for never in ["nobody", "0123456789"] {
+        assert_eq!(program.get(&format!("/handlers?after={never}")).status, 400, "{never}");
+    }
+    // The same in memory.
+    let program = Program::with(&["--keep-finished", "1"]);
+    assert_eq!(program.post("/workflows/echo/run", &chosen).status, 200);
+    let ids = echo(&program, 2);
+    assert_eq!((after(&program, "mine"), after(&program, &ids[0])), (ids[1..].to_vec(), ids[1..].to_vec()));
+}
+
+#[test]
+fn old_runs_that_wait_are_found_and_do_not_keep_new_ones_out() {
+    let place = Place::new();
+    let program = place.start_with(&["--runs-max", "2", "--idle-after", "0"]);
+    let begun = Instant::now();
+    let mut waiting = Vec::new();
+    while waiting.len() < 6 {
+        let reply = program.post("/workflows/interactive/run-nowait", &json!({}));
+        if reply.status == 200 {
+            waiting.push(reply.json()["handler_id"].as_str().expect("an id").to_owned());
+        }
+        assert!(begun.elapsed() < PATIENCE, "runs that only wait keep others out");
+    }
+    let fourth = handler(&program, &waiting[3])["started_at"].as_str().expect("a time").to_owned();
+    assert_eq!(program.listed(&format!("?status=running&before={fourth}")), waiting[..3]);
+    assert_eq!(program.listed("?status=running&before=1970-01-01T00:00:00Z"), Vec::<String>::new());
+    assert_eq!(program.get("/handlers?before=yesterday").status, 400);
+    for id in &waiting {
+        post(&program, id, "ExternalEvent", &json!({ "response": "pong" }));
+    }
+    for id in &waiting {
+        assert_eq!(ended(&program, id)["status"], "completed");
+    }
+}

@@ -91,6 +91,7 @@ impl Mirror {
     fn next_completed(&mut self) -> Completed {
         loop {
             match self.store().poll_completed() {
+                Some(Completed::Gone(_)) => {}
                 Some(completed) => return completed,
                 None => self.bell.recv().expect("the store rings"),
             }
@@ -146,6 +147,16 @@ impl Mirror {
                 panic!("the oldest")
             };
             assert_eq!(oldest, expected);
+        }
+        let after = model.handlers.keys().nth(1).copied();
+        for (after, count) in [(None, 2), (None, 1_000), (after, 1_000)] {
+            let query = Query::Running { after, count };
+            let Answer::List { handlers, is_complete, .. } = self.ask(query.clone()) else { panic!("a list") };
+            let Answer::List { handlers: expected, is_complete: is_last, .. } = model.answer(&query, session) else {
+                panic!("a list")
+            };
+            assert_eq!((handlers.len(), is_complete), (expected.len(), is_last), "{query:?}");
+            handlers.iter().zip(&expected).for_each(|(kept, expected)| self.check_handler(kept, expected, session));
         }
         let (mut after, mut handlers) = (None, Vec::new());
         loop {

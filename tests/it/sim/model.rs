@@ -267,6 +267,12 @@ impl Model {
                 let is_complete = handlers.len() < *count;
                 Answer::List { handlers, damaged: Vec::new(), is_complete }
             }
+            Query::Running { after, count } => {
+                let live = self.live(session).into_iter().map(|kept| kept.handler);
+                let handlers: Vec<_> = live.filter(|kept| Some(kept.key) > *after).take(*count).collect();
+                let is_complete = handlers.len() < *count;
+                Answer::List { handlers, damaged: Vec::new(), is_complete }
+            }
             Query::Oldest { count } => {
                 let oldest = self.ended.values().take(*count);
                 Answer::Oldest(oldest.map(|key| (*key, self.handlers[key].updated_us)).collect())

@@ -288,6 +288,7 @@ impl World {
                         self.point()?;
                         self.send_kept(number);
                     }
+                    Completed::Gone(gone) => self.scheduler.handle_gone(&gone),
                     Completed::Size(bytes) => self.scheduler.handle_size(bytes),
                     Completed::Failed { number, .. } => self.handle_not_kept(number),
                     Completed::Aside(aside) => self.handle_aside(&aside),

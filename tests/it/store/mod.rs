@@ -101,7 +101,10 @@ impl Kit {
     pub(crate) fn completed(&mut self) -> Completed {
         loop {
             if let Some(completed) = self.store.poll_completed() {
-                return completed;
+                if !matches!(completed, Completed::Gone(_)) {
+                    return completed;
+                }
+                continue;
             }
             self.rung.recv_timeout(PATIENCE).expect("the store rings when something is completed");
         }

@@ -5,6 +5,7 @@ use steprill::engine::input::Published;
 
 use super::*;
 
+/// All but `gone`, which remembers ids.
 const TABLES: [&str; 5] = ["handlers", "journal", "feed", "names", "trash"];
 
 /// Rows of each table, and of `places` without the clock.

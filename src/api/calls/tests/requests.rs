@@ -24,6 +24,7 @@ proptest! {
             Reply::WhenRunEnds(key) => prop_assert!(world.scheduler.view(key).is_some()),
             Reply::Follow(follow) => prop_assert_eq!(Some(follow.run.handler), world.scheduler.find("h")),
             Reply::List(_) => {}
+            Reply::WhenSettled(batch) => prop_assert!(false, "nothing is unsettled: {batch}"),
             Reply::WhenRead(address) => prop_assert!(false, "nothing is elsewhere: {address:?}"),
         }
     }
