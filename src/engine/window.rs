@@ -67,8 +67,9 @@ impl Window {
     /// of one size.
     pub(super) fn advance(&mut self, next: Mark, keep: &FeedKeep) -> Option<Mark> {
         let last = self.marks.back().copied().unwrap_or_default();
-        let steps = keep.steps(last, next).min(STEPS);
-        for step in 1..=steps {
+        let steps = keep.steps(last, next);
+        // What is more than a window before `next` is not begun with any more.
+        for step in steps.saturating_sub(STEPS).max(1)..=steps {
             let part =
                 |from: u64, to: u64| from + (u128::from(to - from) * u128::from(step) / u128::from(steps)) as u64;
             let sequence = part(last.sequence, next.sequence);
@@ -122,6 +123,13 @@ mod tests {
         assert!((115..=116).contains(&first), "{first}");
         publish(&mut window, &mut next, 1, 1_000_000, &mut first);
         assert_eq!(first, 120, "the newest stays whatever its size");
+    }
+
+    #[test]
+    fn a_window_is_full_after_many_events_at_once_too() {
+        let mut window = Window::new(Mark::default());
+        let first = window.advance(Mark { sequence: 5_000, bytes: 5_000 }, &KEEP).expect("it is full");
+        assert!((4_900..=4_910).contains(&first.sequence), "{first:?}");
     }
 
     #[test]
