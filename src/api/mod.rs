@@ -46,7 +46,7 @@ pub enum Reply {
     /// GET /events.
     Follow(Follow),
     /// GET /handlers, written page by page as the socket takes it; see [`list_some`].
-    List(List),
+    List(Box<List>),
 }
 
 impl From<Response> for Reply {

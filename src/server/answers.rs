@@ -125,7 +125,7 @@ impl Loop {
                 self.callers += 1;
             }
             Reply::Follow(follow) => self.begin_reading(id, follow, errors),
-            Reply::List(list) => self.begin_list(id, list),
+            Reply::List(list) => self.begin_list(id, *list),
         }
     }
 

@@ -51,9 +51,10 @@ impl Loop {
     /// A list wants handlers.
     pub(super) fn ask_list(&mut self, id: ConnectionId, after: Option<HandlerKey>, only_running: bool) {
         let count = LIST_PAGE_HANDLERS;
-        let query = match only_running {
-            true => Query::Running { after, count },
-            false => Query::List { after, count, bytes_max: PAGE_BYTES_MAX },
+        let query = if only_running {
+            Query::Running { after, count }
+        } else {
+            Query::List { after, count, bytes_max: PAGE_BYTES_MAX }
         };
         self.ask(query, Question::List(id));
     }

@@ -80,7 +80,7 @@ pub(super) fn list(
     }
     let find = |id: &str| context.scheduler.place_of(id);
     let list = parse_list(query, find).map_err(|message| errors.error(400, &message))?;
-    Ok(Reply::List(List { head_only: request.method == Method::Head, ..list }))
+    Ok(Reply::List(Box::new(List { head_only: request.method == Method::Head, ..list })))
 }
 
 /// The handler of that id, and its view.

@@ -76,7 +76,8 @@ impl Writing<'_> {
             self.statement("DELETE FROM names WHERE id = ?1 AND handler = ?2")?.execute((&id, handler))?;
             let sql = "INSERT INTO gone (id, handler) VALUES (?1, ?2) RETURNING place";
             let place: i64 = self.statement(sql)?.query_row((&id, handler), |row| row.get(0))?;
-            self.statement("DELETE FROM gone WHERE place <= ?1")?.execute([place - GONE_NAMES_MAX as i64])?;
+            self.statement("DELETE FROM gone WHERE place <= ?1")?
+                .execute([place - GONE_NAMES_MAX.cast_signed() as i64])?;
             self.known.gone.push((id.into(), key));
         }
         self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
