@@ -39,7 +39,10 @@ impl Reply {
 pub(super) fn call(host: &str, method: &str, path: &str, body: Option<&Value>) -> Option<Reply> {
     let Raw { status, head, body, is_whole } = Raw::parse(&exchange(host, method, path, body, Until::Reply))?;
     let location = head.lines().find_map(|line| line.strip_prefix("Location: ")).map(str::to_owned);
-    is_whole.then(|| Reply { status, location, body: String::from_utf8(body).expect("UTF-8") })
+    let body = String::from_utf8(body).expect("UTF-8");
+    // Nobody learns more from a server that begins nothing any more than from one that is gone.
+    let is_begun = !(status == 503 && body.contains("has not begun this request"));
+    (is_whole && is_begun).then_some(Reply { status, location, body })
 }
 
 /// Reads events until the stream ends, the server is gone or there are so many, which must be soon; nothing if it did
