@@ -1,6 +1,6 @@
 //! Graphs to fuzz with.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use steprill::graph::{EventKind, EventType, Graph, Parts, Retry, StepParts};
 
