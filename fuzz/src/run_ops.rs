@@ -98,7 +98,10 @@ impl<'a> World<'a> {
             let after = places(&self.run);
             let [waiting, asking, works] = std::array::from_fn(|place| after[place] - before[place]);
             let used = matches!((waiting, asking, works), (1, 0, 0) | (0, -1, 0) | (0, 0, 1..));
-            assert!(if accepted { used } else { after == before }, "what is accepted is used or waits, and nothing else");
+            assert!(
+                if accepted { used } else { after == before },
+                "what is accepted is used or waits, and nothing else"
+            );
         }
         assert!(!ended || effects.is_empty(), "nothing comes after the end");
         self.journal.push(bytes);
