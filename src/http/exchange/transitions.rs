@@ -86,6 +86,11 @@ impl Exchange {
             Ok(decoder) => decoder,
             Err(refusal) => return Step::Rest(State::Refused { head, refusal, now }),
         };
+        if !matches!(decoder, Decoder::Length(0))
+            && let Err(refusal) = head.check_coding(self.input.as_slice())
+        {
+            return Step::Rest(State::Refused { head, refusal, now });
+        }
         let received = self.input.len() - bytes;
         // RFC 9110 section 10.1.1: needless once some of the body has come.
         if head.expects_continue && received == 0 && !matches!(decoder, Decoder::Length(0)) {

@@ -17,6 +17,8 @@ pub(super) struct Seen<'a> {
     /// Codings in all, and whether all are `chunked`.
     codings: Option<(usize, bool)>,
     expects: Option<&'a [u8]>,
+    /// A content coding other than identity.
+    pub(super) content_coding: Option<Span>,
 }
 
 impl<'a> Seen<'a> {
@@ -32,6 +34,7 @@ impl<'a> Seen<'a> {
             content_length: None,
             codings: None,
             expects: None,
+            content_coding: None,
         }
     }
 
@@ -67,6 +70,14 @@ impl<'a> Seen<'a> {
                 Ok(())
             }
             14 if is("Content-Length") => self.content_length(value),
+            16 if is("Content-Encoding") => {
+                // An empty element counts for nothing, and `identity` for no coding (RFC 9110 section 8.4.1).
+                let is_coded = |coding: &&[u8]| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity");
+                if let Some(coding) = value.split(|&byte| byte == b',').map(trim).find(is_coded) {
+                    self.content_coding = Some(Span::locate(self.bytes, coding));
+                }
+                Ok(())
+            }
             17 if is("Transfer-Encoding") => {
                 let (count, chunked) = self.codings.get_or_insert((0, true));
                 for coding in value.split(|&byte| byte == b',').map(trim) {

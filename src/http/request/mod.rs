@@ -37,6 +37,7 @@ pub struct Head {
     path: Span,
     query: Option<Span>,
     fields: [Option<Span>; 7],
+    content_coding: Option<Span>,
     /// Values that came on several lines, joined.
     joined: Vec<(Field, Vec<u8>)>,
 }
@@ -68,6 +69,21 @@ impl Head {
             cross_site: self.cross_site,
             fields,
             body: &bytes[body],
+        }
+    }
+
+    /// Why a body behind this head, which stands at the start of `bytes`, is not taken: 415 for a content coding other
+    /// than identity (RFC 9110 section 15.5.16).
+    pub(super) fn check_coding(&self, bytes: &[u8]) -> Result<(), Refusal> {
+        match self.content_coding {
+            None => Ok(()),
+            Some(coding) => Err(Refusal::new(
+                415,
+                format!(
+                    "Content-Encoding '{}' is not understood; send the body without one",
+                    excerpt(coding.of(bytes))
+                ),
+            )),
         }
     }
 }
@@ -229,6 +245,7 @@ pub fn parse_head(bytes: &[u8], limits: &Limits) -> Result<Head, Refusal> {
         path,
         query,
         fields: seen.fields,
+        content_coding: seen.content_coding,
         joined: seen.joined,
     })
 }
