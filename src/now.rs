@@ -15,7 +15,7 @@
 //!
 //! The wall clock can only bring the end forward, where the alive clock does not see time pass: while the server is
 //! down, and while the machine is suspended. A suspend cannot be told from a step of the clock, so a step forward
-//! counts as one; but not for waits shorter than [`CALENDAR_WAIT_MIN`](crate::limits::CALENDAR_WAIT_MIN), which last
+//! counts as one; but not for waits shorter than [`CALENDAR_WAIT_MIN`], which last
 //! *d* while the server is up, even if the clock is first set meanwhile. What counts is the recorded wall time: nothing
 //! is known of time down that ends behind the newest record.
 

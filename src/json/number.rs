@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 /// A whole number as an integer literal: `2.0`, `2e0` and `20e-1` are `2`, and `-0` is `0`. `None` if the number is
-/// not whole, or has more than [`DIGITS_MAX`] digits. `text` is that of a JSON number.
+/// not whole, or has more than `DIGITS_MAX` digits. `text` is that of a JSON number.
 ///
 /// ```
 /// use steprill::json::whole;
@@ -33,7 +33,7 @@ pub fn whole(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Whether a number is what it says after it was read into 64 bits: an integer that fits, or at most
-/// [`FLOAT_DIGITS_MAX`] significant digits. `text` is that of a JSON number.
+/// `FLOAT_DIGITS_MAX` significant digits. `text` is that of a JSON number.
 ///
 /// ```
 /// use steprill::json::fits_64_bits;
