@@ -1,7 +1,7 @@
 //! What values cost in memory, which for small ones is many times the length of their texts.
 //!
-//! The bounds in [`limits`](crate::limits) that speak of bytes held in memory mean these. The constants are those of
-//! 64-bit systems with glibc's allocator; `cargo bench --bench run` compares them with what the system says.
+//! The bounds in [`limits`](crate::limits) that speak of bytes held in memory mean these. The constants
+//! follow from how glibc's allocator lays out its blocks on 64-bit systems.
 
 /// An allocation of so many bytes: the allocator puts 8 bytes before it and gives out multiples of 16, 32 at least.
 pub const fn block(bytes: usize) -> usize {

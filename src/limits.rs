@@ -71,8 +71,7 @@ pub const ERROR_BYTES_MAX: usize = 16 << 10;
 pub const EVENT_ERROR_BYTES_MAX: usize = 1 << 10;
 
 /// Waits that one work may make. The body runs again from its top after each, so that the time they take together grows
-/// with their square: some 10 s of a core at this number. A step that goes on for longer returns an event of its own
-/// type for each round.
+/// with their square. A step that goes on for longer returns an event of its own type for each round.
 pub const WORK_WAITS_MAX: usize = 10_000;
 
 /// `once` calls that one work may make: each is remembered until the work ends.
