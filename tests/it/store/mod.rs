@@ -27,6 +27,7 @@ use steprill::{
         Address, Answer, Completed, Durability, Query, Store, StoreError, Ticket,
         sqlite::{OpenError, SqliteStore},
     },
+    values::Values,
 };
 use uuid::Uuid;
 
@@ -251,6 +252,13 @@ pub(crate) fn record(batch: &mut Batch, run: RunKey, text: &str) {
 pub(crate) fn publish(batch: &mut Batch, run: RunKey, number: u64) {
     let event = graph().event_id("E").expect("E");
     batch.published.push((run, Published::Event(EventRef::Known(event), json(&format!(r#"{{"n":{number}}}"#)))));
+}
+
+/// Ends a run with a failure; its journal stays.
+pub(crate) fn fail(batch: &mut Batch, run: RunKey, error: &str) {
+    batch.published.push((run, Published::Ended { step: None, error: Some(error.into()) }));
+    let (outcome, updated_us) = (Outcome::Failed(error.into()), batch.now.wall_us);
+    batch.ended.push(Ended { run, outcome, state: Values::default(), updated_us, keeps_journal: true });
 }
 
 pub(crate) fn complete(batch: &mut Batch, run: RunKey, result: &str) {

@@ -1,7 +1,6 @@
 //! What is removed is gone wholly, and its room is used again.
 
 use rusqlite::Connection;
-use steprill::engine::input::Published;
 
 use super::*;
 
@@ -51,15 +50,7 @@ fn of_a_purged_handler_nothing_is_left() {
     let failed = begin_wide(&mut kit, "failed");
     let mut batch = kit.batch();
     record(&mut batch, failed, "last");
-    batch.published.push((failed, Published::Ended { step: None, error: Some("it broke".into()) }));
-    let (outcome, updated_us) = (Outcome::Failed("it broke".into()), batch.now.wall_us);
-    batch.ended.push(Ended {
-        run: failed,
-        outcome,
-        state: steprill::values::Values::default(),
-        updated_us,
-        keeps_journal: true,
-    });
+    fail(&mut batch, failed, "it broke");
     kit.keep(batch);
     let running = begin_wide(&mut kit, "running");
     let short = kit.complete_one();

@@ -84,15 +84,7 @@ fn an_inspection_sees_what_is_kept_and_writes_nothing() {
     kit.complete_one();
     let mut batch = kit.batch();
     let failed = kit.begin(&mut batch);
-    batch.published.push((failed, Published::Ended { step: None, error: Some("it broke".into()) }));
-    let (outcome, updated_us) = (Outcome::Failed("it broke".into()), batch.now.wall_us);
-    batch.ended.push(Ended {
-        run: failed,
-        outcome,
-        state: steprill::values::Values::default(),
-        updated_us,
-        keeps_journal: true,
-    });
+    fail(&mut batch, failed, "it broke");
     kit.keep(batch);
     let files = || {
         let files = fs::read_dir(directory.path()).expect("files").flatten();
