@@ -120,6 +120,7 @@ impl World {
     }
 
     fn accept(&mut self, hangs_up: bool) {
+        self.exchange.take_body(self.now);
         let mut fields = [None; 7];
         let is_refusing = self.exchange.refusal().is_some();
         let Some(request) = self.exchange.request(&mut fields) else { return };
@@ -227,7 +228,7 @@ impl World {
         assert!(exchange.input_bytes() <= held_max);
         if exchange.is_closed() {
             assert!(exchange.output().is_empty() && !exchange.wants_input() && exchange.poll_timeout().is_none());
-            assert!(!exchange.has_request() && !exchange.hung_up() && !exchange.is_streaming());
+            assert!(!exchange.has_request() && !exchange.has_offer() && !exchange.hung_up() && !exchange.is_streaming());
         }
         if exchange.hung_up() {
             assert!(self.input_ended);
@@ -237,6 +238,7 @@ impl World {
     /// Serves all that is left, and reads what the client got.
     fn finish(mut self) {
         loop {
+            self.exchange.take_body(self.now);
             let before = (self.unsent.len(), self.received.len(), self.replies.len());
             self.send(usize::MAX);
             self.take(usize::MAX);

@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub use access::{Access, Granted, Transport};
-pub use calls::{Context, Ids, ListProgress, call, list_some, run_ended};
+pub use calls::{Context, Ids, ListProgress, call, call_head, list_some, run_ended};
 pub use catalog::{Catalog, WorkflowTexts};
 pub use errors::{ErrorFormat, no_content};
 pub use wire::{Timestamp, render_event};

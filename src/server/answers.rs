@@ -48,9 +48,32 @@ impl Loop {
 
     fn answer_all(&mut self, id: ConnectionId) {
         while matches!(self.client_mut(id), Client::Free)
-            && self.reactor.connection(id).is_some_and(|connection| connection.exchange().has_request())
+            && let Some(connection) = self.reactor.connection(id)
         {
-            self.answer(id, false);
+            if connection.exchange().has_request() {
+                self.answer(id, false);
+            } else if connection.exchange().has_offer() {
+                self.judge_head(id);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// A request's body is still to come: refuses it if its head alone is enough for that.
+    fn judge_head(&mut self, id: ConnectionId) {
+        let Some(connection) = self.reactor.connection(id) else { return };
+        let transport = transport(connection.origin());
+        let exchange = connection.exchange();
+        let mut fields = FieldValues::default();
+        let Some(request) = exchange.offered_request(&mut fields) else { return };
+        let (granted, refused) = match self.access.check(&request, transport) {
+            Err(refused) => (Granted::default(), Some(refused)),
+            Ok(granted) => (granted, api::call_head(&request, &self.scheduler)),
+        };
+        match refused {
+            Some(response) => exchange.refuse_body(&response, &granted.lines(), self.now),
+            None => exchange.take_body(self.now),
         }
     }
 
@@ -87,7 +110,11 @@ impl Loop {
         let errors = ErrorFormat::of(&request);
         let (granted, reply): (Granted, Reply) = match (self.access.check(&request, transport), exchange.refusal()) {
             (Err(refused), _) => (Granted::default(), Reply::Now(refused)),
-            (Ok(granted), Some(refusal)) => (granted, Reply::Now(errors.error(refusal.status, &refusal.text))),
+            (Ok(granted), Some(refusal)) => {
+                let refused = || errors.error(refusal.status, &refusal.text);
+                let response = api::call_head(&request, &self.scheduler).unwrap_or_else(refused);
+                (granted, Reply::Now(response))
+            }
             // What is not begun may be sent again, to the server that comes next.
             (Ok(granted), None) if self.stopping.is_some() => (granted, Reply::Now(errors.not_begun())),
             (Ok(granted), None) => {
@@ -101,7 +128,7 @@ impl Loop {
             }
         };
         if let (Reply::Now(response), Some(_)) = (&reply, exchange.refusal()) {
-            return exchange.refuse_faulty(response, &granted.lines(), self.now);
+            return exchange.refuse_body(response, &granted.lines(), self.now);
         }
         if let Reply::WhenSettled(batch) = reply {
             *self.client_mut(id) = Client::Asking(id);

@@ -19,6 +19,7 @@ fn exchange_with(input: &[u8]) -> Exchange {
     let limits = Limits { body_bytes_max: 65_536, ..Limits::default() };
     let mut exchange = Exchange::new(Arc::new(limits), at(0));
     exchange.handle_input(input, at(0));
+    exchange.take_body(at(0));
     exchange
 }
 
@@ -157,6 +158,36 @@ fn a_body_that_is_waited_for_is_asked_for_once() {
     let exchange = exchange_with(format!("{head}Content-Length: 0\r\n\r\n").as_bytes());
     assert_eq!(exchange.output(), b"", "there is nothing to ask for");
     assert!(exchange.has_request());
+}
+
+#[test]
+fn a_body_is_refused_before_it_is_asked_for_and_read() {
+    let head = "POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    let mut exchange = Exchange::new(Arc::new(Limits::default()), at(0));
+    exchange.handle_input(head.as_bytes(), at(0));
+    assert_eq!((exchange.has_offer(), exchange.has_request(), exchange.output()), (true, false, &b""[..]));
+    let mut fields = [None; 7];
+    let request = exchange.offered_request(&mut fields).unwrap();
+    assert_eq!((request.path, request.body), ("/a", &b""[..]));
+    exchange.refuse_body(&Response { status: 404, ..ok("none") }, b"X-Extra: 1\r\n", at(0));
+    let text = take(&mut exchange, at(0));
+    assert!(text.starts_with("HTTP/1.1 404 ") && text.contains("Connection: close\r\n"), "{text}");
+    assert!(text.contains("X-Extra: 1\r\n") && text.ends_with("\r\n\r\nnone"), "{text}");
+    // What the client sends all the same is dropped, within bounds.
+    exchange.handle_input(b"hi", at(1));
+    assert!(exchange.wants_shutdown() && exchange.output().is_empty() && exchange.input_bytes() == 0);
+    exchange.handle_timeout(at(1 + LINGER_IDLE_TIMEOUT_US / 1_000_000));
+    assert!(exchange.is_closed());
+}
+
+#[test]
+fn a_body_that_has_come_is_not_asked_about() {
+    let head = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n";
+    let mut exchange = Exchange::new(Arc::new(Limits::default()), at(0));
+    exchange.handle_input(format!("{head}h").as_bytes(), at(0));
+    assert!(exchange.has_offer());
+    exchange.handle_input(b"i", at(0));
+    assert_eq!((exchange.has_offer(), exchange.has_request()), (false, true));
 }
 
 #[test]

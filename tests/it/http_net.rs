@@ -92,6 +92,7 @@ impl Echo {
         while let Some(id) = self.reactor.next_ready() {
             let Some(connection) = self.reactor.connection(id) else { continue };
             let exchange = connection.exchange();
+            exchange.take_body(now);
             let mut fields = [None; 7];
             if let Some(request) = exchange.request(&mut fields) {
                 self.served += 1;

@@ -171,6 +171,7 @@ impl Case {
 /// Answers all that waits with what the request was, and takes the output.
 fn serve(exchange: &mut Exchange, output: &mut Vec<u8>) {
     loop {
+        exchange.take_body(NOW);
         let mut fields = [None; 7];
         let body = exchange.request(&mut fields).map(|request| describe(&request));
         if let Some(body) = &body {

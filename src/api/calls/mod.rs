@@ -6,6 +6,8 @@ mod handlers;
 mod runs;
 mod workflows;
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
 use crate::{
@@ -50,11 +52,9 @@ pub struct Context<'a> {
 pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
     let errors = ErrorFormat::of(request);
     let query = Query(request.query);
-    let (call, name) = match route(request.method, request.path) {
-        Routed::Call(call, name) => (call, name),
-        Routed::Options(allow) => return Reply::Now(options(request, allow)),
-        Routed::MethodNotAllowed(allow) => return Reply::Now(method_not_allowed(errors, allow)),
-        Routed::NotFound => return Reply::Now(not_found(request, errors)),
+    let (call, name) = match resolve(request, errors) {
+        Ok(resolved) => resolved,
+        Err(response) => return Reply::Now(response),
     };
     if let Some(reply) = context.check_residence(call, &name, errors) {
         return reply;
@@ -81,6 +81,29 @@ pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
         Call::PostEvent => events::post(&name, request.body, scheduler, now, errors),
     };
     result.unwrap_or_else(Reply::Now)
+}
+
+/// The reply to a request that needs no more than its head, whatever its body: one that is not for this server.
+pub fn call_head(request: &Request<'_>, scheduler: &Scheduler) -> Option<Response> {
+    let errors = ErrorFormat::of(request);
+    match resolve(request, errors) {
+        Ok((Call::Run | Call::RunNowait, name)) => workflows::find(scheduler, &name, errors).err(),
+        Ok(_) => None,
+        Err(response) => Some(response),
+    }
+}
+
+/// The call that a request makes, and the parameter in its path.
+///
+/// # Errors
+/// The reply, if it makes none.
+fn resolve<'a>(request: &Request<'a>, errors: ErrorFormat) -> Result<(Call, Cow<'a, str>), Response> {
+    match route(request.method, request.path) {
+        Routed::Call(call, name) => Ok((call, name)),
+        Routed::Options(allow) => Err(options(request, allow)),
+        Routed::MethodNotAllowed(allow) => Err(method_not_allowed(errors, allow)),
+        Routed::NotFound => Err(not_found(request, errors)),
+    }
 }
 
 impl Context<'_> {

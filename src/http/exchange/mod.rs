@@ -3,26 +3,28 @@
 //! ```text
 //!            ┌──────── an empty line ────────┐
 //!            ▼                               │
-//!  new ──► Idle ── a byte ───────────────► Head ── whole, with a body ──► Body
-//!            ▲                               │                             │ whole
-//!            │                               └── whole, without ──► Ready ◄┘
+//!  new ──► Idle ── a byte ───────────────► Head ── a body to come ──► Offered ── take_body ──► Body
+//!            ▲                               │                          │ whole                 │ whole
+//!            │                               └── whole ──────► Ready ◄──┴───────────────────────┘
 //!            │                                                      │  │ accept_request
 //!            │                                              respond │  ▼
 //!            ├◄─────────────────── respond, keep-alive ─────────────┴─ Answering ── start_stream ──► Streaming
 //!            └◄──────────────────────────────────────────────────────────────────────── end_stream ────┘
 //!
 //!  any reply that is the last ──► Closing ── output taken ──► Closed
-//!  a fault in a body ──────────► Refused ── refuse_faulty ──► Closing, as the next
+//!  a fault in a body ──────────► Refused ── refuse_body ──► Closing, as the next
+//!  a body that is not wanted ──► Offered ── refuse_body ──► Closing, as the next
 //!  another in Head or Body ─────► Closing ── output taken ──► Lingering ── end of input, time, bytes ──► Closed
 //!  a time-out of Idle or of the output, close() ────────────────────────────────────────────────────► Closed
 //! ```
 //!
 //! How to drive it: hand in what the socket brings ([`Exchange::handle_input`], [`Exchange::handle_end_of_input`]) and
 //! the time ([`Exchange::handle_timeout`], when [`Exchange::poll_timeout`] says so); write out [`Exchange::output`] and
-//! tell what was taken ([`Exchange::consume_output`]). When [`Exchange::request`] gives a request, take note of it with
-//! [`Exchange::accept_request`] and answer it, now or later, with exactly one of [`Exchange::respond`] and
-//! [`Exchange::start_stream`]. Further requests wait until then. Commands on an exchange that has closed meanwhile are
-//! ignored.
+//! tell what was taken ([`Exchange::consume_output`]). When [`Exchange::offered_request`] gives the head of a request,
+//! have its body read with [`Exchange::take_body`], or answer it with [`Exchange::refuse_body`]: the client may wait
+//! for `100 Continue`. When [`Exchange::request`] gives a request, take note of it with [`Exchange::accept_request`]
+//! and answer it, now or later, with exactly one of [`Exchange::respond`] and [`Exchange::start_stream`]. Further
+//! requests wait until then. Commands on an exchange that has closed meanwhile are ignored.
 
 mod pace;
 mod replies;
@@ -83,7 +85,7 @@ enum Peer {
 enum State {
     Idle { since_us: u64, empty_lines: u8 },
     Head { since_us: u64, empty_lines: u8, scan: Scan },
-    Body { head: Head, decoder: Decoder, pace: Pace },
+    Body { head: Head, decoder: Decoder, pace: Pace, stage: Stage },
     Ready { head: Head, body: Range<usize>, end: usize },
     Refused { head: Head, refusal: Refusal, now: Now },
     Answering(Form),
@@ -91,6 +93,14 @@ enum State {
     Closing { linger: bool, dropped: usize },
     Lingering { since_us: u64, moved_us: u64, dropped: usize },
     Closed,
+}
+
+/// Whether the server has said that it wants the body of a request: in the graph, a state of its own. Here it stands
+/// beside what both have, so that a connection stays small.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Offered,
+    Taken,
 }
 
 /// What a reply still has to give.
@@ -244,6 +254,17 @@ impl Exchange {
         }
     }
 
+    /// The head of a request whose body is still to come, and nothing of the body: is it wanted? It is to be answered
+    /// with [`Exchange::take_body`] or [`Exchange::refuse_body`], at once: the client may wait for that.
+    pub fn offered_request<'a>(&'a self, fields: &'a mut FieldValues<'a>) -> Option<Request<'a>> {
+        match &self.state {
+            State::Body { head, stage: Stage::Offered, .. } => {
+                Some(head.request(self.input.as_slice(), head.bytes..head.bytes, fields))
+            }
+            _ => None,
+        }
+    }
+
     /// The bytes to be written.
     pub fn output(&self) -> &[u8] {
         self.output.as_slice()
@@ -257,11 +278,12 @@ impl Exchange {
                 Some(since_us.saturating_add(limits.idle_timeout_us))
             }
             State::Head { since_us, .. } => Some(since_us.saturating_add(limits.head_timeout_us)),
-            State::Body { pace, .. } => Some(pace.due_us(limits.body_timeout_us)),
+            State::Body { pace, stage: Stage::Taken, .. } => Some(pace.due_us(limits.body_timeout_us)),
             State::Lingering { since_us, moved_us, .. } => Some(
                 since_us.saturating_add(self.linger_timeout_us()).min(moved_us.saturating_add(LINGER_IDLE_TIMEOUT_US)),
             ),
             State::Idle { .. }
+            | State::Body { .. }
             | State::Ready { .. }
             | State::Refused { .. }
             | State::Answering(_)
@@ -300,8 +322,13 @@ impl Exchange {
         matches!(self.state, State::Ready { .. } | State::Refused { .. })
     }
 
+    /// Whether a request whose body is still to come waits for [`Exchange::take_body`] or [`Exchange::refuse_body`].
+    pub fn has_offer(&self) -> bool {
+        matches!(self.state, State::Body { stage: Stage::Offered, .. })
+    }
+
     /// Why the request that waits is at fault, if its body is: then only its head is there, and it is to be answered
-    /// with [`Exchange::refuse_faulty`].
+    /// with [`Exchange::refuse_body`].
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.state {
             State::Refused { refusal, .. } => Some(refusal),

@@ -9,20 +9,20 @@ pub(super) struct Pace {
     /// When the current window began, and when the last byte came, on the alive clock.
     window_us: u64,
     moved_us: u64,
-    /// Bytes of the current window and of the one before.
-    received: u64,
-    before: u64,
+    /// Bytes of the current window and of the one before, as far as 32 bits tell: no window has as many.
+    received: u32,
+    before: u32,
 }
 
 impl Pace {
     /// The pace of a request of which so many bytes came at once.
     pub(super) fn new(received: usize, now: Now) -> Self {
-        Self { window_us: now.alive_us, moved_us: now.alive_us, received: received as u64, before: 0 }
+        Self { window_us: now.alive_us, moved_us: now.alive_us, received: bytes(received), before: 0 }
     }
 
     pub(super) fn note(&mut self, received: usize, now: Now) {
         self.moved_us = now.alive_us;
-        self.received += received as u64;
+        self.received = self.received.saturating_add(bytes(received));
     }
 
     /// When [`Pace::is_too_slow`] is to be asked, with windows of `window_us`.
@@ -40,7 +40,7 @@ impl Pace {
         if elapsed_us < window_us {
             return false;
         }
-        if self.received < bytes_per_s.saturating_mul(elapsed_us) / SECOND_US {
+        if u64::from(self.received) < bytes_per_s.saturating_mul(elapsed_us) / SECOND_US {
             return true;
         }
         (self.window_us, self.before, self.received) = (now.alive_us, self.received, 0);
@@ -53,10 +53,14 @@ impl Pace {
         let left_us = window_us.saturating_sub(elapsed_us);
         let (before, span_us) = match self.before {
             0 => (0, elapsed_us),
-            before => (before.saturating_mul(left_us) / window_us.max(1), window_us.max(elapsed_us)),
+            before => (u64::from(before).saturating_mul(left_us) / window_us.max(1), window_us.max(elapsed_us)),
         };
-        (before + self.received).saturating_mul(SECOND_US) / span_us.max(SECOND_US)
+        (before + u64::from(self.received)).saturating_mul(SECOND_US) / span_us.max(SECOND_US)
     }
+}
+
+fn bytes(received: usize) -> u32 {
+    u32::try_from(received).unwrap_or(u32::MAX)
 }
 
 const SECOND_US: u64 = 1_000_000;

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, mem};
 
-use super::{DEFAULT_LINES, Exchange, Form, Rest, State};
+use super::{DEFAULT_LINES, Exchange, Form, Rest, Stage, State};
 use crate::{
     http::{
         Method, Response,
@@ -22,16 +22,28 @@ impl Exchange {
             self.state = State::Answering(form);
         } else if let State::Refused { refusal, now, .. } = &self.state {
             let (response, now) = (response::refusal(refusal.clone()), *now);
-            self.refuse_faulty(&response, &lines.into(), now);
+            self.refuse_body(&response, &lines.into(), now);
         }
     }
 
-    /// Answers a request that has a [`Exchange::refusal`], and ends the connection behind it. One that is accepted gets
-    /// the refusal's bare text.
-    pub fn refuse_faulty(&mut self, response: &Response, lines: &[u8], now: Now) {
-        if let State::Refused { head, .. } = &self.state {
+    /// Reads the body of an [`Exchange::offered_request`].
+    pub fn take_body(&mut self, now: Now) {
+        let State::Body { head, stage: stage @ Stage::Offered, .. } = &mut self.state else { return };
+        *stage = Stage::Taken;
+        // RFC 9110 section 10.1.1: needless once some of the body has come.
+        if head.expects_continue && self.input.len() == head.bytes {
+            self.append_output(now, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+        }
+        self.advance(now);
+    }
+
+    /// Answers a request that has a [`Exchange::refusal`], or an [`Exchange::offered_request`], and ends the connection
+    /// behind it. One with a refusal that is accepted gets the refusal's bare text.
+    pub fn refuse_body(&mut self, response: &Response, lines: &[u8], now: Now) {
+        if let State::Refused { head, .. } | State::Body { head, stage: Stage::Offered, .. } = &self.state {
             let head_only = head.method == Method::Head;
             self.state = self.refuse_with(response, lines, head_only, now);
+            self.advance(now);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::{DEFAULT_LINES, Exchange, State, pace::Pace};
+use super::{DEFAULT_LINES, Exchange, Stage, State, pace::Pace};
 use crate::{
     http::{
         Refusal, Response,
@@ -27,7 +27,10 @@ impl Exchange {
             let step = match mem::replace(&mut self.state, State::Closed) {
                 State::Idle { since_us, empty_lines } => self.leave_idle(since_us, empty_lines, now),
                 State::Head { since_us, empty_lines, scan } => self.leave_head(since_us, empty_lines, scan, now),
-                State::Body { head, decoder, pace } => self.leave_body(head, decoder, pace, now),
+                State::Body { head, decoder, pace, stage } => match stage {
+                    Stage::Offered => self.leave_offered(head, decoder, pace),
+                    Stage::Taken => self.leave_body(head, decoder, pace, now),
+                },
                 State::Closing { linger, dropped } if self.output.is_empty() && self.rest.is_none() => {
                     let linger = linger && !self.input_ended && dropped <= self.limits.linger_bytes_max;
                     if !linger {
@@ -92,11 +95,16 @@ impl Exchange {
             return Step::Rest(State::Refused { head, refusal, now });
         }
         let received = self.input.len() - bytes;
-        // RFC 9110 section 10.1.1: needless once some of the body has come.
-        if head.expects_continue && received == 0 && !matches!(decoder, Decoder::Length(0)) {
-            self.append_output(now, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+        Step::Next(State::Body { head, decoder, pace: Pace::new(received, now), stage: Stage::Offered })
+    }
+
+    /// A body that has come with its head is not asked about: its connection can go on whatever the answer.
+    fn leave_offered(&mut self, head: Head, decoder: Decoder, pace: Pace) -> Step {
+        if matches!(decoder, Decoder::Length(bytes) if bytes <= self.input.len() - head.bytes) {
+            Step::Next(State::Body { head, decoder, pace, stage: Stage::Taken })
+        } else {
+            Step::Rest(State::Body { head, decoder, pace, stage: Stage::Offered })
         }
-        Step::Next(State::Body { head, decoder, pace: Pace::new(received, now) })
     }
 
     fn leave_body(&mut self, head: Head, mut decoder: Decoder, pace: Pace, now: Now) -> Step {
@@ -111,7 +119,7 @@ impl Exchange {
             Ok(Progress::More { decoded, read }) => {
                 self.input.cut(start + decoded, start + read);
                 decoder.was_cut();
-                Step::Rest(State::Body { head, decoder, pace })
+                Step::Rest(State::Body { head, decoder, pace, stage: Stage::Taken })
             }
             Err(refusal) => Step::Rest(State::Refused { head, refusal, now }),
         }
@@ -126,7 +134,10 @@ impl Exchange {
     pub(super) fn refuse_with(&mut self, response: &Response, lines: &[u8], head_only: bool, now: Now) -> State {
         self.input.clear();
         self.append_output(now, |out| {
-            let ending = Ending::Length(response.body.len());
+            let ending = match response.status {
+                status if response::has_no_body(status) => Ending::NoBody,
+                _ => Ending::Length(response.body.len()),
+            };
             response::encode_head(out, response, lines, ending, Persistence::Close, now.wall_us);
             if !head_only {
                 out.extend_from_slice(&response.body);

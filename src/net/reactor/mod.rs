@@ -274,8 +274,8 @@ impl Reactor {
         }
     }
 
-    /// The next connection that has something for the server: a whole request, a hang-up, or output taken of a stream
-    /// (during it and up to its last byte), so that there may be room.
+    /// The next connection that has something for the server: a request, whole or with its body still to come, a
+    /// hang-up, or output taken of a stream (during it and up to its last byte), so that there may be room.
     pub fn next_ready(&mut self) -> Option<ConnectionId> {
         while let Some(id) = self.ready.pop_front() {
             let Some(slot) = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)
@@ -387,7 +387,7 @@ impl Reactor {
         if exchange.is_closed() {
             return self.remove(slot);
         }
-        let has_news = exchange.has_request() || exchange.hung_up();
+        let has_news = exchange.has_request() || exchange.has_offer() || exchange.hung_up();
         if let Some(at_us) = timeout_us {
             self.timers.arm(slot, at_us);
         }

@@ -12,6 +12,7 @@ mod logs;
 mod memory;
 mod posts;
 mod process;
+mod refusals;
 mod runs;
 mod streams;
 #[cfg(all(target_os = "linux", feature = "sqlite"))]

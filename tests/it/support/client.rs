@@ -159,6 +159,14 @@ impl Connection {
         response
     }
 
+    /// Reads the reply to a HEAD.
+    #[track_caller]
+    pub(crate) fn head_alone(&mut self) -> Response {
+        let response = self.head();
+        self.body = Framing::Ended;
+        response
+    }
+
     /// The next line of a chunked body, without its end; `None` at the end of the body. Every event ends a line.
     #[track_caller]
     pub(crate) fn line(&mut self) -> Option<String> {
