@@ -204,6 +204,12 @@ pub const EMPTY_LINES_MAX: u8 = 8;
 /// Bytes of a request's body, decoded, unless told; more are 413.
 pub const BODY_BYTES_MAX_DEFAULT: usize = 4 << 20;
 
+/// Bytes of a body up to which the loop parses it itself, in half a millisecond; larger ones are parsed by a thread.
+pub const LOOP_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of bodies parsed by that thread which one turn of the loop takes, one body at least.
+pub const TURN_PARSED_BYTES_MAX: usize = 1 << 20;
+
 /// Bytes of all chunk extensions of a body: signed uploads send some 85 for each chunk, nothing needs more.
 pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 64 << 10;
 

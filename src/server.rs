@@ -11,6 +11,7 @@ mod keeping;
 mod log;
 mod memory;
 mod panics;
+mod parsing;
 mod questions;
 mod readers;
 mod shares;

@@ -10,6 +10,7 @@ mod catalog;
 mod errors;
 #[cfg(test)]
 mod fixtures;
+mod parsed;
 mod percent;
 mod route;
 pub(crate) mod wire;
@@ -28,6 +29,7 @@ pub use access::{Access, Granted, Transport};
 pub use calls::{Context, Ids, ListProgress, call, call_head, list_some, run_ended};
 pub use catalog::{Catalog, WorkflowTexts};
 pub use errors::{ErrorFormat, no_content};
+pub use parsed::{Form, Parsed};
 pub use wire::{Timestamp, render_event};
 
 /// What a call comes to. The server carries it out.
@@ -39,6 +41,8 @@ pub enum Reply {
     WhenCommitted(HandlerKey, Response),
     /// The call is to be made again when the scheduler has what the store knows under this address.
     WhenRead(Address),
+    /// The call is to be made again with the request's body as [`Form::parse`] gives it, which may take long.
+    WhenParsed(Form),
     /// The call is to be made again when this batch is kept or has failed.
     WhenSettled(u64),
     /// POST run: the reply when the run has ended; see [`run_ended`].

@@ -1,5 +1,7 @@
 //! A queue of bytes in one piece: appended behind, consumed in front, no memory held when empty.
 
+use std::{mem, ops::Range};
+
 /// Bytes that wait. Consuming moves a mark; the bytes behind it are moved down when that is cheap.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
@@ -55,6 +57,18 @@ impl Buffer {
         self.bytes.drain(self.start + from..self.start + to);
     }
 
+    /// Takes out the bytes of `range`, counted from the first: most of what there is, and not copied.
+    pub(super) fn take(&mut self, range: Range<usize>) -> Vec<u8> {
+        let mut taken = mem::take(&mut self.bytes);
+        let range = range.start + self.start..range.end + self.start;
+        let mut rest = taken[self.start..range.start].to_vec();
+        rest.extend_from_slice(&taken[range.end..]);
+        taken.truncate(range.end);
+        taken.drain(..range.start);
+        *self = Self { bytes: rest, start: 0 };
+        taken
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -76,6 +90,17 @@ mod tests {
         assert_eq!(buffer.as_slice(), b"rest");
         assert!(buffer.bytes.capacity() < 1 << 10);
         buffer.consume(4);
+        assert_eq!(buffer.bytes.capacity(), 0);
+    }
+
+    #[test]
+    fn what_is_taken_out_leaves_the_rest() {
+        let mut buffer = Buffer::default();
+        buffer.append(b"-head, body, next");
+        buffer.consume(1);
+        assert_eq!(buffer.take(6..10), b"body");
+        assert_eq!(buffer.as_slice(), b"head, , next");
+        assert_eq!(buffer.take(0..12), b"head, , next");
         assert_eq!(buffer.bytes.capacity(), 0);
     }
 

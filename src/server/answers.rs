@@ -2,7 +2,7 @@
 
 use super::{questions::status, readers::Reader, turn::Loop};
 use crate::{
-    api::{self, ErrorFormat, Granted, List, ListProgress, ListWritten, Reply, Transport},
+    api::{self, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
     engine::scheduler::{CallerId, HandlerKey},
     http::{FieldValues, Response},
     limits::PAGE_BYTES_MAX,
@@ -16,7 +16,7 @@ pub(super) enum Client {
     /// For nothing: it may send a request.
     #[default]
     Free,
-    /// Its request waits for a handler from the store, or for a batch to be kept.
+    /// Its request waits for a handler from the store, for a batch to be kept, or for its body to be parsed.
     Asking(ConnectionId),
     /// Its reply waits for a batch.
     Unkept(ConnectionId, ErrorFormat),
@@ -31,6 +31,10 @@ pub(super) enum Client {
 impl Loop {
     /// A connection has something to say: it has hung up, takes more, or has requests.
     pub(super) fn serve(&mut self, id: ConnectionId) {
+        // Its request waits and stays where it is: to touch the connection would have the reactor report it again.
+        if matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
+            return self.handle_taken(id);
+        }
         let Some(connection) = self.reactor.connection(id) else { return };
         if connection.exchange().hung_up() {
             let taken = connection.taken_position();
@@ -85,14 +89,26 @@ impl Loop {
         }
     }
 
+    /// The body of the connection's request is parsed.
+    pub(super) fn answer_parsed(&mut self, id: ConnectionId) {
+        self.answer_all(id);
+        // Its connection may be gone.
+        self.parsing.take(id);
+    }
+
     /// The handler that the connection's request waited for could not be read.
     pub(super) fn answer_unread(&mut self, id: ConnectionId, error: &StoreError) {
+        self.answer_with(id, |errors| errors.not_read(&error.to_string()));
+    }
+
+    /// Answers the connection's request without a call.
+    pub(super) fn answer_with(&mut self, id: ConnectionId, reply: impl FnOnce(ErrorFormat) -> Response) {
         let Some(connection) = self.reactor.connection(id) else { return };
         let transport = transport(connection.origin());
         let exchange = connection.exchange();
         let mut fields = FieldValues::default();
         let Some(request) = exchange.request(&mut fields) else { return };
-        let response = ErrorFormat::of(&request).not_read(&error.to_string());
+        let response = reply(ErrorFormat::of(&request));
         let granted = self.access.check(&request, transport).unwrap_or_default();
         exchange.accept_request(granted.lines());
         exchange.respond(&response, self.now);
@@ -102,6 +118,7 @@ impl Loop {
     /// `is_read`: the scheduler has what the store knows of the request's handler.
     fn answer(&mut self, id: ConnectionId, is_read: bool) {
         let has_room = self.account.has_room(&self.held());
+        let mut parsed = self.parsing.take(id);
         let Some(connection) = self.reactor.connection(id) else { return };
         let transport = transport(connection.origin());
         let exchange = connection.exchange();
@@ -123,24 +140,22 @@ impl Loop {
                 let (scheduler, catalog, now) = (&mut self.scheduler, &self.catalog, self.now);
                 let callers_full = self.callers >= self.callers_max;
                 let ids = &mut draw;
-                let mut context = api::Context { scheduler, catalog, now, ids, is_read, has_room, callers_full };
-                (granted, api::call(&request, &mut context))
+                let mut context =
+                    api::Context { scheduler, catalog, now, ids, is_read, parsed, has_room, callers_full };
+                let reply = api::call(&request, &mut context);
+                parsed = context.parsed;
+                (granted, reply)
             }
         };
         if let (Reply::Now(response), Some(_)) = (&reply, exchange.refusal()) {
             return exchange.refuse_body(response, &granted.lines(), self.now);
         }
-        if let Reply::WhenSettled(batch) = reply {
-            *self.client_mut(id) = Client::Asking(id);
-            return self.unsettled.push((batch, id));
-        }
-        if let Reply::WhenRead(address) = reply {
-            *self.client_mut(id) = Client::Asking(id);
-            return self.ask_handler(address, Some(id));
+        if matches!(reply, Reply::WhenSettled(_) | Reply::WhenRead(_) | Reply::WhenParsed(_)) {
+            return self.call_later(id, reply, parsed);
         }
         exchange.accept_request(granted.lines());
         match reply {
-            Reply::WhenRead(_) | Reply::WhenSettled(_) => {}
+            Reply::WhenRead(_) | Reply::WhenSettled(_) | Reply::WhenParsed(_) => {}
             Reply::Now(response) => exchange.respond(&response, self.now),
             Reply::WhenCommitted(key, response) => {
                 self.unkept.push_back((self.scheduler.open_batch(), id, key, response));
@@ -153,6 +168,20 @@ impl Loop {
             }
             Reply::Follow(follow) => self.begin_reading(id, follow, errors),
             Reply::List(list) => self.begin_list(id, *list),
+        }
+    }
+
+    /// Has a call wait that is to be made again.
+    fn call_later(&mut self, id: ConnectionId, reply: Reply, parsed: Option<Parsed>) {
+        *self.client_mut(id) = Client::Asking(id);
+        if let Some(parsed) = parsed {
+            self.parsing.keep(id, parsed);
+        }
+        match reply {
+            Reply::WhenSettled(batch) => self.unsettled.push((batch, id)),
+            Reply::WhenRead(address) => self.ask_handler(address, Some(id)),
+            Reply::WhenParsed(form) => self.begin_parsing(id, form),
+            _ => {}
         }
     }
 
@@ -332,6 +361,7 @@ impl Loop {
             }
             Client::Asking(waiting) | Client::Unkept(waiting, _) | Client::Listing(waiting, _) if *waiting == id => {
                 *client = Client::Free;
+                self.parsing.take(id);
             }
             _ => {
                 if let Some(reader) = self.take_reader(id) {

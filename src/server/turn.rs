@@ -15,6 +15,7 @@ use super::{
     descriptors,
     ids::Entropy,
     keeping, log, memory,
+    parsing::Parsing,
     questions::Questions,
     readers::{Finishing, Reader},
     shares::Shares,
@@ -78,6 +79,7 @@ pub(super) struct Loop {
     /// Requests that are judged when a batch is kept or has failed, by its number.
     pub(super) unsettled: Vec<(u64, ConnectionId)>,
     pub(super) questions: Questions,
+    pub(super) parsing: Parsing,
     /// Why something could not be stored last, and when that was said in the log last, on the alive clock.
     pub(super) not_kept: Option<StoreError>,
     pub(super) complained_us: Option<u64>,
@@ -125,7 +127,7 @@ impl Loop {
             reactor,
             scheduler: keeping.scheduler,
             store: keeping.store,
-            pool: Pool::new(config.workers, ring),
+            pool: Pool::new(config.workers, Arc::clone(&ring) as _),
             account,
             trimming: Trimming::default(),
             shares: Shares::default(),
@@ -142,6 +144,7 @@ impl Loop {
             unkept: VecDeque::new(),
             unsettled: Vec::new(),
             questions: Questions::default(),
+            parsing: Parsing::new(ring),
             not_kept: None,
             complained_us: None,
             died: None,
@@ -176,6 +179,7 @@ impl Loop {
         self.shares.begin_turn();
         self.pool.handle_rung();
         self.handle_reports();
+        self.handle_parsed();
         self.scheduler.handle_time(self.now);
         self.balance_memory();
         self.reactor.handle_ready(self.now);
@@ -241,7 +245,7 @@ impl Loop {
         let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(self.now.alive_us));
         let due = self.due.first().map(|&(at_us, _)| until(at_us));
         let stopping = self.stopping.as_ref().map(|stopping| stopping.time_left(self.now));
-        let shares = self.shares.is_wanted().then_some(Duration::ZERO);
+        let at_once = (self.shares.is_wanted() || self.parsing.is_ready()).then_some(Duration::ZERO);
         let timeouts = [
             self.pool.poll_timeout(self.now.alive_us),
             self.trimming.poll_timeout(self.now.alive_us),
@@ -250,7 +254,7 @@ impl Loop {
             self.reactor.poll_timeout().map(until),
             due,
             stopping,
-            shares,
+            at_once,
         ];
         timeouts.into_iter().flatten().min()
     }

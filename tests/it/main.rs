@@ -9,6 +9,7 @@ mod golden;
 mod http_exchange;
 mod http_net;
 mod http_table;
+mod latency;
 mod programs;
 mod protocol;
 mod readme;

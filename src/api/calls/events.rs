@@ -2,9 +2,16 @@
 
 use std::{fmt::Write as _, ops::Range, time::Duration};
 
-use super::{handlers, runs::faulty_body};
+use super::{Context, handlers, runs::faulty_body};
 use crate::{
-    api::{Cursor, ErrorFormat, Follow, Reply, accept, errors::no_content, field, percent::Query, wire},
+    api::{
+        Cursor, ErrorFormat, Follow, Reply, accept,
+        errors::no_content,
+        field,
+        parsed::{Body, Kind},
+        percent::Query,
+        wire,
+    },
     engine::{
         input::{External, Outcome, Refusal},
         run::OpenQuestion,
@@ -13,7 +20,6 @@ use crate::{
     graph::{EventId, Graph, StepId},
     http::{Field, Method, Request, Response},
     limits::{EARLY_ANSWERS_MAX, OPEN_QUESTIONS_LISTED_MAX, VALUE_BYTES_LISTED_MAX},
-    now::Now,
 };
 
 /// `GET /events/{handler_id}`, up to the lock
@@ -55,30 +61,37 @@ pub(super) fn stream(
 }
 
 /// `POST /events/{handler_id}`
-pub(super) fn post(
-    id: &str,
-    body: &[u8],
-    scheduler: &mut Scheduler,
-    now: Now,
-    errors: ErrorFormat,
-) -> Result<Reply, Response> {
-    let (key, view) = handlers::find(scheduler, id, errors)?;
+pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: ErrorFormat) -> Result<Reply, Reply> {
+    let (key, view) = handlers::find(context.scheduler, id, errors)?;
     check_running(&view, errors)?;
-    let graph = view.graph;
-    let body = wire::PostedBody::parse(body).map_err(|error| faulty_body(400, &error, errors))?;
+    if !context.has_room {
+        return Err(errors.no_memory().into());
+    }
+    let workflow = context.scheduler.workflow_of(key).ok_or_else(|| errors.handler_not_found())?;
+    let parsed = context.parsed(body, workflow, Kind::Posted)?;
+    if parsed.workflow != workflow {
+        // The handler that the request was for is gone, and another has its id.
+        return Err(errors.handler_not_found().into());
+    }
+    let body = match parsed.body.map_err(|error| faulty_body(400, &error, errors))? {
+        Body::Posted(posted) => posted,
+        Body::Run(_) => unreachable!("a request that is called again is the same request"),
+    };
     let faulty = |message: String| errors.error(400, &message);
-    let (event, value) = body.event(graph).map_err(faulty)?;
-    let step_name = body.step().map_err(faulty)?;
+    let (event, value) = body.event.map_err(faulty)?;
+    let step_name = body.step.map_err(faulty)?;
+    let Context { scheduler, now, .. } = context;
+    let graph = scheduler.graph(workflow);
     let find_step =
         |name: &str| graph.step_id(name).ok_or_else(|| unsendable(&format!("Step {name} does not exist"), errors));
     let step = step_name.as_deref().map(find_step).transpose()?;
-    let in_reply_to = body.in_reply_to().map_err(faulty)?;
-    match scheduler.post(key, External { event, value, step, in_reply_to }, now) {
+    let in_reply_to = body.in_reply_to.map_err(faulty)?;
+    match scheduler.post(key, External { event, value, step, in_reply_to }, *now) {
         Ok(()) => Ok(Reply::WhenCommitted(key, wire::json(200, wire::status("sent")))),
         Err(refusal) => {
-            let Some(view) = scheduler.view(key) else { return Err(errors.handler_not_found()) };
+            let Some(view) = scheduler.view(key) else { return Err(errors.handler_not_found().into()) };
             let refused = Refused { graph: view.graph, event, step, in_reply_to };
-            Err(refused.reply(refusal, scheduler.open_questions(key), errors))
+            Err(refused.reply(refusal, scheduler.open_questions(key), errors).into())
         }
     }
 }

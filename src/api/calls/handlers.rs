@@ -96,11 +96,6 @@ pub(super) fn find<'a>(
     key.and_then(|key| Some((key, scheduler.view(key)?))).ok_or_else(|| errors.handler_not_found())
 }
 
-/// Whether the handler of that id is there and runs.
-pub(super) fn is_running(id: &str, scheduler: &Scheduler) -> bool {
-    scheduler.find(id).and_then(|key| scheduler.view(key)).is_some_and(|view| view.outcome.is_none())
-}
-
 /// Whether a list goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ListProgress {

@@ -6,19 +6,21 @@ mod handlers;
 mod runs;
 mod workflows;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use uuid::Uuid;
 
 use crate::{
     api::{
-        Catalog, ErrorFormat, Reply, access,
+        Catalog, ErrorFormat, Form, Parsed, Reply, access,
+        parsed::Kind,
         percent::Query,
         route::{ALLOW_GET_POST, Call, Routed, route},
         wire,
     },
-    engine::scheduler::{Residence, Scheduler},
+    engine::scheduler::{Residence, Scheduler, WorkflowId},
     http::{Request, Response},
+    limits::LOOP_BODY_BYTES_MAX,
     now::Now,
 };
 
@@ -40,6 +42,8 @@ pub struct Context<'a> {
     pub ids: &'a mut Ids<'a>,
     /// Whether the scheduler was given what the store knows: [`Reply::WhenRead`] does not come again.
     pub is_read: bool,
+    /// The request's body, if it was parsed already. It stays where the call is to be made again.
+    pub parsed: Option<Parsed>,
     /// Whether there is memory for new work; else it is refused.
     pub has_room: bool,
     /// Whether as many POST run calls wait for their runs as may.
@@ -59,7 +63,6 @@ pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
     if let Some(reply) = context.check_residence(call, &name, errors) {
         return reply;
     }
-    let has_room = context.has_room;
     let Context { scheduler, catalog, now, .. } = context;
     let now = *now;
     let result = match call {
@@ -77,8 +80,7 @@ pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
         Call::Cancel => handlers::cancel(&name, query, scheduler, now, errors),
         Call::Result => handlers::result(&name, scheduler, errors),
         Call::StreamEvents => events::stream(&name, request, query, scheduler, errors),
-        Call::PostEvent if !has_room && handlers::is_running(&name, scheduler) => Err(errors.no_memory()),
-        Call::PostEvent => events::post(&name, request.body, scheduler, now, errors),
+        Call::PostEvent => return events::post(&name, request.body, context, errors).unwrap_or_else(|reply| reply),
     };
     result.unwrap_or_else(Reply::Now)
 }
@@ -119,6 +121,15 @@ impl Context<'_> {
         }
         let is_resting = changes && self.scheduler.find(name).is_some_and(|key| self.scheduler.is_resting(key));
         is_resting.then(|| Reply::Now(errors.not_kept(507, "the run's last steps could not be stored either")))
+    }
+
+    /// The body, parsed: a large one is parsed apart, and the call made again.
+    fn parsed(&mut self, body: &[u8], workflow: WorkflowId, kind: Kind) -> Result<Parsed, Reply> {
+        if let Some(parsed) = self.parsed.take() {
+            return Ok(parsed);
+        }
+        let form = Form { workflow, graph: Arc::clone(self.scheduler.graph(workflow)), kind };
+        if body.len() <= LOOP_BODY_BYTES_MAX { Ok(form.parse(body)) } else { Err(Reply::WhenParsed(form)) }
     }
 
     /// That there is memory for a new run.

@@ -1,12 +1,11 @@
 //! Starting runs.
 
-use std::sync::Arc;
-
 use super::{Context, handlers, workflows};
 use crate::{
     api::{
-        ErrorFormat, Reply,
-        wire::{self, BodyError, ResultForm, RunBody},
+        ErrorFormat, Parsed, Reply,
+        parsed::{Body, Kind, Run},
+        wire::{self, BodyError, ResultForm},
     },
     engine::{
         input::Outcome,
@@ -20,12 +19,12 @@ pub(super) fn run(name: &str, body: &[u8], context: &mut Context<'_>, errors: Er
     let workflow = workflows::find(context.scheduler, name, errors)?;
     context.check_room(errors)?;
     // The reference page has a body that does not parse as the server's fault here.
-    let body = RunBody::parse(body).map_err(|error| faulty_body(500, &error, errors))?;
+    let run = parsed(body, workflow, context)?.map_err(|error| faulty_body(500, &error, errors))?;
     if context.callers_full {
         let message = "As many POST run calls wait as this server takes at a time; use run-nowait, or try again later";
         return Err(errors.overloaded(message).into());
     }
-    start(workflow, &body, context, errors).map(Reply::WhenRunEnds)
+    start(workflow, run, context, errors).map(Reply::WhenRunEnds)
 }
 
 /// `POST /workflows/{name}/run-nowait`
@@ -37,8 +36,8 @@ pub(super) fn run_nowait(
 ) -> Result<Reply, Reply> {
     let workflow = workflows::find(context.scheduler, name, errors)?;
     context.check_room(errors)?;
-    let body = RunBody::parse(body).map_err(|error| faulty_body(400, &error, errors))?;
-    let key = start(workflow, &body, context, errors)?;
+    let run = parsed(body, workflow, context)?.map_err(|error| faulty_body(400, &error, errors))?;
+    let key = start(workflow, run, context, errors)?;
     let view = context.scheduler.view(key).expect("a handler is there when its run has just been started");
     Ok(Reply::WhenCommitted(key, handler_response(200, &view)))
 }
@@ -66,26 +65,29 @@ pub(super) fn faulty_body(status: u16, BodyError(error): &BodyError, errors: Err
     errors.error(status, &format!("Error processing request body: {error}"))
 }
 
+/// The body of a start: the reply instead, where it is to be parsed apart.
+fn parsed(body: &[u8], workflow: WorkflowId, context: &mut Context<'_>) -> Result<Result<Run, BodyError>, Reply> {
+    Ok(context.parsed(body, workflow, Kind::Run)?.body.map(|body| match body {
+        Body::Run(run) => run,
+        Body::Posted(_) => unreachable!("a request that is called again is the same request"),
+    }))
+}
+
 /// Everything between a body that parses and the started run.
-fn start(
-    workflow: WorkflowId,
-    body: &RunBody<'_>,
-    context: &mut Context<'_>,
-    errors: ErrorFormat,
-) -> Result<HandlerKey, Reply> {
+fn start(workflow: WorkflowId, run: Run, context: &mut Context<'_>, errors: ErrorFormat) -> Result<HandlerKey, Reply> {
     let faulty = |message: String| errors.error(400, &message);
-    let handler_id = body.handler_id().map_err(faulty)?;
+    let handler_id = run.handler_id.clone().map_err(faulty)?;
     if let Some(reply) = handler_id.as_deref().and_then(|id| context.read_first_or_wait(id, false, true)) {
+        context.parsed = Some(Parsed { workflow, body: Ok(Body::Run(run)) });
         return Err(reply);
     }
     let Context { scheduler, now, ids, .. } = context;
     let id = handler_id.as_deref();
     let place = scheduler
-        .check_start(workflow, id, body.has_context())
+        .check_start(workflow, id, run.has_context)
         .map_err(|refused| start_refused(refused, workflow, id, scheduler, errors))?;
-    let state = body.state().map_err(faulty)?;
-    let graph = Arc::clone(scheduler.graph(workflow));
-    let event = body.start_event(graph.event(graph.start)).map_err(faulty)?;
+    let state = run.state.map_err(faulty)?;
+    let event = run.start_event.map_err(faulty)?;
     let run_id = ids();
     Ok(scheduler.start(NewRun { workflow, place, run_id, event, state }, *now))
 }

@@ -61,7 +61,8 @@ impl World {
         };
         let (scheduler, catalog) = (&mut self.scheduler, &self.catalog);
         let (is_read, has_room, callers_full) = (false, true, false);
-        let mut context = Context { scheduler, catalog, now: NOW, ids: &mut ids, is_read, has_room, callers_full };
+        let mut context =
+            Context { scheduler, catalog, now: NOW, ids: &mut ids, is_read, parsed: None, has_room, callers_full };
         let reply = call(&request, &mut context);
         self.settle();
         reply

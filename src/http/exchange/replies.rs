@@ -13,6 +13,15 @@ use crate::{
 };
 
 impl Exchange {
+    /// The body of the request that waits, out of the exchange: from here on the request has an empty one.
+    pub fn detach_body(&mut self) -> Vec<u8> {
+        let State::Ready { body, end, .. } = &mut self.state else { return Vec::new() };
+        let range = mem::replace(body, body.start..body.start);
+        // A chunked body leaves its last chunk behind it.
+        *end -= range.len();
+        self.input.take(range)
+    }
+
     /// Takes note that the request was read: its bytes are freed, and `lines` (whole header lines, each with its CRLF)
     /// will stand on the head of its reply, whichever that is. Without this call a reply has [`DEFAULT_LINES`].
     pub fn accept_request(&mut self, lines: impl Into<Cow<'static, [u8]>>) {

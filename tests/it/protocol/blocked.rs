@@ -5,6 +5,7 @@ use std::{
     os::unix::net::UnixStream,
     process::{Child, ExitStatus},
     thread,
+    time::Duration,
 };
 
 use super::*;
@@ -95,4 +96,38 @@ fn a_second_signal_ends_a_server_whose_disk_hangs() {
     let (status, text) = program.wait();
     assert_eq!(status.code(), Some(1), "{text}");
     assert!(begun.elapsed().as_secs() < 4, "at once, and not when the store is given up");
+}
+
+/// Milliseconds of CPU that a process has used.
+#[cfg(target_os = "linux")]
+fn cpu_ms(program: &Program) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.pid())).expect("Linux");
+    let (_, fields) = stat.rsplit_once(')').expect("the name in brackets");
+    // The 14th and 15th field, in hundredths of a second.
+    fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number") * 10).sum()
+}
+
+#[cfg(all(target_os = "linux", feature = "sqlite"))]
+#[test]
+fn a_request_that_waits_for_a_commit_takes_no_cpu() {
+    use crate::support::Disk;
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut command = Program::command(&["--data", directory.path().to_str().expect("a path of characters")]);
+    let disk = Disk::under(&mut command);
+    let program = Program::spawned(&mut command);
+    let handler = program.begin("interactive", json!({}));
+    disk.hang();
+    let (mut canceller, mut waiting) = (program.connect(), program.connect());
+    canceller.send("POST", &format!("/handlers/{handler}/cancel"), &[], Some(b"{}"));
+    assert_eq!(program.get("/health").status, 200, "the cancel was read");
+    // Whether it is too late for this is known when the cancel is kept or has failed.
+    let answer = json!({"event": {"type": "ExternalEvent", "value": {"response": "late"}}}).to_string();
+    waiting.send("POST", &format!("/events/{handler}"), &[], Some(answer.as_bytes()));
+    assert_eq!(program.get("/health").status, 200, "the event was read");
+    let before = cpu_ms(&program);
+    thread::sleep(Duration::from_millis(500));
+    let used = cpu_ms(&program) - before;
+    assert!(used < 200, "{used} ms of CPU in half a second");
+    program.kill();
 }

@@ -153,3 +153,65 @@ fn content_type_of_a_request_is_not_looked_at() {
         assert_eq!(reply.json()["result"], "processed: hi", "{content_type}");
     }
 }
+
+/// A body that the loop does not parse itself.
+fn large(member: &str) -> Vec<u8> {
+    format!(r#"{{"start_event": {{"message": "{}"}}{member}}}"#, "x".repeat(1 << 20)).into_bytes()
+}
+
+#[test]
+fn a_large_body_is_judged_as_a_small_one_is() {
+    let program = Program::start();
+    let run = |workflow: &str, body: &[u8]| program.post_text(&format!("/workflows/{workflow}/run"), body);
+    let done = run("echo", &large(""));
+    assert_eq!((done.status, done.json()["result"].as_str().map(str::len)), (200, Some((1 << 20) + 11)));
+    assert_eq!(run("nope", &large("")).status, 404);
+    let faulty = run("echo", &large(", \"a\": 1e999"));
+    assert_eq!(faulty.status, 500, "as the reference page has it");
+    assert!(faulty.text().contains("number out of range"), "{}", faulty.text());
+    let faulty = run("echo", &large(", \"handler_id\": \"a b\", \"context\": {\"state\": 5}"));
+    assert_eq!((faulty.status, faulty.text().contains("Invalid handler_id")), (400, true), "{}", faulty.text());
+    let faulty = run("echo", &large(", \"context\": {\"state\": 5}"));
+    assert_eq!((faulty.status, faulty.text().contains("Invalid context")), (400, true), "{}", faulty.text());
+    let faulty = run("looping", &large(""));
+    assert_eq!((faulty.status, faulty.text().contains("field target: missing")), (400, true), "{}", faulty.text());
+
+    let handler = program.begin("interactive", json!({}));
+    let answer = |response: &Value| {
+        let event = json!({"type": "ExternalEvent", "value": {"response": response, "more": "x".repeat(1 << 20)}});
+        program.post(&format!("/events/{handler}"), &json!({"event": event}))
+    };
+    let faulty = answer(&json!(5));
+    assert_eq!((faulty.status, faulty.text().contains("field response")), (400, true), "{}", faulty.text());
+    assert_eq!(answer(&json!("pong")).status, 200);
+    assert_eq!(program.get(&format!("/events/{handler}?sse=false")).status, 200);
+    assert_eq!(program.get(&format!("/results/{handler}")).json()["result"], "received: pong");
+    assert_eq!(answer(&json!("again")).status, 409);
+}
+
+#[test]
+fn requests_behind_a_large_body_wait_for_its_reply() {
+    let program = Program::start();
+    let mut connection = program.connect();
+    for handler in ["first", "second"] {
+        let body = large(&format!(", \"handler_id\": \"{handler}\", \"context\": {{\"version\": 1}}"));
+        let (half, rest) = body.split_at(body.len() / 2);
+        let mut bytes = format!(
+            "POST /workflows/echo/run HTTP/1.1\r\nHost: {}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+            program.host(),
+            half.len()
+        )
+        .into_bytes();
+        bytes.extend([half, format!("\r\n{:x}\r\n", rest.len()).as_bytes(), rest, b"\r\n0\r\n\r\n"].concat());
+        connection.write(&bytes);
+        connection.send("GET", &format!("/handlers/{handler}"), &[], None);
+        for what in ["the run", "what became of it"] {
+            assert_eq!(connection.head().status, 200, "{what}");
+            connection.rest();
+        }
+    }
+    let mut gone = program.connect();
+    gone.send("POST", "/workflows/echo/run", &[], Some(&large("")));
+    drop(gone);
+    assert_eq!(program.post_text("/workflows/echo/run", large("")).status, 200);
+}

@@ -25,6 +25,7 @@ proptest! {
             Reply::Follow(follow) => prop_assert_eq!(Some(follow.run.handler), world.scheduler.find("h")),
             Reply::List(_) => {}
             Reply::WhenSettled(batch) => prop_assert!(false, "nothing is unsettled: {batch}"),
+            Reply::WhenParsed(form) => prop_assert!(false, "no body is large: {form:?}"),
             Reply::WhenRead(address) => prop_assert!(false, "nothing is elsewhere: {address:?}"),
         }
     }

@@ -1,0 +1,176 @@
+//! Large bodies, parsed by a thread of their own: the loop has others to serve meanwhile.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt, mem, panic,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::{answers::Client, turn::Loop};
+use crate::{
+    api::{ErrorFormat, Form, Parsed},
+    limits::TURN_PARSED_BYTES_MAX,
+    net::ConnectionId,
+    workers::Ring,
+};
+
+/// Bodies that are parsed, and those that were and whose calls are to be made again.
+pub(super) struct Parsing {
+    shared: Arc<Shared>,
+    done: Receiver<Done>,
+    /// How many bodies were handed over and have not come back.
+    out: usize,
+    /// Bytes of all that stands here and with the thread.
+    bytes: usize,
+    parsed: BTreeMap<ConnectionId, (Parsed, usize)>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    done: Sender<Done>,
+    ring: Ring,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Whether there is a thread. It ends when it finds no job.
+    has_thread: bool,
+}
+
+struct Job {
+    id: ConnectionId,
+    form: Form,
+    body: Vec<u8>,
+}
+
+/// A body is parsed, or the parser has panicked.
+struct Done {
+    id: ConnectionId,
+    body_bytes: usize,
+    parsed: Option<Parsed>,
+}
+
+impl Parsing {
+    /// `ring` is called when a body is parsed.
+    pub(super) fn new(ring: Ring) -> Self {
+        let (sender, done) = unbounded();
+        let shared = Arc::new(Shared { queue: Mutex::default(), done: sender, ring });
+        Self { shared, done, out: 0, bytes: 0, parsed: BTreeMap::new() }
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether something is to be taken at once.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.done.is_empty()
+    }
+
+    fn begin(&mut self, id: ConnectionId, form: Form, body: Vec<u8>) {
+        self.out += 1;
+        self.bytes += body.len();
+        let mut queue = self.shared.lock();
+        queue.jobs.push_back(Job { id, form, body });
+        if mem::replace(&mut queue.has_thread, true) {
+            return;
+        }
+        drop(queue);
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name("steprill-parser".into());
+        if let Err(error) = thread.spawn(move || shared.parse_all()) {
+            ::log::warn!("the loop parses a large body itself, as the system gives no thread: {error}");
+            self.shared.parse_all();
+        }
+    }
+
+    /// What comes back next.
+    fn poll(&mut self) -> Option<Done> {
+        if self.out == 0 {
+            return None;
+        }
+        let done = self.done.try_recv().ok()?;
+        self.out -= 1;
+        self.bytes -= done.body_bytes;
+        Some(done)
+    }
+
+    /// Keeps a parsed body until its connection's call is made.
+    pub(super) fn keep(&mut self, id: ConnectionId, parsed: Parsed) {
+        let bytes = parsed.bytes();
+        self.bytes += bytes;
+        self.parsed.insert(id, (parsed, bytes));
+    }
+
+    /// The parsed body of the connection's request.
+    pub(super) fn take(&mut self, id: ConnectionId) -> Option<Parsed> {
+        let (parsed, bytes) = self.parsed.remove(&id)?;
+        self.bytes -= bytes;
+        Some(parsed)
+    }
+}
+
+impl fmt::Debug for Parsing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Parsing").field("out", &self.out).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl Loop {
+    /// The call of this connection's request is to be made again when its body is parsed.
+    pub(super) fn begin_parsing(&mut self, id: ConnectionId, form: Form) {
+        let Some(connection) = self.reactor.connection(id) else { return };
+        let body = connection.exchange().detach_body();
+        self.parsing.begin(id, form, body);
+    }
+
+    /// Makes calls whose bodies are parsed, as many as one turn may.
+    pub(super) fn handle_parsed(&mut self) {
+        let mut left_bytes = TURN_PARSED_BYTES_MAX;
+        while left_bytes > 0
+            && let Some(Done { id, body_bytes, parsed }) = self.parsing.poll()
+        {
+            left_bytes = left_bytes.saturating_sub(body_bytes);
+            if !matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
+                continue;
+            }
+            *self.client_mut(id) = Client::Free;
+            match parsed {
+                Some(parsed) => {
+                    self.parsing.keep(id, parsed);
+                    self.answer_parsed(id);
+                }
+                None => self.answer_with(id, |errors: ErrorFormat| errors.error(500, "The body could not be parsed")),
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Parses until nothing is left.
+    fn parse_all(&self) {
+        loop {
+            let mut queue = self.lock();
+            let Some(Job { id, form, body }) = queue.jobs.pop_front() else {
+                queue.has_thread = false;
+                return;
+            };
+            drop(queue);
+            let parsed = panic::catch_unwind(|| form.parse(&body)).ok();
+            let done = Done { id, body_bytes: body.len(), parsed };
+            drop(body);
+            // The loop may have ended.
+            let _ = self.done.send(done);
+            (self.ring)();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
