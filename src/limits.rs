@@ -100,6 +100,12 @@ pub const MESSAGE_BYTES_MAX: usize = ERROR_BYTES_MAX + (1 << 10);
 /// lengths.
 pub const SPELLING_BYTES_MAX: usize = 64;
 
+/// Values of one kind that the log is told of, each once: what clients send must not fill a log, nor memory.
+pub const TOLD_VALUES_MAX: usize = 64;
+
+/// Bytes that the log shows of a value from a client.
+pub const TOLD_BYTES_MAX: usize = 128;
+
 /// Bytes of a log line's message; the rest is cut.
 pub const LOG_LINE_BYTES_MAX: usize = 4 << 10;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    api::{ErrorFormat, field},
+    api::{ErrorFormat, field, told::Told},
     http::{Field, Method, Request, Response, exchange::DEFAULT_LINES},
     limits::PREFLIGHT_AGE_S,
 };
@@ -100,10 +100,7 @@ impl Access {
         };
         match printable(origin).filter(|origin| self.allows_origin(origin, host)) {
             Some(origin) => Ok(Granted::echoing(origin)),
-            None => Err(ErrorFormat::of(request).error(
-                403,
-                "Pages of this origin may not call this server; start it with --cors-origin ORIGIN to let them",
-            )),
+            None => Err(foreign(request, origin)),
         }
     }
 
@@ -129,6 +126,7 @@ impl Access {
             }
             _ => "This Host is not served here; call the server by its IP address, or start it with --allow-host NAME",
         };
+        log_refused_host(host, name);
         Err(ErrorFormat::of(request).error(403, message))
     }
 
@@ -145,9 +143,38 @@ impl Access {
     }
 }
 
+/// The reply to a request of a page whose origin is not allowed.
+fn foreign(request: &Request<'_>, origin: &[u8]) -> Response {
+    static ORIGINS: Told = Told::new();
+    if let Some(shown) = ORIGINS.first(&origin.escape_ascii().to_string()) {
+        let is_known = printable(origin).is_some_and(|origin| origin == "null" || Origin::parse(origin).is_some());
+        let flag = if is_known { &*shown } else { "ORIGIN" };
+        log::warn!("refused: a page of Origin '{shown}' calls; to let its pages call, start with --cors-origin {flag}");
+    }
+    let message = "Pages of this origin may not call this server; start it with --cors-origin ORIGIN to let them";
+    ErrorFormat::of(request).error(403, message)
+}
+
+/// `name`: the host without its port, if it is well-formed.
+fn log_refused_host(host: &[u8], name: Option<&str>) {
+    static HOSTS: Told = Told::new();
+    let value = name.map_or_else(|| host.escape_ascii().to_string(), str::to_ascii_lowercase);
+    if let Some(shown) = HOSTS.first(&value) {
+        let flag = if name.is_some() { &*shown } else { "NAME" };
+        log::warn!("refused: a request for Host '{shown}'; to serve that name, start with --allow-host {flag}");
+    }
+}
+
 /// The reply to a request that a page of another site had a browser send, though not as one that may read the reply:
 /// as a link, an image or a form of it, say.
 fn cross_site(request: &Request<'_>) -> Response {
+    static SITES: Told = Told::new();
+    if SITES.first("").is_some() {
+        log::warn!(
+            "refused: a page of another site has a browser call without an Origin (Sec-Fetch-Site: cross-site); one \
+             that --cors-origin allows calls with CORS"
+        );
+    }
     let message = "Pages of other sites may call this server only with an Origin that it allows; open its address \
                    itself, or start it with --cors-origin ORIGIN and have the page call with CORS";
     ErrorFormat::of(request).error(403, message)

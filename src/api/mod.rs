@@ -13,6 +13,7 @@ mod fixtures;
 mod parsed;
 mod percent;
 mod route;
+mod told;
 pub(crate) mod wire;
 
 use std::{collections::VecDeque, time::Duration};

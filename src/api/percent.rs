@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::api::told::Told;
+
 /// Decodes `text`. What does not decode (an escape that is no escape, bytes that are no UTF-8) stands for itself, so
 /// that it is looked up as it came and is not found.
 pub(super) fn decode(text: &str) -> Cow<'_, str> {
@@ -34,6 +36,19 @@ impl<'a> Query<'a> {
     /// A boolean parameter: `true` in any case is true, anything else false; `default` if absent.
     pub(super) fn boolean(self, name: &'a str, default: bool) -> bool {
         self.value(name).map_or(default, |value| value.eq_ignore_ascii_case("true"))
+    }
+}
+
+impl Query<'_> {
+    /// Logs the parameters that are near one that is known, and are ignored, each once.
+    pub(super) fn log_misspelt(self, known: &[&str]) {
+        static PARAMETERS: Told = Told::new();
+        for pair in self.0.unwrap_or_default().split('&') {
+            let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+            if !known.contains(&name) {
+                PARAMETERS.misspelt("query parameter", &decode_form(name), known);
+            }
+        }
     }
 }
 

@@ -35,6 +35,20 @@ pub(super) enum Call {
     PostEvent,
 }
 
+impl Call {
+    /// The parameters that it has in its query.
+    pub(super) fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::StreamEvents => {
+                &["sse", "include_internal", "include_qualified_name", "after_sequence", "acquire_timeout"]
+            }
+            Self::Handlers => &["status", "workflow_name", "limit", "after", "before"],
+            Self::Cancel => &["purge"],
+            _ => &[],
+        }
+    }
+}
+
 /// What a method and a path come to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Routed<'a> {

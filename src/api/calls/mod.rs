@@ -60,6 +60,7 @@ pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
         Ok(resolved) => resolved,
         Err(response) => return Reply::Now(response),
     };
+    query.log_misspelt(call.parameters());
     if let Some(reply) = context.check_residence(call, &name, errors) {
         return reply;
     }

@@ -1,12 +1,10 @@
 //! Members of a body that the API does not know. They are ignored, but a misspelt one is told once.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
-};
-
 use super::object::each_member;
-use crate::text::{OneLine, nearest};
+use crate::{
+    api::told::Told,
+    text::{OneLine, nearest},
+};
 
 /// The names of members of the object in `text` that are not among `known`, the first few.
 pub(super) fn names(text: &str, known: &[&str]) -> Vec<String> {
@@ -22,13 +20,9 @@ pub(super) fn names(text: &str, known: &[&str]) -> Vec<String> {
 
 /// Logs those of the names that are near a known one, each once while the program runs.
 pub(super) fn log_misspelt(names: &[String], known: &[&str]) {
-    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    static MEMBERS: Told = Told::new();
     for name in names {
-        let Some(meant) = nearest(name, known.iter().copied()) else { continue };
-        let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < TOLD_MAX && told.insert(name.clone()) {
-            log::warn!("a request's body has the member `{name}`, which is ignored: did you mean `{meant}`?");
-        }
+        MEMBERS.misspelt("member", name, known);
     }
 }
 
@@ -44,6 +38,3 @@ pub(super) fn hint(names: &[String], known: &[&str]) -> String {
 /// Names that are looked at in one body, and the bytes of one that are kept.
 const NAMES_MAX: usize = 8;
 const NAME_BYTES_MAX: usize = 64;
-
-/// Names that are told of.
-const TOLD_MAX: usize = 64;

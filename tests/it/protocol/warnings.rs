@@ -94,3 +94,102 @@ fn a_misspelt_variable_is_named_once() {
     let [line] = &warned[..] else { panic!("one line: {warned:#?}") };
     assert!(line.ends_with("STEPRILL_WORKRES is not a setting; did you mean STEPRILL_WORKERS?"), "{line}");
 }
+
+/// What the log warns of, without its times.
+#[track_caller]
+fn warnings(program: Program) -> Vec<String> {
+    let message = |line: &String| line.split_once(" WARN ").expect("a warning").1.to_owned();
+    lines(program, " WARN ").iter().map(message).collect()
+}
+
+#[test]
+fn a_misspelt_member_is_named_once() {
+    let program = Program::start();
+    for _ in 0..2 {
+        for body in [
+            r#"{"start_evnt":{"message":"a"},"Kwargs":{}}"#,
+            r#"{"start_event":{},"message":"no member is near"}"#,
+            r#"{"contex\nt":{}}"#,
+        ] {
+            program.post_text("/workflows/echo/run-nowait", body);
+        }
+        program.post_text("/events/nope", r#"{"evnet":{}}"#);
+    }
+    let handler = program.begin("interactive", json!({}));
+    program.post_text(&format!("/events/{handler}"), r#"{"evnet":{}}"#);
+    let expected = [("start_evnt", "start_event"), ("Kwargs", "kwargs"), (r"contex\nt", "context"), ("evnet", "event")];
+    let expected = expected
+        .map(|(name, meant)| format!("a request has the member `{name}`, which is ignored: did you mean `{meant}`?"));
+    assert_eq!(warnings(program), expected);
+}
+
+#[test]
+fn a_misspelt_query_parameter_is_named_once() {
+    let program = Program::start();
+    let handler = program.finish("echo", json!({}));
+    for _ in 0..2 {
+        for path in [
+            format!("/events/{handler}?after_sequnce=3&sse=false&acquire_timeout=0"),
+            format!("/events/{handler}?include-internal=true&include_qualified_name=false&after_sequence=-1"),
+            "/handlers?limt=1&stat%75s%0a=failed&status=completed&workflow_name=echo&cursor=7&&=".to_owned(),
+            "/health?statsu=1".to_owned(),
+        ] {
+            assert!(matches!(program.get(&path).status, 200 | 204), "{path}");
+        }
+        assert_eq!(cancel(&program, &handler, "?prge=true").status, 404);
+    }
+    let expected = [
+        ("after_sequnce", "after_sequence"),
+        ("include-internal", "include_internal"),
+        ("limt", "limit"),
+        (r"status\n", "status"),
+        ("prge", "purge"),
+    ];
+    let expected = expected.map(|(name, meant)| {
+        format!("a request has the query parameter `{name}`, which is ignored: did you mean `{meant}`?")
+    });
+    assert_eq!(warnings(program), expected);
+}
+
+#[test]
+fn a_refused_origin_or_host_is_named_once_with_what_allows_it() {
+    let program = Program::start();
+    for _ in 0..2 {
+        for headers in [
+            [("Host", "localhost"), ("Origin", "http://evil.example:81")],
+            [("Host", "localhost"), ("Origin", "null")],
+            [("Host", "localhost"), ("Origin", "--no \u{85}origin")],
+            [("Host", "Evil.example:1"), ("Origin", "http://app.example")],
+            [("Host", "evil.example:2"), ("Origin", "http://app.example")],
+            [("Host", "[2001:db8::1]"), ("Origin", "http://app.example")],
+            [("Host", "localhost"), ("Sec-Fetch-Site", "cross-site")],
+            [("Host", "localhost"), ("Origin", "http://app.example")],
+        ] {
+            program.connect().request("GET", "/health", &headers, None);
+        }
+    }
+    let origin = "; to let its pages call, start with --cors-origin";
+    let host = "; to serve that name, start with --allow-host";
+    let expected = [
+        format!("refused: a page of Origin 'http://evil.example:81' calls{origin} http://evil.example:81"),
+        format!("refused: a page of Origin 'null' calls{origin} null"),
+        format!(r"refused: a page of Origin '--no \xc2\x85origin' calls{origin} ORIGIN"),
+        format!("refused: a request for Host 'evil.example'{host} evil.example"),
+        format!("refused: a request for Host '[2001:db8::1]'{host} [2001:db8::1]"),
+        "refused: a page of another site has a browser call without an Origin (Sec-Fetch-Site: cross-site); one that \
+         --cors-origin allows calls with CORS"
+            .to_owned(),
+    ];
+    assert_eq!(warnings(program), expected);
+}
+
+#[test]
+fn values_that_the_log_names_are_bounded() {
+    let program = Program::start();
+    let mut connection = program.connect();
+    for number in 0..100 {
+        let origin = format!("http://{number}.example");
+        assert_eq!(connection.request("GET", "/health", &[("Origin", &origin)], None).status, 403);
+    }
+    assert_eq!(warnings(program).len(), 64);
+}
