@@ -47,7 +47,9 @@ impl Granted {
             DEFAULT_LINES,
             b"Access-Control-Allow-Origin: ",
             origin.as_bytes(),
-            b"\r\nAccess-Control-Allow-Credentials: true\r\n",
+            // All that replies have beside what scripts may read anyway (WHATWG Fetch section 2.2.2).
+            b"\r\nAccess-Control-Allow-Credentials: true\r\nAccess-Control-Expose-Headers: Allow, Location, \
+              Retry-After, X-First-Sequence, X-Steprill-Damaged\r\n",
         ];
         Self(Cow::Owned(parts.concat()))
     }

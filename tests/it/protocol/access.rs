@@ -165,6 +165,7 @@ fn foreign_origins_are_refused_before_anything_else() {
             let reply = program.connect().request(method, path, &[("Origin", origin)], Some(b""));
             assert_eq!(reply.status, 403, "{origin} {method} {path}");
             assert_eq!(reply.header("access-control-allow-origin"), None, "{origin}");
+            assert_eq!(reply.header("access-control-expose-headers"), None, "{origin}");
             assert_eq!(reply.header("vary"), Some("Origin"), "{origin}");
         }
     }
@@ -186,6 +187,8 @@ fn allowed_origins_are_echoed_on_every_reply() {
             assert_eq!(reply.status, status, "{origin} {path}");
             assert_eq!(reply.header("access-control-allow-origin"), Some(origin), "{path}");
             assert_eq!(reply.header("access-control-allow-credentials"), Some("true"), "{path}");
+            let exposed = "Allow, Location, Retry-After, X-First-Sequence, X-Steprill-Damaged";
+            assert_eq!(reply.header("access-control-expose-headers"), Some(exposed), "{path}");
             assert_eq!(reply.header("vary"), Some("Origin"), "{path}");
             drop(connection);
             settle(&program);
