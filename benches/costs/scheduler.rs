@@ -1,0 +1,223 @@
+//! What many handlers cost.
+
+use std::{hint::black_box, sync::Arc, time::Duration};
+
+use steprill::{
+    api::{self, List, ListProgress},
+    engine::{
+        input::External,
+        scheduler::{HandlerKey, NewRun, Place, Scheduler, SchedulerLimits, WorkflowId},
+    },
+    graph::Graph,
+    limits::{PAGE_BYTES_MAX, RETENTION_SLICE_MAX, RUN_WORKS_MAX, RUNS_MAX_DEFAULT},
+    now::Now,
+    pass::{Done, NewWait, PassEnd, StateUse},
+    values::Values,
+};
+
+use super::{
+    Cost, each, once, row,
+    setup::{graph, json, numbered, scattered},
+};
+
+struct World {
+    scheduler: Scheduler,
+    graph: Arc<Graph>,
+    now: Now,
+    started: u128,
+}
+
+impl World {
+    fn new(keep_finished: usize, max_runs: Option<usize>, journaled: bool) -> Self {
+        let graph = graph(max_runs);
+        let limits = SchedulerLimits {
+            keep_finished,
+            runs_max: usize::MAX,
+            finished_bytes_max: usize::MAX,
+            ..SchedulerLimits::default()
+        };
+        let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, journaled, 7);
+        Self { scheduler, graph, now: Now { wall_us: 1_764_000_000_000_000, alive_us: 1 }, started: 0 }
+    }
+
+    fn start(&mut self) -> HandlerKey {
+        self.started += 1;
+        self.now.wall_us += 1;
+        let run_id = uuid::Uuid::from_u128(self.started);
+        let (workflow, place, event) = (WorkflowId(0), Place::New(None), json("{}"));
+        self.scheduler.start(NewRun { workflow, place, run_id, event, state: Values::default() }, self.now)
+    }
+
+    fn settle(&mut self) {
+        while let Some(batch) = self.scheduler.seal() {
+            self.scheduler.handle_committed(batch.number);
+        }
+        while self.scheduler.poll_notice().is_some() {}
+        self.scheduler.retire();
+    }
+
+    /// Ends what is ready in this way.
+    fn work(&mut self, end: &PassEnd) {
+        self.settle();
+        while let Some(pass) = self.scheduler.poll_pass(self.now) {
+            let done = Done { end: end.clone(), sent: Vec::new(), state: StateUse::default() };
+            self.scheduler.handle_done(pass.tag, done, self.now);
+        }
+        self.settle();
+    }
+
+    /// So many runs that wait for somebody outside.
+    fn waiting(mut self, count: usize) -> (Self, Vec<HandlerKey>) {
+        let keys = (0..count).map(|_| self.start()).collect();
+        self.work(&PassEnd::Returned(vec![(self.graph.event_id("E").expect("E"), json("{}"))]));
+        self.work(&self.ask());
+        (self, keys)
+    }
+
+    fn ask(&self) -> PassEnd {
+        let [question, answer] = ["Q", "A"].map(|name| self.graph.event_id(name).expect("it is there"));
+        let wait = NewWait::Ask { question, answer, value: json("{}"), matching: Vec::new(), timeout: None };
+        PassEnd::Waits { ordinal: 0, wait }
+    }
+
+    fn stop(&self) -> PassEnd {
+        PassEnd::Failed { error: "no".into(), retry: false }
+    }
+
+    /// So many runs that have failed.
+    fn finished(mut self, count: usize) -> Self {
+        for _ in 0..count.div_ceil(1_000) {
+            (0..1_000).for_each(|_| _ = self.start());
+            self.work(&self.stop());
+        }
+        self
+    }
+
+    fn sleeping(mut self, count: usize) -> Self {
+        (0..count).for_each(|_| _ = self.start());
+        self.work(&PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_secs(60)) });
+        self
+    }
+}
+
+pub(crate) fn measure() {
+    handlers();
+    timers();
+    lists();
+    retention();
+}
+
+fn handlers() {
+    row("start, beside n runs that wait", RUNS_MAX_DEFAULT, |n| {
+        let (mut world, _) = World::new(1_000, None, true).waiting(n);
+        each(200, |_| {
+            world.start();
+            world.settle();
+        })
+    });
+    row("posted answer, beside n runs that wait", RUNS_MAX_DEFAULT, |n| {
+        let (mut world, keys) = World::new(1_000, None, true).waiting(n);
+        let event = world.graph.event_id("A").expect("A");
+        each(200, |index| {
+            let external = External { event, value: numbered(index), step: None, in_reply_to: None };
+            world.scheduler.post(keys[scattered(index, n)], external, world.now).expect("it is taken");
+            world.settle();
+        })
+    });
+    row("purge, beside n runs that wait", RUNS_MAX_DEFAULT, |n| {
+        let (mut world, keys) = World::new(1_000, None, true).waiting(n);
+        each(200, |index| {
+            world.scheduler.purge(keys[scattered(index, n)], world.now);
+            world.settle();
+        })
+    });
+    row("cancel of one of n runs that wait for a place", RUNS_MAX_DEFAULT, |n| {
+        let mut world = World::new(1_000, Some(1), true);
+        let keys: Vec<_> = (0..=n).map(|_| world.start()).collect();
+        world.settle();
+        each(200, |index| {
+            world.scheduler.cancel(keys[1 + scattered(index, n)], world.now);
+            world.settle();
+        })
+    });
+    row("cancel of a run with n works that sleep", RUN_WORKS_MAX, |n| {
+        let mut world = World::new(1_000, None, true);
+        let key = world.start();
+        let element = world.graph.event_id("E").expect("E");
+        world.work(&PassEnd::Returned(vec![(element, json("{}")); n]));
+        world.work(&PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_secs(60)) });
+        let cost = once(|| _ = world.scheduler.cancel(key, world.now));
+        world.settle();
+        cost
+    });
+}
+
+fn timers() {
+    row("turn in which n timers are due", RUNS_MAX_DEFAULT, |n| {
+        let mut world = World::new(1_000, None, false).sleeping(n);
+        world.now.alive_us += 100_000_000;
+        once(|| world.scheduler.handle_time(world.now))
+    });
+    row("turn in which one of n timers is due", RUNS_MAX_DEFAULT, |n| {
+        let mut world = World::new(1_000, None, false).sleeping(n);
+        world.start();
+        world.work(&PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_millis(1)) });
+        world.now.alive_us += 2_000;
+        once(|| world.scheduler.handle_time(world.now))
+    });
+}
+
+/// What the steps of a list take.
+fn listed(world: &World, list: &List) -> Cost {
+    let (mut list, mut goes_on) = (list.clone(), true);
+    let mut times = Vec::new();
+    while goes_on {
+        let mut out = Vec::new();
+        let step = once(|| {
+            goes_on = api::list_some(&world.scheduler, &mut list, &mut out, PAGE_BYTES_MAX) != ListProgress::Complete;
+        });
+        times.push(step.usual);
+        black_box(out);
+    }
+    Cost::of(times)
+}
+
+fn lists() {
+    let lists = [
+        ("all", List::default()),
+        ("status=failed", List { statuses: vec!["failed".into()], ..List::default() }),
+        ("status=completed", List { statuses: vec!["completed".into()], ..List::default() }),
+        ("status=running", List { statuses: vec!["running".into()], ..List::default() }),
+        ("workflow_name=", List { workflows: vec!["other".into()], ..List::default() }),
+        ("before=", List { before_us: Some(0), ..List::default() }),
+        ("after=, limit=", List { after: Some(HandlerKey(1_000)), limit: Some(10), ..List::default() }),
+    ];
+    for (filter, list) in lists {
+        row(&format!("step of a list, {filter}, n finished"), RUNS_MAX_DEFAULT, |n| {
+            listed(&World::new(n, None, false).finished(n), &list)
+        });
+    }
+    let list = List { statuses: vec!["completed".into()], ..List::default() };
+    row("step of a list, status=completed, n running", RUNS_MAX_DEFAULT, |n| {
+        listed(&World::new(n, None, false).waiting(n).0, &list)
+    });
+}
+
+fn retention() {
+    row("end of a run, beside n finished", RUNS_MAX_DEFAULT, |n| {
+        let mut world = World::new(n, None, false).finished(n);
+        let stop = world.stop();
+        each(200, |_| {
+            world.start();
+            world.work(&stop);
+        })
+    });
+    row("removal of n from the store in one turn", RETENTION_SLICE_MAX, |n| {
+        let mut world = World::new(0, None, true).finished(n);
+        let now = world.now;
+        let oldest: Vec<_> = (0..n as u64).map(|key| (HandlerKey(key), 0)).collect();
+        let asked = world.scheduler.begin_read();
+        assert!(world.scheduler.end_read(asked));
+        once(|| world.scheduler.handle_oldest(&oldest, now))
+    });
+}

@@ -1,0 +1,142 @@
+//! Graphs, runs and values that the rows begin with.
+
+use std::sync::Arc;
+
+use steprill::{
+    engine::{
+        input::{Effect, External, Input, PassId},
+        run::Run,
+    },
+    graph::{EventId, EventKind, EventType, Graph, Parts, Shape, StepParts},
+    json::Json,
+    now::Now,
+    pass::{Done, NewWait, PassEnd, StateUse, Write},
+    values::Values,
+};
+
+pub(crate) fn json(text: &str) -> Json {
+    Json::parse(text).expect("good JSON")
+}
+
+/// `{"n":7}`
+pub(crate) fn numbered(number: usize) -> Json {
+    json(&format!("{{\"n\":{number}}}"))
+}
+
+/// A number below `size` that jumps about.
+pub(crate) fn scattered(index: usize, size: usize) -> usize {
+    (index * 7_919 + 13) % size
+}
+
+/// `spread` (S) gives many E; `each` takes one, asks Q, which A answers, and has an inbox; it gives F; `join` takes all.
+/// `loop` takes L and gives L. `listen` takes X from outside.
+pub(crate) fn graph(max_runs: Option<usize>) -> Arc<Graph> {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let step = |name: &str, takes: &[&str], returns: &[&str]| StepParts {
+        name: name.into(),
+        takes: names(takes),
+        returns: names(returns),
+        workers: u16::MAX,
+        ..StepParts::default()
+    };
+    let each = StepParts {
+        asks: vec![("Q".into(), "A".into())],
+        inboxes: vec![("A".into(), 1_000)],
+        ..step("each", &["E"], &["F"])
+    };
+    let steps = vec![
+        StepParts { fan_out: true, ..step("spread", &["S"], &["E"]) },
+        each,
+        StepParts { fan_in: true, ..step("join", &["F"], &["T", "L"]) },
+        step("loop", &["L"], &["L", "T"]),
+        step("listen", &["X"], &[]),
+    ];
+    let event = |name: &str| EventType {
+        name: name.into(),
+        qualified_name: name.into(),
+        kind: match name {
+            "Q" => EventKind::InputRequired,
+            "A" => EventKind::HumanResponse,
+            _ => EventKind::Plain,
+        },
+        builtin: false,
+        external: name == "X",
+        schema: serde_json::Value::Null,
+        shape: Shape::default(),
+    };
+    let parts = Parts {
+        name: "costs".into(),
+        module: None,
+        events: ["A", "E", "F", "L", "Q", "S", "T", "X"].map(event).into(),
+        steps,
+        start: "S".into(),
+        stop: "T".into(),
+        timeout: None,
+        max_runs,
+    };
+    Arc::new(Graph::build(parts).unwrap_or_else(|faults| panic!("{faults}")))
+}
+
+/// A run and what it last wanted done.
+pub(crate) struct Driven {
+    pub(crate) graph: Arc<Graph>,
+    pub(crate) run: Run,
+    pub(crate) effects: Vec<Effect>,
+}
+
+impl Driven {
+    pub(crate) fn new(state: Values) -> Self {
+        let graph = graph(None);
+        let run = Run::new(Arc::clone(&graph), uuid::Uuid::nil(), "abcdefghij".into()).with_window();
+        let mut driven = Self { graph, run, effects: Vec::new() };
+        driven.handle(Input::Started { event: json("{}"), state, admitted: true, sequence: 0 });
+        driven
+    }
+
+    /// So many works of `each` that run, from work 1 on.
+    pub(crate) fn spread(count: usize) -> Self {
+        let mut driven = Self::new(Values::default());
+        let elements = (0..count).map(|index| (driven.event("E"), numbered(index))).collect();
+        driven.done(0, 0, PassEnd::Returned(elements));
+        driven
+    }
+
+    /// So many questions that are open, each for its own number.
+    pub(crate) fn asking(count: usize, matching: bool) -> Self {
+        let mut driven = Self::spread(count);
+        for index in 0..count {
+            let ask = driven.ask(matching.then_some(index));
+            driven.done(index as u64 + 1, 0, ask);
+        }
+        driven
+    }
+
+    pub(crate) fn ask(&self, number: Option<usize>) -> PassEnd {
+        let (question, answer) = (self.event("Q"), self.event("A"));
+        let matching = number.map(|number| ("n".to_owned(), json(&number.to_string()))).into_iter().collect();
+        let wait = NewWait::Ask { question, answer, value: json("{}"), matching, timeout: None };
+        PassEnd::Waits { ordinal: 0, wait }
+    }
+
+    pub(crate) fn event(&self, name: &str) -> EventId {
+        self.graph.event_id(name).expect("the graph has it")
+    }
+
+    pub(crate) fn answer(&self, value: Json, in_reply_to: Option<u64>) -> External {
+        External { event: self.event("A"), value, step: None, in_reply_to }
+    }
+
+    pub(crate) fn handle(&mut self, input: Input) {
+        self.effects.clear();
+        self.run.handle(input, Now::default(), &mut self.effects);
+    }
+
+    pub(crate) fn done(&mut self, work: u64, pass: u32, end: PassEnd) {
+        self.done_with(work, pass, end, Vec::new());
+    }
+
+    pub(crate) fn done_with(&mut self, work: u64, pass: u32, end: PassEnd, writes: Vec<(Arc<str>, Write)>) {
+        let state = StateUse { writes, ..StateUse::default() };
+        self.handle(Input::Done { pass: PassId { work, pass }, done: Done { end, sent: Vec::new(), state } });
+    }
+}
