@@ -126,6 +126,10 @@ pub const HANDED_PASSES_MAX: usize = 256;
 /// all else. A few milliseconds' worth.
 pub const TURN_REPORTS_MAX: usize = 4_096;
 
+/// Timers that one turn of the loop gives to their runs: when very many are due at once, as after a suspend, clients
+/// are served between them. About a millisecond's worth.
+pub const TURN_TIMERS_MAX: usize = 512;
+
 /// Microseconds that a pass may run on after its run has ended, before its thread is given up.
 pub const STRAGGLER_GRACE_US: u64 = 1_000_000;
 

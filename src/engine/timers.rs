@@ -81,7 +81,8 @@ impl Timers {
     /// looked at now and then.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         let alive = self.alive.first().map(|&(at_us, ..)| now.until_alive(at_us));
-        let look = (!self.wall.is_empty()).then_some(WALL_LOOK);
+        let is_due = |&(at_us, ..): &(u64, Timer, Deadline)| now.is_past(at_us);
+        let look = self.wall.first().map(|first| if is_due(first) { Duration::ZERO } else { WALL_LOOK });
         alive.into_iter().chain(look).min()
     }
 }

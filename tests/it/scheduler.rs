@@ -1,6 +1,7 @@
 //! The scheduler: who may start, what is kept, who is told, which passes count. Without threads, sockets or clocks.
 
 mod kept;
+mod turns;
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +32,7 @@ struct World {
     limits: SchedulerLimits,
     graph: Arc<Graph>,
     now: Now,
-    drawn: u8,
+    drawn: u32,
     removed: Vec<RunKey>,
 }
 

@@ -14,8 +14,7 @@ use crate::{
     },
     engine::{
         input::{External, Outcome, Refusal},
-        run::OpenQuestion,
-        scheduler::{HandlerView, Scheduler},
+        scheduler::{HandlerKey, HandlerView, Scheduler},
     },
     graph::{EventId, Graph, StepId},
     http::{Field, Method, Request, Response},
@@ -90,14 +89,15 @@ pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: Err
         Ok(()) => Ok(Reply::WhenCommitted(key, wire::json(200, wire::status("sent")))),
         Err(refusal) => {
             let Some(view) = scheduler.view(key) else { return Err(errors.handler_not_found().into()) };
-            let refused = Refused { graph: view.graph, event, step, in_reply_to };
-            Err(refused.reply(refusal, scheduler.open_questions(key), errors).into())
+            let refused = Refused { handler: key, graph: view.graph, event, step, in_reply_to };
+            Err(refused.reply(refusal, scheduler, errors).into())
         }
     }
 }
 
 /// An event from outside that the run does not take.
 struct Refused<'a> {
+    handler: HandlerKey,
     graph: &'a Graph,
     event: EventId,
     step: Option<StepId>,
@@ -105,12 +105,7 @@ struct Refused<'a> {
 }
 
 impl Refused<'_> {
-    fn reply<'a>(
-        &self,
-        refusal: Refusal,
-        open: impl Iterator<Item = OpenQuestion<'a>>,
-        errors: ErrorFormat,
-    ) -> Response {
+    fn reply(&self, refusal: Refusal, scheduler: &Scheduler, errors: ErrorFormat) -> Response {
         let name = &self.graph.event(self.event).name;
         let sequence = self.in_reply_to.unwrap_or_default();
         let message = match refusal {
@@ -132,19 +127,19 @@ impl Refused<'_> {
                      later"
                 )
             }
-            Refusal::InboxFull => format!("The inbox for {name} is full; {}", self.list(open)),
-            Refusal::NoQuestion => format!("No question waits for {name} now; {}", self.list(open)),
+            Refusal::InboxFull => format!("The inbox for {name} is full; {}", self.list(scheduler)),
+            Refusal::NoQuestion => format!("No question waits for {name} now; {}", self.list(scheduler)),
             Refusal::NotThatQuestion => {
-                format!("Question {sequence} does not wait for this {name} now; {}", self.list(open))
+                format!("Question {sequence} does not wait for this {name} now; {}", self.list(scheduler))
             }
         };
         errors.error(409, &message)
     }
 
     /// `open: Approve (number 7, n = 2), Choose (number 9)`
-    fn list<'a>(&self, mut open: impl Iterator<Item = OpenQuestion<'a>>) -> String {
+    fn list(&self, scheduler: &Scheduler) -> String {
         let mut list = String::new();
-        for question in open.by_ref().take(OPEN_QUESTIONS_LISTED_MAX) {
+        for question in scheduler.open_questions(self.handler).take(OPEN_QUESTIONS_LISTED_MAX) {
             let name = &self.graph.event(question.question).name;
             list += if list.is_empty() { "open: " } else { ", " };
             let _ = write!(list, "{name} (number {}", question.sequence);
@@ -154,7 +149,7 @@ impl Refused<'_> {
             }
             list.push(')');
         }
-        match open.count() {
+        match scheduler.open_question_count(self.handler).saturating_sub(OPEN_QUESTIONS_LISTED_MAX) {
             _ if list.is_empty() => "no question is open".to_owned(),
             0 => list,
             more => format!("{list} and {more} more"),

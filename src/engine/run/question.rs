@@ -73,6 +73,11 @@ impl Run {
         self.facts.early.iter().map(|(_, early)| (early.event, &early.value, early.step))
     }
 
+    /// How many questions may be answered now.
+    pub fn open_question_count(&self) -> usize {
+        self.facts.questions.len() + self.facts.shown.len()
+    }
+
     /// The questions that may be answered now: those that works wait on, then those that steps returned; each oldest
     /// first.
     pub fn open_questions(&self) -> impl Iterator<Item = OpenQuestion<'_>> {

@@ -121,7 +121,7 @@ impl Scheduler {
             Phase::Running(_) | Phase::Parked { .. } => {
                 self.running -= 1;
                 self.parking.parked -= usize::from(matches!(handler.phase, Phase::Parked { .. }));
-                self.leave_line(handler.workflow, run, handler.admitted);
+                self.leave_line(handler.workflow, run, handler.started_us, handler.admitted);
                 for (&timer, &deadline) in &handler.armed {
                     self.timers.disarm(Timer::Run(run, timer), deadline);
                 }

@@ -45,13 +45,14 @@ use crate::{
         ids::HandlerIds,
         input::{Effect, External, Input, Outcome, Refusal},
         kept::{Beginning, KeptHandler},
-        run::OpenQuestion,
+        run::{OpenQuestion, Run},
         timers::{Timer, Timers},
         window::FeedKeep,
     },
     graph::Graph,
     limits::{
-        FINISHED_BYTES_MAX_DEFAULT, IDLE_AFTER_DEFAULT, KEEP_FINISHED_DEFAULT, RUNS_MAX_DEFAULT, WORKERS_DEFAULT,
+        FINISHED_BYTES_MAX_DEFAULT, IDLE_AFTER_DEFAULT, KEEP_FINISHED_DEFAULT, RUNS_MAX_DEFAULT, TURN_TIMERS_MAX,
+        WORKERS_DEFAULT,
     },
     now::Now,
 };
@@ -362,9 +363,19 @@ impl Scheduler {
 
     /// The questions of a handler's run that may be answered now.
     pub fn open_questions(&self, key: HandlerKey) -> impl Iterator<Item = OpenQuestion<'_>> {
-        let phase = self.handlers.get(&key).map(|handler| &handler.phase);
-        let run = phase.and_then(|phase| if let Phase::Running(run) = phase { Some(run) } else { None });
-        run.into_iter().flat_map(|run| run.open_questions())
+        self.live_run(key).into_iter().flat_map(Run::open_questions)
+    }
+
+    /// How many those are, without a look at each.
+    pub fn open_question_count(&self, key: HandlerKey) -> usize {
+        self.live_run(key).map_or(0, Run::open_question_count)
+    }
+
+    fn live_run(&self, key: HandlerKey) -> Option<&Run> {
+        match &self.handlers.get(&key)?.phase {
+            Phase::Running(run) => Some(run),
+            Phase::Parked { .. } | Phase::Ended { .. } => None,
+        }
     }
 
     /// Cancels a running handler; `false` if it is not running.
@@ -387,9 +398,11 @@ impl Scheduler {
         }
     }
 
-    /// Gives every timer that is due to its run; with a journal, sees to what is to be done now and then.
+    /// Gives timers that are due to their runs, [`TURN_TIMERS_MAX`] at most: while more are due,
+    /// [`Scheduler::poll_timeout`] is zero. With a journal, sees to what is to be done now and then.
     pub fn handle_time(&mut self, now: Now) {
-        while let Some(timer) = self.timers.poll_due(now) {
+        for _ in 0..TURN_TIMERS_MAX {
+            let Some(timer) = self.timers.poll_due(now) else { break };
             match timer {
                 Timer::Run(run, timer) => self.handle_due(run, timer, now),
                 Timer::Pass(tag) => self.handle_pass_timed_out(tag, now),

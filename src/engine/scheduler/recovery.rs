@@ -234,10 +234,9 @@ impl Scheduler {
         }
         handler.phase = Phase::Ended { outcome, state, completed_us, bytes, failed_step: None };
         self.counted.recount(handler, self.batch.journaled);
-        let (workflow, admitted) = (handler.workflow, handler.admitted);
         self.held.touch(key);
         self.held.ended.push(run);
         self.running -= 1;
-        self.admit_next(workflow, run, admitted, now);
+        self.admit_next(run, now);
     }
 }

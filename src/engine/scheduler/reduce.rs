@@ -133,11 +133,10 @@ impl Scheduler {
         handler.phase = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes, failed_step };
         handler.feed_room_bytes = None;
         self.counted.recount(handler, self.batch.journaled);
-        let (workflow, admitted) = (handler.workflow, handler.admitted);
         self.held.stops.extend(&handler.passes);
         self.held.ended.push(run);
         self.running -= 1;
-        self.admit_next(workflow, run, admitted, now);
+        self.admit_next(run, now);
     }
 }
 

@@ -1,7 +1,7 @@
 //! How runs begin: which handler they belong to, and when they are admitted.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -68,7 +68,8 @@ pub struct NewRun {
 #[derive(Debug, Default)]
 pub(super) struct Admission {
     admitted: usize,
-    waiting: VecDeque<RunKey>,
+    /// Those that wait, by when they began.
+    waiting: BTreeSet<(i64, RunKey)>,
 }
 
 impl Scheduler {
@@ -137,7 +138,7 @@ impl Scheduler {
         };
         let run = RunKey { handler: key, run };
         self.running += 1;
-        let admitted = self.admit(workflow, run);
+        let admitted = self.admit(workflow, run, now.wall_us);
         let head = self.batch.journaled.then(|| {
             self.held.opened.push(run);
             let id = chosen_id.or_else(|| self.chosen_id(key));
@@ -234,14 +235,14 @@ impl Scheduler {
     }
 
     /// Whether the run may start passes at once; else it waits in line.
-    fn admit(&mut self, workflow: WorkflowId, run: RunKey) -> bool {
+    fn admit(&mut self, workflow: WorkflowId, run: RunKey, started_us: i64) -> bool {
         let max = self.places(workflow);
         let admission = &mut self.admissions[usize::from(workflow.0)];
         if admission.admitted < max {
             admission.admitted += 1;
             return true;
         }
-        admission.waiting.push_back(run);
+        admission.waiting.insert((started_us, run));
         false
     }
 
@@ -256,37 +257,34 @@ impl Scheduler {
     }
 
     /// A run has ended: if it had a place, the first in line gets it; else it leaves the line.
-    pub(super) fn admit_next(&mut self, workflow: WorkflowId, ended: RunKey, was_admitted: bool, now: Now) {
-        let admission = &mut self.admissions[usize::from(workflow.0)];
+    pub(super) fn admit_next(&mut self, ended: RunKey, now: Now) {
+        let Some(handler) = self.handlers.get(&ended.handler) else { return };
+        let (workflow, started_us, was_admitted) = (handler.workflow, handler.started_us, handler.admitted);
+        self.leave_line(workflow, ended, started_us, was_admitted);
         if !was_admitted {
-            admission.waiting.retain(|&run| run != ended);
             return;
         }
-        admission.admitted -= 1;
         let Some(next) = self.next_in_line(workflow) else { return };
         self.reduce(next.handler, Input::Admitted, now);
     }
 
     /// A run that the store gave back takes its place, or stands in line behind those that began before it.
     pub(super) fn enter_line(&mut self, workflow: WorkflowId, run: RunKey, admitted: bool, started_us: i64) {
-        let handlers = &self.handlers;
         let admission = &mut self.admissions[usize::from(workflow.0)];
         if admitted {
             admission.admitted += 1;
-            return;
+        } else {
+            admission.waiting.insert((started_us, run));
         }
-        let began = |other: &RunKey| handlers.get(&other.handler).map_or(i64::MIN, |handler| handler.started_us);
-        let place = admission.waiting.partition_point(|other| (began(other), *other) < (started_us, run));
-        admission.waiting.insert(place, run);
     }
 
     /// A run that is no longer here gives up its place, for nobody else to take.
-    pub(super) fn leave_line(&mut self, workflow: WorkflowId, run: RunKey, was_admitted: bool) {
+    pub(super) fn leave_line(&mut self, workflow: WorkflowId, run: RunKey, started_us: i64, was_admitted: bool) {
         let admission = &mut self.admissions[usize::from(workflow.0)];
         if was_admitted {
             admission.admitted -= 1;
         } else {
-            admission.waiting.retain(|&other| other != run);
+            admission.waiting.remove(&(started_us, run));
         }
     }
 
@@ -294,7 +292,7 @@ impl Scheduler {
     pub(super) fn next_in_line(&mut self, workflow: WorkflowId) -> Option<RunKey> {
         let max = self.places(workflow);
         let admission = &mut self.admissions[usize::from(workflow.0)];
-        let next = (admission.admitted < max).then(|| admission.waiting.pop_front()).flatten()?;
+        let (_, next) = (admission.admitted < max).then(|| admission.waiting.pop_first()).flatten()?;
         admission.admitted += 1;
         if let Some(handler) = self.handlers.get_mut(&next.handler) {
             handler.admitted = true;

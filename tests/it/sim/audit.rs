@@ -251,7 +251,7 @@ impl World {
             assert!(inside.contains(part), "memory is bounded by live work: no {part} in {inside}");
         }
         for part in inside.split("Admission { ").skip(1) {
-            assert!(part.starts_with("admitted: 0, waiting: []"), "every place is free again");
+            assert!(part.starts_with("admitted: 0, waiting: {}"), "every place is free again");
         }
     }
 }
