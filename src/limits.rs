@@ -220,6 +220,10 @@ pub const LOOP_BODY_BYTES_MAX: usize = 64 << 10;
 /// Bytes of bodies parsed by that thread which one turn of the loop takes, one body at least.
 pub const TURN_PARSED_BYTES_MAX: usize = 1 << 20;
 
+/// Bytes of memory from which on what is no longer needed is freed by that thread too: of small parts it takes the loop
+/// up to a millisecond for each megabyte.
+pub const WASTE_BYTES_MIN: usize = 256 << 10;
+
 /// Bytes of all chunk extensions of a body: signed uploads send some 85 for each chunk, nothing needs more.
 pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 64 << 10;
 

@@ -6,12 +6,12 @@
 mod answers;
 mod config;
 mod descriptors;
+mod helper;
 mod ids;
 mod keeping;
 mod log;
 mod memory;
 mod panics;
-mod parsing;
 mod questions;
 mod readers;
 mod shares;

@@ -298,9 +298,18 @@ impl Serialize for Values {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.len()))?;
         for (key, value) in self.iter() {
-            map.serialize_entry(key, &value.json())?;
+            map.serialize_entry(key, value)?;
         }
         map.end()
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(json) => json.serialize(serializer),
+            Self::Array(array) => array.json().serialize(serializer),
+        }
     }
 }
 

@@ -93,7 +93,7 @@ impl Loop {
     pub(super) fn answer_parsed(&mut self, id: ConnectionId) {
         self.answer_all(id);
         // Its connection may be gone.
-        self.parsing.take(id);
+        self.helper.take(id);
     }
 
     /// The handler that the connection's request waited for could not be read.
@@ -118,7 +118,7 @@ impl Loop {
     /// `is_read`: the scheduler has what the store knows of the request's handler.
     fn answer(&mut self, id: ConnectionId, is_read: bool) {
         let has_room = self.account.has_room(&self.held());
-        let mut parsed = self.parsing.take(id);
+        let mut parsed = self.helper.take(id);
         let Some(connection) = self.reactor.connection(id) else { return };
         let transport = transport(connection.origin());
         let exchange = connection.exchange();
@@ -175,7 +175,7 @@ impl Loop {
     fn call_later(&mut self, id: ConnectionId, reply: Reply, parsed: Option<Parsed>) {
         *self.client_mut(id) = Client::Asking(id);
         if let Some(parsed) = parsed {
-            self.parsing.keep(id, parsed);
+            self.helper.keep(id, parsed);
         }
         match reply {
             Reply::WhenSettled(batch) => self.unsettled.push((batch, id)),
@@ -361,7 +361,7 @@ impl Loop {
             }
             Client::Asking(waiting) | Client::Unkept(waiting, _) | Client::Listing(waiting, _) if *waiting == id => {
                 *client = Client::Free;
-                self.parsing.take(id);
+                self.helper.take(id);
             }
             _ => {
                 if let Some(reader) = self.take_reader(id) {

@@ -11,7 +11,7 @@ use crate::{
 impl Loop {
     /// What is held now.
     pub(super) fn held(&self) -> Held {
-        let requests = self.reactor.requests_bytes() + self.parsing.bytes();
+        let requests = self.reactor.requests_bytes() + self.helper.bytes();
         let mut held = Held { requests, replies: self.reactor.replies_bytes(), ..Held::default() };
         self.scheduler.count_held(&mut held);
         held
@@ -20,7 +20,7 @@ impl Loop {
     /// Has whoever can free something do so, and sets what requests may hold from here on.
     pub(super) fn balance_memory(&mut self) {
         let held = self.held();
-        let requests_max = self.account.requests_max(&held).saturating_sub(self.parsing.bytes());
+        let requests_max = self.account.requests_max(&held).saturating_sub(self.helper.bytes());
         self.reactor.set_requests_bytes_max(requests_max);
         self.reactor.set_replies_bytes_max(self.account.replies_max());
         self.scheduler.set_pressed(self.account.is_pressed(&held));

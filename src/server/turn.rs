@@ -13,9 +13,9 @@ use super::{
     Clock, Config, ServeError,
     answers::Client,
     descriptors,
+    helper::Helper,
     ids::Entropy,
     keeping, log, memory,
-    parsing::Parsing,
     questions::Questions,
     readers::{Finishing, Reader},
     shares::Shares,
@@ -79,7 +79,7 @@ pub(super) struct Loop {
     /// Requests that are judged when a batch is kept or has failed, by its number.
     pub(super) unsettled: Vec<(u64, ConnectionId)>,
     pub(super) questions: Questions,
-    pub(super) parsing: Parsing,
+    pub(super) helper: Helper,
     /// Why something could not be stored last, and when that was said in the log last, on the alive clock.
     pub(super) not_kept: Option<StoreError>,
     pub(super) complained_us: Option<u64>,
@@ -144,7 +144,7 @@ impl Loop {
             unkept: VecDeque::new(),
             unsettled: Vec::new(),
             questions: Questions::default(),
-            parsing: Parsing::new(ring),
+            helper: Helper::new(ring),
             not_kept: None,
             complained_us: None,
             died: None,
@@ -245,7 +245,7 @@ impl Loop {
         let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(self.now.alive_us));
         let due = self.due.first().map(|&(at_us, _)| until(at_us));
         let stopping = self.stopping.as_ref().map(|stopping| stopping.time_left(self.now));
-        let at_once = (self.shares.is_wanted() || self.parsing.is_ready()).then_some(Duration::ZERO);
+        let at_once = (self.shares.is_wanted() || self.helper.is_ready()).then_some(Duration::ZERO);
         let timeouts = [
             self.pool.poll_timeout(self.now.alive_us),
             self.trimming.poll_timeout(self.now.alive_us),
@@ -350,6 +350,9 @@ impl Loop {
             }
         }
         self.scheduler.retire();
+        while let Some(waste) = self.scheduler.poll_waste() {
+            self.helper.free(waste);
+        }
         while let Some(notice) = self.scheduler.poll_notice() {
             self.carry_out(notice);
         }

@@ -2,6 +2,7 @@
 
 mod kept;
 mod turns;
+mod waste;
 
 use std::{sync::Arc, time::Duration};
 

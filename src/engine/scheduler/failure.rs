@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CallerId, HandlerKey, Notice, RunKey, Scheduler, batch::Batch};
+use super::{CallerId, HandlerKey, Notice, RunKey, Scheduler, batch::Batch, waste::discard};
 use crate::{
     engine::{
         channel::Channel,
@@ -96,6 +96,7 @@ impl Scheduler {
                 if handler.channel.is_busy() {
                     self.earlier.insert(run, handler.channel);
                 }
+                discard(&mut self.waste, handler.counted_bytes, handler.phase);
                 (run, handler.caller)
             }
             (None, Some(purged)) => purged,

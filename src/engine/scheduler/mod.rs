@@ -21,6 +21,7 @@ mod retention;
 mod room;
 mod starts;
 mod troubles;
+mod waste;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -37,6 +38,7 @@ pub use passes::StartPass;
 pub use reading::CallerId;
 pub use starts::{NewRun, Place, StartRefused};
 pub use troubles::{Trouble, TroubleKind};
+pub use waste::Waste;
 
 use crate::{
     engine::{
@@ -205,6 +207,7 @@ pub struct Scheduler {
     committing: VecDeque<(u64, Held)>,
     notices: VecDeque<Notice>,
     troubles: VecDeque<Trouble>,
+    waste: Vec<Waste>,
     /// Kept for its allocation.
     effects: Vec<Effect>,
 }
@@ -256,6 +259,7 @@ impl Scheduler {
             committing: VecDeque::new(),
             notices: VecDeque::new(),
             troubles: VecDeque::new(),
+            waste: Vec::new(),
             effects: Vec::new(),
         }
     }

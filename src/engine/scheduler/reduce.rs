@@ -3,6 +3,7 @@
 use super::{
     Ended, HandlerKey, Notice, RunKey, Scheduler, is_served, newest,
     troubles::{Blamed, Trouble, TroubleKind},
+    waste::discard,
 };
 use crate::{
     engine::{
@@ -130,7 +131,8 @@ impl Scheduler {
             self.batch.ended.push(Ended { run, outcome, state, updated_us: now.wall_us, keeps_journal });
         }
         handler.updated_us = now.wall_us;
-        handler.phase = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes, failed_step };
+        let ended = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes, failed_step };
+        discard(&mut self.waste, handler.counted_bytes, std::mem::replace(&mut handler.phase, ended));
         handler.feed_room_bytes = None;
         self.counted.recount(handler, self.batch.journaled);
         self.held.stops.extend(&handler.passes);

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{CallerId, HandlerKey, Notice, RunKey, Scheduler, newest};
+use super::{CallerId, HandlerKey, Notice, RunKey, Scheduler, newest, waste::discard};
 use crate::{
     engine::{channel::Channel, handler::Phase},
     limits::{
@@ -361,12 +361,13 @@ impl Scheduler {
         self.names.remove(&handler.id);
         if let Some(bytes) = handler.finished_bytes() {
             self.retention.handle_left(bytes);
+            discard(&mut self.waste, bytes, handler);
         }
     }
 
     /// Removes a handler for good. Who reads or waits is told when that is kept.
     pub(super) fn remove(&mut self, key: HandlerKey) {
-        let Some(handler) = self.handlers.remove(&key) else { return };
+        let Some(mut handler) = self.handlers.remove(&key) else { return };
         self.counted.forget(&handler);
         let run = RunKey { handler: key, run: handler.run };
         if let Some(bytes) = handler.finished_bytes() {
@@ -375,6 +376,8 @@ impl Scheduler {
         if matches!(handler.phase, Phase::Ended { .. }) {
             self.uncount_finished(key);
         }
+        let bytes = handler.finished_bytes().unwrap_or(handler.counted_bytes);
+        discard(&mut self.waste, bytes, std::mem::replace(&mut handler.phase, Phase::Parked { admitted: false }));
         if !self.names.is_empty() && self.names.remove(&handler.id).is_some() {
             self.gone.note(&handler.id, key);
         }

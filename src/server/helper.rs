@@ -1,4 +1,4 @@
-//! Large bodies, parsed by a thread of their own: the loop has others to serve meanwhile.
+//! What would hold the loop up, done by a thread: large bodies are parsed and large values freed there.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -12,13 +12,14 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::{answers::Client, turn::Loop};
 use crate::{
     api::{ErrorFormat, Form, Parsed},
+    engine::scheduler::Waste,
     limits::TURN_PARSED_BYTES_MAX,
     net::ConnectionId,
     workers::Ring,
 };
 
-/// Bodies that are parsed, and those that were and whose calls are to be made again.
-pub(super) struct Parsing {
+/// The thread, and the bodies that it has parsed whose calls are to be made again.
+pub(super) struct Helper {
     shared: Arc<Shared>,
     done: Receiver<Done>,
     /// How many bodies were handed over and have not come back.
@@ -41,10 +42,9 @@ struct Queue {
     has_thread: bool,
 }
 
-struct Job {
-    id: ConnectionId,
-    form: Form,
-    body: Vec<u8>,
+enum Job {
+    Parse { id: ConnectionId, form: Form, body: Vec<u8> },
+    Free(Waste),
 }
 
 /// A body is parsed, or the parser has panicked.
@@ -54,7 +54,7 @@ struct Done {
     parsed: Option<Parsed>,
 }
 
-impl Parsing {
+impl Helper {
     /// `ring` is called when a body is parsed.
     pub(super) fn new(ring: Ring) -> Self {
         let (sender, done) = unbounded();
@@ -72,20 +72,29 @@ impl Parsing {
         !self.done.is_empty()
     }
 
-    fn begin(&mut self, id: ConnectionId, form: Form, body: Vec<u8>) {
+    fn parse(&mut self, id: ConnectionId, form: Form, body: Vec<u8>) {
         self.out += 1;
         self.bytes += body.len();
+        self.hand_over(Job::Parse { id, form, body });
+    }
+
+    /// Frees what is no longer needed.
+    pub(super) fn free(&self, waste: Waste) {
+        self.hand_over(Job::Free(waste));
+    }
+
+    fn hand_over(&self, job: Job) {
         let mut queue = self.shared.lock();
-        queue.jobs.push_back(Job { id, form, body });
+        queue.jobs.push_back(job);
         if mem::replace(&mut queue.has_thread, true) {
             return;
         }
         drop(queue);
         let shared = Arc::clone(&self.shared);
-        let thread = thread::Builder::new().name("steprill-parser".into());
-        if let Err(error) = thread.spawn(move || shared.parse_all()) {
-            ::log::warn!("the loop parses a large body itself, as the system gives no thread: {error}");
-            self.shared.parse_all();
+        let thread = thread::Builder::new().name("steprill-helper".into());
+        if let Err(error) = thread.spawn(move || shared.do_all()) {
+            ::log::warn!("the loop does itself what its helper is for, as the system gives no thread: {error}");
+            self.shared.do_all();
         }
     }
 
@@ -115,9 +124,9 @@ impl Parsing {
     }
 }
 
-impl fmt::Debug for Parsing {
+impl fmt::Debug for Helper {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Parsing").field("out", &self.out).field("bytes", &self.bytes).finish_non_exhaustive()
+        formatter.debug_struct("Helper").field("out", &self.out).field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
 
@@ -126,14 +135,14 @@ impl Loop {
     pub(super) fn begin_parsing(&mut self, id: ConnectionId, form: Form) {
         let Some(connection) = self.reactor.connection(id) else { return };
         let body = connection.exchange().detach_body();
-        self.parsing.begin(id, form, body);
+        self.helper.parse(id, form, body);
     }
 
     /// Makes calls whose bodies are parsed, as many as one turn may.
     pub(super) fn handle_parsed(&mut self) {
         let mut left_bytes = TURN_PARSED_BYTES_MAX;
         while left_bytes > 0
-            && let Some(Done { id, body_bytes, parsed }) = self.parsing.poll()
+            && let Some(Done { id, body_bytes, parsed }) = self.helper.poll()
         {
             left_bytes = left_bytes.saturating_sub(body_bytes);
             if !matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
@@ -142,7 +151,7 @@ impl Loop {
             *self.client_mut(id) = Client::Free;
             match parsed {
                 Some(parsed) => {
-                    self.parsing.keep(id, parsed);
+                    self.helper.keep(id, parsed);
                     self.answer_parsed(id);
                 }
                 None => self.answer_with(id, |errors: ErrorFormat| errors.error(500, "The body could not be parsed")),
@@ -152,21 +161,26 @@ impl Loop {
 }
 
 impl Shared {
-    /// Parses until nothing is left.
-    fn parse_all(&self) {
+    /// Does jobs until none is left.
+    fn do_all(&self) {
         loop {
             let mut queue = self.lock();
-            let Some(Job { id, form, body }) = queue.jobs.pop_front() else {
+            let Some(job) = queue.jobs.pop_front() else {
                 queue.has_thread = false;
                 return;
             };
             drop(queue);
-            let parsed = panic::catch_unwind(|| form.parse(&body)).ok();
-            let done = Done { id, body_bytes: body.len(), parsed };
-            drop(body);
-            // The loop may have ended.
-            let _ = self.done.send(done);
-            (self.ring)();
+            match job {
+                Job::Parse { id, form, body } => {
+                    let parsed = panic::catch_unwind(|| form.parse(&body)).ok();
+                    let done = Done { id, body_bytes: body.len(), parsed };
+                    drop(body);
+                    // The loop may have ended.
+                    let _ = self.done.send(done);
+                    (self.ring)();
+                }
+                Job::Free(waste) => drop(waste),
+            }
         }
     }
 

@@ -1,0 +1,29 @@
+//! What is no longer needed and takes long to free.
+
+use std::fmt;
+
+use super::Scheduler;
+use crate::limits::WASTE_BYTES_MIN;
+
+/// Something large of many parts. To drop it takes milliseconds, which the server spends apart from its loop.
+pub struct Waste(#[expect(dead_code, reason = "it is only dropped")] Box<dyn Send>);
+
+impl Scheduler {
+    /// The next thing to be dropped.
+    pub fn poll_waste(&mut self) -> Option<Waste> {
+        self.waste.pop()
+    }
+}
+
+/// Drops what takes so many bytes: now if they are few.
+pub(super) fn discard(waste: &mut Vec<Waste>, bytes: usize, unneeded: impl Send + 'static) {
+    if bytes >= WASTE_BYTES_MIN {
+        waste.push(Waste(Box::new(unneeded)));
+    }
+}
+
+impl fmt::Debug for Waste {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Waste")
+    }
+}
