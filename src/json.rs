@@ -4,6 +4,7 @@ mod number;
 
 use std::{cell::Cell, fmt, sync::Arc};
 
+use memchr::{memchr2, memchr2_iter};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{DeserializeSeed, MapAccess, SeqAccess, Visitor},
@@ -133,12 +134,12 @@ pub(crate) fn encode<T: Serialize + ?Sized, R>(value: &T, keep: impl FnOnce(&str
     text.clear();
     serde_json::to_writer(&mut text, value).map_err(|error| JsonError(error.to_string()))?;
     // Only a raw value brings line ends, and only outside of strings; events are shown on one line each.
-    for byte in text.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
-        *byte = b' ';
+    while let Some(place) = memchr2(b'\n', b'\r', &text) {
+        text[place] = b' ';
     }
     // Counting brackets is many times faster than following them, and few brackets cannot nest deep.
-    let brackets = text.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
-    if brackets > JSON_DEPTH_MAX && depth_of(&text) > JSON_DEPTH_MAX {
+    let has_many_brackets = memchr2_iter(b'[', b'{', &text).nth(JSON_DEPTH_MAX).is_some();
+    if has_many_brackets && depth_of(&text) > JSON_DEPTH_MAX {
         return Err(JsonError(format!("nested deeper than {JSON_DEPTH_MAX}")));
     }
     let kept = str::from_utf8(&text).map(keep).map_err(|error| JsonError(error.to_string()));
@@ -170,21 +171,32 @@ pub(crate) fn depth(value: &Json) -> usize {
 /// How deep the brackets of `text` nest outside of strings. Takes any bytes, and never recurses: it is what makes the
 /// recursive parse after it safe.
 fn depth_of(text: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
-    for &byte in text {
-        match (in_string, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_string = !in_string,
-            (false, b'[' | b'{') => {
+    let (mut depth, mut deepest, mut at) = (0_usize, 0, 0);
+    while let Some(byte) = text.get(at) {
+        at += 1;
+        match byte {
+            b'"' => at = string_end(text, at),
+            b'[' | b'{' => {
                 depth += 1;
                 deepest = deepest.max(depth);
             }
-            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
     }
     deepest
+}
+
+/// Where the string ends whose opening quote stands before `at`: behind its closing quote, or at the end of `text`.
+pub(crate) fn string_end(text: &[u8], mut at: usize) -> usize {
+    while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found + 1;
+        if text[at - 1] == b'"' {
+            return at;
+        }
+        at += 1;
+    }
+    text.len()
 }
 
 /// Walks a value through `deserialize_any`, so that strings and numbers are decoded and refused where
@@ -247,6 +259,23 @@ impl<'de> Visitor<'de> for Checked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn brackets_count_outside_of_strings() {
+        for (text, depth) in [
+            ("", 0),
+            ("1", 0),
+            ("[[],{}]", 2),
+            (r#""[[""#, 0),
+            (r#"["\"[",[],"\\",[[]]]"#, 3),
+            (r#"["\\\"[[[["]"#, 1),
+            ("[\"[[[", 1),
+            ("[\"\\", 1),
+            ("]]][", 1),
+        ] {
+            assert_eq!(depth_of(text.as_bytes()), depth, "{text}");
+        }
+    }
 
     #[test]
     fn a_raw_value_with_line_ends_is_kept_on_one_line() {

@@ -32,23 +32,26 @@ pub fn whole(text: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(format!("{sign}{significant}{}", "0".repeat(exponent as usize))))
 }
 
-/// Whether a number is what it says after it was read into 64 bits: an integer that fits, or at most
-/// `FLOAT_DIGITS_MAX` significant digits. `text` is that of a JSON number.
+/// Whether a number is what it says after it was read into 64 bits: an integer that fits, or a float of at most
+/// `FLOAT_DIGITS_MAX` significant digits that is not so small that it would become 0. `text` is that of a JSON number.
 ///
 /// ```
 /// use steprill::json::fits_64_bits;
 ///
 /// assert!(["18446744073709551615", "-9223372036854775808", "0.1", "1e300"].into_iter().all(fits_64_bits));
-/// assert!(!["18446744073709551616", "0.1234567890123456789012"].into_iter().any(fits_64_bits));
+/// assert!(!["18446744073709551616", "0.1234567890123456789012", "1e-400"].into_iter().any(fits_64_bits));
 /// ```
 pub fn fits_64_bits(text: &str) -> bool {
     // Most are short.
-    if text.len() <= FLOAT_DIGITS_MAX {
+    if text.len() <= FLOAT_DIGITS_MAX && !text.contains(['e', 'E']) {
         return true;
     }
     match parts(text) {
         Some((_, _, None)) => text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok(),
-        Some((_, digits, Some(_))) => digits.trim_matches('0').len() <= FLOAT_DIGITS_MAX,
+        Some((_, digits, Some(_))) => {
+            let significant = digits.trim_matches('0').len();
+            significant <= FLOAT_DIGITS_MAX && (significant == 0 || text.parse::<f64>().is_ok_and(|float| float != 0.0))
+        }
         None => false,
     }
 }

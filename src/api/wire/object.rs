@@ -8,6 +8,8 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use crate::json;
+
 /// Some members of an object, by name, borrowed from its text.
 #[derive(Debug)]
 pub(super) struct Members<'a, const N: usize> {
@@ -122,40 +124,28 @@ pub(super) fn unfold<'a>(text: &'a str, data: Option<&'a RawValue>, count: usize
 
 /// The JSON text without white space outside of strings: one line, as feeds need it.
 pub(super) fn compact(text: &str) -> Cow<'_, str> {
-    let Some(first) = outside_strings(text).find(|(_, byte)| is_space(*byte)).map(|(index, _)| index) else {
-        return Cow::Borrowed(text);
-    };
+    let Some(first) = next_space(text, 0) else { return Cow::Borrowed(text) };
     let mut compacted = String::with_capacity(text.len());
-    compacted.push_str(&text[..first]);
-    let mut kept_until = first;
-    for (index, _) in outside_strings(text).filter(|(index, byte)| *index >= first && is_space(*byte)) {
-        compacted.push_str(&text[kept_until..index]);
-        kept_until = index + 1;
+    let (mut kept_until, mut space) = (0, Some(first));
+    while let Some(place) = space {
+        compacted.push_str(&text[kept_until..place]);
+        kept_until = place + 1;
+        space = next_space(text, kept_until);
     }
     compacted.push_str(&text[kept_until..]);
     Cow::Owned(compacted)
 }
 
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
-}
-
-/// The bytes of a JSON text that are not inside a string, with their places.
-fn outside_strings(text: &str) -> impl Iterator<Item = (usize, u8)> + '_ {
-    let (mut in_string, mut escaped) = (false, false);
-    text.bytes().enumerate().filter(move |(_, byte)| {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            return false;
+/// The first white space from `from` on, which is outside of strings, that is outside of strings.
+fn next_space(text: &str, mut from: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    loop {
+        match bytes.get(from)? {
+            b' ' | b'\t' | b'\n' | b'\r' => return Some(from),
+            b'"' => from = json::string_end(bytes, from + 1),
+            _ => from += 1,
         }
-        in_string = *byte == b'"';
-        !in_string
-    })
+    }
 }
 
 /// That a JSON text is that of an object.

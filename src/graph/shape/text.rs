@@ -6,6 +6,7 @@ use super::{
     Kind,
     walk::{Fault, Walk},
 };
+use crate::json;
 
 impl<'a> Walk<'a, '_> {
     pub(super) fn byte(&self) -> Option<u8> {
@@ -44,18 +45,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     pub(super) fn skip_string(&mut self) {
-        self.at = (self.at + 1).min(self.text.len());
-        while let Some(byte) = self.byte() {
-            self.at += match byte {
-                b'"' => {
-                    self.at += 1;
-                    return;
-                }
-                b'\\' => 2,
-                _ => 1,
-            };
-        }
-        self.at = self.text.len();
+        self.at = json::string_end(self.text.as_bytes(), self.at + 1);
     }
 
     pub(super) fn skip_number(&mut self) {

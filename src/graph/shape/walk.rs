@@ -254,7 +254,7 @@ impl<'n> Walk<'_, 'n> {
         if fits_64_bits(text) {
             return Ok(());
         }
-        Err(self.fault(format!("number {text} does not fit into 64 bits: send it as a string")))
+        Err(self.fault(format!("number {text} does not fit into 64 bits and would be rounded: send it as a string")))
     }
 
     fn out_of_range(&self, node: &Node, got: &str) -> Fault {
