@@ -1,5 +1,6 @@
 //! Checked JSON text: the form in which every value is kept.
 
+mod canonical;
 mod number;
 
 use std::{cell::Cell, fmt, sync::Arc};
@@ -12,6 +13,7 @@ use serde::{
 
 use crate::limits::JSON_DEPTH_MAX;
 
+pub use canonical::canonical;
 pub use number::{fits_64_bits, whole};
 
 /// JSON text that is known to parse: UTF-8, nested at most [`JSON_DEPTH_MAX`] deep, no lone surrogate, no number

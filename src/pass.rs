@@ -1,6 +1,8 @@
 //! What passes between a run and the body of a step: the pass's input, its notes while it runs, what it did.
 //! Plain values; [`crate::engine`] decides with them, [`crate::workflow`] runs bodies on them.
 
+mod list;
+
 use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,8 @@ use crate::{
     limits::JSON_DEPTH_MAX,
     values::{Value, Values},
 };
+
+pub use list::SharedList;
 
 /// A run's state as one pass sees it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -38,11 +42,11 @@ pub struct PassInput {
     /// The state.
     pub state: Snapshot,
     /// What this work asked or slept for, by call ordinal.
-    pub waits: Arc<Vec<Wait>>,
+    pub waits: SharedList<Wait>,
     /// Values of `once`, by call ordinal.
-    pub once: Arc<Vec<OnceValue>>,
+    pub once: SharedList<OnceValue>,
     /// Hashes of the stream writes of this attempt, by ordinal.
-    pub published: Arc<Vec<u128>>,
+    pub published: SharedList<u128>,
     /// The error of the last attempt: this pass makes the event that the work gives because of it.
     pub failure: Option<Arc<str>>,
 }

@@ -19,6 +19,7 @@
 mod check;
 mod done;
 mod end;
+mod matching;
 mod memory;
 mod note;
 mod path;
@@ -47,6 +48,7 @@ use crate::{
     pass::PassInput,
     values::Values,
 };
+use matching::OpenIndex;
 pub use question::OpenQuestion;
 use question::{EarlyAnswer, Question, Shown};
 use scope::Scope;
@@ -93,6 +95,9 @@ struct Facts {
     timers: Table<u64>,
     /// Questions that works wait on, by their feed numbers.
     questions: Table<Question>,
+    /// Those by what they want, if they are many.
+    #[serde(skip)]
+    open_index: Option<Box<OpenIndex>>,
     /// Questions that steps returned and no event has replied to by number, oldest first.
     shown: Box<[Shown]>,
     scopes: Table<Box<Scope>>,
@@ -175,9 +180,9 @@ impl Run {
             attempt: work.attempt,
             event: work.event.clone(),
             state: self.facts.state.snapshot(),
-            waits: memory.map(|memory| Arc::clone(&memory.waits)).unwrap_or_default(),
-            once: memory.map(|memory| Arc::clone(&memory.once)).unwrap_or_default(),
-            published: memory.map(|memory| Arc::clone(&memory.published)).unwrap_or_default(),
+            waits: memory.map(|memory| memory.waits.clone()).unwrap_or_default(),
+            once: memory.map(|memory| memory.once.clone()).unwrap_or_default(),
+            published: memory.map(|memory| memory.published.clone()).unwrap_or_default(),
             failure: memory.and_then(|memory| memory.failure.clone()),
         })
     }
@@ -263,6 +268,7 @@ impl Facts {
             slots: Slots::default(),
             timers: Table::default(),
             questions: Table::default(),
+            open_index: None,
             shown: Box::default(),
             scopes: Table::default(),
             early: Table::default(),

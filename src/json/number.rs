@@ -56,6 +56,22 @@ pub fn fits_64_bits(text: &str) -> bool {
     }
 }
 
+/// A number as its significant digits and the power of ten behind them, if that is not 1.
+pub(super) fn canonical(text: &str) -> Cow<'_, str> {
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    if mantissa.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.')) {
+        return Cow::Borrowed("0");
+    }
+    let Some((sign, digits, exponent)) = parts(text) else { return Cow::Borrowed(text) };
+    let significant = digits.trim_matches('0');
+    let zeros = digits.len() - digits.trim_end_matches('0').len();
+    match exponent.unwrap_or(0).saturating_add(zeros as i64) {
+        0 if exponent.is_none() => Cow::Borrowed(text),
+        0 => Cow::Owned(format!("{sign}{significant}")),
+        exponent => Cow::Owned(format!("{sign}{significant}e{exponent}")),
+    }
+}
+
 /// Sign, digits, and how many places the point stands behind them; `None` for an integer literal.
 fn parts(text: &str) -> Option<(&str, Cow<'_, str>, Option<i64>)> {
     let (sign, rest) = if let Some(rest) = text.strip_prefix('-') { ("-", rest) } else { ("", text) };

@@ -19,7 +19,7 @@ use crate::{
     graph::EventId,
     json::Json,
     limits::FEED_BYTES_MAX,
-    pass::{Done, EventRef, NewWait, Note, PassEnd, PassInput, Snapshot, Wait, WorkEvent},
+    pass::{Done, EventRef, NewWait, Note, PassEnd, PassInput, SharedList, Snapshot, Wait, WorkEvent},
     values::Values,
 };
 
@@ -155,9 +155,9 @@ impl TestCtx {
             attempt: self.attempt,
             event: WorkEvent::All(Arc::default()),
             state: snapshot,
-            waits: Arc::new(self.waits.into_iter().map(|over| over.wait(&table)).collect()),
-            once: Arc::default(),
-            published: Arc::default(),
+            waits: self.waits.into_iter().map(|over| over.wait(&table)).collect(),
+            once: SharedList::default(),
+            published: SharedList::default(),
             failure: None,
         };
         let ids = entries.iter().filter_map(|entry| Some((entry.type_id, table.find(entry.type_id)?))).collect();

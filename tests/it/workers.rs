@@ -8,7 +8,7 @@ use std::{
 use steprill::{
     graph::EventId,
     json::Json,
-    pass::{Done, PassEnd, PassInput, Snapshot, StateUse, WorkEvent},
+    pass::{Done, PassEnd, PassInput, SharedList, Snapshot, StateUse, WorkEvent},
     workers::{Pool, Report},
     workflow::Body,
 };
@@ -25,9 +25,9 @@ fn input() -> PassInput {
         attempt: 1,
         event: WorkEvent::One(EventId(0), Json::parse("{}").expect("JSON")),
         state: Snapshot::default(),
-        waits: Arc::default(),
-        once: Arc::default(),
-        published: Arc::default(),
+        waits: SharedList::default(),
+        once: SharedList::default(),
+        published: SharedList::default(),
         failure: None,
     }
 }

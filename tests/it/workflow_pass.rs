@@ -12,7 +12,10 @@ use steprill::{
     Asks, Ctx, Result, Sends, StartEvent, Step, StepError, StopEvent, Workflow, event,
     graph::EventId,
     json::Json,
-    pass::{Done, EventRef, NewWait, Note, OnceValue, PassEnd, PassInput, Snapshot, Stop, Wait, WorkEvent, Write},
+    pass::{
+        Done, EventRef, NewWait, Note, OnceValue, PassEnd, PassInput, SharedList, Snapshot, Stop, Wait, WorkEvent,
+        Write,
+    },
     workflow::line::Line,
 };
 
@@ -55,9 +58,9 @@ impl Rig {
             attempt: 1,
             event: WorkEvent::One(workflow.graph().start, json("{}")),
             state: Snapshot::default(),
-            waits: Arc::default(),
-            once: Arc::default(),
-            published: Arc::default(),
+            waits: SharedList::default(),
+            once: SharedList::default(),
+            published: SharedList::default(),
             failure: None,
         };
         Self { workflow, input, line: line_with_room(1 << 20) }
@@ -79,7 +82,7 @@ impl Rig {
     }
 
     fn wait(&mut self, wait: Wait) {
-        Arc::make_mut(&mut self.input.waits).push(wait);
+        self.input.waits.push(wait);
     }
 
     /// One pass; streams and `once` values are remembered for the next, as the loop does.
@@ -88,11 +91,11 @@ impl Rig {
         for note in notes {
             match note {
                 Note::Stream { ordinal, hash, .. } => {
-                    let published = Arc::make_mut(&mut self.input.published);
+                    let published = &mut self.input.published;
                     published.truncate(ordinal as usize);
                     published.push(hash);
                 }
-                Note::Once { value, .. } => Arc::make_mut(&mut self.input.once).push(value),
+                Note::Once { value, .. } => self.input.once.push(value),
                 Note::Kept { .. } => panic!("no pass gives it"),
             }
         }
@@ -229,7 +232,7 @@ fn a_different_wait_at_the_same_place_diverges_and_names_both() {
         text.starts_with("step step made wait 0 with `ctx.ask(Choose)` and now makes it with `ctx.ask(Approve)`"),
         "{text}"
     );
-    rig.input.waits = Arc::new(vec![Wait::Slept]);
+    rig.input.waits = [Wait::Slept].into_iter().collect();
     let PassEnd::Diverged(text) = rig.pass().end else { panic!("not diverged") };
     assert!(text.contains("`ctx.sleep`") && text.contains("`ctx.ask(Approve)`"), "{text}");
 }
@@ -242,7 +245,7 @@ fn a_time_out_is_a_value_and_a_forgotten_question_is_asked_again() {
     });
     rig.answered("Approve", None);
     assert_eq!(result(&rig.pass()), r#"{"result":"nobody answered"}"#);
-    rig.input.waits = Arc::new(vec![Wait::Forgotten { question: rig.id("Approve") }]);
+    rig.input.waits = [Wait::Forgotten { question: rig.id("Approve") }].into_iter().collect();
     assert!(matches!(rig.pass().end, PassEnd::Waits { ordinal: 0, wait: NewWait::Ask { .. } }));
 }
 
@@ -291,12 +294,12 @@ fn once_runs_its_closure_once_and_keeps_its_stream_writes_counted() {
         Ok(StopEvent::new(value + 1))
     });
     rig.pass();
-    assert_eq!(rig.input.once[..], [OnceValue { value: json(r#"{"Ok":41}"#), stream_ordinal: 1 }]);
+    assert!(rig.input.once.iter().eq(&[OnceValue { value: json(r#"{"Ok":41}"#), stream_ordinal: 1 }]));
     rig.wait(Wait::Slept);
     let (done, notes) = rig.pass_notes();
     assert_eq!(result(&done), r#"{"result":42}"#);
     assert_eq!(notes, []);
-    rig.input.published = Arc::default(); // A new attempt.
+    rig.input.published = SharedList::default(); // A new attempt.
     assert_eq!(streamed(&rig.pass_notes().1), [(1, r#"{"n":2}"#)]);
     assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), 1);
 }

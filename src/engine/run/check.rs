@@ -5,7 +5,11 @@ use super::{
     scope::Scope,
     work::{Memory, Work, WorkPhase},
 };
-use crate::{graph::StepId, limits::WORK_STREAMS_MAX, pass::Wait};
+use crate::{
+    graph::StepId,
+    limits::WORK_STREAMS_MAX,
+    pass::{SharedList, Wait},
+};
 
 impl Facts {
     /// Ids are those of the graph already. The error: what no run comes to.
@@ -135,9 +139,9 @@ impl Live {
 
 impl Work {
     fn is_sound(&self) -> bool {
-        let waits = self.memory.as_deref().map_or(&[][..], |memory| &memory.waits);
-        let next = |ordinal: u32| match waits.get(ordinal as usize) {
-            None => ordinal as usize == waits.len(),
+        let waits = self.memory.as_deref().map(|memory| &memory.waits);
+        let next = |ordinal: u32| match waits.and_then(|waits| waits.get(ordinal as usize)) {
+            None => ordinal as usize == waits.map_or(0, SharedList::len),
             Some(wait) => matches!(wait, Wait::Forgotten { .. }),
         };
         let waits_for_next = match &self.phase {

@@ -2,6 +2,7 @@
 
 use super::{
     Facts, Run,
+    matching::Hints,
     path::Path,
     question::{Asking, EarlyAnswer, Question},
     scope::{Collected, Scope},
@@ -38,6 +39,10 @@ impl Facts {
                 memory.count();
             }
         }
+        for (_, early) in self.early.iter_mut() {
+            early.hints = Hints::of(&early.value);
+        }
+        self.index_questions();
         let works: usize = self.works.iter().map(|(_, work)| work.cost_bytes()).sum();
         let scopes: usize = self.scopes.iter().map(|(_, scope)| scope.cost_bytes()).sum();
         let early: usize = self.early.iter().map(|(_, early)| early.cost_bytes()).sum();
@@ -86,7 +91,7 @@ impl Asking {
 
 impl EarlyAnswer {
     pub(super) fn cost_bytes(&self) -> usize {
-        size_of::<Self>() + cost::text(self.value.as_str().len())
+        size_of::<Self>() + cost::text(self.value.as_str().len()) + self.hints.cost_bytes()
     }
 }
 

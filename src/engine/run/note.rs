@@ -1,7 +1,5 @@
 //! Notes: what a pass streams and remembers while it runs.
 
-use std::sync::Arc;
-
 use super::{Facts, Turn, memory::once_bytes, work::Memory};
 use crate::{
     cost,
@@ -77,9 +75,12 @@ impl Memory {
             }
             _ => {}
         }
-        let published = Arc::make_mut(&mut memory.published);
+        let published = &mut memory.published;
         let before = published.len();
-        published.resize(place, 0);
+        published.truncate(place);
+        while published.len() < place {
+            published.push(0);
+        }
         published.push(hash);
         let (entry, now) = (cost::elements::<u128>(1), published.len());
         memory.cost_bytes = memory.cost_bytes + entry * now - entry * before;
@@ -101,7 +102,7 @@ impl Memory {
             std::cmp::Ordering::Less => {}
             std::cmp::Ordering::Equal => {
                 memory.cost_bytes += once_bytes(&value);
-                Arc::make_mut(once).push(value);
+                once.push(value);
             }
             std::cmp::Ordering::Greater => return Err(format!("its `once` number {place} comes after {}", once.len())),
         }

@@ -1,12 +1,10 @@
 //! Questions that steps ask somebody outside, and the answers.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::{
     Facts, Run, Turn,
+    matching::{Hints, Members, OpenIndex, Wants},
     route::Destination,
     work::{Timer, WorkPhase},
 };
@@ -54,6 +52,9 @@ pub(super) struct EarlyAnswer {
     pub(super) step: Option<StepId>,
     /// Whether it waits in an inbox of that step.
     pub(super) in_inbox: bool,
+    /// What its members may match.
+    #[serde(skip)]
+    pub(super) hints: Hints,
 }
 
 /// A question that may be answered now, as people are told of it.
@@ -98,9 +99,42 @@ impl Facts {
     /// The oldest open question that an event from outside answers: the work that asked it.
     pub(super) fn find_question(&self, event: EventId, value: &Json, step: Option<StepId>) -> Option<u64> {
         let mut members = Members::new(value);
+        if let Some(index) = &self.open_index {
+            return index.oldest(event, step, &mut members, |sequence, members| {
+                let question = self.questions.get(sequence)?;
+                self.fits(question, members, step).then_some(question.work)
+            });
+        }
         let open = self.questions.iter().map(|(_, question)| question);
         let mut of_type = open.filter(|question| question.answer == event);
         of_type.find(|question| self.fits(question, &mut members, step)).map(|question| question.work)
+    }
+
+    /// A work waits on a question now.
+    pub(super) fn open_question(&mut self, sequence: u64, question: Question) {
+        if let Some(mut index) = self.open_index.take() {
+            self.index_question(&mut index, sequence, &question);
+            self.open_index = Some(index);
+        }
+        self.questions.push(sequence, question);
+        self.index_questions();
+    }
+
+    /// Makes an index of the open questions if there are so many that it is worth its memory.
+    pub(super) fn index_questions(&mut self) {
+        if self.open_index.is_none() && self.questions.len() > INDEXED_QUESTIONS_MIN {
+            let mut index = Box::<OpenIndex>::default();
+            for (sequence, question) in self.questions.iter() {
+                self.index_question(&mut index, sequence, question);
+            }
+            self.open_index = Some(index);
+        }
+    }
+
+    fn index_question(&self, index: &mut OpenIndex, sequence: u64, question: &Question) {
+        if let (Some(work), Some(asking)) = (self.works.get(question.work), self.asking(question)) {
+            index.insert(question.answer, work.step, &asking.matching, sequence);
+        }
     }
 
     /// The work that waits on the question of this number, if the event answers it; `None` if a step returned that
@@ -158,9 +192,14 @@ impl Facts {
 
     /// Takes the oldest early answer that fits a question of `step`.
     pub(super) fn take_early(&mut self, answer: EventId, step: StepId, matching: &[(String, Json)]) -> Option<Json> {
+        if self.early.is_empty() {
+            return None;
+        }
+        let wants = Wants::of(matching);
         let fits = |early: &EarlyAnswer| {
             early.event == answer
                 && early.step.is_none_or(|named| named == step)
+                && early.hints.may_match(&wants)
                 && Members::new(&early.value).match_all(matching)
         };
         let (number, _) = self.early.iter().find(|(_, early)| fits(early))?;
@@ -170,7 +209,9 @@ impl Facts {
         Some(early.value)
     }
 
-    pub(super) fn keep_early(&mut self, early: EarlyAnswer) {
+    pub(super) fn keep_early(&mut self, event: EventId, value: Json, step: Option<StepId>, in_inbox: bool) {
+        let hints = Hints::of(&value);
+        let early = EarlyAnswer { event, value, step, in_inbox, hints };
         self.cost_bytes += early.cost_bytes();
         let number = self.number();
         self.early.push(number, early);
@@ -201,15 +242,24 @@ impl Facts {
     pub(super) fn close_question(&mut self, number: u64, answer: Option<Json>) -> Option<Timer> {
         let closed = self.change(number, |work| {
             let WorkPhase::Asking(asking) = std::mem::replace(&mut work.phase, WorkPhase::Queued) else { return None };
-            let Asking { sequence, ordinal, question, timer, .. } = *asking;
+            let Asking { sequence, ordinal, question, timer, matching } = *asking;
             work.memory_mut().remember(ordinal, Wait::Asked { question, answer });
-            Some((sequence, timer))
+            Some((work.step, sequence, timer, matching))
         });
-        let (sequence, timer) = closed.flatten()?;
-        self.questions.remove(sequence);
+        let (step, sequence, timer, matching) = closed.flatten()?;
+        let question = self.questions.remove(sequence);
+        if let (Some(index), Some(question)) = (&mut self.open_index, question) {
+            index.remove(question.answer, step, &matching, sequence);
+            if self.questions.is_empty() {
+                self.open_index = None;
+            }
+        }
         timer
     }
 }
+
+/// A run with no more open questions than this has no index of them: to look at each costs less than its memory.
+const INDEXED_QUESTIONS_MIN: usize = 32;
 
 /// Whether a step, or the named one, declares a question that this type answers.
 pub(super) fn declared(graph: &Graph, answer: EventId, step: Option<StepId>) -> bool {
@@ -217,91 +267,5 @@ pub(super) fn declared(graph: &Graph, answer: EventId, step: Option<StepId>) -> 
     match step {
         Some(step) => asks(step),
         None => (0..graph.steps.len()).any(|index| asks(StepId(index as u16))),
-    }
-}
-
-/// The members of an answer, read only if a question looks at them.
-struct Members<'a> {
-    value: &'a Json,
-    read: Option<Map<String, Value>>,
-    /// The texts of those that questions look at: thousands of them may look at one.
-    texts: BTreeMap<String, String>,
-}
-
-impl<'a> Members<'a> {
-    fn new(value: &'a Json) -> Self {
-        Self { value, read: None, texts: BTreeMap::new() }
-    }
-
-    fn match_all(&mut self, matching: &[(String, Json)]) -> bool {
-        matching.iter().all(|(member, wanted)| {
-            let members = self.read.get_or_insert_with(|| self.value.decode().unwrap_or_default());
-            let Some(found) = members.get(member) else { return false };
-            let text = match self.texts.get(member) {
-                Some(text) => text,
-                None => self.texts.entry(member.clone()).or_insert_with(|| found.to_string()),
-            };
-            is_same(found, text, wanted)
-        })
-    }
-}
-
-/// Whether a member has the wanted value. The texts tell it without decoding, where equal values have equal texts.
-fn is_same(found: &Value, text: &str, wanted: &Json) -> bool {
-    let wanted_text = wanted.as_str();
-    let is_integer = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') && text != "-0";
-    let decided = match found {
-        _ if text == wanted_text => return true,
-        Value::Null | Value::Bool(_) => true,
-        Value::String(_) => !wanted_text.contains('\\'),
-        Value::Number(_) => is_integer(text) && is_integer(wanted_text),
-        Value::Array(_) | Value::Object(_) => false,
-    };
-    !decided && wanted.decode().is_ok_and(|wanted| equal(found, &wanted))
-}
-
-/// Equal as JSON: `1` and `1.0` are one number, because clients write either.
-fn equal(one: &Value, other: &Value) -> bool {
-    match (one, other) {
-        (Value::Number(one), Value::Number(other)) => match (one.as_i128(), other.as_i128()) {
-            (Some(one), Some(other)) => one == other,
-            _ => one.as_f64() == other.as_f64(),
-        },
-        (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| equal(one, other))
-        }
-        (Value::Object(one), Value::Object(other)) => {
-            let same = |(name, one): (&String, &Value)| other.get(name).is_some_and(|other| equal(one, other));
-            one.len() == other.len() && one.iter().all(same)
-        }
-        _ => one == other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(answer: &str, member: &str, wanted: &str, expected: bool) {
-        let json = |text: &str| Json::parse(text).expect("good JSON");
-        let matches = Members::new(&json(answer)).match_all(&[(member.to_owned(), json(wanted))]);
-        assert_eq!(matches, expected, "{answer} {member} {wanted}");
-    }
-
-    #[test]
-    fn an_answer_matches_by_the_exact_value_of_its_member() {
-        check(r#"{"n":1,"m":2}"#, "n", "1", true);
-        check(r#"{"n":1.0}"#, "n", "1", true);
-        check(r#"{"n":"1"}"#, "n", "1", false);
-        check(r#"{"n":9007199254740993}"#, "n", "9007199254740992", false);
-        check(r#"{"n":[{"a":1,"b":null}]}"#, "n", r#"[{"b":null,"a":1.0}]"#, true);
-        check(r#"{"n":{"a":1}}"#, "n", r#"{"a":1,"b":2}"#, false);
-        check("{}", "n", "null", false);
-        check(r#"{"n":"a\nb"}"#, "n", r#""a\u000ab""#, true);
-        check(r#"{"n":"a"}"#, "n", r#""b""#, false);
-        check(r#"{"n":true}"#, "n", "1", false);
-        check(r#"{"n":2}"#, "n", "2e0", true);
-        check("[1]", "n", "1", false);
     }
 }

@@ -1,10 +1,6 @@
 //! Routing: which works an event becomes.
 
-use super::{
-    Facts, Turn,
-    question::{self, EarlyAnswer},
-    scope::Place,
-};
+use super::{Facts, Turn, question, scope::Place};
 use crate::{
     engine::input::{External, Refusal},
     graph::{EventId, EventKind, Graph, StepId},
@@ -52,10 +48,8 @@ impl Facts {
                     self.add_work(turn, step, WorkEvent::One(event, value.clone()), None);
                 }
             }
-            Destination::Early => self.keep_early(EarlyAnswer { event, value, step, in_inbox: false }),
-            Destination::Inbox(step) => {
-                self.keep_early(EarlyAnswer { event, value, step: Some(step), in_inbox: true });
-            }
+            Destination::Early => self.keep_early(event, value, step, false),
+            Destination::Inbox(step) => self.keep_early(event, value, Some(step), true),
         }
     }
 

@@ -39,7 +39,9 @@ impl Facts {
                 translation.event(&mut asking.question)?;
             }
             if let Some(memory) = &mut work.memory {
-                Arc::make_mut(&mut memory.waits).iter_mut().try_for_each(|wait| translation.wait(wait))?;
+                for place in 0..memory.waits.len() {
+                    memory.waits.get_mut(place).map_or(Ok(()), |wait| translation.wait(wait))?;
+                }
             }
         }
         self.slots.steps_mut().try_for_each(|step| translation.step(step))?;

@@ -1,6 +1,6 @@
 //! Waits: what a body that asks or sleeps sets up, and what the timers do.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{
     Facts, RUN_TIMER, Turn,
@@ -14,7 +14,7 @@ use crate::{
     json::Json,
     limits::WORK_WAITS_MAX,
     now::Clock,
-    pass::{EventRef, NewWait, Wait},
+    pass::{EventRef, NewWait, SharedList, Wait},
 };
 
 /// What [`NewWait::Ask`] says.
@@ -31,21 +31,21 @@ impl Facts {
     pub(super) fn wait(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, ordinal: u32, wait: NewWait) {
         let Some(work) = self.works.get_mut(number) else { return };
         work.conflicts = 0;
-        let waits = work.memory.as_deref().map_or(&[][..], |memory| &memory.waits);
-        let place = ordinal as usize;
-        let fits = match waits.get(place) {
+        let waits = work.memory.as_deref().map(|memory| &memory.waits);
+        let (place, waited) = (ordinal as usize, waits.map_or(0, SharedList::len));
+        let fits = match waits.and_then(|waits| waits.get(place)) {
             Some(Wait::Forgotten { question }) => {
                 matches!(wait, NewWait::Ask { question: asked, .. } if asked == *question)
             }
             Some(_) => false,
-            None => place == waits.len() && place < WORK_WAITS_MAX,
+            None => place == waited && place < WORK_WAITS_MAX,
         };
         if !fits {
             let name = &turn.graph.step(work.step).name;
             let reason = if place >= WORK_WAITS_MAX {
                 format!("it may wait {WORK_WAITS_MAX} times")
             } else {
-                format!("its waits so far are {}", waits.len())
+                format!("its waits so far are {waited}")
             };
             self.fail_work(turn, number, format!("Step {name} made a wait number {place} that does not fit: {reason}"));
             return;
@@ -87,11 +87,11 @@ impl Facts {
         let early = self.take_early(answer, step, &matching);
         let timeout = timeout.filter(|_| early.is_none());
         let timer = timeout.map(|timeout| self.arm(turn, number, Clock::Alive, timeout));
-        if early.is_none() {
-            self.questions.push(sequence, Question { answer, work: number });
-        }
         let asking = Asking { sequence, ordinal, question, matching, timer };
         self.change(number, |work| work.phase = WorkPhase::Asking(Box::new(asking)));
+        if early.is_none() {
+            self.open_question(sequence, Question { answer, work: number });
+        }
         self.free_slot(turn, step, slot);
         if let Some(value) = early {
             self.answer(turn, number, value);
@@ -134,14 +134,13 @@ impl Facts {
 impl Memory {
     /// Remembers a wait that is over. Its ordinal was checked when it began.
     pub(super) fn remember(&mut self, ordinal: u32, wait: Wait) {
-        let waits = Arc::make_mut(&mut self.waits);
         self.cost_bytes += wait_bytes(&wait);
-        match waits.get_mut(ordinal as usize) {
+        match self.waits.get_mut(ordinal as usize) {
             Some(forgotten) => {
                 self.cost_bytes -= wait_bytes(forgotten);
                 *forgotten = wait;
             }
-            None => waits.push(wait),
+            None => self.waits.push(wait),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     graph::{EventId, Graph, StepId},
     limits::CONFLICTS_MAX,
     now::Deadline,
-    pass::{OnceValue, Wait, WorkEvent},
+    pass::{OnceValue, SharedList, Wait, WorkEvent},
 };
 
 /// One (event, step) pair that has to be done.
@@ -67,9 +67,9 @@ pub(super) struct Timer {
 /// What a work remembers from pass to pass.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Memory {
-    pub(super) waits: Arc<Vec<Wait>>,
-    pub(super) once: Arc<Vec<OnceValue>>,
-    pub(super) published: Arc<Vec<u128>>,
+    pub(super) waits: SharedList<Wait>,
+    pub(super) once: SharedList<OnceValue>,
+    pub(super) published: SharedList<u128>,
     /// The error of the last attempt: the next pass makes the event that the work gives because of it.
     pub(super) failure: Option<Arc<str>>,
     /// What the entries of the three cost in memory.
@@ -116,12 +116,14 @@ impl Work {
         self.attempt = self.attempt.saturating_add(1);
         let Some(memory) = &mut self.memory else { return };
         memory.cost_bytes -= cost::elements::<u128>(1) * memory.published.len();
-        memory.published = Arc::default();
-        if memory.waits.iter().any(|wait| matches!(wait, Wait::Asked { answer: None, .. })) {
-            for wait in Arc::make_mut(&mut memory.waits) {
-                if let Wait::Asked { question, answer: None } = *wait {
-                    *wait = Wait::Forgotten { question };
-                }
+        memory.published = SharedList::default();
+        let timed_out = |wait: &Wait| matches!(wait, Wait::Asked { answer: None, .. });
+        let places = memory.waits.iter().enumerate().filter(|(_, wait)| timed_out(wait)).map(|(place, _)| place);
+        for place in places.collect::<Vec<_>>() {
+            if let Some(wait) = memory.waits.get_mut(place)
+                && let Wait::Asked { question, .. } = *wait
+            {
+                *wait = Wait::Forgotten { question };
             }
         }
     }

@@ -21,7 +21,7 @@ fn approval_gives_its_slot_back_while_it_asks() {
     check(flow.post("HumanA", r#"{"ok":true}"#, None), &["- running review 0 S", "start 0.1"]);
     let waits = flow.run.pass_input(pass_id((0, 1))).expect("a live pass").waits;
     let answer = Some(json(r#"{"ok":true}"#));
-    assert_eq!(*waits, [Wait::Asked { question: flow.event("NeedQ"), answer }]);
+    assert_eq!(waits.iter().cloned().collect::<Vec<_>>(), [Wait::Asked { question: flow.event("NeedQ"), answer }]);
     check(flow.returns((0, 1), &[STOP]), &["- not_running review 0 S -> T", "- T {}", "finish completed {}"]);
 }
 

@@ -77,7 +77,7 @@ fn stream_writes_are_known_by_ordinal_and_hash_until_the_first_that_differs() {
     flow.sleeps((0, 0), 0);
     check(note(&mut flow, (0, 0), vec![stream(3, 4)]), NONE);
     flow.due(1);
-    assert_eq!(*flow.run.pass_input(pass_id((0, 1))).expect("a live pass").published, [1, 2, 3]);
+    assert!(flow.run.pass_input(pass_id((0, 1))).expect("a live pass").published.iter().eq(&[1, 2, 3]));
     check(note(&mut flow, (0, 1), vec![stream(0, 1), stream(1, 9), stream(2, 3)]), &["- Tick 9", "- Tick 3"]);
     flow.fails((0, 1), "x");
     flow.due(2);
@@ -94,7 +94,7 @@ fn once_values_last_over_passes_and_attempts() {
     flow.give(Input::Noted { pass: pass_id((0, 0)), notes: vec![note(0, "1"), note(0, "2"), note(1, "3")] });
     flow.fails((0, 0), "x");
     flow.due(1);
-    assert_eq!(*flow.run.pass_input(pass_id((0, 1))).expect("a live pass").once, [once("1"), once("3")]);
+    assert!(flow.run.pass_input(pass_id((0, 1))).expect("a live pass").once.iter().eq(&[once("1"), once("3")]));
     let effects = flow.give(Input::Noted { pass: pass_id((0, 1)), notes: vec![note(5, "1")] });
     assert_eq!(effects.last().map(String::as_str), Some("finish failed Step a: its `once` number 5 comes after 2"));
 }

@@ -13,7 +13,7 @@ fn a_sleep_keeps_its_slot_and_publishes_nothing() {
     check(flow.sleeps((0, 0), 0), &["arm 1 wall 1000ms"]);
     assert_eq!(flow.run.pending().len(), 1);
     check(flow.due(1), &["start 0.1"]);
-    assert_eq!(*flow.run.pass_input(pass_id((0, 1))).expect("a live pass").waits, [Wait::Slept]);
+    assert!(flow.run.pass_input(pass_id((0, 1))).expect("a live pass").waits.iter().eq(&[Wait::Slept]));
 }
 
 #[test]
@@ -72,7 +72,9 @@ fn a_question_times_out_on_the_alive_clock_and_is_asked_again_in_the_next_attemp
     check(flow.asks((0, 0), 0, &[], Some(5)), &["- not_running review 0 S", "- NeedQ {}", "arm 1 alive 5000ms"]);
     check(flow.due(1), &["- running review 0 S", "start 0.1"]);
     let question = flow.event("NeedQ");
-    let waits = |flow: &Flow, pass| flow.run.pass_input(pass_id(pass)).expect("a live pass").waits.to_vec();
+    let waits = |flow: &Flow, pass| {
+        flow.run.pass_input(pass_id(pass)).expect("a live pass").waits.iter().cloned().collect::<Vec<_>>()
+    };
     assert_eq!(waits(&flow, (0, 1)), [Wait::Asked { question, answer: None }]);
     flow.sleeps((0, 1), 1);
     flow.due(2);
@@ -221,4 +223,41 @@ fn a_reply_to_a_returned_question_goes_to_the_steps_that_take_it_once() {
     let names = steprill::engine::record::Names::of(&flow.graph);
     let again = Run::restore(&snapshot, &names.translation(&flow.graph), Arc::clone(&flow.graph)).expect("it is sound");
     assert!(again.open_questions().map(|question| question.sequence).eq(question(&flow)));
+}
+
+#[test]
+fn of_many_open_questions_the_oldest_that_an_answer_matches_gets_it() {
+    const COUNT: u64 = 100;
+    let mut flow = Flow::new("a: S -> [E]\nb: E -> F ? NeedQ/HumanA\nc: [F] -> T");
+    flow.start();
+    flow.returns((0, 0), &[("E", "{}"); COUNT as usize]);
+    // Two of each number, and every tenth takes any answer.
+    let wanted = |work: u64| (work % 10 != 0).then_some(work % (COUNT / 2));
+    for work in 1..=COUNT {
+        let number = wanted(work).map(|number| number.to_string());
+        let matching: Vec<_> = number.iter().map(|number| ("n", number.as_str())).collect();
+        flow.asks((work, 0), 0, &matching, None);
+    }
+    let mut open: Vec<u64> = (1..=COUNT).collect();
+    for round in 0..COUNT {
+        let number = round * 7 % (COUNT / 2);
+        let taker = open.iter().position(|work| wanted(*work).is_none_or(|wanted| wanted == number));
+        let value = format!("{{\"n\":{number}.0}}");
+        match taker {
+            Some(taker) => {
+                let started = flow.post("HumanA", &value, None);
+                assert!(started.concat().contains("running b"), "{started:?}");
+                let work = open.remove(taker);
+                assert!(flow.run.pass_input(pass_id((work, 1))).is_some(), "{work} has its answer");
+                flow.returns((work, 1), &[("F", "{}")]);
+            }
+            None => assert_eq!(flow.refusal("HumanA", &value, None), Refusal::NoQuestion),
+        }
+        if round % 20 == 10 {
+            let names = steprill::engine::record::Names::of(&flow.graph);
+            let (snapshot, translation) = (flow.run.snapshot(), names.translation(&flow.graph));
+            flow.run = Run::restore(&snapshot, &translation, Arc::clone(&flow.graph)).expect("it is sound");
+        }
+    }
+    assert!(open.len() < 20, "{open:?}");
 }

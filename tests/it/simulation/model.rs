@@ -135,8 +135,8 @@ impl Model {
         if new_attempt {
             work.published.clear();
         }
-        assert_eq!(*input.published, work.published, "an attempt knows what it has published, and no more");
-        (work.step, work.attempt, work.waits) = (Some(step), input.attempt, input.waits.to_vec());
+        assert!(input.published.iter().eq(&work.published), "an attempt knows what it has published, and no more");
+        (work.step, work.attempt, work.waits) = (Some(step), input.attempt, input.waits.iter().cloned().collect());
         assert!(input.attempt <= 5, "no more attempts than any policy has");
         assert!(input.failure.is_some() || !work.failed, "what has failed at last is not tried again");
         work.failed = input.failure.is_some();

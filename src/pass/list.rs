@@ -1,0 +1,177 @@
+//! Lists that a run shares with its passes.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeSeq};
+
+/// A list whose copies share what they have in common. Appending to it while a pass has a copy costs one part of it and
+/// the list of its parts. Empty it takes one word.
+#[derive(Clone)]
+pub struct SharedList<T>(Option<Arc<Parts<T>>>);
+
+#[derive(Clone)]
+struct Parts<T> {
+    /// Of [`PART_LEN`] values each.
+    full: Vec<Arc<Vec<T>>>,
+    /// The values behind those: one at least, [`PART_LEN`] at most.
+    last: Vec<T>,
+}
+
+impl<T> SharedList<T> {
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |parts| parts.full.len() * PART_LEN + parts.last.len())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The value at a place.
+    pub fn get(&self, place: usize) -> Option<&T> {
+        let parts = self.0.as_ref()?;
+        match parts.full.get(place / PART_LEN) {
+            Some(part) => part.get(place % PART_LEN),
+            None => parts.last.get(place - parts.full.len() * PART_LEN),
+        }
+    }
+
+    /// The last value.
+    pub fn last(&self) -> Option<&T> {
+        self.0.as_ref()?.last.last()
+    }
+
+    /// The values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        let parts = self.0.iter();
+        parts.flat_map(|parts| parts.full.iter().flat_map(|part| part.iter()).chain(&parts.last))
+    }
+}
+
+impl<T: Clone> SharedList<T> {
+    /// Appends a value.
+    pub fn push(&mut self, value: T) {
+        let parts = Arc::make_mut(self.0.get_or_insert_with(|| Arc::new(Parts { full: Vec::new(), last: Vec::new() })));
+        if parts.last.len() == PART_LEN {
+            let last = std::mem::replace(&mut parts.last, Vec::with_capacity(PART_LEN));
+            parts.full.push(Arc::new(last));
+        }
+        parts.last.push(value);
+    }
+
+    /// The value at a place, to be changed.
+    pub fn get_mut(&mut self, place: usize) -> Option<&mut T> {
+        let parts = Arc::make_mut(self.0.as_mut()?);
+        let before = parts.full.len() * PART_LEN;
+        match parts.full.get_mut(place / PART_LEN) {
+            Some(part) => Arc::make_mut(part).get_mut(place % PART_LEN),
+            None => parts.last.get_mut(place - before),
+        }
+    }
+
+    /// Keeps the first `len` values at most.
+    pub fn truncate(&mut self, len: usize) {
+        if len == 0 {
+            self.0 = None;
+        } else if len < self.len()
+            && let Some(parts) = self.0.as_mut().map(Arc::make_mut)
+        {
+            while len <= parts.full.len() * PART_LEN {
+                parts.last = parts.full.pop().map(Arc::unwrap_or_clone).unwrap_or_default();
+            }
+            parts.last.truncate(len - parts.full.len() * PART_LEN);
+        }
+    }
+}
+
+impl<T> Default for SharedList<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Clone> FromIterator<T> for SharedList<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        let mut list = Self::default();
+        values.into_iter().for_each(|value| list.push(value));
+        list
+    }
+}
+
+impl<T: PartialEq> PartialEq for SharedList<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for SharedList<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<T: Serialize> Serialize for SharedList<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut values = serializer.serialize_seq(Some(self.len()))?;
+        self.iter().try_for_each(|value| values.serialize_element(value))?;
+        values.end()
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Clone> Deserialize<'de> for SharedList<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self::from_iter)
+    }
+}
+
+/// Values of a part: so many are copied to append one beside a copy, and so many fewer parts are listed.
+const PART_LEN: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compares it with a plain vector, at the edges of parts; copies stay as they were.
+    #[test]
+    fn a_list_is_that_of_a_vector() {
+        let (mut list, mut vector, mut copies) = (SharedList::default(), Vec::new(), Vec::new());
+        for len in [1, PART_LEN - 1, PART_LEN, PART_LEN + 1, 2 * PART_LEN, 2 * PART_LEN + 1, 3 * PART_LEN] {
+            for cut in [0, 1, PART_LEN - 1, PART_LEN, PART_LEN + 1, 2 * PART_LEN, len] {
+                while vector.len() < len {
+                    list.push(vector.len());
+                    vector.push(vector.len());
+                }
+                copies.push((list.clone(), vector.clone()));
+                list.truncate(cut);
+                vector.truncate(cut);
+                for place in [0, cut / 2, cut.saturating_sub(1), cut] {
+                    if let Some(value) = vector.get_mut(place) {
+                        *value += 7;
+                    }
+                    if let Some(value) = list.get_mut(place) {
+                        *value += 7;
+                    }
+                    assert_eq!(list.get(place), vector.get(place));
+                }
+                copies.push((list.clone(), vector.clone()));
+            }
+        }
+        for (list, vector) in copies {
+            assert_eq!((list.len(), list.is_empty(), list.last()), (vector.len(), vector.is_empty(), vector.last()));
+            assert!(list.iter().eq(&vector));
+            let bytes = postcard::to_stdvec(&list).expect("it serialises");
+            assert_eq!(bytes, postcard::to_stdvec(&vector).expect("it serialises"));
+            assert_eq!(postcard::from_bytes::<SharedList<usize>>(&bytes).expect("it reads"), list);
+        }
+    }
+
+    #[test]
+    fn an_append_beside_a_copy_shares_all_full_parts() {
+        let mut list: SharedList<u32> = (0..5 * PART_LEN as u32).collect();
+        let copy = list.clone();
+        list.push(1);
+        let parts = |list: &SharedList<u32>| list.0.as_ref().expect("it holds something").full.clone();
+        assert!(parts(&copy).iter().zip(&parts(&list)).all(|(one, other)| Arc::ptr_eq(one, other)));
+    }
+}
