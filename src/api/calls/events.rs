@@ -90,7 +90,9 @@ pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: Err
         Err(refusal) => {
             let Some(view) = scheduler.view(key) else { return Err(errors.handler_not_found().into()) };
             let refused = Refused { handler: key, graph: view.graph, event, step, in_reply_to };
-            Err(refused.reply(refusal, scheduler, errors).into())
+            let reply = refused.reply(refusal, scheduler, errors);
+            // Perhaps for an answer that comes to nothing, if it cannot be stored.
+            Err(if scheduler.is_changing(key) { Reply::WhenCommitted(key, reply) } else { reply.into() })
         }
     }
 }

@@ -115,6 +115,13 @@ impl Scheduler {
         self.committing.is_empty()
     }
 
+    /// The batch with which this run begins, if that is not kept yet.
+    pub(super) fn begun_with(&self, run: RunKey) -> Option<u64> {
+        let mut committing = self.committing.iter().filter(|(_, held)| held.opened.contains(&run));
+        let is_open = self.held.opened.contains(&run);
+        committing.next().map(|&(number, _)| number).or_else(|| is_open.then_some(self.batch.number))
+    }
+
     /// How long the oldest batch that is not kept has waited, in microseconds.
     pub fn behind_us(&self, now: Now) -> u64 {
         let oldest = self.committing.front().map(|(_, held)| held.now.alive_us);

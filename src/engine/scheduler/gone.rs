@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{HandlerKey, Scheduler};
+use super::{HandlerKey, RunKey, Scheduler};
 use crate::limits::GONE_NAMES_MAX;
 
 /// Ids that clients chose, of handlers that are gone.
@@ -51,17 +51,24 @@ impl Scheduler {
         self.find(id).or_else(|| self.gone.keys.get(id).copied()).or_else(made)
     }
 
-    /// The batch with which it is settled whether the handler of this id is there, if it is removed and that is not
-    /// kept yet; for a change of it (`changes`), also whether its run has ended.
+    /// The batch with which it is settled whether the handler of this id is there, if its newest run has begun or it is
+    /// removed and that is not kept yet; for a change of it (`changes`), also whether its run has ended.
     pub fn unsettled(&self, id: &str, changes: bool) -> Option<u64> {
         if !self.batch.journaled {
             return None;
         }
-        match self.find(id).and_then(|key| self.handlers.get(&key)) {
-            Some(handler) => (changes && handler.has_ended() && !handler.is_over()).then_some(handler.journal.batch),
-            None => self.asking.removed_with(self.place_of(id)?),
-        }
-        .filter(|batch| *batch >= self.first_unsettled())
+        let Some(key) = self.find(id) else {
+            return self.asking.removed_with(self.place_of(id)?).filter(|batch| *batch >= self.first_unsettled());
+        };
+        let handler = self.handlers.get(&key).filter(|_| self.is_changing(key))?;
+        let ended = (changes && handler.has_ended() && !handler.is_over()).then_some(handler.journal.batch);
+        ended.or_else(|| self.begun_with(RunKey { handler: key, run: handler.run }))
+    }
+
+    /// Whether something of this handler is not kept yet.
+    pub fn is_changing(&self, key: HandlerKey) -> bool {
+        let is_open = |batch| self.batch.journaled && batch >= self.first_unsettled();
+        self.handlers.get(&key).is_some_and(|handler| is_open(handler.journal.batch))
     }
 
     /// The number of the first batch of which it is not known whether it is kept.

@@ -66,6 +66,10 @@ impl Scheduler {
     pub fn handle_kept(&mut self, kept: &Kept, now: Now) {
         let key = kept.handler.key;
         if self.asking.has_removed(key) {
+            // Until that is kept, whoever asks for it waits: see `unsettled`, which finds the key by this.
+            if let Some(id) = &kept.handler.id {
+                self.gone.note(id, key);
+            }
             return;
         }
         match self.handlers.get(&key).map(|handler| &handler.phase) {

@@ -14,12 +14,18 @@ mod posts;
 mod process;
 mod refusals;
 mod runs;
+#[cfg(all(target_os = "linux", feature = "sqlite"))]
+mod settled;
 mod streams;
 #[cfg(all(target_os = "linux", feature = "sqlite"))]
 mod time;
 mod warnings;
 
-use std::{net::TcpStream, time::Instant};
+use std::{
+    net::TcpStream,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 

@@ -210,6 +210,16 @@ impl Connection {
         body
     }
 
+    /// Whether nothing has come that was not read.
+    #[track_caller]
+    pub(crate) fn is_silent(&mut self) -> bool {
+        let Socket::Tcp(socket) = &self.socket else { panic!("a TCP connection") };
+        socket.set_nonblocking(true).expect("a socket");
+        let peeked = socket.peek(&mut [0]);
+        socket.set_nonblocking(false).expect("a socket");
+        self.buffer.is_empty() && peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Whether the peer has closed the connection and sent nothing more. Waits for one or the other.
     #[track_caller]
     pub(crate) fn is_closed(&mut self) -> bool {

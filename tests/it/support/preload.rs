@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// Says whether the disk of a program hangs.
+/// Says whether the disk of a program hangs, or fails.
 #[derive(Debug)]
 pub(crate) struct Disk {
     directory: TempDir,
@@ -19,13 +19,27 @@ impl Disk {
     /// A disk that works, under the program that `command` starts.
     pub(crate) fn under(command: &mut Command) -> Self {
         let disk = Self { directory: tempfile::tempdir().expect("a directory") };
-        preload(command).env("STEPRILL_TEST_DISK_HANGS", disk.file());
+        preload(command)
+            .env("STEPRILL_TEST_DISK_HANGS", disk.file())
+            .env("STEPRILL_TEST_DISK_FAILS", disk.file().with_extension("failing"));
         disk
     }
 
     /// From now on no sync returns.
     pub(crate) fn hang(&self) {
         fs::write(self.file(), "").expect("the file is written");
+    }
+
+    /// Lets the syncs that hang, and those that come, succeed or fail.
+    pub(crate) fn end_hang(&self, succeed: bool) {
+        let failing = self.file().with_extension("failing");
+        let ended = if succeed { fs::remove_file(self.file()) } else { fs::rename(self.file(), failing) };
+        ended.expect("it hangs");
+    }
+
+    /// Lets syncs succeed again.
+    pub(crate) fn recover(&self) {
+        fs::remove_file(self.file().with_extension("failing")).expect("it fails");
     }
 
     fn file(&self) -> PathBuf {

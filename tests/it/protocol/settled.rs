@@ -1,0 +1,139 @@
+//! Nobody is answered from what is not kept yet: requests wait until it is, or has failed.
+
+use super::*;
+use crate::support::Disk;
+
+/// A program whose disk can be held.
+struct Held {
+    program: Program,
+    disk: Disk,
+    _data: tempfile::TempDir,
+}
+
+impl Held {
+    fn start(flags: &[&str]) -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        let mut all = vec!["--data", data.path().to_str().expect("a path of characters")];
+        all.extend(flags);
+        let mut command = Program::command(&all);
+        let disk = Disk::under(&mut command);
+        Self { program: Program::spawned(&mut command), disk, _data: data }
+    }
+
+    /// Sends these requests in order, each on a connection of its own, while the disk hangs, and checks that none is
+    /// answered; then it goes on, or fails until all are answered. Their statuses.
+    #[track_caller]
+    fn while_it_hangs(&self, keeps: bool, requests: &[(&str, &str, &str)]) -> Vec<u16> {
+        self.disk.hang();
+        let send = |&(method, path, body): &(&str, &str, &str)| {
+            let mut connection = self.program.connect();
+            connection.send(method, path, &[], Some(body.as_bytes()));
+            settle(&self.program);
+            connection
+        };
+        let mut connections: Vec<Connection> = requests.iter().map(send).collect();
+        for (connection, request) in connections.iter_mut().zip(requests) {
+            assert!(connection.is_silent(), "{request:?} is answered before anything is kept");
+        }
+        self.disk.end_hang(keeps);
+        let statuses = connections.iter_mut().map(|connection| connection.head().status).collect();
+        if !keeps {
+            self.disk.recover();
+        }
+        statuses
+    }
+
+    /// Starts a run of `approval` under this id, which waits for its answer when this returns.
+    #[track_caller]
+    fn asking(&self, id: &str) {
+        self.start_as(id, "approval");
+        follow(&self.program, id, "sse=false").event_of("ApprovalRequested");
+        settle(&self.program);
+    }
+
+    #[track_caller]
+    fn start_as(&self, id: &str, workflow: &str) {
+        let reply = self.program.post_text(&format!("/workflows/{workflow}/run-nowait"), body_as(id));
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+}
+
+/// A start under an id that the client chooses.
+fn body_as(id: &str) -> String {
+    let context = json!({"state": {"state_data": {"_data": {"a": "1"}}}});
+    json!({"handler_id": id, "start_event": {"subject": "a"}, "context": context}).to_string()
+}
+
+const ANSWER: &str = r#"{"event": {"type": "ApprovalGiven", "value": {"approved": true, "by": "b"}}}"#;
+
+#[test]
+fn an_end_that_is_not_kept_refuses_nobody() {
+    let held = Held::start(&[]);
+    for (id, keeps, expected) in [("kept", true, [200, 404, 404]), ("failed", false, [500, 507, 507])] {
+        held.asking(id);
+        let (cancel, post) = (format!("/handlers/{id}/cancel"), format!("/events/{id}"));
+        let requests = [("POST", &*cancel, ""), ("POST", &post, ANSWER), ("POST", &cancel, "")];
+        assert_eq!(held.while_it_hangs(keeps, &requests), expected, "{id}");
+    }
+    assert_eq!(held.program.get("/handlers/failed").status, 202);
+}
+
+#[test]
+fn a_purge_that_is_not_kept_is_not_told() {
+    let held = Held::start(&[]);
+    for (id, keeps, expected) in [("kept", true, [200, 404, 404]), ("failed", false, [500, 202, 202])] {
+        held.asking(id);
+        let (purge, get, result) =
+            (format!("/handlers/{id}/cancel?purge=true"), format!("/handlers/{id}"), format!("/results/{id}"));
+        let requests = [("POST", &*purge, ""), ("GET", &get, ""), ("GET", &result, "")];
+        assert_eq!(held.while_it_hangs(keeps, &requests), expected, "{id}");
+    }
+}
+
+#[test]
+fn a_start_that_is_not_kept_is_not_told() {
+    let held = Held::start(&[]);
+    let start = "/workflows/approval/run-nowait";
+    for (id, keeps, expected) in [("kept", true, [200, 202, 202, 409]), ("failed", false, [500, 404, 404, 500])] {
+        let (body, get, result) = (body_as(id), format!("/handlers/{id}"), format!("/results/{id}"));
+        let requests = [("POST", start, &*body), ("GET", &get, ""), ("GET", &result, ""), ("POST", start, &body)];
+        assert_eq!(held.while_it_hangs(keeps, &requests), expected, "{id}");
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_kept_does_not_refuse_the_next() {
+    let held = Held::start(&[]);
+    for (id, keeps, expected) in [("kept", true, [200, 409]), ("failed", false, [500, 500])] {
+        held.asking(id);
+        let post = format!("/events/{id}");
+        let requests = [("POST", &*post, ANSWER), ("POST", &post, ANSWER)];
+        assert_eq!(held.while_it_hangs(keeps, &requests), expected, "{id}");
+    }
+}
+
+#[test]
+fn a_chosen_id_that_retention_removes_is_there_until_that_is_kept() {
+    for (keeps, status) in [(false, 200), (true, 404)] {
+        // It is in the store alone when it has been kept long enough.
+        let held = Held::start(&["--keep-for", "1s", "--finished-bytes-max", "1"]);
+        held.start_as("chosen", "echo");
+        let begun = Instant::now();
+        while held.program.get("/handlers/chosen").status != 200 {
+            assert!(begun.elapsed() < PATIENCE, "it does not end");
+        }
+        held.disk.hang();
+        let mut waiting = loop {
+            let mut connection = held.program.connect();
+            connection.send("GET", "/handlers/chosen", &[], None);
+            settle(&held.program);
+            if connection.is_silent() {
+                break connection;
+            }
+            assert_eq!(connection.head().status, 200);
+            assert!(begun.elapsed() < PATIENCE, "it is not removed");
+        };
+        held.disk.end_hang(keeps);
+        assert_eq!(waiting.head().status, status);
+    }
+}
