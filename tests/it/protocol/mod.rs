@@ -19,6 +19,7 @@ mod settled;
 mod streams;
 #[cfg(all(target_os = "linux", feature = "sqlite"))]
 mod time;
+mod vanished;
 mod warnings;
 
 use std::{
