@@ -62,7 +62,7 @@ impl Reactor {
                     | ErrorKind::NotConnected
                     | ErrorKind::InvalidInput
                     | ErrorKind::Interrupted => {}
-                    _ if is_out_of_descriptors(&error) => self.turn_away(index, now),
+                    _ if is_out_of_descriptors(&error) => self.accept_on_reserve(index, now),
                     // No memory for one. Trying again at once would find the same.
                     _ => self.accept_paused_until_us = now.alive_us + ACCEPT_PAUSE_US,
                 },
@@ -70,16 +70,24 @@ impl Reactor {
         }
     }
 
-    /// Tells the next client, on the descriptor in reserve, that there is none for it.
-    fn turn_away(&mut self, index: usize, now: Now) {
-        self.descriptors.complain(self.connection_count(), now);
-        let listener = &mut self.listeners[index];
+    /// Accepts the next client on the descriptor in reserve. The longest idle connection makes room for it; if none is
+    /// idle, the client is told that there is no descriptor for it.
+    fn accept_on_reserve(&mut self, index: usize, now: Now) {
+        // Something else in the process may have taken the reserve.
+        if self.descriptors.reserve.is_none() && self.make_room_for_connection() {
+            self.descriptors.keep();
+        }
         let waits = self.descriptors.reserve.take().map(|reserve| {
             drop(reserve);
-            listener.accept()
+            self.listeners[index].accept()
         });
         match waits {
+            Some(Ok((socket, origin))) if self.make_room_for_connection() => {
+                self.descriptors.keep();
+                self.admit(socket, origin, now);
+            }
             Some(Ok((mut socket, _))) => {
+                self.descriptors.complain(self.connection_count(), now);
                 let text = "The server has no file descriptors left; try again later";
                 let exchange = Exchange::refused(Arc::clone(&self.limits), &busy(text.to_owned()), now);
                 // What came is read away first: closing over it would reset the connection, perhaps before the reply
@@ -91,11 +99,14 @@ impl Reactor {
                 self.descriptors.keep();
             }
             Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => {
-                listener.pending = false;
+                self.listeners[index].pending = false;
                 self.descriptors.keep();
             }
             // Another part of the process has taken it.
-            Some(Err(_)) | None => self.accept_paused_until_us = now.alive_us + ACCEPT_PAUSE_US,
+            Some(Err(_)) | None => {
+                self.descriptors.complain(self.connection_count(), now);
+                self.accept_paused_until_us = now.alive_us + ACCEPT_PAUSE_US;
+            }
         }
     }
 

@@ -66,11 +66,13 @@ fn calls_that_wait_for_their_runs_leave_connections_for_others() {
 #[test]
 fn without_file_descriptors_clients_are_told_and_the_server_goes_on_by_itself() {
     let program = shell("ulimit -n 40", &["--listen", "127.0.0.1:0", "--connections-max", "50"]);
-    let mut clients: Vec<_> = (0..80).map(|_| program.connect()).collect();
-    for client in &mut clients {
-        client.send("GET", "/health", &[], None);
-    }
-    let statuses: Vec<Option<u16>> = clients.iter_mut().map(Connection::status).collect();
+    let handler = program.begin("sleepy", json!({}));
+    // Readers are never idle, so none of them makes room.
+    let follow = |_| {
+        let mut reader = ask_to_follow(&program, &handler, "after_sequence=-1");
+        (reader.status(), reader)
+    };
+    let (statuses, clients): (Vec<Option<u16>>, Vec<Connection>) = (0..80).map(follow).unzip();
     let served = statuses.iter().filter(|status| **status == Some(200)).count();
     assert!((10..40).contains(&served), "{statuses:?}");
     assert!(statuses.iter().all(|status| matches!(status, None | Some(200 | 503))), "{statuses:?}");
@@ -81,6 +83,25 @@ fn without_file_descriptors_clients_are_told_and_the_server_goes_on_by_itself() 
     assert!(log.contains("--connections-max 50 is more than the 40 file descriptors"), "{log}");
     let complaints = log.lines().filter(|line| line.contains("no file descriptors are left")).count();
     assert!((1..10).contains(&complaints), "{log}");
+}
+
+#[test]
+fn without_file_descriptors_the_longest_idle_connection_makes_room() {
+    let program = shell("ulimit -n 40", &["--listen", "127.0.0.1:0", "--log", "json"]);
+    let mut clients: Vec<Connection> = Vec::new();
+    for _ in 0..80 {
+        let mut newcomer = program.connect();
+        let reply = newcomer.request("GET", "/health", &[], None);
+        assert_eq!(reply.status, 200, "behind {} others", clients.len());
+        clients.push(newcomer);
+    }
+    let (first, last) = (0, clients.len() - 1);
+    assert!(clients[first].is_closed());
+    for open in last - 10..=last {
+        assert_eq!(clients[open].request("GET", "/health", &[], None).status, 200);
+    }
+    let log = program.kill();
+    assert!(!log.contains("no file descriptors are left"), "{log}");
 }
 
 #[cfg(target_os = "linux")]
