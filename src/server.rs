@@ -282,14 +282,17 @@ impl Clock {
         self.recorder.resume(newest);
     }
 
-    /// The time that is recorded. The log is told the system's.
+    /// The time that is recorded.
     pub(crate) fn read(&mut self) -> Now {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let system_us = i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX);
         let up_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        log::set_time(system_us);
-        self.recorder.read(system_us, up_us)
+        self.recorder.read(system_us(), up_us)
     }
+}
+
+/// Microseconds since the epoch by the system's wall clock. Lines of the log have this time, not the recorded one.
+fn system_us() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The text of `--version`: the library's, as it is the library that a program's server is.

@@ -7,10 +7,7 @@ use std::{
     collections::VecDeque,
     io::{self, ErrorKind, Write},
     str::FromStr,
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread,
     time::Duration,
 };
@@ -55,11 +52,6 @@ pub(super) fn install(format: Format) {
     }
 }
 
-/// Tells the log what time it is.
-pub(super) fn set_time(wall_us: i64) {
-    NOW_US.store(wall_us, Ordering::Relaxed);
-}
-
 /// Writes a line to stderr behind those of the log, whatever form they have.
 pub(super) fn write_bare(line: String) {
     stderr().push(line, Format::Off);
@@ -85,9 +77,6 @@ pub(super) fn flush() {
         queue.flush(FLUSH_WAIT);
     }
 }
-
-/// The loop's clock as of this turn: the log reads none of its own.
-static NOW_US: AtomicI64 = AtomicI64::new(0);
 
 static STDERR: OnceLock<Arc<Queue>> = OnceLock::new();
 
@@ -122,7 +111,7 @@ impl Log for Lines {
 
 /// A line without its end.
 fn line(format: Format, level: Level, message: &str) -> String {
-    let time = Timestamp(NOW_US.load(Ordering::Relaxed));
+    let time = Timestamp(super::system_us());
     let message = OneLine::new(message, LOG_LINE_BYTES_MAX);
     match format {
         Format::Json => {

@@ -193,3 +193,24 @@ fn values_that_the_log_names_are_bounded() {
     }
     assert_eq!(warnings(program).len(), 64);
 }
+
+#[test]
+fn every_line_has_the_time_at_which_it_was_written() {
+    let now = || {
+        let now = ::time::OffsetDateTime::now_utc();
+        let (hour, minute, second) = now.to_hms();
+        format!("{}T{hour:02}:{minute:02}:{second:02}", now.date())
+    };
+    for format in ["text", "json"] {
+        // Before the first turn of the loop there is a line about descriptors, and one about memory.
+        let flags = ["--listen", "127.0.0.1:0", "--connections-max", "200", "--log", format];
+        let begun = now();
+        let log = shell("ulimit -n 100", &flags).kill();
+        assert!(log.contains("--connections-max 200 is more than the 100 file descriptors"), "{log}");
+        for line in log.lines() {
+            let stamp = line.trim_start_matches(r#"{"time":""#);
+            let at = &stamp[..begun.len()];
+            assert!(*at >= *begun && *at <= *now(), "{line}");
+        }
+    }
+}
