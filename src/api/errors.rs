@@ -104,10 +104,10 @@ impl ErrorFormat {
         self.overloaded("The server is stopping and has not begun this request; send it again when the server is back")
     }
 
-    /// 503 for a client whose POST run waits while a server stops that keeps everything in memory. Not to be sent again
-    /// by itself: steps of the run have been done.
+    /// 503 for a client whose request waits while a server stops that keeps everything in memory. Not to be sent again
+    /// by itself: the runs will be gone, and steps of them have been done.
     pub fn ending(self) -> Response {
-        self.error(503, "The server is stopping, and the run ends with it: everything was kept in memory")
+        self.error(503, "The server is stopping, and its runs end with it: everything was kept in memory")
     }
 
     /// 503 for a client whose POST run waits while the server stops: where the run's end will be told.

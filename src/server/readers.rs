@@ -388,7 +388,7 @@ impl Loop {
         let Some(reader) = self.take_reader(id) else { return };
         match &reader.phase {
             Phase::Waiting { errors, .. } => {
-                let response = errors.overloaded("The server is stopping; come back in a moment");
+                let response = self.cut_off(*errors);
                 self.respond(id, &response);
             }
             Phase::Open(_) => {

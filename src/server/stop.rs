@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     api::ErrorFormat,
+    http::Response,
     net::{ConnectionId, SIGNAL_TOKEN},
     now::{Clock, Deadline, Now},
 };
@@ -153,8 +154,17 @@ impl Loop {
         if connection.exchange().is_streaming() {
             connection.exchange().abort_stream(self.now);
         } else {
-            let response = ErrorFormat::Text.overloaded("The server is stopping; come back in a moment");
+            let response = self.cut_off(ErrorFormat::Text);
             self.respond(id, &response);
+        }
+    }
+
+    /// The reply to a client that waits to read. What it came for is there again only if a store keeps it.
+    pub(super) fn cut_off(&self, errors: ErrorFormat) -> Response {
+        if self.store.is_durable() {
+            errors.overloaded("The server is stopping; come back in a moment")
+        } else {
+            errors.ending()
         }
     }
 

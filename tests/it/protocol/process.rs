@@ -68,6 +68,7 @@ fn stopping_breaks_streams_off_and_sends_waiting_callers_away() {
     let program = Program::start();
     let (handler, mut reader) = asked(&program);
     let mut log = follow(&program, &handler, "after_sequence=now");
+    let mut waiter = ask_to_follow(&program, &handler, "acquire_timeout=1e300");
     let mut caller = program.connect();
     caller.send("POST", "/workflows/sleepy/run", &[], Some(b""));
     let waited = loop {
@@ -86,6 +87,8 @@ fn stopping_breaks_streams_off_and_sends_waiting_callers_away() {
     } else {
         assert_eq!((retry_after, location), (None, None), "its run ends, and nobody is to repeat it by himself");
     }
+    let told = waiter.head();
+    assert_eq!((told.status, told.header("retry-after").is_some()), (503, program.has_store()), "as for its run");
     assert!(reader.breaks_off(), "no last chunk, so that the client comes back");
     assert!(log.breaks_off());
     let (status, text) = program.wait();
