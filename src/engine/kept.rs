@@ -29,14 +29,16 @@ pub struct Beginning {
     pub aside: Vec<(HandlerKey, Box<str>)>,
 }
 
-/// A handler whose stored rows cannot be changed. Of what it was to become from some batch on nothing is kept, and its
-/// run goes on no more; it stays as it was last committed, until it is purged.
+/// A handler whose stored rows cannot be changed. Of what it was to become from some batch on nothing is kept; it stays
+/// as it was last committed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Aside {
     /// The handler.
     pub handler: HandlerKey,
     /// Why.
     pub cause: Box<str>,
+    /// Whether its own rows are damaged: then its run goes on no more. Else a page is that they do not lie on.
+    pub is_own: bool,
     /// Whether it was among the finished handlers of the store; it is no longer.
     pub was_finished: bool,
     /// Counts these: [`Batch::asides_heard`](super::scheduler::Batch::asides_heard).

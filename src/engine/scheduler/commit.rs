@@ -37,6 +37,8 @@ pub(super) struct Held {
     /// What passes said; a crash would have them say it again, but there was none.
     pub(super) said: Vec<(RunKey, Input)>,
     pub(super) troubles: Vec<Trouble>,
+    /// Handlers whose runs end because their rows are damaged.
+    pub(super) damaged: Vec<HandlerKey>,
     /// What the batch costs while it is on its way.
     pub(super) bytes: usize,
     now: Now,
@@ -91,6 +93,7 @@ impl Held {
         self.left.retain(|(run, _)| !is_of(run));
         self.ended.retain(|run| !is_of(run));
         self.snapshots.retain(|run| !is_of(run));
+        self.damaged.retain(|damaged| *damaged != key);
         let purged = self.purged.extract_if(.., |(run, _)| is_of(run));
         let touched = self.touched.extract_if(.., |touched| *touched == key);
         let opened = self.opened.extract_if(.., |run| is_of(run));

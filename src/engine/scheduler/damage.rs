@@ -25,12 +25,18 @@ pub(super) struct Damage {
     aside: BTreeMap<HandlerKey, Outcome>,
     /// Those that could not be read.
     unread: BTreeSet<HandlerKey>,
+    /// Those of the first that are whole. They are still among the finished ones of the store, and not counted.
+    whole: BTreeSet<HandlerKey>,
+    /// Those of which the log has a line.
+    said: BTreeSet<HandlerKey>,
+    /// Whether something of a handler could not be kept because of a page that is not its own.
+    has_bad_page: bool,
 }
 
 impl Damage {
     pub(super) fn new(aside: &[(HandlerKey, Box<str>)]) -> Self {
         let aside = aside.iter().map(|(key, cause)| (*key, Outcome::Failed(text(cause)))).collect();
-        Self { aside, unread: BTreeSet::new() }
+        Self { aside, ..Self::default() }
     }
 
     /// How a handler that was set aside counts as ended.
@@ -38,10 +44,17 @@ impl Damage {
         self.aside.get(&key)
     }
 
+    /// How many finished handlers of the store cannot be removed, though they are whole.
+    pub(super) fn whole_count(&self) -> usize {
+        self.whole.len()
+    }
+
     /// The handler is gone.
     pub(super) fn forget(&mut self, key: HandlerKey) {
         self.aside.remove(&key);
         self.unread.remove(&key);
+        self.whole.remove(&key);
+        self.said.remove(&key);
     }
 }
 
@@ -51,6 +64,11 @@ impl Scheduler {
         self.damage.aside.len() + self.damage.unread.iter().filter(|key| !self.damage.aside.contains_key(key)).count()
     }
 
+    /// Whether the store could not keep something because of a page that is no handler's own.
+    pub(super) fn has_bad_page(&self) -> bool {
+        self.damage.has_bad_page
+    }
+
     /// Whether the rows of this handler cannot be changed.
     pub fn is_aside(&self, key: HandlerKey) -> bool {
         self.damage.aside.contains_key(&key)
@@ -58,37 +76,67 @@ impl Scheduler {
 
     /// Some of this handler's rows cannot be read. Said in the log once.
     pub fn note_damaged(&mut self, key: HandlerKey, cause: &str) {
-        let is_known = self.damage.aside.contains_key(&key) || self.damage.unread.contains(&key);
-        if !is_known && self.damage.unread.len() < DAMAGED_NOTED_MAX {
+        if !self.is_aside(key) && self.damage.unread.len() < DAMAGED_NOTED_MAX {
             self.damage.unread.insert(key);
-            log::warn!("handler {}: its stored rows cannot be read: {cause}", self.known_id(key));
+        }
+        self.say_damaged(key, "its stored rows cannot be read", cause);
+    }
+
+    /// The log gets one line for each handler, whatever is found out of it later.
+    pub(super) fn say_damaged(&mut self, key: HandlerKey, what: &str, cause: &str) {
+        let is_known = self.is_aside(key) || self.damage.said.contains(&key);
+        if !is_known && self.damage.said.len() < DAMAGED_NOTED_MAX {
+            self.damage.said.insert(key);
+            log::warn!("handler {}: {what}: {cause}", self.known_id(key));
         }
     }
 
     /// The next batches to be kept hold nothing of this handler, whose rows cannot be changed. It goes back to what was
-    /// committed, and its run, if it had not ended, counts as failed.
+    /// committed. If its own rows are damaged, its run, if it had not ended, counts as failed; else what passes said is
+    /// offered again.
     pub fn handle_aside(&mut self, aside: &Aside, now: Now) {
         let key = aside.handler;
-        if !self.is_aside(key) {
-            let id = self.known_id(key);
-            log::warn!("handler {id}: its stored rows cannot be changed, it is set aside: {}", aside.cause);
-        }
+        let what = if aside.is_own {
+            "its stored rows cannot be changed, it is set aside"
+        } else {
+            "what is new of it cannot be stored, because of a damaged page that is not its own"
+        };
+        self.say_damaged(key, what, &aside.cause);
+        self.damage.has_bad_page |= !aside.is_own;
         let (mut lost, mut uncounted) = (Lost::default(), 0);
         for held in self.committing.iter_mut().map(|(_, held)| held).chain([&mut self.held]) {
             uncounted += held.take_out(key, &mut lost);
         }
         self.batch.drop_handler(key);
         self.batch.asides_heard = aside.serial;
-        self.retention.handle_aside(uncounted, aside.was_finished);
+        let stays = !aside.is_own && uncounted > 0;
+        self.retention.handle_aside(uncounted, aside.was_finished || stays);
         self.asking.handle_aside(key);
         self.passes.ready.retain(|(run, _)| run.handler != key);
-        if !lost.is_new(key) {
+        // One that cannot be removed is not chosen again.
+        if stays {
+            self.damage.whole.insert(key);
+        }
+        if (aside.is_own || stays) && !lost.is_new(key) {
             self.damage.aside.insert(key, Outcome::Failed(text(&aside.cause)));
         }
-        let tags = self.handlers.get(&key).map(|handler| handler.passes.clone()).unwrap_or_default();
-        self.stop_passes(&tags, now);
-        self.go_back(key, &mut lost);
+        if aside.is_own {
+            let tags = self.handlers.get(&key).map(|handler| handler.passes.clone()).unwrap_or_default();
+            self.stop_passes(&tags, now);
+        }
+        self.go_back(key, &mut lost, now);
         self.fill_places(now);
+    }
+
+    /// The end of this handler's run, whose rows are damaged, cannot be kept: it counts as ended all the same. To try
+    /// again would meet the same.
+    pub(super) fn give_up(&mut self, key: HandlerKey) {
+        if let Some(Phase::Ended { outcome: outcome @ Outcome::Failed(_), .. }) =
+            self.handlers.get(&key).map(|handler| &handler.phase)
+        {
+            let outcome = outcome.clone();
+            self.damage.aside.insert(key, outcome);
+        }
     }
 
     /// The store cannot read this handler, for which something waits: what was to be given to it is refused.

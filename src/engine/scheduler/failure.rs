@@ -65,6 +65,7 @@ impl Scheduler {
         let held: Vec<_> = self.committing.drain(first..).map(|(_, held)| held).collect();
         for held in held.into_iter().chain([std::mem::take(&mut self.held)]) {
             self.counted.handle_settled(held.bytes);
+            held.damaged.iter().for_each(|key| self.give_up(*key));
             lost.add(held.touched, held.opened, held.purged, held.said);
             uncounted += held.uncounted.len();
         }
@@ -75,13 +76,14 @@ impl Scheduler {
         self.asking.handle_failed(next);
         self.passes.ready.retain(|(run, _)| !lost.touched.contains(&run.handler));
         for key in std::mem::take(&mut lost.touched) {
-            self.go_back(key, &mut lost);
+            self.go_back(key, &mut lost, now);
         }
+        self.load_from_us = now.alive_us.saturating_add(REST_US);
         self.fill_places(now);
     }
 
     /// The handler is to be as it was committed; the store is asked how that is.
-    pub(super) fn go_back(&mut self, key: HandlerKey, lost: &mut Lost) {
+    pub(super) fn go_back(&mut self, key: HandlerKey, lost: &mut Lost, now: Now) {
         self.cursors.forget(key);
         let mut said = lost.said.remove(&key).unwrap_or_default();
         let (run, mut caller) = match (self.handlers.remove(&key), lost.purged.remove(&key)) {
@@ -112,7 +114,11 @@ impl Scheduler {
             newest = before;
         }
         self.away.insert(key, Away { run: newest, caller, said });
-        self.notices.push_back(Notice::Load(key));
+        if now.alive_us < self.load_from_us {
+            self.handle_unread(key, now);
+        } else {
+            self.notices.push_back(Notice::Load(key));
+        }
     }
 
     /// A handler is no longer here: what it had a share in is left.

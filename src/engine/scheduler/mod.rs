@@ -191,6 +191,8 @@ pub struct Scheduler {
     earlier: BTreeMap<RunKey, Channel>,
     /// Handlers that went back to what was committed, and are not yet here again.
     away: BTreeMap<HandlerKey, Away>,
+    /// Before this, on the alive clock, none of those is asked for: the store has just failed.
+    load_from_us: u64,
     running: usize,
     counted: Counted,
     admissions: Vec<Admission>,
@@ -243,6 +245,7 @@ impl Scheduler {
             next_handler: beginning.next_handler,
             earlier: BTreeMap::new(),
             away: BTreeMap::new(),
+            load_from_us: 0,
             running: 0,
             counted: Counted::default(),
             admissions,

@@ -212,9 +212,9 @@ impl Scheduler {
 
     /// A run of which there is no making sense ends as failed.
     pub(super) fn fail_damaged(&mut self, key: HandlerKey, error: String, now: Now) {
+        self.say_damaged(key, "its run fails", &error);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let run = RunKey { handler: key, run: handler.run };
-        log::error!("handler {}: {error}", handler.id);
         let failed = Published::Failed { step: None, error: error.clone(), attempts: 0 };
         let end = Published::Ended { step: None, error: Some(error.clone()) };
         self.batch.published.extend([(run, failed), (run, end)]);
@@ -235,6 +235,7 @@ impl Scheduler {
         handler.phase = Phase::Ended { outcome, state, completed_us, bytes, failed_step: None };
         self.counted.recount(handler, self.batch.journaled);
         self.held.touch(key);
+        self.held.damaged.push(key);
         self.held.ended.push(run);
         self.running -= 1;
         self.admit_next(run, now);

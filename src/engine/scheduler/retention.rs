@@ -216,7 +216,7 @@ impl Scheduler {
     /// stay. A slice is larger than the number of runs that have ended since the last one, so that retention keeps up
     /// with any rate.
     fn ask_oldest(&mut self, wanted: usize) {
-        let uncommitted = self.uncommitted();
+        let (uncommitted, whole) = (self.uncommitted(), self.damage.whole_count());
         let retention = &mut self.retention;
         if wanted > 0
             && retention.removing < uncommitted
@@ -227,7 +227,7 @@ impl Scheduler {
             let ended = std::mem::take(&mut retention.ended_since_asked);
             retention.slice = (2 * ended).clamp(RETENTION_SLICE, RETENTION_SLICE_MAX);
             retention.is_asked = true;
-            let may_stay = retention.resident_count + self.earlier.len();
+            let may_stay = retention.resident_count + self.earlier.len() + whole;
             self.notices.push_back(Notice::Oldest(wanted.min(retention.slice) + may_stay));
         }
     }

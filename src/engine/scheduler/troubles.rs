@@ -117,6 +117,9 @@ impl Scheduler {
             1 => reasons.push("the stored rows of 1 handler are damaged (the log names it)".into()),
             count => reasons.push(format!("the stored rows of {count} handlers are damaged (the log names them)")),
         }
+        if self.has_bad_page() {
+            reasons.push("a page of the database is damaged, and not all can be stored (see the log)".into());
+        }
         reasons
     }
 }

@@ -50,7 +50,7 @@ impl Inspector {
         let opened = connect(&path).and_then(|mut connection| {
             let versions = Arc::new(Versions::load(&mut connection, &[], false)?);
             let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
-            let aside = aside(&connection).unwrap_or_default();
+            let aside = aside(&connection)?;
             Ok((Reading { connection, versions }, u128::from_le_bytes(secret), aside))
         });
         let (reading, secret, aside) = opened.map_err(|fault| fault.open_error(&path))?;

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `open`, `schema` | a data directory from the first look on; tables, and their versions |
 //! | `versions` | the graphs that rows were written under |
-//! | `threads` | the writer's groups, failures and checkpoints; the reader |
+//! | `threads` | the writer and the reader |
+//! | `commit`, `verify` | how a group is kept, and whose fault it is if not |
+//! | `space` | deleting bit by bit, free pages, checkpoints |
 //! | `group`, `write`, `remove` | batches as one change for each handler; what is written and deleted for it |
 //! | `read`, `scan`, `rows`, `list` | queries, pages of all handlers, rows, lists of byte strings |
 //! | `backup`, `inspect` | a copy, and a look, beside a running server |
@@ -18,10 +20,13 @@
 //! # Faults
 //!
 //! A fault that may pass (no room, an error of the system) fails a group of batches, and is tried again by who gave
-//! them. One that lasts and lies in one handler's rows costs that handler alone: the group is kept without it, the
-//! handler is set aside in `aside`, and nothing here chooses it again. Queries name the handler that cannot be read.
+//! them. One that lasts and is met at one handler's rows costs that handler alone: the group is kept without it. If its
+//! own rows cannot be read, it is set aside in `aside`, and nothing here chooses it again until the next start, which
+//! looks whether they can be read now. If they can, a page is damaged that is not its own: it stays as it was last
+//! committed, and may be tried again. Queries name the handler that cannot be read.
 
 mod backup;
+mod commit;
 mod fault;
 mod group;
 mod inspect;
@@ -32,7 +37,9 @@ mod remove;
 mod rows;
 mod scan;
 mod schema;
+mod space;
 mod threads;
+mod verify;
 mod versions;
 mod write;
 

@@ -15,6 +15,7 @@ use super::{
     fault::{Fault, OpenError},
     rows::unsigned,
     schema::{self, APPLICATION_ID, LIVE_PLACE, PAGE_BYTES, SCHEMA_VERSION},
+    verify,
     versions::Versions,
     write::{self, Known},
 };
@@ -66,6 +67,8 @@ pub(super) fn open(
             connection.wal_checkpoint_v2(None::<&str>, rusqlite::wal::CheckpointMode::TRUNCATE)?;
         }
         let versions = Versions::load(&mut connection, graphs, true)?;
+        let before: Vec<_> = aside(&connection)?.into_iter().map(|(key, _)| key).collect();
+        verify::restore(&mut connection, &versions, &before)?;
         let (newest, next_handler) = write::clock(&connection)?;
         let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
         // All of a table are counted by page, a part of it one by one.
@@ -87,8 +90,12 @@ pub(super) fn open(
     Ok(Open { lock, connection, versions, known, beginning, unsynced })
 }
 
-/// The handlers that were set aside, and why.
+/// The handlers that were set aside, and why, as far as that can be read.
 pub(super) fn aside(connection: &Connection) -> Result<Vec<(HandlerKey, Box<str>)>, Fault> {
+    all_aside(connection).or_else(|fault| if fault.is_lasting() { Ok(Vec::new()) } else { Err(fault) })
+}
+
+fn all_aside(connection: &Connection) -> Result<Vec<(HandlerKey, Box<str>)>, Fault> {
     let mut statement = connection.prepare("SELECT handler, cause FROM aside ORDER BY handler")?;
     let mut found = statement.query([])?;
     let mut aside = Vec::new();

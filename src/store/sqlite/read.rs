@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, types::ValueRef};
 
 use super::{
     fault::Fault,
@@ -76,7 +76,7 @@ impl Reading {
         let added = page.add(&tail);
         if added.map_err(damaged)? {
             let mut statement = self.connection.prepare_cached(
-                "SELECT version, first, next, events FROM feed
+                "SELECT version, first, next, ifnull(events, (SELECT bytes FROM blobs WHERE id = blob)) FROM feed
                  WHERE handler = ?1 AND first < ?3
                  AND first >= ifnull((SELECT max(first) FROM feed WHERE handler = ?1 AND first <= ?2), ?2)
                  ORDER BY first",
@@ -125,11 +125,17 @@ impl Reading {
         let mut journal = KeptJournal::default();
         if handler.end.is_none() || with_failed {
             rows::add_records(&mut journal, row.get_ref(rows::JOURNAL)?, false, key)?;
-            let sql = "SELECT is_snapshot, bytes FROM journal WHERE handler = ?1 ORDER BY seq";
-            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut statement = self.connection.prepare_cached(
+                "SELECT is_snapshot, ifnull(bytes, (SELECT b.bytes FROM blobs b WHERE b.id = blob))
+                 FROM journal WHERE handler = ?1 ORDER BY seq",
+            )?;
             let mut found = statement.query([key])?;
             while let Some(row) = found.next()? {
-                rows::add_records(&mut journal, row.get_ref(1)?, row.get(0)?, key)?;
+                let bytes = row.get_ref(1)?;
+                if bytes == ValueRef::Null {
+                    return Err(Fault::Damaged("a part of its journal is gone".into()));
+                }
+                rows::add_records(&mut journal, bytes, row.get(0)?, key)?;
             }
         }
         Ok(Some(Kept { handler, journal }))
@@ -203,8 +209,12 @@ impl Reading {
         Ok(listed)
     }
 
-    /// Ids that clients chose, of handlers that are gone, in the order in which they went.
+    /// Ids that clients chose, of handlers that are gone, in the order in which they went; as far as they can be read.
     pub(super) fn gone(&self) -> Result<Vec<(Arc<str>, HandlerKey)>, Fault> {
+        self.all_gone().or_else(|fault| if fault.is_lasting() { Ok(Vec::new()) } else { Err(fault) })
+    }
+
+    fn all_gone(&self) -> Result<Vec<(Arc<str>, HandlerKey)>, Fault> {
         let mut statement = self.connection.prepare("SELECT id, handler FROM gone ORDER BY place")?;
         let mut found = statement.query([])?;
         let mut gone = Vec::new();
@@ -235,7 +245,8 @@ impl Reading {
         let mut handlers = statement.query([LIVE_PLACE, CLOCK_PLACE - 1])?;
         // In the same order, so that one pass over both is enough.
         let mut statement = self.connection.prepare(
-            "SELECT j.handler, j.is_snapshot, j.bytes FROM places p CROSS JOIN journal j ON j.handler = p.place - ?1
+            "SELECT j.handler, j.is_snapshot, ifnull(j.bytes, (SELECT b.bytes FROM blobs b WHERE b.id = j.blob))
+             FROM places p CROSS JOIN journal j ON j.handler = p.place - ?1
              WHERE p.place BETWEEN ?1 AND ?2 ORDER BY p.place, j.seq",
         )?;
         let mut records = statement.query([LIVE_PLACE, CLOCK_PLACE - 1])?;

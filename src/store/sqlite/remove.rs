@@ -80,7 +80,7 @@ impl Writing<'_> {
                 .execute([place - GONE_NAMES_MAX.cast_signed() as i64])?;
             self.known.gone.push((id.into(), key));
         }
-        self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
+        self.delete_journal(handler)?;
         self.remove_feed(key, 0..u64::MAX)
     }
 
@@ -132,7 +132,8 @@ impl Writing<'_> {
     /// left.
     fn delete_slice(&mut self, handler: i64, range: &Range<i64>) -> Result<bool, Fault> {
         let statement = self.statement(
-            "SELECT first, length(events) FROM feed WHERE handler = ?1 AND first >= ?2 AND first < ?3 ORDER BY first",
+            "SELECT first, ifnull(length(events), (SELECT length(bytes) FROM blobs WHERE id = blob))
+             FROM feed WHERE handler = ?1 AND first >= ?2 AND first < ?3 ORDER BY first",
         )?;
         let mut found = statement.query((handler, range.start, range.end))?;
         let (mut bytes, mut below, mut is_more) = (0, range.start, false);
@@ -142,17 +143,17 @@ impl Writing<'_> {
                 is_more = true;
                 break;
             }
-            bytes += row.get::<_, u32>(1)? as usize + ROW_BYTES;
+            bytes += row.get::<_, Option<u32>>(1)?.unwrap_or_default() as usize + ROW_BYTES;
             below = first.saturating_add(1);
         }
         drop(found);
         if bytes > 0 {
             self.known.has_freed = true;
-            self.statement("DELETE FROM feed WHERE handler = ?1 AND first >= ?2 AND first < ?3")?.execute((
-                handler,
-                range.start,
-                below,
-            ))?;
+            let statement =
+                self.statement("DELETE FROM feed WHERE handler = ?1 AND first >= ?2 AND first < ?3 RETURNING blob")?;
+            let deleted = statement.query_map((handler, range.start, below), |row| row.get(0))?;
+            let blobs: Vec<Option<i64>> = deleted.collect::<Result<_, _>>()?;
+            self.delete_blobs(&blobs)?;
         }
         Ok(is_more)
     }

@@ -49,7 +49,11 @@ impl Reading {
         let mut bytes: usize = listed.handlers.iter().map(bytes_of).sum();
         while let Some(row) = found.next()? {
             let handler = rows::handler(row, &self.versions)?;
-            *after = handler.key.0.cast_signed();
+            let key = handler.key.0.cast_signed();
+            if key <= *after {
+                return Err(Fault::Damaged(format!("handler {key} stands behind handler {after}")));
+            }
+            *after = key;
             bytes += bytes_of(&handler);
             listed.handlers.push(handler);
             if bytes >= bytes_max {
@@ -64,11 +68,13 @@ impl Reading {
     fn skip(&self, after: i64, fault: Fault, damaged: &mut Vec<(HandlerKey, Box<str>)>) -> Result<i64, Fault> {
         let cause: Box<str> = fault.text().into();
         match self.next_key(after) {
-            Ok(Some(key)) => {
+            // A damaged page may give any key: there is none before `after` to go on with.
+            Ok(Some(key)) if key > after => {
                 damaged.push((HandlerKey(key.cast_unsigned()), cause));
                 return Ok(key);
             }
             Ok(None) => return Err(fault),
+            Ok(Some(_)) => {}
             Err(fault) if fault.is_lasting() => {}
             Err(fault) => return Err(fault),
         }
@@ -76,17 +82,22 @@ impl Reading {
         let (mut unread, mut step) = (after, 1);
         let mut read = loop {
             let Some(from) = after.checked_add(step).filter(|from| *from < LIVE_PLACE) else { return Err(fault) };
-            if self.next_key(from).is_ok() {
+            if self.can_go_on(from) {
                 break from;
             }
-            (unread, step) = (from, step * 2);
+            let Some(wider) = step.checked_mul(2) else { return Err(fault) };
+            (unread, step) = (from, wider);
         };
         while read - unread > 1 {
             let middle = unread + (read - unread) / 2;
-            *(if self.next_key(middle).is_ok() { &mut read } else { &mut unread }) = middle;
+            *(if self.can_go_on(middle) { &mut read } else { &mut unread }) = middle;
         }
         damaged.extend(self.keys_between(after, read)?.into_iter().map(|key| (key, cause.clone())));
         Ok(read)
+    }
+
+    fn can_go_on(&self, after: i64) -> bool {
+        self.next_key(after).is_ok_and(|next| next.is_none_or(|key| key > after))
     }
 
     /// The next key after this one, without a look at its row.

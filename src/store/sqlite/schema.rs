@@ -21,10 +21,10 @@ pub(super) const LIVE_PLACE: i64 = 1 << 62;
 pub(super) const CLOCK_PLACE: i64 = i64::MAX;
 
 /// What leads from each version to the next, from 0, an empty database, on. Released ones never change.
-const MIGRATIONS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// A short run lives in one row of `handlers`: its journal, and its events in `tail`. What else a run writes goes to
-/// `journal` and `feed`, a row for each transaction.
+/// `journal` and `feed`, a row for each transaction. [`VERSION_4`] tells where what is long stands since.
 ///
 /// - `store`: one row; what the ids of handlers are made with.
 /// - `versions`: graphs that handlers, journals and events were written under.
@@ -106,6 +106,85 @@ CREATE TABLE aside (handler INTEGER PRIMARY KEY, cause TEXT NOT NULL);
 UPDATE places SET wall_us = (SELECT updated_us FROM handlers WHERE key = handler) WHERE place < 4611686018427387904;
 ";
 
+/// What one damaged page costs others than its owner: nothing, if it is an overflow page.
+///
+/// A search in a table `WITHOUT ROWID` reads every row that it compares with as a whole, and fails if one of them
+/// cannot be read. So rows of such a table are short enough to need no overflow page; a search by an integer key reads
+/// none.
+///
+/// - `blobs`: what is too long for a row of `journal` or `feed`, whose `blob` is its id here. Its `bytes` or `events`
+///   is null then.
+/// - `handlers`: what may be long stands last, so that the rest is read without it.
+/// - `versions`: `digest` is the hash of `graph`, null of what was there before. A graph that the program has
+///   registered is found by it.
+const VERSION_4: &str = "
+CREATE TABLE blobs (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TABLE moved AS SELECT * FROM journal;
+DROP TABLE journal;
+CREATE TABLE journal (
+    handler INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    is_snapshot INTEGER NOT NULL,
+    bytes BLOB,
+    blob INTEGER,
+    PRIMARY KEY (handler, seq)
+) WITHOUT ROWID;
+INSERT INTO blobs SELECT rowid, bytes FROM moved WHERE length(bytes) > 160;
+INSERT INTO journal SELECT handler, seq, is_snapshot, CASE WHEN length(bytes) <= 160 THEN bytes END,
+    CASE WHEN length(bytes) > 160 THEN rowid END FROM moved ORDER BY handler, seq;
+DROP TABLE moved;
+CREATE TABLE moved AS SELECT (SELECT ifnull(max(id), 0) FROM blobs) AS taken, feed.* FROM feed;
+DROP TABLE feed;
+CREATE TABLE feed (
+    handler INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    next INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    events BLOB,
+    blob INTEGER,
+    PRIMARY KEY (handler, first)
+) WITHOUT ROWID;
+INSERT INTO blobs SELECT taken + rowid, events FROM moved WHERE length(events) > 160;
+INSERT INTO feed SELECT handler, first, next, version, CASE WHEN length(events) <= 160 THEN events END,
+    CASE WHEN length(events) > 160 THEN taken + rowid END FROM moved ORDER BY handler, first;
+DROP TABLE moved;
+CREATE TABLE moved AS SELECT * FROM handlers;
+DROP TABLE handlers;
+CREATE TABLE handlers (
+    key INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    run_id BLOB NOT NULL,
+    started_us INTEGER NOT NULL,
+    updated_us INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    cursor INTEGER NOT NULL,
+    ended INTEGER,
+    outcome INTEGER,
+    id TEXT,
+    tail_first INTEGER NOT NULL,
+    next INTEGER NOT NULL,
+    kept_from INTEGER,
+    kept_from_bytes INTEGER,
+    error TEXT,
+    tail BLOB NOT NULL,
+    journal BLOB,
+    state BLOB
+);
+INSERT INTO handlers SELECT key, version, run, run_id, started_us, updated_us, first, cursor, ended, outcome, id,
+    tail_first, next, kept_from, kept_from_bytes, error, tail, journal, state FROM moved;
+DROP TABLE moved;
+CREATE TABLE moved AS SELECT * FROM versions;
+DROP TABLE versions;
+CREATE TABLE versions (id INTEGER PRIMARY KEY, digest BLOB, graph BLOB NOT NULL);
+INSERT INTO versions SELECT id, NULL, graph FROM moved;
+DROP TABLE moved;
+";
+
+/// Bytes of a blob in a row of `journal` or `feed`: with the longest numbers beside it, such a row still has the 230
+/// bytes at most that a page of [`PAGE_BYTES`] holds of it. As in [`VERSION_4`].
+pub(super) const INLINE_BYTES_MAX: usize = 160;
+
 /// Brings a database to [`SCHEMA_VERSION`], in one transaction; gives the version that it had.
 pub(super) fn migrate(connection: &mut Connection) -> Result<u32, Fault> {
     migrate_with(connection, &MIGRATIONS)
@@ -149,6 +228,37 @@ mod tests {
         });
         assert_eq!(row.expect("the row"), ("mine".into(), 7, 5));
         assert_eq!(migrate_with(&mut connection, &later).expect("nothing to do"), 2);
+    }
+
+    #[test]
+    fn what_is_long_moves_out_of_the_rows_that_a_search_reads() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        migrate_with(&mut connection, &MIGRATIONS[..3]).expect("version 3");
+        let fill = "
+            INSERT INTO versions VALUES (1, x'07');
+            INSERT INTO handlers (key, version, run, run_id, started_us, updated_us, first, cursor, ended, outcome, id,
+                error, tail_first, next, tail, journal, state, kept_from, kept_from_bytes)
+            VALUES (5, 1, 0, x'05', 1, 2, 3, 4, NULL, 1, 'five', 'wrong', 6, 7, x'08', x'09', x'0a', 11, 12);
+            INSERT INTO journal VALUES (5, 0, 1, zeroblob(161)), (5, 1, 0, zeroblob(160)), (6, 0, 0, x'aabb');
+            INSERT INTO feed VALUES (5, 7, 9, 1, zeroblob(3000)), (5, 9, 10, 1, x'cc'), (6, 0, 2, 1, zeroblob(4000));";
+        connection.execute_batch(fill).expect("rows");
+        assert_eq!(migrate(&mut connection).expect("this version"), 3);
+        let texts = |sql: &str| {
+            let mut statement = connection.prepare(sql).expect("a statement");
+            let rows = statement.query_map([], |row| row.get::<_, String>(0)).expect("rows");
+            rows.map(|row| row.expect("a row")).collect::<Vec<_>>().join("; ")
+        };
+        let journal = "SELECT format('%d %d %d %d %d', handler, seq, is_snapshot, ifnull(length(bytes), -1),
+            ifnull((SELECT length(b.bytes) FROM blobs b WHERE b.id = blob), -1)) FROM journal ORDER BY handler, seq";
+        assert_eq!(texts(journal), "5 0 1 -1 161; 5 1 0 160 -1; 6 0 0 2 -1");
+        let feed = "SELECT format('%d %d %d %d %d %d', handler, first, next, version, ifnull(length(events), -1),
+            ifnull((SELECT length(bytes) FROM blobs WHERE id = blob), -1)) FROM feed ORDER BY handler, first";
+        assert_eq!(texts(feed), "5 7 9 1 -1 3000; 5 9 10 1 1 -1; 6 0 2 1 -1 4000");
+        let handler = "SELECT format('%s %s %s %s %s %d %d %d', id, error, hex(tail), hex(journal), hex(state),
+            kept_from, kept_from_bytes, next) FROM handlers WHERE key = 5";
+        assert_eq!(texts(handler), "five wrong 08 09 0A 11 12 7");
+        assert_eq!(texts("SELECT format('%d %s', id, hex(graph)) FROM versions"), "1 07");
+        assert_eq!(texts("SELECT format('%d', count(*)) FROM blobs"), "3");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The store's two threads. The writer owns the connection that writes: what has piled up while it kept one group of
 //! batches is the next. The reader has a connection of its own, so that no query waits for a sync.
 //!
-//! A group that meets a lasting fault of one handler's rows is kept without that handler, which is set aside. Any other
-//! fault fails the group, and all that rests on it.
+//! A group that meets a lasting fault at one handler's rows is kept without that handler. Any other fault fails the
+//! group, and all that rests on it.
 
 use std::{
     collections::VecDeque,
@@ -14,28 +14,12 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use rusqlite::{Connection, wal::CheckpointMode};
+use rusqlite::Connection;
 
-use super::{
-    Ring,
-    fault::Fault,
-    group::Group,
-    open::sync_directory,
-    read::Reading,
-    schema::PAGE_BYTES,
-    versions::Versions,
-    write::{Blamed, Known, Writing},
-};
+use super::{Ring, fault::Fault, read::Reading, space::Size, versions::Versions, write::Known};
 use crate::{
-    engine::{
-        kept::Aside,
-        scheduler::{Batch, HandlerKey, RunKey},
-    },
-    limits::{
-        ASIDE_MAX, COMMIT_BYTES_MAX, DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, STORE_IDLE, TRASH_SLICE_BYTES,
-        VACUUM_SLICE_BYTES, WAL_BYTES_MAX,
-    },
-    now::Now,
+    engine::scheduler::{Batch, HandlerKey},
+    limits::{COMMIT_BYTES_MAX, STORE_IDLE, WAL_BYTES_MAX},
     store::{Completed, Query, StoreError, Ticket},
 };
 
@@ -108,40 +92,29 @@ pub(super) fn answer_queries(reading: &Reading, queries: &Receiver<(Ticket, Quer
     }
 }
 
-/// What was last said of the database's size.
-#[derive(Default)]
-struct Size {
-    /// Bytes; `None`: nothing yet.
-    said: Option<u64>,
-    /// Whether rows were deleted since.
-    is_due: bool,
-    /// Transactions since.
-    unsaid: u32,
-}
-
 /// The thread that writes.
 pub(super) struct Writer {
-    connection: Connection,
-    versions: Arc<Versions>,
-    known: Known,
+    pub(super) connection: Connection,
+    pub(super) versions: Arc<Versions>,
+    pub(super) known: Known,
     /// The directory of a database that was just made: its name in there is not yet on the disk.
-    unsynced: Option<PathBuf>,
+    pub(super) unsynced: Option<PathBuf>,
     /// Batches of this epoch, and of those before it, rest on one that is not kept.
     failed_epoch: Option<u32>,
     /// Handlers that were set aside and that the scheduler may not have heard of, by their serial numbers.
     unheard: VecDeque<(u64, HandlerKey)>,
-    asides: u64,
+    pub(super) asides: u64,
     /// Pages in the write-ahead log, as of the last commit.
-    wal_pages: Arc<AtomicU32>,
+    pub(super) wal_pages: Arc<AtomicU32>,
     /// As of the commit before, and as of the last copying if they are still in the log.
-    wal_pages_before: u32,
-    wal_pages_copied: u32,
+    pub(super) wal_pages_before: u32,
+    pub(super) wal_pages_copied: u32,
     log_bytes_max: usize,
     /// What was last said of the size, if it is to be said.
-    size: Option<Size>,
+    pub(super) size: Option<Size>,
     /// Whether free pages are being given back.
-    is_shrinking: bool,
-    said: Arc<Said>,
+    pub(super) is_shrinking: bool,
+    pub(super) said: Arc<Said>,
 }
 
 impl Writer {
@@ -264,235 +237,7 @@ impl Writer {
             batch.drop_handler(handler);
         }
     }
-
-    /// Keeps all of these, about so many bytes, but what they have of handlers that have to be set aside, which it
-    /// gives; or nothing.
-    fn keep(&mut self, mut batches: Vec<Batch>, bytes: usize) -> Result<Vec<Aside>, Fault> {
-        // Each with whether the store has something of it that was kept before.
-        let mut asides: Vec<(Aside, bool)> = Vec::new();
-        if batches.iter().all(Batch::is_empty) {
-            return Ok(Vec::new());
-        }
-        if let Some(directory) = &self.unsynced {
-            sync_directory(directory)?;
-            self.unsynced = None;
-        }
-        let (mut notes_asides, mut is_sound) = (true, false);
-        loop {
-            let kept = self.transact(|writing| {
-                write(&batches, bytes, writing)?;
-                for (aside, _) in asides.iter_mut().filter(|(_, is_known)| notes_asides && *is_known) {
-                    aside.was_finished = writing.set_aside(aside.handler, &aside.cause)?;
-                }
-                Ok(())
-            });
-            let Err(fault) = kept else { break };
-            match self.known.blamed {
-                Blamed::Handler(handler) if fault.is_lasting() && self.known.aside.len() + asides.len() < ASIDE_MAX => {
-                    is_sound = is_sound || self.is_sound();
-                    if !is_sound {
-                        return Err(fault);
-                    }
-                    let first = RunKey { handler, run: 0 };
-                    let is_new = batches.iter().flat_map(|batch| &batch.opened).any(|opened| opened.run == first);
-                    for batch in &mut batches {
-                        batch.drop_handler(handler);
-                    }
-                    self.asides += 1;
-                    let (cause, serial) = (fault.text().into(), self.asides);
-                    asides.push((Aside { handler, cause, was_finished: false, serial }, !is_new));
-                }
-                // They are set aside for the life of this process.
-                Blamed::Aside if fault.is_lasting() && notes_asides => notes_asides = false,
-                Blamed::Trash(id) if fault.is_lasting() => self.give_up_trash(id, &fault),
-                _ => return Err(fault),
-            }
-        }
-        self.known.aside.extend(asides.iter().filter(|(_, is_known)| *is_known).map(|(aside, _)| aside.handler));
-        Ok(asides.into_iter().map(|(aside, _)| aside).collect())
-    }
-
-    /// Whether a handler that never was could be kept now: else the fault is not that of one handler's rows.
-    fn is_sound(&mut self) -> bool {
-        let probed = self.connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE;
-             INSERT INTO handlers (key, version, run, run_id, started_us, updated_us, first, cursor, tail_first, next,
-                 tail, journal)
-             VALUES ({PROBE}, 0, 0, x'', 0, 0, 0, 0, 0, 0, zeroblob(4 * {PAGE_BYTES}), zeroblob(4 * {PAGE_BYTES}));
-             INSERT INTO journal VALUES ({PROBE}, 0, 0, zeroblob(4 * {PAGE_BYTES}));
-             INSERT INTO feed VALUES ({PROBE}, 0, 0, 0, zeroblob(4 * {PAGE_BYTES}));
-             INSERT INTO places (place, handler) VALUES ({PROBE}, 0);
-             INSERT INTO names VALUES ('', {PROBE});"
-        ));
-        self.roll_back();
-        probed.is_ok()
-    }
-
-    /// A feed of a removed handler that cannot be deleted stays, and is not tried again.
-    fn give_up_trash(&mut self, id: Option<i64>, fault: &Fault) {
-        log::warn!("a part of a removed handler's feed cannot be deleted, and stays: {}", fault.text());
-        let given_up = id.is_some_and(|id| self.transact(|writing| writing.give_up_trash(id)).is_ok());
-        self.known.leaves_trash |= !given_up;
-    }
-
-    fn transact(&mut self, write: impl FnOnce(&mut Writing<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
-        let begin = |connection: &Connection| connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
-        self.known.blamed = Blamed::Database;
-        begin(&self.connection)?;
-        let written = write(&mut Writing::new(&self.connection, &self.versions, &mut self.known));
-        let kept = written.and_then(|()| {
-            self.known.blamed = Blamed::Database;
-            Ok(self.connection.prepare_cached("COMMIT")?.execute([])?)
-        });
-        if let Err(fault) = kept {
-            self.roll_back();
-            self.known.forget();
-            return Err(fault);
-        }
-        self.count_wal_pages();
-        Ok(())
-    }
-
-    /// Says how many bytes the database has, free pages left out, if that has changed: at once when rows were deleted,
-    /// with all that is to be deleted with them unless that takes long.
-    fn say_size(&mut self) {
-        let Some(size) = &mut self.size else { return };
-        size.is_due |= self.known.has_freed;
-        size.unsaid += 1;
-        if self.known.has_trash && size.unsaid < UNSAID_MAX {
-            return;
-        }
-        let count = |pragma| {
-            let sql = format!("PRAGMA {pragma}");
-            self.connection.prepare_cached(&sql)?.query_row([], |row| row.get::<_, u32>(0))
-        };
-        let Ok(used) = count("page_count").and_then(|pages| Ok(pages - count("freelist_count")?)) else { return };
-        let bytes = u64::from(used) * u64::from(PAGE_BYTES);
-        if size.is_due || size.said != Some(bytes) {
-            *size = Size { said: Some(bytes), ..Size::default() };
-            self.said.say(Completed::Size(bytes));
-        }
-    }
-
-    fn count_wal_pages(&mut self) {
-        let pages = self.wal_pages.load(Ordering::Relaxed);
-        if pages < self.wal_pages_before {
-            // It was copied, nobody read in it, and so it was begun anew.
-            self.wal_pages_copied = 0;
-        }
-        self.wal_pages_before = pages;
-    }
-
-    fn roll_back(&self) {
-        // SQLite has rolled back by itself after some errors.
-        if !self.connection.is_autocommit()
-            && let Err(error) = self.connection.execute_batch("ROLLBACK")
-        {
-            log::error!("the database cannot roll back: {error}");
-        }
-    }
-
-    fn empty_trash(&mut self) {
-        let emptied = self.transact(
-            #[expect(clippy::redundant_closure_for_method_calls, reason = "it is for every lifetime")]
-            |writing| writing.empty_trash(),
-        );
-        let emptied = emptied.or_else(|fault| match self.known.blamed {
-            Blamed::Trash(id) if fault.is_lasting() => {
-                self.give_up_trash(id, &fault);
-                Ok(())
-            }
-            _ => Err(fault),
-        });
-        if let Err(fault) = emptied {
-            log::warn!("what was removed still takes room: {}", fault.store_error());
-            // The next commit tries again.
-            self.known.has_trash = false;
-        }
-    }
-
-    /// Gives a slice of the free pages back to the system, if there are many; they are not to go and come with each run
-    /// that ends.
-    fn give_back(&mut self) {
-        let count = |pragma| self.connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
-        let shrunk = count("page_count").and_then(|pages| {
-            let free = count("freelist_count")?;
-            let free_max = (FREE_BYTES_MAX / PAGE_BYTES).max(pages / FREE_PART);
-            if free <= if self.is_shrinking { free_max / 2 } else { free_max } {
-                return Ok(false);
-            }
-            // Each step of the statement gives back one page.
-            let sql = format!("PRAGMA incremental_vacuum({})", VACUUM_SLICE_BYTES / PAGE_BYTES);
-            let mut statement = self.connection.prepare_cached(&sql)?;
-            let mut rows = statement.query([])?;
-            while rows.next()?.is_some() {}
-            drop(rows);
-            Ok(count("freelist_count")? < free)
-        });
-        let was_shrinking = std::mem::replace(&mut self.is_shrinking, matches!(shrunk, Ok(true)));
-        self.known.has_freed = self.is_shrinking;
-        match shrunk {
-            Err(error) => log::warn!("free pages of the database cannot be given back yet: {error}"),
-            // The file becomes shorter when the log is copied into it.
-            Ok(false) if was_shrinking => self.checkpoint(),
-            Ok(_) => self.count_wal_pages(),
-        }
-    }
-
-    fn wal_bytes(&self) -> usize {
-        self.wal_pages_before.saturating_sub(self.wal_pages_copied) as usize * PAGE_BYTES as usize
-    }
-
-    /// Copies the write-ahead log into the database as far as nobody still reads in it; then it is begun anew.
-    fn checkpoint(&mut self) {
-        if let Err(error) = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
-            // What is in the log is kept.
-            log::warn!("the database's log cannot be copied into it, and grows: {error}");
-        }
-        self.wal_pages_copied = self.wal_pages_before;
-    }
-
-    /// Nothing is to be done: the log is emptied and memory freed.
-    fn rest(&mut self) {
-        let emptied = self.connection.busy_timeout(std::time::Duration::ZERO).and_then(|()| {
-            let emptied = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE);
-            self.connection.busy_timeout(DATABASE_BUSY_TIMEOUT)?;
-            emptied
-        });
-        match emptied {
-            Ok(_) => (self.wal_pages_before, self.wal_pages_copied) = (0, 0),
-            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
-            Err(error) => log::warn!("the database's log cannot be copied into it: {error}"),
-        }
-        // What cannot be freed now stays bounded all the same.
-        let _ = self.connection.release_memory();
-    }
 }
-
-/// Transactions after which the size is said though there is trash.
-const UNSAID_MAX: u32 = 64;
-
-/// Writes what the batches come to, which is about so many bytes.
-fn write(batches: &[Batch], bytes: usize, writing: &mut Writing<'_>) -> Result<(), Fault> {
-    let wall_us = batches.iter().map(|batch| batch.now.wall_us).max().unwrap_or_default();
-    let alive_us = batches.iter().map(|batch| batch.now.alive_us).max().unwrap_or_default();
-    let next_handler = batches.iter().map(|batch| batch.next_handler).max().unwrap_or_default();
-    let mut group = Group::default();
-    for batch in batches {
-        group.add(batch, writing)?;
-    }
-    group.write(writing)?;
-    // As much goes as comes, so that it does not pile up under load.
-    for _ in 0..=2 * bytes / TRASH_SLICE_BYTES {
-        if writing.known.has_trash {
-            writing.empty_trash()?;
-        }
-    }
-    writing.set_clock(Now { wall_us, alive_us }, next_handler)
-}
-
-/// A key and a place that nothing has.
-const PROBE: i64 = (1 << 62) - 1;
 
 /// So that what the threads cannot do any more is not waited for.
 pub(super) fn closed() -> StoreError {

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::fault::Fault;
-use crate::{engine::scheduler::WorkflowId, graph::Graph, limits::VERSIONS_UNUSED_MAX};
+use crate::{engine::scheduler::WorkflowId, graph::Graph, hash::hash128, limits::VERSIONS_UNUSED_MAX};
 
 /// Graphs by the number that the database has for each, and by the workflow id that the server has. Fixed when the
 /// store is opened.
@@ -23,37 +23,44 @@ pub(super) struct Versions {
 }
 
 impl Versions {
-    /// Reads the graphs of the database; those of `registered` that it does not have yet are added if `may_write`.
+    /// Reads the graphs of the database; those of `registered` that it does not have yet are added if `may_write`. One
+    /// that cannot be read is left out, unless it is a registered one: what was written under it is damaged.
     pub(super) fn load(connection: &mut Connection, registered: &[Arc<Graph>], may_write: bool) -> Result<Self, Fault> {
         let mut stored = stored(connection)?;
         if may_write && stored.len() > registered.len() + VERSIONS_UNUSED_MAX {
-            stored = drop_unused(connection, registered)?;
+            stored = drop_unused(connection, registered, stored)?;
         }
         let mut versions = Self { graphs: Vec::new(), numbers: Vec::new(), workflows: HashMap::new() };
-        let mut fresh = stored.iter().map(|(number, _)| *number).max().unwrap_or(0);
+        let mut fresh = stored.iter().map(|stored| stored.number).max().unwrap_or(0);
         let mut added = Vec::new();
         for graph in registered {
             let bytes = graph.to_stored();
-            let place = stored.iter().position(|(_, stored)| *stored == bytes);
-            let number = if let Some(place) = place {
-                stored.swap_remove(place).0
+            let digest = digest(&bytes);
+            let number = if let Some(place) = stored.iter().position(|stored| stored.digest == digest) {
+                stored.swap_remove(place).number
             } else {
                 fresh += 1;
-                added.push((fresh, bytes));
+                added.push((fresh, digest, bytes));
                 fresh
             };
             versions.push(number, Arc::clone(graph))?;
         }
-        stored.sort_unstable_by_key(|(number, _)| *number);
-        for (number, bytes) in stored {
-            let graph = Graph::from_stored(&bytes)
-                .map_err(|error| Fault::Damaged(format!("version {number} of its workflows: {error}")))?;
-            versions.push(number, Arc::new(graph))?;
+        stored.sort_unstable_by_key(|stored| stored.number);
+        for Stored { number, digest: expected, .. } in stored {
+            match read(connection, number) {
+                Ok(bytes) if digest(&bytes) == expected => {
+                    let graph = Graph::from_stored(&bytes)
+                        .map_err(|error| Fault::Damaged(format!("version {number} of its workflows: {error}")))?;
+                    versions.push(number, Arc::new(graph))?;
+                }
+                Err(fault) if !fault.is_lasting() => return Err(fault),
+                _ => log::warn!("version {number} of the workflows cannot be read, nor the handlers that need it"),
+            }
         }
         if may_write && !added.is_empty() {
             let transaction = connection.transaction()?;
-            for (number, bytes) in added {
-                transaction.execute("INSERT INTO versions VALUES (?1, ?2)", (number, bytes))?;
+            for (number, digest, bytes) in added {
+                transaction.execute("INSERT INTO versions VALUES (?1, ?2, ?3)", (number, digest, bytes))?;
             }
             transaction.commit()?;
         }
@@ -87,26 +94,53 @@ impl Versions {
     }
 }
 
-/// Deletes graphs that nothing was written under any more. That looks at every handler, so it is done when there are
-/// many graphs only.
-fn drop_unused(connection: &mut Connection, registered: &[Arc<Graph>]) -> Result<Vec<(i64, Vec<u8>)>, Fault> {
-    let registered: Vec<Vec<u8>> = registered.iter().map(|graph| graph.to_stored()).collect();
-    let transaction = connection.transaction()?;
-    let mut statement = transaction.prepare("SELECT version FROM handlers UNION SELECT version FROM feed")?;
-    let used: HashSet<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    drop(statement);
-    for (number, graph) in stored(&transaction)? {
-        if !used.contains(&number) && !registered.contains(&graph) {
-            transaction.execute("DELETE FROM versions WHERE id = ?1", [number])?;
-        }
-    }
-    transaction.commit()?;
-    stored(connection)
+/// A graph in the database.
+struct Stored {
+    number: i64,
+    digest: [u8; 16],
 }
 
-/// Numbers and bytes of all graphs in the database.
-fn stored(connection: &Connection) -> Result<Vec<(i64, Vec<u8>)>, Fault> {
-    let mut statement = connection.prepare("SELECT id, graph FROM versions")?;
+/// Deletes graphs that nothing was written under any more. That looks at every handler, so it is done when there are
+/// many graphs only, and not while some handlers cannot be looked at.
+fn drop_unused(connection: &mut Connection, registered: &[Arc<Graph>], all: Vec<Stored>) -> Result<Vec<Stored>, Fault> {
+    let registered: Vec<[u8; 16]> = registered.iter().map(|graph| digest(&graph.to_stored())).collect();
+    let dropped = connection.transaction().map_err(Fault::from).and_then(|transaction| {
+        let mut statement = transaction.prepare("SELECT version FROM handlers UNION SELECT version FROM feed")?;
+        let used: HashSet<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        drop(statement);
+        for stored in &all {
+            if !used.contains(&stored.number) && !registered.contains(&stored.digest) {
+                transaction.execute("DELETE FROM versions WHERE id = ?1", [stored.number])?;
+            }
+        }
+        Ok(transaction.commit()?)
+    });
+    match dropped {
+        Ok(()) => stored(connection),
+        Err(fault) if fault.is_lasting() => Ok(all),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// All graphs in the database.
+fn stored(connection: &Connection) -> Result<Vec<Stored>, Fault> {
+    let mut statement = connection.prepare("SELECT id, digest FROM versions")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let mut all = Vec::new();
+    for row in rows {
+        let (number, known): (i64, Option<[u8; 16]>) = row?;
+        // One that an earlier version of this program wrote has none.
+        let digest = known.map_or_else(|| read(connection, number).map(|bytes| digest(&bytes)), Ok)?;
+        all.push(Stored { number, digest });
+    }
+    Ok(all)
+}
+
+fn read(connection: &Connection, number: i64) -> Result<Vec<u8>, Fault> {
+    Ok(connection.query_row("SELECT graph FROM versions WHERE id = ?1", [number], |row| row.get(0))?)
+}
+
+/// By this a graph is known, and known to be what was written.
+fn digest(bytes: &[u8]) -> [u8; 16] {
+    hash128(&[bytes]).to_le_bytes()
 }

@@ -9,7 +9,7 @@ use super::{
     group::{Beginning, Change},
     list,
     rows::{CANCELLED, COMPLETED, FAILED, encode_state, signed, unsigned},
-    schema::{CLOCK_PLACE, LIVE_PLACE},
+    schema::{CLOCK_PLACE, INLINE_BYTES_MAX, LIVE_PLACE},
     versions::Versions,
 };
 use crate::{
@@ -52,6 +52,8 @@ pub(super) struct Known {
     pub(super) blamed: Blamed,
     /// Handlers that were set aside.
     pub(super) aside: BTreeSet<HandlerKey>,
+    /// Handlers whose rows were found whole when something of them could not be kept.
+    pub(super) whole: BTreeSet<HandlerKey>,
     /// Handlers under ids that clients chose which this transaction has removed.
     pub(super) gone: Vec<(Arc<str>, HandlerKey)>,
 }
@@ -83,8 +85,8 @@ impl Known {
     /// Nothing, but the next place in the order of ending, and who was set aside.
     pub(super) fn new(ended_next: i64, aside: BTreeSet<HandlerKey>) -> Self {
         let (live, blamed) = (CounterMap::default(), Blamed::Database);
-        let gone = Vec::new();
-        Self { live, ended_next, has_trash: true, has_freed: true, leaves_trash: false, blamed, aside, gone }
+        let (whole, gone) = (BTreeSet::new(), Vec::new());
+        Self { live, ended_next, has_trash: true, has_freed: true, leaves_trash: false, blamed, aside, whole, gone }
     }
 
     /// The transaction was rolled back: what it has taught is wrong.
@@ -258,7 +260,7 @@ impl<'a> Writing<'a> {
         if !drops_events {
             self.insert_tail(handler)?;
         }
-        self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
+        self.delete_journal(handler)?;
         let statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended")?;
         let ended: Option<Option<i64>> = statement.query_row([handler], |row| row.get(0)).optional()?;
         self.delete_ended(ended.flatten())
@@ -278,12 +280,14 @@ impl<'a> Writing<'a> {
     }
 
     fn insert_tail(&mut self, handler: i64) -> Result<(), Fault> {
-        self.statement(
-            "INSERT INTO feed (handler, first, next, version, events)
-             SELECT key, tail_first, next, version, tail FROM handlers WHERE key = ?1 AND next > tail_first",
-        )?
-        .execute([handler])?;
-        Ok(())
+        let statement = self
+            .statement("SELECT tail_first, next, version, tail FROM handlers WHERE key = ?1 AND next > tail_first")?;
+        let found = statement
+            .query_row([handler], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get::<_, Vec<u8>>(3)?))
+            })
+            .optional()?;
+        found.map_or(Ok(()), |(first, next, version, tail)| self.insert_events(handler, first, next, version, &tail))
     }
 
     /// The events in the handler's row get a row of their own, so that the tail is free for others.
@@ -299,7 +303,7 @@ impl<'a> Writing<'a> {
     }
 
     fn snapshot(&mut self, handler: i64, live: &mut Live, updated_us: i64, snapshot: &[u8]) -> Result<(), Fault> {
-        self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
+        self.delete_journal(handler)?;
         self.statement("UPDATE handlers SET journal = NULL, updated_us = ?2 WHERE key = ?1")?
             .execute((handler, updated_us))?;
         live.journal_next = 0;
@@ -308,10 +312,51 @@ impl<'a> Writing<'a> {
 
     fn add_records(&mut self, handler: i64, live: &mut Live, is_snapshot: bool, bytes: &[u8]) -> Result<(), Fault> {
         if !bytes.is_empty() {
-            let statement = self.statement("INSERT INTO journal VALUES (?1, ?2, ?3, ?4)")?;
-            statement.execute((handler, live.journal_next, is_snapshot, bytes))?;
+            let (bytes, blob) = self.place(handler, JOURNAL_BLOBS, live.journal_next, bytes)?;
+            let statement = self.statement("INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            statement.execute((handler, live.journal_next, is_snapshot, bytes, blob))?;
             live.journal_next += 1;
         }
+        Ok(())
+    }
+
+    /// Where bytes of a row of `journal` or `feed` go: into the row, or into one of `blobs`, whose id this gives.
+    fn place<'b>(
+        &mut self,
+        handler: i64,
+        kind: i64,
+        number: i64,
+        bytes: &'b [u8],
+    ) -> Result<(Option<&'b [u8]>, Option<i64>), Fault> {
+        if bytes.len() <= INLINE_BYTES_MAX {
+            return Ok((Some(bytes), None));
+        }
+        // Those of one handler lie together. An id that is taken, after many of them, is as good as any other.
+        let id = (handler << BLOB_NUMBER_BITS | number & (JOURNAL_BLOBS - 1) | kind) & i64::MAX;
+        if self.statement("INSERT OR IGNORE INTO blobs VALUES (?1, ?2)")?.execute((id, bytes))? > 0 {
+            return Ok((None, Some(id)));
+        }
+        let id = self.statement("INSERT INTO blobs (bytes) VALUES (?1)")?.insert([bytes])?;
+        Ok((None, Some(id)))
+    }
+
+    pub(super) fn delete_journal(&mut self, handler: i64) -> Result<(), Fault> {
+        let statement = self.statement("DELETE FROM journal WHERE handler = ?1 RETURNING blob")?;
+        let blobs: Vec<Option<i64>> = statement.query_map([handler], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        self.delete_blobs(&blobs)
+    }
+
+    pub(super) fn delete_blobs(&mut self, ids: &[Option<i64>]) -> Result<(), Fault> {
+        for id in ids.iter().flatten() {
+            self.statement("DELETE FROM blobs WHERE id = ?1")?.execute([id])?;
+        }
+        Ok(())
+    }
+
+    fn insert_events(&mut self, handler: i64, first: i64, next: i64, version: i64, events: &[u8]) -> Result<(), Fault> {
+        let (events, blob) = self.place(handler, FEED_BLOBS, first, events)?;
+        let statement = self.statement("INSERT INTO feed VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        statement.execute((handler, first, next, version, events, blob))?;
         Ok(())
     }
 
@@ -320,8 +365,7 @@ impl<'a> Writing<'a> {
             let damaged = || Fault::Damaged(format!("the new events of handler {handler} are no list"));
             let (count, bytes) = list::prefix(events, FEED_ROW_BYTES_MAX, u64::MAX).ok_or_else(damaged)?;
             let next = live.next + count;
-            let statement = self.statement("INSERT INTO feed VALUES (?1, ?2, ?3, ?4, ?5)")?;
-            statement.execute((handler, signed(live.next), signed(next), live.version, &events[..bytes]))?;
+            self.insert_events(handler, signed(live.next), signed(next), live.version, &events[..bytes])?;
             (live.next, live.has_feed) = (next, true);
             events = &events[bytes..];
         }
@@ -366,7 +410,7 @@ impl<'a> Writing<'a> {
         if ended.keeps_journal {
             self.add_records(handler, live, false, records)?;
         } else if live.journal_next > 0 {
-            self.statement("DELETE FROM journal WHERE handler = ?1")?.execute([handler])?;
+            self.delete_journal(handler)?;
         }
         self.delete_live(handler)?;
         let sql = "INSERT INTO places (place, handler, wall_us) VALUES (?1, ?2, ?3)";
@@ -374,6 +418,13 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 }
+
+/// Bits of a blob's id that tell those of one handler apart; the others are the handler's key.
+const BLOB_NUMBER_BITS: i64 = 20;
+
+/// What sets the ids of a handler's blobs of `feed` and of `journal` apart.
+const FEED_BLOBS: i64 = 0;
+const JOURNAL_BLOBS: i64 = 1 << (BLOB_NUMBER_BITS - 1);
 
 /// The clock of the database: [`Writing::set_clock`].
 pub(super) fn clock(connection: &Connection) -> Result<(Now, u64), Fault> {

@@ -123,6 +123,7 @@ impl Store {
             self.unheard.push_back((self.asides, key));
             let (was_finished, serial) = (self.model.set_aside(key), self.asides);
             self.completed.push_back(Completed::Aside(Aside {
+                is_own: true,
                 handler: key,
                 cause: CAUSE.into(),
                 was_finished,

@@ -82,6 +82,7 @@ fn read_all(directory: &Path) -> Result<Vec<KeptHandler>, String> {
     match kit.completed() {
         Completed::Batch { number: kept } if kept == number => Ok(handlers),
         Completed::Failed { error, .. } => Err(error.to_string()),
+        Completed::Aside(aside) if !aside.is_own => Err(aside.cause.into()),
         other => panic!("{other:?}"),
     }
 }

@@ -58,7 +58,7 @@ fn a_newer_database_is_refused_and_not_touched() {
     let newer = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
     newer.execute_batch("PRAGMA user_version = 1000; PRAGMA wal_checkpoint(TRUNCATE)").expect("a version");
     newer.close().expect("it closes");
-    check_refused(directory.path(), &["has version 1000", "knows versions up to 3", "use a newer steprill"]);
+    check_refused(directory.path(), &["has version 1000", "knows versions up to 4", "use a newer steprill"]);
 }
 
 #[test]

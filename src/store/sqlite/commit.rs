@@ -1,0 +1,167 @@
+//! How the writer keeps a group of batches, and finds out whose fault it is if that fails.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+
+use super::{
+    fault::Fault,
+    group::Group,
+    open::sync_directory,
+    schema::PAGE_BYTES,
+    threads::Writer,
+    verify::verify,
+    write::{Blamed, Writing},
+};
+use crate::{
+    engine::{
+        kept::Aside,
+        scheduler::{Batch, HandlerKey},
+    },
+    limits::{ASIDE_MAX, TRASH_SLICE_BYTES},
+    now::Now,
+};
+
+impl Writer {
+    /// Keeps all of these, about so many bytes, but what they have of handlers that have to be set aside, which it
+    /// gives; or nothing.
+    pub(super) fn keep(&mut self, mut batches: Vec<Batch>, bytes: usize) -> Result<Vec<Aside>, Fault> {
+        let mut asides: Vec<Aside> = Vec::new();
+        if batches.iter().all(Batch::is_empty) {
+            return Ok(Vec::new());
+        }
+        if let Some(directory) = &self.unsynced {
+            sync_directory(directory)?;
+            self.unsynced = None;
+        }
+        let (mut notes_asides, mut refused) = (true, 0);
+        loop {
+            let kept = self.transact(|writing| {
+                write(&batches, bytes, writing)?;
+                for aside in asides.iter_mut().filter(|aside| notes_asides && aside.is_own) {
+                    aside.was_finished = writing.set_aside(aside.handler, &aside.cause)?;
+                }
+                Ok(())
+            });
+            let Err(fault) = kept else { break };
+            match self.known.blamed {
+                Blamed::Handler(handler) if fault.is_lasting() && self.known.aside.len() + asides.len() < ASIDE_MAX => {
+                    let own = self.own_fault(handler);
+                    let is_new = opens(&batches).any(|opened| opened == handler);
+                    refused += usize::from(own.is_none());
+                    let dropped = if own.is_some() || refused < REFUSED_MAX || self.is_sound() {
+                        BTreeSet::from([handler])
+                    } else if is_new {
+                        // None can begin.
+                        opens(&batches).collect()
+                    } else {
+                        return Err(fault);
+                    };
+                    for handler in dropped {
+                        batches.iter_mut().for_each(|batch| batch.drop_handler(handler));
+                        self.asides += 1;
+                        let cause = own.as_ref().unwrap_or(&fault).text().into();
+                        let (is_own, serial) = (own.is_some(), self.asides);
+                        asides.push(Aside { handler, cause, is_own, was_finished: false, serial });
+                    }
+                }
+                // They are set aside for the life of this process.
+                Blamed::Aside if fault.is_lasting() && notes_asides => notes_asides = false,
+                Blamed::Trash(id) if fault.is_lasting() => self.give_up_trash(id, &fault),
+                _ => return Err(fault),
+            }
+        }
+        self.known.aside.extend(asides.iter().filter(|aside| aside.is_own).map(|aside| aside.handler));
+        Ok(asides)
+    }
+
+    /// What is wrong with this handler's own rows. Those that are whole are not looked at again: their next fault is
+    /// not their own either.
+    fn own_fault(&mut self, handler: HandlerKey) -> Option<Fault> {
+        if self.known.whole.contains(&handler) {
+            return None;
+        }
+        match verify(&self.connection, &self.versions, handler) {
+            Err(fault) if fault.is_lasting() => Some(fault),
+            _ => {
+                if self.known.whole.len() >= ASIDE_MAX {
+                    self.known.whole.clear();
+                }
+                self.known.whole.insert(handler);
+                None
+            }
+        }
+    }
+
+    /// Whether a handler that never was could be kept now.
+    fn is_sound(&mut self) -> bool {
+        let probed = self.connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             INSERT INTO handlers (key, version, run, run_id, started_us, updated_us, first, cursor, tail_first, next,
+                 tail, journal)
+             VALUES ({PROBE}, 0, 0, x'', 0, 0, 0, 0, 0, 0, zeroblob(4 * {PAGE_BYTES}), zeroblob(4 * {PAGE_BYTES}));
+             INSERT INTO journal VALUES ({PROBE}, 0, 0, x'', NULL);
+             INSERT INTO feed VALUES ({PROBE}, 0, 0, 0, x'', NULL);
+             INSERT INTO places (place, handler) VALUES ({PROBE}, 0);"
+        ));
+        self.roll_back();
+        probed.is_ok()
+    }
+
+    pub(super) fn transact(&mut self, write: impl FnOnce(&mut Writing<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+        let begin = |connection: &Connection| connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
+        self.known.blamed = Blamed::Database;
+        begin(&self.connection)?;
+        let written = write(&mut Writing::new(&self.connection, &self.versions, &mut self.known));
+        let kept = written.and_then(|()| {
+            self.known.blamed = Blamed::Database;
+            Ok(self.connection.prepare_cached("COMMIT")?.execute([])?)
+        });
+        if let Err(fault) = kept {
+            self.roll_back();
+            self.known.forget();
+            return Err(fault);
+        }
+        self.count_wal_pages();
+        Ok(())
+    }
+
+    fn roll_back(&self) {
+        // SQLite has rolled back by itself after some errors.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            log::error!("the database cannot roll back: {error}");
+        }
+    }
+}
+
+/// The handlers that begin with these batches.
+fn opens(batches: &[Batch]) -> impl Iterator<Item = HandlerKey> {
+    batches.iter().flat_map(|batch| &batch.opened).filter(|opened| opened.run.run == 0).map(|opened| opened.run.handler)
+}
+
+/// Writes what the batches come to, which is about so many bytes.
+fn write(batches: &[Batch], bytes: usize, writing: &mut Writing<'_>) -> Result<(), Fault> {
+    let wall_us = batches.iter().map(|batch| batch.now.wall_us).max().unwrap_or_default();
+    let alive_us = batches.iter().map(|batch| batch.now.alive_us).max().unwrap_or_default();
+    let next_handler = batches.iter().map(|batch| batch.next_handler).max().unwrap_or_default();
+    let mut group = Group::default();
+    for batch in batches {
+        group.add(batch, writing)?;
+    }
+    group.write(writing)?;
+    // As much goes as comes, so that it does not pile up under load.
+    for _ in 0..=2 * bytes / TRASH_SLICE_BYTES {
+        if writing.known.has_trash {
+            writing.empty_trash()?;
+        }
+    }
+    writing.set_clock(Now { wall_us, alive_us }, next_handler)
+}
+
+/// Handlers of one group that are whole and cannot be kept; with more it is looked whether any can.
+const REFUSED_MAX: usize = 8;
+
+/// A key and a place that nothing has.
+const PROBE: i64 = (1 << 62) - 1;

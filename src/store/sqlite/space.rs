@@ -1,0 +1,141 @@
+//! What the writer does for the database's size: what was removed is deleted bit by bit, free pages are given back, and
+//! the log is copied into the database.
+
+use std::sync::atomic::Ordering;
+
+use rusqlite::wal::CheckpointMode;
+
+use super::{fault::Fault, schema::PAGE_BYTES, threads::Writer, write::Blamed};
+use crate::{
+    limits::{DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, VACUUM_SLICE_BYTES},
+    store::Completed,
+};
+
+/// What was last said of the database's size.
+#[derive(Default)]
+pub(super) struct Size {
+    /// Bytes; `None`: nothing yet.
+    said: Option<u64>,
+    /// Whether rows were deleted since.
+    is_due: bool,
+    /// Transactions since.
+    unsaid: u32,
+}
+
+impl Writer {
+    /// Says how many bytes the database has, free pages left out, if that has changed: at once when rows were deleted,
+    /// with all that is to be deleted with them unless that takes long.
+    pub(super) fn say_size(&mut self) {
+        let Some(size) = &mut self.size else { return };
+        size.is_due |= self.known.has_freed;
+        size.unsaid += 1;
+        if self.known.has_trash && size.unsaid < UNSAID_MAX {
+            return;
+        }
+        let count = |pragma| {
+            let sql = format!("PRAGMA {pragma}");
+            self.connection.prepare_cached(&sql)?.query_row([], |row| row.get::<_, u32>(0))
+        };
+        let Ok(used) = count("page_count").and_then(|pages| Ok(pages - count("freelist_count")?)) else { return };
+        let bytes = u64::from(used) * u64::from(PAGE_BYTES);
+        if size.is_due || size.said != Some(bytes) {
+            *size = Size { said: Some(bytes), ..Size::default() };
+            self.said.say(Completed::Size(bytes));
+        }
+    }
+
+    /// A feed of a removed handler that cannot be deleted stays, and is not tried again.
+    pub(super) fn give_up_trash(&mut self, id: Option<i64>, fault: &Fault) {
+        log::warn!("a part of a removed handler's feed cannot be deleted, and stays: {}", fault.text());
+        let given_up = id.is_some_and(|id| self.transact(|writing| writing.give_up_trash(id)).is_ok());
+        self.known.leaves_trash |= !given_up;
+    }
+
+    pub(super) fn count_wal_pages(&mut self) {
+        let pages = self.wal_pages.load(Ordering::Relaxed);
+        if pages < self.wal_pages_before {
+            // It was copied, nobody read in it, and so it was begun anew.
+            self.wal_pages_copied = 0;
+        }
+        self.wal_pages_before = pages;
+    }
+
+    pub(super) fn empty_trash(&mut self) {
+        let emptied = self.transact(
+            #[expect(clippy::redundant_closure_for_method_calls, reason = "it is for every lifetime")]
+            |writing| writing.empty_trash(),
+        );
+        let emptied = emptied.or_else(|fault| match self.known.blamed {
+            Blamed::Trash(id) if fault.is_lasting() => {
+                self.give_up_trash(id, &fault);
+                Ok(())
+            }
+            _ => Err(fault),
+        });
+        if let Err(fault) = emptied {
+            log::warn!("what was removed still takes room: {}", fault.store_error());
+            // The next commit tries again.
+            self.known.has_trash = false;
+        }
+    }
+
+    /// Gives a slice of the free pages back to the system, if there are many; they are not to go and come with each run
+    /// that ends.
+    pub(super) fn give_back(&mut self) {
+        let count = |pragma| self.connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
+        let shrunk = count("page_count").and_then(|pages| {
+            let free = count("freelist_count")?;
+            let free_max = (FREE_BYTES_MAX / PAGE_BYTES).max(pages / FREE_PART);
+            if free <= if self.is_shrinking { free_max / 2 } else { free_max } {
+                return Ok(false);
+            }
+            // Each step of the statement gives back one page.
+            let sql = format!("PRAGMA incremental_vacuum({})", VACUUM_SLICE_BYTES / PAGE_BYTES);
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            drop(rows);
+            Ok(count("freelist_count")? < free)
+        });
+        let was_shrinking = std::mem::replace(&mut self.is_shrinking, matches!(shrunk, Ok(true)));
+        self.known.has_freed = self.is_shrinking;
+        match shrunk {
+            Err(error) => log::warn!("free pages of the database cannot be given back yet: {error}"),
+            // The file becomes shorter when the log is copied into it.
+            Ok(false) if was_shrinking => self.checkpoint(),
+            Ok(_) => self.count_wal_pages(),
+        }
+    }
+
+    pub(super) fn wal_bytes(&self) -> usize {
+        self.wal_pages_before.saturating_sub(self.wal_pages_copied) as usize * PAGE_BYTES as usize
+    }
+
+    /// Copies the write-ahead log into the database as far as nobody still reads in it; then it is begun anew.
+    pub(super) fn checkpoint(&mut self) {
+        if let Err(error) = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
+            // What is in the log is kept.
+            log::warn!("the database's log cannot be copied into it, and grows: {error}");
+        }
+        self.wal_pages_copied = self.wal_pages_before;
+    }
+
+    /// Nothing is to be done: the log is emptied and memory freed.
+    pub(super) fn rest(&mut self) {
+        let emptied = self.connection.busy_timeout(std::time::Duration::ZERO).and_then(|()| {
+            let emptied = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE);
+            self.connection.busy_timeout(DATABASE_BUSY_TIMEOUT)?;
+            emptied
+        });
+        match emptied {
+            Ok(_) => (self.wal_pages_before, self.wal_pages_copied) = (0, 0),
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
+            Err(error) => log::warn!("the database's log cannot be copied into it: {error}"),
+        }
+        // What cannot be freed now stays bounded all the same.
+        let _ = self.connection.release_memory();
+    }
+}
+
+/// Transactions after which the size is said though there is trash.
+const UNSAID_MAX: u32 = 64;

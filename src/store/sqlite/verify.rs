@@ -1,0 +1,74 @@
+//! Whether a handler's own rows are what was ever written. Only that blames it for a fault: a page that is damaged may
+//! just as well be its neighbour's.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{
+    fault::Fault,
+    rows::{self, HANDLER_COLUMNS, JOURNAL},
+    schema::LIVE_PLACE,
+    versions::Versions,
+};
+use crate::engine::{kept::KeptJournal, scheduler::HandlerKey};
+
+/// Reads all rows of a handler, and nothing else; whether there are any.
+pub(super) fn verify(connection: &Connection, versions: &Versions, key: HandlerKey) -> Result<bool, Fault> {
+    let handler = rows::signed(key.0);
+    let sql = format!("SELECT {HANDLER_COLUMNS}, h.journal, h.state, h.tail FROM handlers h WHERE key = ?1");
+    let mut statement = connection.prepare(&sql)?;
+    let mut found = statement.query([handler])?;
+    let Some(row) = found.next()? else { return Ok(false) };
+    rows::handler(row, versions)?;
+    let mut journal = KeptJournal::default();
+    rows::add_records(&mut journal, row.get_ref(JOURNAL)?, false, handler)?;
+    rows::state(row, JOURNAL + 1, handler)?;
+    let mut statement = connection.prepare(
+        "SELECT ifnull(bytes, (SELECT b.bytes FROM blobs b WHERE b.id = blob)) FROM journal WHERE handler = ?1
+         UNION ALL SELECT ifnull(events, (SELECT bytes FROM blobs WHERE id = blob)) FROM feed WHERE handler = ?1",
+    )?;
+    let mut found = statement.query([handler])?;
+    while let Some(row) = found.next()? {
+        row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+    }
+    Ok(true)
+}
+
+/// Gives those back their places that were set aside and whose rows can be read: a damaged disk was mended, or
+/// another's page was to blame.
+pub(super) fn restore(connection: &mut Connection, versions: &Versions, aside: &[HandlerKey]) -> Result<(), Fault> {
+    for &key in aside {
+        let restored = verify(connection, versions, key).and_then(|is_there| {
+            let transaction = connection.transaction()?;
+            let handler = rows::signed(key.0);
+            transaction.execute("DELETE FROM aside WHERE handler = ?1", [handler])?;
+            let sql = "SELECT ended, updated_us FROM handlers WHERE key = ?1";
+            let found = transaction.query_row(sql, [handler], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+            match found {
+                Some((Some(place), ended_us)) => restore_ended(&transaction, handler, place, ended_us)?,
+                Some((None, _)) => {
+                    let sql = "INSERT OR IGNORE INTO places (place) VALUES (?1)";
+                    transaction.execute(sql, [LIVE_PLACE + handler])?;
+                }
+                None => debug_assert!(!is_there, "what was just read is there"),
+            }
+            Ok(transaction.commit()?)
+        });
+        match restored {
+            Err(fault) if !fault.is_lasting() => return Err(fault),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Its place may be another's by now: then it counts as ended last.
+fn restore_ended(connection: &Connection, handler: i64, place: i64, ended_us: i64) -> Result<(), Fault> {
+    let insert = "INSERT OR IGNORE INTO places (place, handler, wall_us) VALUES (?1, ?2, ?3)";
+    if connection.execute(insert, (place, handler, ended_us))? == 0 {
+        let sql = "SELECT max(place) + 1 FROM places WHERE place < ?1";
+        let last: i64 = connection.query_row(sql, [LIVE_PLACE], |row| row.get(0))?;
+        connection.execute("UPDATE handlers SET ended = ?2 WHERE key = ?1", (handler, last))?;
+        connection.execute(insert, (last, handler, ended_us))?;
+    }
+    Ok(())
+}
