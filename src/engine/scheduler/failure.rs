@@ -56,10 +56,33 @@ impl Lost {
     }
 }
 
+/// How often the store has failed lately. What has to be changed at once when it is loaded, such as a run whose
+/// workflow has a new version, would be loaded again without a pause as long as that cannot be kept.
+#[derive(Debug, Default)]
+pub(super) struct Failing {
+    count: u32,
+    /// On the alive clock.
+    until_us: u64,
+}
+
+impl Failing {
+    fn note(&mut self, now: Now) {
+        if now.alive_us >= self.until_us {
+            *self = Self { count: 0, until_us: now.alive_us.saturating_add(REST_US) };
+        }
+        self.count += 1;
+    }
+
+    fn is_often(&self) -> bool {
+        self.count > FAILURES_AT_ONCE_MAX
+    }
+}
+
 impl Scheduler {
     /// Nothing of this batch is kept, nor of those after it. Callers whose runs are not there are told; the server
     /// tells those whose replies waited for these batches.
     pub fn handle_failed(&mut self, number: u64, now: Now) {
+        self.failing.note(now);
         let (mut lost, mut uncounted) = (Lost::default(), 0);
         let first = self.committing.partition_point(|&(other, _)| other < number);
         let held: Vec<_> = self.committing.drain(first..).map(|(_, held)| held).collect();
@@ -78,7 +101,6 @@ impl Scheduler {
         for key in std::mem::take(&mut lost.touched) {
             self.go_back(key, &mut lost, now);
         }
-        self.load_from_us = now.alive_us.saturating_add(REST_US);
         self.fill_places(now);
     }
 
@@ -114,7 +136,7 @@ impl Scheduler {
             newest = before;
         }
         self.away.insert(key, Away { run: newest, caller, said });
-        if now.alive_us < self.load_from_us {
+        if self.failing.is_often() {
             self.handle_unread(key, now);
         } else {
             self.notices.push_back(Notice::Load(key));
@@ -192,3 +214,6 @@ impl Scheduler {
         }
     }
 }
+
+/// Failures after each of which handlers are loaded again at once; behind more of them within [`REST_US`] they wait.
+const FAILURES_AT_ONCE_MAX: u32 = 8;

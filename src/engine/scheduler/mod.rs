@@ -191,13 +191,13 @@ pub struct Scheduler {
     earlier: BTreeMap<RunKey, Channel>,
     /// Handlers that went back to what was committed, and are not yet here again.
     away: BTreeMap<HandlerKey, Away>,
-    /// Before this, on the alive clock, none of those is asked for: the store has just failed.
-    load_from_us: u64,
     running: usize,
     counted: Counted,
     admissions: Vec<Admission>,
     asking: Asking,
     damage: Damage,
+    /// How often the store has failed lately.
+    failing: failure::Failing,
     retention: Retention,
     room: Room,
     parking: Parking,
@@ -245,7 +245,7 @@ impl Scheduler {
             next_handler: beginning.next_handler,
             earlier: BTreeMap::new(),
             away: BTreeMap::new(),
-            load_from_us: 0,
+            failing: failure::Failing::default(),
             running: 0,
             counted: Counted::default(),
             admissions,

@@ -155,10 +155,11 @@ impl World {
         panic!("it does not come to rest: {:#?}", self.scheduler);
     }
 
-    /// Runs that go on. Those of handlers that were set aside, or of which nothing can be read, do not. All the others
-    /// are held to the same rules whether or not there are such.
+    /// Runs that go on. Those of handlers that were set aside, by the store or because their end could not be kept, or
+    /// of which nothing can be read, do not. All the others are held to the same rules whether or not there are such.
     fn live(&self) -> impl Iterator<Item = (RunKey, bool)> {
-        let goes_on = |key: HandlerKey, row: &Row| row.end.is_none() && !row.is_aside && !self.is_lost(key);
+        let is_aside = |key: HandlerKey, row: &Row| row.is_aside || self.scheduler.is_aside(key);
+        let goes_on = move |key: HandlerKey, row: &Row| row.end.is_none() && !is_aside(key, row) && !self.is_lost(key);
         let live = self.store.model.handlers.iter().filter(move |(key, row)| goes_on(**key, row));
         live.map(|(&handler, row)| {
             let served = self.scheduler.workflow(&self.store.model.versions[row.version].name).is_some();
