@@ -77,6 +77,16 @@ impl Timers {
         self.time_outs > 0
     }
 
+    /// Those that are due on the alive clock alone.
+    pub(super) fn time_outs(&self) -> usize {
+        self.time_outs
+    }
+
+    /// The same, counted anew.
+    pub(super) fn recount_time_outs(&self) -> usize {
+        self.alive.iter().filter(|(_, _, deadline)| deadline.clock == Clock::Alive).count()
+    }
+
     /// How long until the next one is due, as far as that is known: while the wall clock may bring one forward, it is
     /// looked at now and then.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {

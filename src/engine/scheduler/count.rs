@@ -1,7 +1,29 @@
-//! What handlers that are here cost, kept as a sum.
+//! What handlers that are here cost, kept as a sum; and all counts that are kept beside what they count.
 
-use super::{HandlerKey, Scheduler};
-use crate::{account::Held, engine::handler::Handler};
+use super::{HandlerKey, Scheduler, starts::Admission};
+use crate::{
+    account::Held,
+    engine::handler::{Handler, Phase},
+};
+
+/// Counts and sums that a scheduler keeps beside what it counts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Bytes that it adds to the account.
+    pub held: Held,
+    /// Runs that go on.
+    pub running: usize,
+    /// Those that are in the store alone.
+    pub parked: usize,
+    /// Finished handlers that are here.
+    pub finished: usize,
+    /// Passes that are abandoned and still hold a thread.
+    pub hanging: usize,
+    /// Timers that are due on the alive clock alone.
+    pub time_outs: usize,
+    /// Of each workflow the runs that have their places, and those that wait for one.
+    pub places: Vec<[usize; 2]>,
+}
 
 /// Sums over what is here.
 #[derive(Debug, Default)]
@@ -44,11 +66,46 @@ impl Scheduler {
         held.unkept = self.counted.unkept_bytes;
     }
 
+    /// All counts as they are kept.
+    pub fn counts(&self) -> Counts {
+        let mut held = Held::default();
+        self.count_held(&mut held);
+        Counts {
+            held,
+            running: self.running,
+            parked: self.parking.parked,
+            finished: self.retention.resident_count(),
+            hanging: self.passes.hanging(),
+            time_outs: self.timers.time_outs(),
+            places: self.admissions.iter().map(Admission::counts).collect(),
+        }
+    }
+
     /// The same, counted anew: for tests.
-    pub fn recount_held(&self, held: &mut Held) {
-        held.runs = self.handlers.values().map(|handler| handler.live_bytes(self.batch.journaled)).sum();
-        held.finished = self.handlers.values().filter_map(|handler| handler.finished_bytes()).sum();
-        held.unkept = self.committing.iter().map(|(_, held)| held.bytes).sum();
+    pub fn recounts(&self) -> Counts {
+        let mut counts = Counts {
+            hanging: self.passes.recount_hanging(),
+            time_outs: self.timers.recount_time_outs(),
+            places: vec![[0, 0]; self.admissions.len()],
+            ..Counts::default()
+        };
+        counts.held.unkept = self.committing.iter().map(|(_, held)| held.bytes).sum();
+        for handler in self.handlers.values() {
+            counts.held.runs += handler.live_bytes(self.batch.journaled);
+            counts.held.finished += handler.finished_bytes().unwrap_or(0);
+            counts.finished += usize::from(handler.is_over());
+            counts.parked += usize::from(matches!(handler.phase, Phase::Parked { .. }));
+            if !handler.has_ended() {
+                counts.running += 1;
+                counts.places[usize::from(handler.workflow.0)][usize::from(!handler.admitted)] += 1;
+            }
+        }
+        counts
+    }
+
+    /// Finished handlers of the store, as far as is known here.
+    pub fn kept_count(&self) -> usize {
+        self.retention.finished()
     }
 
     pub(super) fn recount(&mut self, key: HandlerKey) {

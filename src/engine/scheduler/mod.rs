@@ -33,6 +33,7 @@ use uuid::Uuid;
 
 pub use asking::Asked;
 pub use batch::{Batch, Ended, Head, Opened, Snapshotted};
+pub use count::Counts;
 pub use parking::Residence;
 pub use passes::StartPass;
 pub use reading::CallerId;

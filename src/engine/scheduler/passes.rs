@@ -91,6 +91,16 @@ impl Passes {
     }
 }
 
+impl Passes {
+    pub(super) fn hanging(&self) -> usize {
+        self.hanging
+    }
+
+    pub(super) fn recount_hanging(&self) -> usize {
+        self.out.values().filter(|out| out.standing == Standing::Hangs).count()
+    }
+}
+
 impl Out {
     fn is_wanted(&self) -> bool {
         self.standing == Standing::Wanted

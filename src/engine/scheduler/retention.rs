@@ -84,6 +84,11 @@ impl Retention {
         self.is_stuck = false;
     }
 
+    /// Finished handlers that are here.
+    pub(super) fn resident_count(&self) -> usize {
+        self.resident_count
+    }
+
     /// Bytes that finished handlers hold here.
     pub(super) fn resident_bytes(&self) -> usize {
         self.resident_bytes
@@ -126,7 +131,7 @@ impl Retention {
     }
 
     /// Finished handlers in the store.
-    fn finished(&self) -> usize {
+    pub(super) fn finished(&self) -> usize {
         usize::try_from(self.kept_count).unwrap_or(0)
     }
 

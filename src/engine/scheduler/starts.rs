@@ -72,6 +72,12 @@ pub(super) struct Admission {
     waiting: BTreeSet<(i64, RunKey)>,
 }
 
+impl Admission {
+    pub(super) fn counts(&self) -> [usize; 2] {
+        [self.admitted, self.waiting.len()]
+    }
+}
+
 impl Scheduler {
     /// Decides which handler a run would belong to: `handler_id` without a context continues, with one takes the id as
     /// given.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use steprill::{
     Outcome,
-    account::Held,
     engine::{
         input::PassId,
         scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
@@ -24,10 +23,7 @@ impl World {
             self.check_handler(key);
             next = self.scheduler.next_handler(Some(key));
         }
-        let (mut held, mut counted_anew) = (Held::default(), Held::default());
-        self.scheduler.count_held(&mut held);
-        self.scheduler.recount_held(&mut counted_anew);
-        assert_eq!(held, counted_anew, "the account is what a recount gives");
+        assert_eq!(self.scheduler.counts(), self.scheduler.recounts(), "what is counted is what a recount gives");
         for flow in &self.flows {
             let (admitted, _) = self.places(flow);
             assert!(
@@ -188,6 +184,7 @@ impl World {
         }
         let running = format!("away: {{}}, running: {}, ", self.live().count());
         assert!(format!("{:?}", self.scheduler).contains(&running), "all runs count that go on: {running}");
+        assert_eq!(self.scheduler.kept_count(), self.store.model.ended.len(), "all count that are kept");
         for flow in &self.flows {
             let Some(max) = flow.graph.max_runs else { continue };
             let (admitted, waiting) = self.places(flow);
