@@ -30,7 +30,8 @@ pub const RUN_WORKS_MAX: usize = 100_000;
 
 /// Bytes of memory that a run's works, with their events and what they remember, and its early answers may cost (see
 /// [`cost`](crate::cost)) and still take more from outside; then who posts gets 503. What its own steps give out is
-/// bounded by [`PASS_OUTPUT_BYTES_MAX`] and [`RUN_WORKS_MAX`] alone.
+/// bounded by [`PASS_OUTPUT_BYTES_MAX`] and [`RUN_WORKS_MAX`] alone. As many bytes of answers may its works remember
+/// and still be answered: what else it holds must not keep it from an answer that it waits for.
 pub const RUN_EVENT_BYTES_MAX: usize = 64 << 20;
 
 /// Bytes of the events that one pass may return and send together.

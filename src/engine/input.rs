@@ -227,6 +227,8 @@ pub enum Refusal {
     InboxFull,
     /// The run has as many works, or as many bytes of events, as it may have at once: 503 with `Retry-After`.
     WorksFull,
+    /// Its works remember as many bytes of answers as they may: 503 with `Retry-After`.
+    AnswersFull,
     /// This program does not have the run's workflow: 503.
     NotServed,
     /// The named step does not take or await that type, or is a fan-in: 400.

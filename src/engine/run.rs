@@ -81,6 +81,9 @@ struct Facts {
     /// What works, scopes and early answers cost in memory.
     #[serde(skip)]
     cost_bytes: usize,
+    /// What the answers that works remember cost of that.
+    #[serde(skip)]
+    answers_bytes: usize,
     /// When the run's time-out is due on the alive clock.
     timeout_at_us: Option<u64>,
     /// Works in [`WorkPhase::Running`].
@@ -260,6 +263,7 @@ impl Facts {
             next_sequence: 0,
             feed_bytes: 0,
             cost_bytes: 0,
+            answers_bytes: 0,
             timeout_at_us: None,
             running: 0,
             collected: 0,

@@ -123,6 +123,10 @@ impl Refused<'_> {
             Refusal::WorksFull => {
                 return errors.overloaded("The run has as much to do as it may have; try again later");
             }
+            Refusal::AnswersFull => {
+                return errors
+                    .overloaded("The run holds as many answers as it may; try again when its steps have ended");
+            }
             Refusal::EarlyAnswersFull => {
                 format!(
                     "The run keeps {EARLY_ANSWERS_MAX} answers that it has not asked for yet, and no more; try again \

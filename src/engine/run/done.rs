@@ -89,7 +89,7 @@ impl Facts {
             return;
         }
         let Some(work) = self.works.remove(number) else { return };
-        self.cost_bytes -= work.cost_bytes();
+        self.uncount(&work);
         let (graph, Output { sent, mut returned }) = (turn.graph, output);
         let shown_output = returned.first().map_or(StepOutput::Nothing, |(event, _)| StepOutput::Event(*event));
         self.publish_done(turn, &work, slot, shown_output);

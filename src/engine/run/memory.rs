@@ -22,14 +22,29 @@ impl Run {
     }
 }
 
+impl Run {
+    /// What the answers that its works remember cost of that.
+    pub fn answers_bytes(&self) -> usize {
+        self.facts.answers_bytes
+    }
+}
+
 impl Facts {
     /// Changes a work, and counts what that makes of its cost.
     pub(super) fn change<R>(&mut self, number: u64, change: impl FnOnce(&mut Work) -> R) -> Option<R> {
         let work = self.works.get_mut(number)?;
         self.cost_bytes -= work.kept_bytes();
+        self.answers_bytes -= work.answers_bytes();
         let changed = change(work);
         self.cost_bytes += work.kept_bytes();
+        self.answers_bytes += work.answers_bytes();
         Some(changed)
+    }
+
+    /// A work is no longer there.
+    pub(super) fn uncount(&mut self, work: &Work) {
+        self.cost_bytes -= work.cost_bytes();
+        self.answers_bytes -= work.answers_bytes();
     }
 
     /// Counts everything, where it was read from bytes.
@@ -47,6 +62,7 @@ impl Facts {
         let scopes: usize = self.scopes.iter().map(|(_, scope)| scope.cost_bytes()).sum();
         let early: usize = self.early.iter().map(|(_, early)| early.cost_bytes()).sum();
         self.cost_bytes = works + scopes + early;
+        self.answers_bytes = self.works.iter().map(|(_, work)| work.answers_bytes()).sum();
     }
 }
 
@@ -65,6 +81,10 @@ impl Work {
     pub(super) fn cost_bytes(&self) -> usize {
         self.fixed_bytes() + self.kept_bytes()
     }
+
+    fn answers_bytes(&self) -> usize {
+        self.memory.as_ref().map_or(0, |memory| memory.answers_bytes)
+    }
 }
 
 impl Memory {
@@ -75,6 +95,7 @@ impl Memory {
 
     fn count(&mut self) {
         let waits: usize = self.waits.iter().map(wait_bytes).sum();
+        self.answers_bytes = self.waits.iter().map(answer_bytes).sum();
         let once: usize = self.once.iter().map(once_bytes).sum();
         self.cost_bytes = waits + once + cost::elements::<u128>(1) * self.published.len();
     }
@@ -108,8 +129,11 @@ impl Collected {
 }
 
 pub(super) fn wait_bytes(wait: &Wait) -> usize {
-    let answer = if let Wait::Asked { answer: Some(answer), .. } = wait { answer.as_str().len() } else { 0 };
-    cost::elements::<Wait>(1) + if answer > 0 { cost::text(answer) } else { 0 }
+    cost::elements::<Wait>(1) + answer_bytes(wait)
+}
+
+pub(super) fn answer_bytes(wait: &Wait) -> usize {
+    if let Wait::Asked { answer: Some(answer), .. } = wait { cost::text(answer.as_str().len()) } else { 0 }
 }
 
 pub(super) fn once_bytes(once: &OnceValue) -> usize {

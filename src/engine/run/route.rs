@@ -5,6 +5,7 @@ use crate::{
     engine::input::{External, Refusal},
     graph::{EventId, EventKind, Graph, StepId},
     json::Json,
+    limits::RUN_EVENT_BYTES_MAX,
     pass::WorkEvent,
 };
 
@@ -69,18 +70,29 @@ impl Facts {
         }
         if let Some(sequence) = in_reply_to {
             match self.replied(sequence, external)? {
-                Some(work) => return Ok(Destination::Question(work)),
+                Some(work) => return self.answerable(work),
                 None if takers.is_empty() || graph.event(event).kind != EventKind::HumanResponse => {
                     return Err(Refusal::AnswersOther);
                 }
                 None => {}
             }
         } else if let Some(work) = self.find_question(event, value, step) {
-            return Ok(Destination::Question(work));
+            return self.answerable(work);
         }
         let waits =
             if takers.is_empty() { self.waiting_place(graph, event, step)? } else { Destination::Steps(takers) };
         if self.takes_more(takers.len()) { Ok(waits) } else { Err(Refusal::WorksFull) }
+    }
+}
+
+impl Facts {
+    /// The question of this work may be answered unless the run holds too many answers already. What else it holds does
+    /// not count: a run whose own events are many is to be answered all the same.
+    fn answerable<'g>(&self, work: u64) -> Result<Destination<'g>, Refusal> {
+        if self.answers_bytes > RUN_EVENT_BYTES_MAX {
+            return Err(Refusal::AnswersFull);
+        }
+        Ok(Destination::Question(work))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Facts, RUN_TIMER, Turn,
-    memory::wait_bytes,
+    memory::{answer_bytes, wait_bytes},
     question::{Asking, Question},
     work::{Memory, Timer, WorkPhase},
 };
@@ -135,6 +135,7 @@ impl Memory {
     /// Remembers a wait that is over. Its ordinal was checked when it began.
     pub(super) fn remember(&mut self, ordinal: u32, wait: Wait) {
         self.cost_bytes += wait_bytes(&wait);
+        self.answers_bytes += answer_bytes(&wait);
         match self.waits.get_mut(ordinal as usize) {
             Some(forgotten) => {
                 self.cost_bytes -= wait_bytes(forgotten);

@@ -75,6 +75,9 @@ pub(super) struct Memory {
     /// What the entries of the three cost in memory.
     #[serde(skip)]
     pub(super) cost_bytes: usize,
+    /// What the answers among them cost of that.
+    #[serde(skip)]
+    pub(super) answers_bytes: usize,
 }
 
 impl Memory {

@@ -32,6 +32,27 @@ fn what_is_posted_is_bounded_in_bytes() {
 }
 
 #[test]
+fn answers_to_open_questions_are_bounded_in_bytes_and_by_nothing_else_that_the_run_holds() {
+    let big = format!("\"{}\"", "x".repeat(RUN_EVENT_BYTES_MAX));
+    let workers = |parts: &mut steprill::graph::Parts| parts.steps.iter_mut().for_each(|step| step.workers = 8);
+    let mut flow = Flow::with("a: S -> [E]\nb: E -> T ? NeedQ/HumanA\nr: HumanB -> T", workers);
+    flow.start();
+    flow.returns((0, 0), &[("E", &big), ("E", "1")]);
+    let refusal =
+        |flow: &Flow, event, in_reply_to| flow.run.check_external(&flow.external(event, "1", None, in_reply_to));
+    assert_eq!(refusal(&flow, "HumanB", None), Err(Refusal::WorksFull));
+    flow.asks((2, 0), 0, &[], None);
+    flow.post("HumanA", &big, None);
+    flow.asks((2, 1), 1, &[], None);
+    let open = flow.run.open_questions().next().expect("an open question").sequence;
+    for in_reply_to in [None, Some(open)] {
+        assert_eq!(refusal(&flow, "HumanA", in_reply_to), Err(Refusal::AnswersFull));
+    }
+    flow.fails((1, 0), "no");
+    assert_eq!(flow.run.answers_bytes(), 0);
+}
+
+#[test]
 fn a_pass_whose_events_do_not_fit_the_feed_fails_the_run() {
     let mut flow = Flow::new("ask: S -> NeedQ\nanswer: HumanA|NeedQ -> NeedQ|T");
     flow.start();

@@ -326,12 +326,12 @@ impl World {
         if let Some((covered, bytes)) = self.snapshot.take() {
             let from_snapshot = self.rebuild(Some((covered, &bytes)));
             assert_eq!(from_snapshot.snapshot(), self.run.snapshot(), "a snapshot and the rest give the same run");
-            assert_eq!(from_snapshot.cost_bytes(), self.run.cost_bytes(), "what it costs is counted as it changes");
+            assert_eq!(costs(&from_snapshot), costs(&self.run), "what it costs is counted as it changes");
         }
         let pending: BTreeSet<String> = rebuilt.pending().iter().map(|effect| format!("{effect:?}")).collect();
         assert_eq!(pending, owed, "what was owed before the crash is owed after it");
         let counted = Run::restore(&rebuilt.snapshot(), &self.translation, Arc::clone(&self.graph));
-        assert_eq!(counted.map(|run| run.cost_bytes()), Ok(self.run.cost_bytes()), "what it costs is a recount");
+        assert_eq!(counted.map(|run| costs(&run)), Ok(costs(&self.run)), "what it costs is a recount");
         self.run = rebuilt;
         self.out.clear();
         self.ready = self.run.pending().iter().filter_map(started).collect();
@@ -427,4 +427,9 @@ fn started(effect: &Effect) -> Option<PassId> {
         Effect::StartPass(pass) => Some(*pass),
         _ => None,
     }
+}
+
+/// What a run counts of its costs.
+fn costs(run: &Run) -> [usize; 2] {
+    [run.cost_bytes(), run.answers_bytes()]
 }
