@@ -97,12 +97,20 @@ pub const LIST_SCAN_HANDLERS_MAX: usize = 512;
 /// Bytes of an error's message: a step's whole error text, and what stands before it.
 pub const MESSAGE_BYTES_MAX: usize = ERROR_BYTES_MAX + (1 << 10);
 
+/// Bytes of a name or number from a client that an error quotes; the rest is cut, so that what was expected is told.
+pub const QUOTED_BYTES_MAX: usize = 256;
+
 /// Bytes of a misspelt word for which the one that was meant is looked for: comparing takes the product of both
 /// lengths.
 pub const SPELLING_BYTES_MAX: usize = 64;
 
-/// Values of one kind that the log is told of, each once: what clients send must not fill a log, nor memory.
+/// Values of one kind that the log is told of, each once: what clients send must not fill a log, nor memory. Further
+/// ones are told at least [`TOLD_PAUSE_US`] after the one before, so that names sent at random hide no real mistake for
+/// good.
 pub const TOLD_VALUES_MAX: usize = 64;
+
+/// See [`TOLD_VALUES_MAX`].
+pub const TOLD_PAUSE_US: u64 = 60_000_000;
 
 /// Bytes that the log shows of a value from a client.
 pub const TOLD_BYTES_MAX: usize = 128;

@@ -317,6 +317,9 @@ fn a_missing_or_wrong_member_is_refused_by_name() {
         if fault.is_empty() { taken::<Everything>(&text) } else { refused::<Everything>(&text, fault) }
     }
     refused::<Everything>("[]", "expected object, got array");
+    let (long, cut) = ("n".repeat(300), "n".repeat(256));
+    let fault = format!("unknown field `{cut}…`, expected one of `new`, `old`, `other`");
+    refused::<Closed>(&format!(r#"{{"{long}":1}}"#), &fault);
     refused::<Closed>(r#"{"new":1,"oter":2}"#, "unknown field `oter`, expected one of `new`, `old`, `other`");
     refused::<Closed>(r#"{"new":1,"new":2}"#, "duplicate field `new`");
 }

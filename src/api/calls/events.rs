@@ -18,7 +18,8 @@ use crate::{
     },
     graph::{EventId, Graph, StepId},
     http::{Field, Method, Request, Response},
-    limits::{EARLY_ANSWERS_MAX, OPEN_QUESTIONS_LISTED_MAX, VALUE_BYTES_LISTED_MAX},
+    limits::{EARLY_ANSWERS_MAX, OPEN_QUESTIONS_LISTED_MAX, QUOTED_BYTES_MAX, VALUE_BYTES_LISTED_MAX},
+    text::OneLine,
 };
 
 /// `GET /events/{handler_id}`, up to the lock
@@ -81,8 +82,11 @@ pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: Err
     let step_name = body.step.map_err(faulty)?;
     let Context { scheduler, now, .. } = context;
     let graph = scheduler.graph(workflow);
-    let find_step =
-        |name: &str| graph.step_id(name).ok_or_else(|| unsendable(&format!("Step {name} does not exist"), errors));
+    let find_step = |name: &str| {
+        graph
+            .step_id(name)
+            .ok_or_else(|| unsendable(&format!("Step {} does not exist", OneLine::new(name, QUOTED_BYTES_MAX)), errors))
+    };
     let step = step_name.as_deref().map(find_step).transpose()?;
     let in_reply_to = body.in_reply_to.map_err(faulty)?;
     match scheduler.post(key, External { event, value, step, in_reply_to }, *now) {

@@ -11,7 +11,8 @@ use super::object::{
 use crate::{
     graph::{EventId, EventType, Graph, Shape},
     json::{self, Json, JsonError},
-    limits::{BODY_DEPTH_MAX, HANDLER_ID_BYTES_MAX, JSON_DEPTH_MAX, STATE_BYTES_MAX},
+    limits::{BODY_DEPTH_MAX, HANDLER_ID_BYTES_MAX, JSON_DEPTH_MAX, QUOTED_BYTES_MAX, STATE_BYTES_MAX},
+    text::OneLine,
     values::Values,
 };
 
@@ -144,8 +145,9 @@ impl<'a> PostedBody<'a> {
         let name = type_name(name, qualified_name)
             .and_then(|name| name.ok_or_else(|| "member type: expected the name of an event type, got none".to_owned()))
             .map_err(|error| format!("{FAULTY}: {error}; {}", sendable_types(graph)))?;
-        let id =
-            graph.event_id(&name).ok_or_else(|| format!("Unknown event type: {name}; {}", sendable_types(graph)))?;
+        let id = graph
+            .event_id(&name)
+            .ok_or_else(|| format!("Unknown event type: {}; {}", quote(&name), sendable_types(graph)))?;
         if !graph.is_open(id) {
             return Err(format!(
                 "Failed to send event: {name} may not be sent from outside; {}",
@@ -169,21 +171,21 @@ impl<'a> PostedBody<'a> {
     ///
     /// # Errors
     /// When it is no integer from 0; in people's words.
-    #[expect(clippy::cast_sign_loss, reason = "the number is not negative")]
     pub(crate) fn in_reply_to(&self) -> Result<Option<u64>, String> {
         let Some(raw) = self.in_reply_to else { return Ok(None) };
-        let wrong =
-            |got: &str| format!("Invalid in_reply_to: expected the number of an event, an integer from 0; got {got}");
-        match kind(raw.get()) {
-            "number" => {}
-            kind => return Err(wrong(&with_article(kind))),
-        }
-        if let Ok(sequence) = raw.get().parse() {
-            return Ok(Some(sequence));
-        }
-        // `2.0` and `2e0` are integers as well. One that is too large for any feed is the largest.
-        let number: f64 = raw.get().parse().unwrap_or(f64::NAN);
-        if number >= 0.0 && number.fract() == 0.0 { Ok(Some(number as u64)) } else { Err(wrong(raw.get())) }
+        let got = match kind(raw.get()) {
+            "number" => Cow::Borrowed(raw.get()),
+            kind => Cow::Owned(with_article(kind)),
+        };
+        // `2.0` and `2e0` are integers as well.
+        let number = json::whole(&got).and_then(|digits| digits.parse().ok());
+        number.map(Some).ok_or_else(|| {
+            format!(
+                "Invalid in_reply_to: expected the number of an event, an integer from 0 to {}; got {}",
+                u64::MAX,
+                quote(&got)
+            )
+        })
     }
 }
 
@@ -257,6 +259,7 @@ fn start_event_value(text: &str, start: &EventType) -> Result<Json, String> {
         _ => return checked_value(&unfold(text, unfolded, count)?, start),
     };
     if let Some(name) = type_name(name, qualified_name)?.filter(|name| **name != *start.name) {
+        let name = quote(&name);
         return Err(format!("member type: expected {}, which starts this workflow, got {name}", start.name));
     }
     checked_value(&unfold_data(fields)?, start)
@@ -286,6 +289,11 @@ fn checked_text(text: &str) -> Result<Json, JsonError> {
     Json::from_checked(&compact(text))
 }
 
+/// What a client sent, in an error: cut, so that it leaves room for what was expected.
+fn quote(text: &str) -> OneLine<'_> {
+    OneLine::new(text, QUOTED_BYTES_MAX)
+}
+
 /// What clients may send to runs of the workflow.
 fn sendable_types(graph: &Graph) -> String {
     let names: Vec<&str> = graph.open_types().map(|event| &*event.name).collect();
@@ -300,8 +308,8 @@ fn state_values(data: &str) -> Result<Values, String> {
             untyped.check(&text)?;
             checked_text(&text).map_err(|error| error.to_string())
         });
-        let value =
-            value.map_err(|error| format!("Invalid context: state key {key}: expected a JSON text: {error}"))?;
+        let value = value
+            .map_err(|error| format!("Invalid context: state key {}: expected a JSON text: {error}", quote(&key)))?;
         state.insert(Arc::from(key), value);
         if state.cost_bytes() > STATE_BYTES_MAX {
             return Err(format!(

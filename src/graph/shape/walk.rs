@@ -3,7 +3,10 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use super::{Further, Kind, Node, Object};
-use crate::json::{fits_64_bits, whole};
+use crate::{
+    json::{fits_64_bits, whole},
+    limits::QUOTED_BYTES_MAX,
+};
 
 pub(super) fn check<'a>(nodes: &[Node], text: &'a str) -> Result<Cow<'a, str>, String> {
     let steps = STEPS_MIN + STEPS_PER_BYTE * text.len();
@@ -114,7 +117,7 @@ impl<'n> Walk<'_, 'n> {
             let name = walk.key();
             let known = object.properties.binary_search_by(|(property, _)| (**property).cmp(&name));
             if known.is_ok_and(|place| seen[place]) {
-                return Err(walk.fault(format!("duplicate field `{name}`")));
+                return Err(walk.fault(format!("duplicate field `{}`", shown(&name))));
             }
             let is_name = |names: &[Box<str>]| names.iter().any(|known| **known == *name);
             let maybe_alias = known.is_err() && names.is_none_or(is_name);
@@ -127,7 +130,7 @@ impl<'n> Walk<'_, 'n> {
                 (Err(_), Further::Each(each)) if !maybe_alias || names.is_none() => Some(each),
                 (Err(_), Further::Refused) if !maybe_alias => {
                     let expected = one_of_names(names.unwrap_or_default());
-                    return Err(walk.fault(format!("unknown field `{name}`, {expected}")));
+                    return Err(walk.fault(format!("unknown field `{}`, {expected}", shown(&name))));
                 }
                 (Err(_), _) => None,
             };
@@ -345,8 +348,8 @@ impl<'n> Walk<'_, 'n> {
         let mut text = String::new();
         for segment in &self.path {
             let _ = match segment {
-                Segment::Field(name) if text.is_empty() => write!(text, "field {name}"),
-                Segment::Field(name) => write!(text, ".{name}"),
+                Segment::Field(name) if text.is_empty() => write!(text, "field {}", shown(name)),
+                Segment::Field(name) => write!(text, ".{}", shown(name)),
                 Segment::Element(place) if text.is_empty() => write!(text, "field [{place}]"),
                 Segment::Element(place) => write!(text, "[{place}]"),
             };
@@ -354,6 +357,12 @@ impl<'n> Walk<'_, 'n> {
         let text = if text.is_empty() { what } else { format!("{text}: {what}") };
         Fault { text, depth: self.path.len(), other: false }
     }
+}
+
+/// A field's name as an error shows it: cut, so that it leaves room for what is wrong.
+fn shown(name: &str) -> Cow<'_, str> {
+    let end = name.floor_char_boundary(QUOTED_BYTES_MAX);
+    if end == name.len() { name.into() } else { format!("{}…", &name[..end]).into() }
 }
 
 impl Node {

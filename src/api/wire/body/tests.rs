@@ -225,6 +225,18 @@ fn a_posted_event_that_is_falsy_is_missing() {
 }
 
 #[test]
+fn a_name_that_is_too_long_is_cut_and_what_was_expected_is_not() {
+    let name = "N".repeat(10_000);
+    let shown = format!("{}…", &name[..QUOTED_BYTES_MAX]);
+    let unknown = posted(&format!("{{\"type\":\"{name}\",\"value\":{{}}}}")).unwrap_err();
+    assert_eq!(unknown, format!("Unknown event type: {shown}; w takes Answer, Tick"));
+    let body = format!("{{\"context\":{{\"state\":{{\"state_data\":{{\"_data\":{{\"{name}\":1}}}}}}}}}}");
+    let faulty = RunBody::parse(body.as_bytes()).unwrap().state().unwrap_err();
+    let expected = "expected a JSON text: expected a string, got a number";
+    assert_eq!(faulty, format!("Invalid context: state key {shown}: {expected}"));
+}
+
+#[test]
 fn a_posted_event_that_is_none_of_the_workflows_names_what_is_possible() {
     let possible = "w takes Answer, Tick";
     let refused = "may not be sent from outside";
@@ -248,18 +260,37 @@ fn a_posted_event_that_is_none_of_the_workflows_names_what_is_possible() {
 fn a_reply_names_the_number_of_an_event_or_none() {
     let number =
         |number: &str| PostedBody::parse(format!("{{\"in_reply_to\":{number}}}").as_bytes()).unwrap().in_reply_to();
-    for (text, expected) in
-        [("0", 0), ("7", 7), ("7.0", 7), ("7e0", 7), ("-0", 0), ("18446744073709551615", u64::MAX), ("1e300", u64::MAX)]
-    {
+    for (text, expected) in [
+        ("0", 0),
+        ("7", 7),
+        ("7.0", 7),
+        ("7e0", 7),
+        ("-0", 0),
+        ("18446744073709551615", u64::MAX),
+        ("1e19", 10u64.pow(19)),
+    ] {
         assert_eq!(number(text), Ok(Some(expected)), "{text}");
     }
     assert_eq!((number("null"), number("\"\"")), (Ok(None), Ok(None)));
-    for (text, got) in [("-1", "-1"), ("1.5", "1.5"), ("\"7\"", "a string"), ("true", "a boolean"), ("[7]", "an array")]
-    {
+    let digits = "9".repeat(QUOTED_BYTES_MAX + 1);
+    let cut = format!("{}…", &digits[..QUOTED_BYTES_MAX]);
+    for (text, got) in [
+        ("-1", "-1"),
+        ("1.5", "1.5"),
+        ("18446744073709551616", "18446744073709551616"),
+        ("1e300", "1e300"),
+        (&digits, &cut),
+        ("\"7\"", "a string"),
+        ("true", "a boolean"),
+        ("[7]", "an array"),
+    ] {
         let error = number(text).unwrap_err();
         assert_eq!(
             error,
-            format!("Invalid in_reply_to: expected the number of an event, an integer from 0; got {got}"),
+            format!(
+                "Invalid in_reply_to: expected the number of an event, an integer from 0 to 18446744073709551615; got \
+                 {got}"
+            ),
             "{text}"
         );
     }
