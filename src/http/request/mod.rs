@@ -58,6 +58,8 @@ impl Head {
         }
         let text = |span: Span| std::str::from_utf8(span.of(bytes)).expect("a target is ASCII, as parse_head saw");
         let path = match text(self.path) {
+            // RFC 9112 section 3.2.4: that of a URL without a path and a query asks about the server as a whole.
+            "" if self.method == Method::Options && self.query.is_none() => "*",
             "" => "/",
             path => path,
         };
