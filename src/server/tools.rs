@@ -15,11 +15,20 @@ pub const TOOLS: [&str; 2] = ["inspect DIR [HANDLER]", "backup DIR FILE"];
 /// Why the arguments behind it are not understood.
 pub fn run_tool(program: &str, arguments: &[OsString]) -> Option<Result<ExitCode, String>> {
     let (name, rest) = arguments.split_first()?;
+    let rest = operands(rest);
     match name.to_str()? {
-        "inspect" => Some(inspect(program, rest)),
-        "backup" => Some(backup(program, rest)),
+        "inspect" => Some(inspect(program, &rest)),
+        "backup" => Some(backup(program, &rest)),
         _ => None,
     }
+}
+
+/// What stands behind the tool's name, without the `--` that says that nothing behind it is an option (POSIX guideline
+/// 10). The tools have no options.
+fn operands(arguments: &[OsString]) -> Vec<OsString> {
+    let mark = arguments.iter().position(|argument| argument == "--");
+    let kept = arguments.iter().enumerate().filter(|(place, _)| Some(*place) != mark);
+    kept.map(|(_, argument)| argument.clone()).collect()
 }
 
 #[cfg(feature = "sqlite")]

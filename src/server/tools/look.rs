@@ -29,6 +29,9 @@ pub(super) fn inspect(program: &str, arguments: &[OsString]) -> Result<ExitCode,
         [directory, id] => (directory, Some(id.to_string_lossy().into_owned())),
         _ => return Err(format!("inspect: expected DIR, or DIR and the id of a handler, got {arguments:?}")),
     };
+    if directory.is_empty() {
+        return Err("inspect: expected DIR, got an empty name".to_owned());
+    }
     let inspector = match Inspector::open(Path::new(directory)) {
         Ok(inspector) => inspector,
         Err(error) => return Ok(failed(program, &error)),
@@ -51,6 +54,9 @@ pub(super) fn backup(program: &str, arguments: &[OsString]) -> Result<ExitCode, 
     let [directory, file] = arguments else {
         return Err(format!("backup: expected DIR and FILE, got {arguments:?}"));
     };
+    if directory.is_empty() || Path::new(file).file_name().is_none() {
+        return Err(format!("backup: expected DIR and the name of a file, got {arguments:?}"));
+    }
     Ok(match sqlite::backup(Path::new(directory), Path::new(file)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(program, &error),

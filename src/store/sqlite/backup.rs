@@ -13,7 +13,7 @@ use rusqlite::{
 
 use super::{
     fault::{Fault, OpenError},
-    open::{Found, database, look, plain, private, set_up, sibling, sync_directory},
+    open::{find, plain, private, set_up, sibling, sync_directory},
 };
 use crate::limits::READER_CACHE_KIB;
 
@@ -27,11 +27,7 @@ use crate::limits::READER_CACHE_KIB;
 /// When there is no database, `file` exists, or one of them cannot be read or written. Then there is no `file` that was
 /// not there before.
 pub fn backup(directory: &Path, file: &Path) -> Result<(), OpenError> {
-    let path = database(directory);
-    if look(&path)? == Found::Nothing {
-        let error = io::Error::new(io::ErrorKind::NotFound, "there is no database in this directory");
-        return Err(OpenError::Io { path, error });
-    }
+    let path = find(directory)?;
     if fs::symlink_metadata(file).is_ok() {
         return Err(OpenError::Exists(file.to_owned()));
     }

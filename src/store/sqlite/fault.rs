@@ -40,6 +40,13 @@ pub enum OpenError {
         /// What the system says.
         error: io::Error,
     },
+    /// There is no database to read: the directory is probably not meant.
+    Nothing {
+        /// The directory.
+        directory: PathBuf,
+        /// What is there instead.
+        found: &'static str,
+    },
     /// There is a file where a backup is to go: name another, or remove that one.
     Exists(PathBuf),
 }
@@ -183,10 +190,18 @@ impl fmt::Display for OpenError {
                 "{} is damaged ({text}): put a backup in its place, or give another directory",
                 path.display()
             ),
-            Self::Io { path, error } => write!(
+            Self::Io { path, error } => {
+                let advice = match error.kind() {
+                    io::ErrorKind::NotFound => "make the directory that it is to be in",
+                    _ => "see to its permissions and to free space",
+                };
+                let path = path.display();
+                write!(formatter, "{path} cannot be used ({error}): {advice}, or give another directory")
+            }
+            Self::Nothing { directory, found } => write!(
                 formatter,
-                "{} cannot be used ({error}): see to its permissions and to free space, or give another directory",
-                path.display()
+                "'{}' is no data directory ({found}): give the one that a server has as --data, with steprill.db in it",
+                directory.display()
             ),
             Self::Exists(path) => write!(
                 formatter,

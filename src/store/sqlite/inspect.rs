@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     fault::{Fault, OpenError},
-    open::{Found, aside, database, look, open_for_reading, set_up, sibling},
+    open::{aside, find, open_for_reading, set_up, sibling},
     read::Reading,
     versions::Versions,
 };
@@ -42,11 +42,7 @@ impl Inspector {
     /// # Errors
     /// When there is none, or it cannot be read.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        let path = database(directory);
-        if look(&path)? == Found::Nothing {
-            let error = io::Error::new(io::ErrorKind::NotFound, "there is no database in this directory");
-            return Err(OpenError::Io { path, error });
-        }
+        let path = find(directory)?;
         let opened = connect(&path).and_then(|mut connection| {
             let versions = Arc::new(Versions::load(&mut connection, &[], false)?);
             let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;

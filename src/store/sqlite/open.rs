@@ -143,6 +143,24 @@ pub(super) fn look(path: &Path) -> Result<Found, OpenError> {
     }
 }
 
+/// The database of a directory that is to have one.
+pub(super) fn find(directory: &Path) -> Result<PathBuf, OpenError> {
+    let nothing = |found| OpenError::Nothing { directory: directory.to_owned(), found };
+    match fs::metadata(directory) {
+        Ok(metadata) if !metadata.is_dir() => return Err(nothing("it is a file")),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Err(nothing("it does not exist"));
+        }
+        // What else is wrong is told of the database.
+        _ => {}
+    }
+    let path = database(directory);
+    match look(&path)? {
+        Found::Ours => Ok(path),
+        Found::Nothing => Err(nothing("there is no steprill.db in it")),
+    }
+}
+
 const HEADER_BYTES: u64 = 100;
 
 /// A path as SQLite takes it for one: what begins with `file:` or a colon means something else to it.

@@ -123,9 +123,14 @@ fn paths_are_no_uris_and_every_program_has_the_tools() {
     kill(program);
     let (code, list, errors) = run(&["inspect", "file:data", &id]);
     assert!(code == Some(0) && list.contains("status   completed"), "{list}{errors}");
+    std::fs::rename(place.directory.path().join("file:data"), place.directory.path().join("--data")).expect("renamed");
+    for arguments in [&["inspect", "--", "--data", &id][..], &["inspect", "--data", &id]] {
+        let (code, list, errors) = run(arguments);
+        assert!(code == Some(0) && list.contains("status   completed"), "{arguments:?}: {list}{errors}");
+    }
     let mut names: Vec<_> = std::fs::read_dir(place.directory.path()).expect("files").flatten().collect();
     names.sort_by_key(std::fs::DirEntry::file_name);
-    assert_eq!(names.iter().map(std::fs::DirEntry::file_name).collect::<Vec<_>>(), ["file:copy", "file:data"]);
+    assert_eq!(names.iter().map(std::fs::DirEntry::file_name).collect::<Vec<_>>(), ["--data", "file:copy"]);
     let (code, _, errors) = run(&["inspect"]);
     assert!(code == Some(2) && errors.contains("conformance: inspect: expected DIR"), "{errors}");
     let (_, help, _) = run(&["--help"]);
@@ -133,6 +138,36 @@ fn paths_are_no_uris_and_every_program_has_the_tools() {
         help.contains("conformance inspect DIR [HANDLER]") && help.contains("conformance backup DIR FILE"),
         "{help}"
     );
+}
+
+#[test]
+fn what_is_no_data_directory_is_said_with_what_was_expected() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (there, file) = (text(directory.path()), directory.path().join("file"));
+    std::fs::write(&file, "mine").expect("a file");
+    let missing = directory.path().join("missing");
+    let copy = directory.path().join("copy");
+    let expected = "give the one that a server has as --data, with steprill.db in it";
+    for (path, found) in
+        [(there, "there is no steprill.db in it"), (text(&file), "it is a file"), (text(&missing), "it does not exist")]
+    {
+        let line = format!("'{path}' is no data directory ({found}): {expected}");
+        fails(&["inspect", path], 1, &line);
+        fails(&["inspect", "--", path, "AAAAAAAAAA"], 1, &line);
+        fails(&["backup", path, text(&copy)], 1, &line);
+    }
+    fails(&["inspect", ""], 2, "inspect: expected DIR, got an empty name");
+    fails(&["backup", there, ""], 2, "backup: expected DIR and the name of a file");
+    assert!(!copy.exists());
+}
+
+#[test]
+fn a_backup_into_a_directory_that_is_not_there_says_so() {
+    let place = Place::new();
+    kill(place.start());
+    let copy = place.directory.path().join("missing").join("copy");
+    let advice = "make the directory that it is to be in";
+    fails(&["backup", text(place.directory.path()), text(&copy)], 1, advice);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_backup_replaces_nothing_and_leaves_nothing_half_done() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("copy.db");
     let error = backup(directory.path(), &file).expect_err("there is no database");
-    assert!(error.to_string().contains("there is no database"), "{error}");
+    assert!(error.to_string().contains("there is no steprill.db in it"), "{error}");
     assert!(!file.exists());
     Kit::open(directory.path()).complete_one();
     fs::write(&file, "mine").expect("a file");
