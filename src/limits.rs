@@ -104,12 +104,10 @@ pub const QUOTED_BYTES_MAX: usize = 256;
 /// lengths.
 pub const SPELLING_BYTES_MAX: usize = 64;
 
-/// Values of one kind that the log is told of, each once: what clients send must not fill a log, nor memory. Further
-/// ones are told at least [`TOLD_PAUSE_US`] after the one before, so that names sent at random hide no real mistake for
-/// good.
+/// Values of one kind that the log is told of, each once: what clients send must not fill a log, nor memory.
 pub const TOLD_VALUES_MAX: usize = 64;
 
-/// See [`TOLD_VALUES_MAX`].
+/// How long after the last of them a further one is told, so that names sent at random hide no real mistake for good.
 pub const TOLD_PAUSE_US: u64 = 60_000_000;
 
 /// Bytes that the log shows of a value from a client.

@@ -31,6 +31,7 @@ pub use calls::{Context, Ids, ListProgress, call, call_head, list_some, run_ende
 pub use catalog::{Catalog, WorkflowTexts};
 pub use errors::{ErrorFormat, no_content};
 pub use parsed::{Form, Parsed};
+pub use told::note_time;
 pub use wire::{Timestamp, render_event};
 
 /// What a call comes to. The server carries it out.

@@ -1,28 +1,63 @@
 //! What clients do that they hardly mean to do: the log says it, once for each value.
 
 use std::{
-    collections::BTreeSet,
-    sync::{Mutex, PoisonError},
+    collections::VecDeque,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
-    limits::{TOLD_BYTES_MAX, TOLD_VALUES_MAX},
+    limits::{TOLD_BYTES_MAX, TOLD_PAUSE_US, TOLD_VALUES_MAX},
+    now::Now,
     text::{OneLine, nearest},
 };
 
-/// Values of one kind that the log was told of while the program runs. When there are enough of them no further one is.
-pub(super) struct Told(Mutex<BTreeSet<String>>);
+/// Values of one kind that the log was told of while the program runs. When there are enough of them a further one is
+/// told only now and then, and takes the place of the oldest.
+pub(super) struct Told(Mutex<Values>);
+
+struct Values {
+    /// The oldest first.
+    values: VecDeque<String>,
+    /// When the last of them was told, on the alive clock.
+    last_us: u64,
+}
+
+/// Has the log's pauses go by this clock: values are met where no clock is at hand, and on other threads.
+pub fn note_time(now: Now) {
+    ALIVE_US.store(now.alive_us, Ordering::Relaxed);
+}
+
+static ALIVE_US: AtomicU64 = AtomicU64::new(0);
 
 impl Told {
     pub(super) const fn new() -> Self {
-        Self(Mutex::new(BTreeSet::new()))
+        Self(Mutex::new(Values { values: VecDeque::new(), last_us: 0 }))
     }
 
     /// The value as the log may show it, if it is to be told of.
     pub(super) fn first(&self, value: &str) -> Option<String> {
+        self.first_at(value, ALIVE_US.load(Ordering::Relaxed))
+    }
+
+    fn first_at(&self, value: &str, now_us: u64) -> Option<String> {
         let shown = OneLine::new(value, TOLD_BYTES_MAX).to_string();
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (told.len() < TOLD_VALUES_MAX && told.insert(shown.clone())).then_some(shown)
+        let Values { values, last_us } = &mut *told;
+        if values.contains(&shown) {
+            return None;
+        }
+        if values.len() >= TOLD_VALUES_MAX {
+            if now_us < last_us.saturating_add(TOLD_PAUSE_US) {
+                return None;
+            }
+            values.pop_front();
+        }
+        *last_us = now_us;
+        values.push_back(shown.clone());
+        Some(shown)
     }
 
     /// Logs that a request has `what`, `name`, which is not among those that are known, if it is near to one of them.
@@ -39,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_told_once_on_one_line_and_no_more_than_so_many_are() {
+    fn a_value_is_told_once_on_one_line_and_no_more_than_so_many_are_at_once() {
         let told = Told::new();
         assert_eq!(told.first("a\nb").as_deref(), Some("a\\nb"));
         assert_eq!(told.first("a\nb"), None);
@@ -47,5 +82,20 @@ mod tests {
         assert_eq!(long, "x".repeat(TOLD_BYTES_MAX) + "…");
         let further = (0..1_000).filter(|number| told.first(&number.to_string()).is_some()).count();
         assert_eq!(further, TOLD_VALUES_MAX - 2);
+    }
+
+    #[test]
+    fn when_many_values_were_told_a_further_one_is_told_after_a_pause() {
+        let told = Told::new();
+        for number in 0..TOLD_VALUES_MAX {
+            assert!(told.first_at(&number.to_string(), 5).is_some());
+        }
+        assert_eq!(told.first_at("late", 5 + TOLD_PAUSE_US - 1), None);
+        assert!(told.first_at("late", 5 + TOLD_PAUSE_US).is_some());
+        for again in ["late", "later", "1"] {
+            assert_eq!(told.first_at(again, 5 + 2 * TOLD_PAUSE_US - 1), None, "{again}");
+        }
+        assert!(told.first_at("0", 5 + 2 * TOLD_PAUSE_US).is_some(), "the oldest is forgotten");
+        assert_eq!(told.first_at("late", 5 + 3 * TOLD_PAUSE_US), None);
     }
 }

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     account::Account,
-    api::{Access, Catalog},
+    api::{self, Access, Catalog},
     engine::{
         input::Outcome,
         kept,
@@ -176,6 +176,7 @@ impl Loop {
     pub(super) fn turn(&mut self) -> io::Result<Flow> {
         let wakes = self.reactor.poll(self.poll_timeout())?;
         self.now = self.clock.read();
+        api::note_time(self.now);
         self.shares.begin_turn();
         self.pool.handle_rung();
         self.handle_reports();
