@@ -92,8 +92,10 @@ impl Loop {
     /// The body of the connection's request is parsed.
     pub(super) fn answer_parsed(&mut self, id: ConnectionId) {
         self.answer_all(id);
-        // Its connection may be gone.
-        self.helper.take(id);
+        // Its connection may be gone. A call that waits for something else now takes it later.
+        if !matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
+            self.helper.take(id);
+        }
     }
 
     /// The handler that the connection's request waited for could not be read.
@@ -103,6 +105,8 @@ impl Loop {
 
     /// Answers the connection's request without a call.
     pub(super) fn answer_with(&mut self, id: ConnectionId, reply: impl FnOnce(ErrorFormat) -> Response) {
+        // It must not become the body of the connection's next request.
+        self.helper.take(id);
         let Some(connection) = self.reactor.connection(id) else { return };
         let transport = transport(connection.origin());
         let exchange = connection.exchange();

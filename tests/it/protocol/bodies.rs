@@ -215,3 +215,16 @@ fn requests_behind_a_large_body_wait_for_its_reply() {
     drop(gone);
     assert_eq!(program.post_text("/workflows/echo/run", large("")).status, 200);
 }
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_large_body_is_taken_whole_though_the_store_is_asked_for_its_handler() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = Program::with(&["--data", directory.path().to_str().expect("a path of characters")]);
+    let message = "x".repeat(100_000);
+    let body = json!({"handler_id": "chosen", "start_event": {"message": message}, "context": {"state": {}}});
+    let reply = run(&program, "echo", &body).json();
+    assert_eq!(reply["handler_id"], "chosen");
+    assert_eq!(reply["result"], format!("processed: {message}"));
+    assert_eq!(program.get("/results/chosen").json(), reply);
+}
