@@ -46,22 +46,16 @@ impl Held {
     /// Starts a run of `approval` under this id, which waits for its answer when this returns.
     #[track_caller]
     fn asking(&self, id: &str) {
-        self.start_as(id, "approval");
+        let reply = self.program.post_text("/workflows/approval/run-nowait", body_as(id));
+        assert_eq!(reply.status, 200, "{}", reply.text());
         follow(&self.program, id, "sse=false").event_of("ApprovalRequested");
         settle(&self.program);
-    }
-
-    #[track_caller]
-    fn start_as(&self, id: &str, workflow: &str) {
-        let reply = self.program.post_text(&format!("/workflows/{workflow}/run-nowait"), body_as(id));
-        assert_eq!(reply.status, 200, "{}", reply.text());
     }
 }
 
 /// A start under an id that the client chooses.
 fn body_as(id: &str) -> String {
-    let context = json!({"state": {"state_data": {"_data": {"a": "1"}}}});
-    json!({"handler_id": id, "start_event": {"subject": "a"}, "context": context}).to_string()
+    json!({"handler_id": id, "start_event": {"subject": "a"}, "context": {"state": {}}}).to_string()
 }
 
 const ANSWER: &str = r#"{"event": {"type": "ApprovalGiven", "value": {"approved": true, "by": "b"}}}"#;
@@ -109,31 +103,5 @@ fn an_answer_that_is_not_kept_does_not_refuse_the_next() {
         let post = format!("/events/{id}");
         let requests = [("POST", &*post, ANSWER), ("POST", &post, ANSWER)];
         assert_eq!(held.while_it_hangs(keeps, &requests), expected, "{id}");
-    }
-}
-
-#[test]
-fn a_chosen_id_that_retention_removes_is_there_until_that_is_kept() {
-    for (keeps, status) in [(false, 200), (true, 404)] {
-        // It is in the store alone when it has been kept long enough.
-        let held = Held::start(&["--keep-for", "1s", "--finished-bytes-max", "1"]);
-        held.start_as("chosen", "echo");
-        let begun = Instant::now();
-        while held.program.get("/handlers/chosen").status != 200 {
-            assert!(begun.elapsed() < PATIENCE, "it does not end");
-        }
-        held.disk.hang();
-        let mut waiting = loop {
-            let mut connection = held.program.connect();
-            connection.send("GET", "/handlers/chosen", &[], None);
-            settle(&held.program);
-            if connection.is_silent() {
-                break connection;
-            }
-            assert_eq!(connection.head().status, 200);
-            assert!(begun.elapsed() < PATIENCE, "it is not removed");
-        };
-        held.disk.end_hang(keeps);
-        assert_eq!(waiting.head().status, status);
     }
 }

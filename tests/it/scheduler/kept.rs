@@ -1,5 +1,7 @@
 //! With a store: what holds when a batch is not kept, when handlers leave memory and come back, after a start.
 
+mod unsettled;
+
 use std::{sync::Arc, time::Duration};
 
 use steprill::{
@@ -466,35 +468,4 @@ fn a_run_that_rests_has_no_place_that_was_given_with_what_is_not_kept() {
     assert!(world.has_ended(first));
     world.pass_time(REST_US);
     assert_eq!(world.passes().len(), 1);
-}
-
-#[test]
-fn nobody_is_refused_for_an_end_or_a_removal_that_is_not_kept() {
-    let mut world = World::new(ONE_STEP, None);
-    let key = world.start(Place::New(Some("mine".into())));
-    let tag = world.passes()[0];
-    assert_eq!(world.scheduler.unsettled("mine", true), None);
-    world.stop(tag);
-    let batch = world.scheduler.open_batch();
-    assert_eq!(world.scheduler.unsettled("mine", true), Some(batch), "a change waits");
-    assert_eq!(world.scheduler.unsettled("mine", false), None, "who reads sees what is kept");
-    world.lose();
-    assert_eq!(world.scheduler.unsettled("mine", true), None, "it is judged again");
-    assert!(world.scheduler.first_unsettled() > batch);
-    world.settle();
-    world.pass_time(REST_US);
-    assert!(world.has_ended(key) && world.scheduler.unsettled("mine", true).is_none());
-    world.scheduler.purge(key, world.now);
-    let batch = world.scheduler.open_batch();
-    assert_eq!(world.scheduler.unsettled("mine", false), Some(batch));
-    world.settle();
-    assert_eq!(world.scheduler.unsettled("mine", false), None);
-    assert_eq!(world.scheduler.place_of("mine"), Some(key), "its place in lists is known");
-    let made = world.finish();
-    let id = world.scheduler.view(made).expect("it is there").id.to_owned();
-    world.scheduler.purge(made, world.now);
-    assert!(world.scheduler.unsettled(&id, false).is_some());
-    world.settle();
-    assert_eq!((world.scheduler.find(&id), world.scheduler.place_of(&id)), (None, Some(made)));
-    assert_eq!(world.scheduler.place_of("0123456789"), None);
 }
