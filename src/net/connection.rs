@@ -206,11 +206,12 @@ impl Connection {
         taken
     }
 
-    /// The client does not take what there is. To the system one that takes nothing for a while is the same as one that
-    /// is gone; here a slow one has [`OUTPUT_TIMEOUT_US`], and as long again for what the system holds.
+    /// The client does not take what there is. While it takes less at a time than the system would send, the system counts
+    /// that as nothing, so it is not to judge: a client has [`OUTPUT_TIMEOUT_US`] here, and as long again for what the
+    /// system holds.
     fn be_patient(&mut self, now: Now) {
         if self.patient_until_us == 0 {
-            self.limit_unacknowledged(Duration::from_micros(OUTPUT_TIMEOUT_US));
+            self.limit_unacknowledged(Duration::ZERO);
         }
         self.patient_until_us = now.alive_us + OUTPUT_TIMEOUT_US;
     }

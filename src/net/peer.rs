@@ -31,7 +31,8 @@ pub(super) fn probe_half_closed(stream: &TcpStream) {
     let _ = sockopt::set_tcp_keepidle(stream, HALF_CLOSED_PROBE);
 }
 
-/// Says how long data may stay unacknowledged, or a client may take none.
+/// Says how long data may stay unacknowledged, or a client may take none; zero: until the system's probes stay without
+/// an answer.
 #[cfg(target_os = "linux")]
 pub(super) fn limit_unacknowledged(socket: &impl AsFd, timeout: Duration) -> io::Result<()> {
     let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
