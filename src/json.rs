@@ -1,9 +1,14 @@
 //! Checked JSON text: the form in which every value is kept.
 
 mod canonical;
+mod lines;
 mod number;
 
-use std::{cell::Cell, fmt, sync::Arc};
+use std::{
+    cell::Cell,
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use memchr::{memchr2, memchr2_iter};
 use serde::{
@@ -14,12 +19,17 @@ use serde::{
 use crate::limits::JSON_DEPTH_MAX;
 
 pub use canonical::canonical;
+pub(crate) use lines::{escape_line_ends, find_line_end};
 pub use number::{fits_64_bits, whole};
 
 /// JSON text that is known to parse: UTF-8, nested at most [`JSON_DEPTH_MAX`] deep, no lone surrogate, no number
 /// out of range. Cloning shares the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Json(Arc<str>);
+
+/// A text for as long as somebody else keeps it.
+#[derive(Clone, Debug)]
+pub struct WeakJson(Weak<str>);
 
 /// Why a text is not kept as [`Json`]; its text names the fault and its place.
 #[derive(Debug)]
@@ -54,9 +64,22 @@ impl Json {
         encode(value, Self::of_encoded)
     }
 
-    /// Keeps a text that [`encode`] has just given.
+    /// Keeps a text that [`encode`] has just given, or has given before.
     pub(crate) fn of_encoded(text: &str) -> Self {
         Self(text.into())
+    }
+
+    /// The same value with all line ends escaped.
+    pub(crate) fn with_escaped_line_ends(&self) -> Self {
+        let Some(first) = find_line_end(self.0.as_bytes()) else { return self.clone() };
+        let mut text = self.0.as_bytes().to_vec();
+        escape_line_ends(&mut text, first);
+        Self(String::from_utf8(text).expect("whole characters are replaced by ASCII").into())
+    }
+
+    /// The text, without keeping it.
+    pub fn downgrade(&self) -> WeakJson {
+        WeakJson(Arc::downgrade(&self.0))
     }
 
     /// How many share the text.
@@ -75,6 +98,13 @@ impl Json {
     /// When it is of another type.
     pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(&self.0)
+    }
+}
+
+impl WeakJson {
+    /// The text, if somebody still keeps it.
+    pub fn upgrade(&self) -> Option<Json> {
+        self.0.upgrade().map(Json)
     }
 }
 

@@ -15,6 +15,7 @@ mod panics;
 mod questions;
 mod readers;
 mod shares;
+mod sharing;
 mod stop;
 mod tools;
 mod trial;

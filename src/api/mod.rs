@@ -32,7 +32,7 @@ pub use catalog::{Catalog, WorkflowTexts};
 pub use errors::{ErrorFormat, no_content};
 pub use parsed::{Form, Parsed};
 pub use told::note_time;
-pub use wire::{Timestamp, render_event};
+pub use wire::{Timestamp, VALUE_AT, render_event};
 
 /// What a call comes to. The server carries it out.
 #[derive(Debug)]

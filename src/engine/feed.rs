@@ -15,9 +15,12 @@
 //! | `C` `.` | cancelled, ended by that: nothing |
 //! | `!` | ended by a failure: step (2), text |
 //!
+//! The JSON text of a large event stands apart and is shared with whoever else has it ([`Feed::shared`]).
+//!
 //! As bytes ([`Feed::encode_events`]) each event is its length, seven bits a byte from the lowest on, and its text.
 
 mod code;
+mod large;
 
 use std::{fmt, time::Duration};
 
@@ -25,9 +28,11 @@ use crate::{
     engine::input::{Published, StepOutput, StepState},
     graph::{EventId, EventKind, Graph, StepId},
     json::Json,
+    limits::PAGE_BYTES_MAX,
     pass::EventRef,
 };
 use code::{STEP_BYTES, decode, encode, fits, put_length, take_length};
+use large::{Large, is_large};
 
 /// The feed of one run.
 ///
@@ -38,6 +43,7 @@ pub struct Feed {
     first: u64,
     text: String,
     ends: Vec<u32>,
+    large: Large,
 }
 
 impl Feed {
@@ -57,7 +63,14 @@ impl Feed {
             self.text.reserve(64);
             self.ends.reserve(4);
         }
-        encode(&mut self.text, event);
+        let large = match event {
+            Published::Event(_, value) if is_large(value.as_str().len()) => Some(value),
+            _ => None,
+        };
+        encode(&mut self.text, event, large.is_none());
+        if let Some(value) = large {
+            self.large.insert(sequence, value);
+        }
         self.ends.push(u32::try_from(self.text.len()).expect("a run publishes at most FEED_BYTES_MAX"));
         sequence
     }
@@ -74,7 +87,7 @@ impl Feed {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.text.len() + self.ends.len() * END_BYTES
+        self.text.len() + self.ends.len() * END_BYTES + self.large.bytes()
     }
 
     /// Bytes that [`Feed::push`] would add for `event`.
@@ -105,17 +118,43 @@ impl Feed {
         let index = usize::try_from(sequence.wrapping_sub(self.first)).ok()?;
         let end = *self.ends.get(index)? as usize;
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        decode(&self.text[start..end])
+        let item = decode(&self.text[start..end])?;
+        let Some(large) = self.shared(sequence) else { return Some(item) };
+        Some(match item {
+            Item::Event(event, _) => Item::Event(event, large.as_str()),
+            Item::Other { name, qualified_name, kind, .. } => {
+                Item::Other { name, qualified_name, kind, value: large.as_str() }
+            }
+            item => item,
+        })
+    }
+
+    /// The JSON text of the event with that number, if it is large: then its line ends are escaped.
+    pub fn shared(&self, sequence: u64) -> Option<&Json> {
+        self.large.get(sequence)
+    }
+
+    /// The numbers of its large events.
+    pub fn large(&self) -> impl Iterator<Item = u64> {
+        self.large.sequences()
+    }
+
+    /// Has the large event with that number share a text that is the same.
+    pub fn share(&mut self, sequence: u64, text: &Json) {
+        if self.large.get(sequence) == Some(text) {
+            self.large.insert(sequence, text);
+        }
     }
 
     /// The events as bytes, to be kept. What two feeds give, one behind the other, is what they give as one.
     #[must_use]
     pub fn encode_events(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.text.len() + 2 * self.ends.len());
+        let mut bytes = Vec::with_capacity(self.text.len() + 2 * self.ends.len() + self.large.bytes());
         let mut start = 0;
-        for end in self.ends.iter().map(|end| *end as usize) {
-            put_length(&mut bytes, end - start);
+        for (end, sequence) in self.ends.iter().map(|end| *end as usize).zip(self.first..) {
+            put_length(&mut bytes, end - start + self.large.bytes_of(sequence));
             bytes.extend_from_slice(&self.text.as_bytes()[start..end]);
+            bytes.extend_from_slice(self.shared(sequence).map_or("", Json::as_str).as_bytes());
             start = end;
         }
         bytes
@@ -127,7 +166,8 @@ impl Feed {
     /// # Errors
     /// When the bytes are no events, or speak of what the graph does not have.
     pub fn decode_events(first: u64, mut bytes: &[u8], graph: &Graph) -> Result<Self, FeedError> {
-        let mut feed = Self { first, text: String::with_capacity(bytes.len()), ends: Vec::new() };
+        let mut feed = Self::new(first);
+        feed.text.reserve(bytes.len().min(PAGE_BYTES_MAX));
         let error = |feed: &Self, fault| FeedError { sequence: feed.next(), fault };
         while !bytes.is_empty() {
             let text = take_length(&mut bytes).and_then(|length| bytes.split_at_checked(length));
@@ -137,7 +177,14 @@ impl Feed {
             if !fits(&item, graph) {
                 return Err(error(&feed, "it names a step or a type that the workflow does not have"));
             }
-            feed.text.push_str(text);
+            let large = match item {
+                Item::Event(_, value) | Item::Other { value, .. } if is_large(value.len()) => value,
+                _ => "",
+            };
+            feed.text.push_str(&text[..text.len() - large.len()]);
+            if !large.is_empty() {
+                feed.large.insert(feed.next(), &Json::of_encoded(large));
+            }
             let end = u32::try_from(feed.text.len()).ok().filter(|_| feed.next() < u64::MAX);
             let Some(end) = end else { return Err(error(&feed, "so many do not fit")) };
             feed.ends.push(end);
@@ -153,11 +200,16 @@ impl Feed {
         let (start, end) = (place(range.start), place(range.end));
         let base = start.checked_sub(1).map_or(0, |before| self.ends[before]);
         let ends = self.ends.get(start..end).unwrap_or_default();
-        let size = |count: usize, end: u32| (end - base) as usize + count * END_BYTES;
-        let fits = |(index, end): &(usize, &u32)| *index == 0 || size(index + 1, **end) <= bytes_max;
+        let first = self.first + start as u64;
+        let mut large_bytes = 0;
+        let fits = |(index, end): &(usize, &u32)| {
+            large_bytes += self.large.bytes_of(first + *index as u64);
+            *index == 0 || (**end - base) as usize + (index + 1) * END_BYTES + large_bytes <= bytes_max
+        };
         let ends: Vec<u32> = ends.iter().enumerate().take_while(fits).map(|(_, end)| end - base).collect();
         let text = ends.last().map_or("", |last| &self.text[base as usize..(base + last) as usize]);
-        Self { first: self.first + start as u64, text: text.to_owned(), ends }
+        let large = self.large.part(first..first + ends.len() as u64);
+        Self { first, text: text.to_owned(), ends, large }
     }
 }
 
@@ -247,6 +299,16 @@ pub enum Item<'a> {
 }
 
 impl Item<'_> {
+    /// The same without the JSON text of its value.
+    #[must_use]
+    pub fn without_value(&self) -> Self {
+        match self.clone() {
+            Self::Event(event, _) => Self::Event(event, ""),
+            Self::Other { name, qualified_name, kind, .. } => Self::Other { name, qualified_name, kind, value: "" },
+            item => item,
+        }
+    }
+
     /// Whether it shows only with `include_internal`.
     pub fn is_internal(&self) -> bool {
         !matches!(self, Self::Event(..) | Self::Other { .. } | Self::Ended { .. })

@@ -15,6 +15,7 @@
 //! ```
 
 use super::response::push_number;
+use crate::json::{escape_line_ends, find_line_end};
 
 /// How events are told apart on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +51,7 @@ pub fn begin_event(out: &mut Vec<u8>, framing: Framing, sequence: u64) {
 /// `str.splitlines` does, would otherwise cut an event in two.
 pub fn end_event(out: &mut Vec<u8>, framing: Framing, json: usize) {
     if !out[json..].is_ascii()
-        && let Some((place, ..)) = find_line_end(&out[json..])
+        && let Some(place) = find_line_end(&out[json..])
     {
         escape_line_ends(out, json + place);
     }
@@ -58,31 +59,6 @@ pub fn end_event(out: &mut Vec<u8>, framing: Framing, json: usize) {
         Framing::Sse => out.extend_from_slice(b"\n\n"),
         Framing::Ndjson => out.push(b'\n'),
     }
-}
-
-/// Where the first line end is, its length, and its escape. Beyond ASCII there are U+0085, U+2028 and U+2029; JSON
-/// itself escapes those within ASCII. Outside of strings JSON is ASCII.
-fn find_line_end(text: &[u8]) -> Option<(usize, usize, &'static [u8])> {
-    const LINE_ENDS: [(&[u8], &[u8]); 3] =
-        [(b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029")];
-    let starts = text.iter().enumerate().filter(|(_, byte)| matches!(byte, 0xc2 | 0xe2));
-    let found = |(place, _)| {
-        let (end, escaped) = LINE_ENDS.iter().find(|(end, _)| text[place..].starts_with(end))?;
-        Some((place, end.len(), *escaped))
-    };
-    starts.into_iter().find_map(found)
-}
-
-/// Escapes every line end from `first` on, which is one.
-fn escape_line_ends(out: &mut Vec<u8>, first: usize) {
-    let text = out.split_off(first);
-    let mut rest = &text[..];
-    while let Some((place, length, escaped)) = find_line_end(rest) {
-        out.extend_from_slice(&rest[..place]);
-        out.extend_from_slice(escaped);
-        rest = &rest[place + length..];
-    }
-    out.extend_from_slice(rest);
 }
 
 /// Appends what keeps an idle stream alive: a comment line; nothing to NDJSON, which knows none.
@@ -111,10 +87,15 @@ pub(super) const CHUNK_SIZE_BYTES: usize = 10;
 /// # Panics
 /// If `write` appends 4 GiB or more.
 pub fn encode_chunk(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    encode_chunk_around(out, 0, write);
+}
+
+/// The same around so many bytes that are put into it later.
+pub(super) fn encode_chunk_around(out: &mut Vec<u8>, further_bytes: usize, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(b"00000000\r\n");
     write(out);
-    let length = out.len() - start - CHUNK_SIZE_BYTES;
+    let length = out.len() - start - CHUNK_SIZE_BYTES + further_bytes;
     if length == 0 {
         out.truncate(start);
         return;

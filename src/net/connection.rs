@@ -206,9 +206,9 @@ impl Connection {
         taken
     }
 
-    /// The client does not take what there is. While it takes less at a time than the system would send, the system counts
-    /// that as nothing, so it is not to judge: a client has [`OUTPUT_TIMEOUT_US`] here, and as long again for what the
-    /// system holds.
+    /// The client does not take what there is. While it takes less at a time than the system would send, the system
+    /// counts that as nothing, so it is not to judge: a client has [`OUTPUT_TIMEOUT_US`] here, and as long again for
+    /// what the system holds.
     fn be_patient(&mut self, now: Now) {
         if self.patient_until_us == 0 {
             self.limit_unacknowledged(Duration::ZERO);

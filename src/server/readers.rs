@@ -228,13 +228,14 @@ impl Loop {
     }
 
     /// The page that a reader has asked for.
-    pub(super) fn give_page(&mut self, id: ConnectionId, ticket: Ticket, feed: Feed, workflow: Option<WorkflowId>) {
+    pub(super) fn give_page(&mut self, id: ConnectionId, ticket: Ticket, mut feed: Feed, workflow: Option<WorkflowId>) {
         let Some(mut reader) = self.take_reader(id) else { return };
         let workflow = workflow.unwrap_or(reader.follow.workflow);
         if let Phase::Open(cursors) = &mut reader.phase
             && cursors.asked == Some(ticket)
         {
             cursors.asked = None;
+            self.sharing.share(reader.follow.run, &mut feed);
             if feed.next() <= cursors.next {
                 // What was there when it was asked for is gone.
                 return self.break_off(*reader);
@@ -403,31 +404,26 @@ impl Loop {
 }
 
 impl Cursors {
-    /// Writes events of a page as one chunk, until the exchange's high-water mark.
+    /// Writes events of a page, until the exchange's high-water mark or up to a large one; a large one is shared.
     fn write(&mut self, page: &Feed, exchange: &mut Exchange, follow: &Follow, texts: &api::WorkflowTexts, now: Now) {
-        let framing = follow.framing();
         let (room, before) = (exchange.stream_room(), exchange.stream_position());
-        let keep_marks = matches!(follow.cursor, Cursor::Queue { .. });
         let first_mark = self.marks.len();
         let mut end = 0;
-        exchange.stream(now, |out| {
-            let start = out.len();
-            while out.len() - start < room {
-                let Some(item) = page.get(self.next) else { break };
-                if follow.include_internal || !item.is_internal() {
-                    stream::begin_event(out, framing, self.next);
-                    let number = follow.numbered.then_some(self.next);
-                    let json = out.len();
-                    api::render_event(out, texts, &item, follow.include_qualified_name, number);
-                    stream::end_event(out, framing, json);
+        if let Some(text) = page.shared(self.next) {
+            exchange.stream_shared(now, text.clone(), |out| {
+                let at = self.write_event(out, page, follow, texts);
+                end = out.len() as u64;
+                at
+            });
+        } else {
+            exchange.stream(now, |out| {
+                let start = out.len();
+                while out.len() - start < room && self.next < page.next() && page.shared(self.next).is_none() {
+                    self.write_event(out, page, follow, texts);
                 }
-                self.next += 1;
-                if keep_marks {
-                    self.marks.push_back((out.len() as u64, self.next));
-                }
-            }
-            end = out.len() as u64;
-        });
+                end = out.len() as u64;
+            });
+        }
         let after = exchange.stream_position();
         if after > before {
             self.written_us = now.alive_us;
@@ -437,6 +433,25 @@ impl Cursors {
         for (place, _) in self.marks.iter_mut().skip(first_mark) {
             *place = (after - behind) - (end - *place);
         }
+    }
+
+    /// Writes the next event, if it is shown; where the value of a large one is to stand, which is left out.
+    fn write_event(&mut self, out: &mut Vec<u8>, page: &Feed, follow: &Follow, texts: &api::WorkflowTexts) -> usize {
+        let framing = follow.framing();
+        let mut value_at = out.len();
+        if let Some(item) = page.get(self.next).filter(|item| follow.include_internal || !item.is_internal()) {
+            stream::begin_event(out, framing, self.next);
+            let (json, number) = (out.len(), follow.numbered.then_some(self.next));
+            value_at = json + api::VALUE_AT;
+            let item = if page.shared(self.next).is_some() { item.without_value() } else { item };
+            api::render_event(out, texts, &item, follow.include_qualified_name, number);
+            stream::end_event(out, framing, json);
+        }
+        self.next += 1;
+        if matches!(follow.cursor, Cursor::Queue { .. }) {
+            self.marks.push_back((out.len() as u64, self.next));
+        }
+        value_at
     }
 }
 

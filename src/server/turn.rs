@@ -19,6 +19,7 @@ use super::{
     questions::Questions,
     readers::{Finishing, Reader},
     shares::Shares,
+    sharing::Sharing,
     stop::Stopping,
     trimming::Trimming,
 };
@@ -62,6 +63,7 @@ pub(super) struct Loop {
     pub(super) account: Account,
     pub(super) trimming: Trimming,
     pub(super) shares: Shares,
+    pub(super) sharing: Sharing,
     pub(super) workflows: Vec<Workflow>,
     pub(super) catalog: Catalog,
     pub(super) access: Access,
@@ -131,6 +133,7 @@ impl Loop {
             account,
             trimming: Trimming::default(),
             shares: Shares::default(),
+            sharing: Sharing::default(),
             workflows,
             catalog: Catalog::new(&keeping.graphs, registered),
             access,

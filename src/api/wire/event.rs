@@ -46,6 +46,11 @@ pub(crate) fn write_envelope(out: &mut Vec<u8>, value: &str, texts: &EventTexts,
     out.push(b'}');
 }
 
+/// Where in an event that [`render_event`] appends its value stands, if it is one of the program's own.
+pub const VALUE_AT: usize = ENVELOPE_OPENS.len();
+
+const ENVELOPE_OPENS: &[u8] = b"{\"value\":";
+
 /// Appends one event of a feed: compact, on one line, without framing. `sequence`, if given, becomes its last member.
 pub fn render_event(
     out: &mut Vec<u8>,
@@ -125,14 +130,14 @@ fn quoted(text: &str) -> String {
 
 fn open_envelope(out: &mut Vec<u8>, value: &str, texts: &EventTexts, include_qualified_name: bool) {
     let tail = if include_qualified_name { &texts.qualified } else { &texts.anonymous };
-    out.extend_from_slice(b"{\"value\":");
+    out.extend_from_slice(ENVELOPE_OPENS);
     out.extend_from_slice(value.as_bytes());
     out.extend_from_slice(tail.as_bytes());
 }
 
 /// An envelope of a built-in event, up to before its closing brace.
 fn open_builtin(out: &mut Vec<u8>, value: &str, name: &str, types: &str, include_qualified_name: bool) {
-    out.extend_from_slice(b"{\"value\":");
+    out.extend_from_slice(ENVELOPE_OPENS);
     out.extend_from_slice(value.as_bytes());
     close_builtin(out, name, types, include_qualified_name);
 }

@@ -17,8 +17,8 @@ use crate::{
 };
 
 pub(super) use body::{BodyError, PostedBody, RunBody};
-pub use event::render_event;
 pub(super) use event::{EventTexts, StepTexts, event_texts, step_texts, write_envelope};
+pub use event::{VALUE_AT, render_event};
 pub use handler::Timestamp;
 pub(super) use handler::{ResultForm, handler_reply, render_handler, status_name};
 pub(super) use representation::representation;

@@ -9,8 +9,8 @@ use crate::{
     pass::EventRef,
 };
 
-/// Appends an event.
-pub(super) fn encode(text: &mut String, event: &Published) {
+/// Appends an event; `with_value`: with the JSON text that stands at its end, if it has one.
+pub(super) fn encode(text: &mut String, event: &Published, with_value: bool) {
     match event {
         Published::Step { step, state, slot, input, output } => {
             let tag = match state {
@@ -32,7 +32,7 @@ pub(super) fn encode(text: &mut String, event: &Published) {
         Published::Event(EventRef::Known(event), value) => {
             text.push('E');
             put::<2>(text, u64::from(event.0));
-            text.push_str(value.as_str());
+            text.push_str(if with_value { value.as_str() } else { "" });
         }
         Published::Event(EventRef::Other(other), value) => {
             text.push('O');
@@ -41,7 +41,7 @@ pub(super) fn encode(text: &mut String, event: &Published) {
             put::<5>(text, other.qualified_name.len() as u64);
             text.push_str(&other.name);
             text.push_str(&other.qualified_name);
-            text.push_str(value.as_str());
+            text.push_str(if with_value { value.as_str() } else { "" });
         }
         Published::Failed { step, error, attempts } => {
             text.push('F');

@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{limits::GRAPH_NAMES_MAX, pass::OtherEvent};
+use crate::{
+    limits::{GRAPH_NAMES_MAX, SHARED_BYTES_MIN},
+    pass::OtherEvent,
+};
 
 const LAST: u16 = GRAPH_NAMES_MAX as u16 - 1;
 
@@ -116,4 +119,30 @@ fn a_page_is_a_part_of_the_feed_under_the_same_numbers() {
 fn only_program_events_and_the_end_show_without_internal_ones() {
     let shows: Vec<bool> = samples().iter().map(|(_, item)| !item.is_internal()).collect();
     assert_eq!(shows, [false, false, false, true, true, false, false, false, false, false, false, true, true, true]);
+}
+
+#[test]
+fn a_large_event_is_shared_and_kept_like_any_other() {
+    let text = format!("\"{}\u{2028}\"", "x".repeat(SHARED_BYTES_MIN));
+    let escaped = text.replace('\u{2028}', "\\u2028");
+    let value = json(&text);
+    let other = Arc::new(OtherEvent { name: "Tick".into(), qualified_name: "a.Tick".into(), kind: EventKind::Plain });
+    let mut feed = Feed::new(5);
+    for event in [EventRef::Known(EventId(0)), EventRef::Other(other)] {
+        feed.push(&Published::Event(EventRef::Known(EventId(0)), json("1")));
+        feed.push(&Published::Event(event, value.clone()));
+    }
+    assert_eq!(feed.get(6), Some(Item::Event(EventId(0), &escaped)));
+    let item = Item::Other { name: "Tick", qualified_name: "a.Tick", kind: EventKind::Plain, value: &escaped };
+    assert_eq!(feed.get(8), Some(item));
+    assert_eq!(feed.large().collect::<Vec<_>>(), [6, 8]);
+    assert!(feed.bytes() > 2 * escaped.len() && feed.bytes() < 2 * escaped.len() + 100);
+
+    let page = feed.page(5..9, 100);
+    assert_eq!((page.first(), page.next(), page.shared(6)), (5, 6, None), "what fits, before a large one");
+    let page = feed.page(6..9, 100);
+    assert_eq!((page.first(), page.next()), (6, 7), "one at least");
+    assert_eq!(page.get(6), feed.get(6));
+    assert_eq!(page.shared(6).map(Json::holders), Some(2), "a page has no copy");
+    assert_eq!(feed.page(5..9, usize::MAX), feed);
 }

@@ -108,7 +108,13 @@ enum Stage {
 struct Rest {
     shared: Shared,
     /// What stands behind the shared part.
-    tail: Box<[u8]>,
+    tail: Vec<u8>,
+}
+
+impl Rest {
+    fn bytes(&self) -> usize {
+        self.shared.range.len() + self.tail.len()
+    }
 }
 
 /// What a request says about the form of its reply.
@@ -417,7 +423,8 @@ impl Exchange {
 
     /// Bytes ever put out, up to now. When [`Exchange::taken_position`] has come as far, all of them were taken.
     pub fn stream_position(&self) -> u64 {
-        self.taken + self.output.len() as u64
+        let rest = self.rest.as_deref().map_or(0, Rest::bytes);
+        self.taken + (self.output.len() + rest) as u64
     }
 
     /// Bytes ever taken by the socket.
@@ -428,7 +435,7 @@ impl Exchange {
     /// Bytes that a stream may append before its high-water mark is reached; 0 if none is open.
     pub fn stream_room(&self) -> usize {
         match self.state {
-            State::Streaming(_) => OUTPUT_HIGH_WATER_BYTES.saturating_sub(self.output.len()),
+            State::Streaming(_) if self.rest.is_none() => OUTPUT_HIGH_WATER_BYTES.saturating_sub(self.output.len()),
             _ => 0,
         }
     }
@@ -439,7 +446,7 @@ impl Exchange {
         if self.output.is_empty() {
             self.output_moved_us = now.alive_us;
         }
-        write(self.output.tail());
+        write(self.rest.as_deref_mut().map_or_else(|| self.output.tail(), |rest| &mut rest.tail));
     }
 
     /// Whether a further reply may be put out.

@@ -5,10 +5,11 @@ use std::{borrow::Cow, mem};
 use super::{DEFAULT_LINES, Exchange, Form, Rest, Stage, State};
 use crate::{
     http::{
-        Method, Response,
+        Method, Response, Shared,
         response::{self, Ending, Persistence},
         stream::{self, LAST_CHUNK},
     },
+    json::Json,
     now::Now,
 };
 
@@ -80,7 +81,7 @@ impl Exchange {
             response::encode_head(out, response, &form.lines, ending, persistence, now.wall_us);
             out.extend_from_slice(body);
         });
-        self.rest = shared.map(|shared| Box::new(Rest { shared: shared.clone(), tail: tail.into() }));
+        self.rest = shared.map(|shared| Box::new(Rest { shared: shared.clone(), tail: tail.to_vec() }));
         self.refill();
         self.finish_reply(keep_alive, now);
     }
@@ -110,6 +111,23 @@ impl Exchange {
             State::Streaming(_) => self.append_output(now, |out| stream::encode_chunk(out, write)),
             _ => {}
         }
+    }
+
+    /// Sends what `write` gives as one chunk, with `text` put into it at the place that it names. The text is not
+    /// copied: it is put out in pieces, as the client takes them. Until it is, the stream has no room.
+    pub fn stream_shared(&mut self, now: Now, text: Json, write: impl FnOnce(&mut Vec<u8>) -> usize) {
+        let State::Streaming(Form { http10, .. }) = self.state else { return };
+        let (mut bytes, mut at) = (Vec::new(), 0);
+        if http10 {
+            at = write(&mut bytes);
+        } else {
+            stream::encode_chunk_around(&mut bytes, text.as_str().len(), |out| at = write(out));
+        }
+        let tail = bytes.split_off(at);
+        self.append_output(now, |out| out.extend_from_slice(&bytes));
+        let range = 0..text.as_str().len();
+        self.rest = Some(Box::new(Rest { shared: Shared { at, text, range }, tail }));
+        self.refill();
     }
 
     /// Ends the stream properly.

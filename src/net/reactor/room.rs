@@ -64,6 +64,11 @@ impl Reactor {
         if self.replies_bytes <= self.replies_bytes_max {
             return;
         }
+        // What was counted as somebody's part of a shared text is less by now, if others have come to share it.
+        (0..self.slots.len() as u32).for_each(|slot| self.count(slot));
+        if self.replies_bytes <= self.replies_bytes_max {
+            return;
+        }
         let holders = self.slots.iter_mut().zip(0..).filter_map(|(slot, index)| {
             let exchange = slot.connection.as_deref_mut()?.exchange();
             (exchange.output_bytes() > OUTPUT_HIGH_WATER_BYTES).then_some((exchange.output_moved_us()?, index))

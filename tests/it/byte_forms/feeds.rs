@@ -11,6 +11,8 @@ use steprill::{
         scheduler::WorkflowId,
     },
     graph::{EventId, EventKind, StepId},
+    json::Json,
+    limits::SHARED_BYTES_MIN,
     pass::{EventRef, OtherEvent},
 };
 
@@ -59,6 +61,10 @@ fn any_published() -> impl Strategy<Value = Published> {
     prop_oneof![
         step,
         (any_event(), any_json()).prop_map(|(event, value)| Published::Event(EventRef::Known(event), value)),
+        (any_event(), SHARED_BYTES_MIN - 4..SHARED_BYTES_MIN + 4).prop_map(|(event, bytes)| {
+            let value = Json::parse(&format!("\"{}\"", "x".repeat(bytes))).expect("JSON");
+            Published::Event(EventRef::Known(event), value)
+        }),
         other,
         failed,
         retried,

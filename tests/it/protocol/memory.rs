@@ -80,3 +80,26 @@ fn freed_memory_goes_back_to_the_system() {
         grown = resident(&program).saturating_sub(before);
     }
 }
+
+#[test]
+fn readers_share_a_large_event() {
+    let program = Program::with(&["--memory-max", "64M"]);
+    let handler = program.begin("approval", json!({"subject": "x".repeat(3 * MIB)}));
+    let path = format!("/events/{handler}?sse=false&after_sequence=-1");
+    let mut connection = program.connect();
+    connection.send("GET", &path, &[], None);
+    connection.head();
+    assert!(connection.event().is_some());
+    let before = resident(&program);
+    let mut readers: Vec<Connection> = (0..100).map(|_| program.connect()).collect();
+    for reader in &mut readers {
+        reader.send("GET", &path, &[], None);
+        assert_eq!(reader.head().status, 200);
+    }
+    assert_eq!(program.get("/health").status, 200);
+    let grown = resident(&program).saturating_sub(before);
+    assert!(grown < 40 * MIB, "{} MiB more for 100 readers of 3 MiB", grown / MIB);
+    for reader in readers.iter_mut().step_by(33) {
+        assert_eq!(reader.event().expect("the event")["value"]["subject"].as_str().map(str::len), Some(3 * MIB));
+    }
+}

@@ -241,3 +241,64 @@ fn line_separators_of_other_standards_are_escaped_in_ndjson() {
     assert!(!reply.text().contains(['\u{85}', '\u{2028}', '\u{2029}']), "{}", reply.text());
     assert_eq!(reply.events()[0]["value"]["result"], format!("processed: {message}"));
 }
+
+#[test]
+fn large_event_is_whole_in_every_framing_and_beside_small_ones() {
+    let program = Program::start();
+    let subject = format!("\u{2028}{}\u{e9}", "x".repeat(1 << 20));
+    let handler = program.begin("approval", json!({"subject": subject}));
+    let mut reader = program.connect();
+    reader.send("GET", &format!("/events/{handler}?sse=false&include_internal=true"), &[], None);
+    reader.head();
+    let line = loop {
+        let line = reader.line().expect("the question comes");
+        if line.contains("ApprovalRequested\",\"types") {
+            break line;
+        }
+    };
+    assert!(line.is_char_boundary(20) && !line.contains('\u{2028}') && line.contains("\\u2028xxx"));
+    let asked: Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(asked["value"]["subject"], subject);
+    let given = json!({"type": "ApprovalGiven", "value": {"approved": true, "by": "x"}});
+    assert_eq!(program.post(&format!("/events/{handler}"), &json!({"event": given})).status, 200);
+    let rest = String::from_utf8(reader.rest()).expect("UTF-8");
+    let last: Value = serde_json::from_str(rest.lines().last().expect("the end")).expect("JSON");
+    assert_eq!((&last["type"], &last["value"]["subject"]), (&json!("ApprovalResult"), &json!(subject)));
+    assert_eq!(program.get(&format!("/handlers/{handler}")).json()["status"], "completed", "the connection goes on");
+
+    let log = |query: &str| program.get(&format!("/events/{handler}?after_sequence=-1&{query}"));
+    let numbered = log("sse=false").text().to_owned();
+    let events: Vec<Value> = numbered.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(events.len(), 2);
+    assert!(events.iter().all(|event| event["value"]["subject"] == *subject && event["sequence"].is_u64()));
+    let sse = log("sse=true").text().to_owned();
+    let data: Vec<&str> = sse.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    let events: Vec<Value> = data.iter().map(|data| serde_json::from_str(data).expect("JSON")).collect();
+    assert_eq!(events.len(), 2);
+    assert!(events.iter().all(|event| event["value"]["subject"] == *subject));
+    let mut old = program.connect();
+    old.write(format!("GET /events/{handler}?sse=false&after_sequence=-1 HTTP/1.0\r\n\r\n").as_bytes());
+    old.head();
+    assert_eq!(String::from_utf8(old.rest()).expect("UTF-8"), numbered);
+}
+
+#[test]
+fn large_event_that_was_not_taken_to_its_end_is_there_for_the_next_reader() {
+    let program = Program::start();
+    let handler = program.begin("approval", json!({"subject": "x".repeat(1 << 20)}));
+    let mut first = program.connect();
+    first.send("GET", &format!("/events/{handler}?sse=false"), &[], None);
+    first.head();
+    drop(first);
+    let mut second = program.connect();
+    second.send("GET", &format!("/events/{handler}?sse=false&acquire_timeout=10"), &[], None);
+    assert_eq!(second.head().status, 200);
+    assert_eq!(second.event_of("ApprovalRequested")["value"]["subject"].as_str().map(str::len), Some(1 << 20));
+    drop(second);
+    let mut third = program.connect();
+    third.send("GET", &format!("/events/{handler}?sse=false&acquire_timeout=10"), &[], None);
+    assert_eq!(third.head().status, 200);
+    let given = json!({"type": "ApprovalGiven", "value": {"approved": true, "by": "x"}});
+    assert_eq!(program.post(&format!("/events/{handler}"), &json!({"event": given})).status, 200);
+    assert_eq!(third.event().expect("the end")["type"], "ApprovalResult", "what was taken whole is used up");
+}

@@ -1,0 +1,61 @@
+//! Values that are too large to be copied for every reader: they are shared, and stand beside the feed's text.
+
+use std::collections::BTreeMap;
+
+use crate::{json::Json, limits::SHARED_BYTES_MIN};
+
+/// Values by the numbers of their events. Empty, it takes one word.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Large(Option<Box<Inner>>);
+
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Inner {
+    values: BTreeMap<u64, Json>,
+    bytes: usize,
+}
+
+/// Whether a value of so many bytes is shared.
+pub(super) fn is_large(bytes: usize) -> bool {
+    bytes >= SHARED_BYTES_MIN
+}
+
+impl Large {
+    /// Adds the value of the event with that number. Its line ends are escaped, as it is put out just as it is.
+    pub(super) fn insert(&mut self, sequence: u64, value: &Json) {
+        let inner = self.0.get_or_insert_default();
+        let value = value.with_escaped_line_ends();
+        inner.bytes += value.as_str().len();
+        if let Some(before) = inner.values.insert(sequence, value) {
+            inner.bytes -= before.as_str().len();
+        }
+    }
+
+    pub(super) fn get(&self, sequence: u64) -> Option<&Json> {
+        self.0.as_ref()?.values.get(&sequence)
+    }
+
+    pub(super) fn sequences(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().flat_map(|inner| inner.values.keys().copied())
+    }
+
+    /// Bytes of the value of that event; 0 if it is not large.
+    pub(super) fn bytes_of(&self, sequence: u64) -> usize {
+        self.get(sequence).map_or(0, |value| value.as_str().len())
+    }
+
+    /// Bytes of all of them.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |inner| inner.bytes)
+    }
+
+    /// Those of a range of numbers, shared.
+    pub(super) fn part(&self, range: std::ops::Range<u64>) -> Self {
+        let mut part = Self::default();
+        for (sequence, value) in self.0.iter().flat_map(|inner| inner.values.range(range.clone())) {
+            let inner = part.0.get_or_insert_default();
+            inner.bytes += value.as_str().len();
+            inner.values.insert(*sequence, value.clone());
+        }
+        part
+    }
+}

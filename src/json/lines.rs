@@ -1,0 +1,34 @@
+//! Characters that Unicode counts as line ends, and JSON does not.
+//!
+//! Beyond ASCII there are U+0085, U+2028 and U+2029; JSON itself escapes those within ASCII. Outside of strings JSON is
+//! ASCII. Clients that split lines by Unicode's rules, as Python's `str.splitlines` does, would cut an event in two.
+
+use memchr::memchr2_iter;
+
+const LINE_ENDS: [(&[u8], &[u8]); 3] =
+    [(b"\xc2\x85", b"\\u0085"), (b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029")];
+
+/// Where the first line end is in a JSON text.
+pub(crate) fn find_line_end(text: &[u8]) -> Option<usize> {
+    memchr2_iter(0xc2, 0xe2, text).find(|&place| line_end(&text[place..]).is_some())
+}
+
+/// Escapes every line end of the JSON text that `out` ends with, from `first` on, where there is one.
+pub(crate) fn escape_line_ends(out: &mut Vec<u8>, first: usize) {
+    let text = out.split_off(first);
+    let mut rest = &text[..];
+    while let Some(place) = find_line_end(rest) {
+        out.extend_from_slice(&rest[..place]);
+        rest = &rest[place..];
+        if let Some((end, escaped)) = line_end(rest) {
+            out.extend_from_slice(escaped);
+            rest = &rest[end.len()..];
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+/// The line end that a text begins with, and its escape.
+fn line_end(text: &[u8]) -> Option<(&'static [u8], &'static [u8])> {
+    LINE_ENDS.into_iter().find(|(end, _)| text.starts_with(end))
+}
