@@ -458,7 +458,7 @@ pub const LIVE_CACHED_MAX: usize = 4_096;
 /// Handlers that are set aside, each with its cause in memory. With more, the database as a whole is to blame.
 pub const ASIDE_MAX: usize = 10_000;
 
-/// Handlers found unreadable that are remembered, so that each is said in the log once.
+/// Handlers found unreadable that are remembered, so that each is counted once.
 pub const DAMAGED_NOTED_MAX: usize = 10_000;
 
 /// Bytes of the write-ahead log beyond which it is copied into the database. Each page is copied once however often it

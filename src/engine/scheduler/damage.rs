@@ -82,12 +82,16 @@ impl Scheduler {
         self.say_damaged(key, "its stored rows cannot be read", cause);
     }
 
-    /// The log gets one line for each handler, whatever is found out of it later.
+    /// The log gets one line for each handler, whatever is found out of it later, until there are too many.
     pub(super) fn say_damaged(&mut self, key: HandlerKey, what: &str, cause: &str) {
-        let is_known = self.is_aside(key) || self.damage.said.contains(&key);
-        if !is_known && self.damage.said.len() < DAMAGED_NOTED_MAX {
-            self.damage.said.insert(key);
+        let count = self.damage.said.len();
+        if count > DAMAGED_SAID_MAX || self.is_aside(key) || !self.damage.said.insert(key) {
+            return;
+        }
+        if count < DAMAGED_SAID_MAX {
             log::warn!("handler {}: {what}: {cause}", self.known_id(key));
+        } else {
+            log::warn!("more handlers are damaged: `inspect` names them");
         }
     }
 
@@ -204,3 +208,6 @@ impl Scheduler {
 fn text(cause: &str) -> String {
     format!("The run's stored rows are damaged: {cause}")
 }
+
+/// Handlers that the log names as damaged, a line each; behind them it says that there are more.
+const DAMAGED_SAID_MAX: usize = 32;

@@ -110,7 +110,7 @@ impl Writer {
 
     pub(super) fn transact(&mut self, write: impl FnOnce(&mut Writing<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
         let begin = |connection: &Connection| connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
-        self.known.blamed = Blamed::Database;
+        self.known.begin();
         begin(&self.connection)?;
         let written = write(&mut Writing::new(&self.connection, &self.versions, &mut self.known));
         let kept = written.and_then(|()| {

@@ -29,7 +29,11 @@ impl Reading {
         loop {
             match self.list_sound(&mut listed, &mut after, count, bytes_max) {
                 Err(fault) if fault.is_lasting() => {
-                    after = self.skip(after, fault, &mut listed.damaged)?;
+                    let Some(last) = self.skip(after, fault, &mut listed.damaged)? else {
+                        listed.is_complete = true;
+                        return Ok(listed);
+                    };
+                    after = last;
                     if listed.damaged.len() >= DAMAGED_NOTED_MAX && !listed.handlers.is_empty() {
                         return Ok(listed);
                     }
@@ -64,36 +68,39 @@ impl Reading {
         Ok(())
     }
 
-    /// The last key of those behind `after` that cannot be read. The fault is that of the first of them.
-    fn skip(&self, after: i64, fault: Fault, damaged: &mut Vec<(HandlerKey, Box<str>)>) -> Result<i64, Fault> {
+    /// The last key of those behind `after` that cannot be read; `None` if none behind it can be. The fault is that of
+    /// the first of them.
+    fn skip(&self, after: i64, fault: Fault, damaged: &mut Vec<(HandlerKey, Box<str>)>) -> Result<Option<i64>, Fault> {
         let cause: Box<str> = fault.text().into();
         match self.next_key(after) {
             // A damaged page may give any key: there is none before `after` to go on with.
             Ok(Some(key)) if key > after => {
                 damaged.push((HandlerKey(key.cast_unsigned()), cause));
-                return Ok(key);
+                return Ok(Some(key));
             }
             Ok(None) => return Err(fault),
-            Ok(Some(_)) => {}
-            Err(fault) if fault.is_lasting() => {}
-            Err(fault) => return Err(fault),
+            Err(fault) if !fault.is_lasting() => return Err(fault),
+            Ok(Some(_)) | Err(_) => {}
         }
         // The page with the next key is damaged, or one above it: the search goes on behind it, wherever that is.
-        let (mut unread, mut step) = (after, 1);
-        let mut read = loop {
-            let Some(from) = after.checked_add(step).filter(|from| *from < LIVE_PLACE) else { return Err(fault) };
+        let (mut unread, mut step) = (after, 1_i64);
+        let read = loop {
+            let Some(from) = after.checked_add(step).filter(|from| *from < LIVE_PLACE) else { break None };
             if self.can_go_on(from) {
-                break from;
+                break Some(from);
             }
-            let Some(wider) = step.checked_mul(2) else { return Err(fault) };
-            (unread, step) = (from, wider);
+            (unread, step) = (from, step.saturating_mul(2));
+        };
+        let Some(mut read) = read else {
+            damaged.extend(self.keys_between(after, LIVE_PLACE - 1)?.into_iter().map(|key| (key, cause.clone())));
+            return Ok(None);
         };
         while read - unread > 1 {
             let middle = unread + (read - unread) / 2;
             *(if self.can_go_on(middle) { &mut read } else { &mut unread }) = middle;
         }
         damaged.extend(self.keys_between(after, read)?.into_iter().map(|key| (key, cause.clone())));
-        Ok(read)
+        Ok(Some(read))
     }
 
     fn can_go_on(&self, after: i64) -> bool {

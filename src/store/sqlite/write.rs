@@ -40,6 +40,9 @@ pub(super) struct Live {
 pub(super) struct Known {
     /// Where runs stand, so that it is not looked up for each transaction; any of them may be missing.
     live: CounterMap<HandlerKey, Live>,
+    /// What this transaction has changed of those, as it was before. To look it up again might meet another's damaged
+    /// page.
+    undo: Vec<(HandlerKey, Option<Live>)>,
     /// The next place in the order of ending.
     ended_next: i64,
     /// Whether there is something in `trash`.
@@ -85,20 +88,51 @@ impl Known {
     /// Nothing, but the next place in the order of ending, and who was set aside.
     pub(super) fn new(ended_next: i64, aside: BTreeSet<HandlerKey>) -> Self {
         let (live, blamed) = (CounterMap::default(), Blamed::Database);
-        let (whole, gone) = (BTreeSet::new(), Vec::new());
-        Self { live, ended_next, has_trash: true, has_freed: true, leaves_trash: false, blamed, aside, whole, gone }
+        let (undo, whole, gone) = (Vec::new(), BTreeSet::new(), Vec::new());
+        Self {
+            live,
+            undo,
+            ended_next,
+            has_trash: true,
+            has_freed: true,
+            leaves_trash: false,
+            blamed,
+            aside,
+            whole,
+            gone,
+        }
+    }
+
+    /// A transaction begins.
+    pub(super) fn begin(&mut self) {
+        self.undo.clear();
+        self.blamed = Blamed::Database;
     }
 
     /// The transaction was rolled back: what it has taught is wrong.
     pub(super) fn forget(&mut self) {
-        self.live = CounterMap::default();
+        while let Some((handler, live)) = self.undo.pop() {
+            match live {
+                Some(live) => self.live.insert(handler, live),
+                None => self.live.remove(&handler),
+            };
+        }
         self.has_trash = true;
         self.gone.clear();
     }
 
     /// The handler is gone.
     pub(super) fn forget_one(&mut self, handler: HandlerKey) {
-        self.live.remove(&handler);
+        let before = self.live.remove(&handler);
+        self.undo.push((handler, before));
+    }
+
+    fn remember(&mut self, handler: HandlerKey, live: Live) {
+        if self.live.len() >= LIVE_CACHED_MAX {
+            self.live.clear();
+        }
+        let before = self.live.insert(handler, live);
+        self.undo.push((handler, before));
     }
 }
 
@@ -197,14 +231,11 @@ impl<'a> Writing<'a> {
         let key = HandlerKey(handler.cast_unsigned());
         if let Some((seq, ended)) = ended {
             self.end(handler, &mut live, seq, ended, &records, &events, next)?;
-            self.known.live.remove(&key);
+            self.known.forget_one(key);
         } else {
             self.add_events(handler, &mut live, &events)?;
             self.add_records(handler, &mut live, false, &records)?;
-            if self.known.live.len() >= LIVE_CACHED_MAX {
-                self.known.live.clear();
-            }
-            self.known.live.insert(key, live);
+            self.known.remember(key, live);
         }
         if let Some(first) = left {
             self.leave(handler, first)?;

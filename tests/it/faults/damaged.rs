@@ -12,14 +12,14 @@ fn run(connection: &mut crate::support::Connection, workflow: &str, start_event:
     connection.request("POST", &path, &[("Content-Type", "application/json")], Some(body.as_bytes()))
 }
 
-fn health(program: &Program) -> Value {
+pub(super) fn health(program: &Program) -> Value {
     let reply = program.get("/health");
     assert_eq!(reply.status, 200, "it serves all the same");
     reply.json()
 }
 
 /// Ends it in order; what it wrote in its log.
-fn stop(program: Program) -> String {
+pub(super) fn stop(program: Program) -> String {
     program.signal("TERM");
     let (status, log) = program.wait();
     assert!(status.success(), "{log}");

@@ -7,6 +7,8 @@
 mod damaged;
 mod directories;
 mod full;
+#[cfg(feature = "sqlite")]
+mod pages;
 mod torn;
 
 use std::{

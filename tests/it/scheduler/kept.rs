@@ -1,5 +1,6 @@
 //! With a store: what holds when a batch is not kept, when handlers leave memory and come back, after a start.
 
+mod damaged;
 mod unsettled;
 
 use std::{sync::Arc, time::Duration};
@@ -409,40 +410,6 @@ fn events_that_a_crash_left_of_earlier_runs_go_when_the_handler_is_continued() {
     world.start(Place::Continue(key));
     world.settle();
     assert!(world.model.feeds.keys().eq([&RunKey { handler: key, run: 2 }]));
-}
-
-#[test]
-fn a_run_whose_journal_is_damaged_fails_and_the_others_go_on() {
-    for is_loaded_late in [false, true] {
-        let mut world = World::new("a: S -> T ? NeedQ/HumanA", None);
-        let keys = [(); 2].map(|()| world.start(Place::New(None)));
-        for tag in world.passes() {
-            world.sleep(tag);
-        }
-        world.settle();
-        if is_loaded_late {
-            world.restart("a: S -> T ? NeedQ/HumanA");
-        }
-        let row = world.model.handlers.get_mut(&keys[0]).expect("it is kept");
-        row.journal.records[1] = vec![1, 200];
-        if is_loaded_late {
-            world.load(keys[0]);
-        } else {
-            world.restart("a: S -> T ? NeedQ/HumanA");
-        }
-        world.settle();
-        let end = world.model.handlers[&keys[0]].end.as_ref().expect("it has ended");
-        assert!(
-            matches!(&end.outcome, steprill::Outcome::Failed(error) if error.contains("journal is damaged")),
-            "{:?}",
-            end.outcome
-        );
-        assert!(!world.has_ended(keys[1]));
-        // What is due has the run loaded, and is due again when it is here.
-        world.pass_time(3_600_000_000);
-        world.pass_time(0);
-        assert_eq!(world.passes().len(), 1, "the other goes on");
-    }
 }
 
 #[test]

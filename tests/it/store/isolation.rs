@@ -208,3 +208,83 @@ fn a_fault_of_the_database_as_a_whole_is_nobodys_own() {
     record(&mut batch, running, "more");
     kit.keep(batch);
 }
+
+#[test]
+fn a_long_row_of_one_handler_is_read_by_no_search_for_another() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let mark = |number: usize| format!("mark-{number:02}-");
+    let runs: Vec<RunKey> = (0..40)
+        .map(|number| {
+            let mut batch = kit.batch();
+            let run = kit.begin(&mut batch);
+            kit.keep(batch);
+            let mut batch = kit.batch();
+            record(&mut batch, run, &mark(number).repeat(900));
+            let event = EventRef::Known(graph().event_id("E").expect("E"));
+            let value = json(&format!("\"{}\"", mark(number).repeat(900)));
+            batch.published.push((run, Published::Event(event, value)));
+            kit.keep(batch);
+            run
+        })
+        .collect();
+    let number = kit.number;
+    drop(kit);
+    damage(directory.path(), &mark(20));
+
+    let mut kit = Kit { number, ..Kit::open(directory.path()) };
+    let mut batch = kit.batch();
+    for &run in &runs {
+        record(&mut batch, run, "more");
+        publish(&mut batch, run, 3);
+    }
+    let fresh = kit.begin(&mut batch);
+    assert_eq!(kit.keep_some(batch), [], "none of those rows is looked at");
+    let asked = kit.ask(Query::Handler(Address::Key(runs[20].handler)));
+    assert!(matches!(asked, Ok(Answer::Damaged { .. })), "{asked:?}");
+    let mut batch = kit.batch();
+    let others = runs.iter().step_by(2).map(|run| run.handler).filter(|key| *key != runs[20].handler);
+    batch.purged = others.chain([fresh.handler]).collect();
+    assert_eq!(kit.keep_some(batch), []);
+    for run in runs.iter().skip(1).step_by(2) {
+        assert_eq!(kit.handler(run.handler.0).expect("a handler").journal.records.len(), 3);
+        assert_eq!(kit.page(*run, 0, 9, 100_000).0.len(), 3);
+    }
+}
+
+#[test]
+fn who_was_set_aside_and_is_whole_is_there_again_after_the_next_start() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let [first, last] = [(); 2].map(|()| kit.complete_one());
+    let mut batch = kit.batch();
+    let running = kit.begin(&mut batch);
+    kit.keep(batch);
+    let damaged = complete_large(&mut kit, "damaged-");
+    drop(kit);
+    damage(directory.path(), "damaged-");
+    let database = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
+    let aside = |key: HandlerKey, place: i64| {
+        database.execute("INSERT INTO aside VALUES (?1, 'a page')", [key.0.cast_signed()]).expect("a row");
+        assert_eq!(database.execute("DELETE FROM places WHERE place = ?1", [place]).expect("a place"), 1);
+    };
+    aside(first.handler, 1);
+    aside(running.handler, (1 << 62) + running.handler.0.cast_signed());
+    aside(damaged.handler, 3);
+    // The place of the last one is given to another.
+    aside(last.handler, 2);
+    let sql = "INSERT INTO places (place, handler, wall_us) VALUES (2, 77, 0)";
+    database.execute(sql, []).expect("a place");
+    drop(database);
+
+    let mut kit = Kit::open(directory.path());
+    assert_eq!(kit.beginning.aside.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [damaged.handler]);
+    assert_eq!(kit.beginning.finished, 3);
+    let oldest: Vec<u64> = kit.oldest(9).into_iter().map(|(key, _)| key).collect();
+    assert_eq!(oldest, [first.handler.0, 77, last.handler.0]);
+    assert_eq!(kit.recover().len(), 1);
+    let mut batch = kit.batch();
+    batch.purged = vec![first.handler, last.handler];
+    kit.keep(batch);
+    assert_eq!(kit.oldest(9).len(), 1);
+}

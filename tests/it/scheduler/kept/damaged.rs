@@ -1,0 +1,89 @@
+//! Runs whose rows are damaged.
+
+use super::*;
+
+const ASKS: &str = "a: S -> T ? NeedQ/HumanA";
+
+#[test]
+fn a_run_whose_journal_is_damaged_fails_and_the_others_go_on() {
+    for is_loaded_late in [false, true] {
+        let mut world = World::new(ASKS, None);
+        let keys = [(); 2].map(|()| world.start(Place::New(None)));
+        for tag in world.passes() {
+            world.sleep(tag);
+        }
+        world.settle();
+        if is_loaded_late {
+            world.restart(ASKS);
+        }
+        let row = world.model.handlers.get_mut(&keys[0]).expect("it is kept");
+        row.journal.records[1] = vec![1, 200];
+        if is_loaded_late {
+            world.load(keys[0]);
+        } else {
+            world.restart(ASKS);
+        }
+        world.settle();
+        let end = world.model.handlers[&keys[0]].end.as_ref().expect("it has ended");
+        assert!(
+            matches!(&end.outcome, steprill::Outcome::Failed(error) if error.contains("journal is damaged")),
+            "{:?}",
+            end.outcome
+        );
+        assert!(!world.has_ended(keys[1]));
+        // What is due has the run loaded, and is due again when it is here.
+        world.pass_time(3_600_000_000);
+        world.pass_time(0);
+        assert_eq!(world.passes().len(), 1, "the other goes on");
+    }
+}
+
+#[test]
+fn a_damaged_run_whose_failure_cannot_be_kept_is_given_up_at_once() {
+    let mut world = World::new(ASKS, None);
+    let keys = [(); 2].map(|()| world.start(Place::New(None)));
+    for tag in world.passes() {
+        world.sleep(tag);
+    }
+    world.settle();
+    world.model.handlers.get_mut(&keys[0]).expect("it is kept").journal.records[1] = vec![1, 200];
+    world.restart(ASKS);
+    world.load(keys[0]);
+    world.scheduler.await_end(keys[0], CallerId(7));
+    let run = world.scheduler.run_of(keys[0]).expect("it is here");
+    world.lose();
+    let loads = std::iter::from_fn(|| world.scheduler.poll_notice()).filter(|notice| *notice == Notice::Load(keys[0]));
+    assert_eq!(loads.count(), 1, "what it was is asked for, for who waits");
+    world.load(keys[0]);
+    let notices: Vec<_> = std::iter::from_fn(|| world.scheduler.poll_notice()).collect();
+    assert!(notices.contains(&Notice::Ended(run, CallerId(7))), "{notices:?}");
+    assert!(world.scheduler.seal().is_none(), "nothing of it is tried again");
+    assert!(world.scheduler.is_aside(keys[0]) && !world.scheduler.is_aside(keys[1]));
+    let outcome = world.scheduler.view(keys[0]).and_then(|view| view.outcome).expect("it counts as ended");
+    assert!(matches!(outcome, steprill::Outcome::Failed(error) if error.contains("journal is damaged")), "{outcome:?}");
+    world.pass_time(REST_US);
+    assert!(world.model.handlers[&keys[0]].end.is_none(), "the next start may find it whole");
+}
+
+#[test]
+fn what_has_to_be_changed_when_it_is_loaded_is_not_loaded_again_and_again() {
+    let mut world = World::new(ASKS, None);
+    let key = world.start(Place::New(None));
+    let tag = world.passes()[0];
+    world.sleep(tag);
+    world.settle();
+    // Under a new version of its workflow a run is kept anew as soon as it is here.
+    world.restart("a: S -> T ? NeedQ/HumanA\n b: HumanB -> T");
+    let mut loads = 0;
+    while world.scheduler.seal().map(|batch| world.scheduler.handle_failed(batch.number, world.now)).is_some() {
+        while let Some(notice) = world.scheduler.poll_notice() {
+            if notice == Notice::Load(key) {
+                loads += 1;
+                assert!(loads < 20, "it pauses");
+                world.load(key);
+            }
+        }
+    }
+    world.pass_time(REST_US);
+    assert!(world.scheduler.run_of(key).is_some(), "it goes on when it can be kept");
+}
