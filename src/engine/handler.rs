@@ -8,11 +8,13 @@ use std::{
 use uuid::Uuid;
 
 use crate::{
+    cost,
     engine::{
         channel::Channel,
         input::{Input, Outcome, TimerId},
         run::Run,
         scheduler::{CallerId, HandlerView, WorkflowId},
+        timers::Timer,
         window::{FeedKeep, Mark, Window},
     },
     graph::{Graph, StepId},
@@ -131,11 +133,17 @@ impl Handler {
     /// What it costs while it is not finished; without a journal its feed is in memory, too.
     pub(super) fn live_bytes(&self, journaled: bool) -> usize {
         match &self.phase {
-            Phase::Running(run) if journaled => run.cost_bytes(),
-            Phase::Running(run) => run.cost_bytes() + run.feed_bytes(),
+            Phase::Running(run) if journaled => HANDLER_BYTES + self.armed_bytes() + run.cost_bytes(),
+            Phase::Running(run) => HANDLER_BYTES + self.armed_bytes() + run.cost_bytes() + run.feed_bytes(),
+            Phase::Parked { .. } => HANDLER_BYTES,
             Phase::Ended { bytes, .. } if !self.channel.is_ended() => *bytes,
-            Phase::Parked { .. } | Phase::Ended { .. } => 0,
+            Phase::Ended { .. } => 0,
         }
+    }
+
+    /// What its timers cost, here and among those of all handlers.
+    fn armed_bytes(&self) -> usize {
+        self.armed.len().div_ceil(ARMED_PER_NODE) * ARMED_NODE_BYTES + self.armed.len() * TIMER_BYTES
     }
 
     /// The newest run has published so many bytes: where its feed's window begins from now on, if that has changed.
@@ -174,6 +182,16 @@ impl Handler {
         self.is_over() && !self.channel.is_busy()
     }
 }
+
+/// A handler with its id and its places in lists.
+pub(super) const HANDLER_BYTES: usize = cost::boxed::<Handler>() + cost::text(10) + 2 * cost::elements::<(u64, u64)>(2);
+
+/// A node of a map has room for eleven entries, half of which are in use on average.
+const ARMED_PER_NODE: usize = 6;
+const ARMED_NODE_BYTES: usize = cost::block(11 * size_of::<(TimerId, Deadline)>() + 16);
+
+/// A timer stands in two lists, one for each clock.
+const TIMER_BYTES: usize = 2 * cost::elements::<(u64, Timer, Deadline)>(1);
 
 /// A snapshot is taken when the records since the last one have so many times its bytes: what is written of snapshots
 /// stays a fraction of what is written of records.

@@ -143,6 +143,7 @@ impl Scheduler {
                 _ => {}
             }
         }
+        self.recount(run.handler);
     }
 
     /// Has runs that have only waited for a while leave memory.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     engine::{
-        handler::Phase,
+        handler::{HANDLER_BYTES, Phase},
         input::{Effect, Input, Outcome, Published, StepState, TimerId},
         timers::Timer,
     },
@@ -21,6 +21,7 @@ impl Scheduler {
         let Some(handler) = newest(&mut self.handlers, run) else { return };
         handler.armed.remove(&timer);
         self.reduce(run.handler, Input::Due { timer }, now);
+        self.recount(run.handler);
     }
 
     /// The one place where a run changes.
@@ -142,7 +143,7 @@ impl Scheduler {
     }
 }
 
-/// Bytes of what is kept of an ended run beside its feed.
+/// Bytes of what is kept of an ended run beside its feed, with its handler.
 pub(super) fn end_bytes(outcome: &Outcome, state: &Values) -> usize {
-    state.cost_bytes() + outcome.cost_bytes()
+    HANDLER_BYTES + state.cost_bytes() + outcome.cost_bytes()
 }

@@ -1,6 +1,7 @@
 //! What one run does, effect by effect: the sequences that clients see, and the corners of the rules.
 
 mod bounds;
+pub(crate) mod costs;
 mod scopes;
 mod sequences;
 mod state;

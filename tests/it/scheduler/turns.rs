@@ -9,7 +9,10 @@ impl World {
     /// So many runs that sleep for a minute: either clock may end that.
     fn sleeping(count: usize) -> Self {
         let mut world = Self::new(8, 100, None, None);
-        (0..count).for_each(|_| _ = world.begin());
+        for _ in 0..count {
+            world.begin();
+            world.settle();
+        }
         loop {
             let passes = world.passes();
             for pass in &passes {
@@ -54,4 +57,27 @@ fn timers_that_are_due_at_once_take_turns() {
             assert_eq!(world.stop_all(), due, "by the wall clock: {by_wall}");
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn handlers_cost_what_they_take() {
+    use crate::run_effects::costs::check_cost;
+    let held = |world: &World| {
+        let counts = world.scheduler.counts();
+        counts.held.runs + counts.held.finished
+    };
+    check_cost("runs that sleep", || World::sleeping(5_000), held);
+    let finished = || {
+        let mut world = World::new(8, 5_000, None, None);
+        world.limits.finished_bytes_max = usize::MAX;
+        let graphs = vec![Arc::clone(&world.graph)];
+        world.scheduler = Scheduler::new(graphs, world.limits, false, 7);
+        for _ in 0..50 {
+            (0..100).for_each(|_| _ = world.begin());
+            world.stop_all();
+        }
+        world
+    };
+    check_cost("runs that have ended", finished, held);
 }
