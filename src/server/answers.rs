@@ -66,6 +66,7 @@ impl Loop {
 
     /// A request's body is still to come: refuses it if its head alone is enough for that.
     fn judge_head(&mut self, id: ConnectionId) {
+        let has_room = self.account.has_room(&self.held());
         let Some(connection) = self.reactor.connection(id) else { return };
         let transport = transport(connection.origin());
         let exchange = connection.exchange();
@@ -73,7 +74,7 @@ impl Loop {
         let Some(request) = exchange.offered_request(&mut fields) else { return };
         let (granted, refused) = match self.access.check(&request, transport) {
             Err(refused) => (Granted::default(), Some(refused)),
-            Ok(granted) => (granted, api::call_head(&request, &self.scheduler)),
+            Ok(granted) => (granted, api::call_head(&request, &self.scheduler, has_room)),
         };
         match refused {
             Some(response) => exchange.refuse_body(&response, &granted.lines(), self.now),
@@ -133,7 +134,7 @@ impl Loop {
             (Err(refused), _) => (Granted::default(), Reply::Now(refused)),
             (Ok(granted), Some(refusal)) => {
                 let refused = || errors.error(refusal.status, &refusal.text);
-                let response = api::call_head(&request, &self.scheduler).unwrap_or_else(refused);
+                let response = api::call_head(&request, &self.scheduler, true).unwrap_or_else(refused);
                 (granted, Reply::Now(response))
             }
             // What is not begun may be sent again, to the server that comes next.

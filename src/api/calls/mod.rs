@@ -86,11 +86,15 @@ pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
     result.unwrap_or_else(Reply::Now)
 }
 
-/// The reply to a request that needs no more than its head, whatever its body: one that is not for this server.
-pub fn call_head(request: &Request<'_>, scheduler: &Scheduler) -> Option<Response> {
+/// The reply to a request that needs no more than its head, whatever its body: one that is not for this server, or that
+/// there is no memory for.
+pub fn call_head(request: &Request<'_>, scheduler: &Scheduler, has_room: bool) -> Option<Response> {
     let errors = ErrorFormat::of(request);
     match resolve(request, errors) {
-        Ok((Call::Run | Call::RunNowait, name)) => workflows::find(scheduler, &name, errors).err(),
+        Ok((Call::Run | Call::RunNowait, name)) => match workflows::find(scheduler, &name, errors) {
+            Ok(_) => (!has_room).then(|| errors.no_memory()),
+            Err(response) => Some(response),
+        },
         Ok(_) => None,
         Err(response) => Some(response),
     }

@@ -53,3 +53,25 @@ fn any_body() -> impl Strategy<Value = String> {
     let object = proptest::string::string_regex(&object).expect("a regular expression");
     prop_oneof![4 => object, 1 => ".*", 1 => Just(String::new())]
 }
+
+#[test]
+fn a_run_is_refused_by_its_head_without_its_workflow_or_memory() {
+    let scheduler = World::new().scheduler;
+    let status = |path, has_room| {
+        let (method, fields) = (Method::Post, &[None; 7]);
+        let request = Request { method, http10: false, path, query: None, cross_site: false, fields, body: b"" };
+        call_head(&request, &scheduler, has_room).map(|response| response.status)
+    };
+    for (path, with_room, without) in [
+        ("/workflows/w/run", None, Some(503)),
+        ("/workflows/w/run-nowait", None, Some(503)),
+        ("/workflows/v/run", Some(404), Some(404)),
+        ("/nope", Some(404), Some(404)),
+        ("/health", Some(405), Some(405)),
+        // Whether it is for a run that goes on takes more than its head.
+        ("/events/h1", None, None),
+        ("/handlers/h1/cancel", None, None),
+    ] {
+        assert_eq!((status(path, true), status(path, false)), (with_room, without), "{path}");
+    }
+}
