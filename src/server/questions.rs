@@ -9,7 +9,7 @@ use super::{
 use crate::{
     engine::{
         kept::{Address, Aside, Kept, KeptHandler},
-        scheduler::{Asked, HandlerKey},
+        scheduler::{Asked, Batch, HandlerKey},
     },
     limits::{LIST_PAGE_HANDLERS, PAGE_BYTES_MAX},
     net::ConnectionId,
@@ -85,7 +85,9 @@ impl Loop {
         let Some(question) = self.questions.asked.remove(&ticket) else { return };
         match &answer {
             Err(StoreError::Damaged(key, cause)) => self.scheduler.note_damaged(*key, cause),
-            Err(error) => self.complain(error),
+            Err(error) => {
+                self.complain(error);
+            }
             Ok(_) => {}
         }
         match (question, answer) {
@@ -161,12 +163,32 @@ impl Loop {
         }
     }
 
-    /// The store has failed: said in the log, but not at every turn.
-    pub(super) fn complain(&mut self, error: &StoreError) {
+    /// The store has failed: said in the log, but not at every turn. Whether it was.
+    pub(super) fn complain(&mut self, error: &StoreError) -> bool {
         let now_us = self.now.alive_us;
-        if self.complained_us.is_none_or(|last_us| now_us >= last_us + COMPLAINT_PAUSE_US) {
+        let is_time = self.complained_us.is_none_or(|last_us| now_us >= last_us + COMPLAINT_PAUSE_US);
+        if is_time {
             self.complained_us = Some(now_us);
             ::log::error!("the store fails: {error}; what cannot be stored is refused until it can");
+        }
+        is_time
+    }
+
+    /// The store is given this batch. What a batch without anything to write comes to says nothing of the store.
+    pub(super) fn note_submitted(&mut self, batch: &Batch) {
+        if let Some(failing) = self.failing.as_mut().filter(|failing| failing.tried.is_none() && !batch.is_empty()) {
+            failing.tried = Some(batch.number);
+        }
+    }
+
+    /// All batches up to this one are kept.
+    pub(super) fn note_kept(&mut self, number: u64) {
+        let works = |failing: &mut Failing| failing.tried.is_some_and(|tried| tried <= number);
+        if let Some(failing) = self.failing.take_if(works) {
+            self.scheduler.note_store_fault(None);
+            if failing.is_told {
+                ::log::info!("the store works again: what is to be stored is stored");
+            }
         }
     }
 
@@ -183,7 +205,10 @@ impl Loop {
 
     /// Nothing of this batch and those after it is kept: whoever waited for that is told.
     pub(super) fn handle_not_kept(&mut self, number: u64, error: &StoreError) {
-        self.complain(error);
+        let was_told = self.failing.take().is_some_and(|failing| failing.is_told);
+        let is_told = self.complain(error) || was_told;
+        self.failing = Some(Failing { tried: None, is_told });
+        self.scheduler.note_store_fault(Some(error.to_string()));
         self.scheduler.handle_failed(number, self.now);
         let first = self.unkept.partition_point(|&(batch, ..)| batch < number);
         let unkept = self.unkept.split_off(first);
@@ -200,6 +225,15 @@ impl Loop {
             }
         }
     }
+}
+
+/// The last commit has failed.
+#[derive(Debug)]
+pub(super) struct Failing {
+    /// The first batch since then that has something to write.
+    tried: Option<u64>,
+    /// Whether the log says that the store fails.
+    is_told: bool,
 }
 
 /// The status of a reply to a request that could not be stored.

@@ -16,7 +16,7 @@ use super::{
     helper::Helper,
     ids::Entropy,
     keeping, log, memory,
-    questions::Questions,
+    questions::{Failing, Questions},
     readers::{Finishing, Reader},
     shares::Shares,
     sharing::Sharing,
@@ -85,6 +85,7 @@ pub(super) struct Loop {
     /// Why something could not be stored last, and when that was said in the log last, on the alive clock.
     pub(super) not_kept: Option<StoreError>,
     pub(super) complained_us: Option<u64>,
+    pub(super) failing: Option<Failing>,
     /// The thread of the store that has ended by a panic.
     pub(super) died: Option<&'static str>,
     /// When notes of passes were last taken while a commit was under way, on the alive clock.
@@ -150,6 +151,7 @@ impl Loop {
             helper: Helper::new(ring),
             not_kept: None,
             complained_us: None,
+            failing: None,
             died: None,
             notes_taken_us: 0,
             finishing: BTreeMap::new(),
@@ -319,6 +321,7 @@ impl Loop {
             let mut settled = true;
             match self.scheduler.seal() {
                 Some(batch) => {
+                    self.note_submitted(&batch);
                     self.store.submit(batch);
                     settled = false;
                 }
@@ -330,6 +333,7 @@ impl Loop {
                 settled = false;
                 match completed {
                     Completed::Batch { number } => {
+                        self.note_kept(number);
                         self.scheduler.handle_committed(number);
                         self.send_kept(number);
                     }

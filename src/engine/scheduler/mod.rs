@@ -197,6 +197,8 @@ pub struct Scheduler {
     admissions: Vec<Admission>,
     asking: Asking,
     damage: Damage,
+    /// Why the last commit failed, if it did.
+    store_fault: Option<String>,
     /// How often the store has failed lately.
     failing: failure::Failing,
     retention: Retention,
@@ -251,6 +253,7 @@ impl Scheduler {
             counted: Counted::default(),
             admissions,
             asking: Asking::default(),
+            store_fault: None,
             damage: Damage::new(&beginning.aside),
             retention: Retention::new(beginning.finished),
             room: Room::default(),

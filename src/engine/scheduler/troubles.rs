@@ -101,10 +101,18 @@ impl Scheduler {
         self.troubles.push_back(trouble);
     }
 
+    /// Why the last commit failed; `None` once one has succeeded.
+    pub fn note_store_fault(&mut self, fault: Option<String>) {
+        self.store_fault = fault;
+    }
+
     /// Why the server does less than it could; empty when it is healthy.
     pub fn degradations(&self) -> Vec<String> {
         let (hanging, workers) = (self.hanging(), self.limits.workers);
         let mut reasons = Vec::new();
+        if let Some(fault) = &self.store_fault {
+            reasons.push(format!("the last commit failed, and what cannot be stored is refused: {fault}"));
+        }
         // As many as there are workers are replaced.
         if hanging > workers {
             reasons.push(format!(

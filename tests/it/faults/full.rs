@@ -91,6 +91,7 @@ fn check(directory: &Path, wall: &impl Wall, status: u16) {
     }
     wall.lower(&program);
     day.go_on(&program);
+    assert_eq!(program.get("/health").json()["status"], "healthy");
     day.check_ends(&program);
     let log = program.kill();
     // The day's steps that fail and are tried again are told, too.
@@ -98,6 +99,8 @@ fn check(directory: &Path, wall: &impl Wall, status: u16) {
         |line: &&str| line.contains(" ERROR ") || (line.contains(" WARN ") && !line.contains("attempt failed"));
     let complaints = log.lines().filter(complains).count();
     assert_eq!(complaints, 1, "said, and not again and again: {log}");
+    let again = log.lines().filter(|line| line.contains(" INFO the store works again")).count();
+    assert_eq!(again, 1, "{log}");
     day.check_ends(&start(directory, &[]));
 }
 
@@ -154,12 +157,15 @@ impl Day {
         let Self { waiting, cancelled, finished, .. } = self;
         let named = json!({ "handler_id": "chosen", "context": { "version": 1 }, "start_event": {} });
         refused(&program.post("/workflows/echo/run", &json!({})), status);
+        let health = program.get("/health");
+        let reason = health.json()["reasons"][0].as_str().unwrap_or_default().to_owned();
+        assert!(reason.starts_with("the last commit failed, and what cannot be stored is refused: "), "{health:?}");
+        assert_eq!((health.status, &health.json()["status"]), (200, &json!("degraded")));
         refused(&program.post("/workflows/echo/run-nowait", &json!({})), status);
         refused(&program.post("/workflows/echo/run-nowait", &named), status);
         refused(&program.post(&format!("/events/{waiting}"), &answer("lost")), status);
         refused(&program.post_text(&format!("/handlers/{cancelled}/cancel"), ""), status);
         refused(&program.post_text(&format!("/handlers/{finished}/cancel?purge=true"), ""), status);
-        assert_eq!(program.get("/health").status, 200);
         assert_eq!(program.get(&format!("/results/{finished}")).json()["result"], "processed: default");
         assert_eq!(program.get(&format!("/events/{finished}?after_sequence=-1")).status, 200);
         assert_eq!(program.get(&format!("/handlers/{waiting}")).status, 202);
