@@ -77,6 +77,9 @@ use versions::Versions;
 /// The part of the bytes that a data directory may have which its log may have.
 const LOG_PART: u64 = 8;
 
+/// The part of a bounded database that is left for free pages.
+const FREE_PART_BOUNDED: u64 = 16;
+
 /// Wakes the loop from another thread: something is completed.
 pub type Ring = Arc<dyn Fn() + Send + Sync>;
 
@@ -179,15 +182,19 @@ impl SqliteStore {
         recovered.map_err(|fault| fault.open_error(&self.path))
     }
 
-    /// Has the store say its size ([`Completed::Size`]), so that it can be kept below this: what the log takes is left
-    /// out of account, and is bounded to a part of it. Gives the bound for what is said.
+    /// Has the store say its size ([`Completed::Size`]), so that its directory can be kept below `bytes_max`, but for
+    /// what one commit writes. The log is bounded to a part of that, and free pages that would not fit beside it are
+    /// given back. Gives the bound for what is said: bytes of the database without free pages.
     pub fn say_size(&mut self, bytes_max: u64) -> u64 {
         let log_bytes_max = (WAL_BYTES_MAX as u64).min(bytes_max / LOG_PART);
-        if let Some(orders) = &self.orders {
-            let _ = orders.send(Order::SaySize { log_bytes_max: log_bytes_max as usize });
-        }
         // The log's file may be that much longer when it is copied into the database.
-        bytes_max - 2 * log_bytes_max
+        let file_bytes_max = bytes_max - 2 * log_bytes_max;
+        if let Some(orders) = &self.orders {
+            let pages_max = u32::try_from(file_bytes_max / u64::from(PAGE_BYTES)).unwrap_or(u32::MAX);
+            let _ = orders.send(Order::SaySize { log_bytes_max: log_bytes_max as usize, pages_max });
+        }
+        // Some free pages stay for what comes next, so that not every run that ends moves pages.
+        file_bytes_max - file_bytes_max / FREE_PART_BOUNDED
     }
 
     /// Bounds the database: what would make it larger than this fails with [`StoreError::Full`](super::StoreError), as

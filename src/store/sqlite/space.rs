@@ -79,18 +79,21 @@ impl Writer {
         }
     }
 
-    /// Gives a slice of the free pages back to the system, if there are many; they are not to go and come with each run
-    /// that ends.
+    /// Gives a slice of the free pages back to the system, if there are many or the database is too large with them.
+    /// They are not to go and come with each run that ends.
     pub(super) fn give_back(&mut self) {
         let count = |pragma| self.connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
         let shrunk = count("page_count").and_then(|pages| {
             let free = count("freelist_count")?;
             let free_max = (FREE_BYTES_MAX / PAGE_BYTES).max(pages / FREE_PART);
-            if free <= if self.is_shrinking { free_max / 2 } else { free_max } {
+            let is_much = free > if self.is_shrinking { free_max / 2 } else { free_max };
+            let surplus = pages.saturating_sub(self.pages_max).min(free);
+            let slice = (VACUUM_SLICE_BYTES / PAGE_BYTES).min(if is_much { free } else { surplus });
+            if slice == 0 {
                 return Ok(false);
             }
             // Each step of the statement gives back one page.
-            let sql = format!("PRAGMA incremental_vacuum({})", VACUUM_SLICE_BYTES / PAGE_BYTES);
+            let sql = format!("PRAGMA incremental_vacuum({slice})");
             let mut statement = self.connection.prepare_cached(&sql)?;
             let mut rows = statement.query([])?;
             while rows.next()?.is_some() {}
@@ -111,9 +114,13 @@ impl Writer {
         self.wal_pages_before.saturating_sub(self.wal_pages_copied) as usize * PAGE_BYTES as usize
     }
 
-    /// Copies the write-ahead log into the database as far as nobody still reads in it; then it is begun anew.
+    /// Copies the write-ahead log into the database as far as nobody still reads in it; then it is begun anew. Its file
+    /// keeps its length, unless that is too much for a directory that is bounded.
     pub(super) fn checkpoint(&mut self) {
-        if let Err(error) = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
+        let length = self.wal_pages_before as usize * PAGE_BYTES as usize;
+        if self.size.is_some() && length > 2 * self.log_bytes_max {
+            self.empty_log();
+        } else if let Err(error) = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
             // What is in the log is kept.
             log::warn!("the database's log cannot be copied into it, and grows: {error}");
         }
@@ -122,6 +129,13 @@ impl Writer {
 
     /// Nothing is to be done: the log is emptied and memory freed.
     pub(super) fn rest(&mut self) {
+        self.empty_log();
+        // What cannot be freed now stays bounded all the same.
+        let _ = self.connection.release_memory();
+    }
+
+    /// Copies the write-ahead log into the database and cuts its file off, if nobody reads in it.
+    fn empty_log(&mut self) {
         let emptied = self.connection.busy_timeout(std::time::Duration::ZERO).and_then(|()| {
             let emptied = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE);
             self.connection.busy_timeout(DATABASE_BUSY_TIMEOUT)?;
@@ -132,8 +146,6 @@ impl Writer {
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
             Err(error) => log::warn!("the database's log cannot be copied into it: {error}"),
         }
-        // What cannot be freed now stays bounded all the same.
-        let _ = self.connection.release_memory();
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) enum Order {
     /// The database is to have at most so many pages.
     PagesMax(u32),
     /// The size is to be said from now on, and the log to have at most so many bytes.
-    SaySize { log_bytes_max: usize },
+    SaySize { log_bytes_max: usize, pages_max: u32 },
     /// The writer is to panic.
     #[cfg(test)]
     Panic,
@@ -109,7 +109,9 @@ pub(super) struct Writer {
     /// As of the commit before, and as of the last copying if they are still in the log.
     pub(super) wal_pages_before: u32,
     pub(super) wal_pages_copied: u32,
-    log_bytes_max: usize,
+    pub(super) log_bytes_max: usize,
+    /// With more pages, free ones are given back.
+    pub(super) pages_max: u32,
     /// What was last said of the size, if it is to be said.
     pub(super) size: Option<Size>,
     /// Whether free pages are being given back.
@@ -143,6 +145,7 @@ impl Writer {
             wal_pages_before: 0,
             wal_pages_copied: 0,
             log_bytes_max: WAL_BYTES_MAX,
+            pages_max: u32::MAX,
             size: None,
             is_shrinking: false,
             said,
@@ -194,8 +197,8 @@ impl Writer {
                     bytes += batch.bytes();
                     batches.push(batch);
                 }
-                Order::SaySize { log_bytes_max } => {
-                    self.log_bytes_max = log_bytes_max;
+                Order::SaySize { log_bytes_max, pages_max } => {
+                    (self.log_bytes_max, self.pages_max) = (log_bytes_max, pages_max);
                     self.size = Some(Size::default());
                 }
                 #[cfg(test)]

@@ -246,6 +246,26 @@ fn the_longest_finished_go_when_the_directory_has_its_bytes_and_then_nothing_new
 }
 
 #[test]
+fn the_bound_of_the_directory_counts_the_log_and_free_pages() {
+    let place = Place::new();
+    let bytes_max = 8 << 20;
+    let program = place.start_with(&["--data-bytes-max", "8M", "--durability", "off"]);
+    let large = json!({ "start_event": { "message": "x".repeat(1_000_000) } });
+    // What one commit writes: the start event, the result, and what they take in rows and indexes.
+    let commit = 3 << 20;
+    for _ in 0..20 {
+        assert_eq!(program.post("/workflows/echo/run", &large).status, 200);
+        assert!(bytes_on_disk(&place) <= bytes_max + commit, "{} bytes", bytes_on_disk(&place));
+    }
+    // The store does not rest, and these have no need for room.
+    for _ in 0..10 {
+        program.finish("echo", json!({}));
+    }
+    assert!(bytes_on_disk(&place) <= bytes_max, "{} bytes", bytes_on_disk(&place));
+    assert!(program.listed("").len() > 3, "what fits stays");
+}
+
+#[test]
 fn a_lists_cursor_survives_its_handler() {
     let place = Place::new();
     let program = place.start();
