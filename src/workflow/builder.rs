@@ -27,6 +27,25 @@ impl WorkflowBuilder {
     }
 
     /// Adds a step with default settings that neither sends nor asks; [`WorkflowBuilder::add`] is for the others.
+    ///
+    /// A function whose context grants more, such as `&Ctx<Asks<Approve>>`, does not fit here: the compiler tells a
+    /// type mismatch in function arguments (E0631). Add it as a [`Step`]:
+    ///
+    /// ```
+    /// use steprill::{Asks, Ctx, Result, StartEvent, Step, StopEvent, Workflow, event};
+    ///
+    /// event! {
+    ///     pub struct Approve: Asks<Verdict> { pub subject: String }
+    ///     pub struct Verdict { pub good: bool }
+    /// }
+    ///
+    /// fn review(ctx: &Ctx<Asks<Approve>>, start: StartEvent) -> Result<StopEvent> {
+    ///     let verdict = ctx.ask(Approve { subject: start.get_or("subject", String::new())? }).wait()?;
+    ///     Ok(StopEvent::new(verdict.good))
+    /// }
+    ///
+    /// Workflow::new::<StartEvent, StopEvent>("review").add(Step::new("review", review)).build().unwrap();
+    /// ```
     pub fn step<I, O, F>(self, name: impl Into<String>, function: F) -> Self
     where
         I: StepInput,

@@ -173,10 +173,12 @@ impl StepOutput for () {
     }
 }
 
-/// Grants a step to send events: `ctx: &Ctx<Sends<Section>>`, or several: `Ctx<Sends<(Section, Draft)>>`.
+/// Grants a step to send events: `ctx: &Ctx<Sends<Section>>`, or several: `Ctx<Sends<(Section, Draft)>>`. Such a step
+/// is added with `.add(Step::new(name, function))`.
 pub struct Sends<T>(PhantomData<fn() -> T>);
 
-/// Grants a step to ask questions: `ctx: &Ctx<Asks<Approve>>`, or several: `Ctx<Asks<(Approve, Choose)>>`.
+/// Grants a step to ask questions: `ctx: &Ctx<Asks<Approve>>`, or several: `Ctx<Asks<(Approve, Choose)>>`. Such a step
+/// is added with `.add(Step::new(name, function))`.
 pub struct Asks<T>(PhantomData<fn() -> T>);
 
 /// What a step may do beyond returning: nothing more (`()`), [`Sends`], [`Asks`], or both as a pair.

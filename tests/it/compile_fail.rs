@@ -160,10 +160,16 @@ fn a_declaration_of_another_form_is_told_the_right_one() {
 }
 
 #[test]
-fn a_step_that_sends_is_added_with_step_new() {
-    refused(
-        r#"fn a(ctx: &Ctx<Sends<Draft>>, _: StartEvent) -> Result<StopEvent> { panic!() }
-        pub fn workflow() { Workflow::new::<StartEvent, StopEvent>("w").step("a", a); }"#,
-        &["found function signature `fn(&Ctx<Sends<Draft>>, StartEvent)", "`.add(Step::new(name, function))`"],
-    );
+fn a_step_that_sends_or_asks_is_added_with_step_new() {
+    let remedy = "`.add(Step::new(name, function))`";
+    for grant in ["Sends<Draft>", "Asks<Approve>", "(Sends<Draft>, Asks<Approve>)"] {
+        let found = format!("found function signature `fn(&Ctx<{grant}>, StartEvent)");
+        let function = format!("fn a(ctx: &Ctx<{grant}>, _: StartEvent) -> Result<StopEvent> {{ panic!() }}");
+        let workflow = r#"pub fn workflow() { Workflow::new::<StartEvent, StopEvent>("w").step("a", a); }"#;
+        refused(&format!("{function} {workflow}"), &[&found, remedy]);
+        let closure = format!("|_: &Ctx<{grant}>, _: StartEvent| Ok(StopEvent::default())");
+        let workflow =
+            format!(r#"pub fn workflow() {{ Workflow::new::<StartEvent, StopEvent>("w").step("a", {closure}); }}"#);
+        refused(&workflow, &[remedy]);
+    }
 }
