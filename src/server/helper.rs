@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt, mem, panic,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -31,6 +34,8 @@ pub(super) struct Helper {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Bytes of what is not freed yet.
+    waste_bytes: AtomicUsize,
     done: Sender<Done>,
     ring: Ring,
 }
@@ -58,13 +63,18 @@ impl Helper {
     /// `ring` is called when a body is parsed.
     pub(super) fn new(ring: Ring) -> Self {
         let (sender, done) = unbounded();
-        let shared = Arc::new(Shared { queue: Mutex::default(), done: sender, ring });
+        let shared = Arc::new(Shared { queue: Mutex::default(), waste_bytes: AtomicUsize::new(0), done: sender, ring });
         Self { shared, done, out: 0, bytes: 0, parsed: BTreeMap::new() }
     }
 
     /// Bytes that it holds.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes of what it is still to free.
+    pub(super) fn waste_bytes(&self) -> usize {
+        self.shared.waste_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether something is to be taken at once.
@@ -80,6 +90,7 @@ impl Helper {
 
     /// Frees what is no longer needed.
     pub(super) fn free(&self, waste: Waste) {
+        self.shared.waste_bytes.fetch_add(waste.bytes(), Ordering::Relaxed);
         self.hand_over(Job::Free(waste));
     }
 
@@ -179,12 +190,45 @@ impl Shared {
                     let _ = self.done.send(done);
                     (self.ring)();
                 }
-                Job::Free(waste) => drop(waste),
+                Job::Free(waste) => {
+                    let bytes = waste.bytes();
+                    drop(waste);
+                    self.waste_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                }
             }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    /// Stands in its drop until it is told to go on.
+    struct Stuck(Receiver<()>);
+
+    impl Drop for Stuck {
+        fn drop(&mut self) {
+            let _ = self.0.recv();
+        }
+    }
+
+    #[test]
+    fn what_waits_to_be_freed_counts_until_it_is() {
+        let helper = Helper::new(Arc::new(|| ()));
+        let (go_on, told) = channel();
+        helper.free(Waste::new(3, Stuck(told)));
+        helper.free(Waste::new(4, ()));
+        assert_eq!(helper.waste_bytes(), 7);
+        drop(go_on);
+        while helper.waste_bytes() > 0 {
+            thread::yield_now();
+        }
     }
 }

@@ -14,6 +14,7 @@ impl Loop {
         let requests = self.reactor.requests_bytes() + self.helper.bytes();
         let mut held = Held { requests, replies: self.reactor.replies_bytes(), ..Held::default() };
         self.scheduler.count_held(&mut held);
+        held.runs = held.runs.saturating_add(self.helper.waste_bytes());
         held
     }
 
