@@ -56,9 +56,13 @@ impl StartEvent {
     /// Adds a field; one of that name is replaced. A value that does not serialise is kept as null.
     #[must_use]
     pub fn with(self, name: &str, value: impl Serialize) -> Self {
-        let mut fields: serde_json::Map<_, _> = serde_json::from_str(self.text.get()).unwrap_or_default();
-        fields.insert(name.into(), serde_json::to_value(value).unwrap_or_default());
-        Self { text: to_raw_value(&fields).unwrap_or_default() }
+        let Fields(mut fields) = serde_json::from_str(self.text.get()).unwrap_or_default();
+        let value = to_raw_value(&value).unwrap_or_default();
+        match fields.iter_mut().rfind(|(known, _)| known == name) {
+            Some((_, known)) => *known = value,
+            None => fields.push((name.to_owned(), value)),
+        }
+        Self { text: to_raw_value(&Fields(fields)).unwrap_or_default() }
     }
 
     /// The field of that name, `None` if it is absent.
@@ -201,6 +205,40 @@ impl<'de> Deserialize<'de> for StopEvent {
 /// Finds the text of one member in one walk; the last of that name counts.
 struct Find<'a> {
     name: &'a str,
+}
+
+/// The fields of a start event, each value as its text: a number may have more digits than 64 bits hold.
+#[derive(Default)]
+struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_map(ReadFields)
+    }
+}
+
+struct ReadFields;
+
+impl<'de> Visitor<'de> for ReadFields {
+    type Value = Fields;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<Fields, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(field) = members.next_entry()? {
+            fields.0.push(field);
+        }
+        Ok(fields)
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Find<'_> {

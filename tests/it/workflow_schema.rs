@@ -178,3 +178,13 @@ fn an_open_start_event_keeps_all_fields_and_the_last_of_two_with_one_name() {
     let with = StartEvent::new().with("x", 1).with("x", "y");
     assert_eq!(serde_json::to_string(&with).unwrap(), r#"{"x":"y"}"#);
 }
+
+#[test]
+fn a_field_of_a_start_event_keeps_numbers_of_any_length() {
+    let start = StartEvent::new().with("a", u128::MAX).with("b", 1).with("a", u128::MAX - 1).with("c", "x");
+    let (a, b, c): (Option<u128>, Option<u8>, Option<String>) =
+        (start.get("a").expect("u128"), start.get("b").expect("u8"), start.get("c").expect("a string"));
+    assert_eq!((a, b, c.as_deref()), (Some(u128::MAX - 1), Some(1), Some("x")));
+    let text = serde_json::to_string(&start).expect("it serialises");
+    assert_eq!(text, format!(r#"{{"a":{},"b":1,"c":"x"}}"#, u128::MAX - 1));
+}
