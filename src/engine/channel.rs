@@ -13,8 +13,7 @@ pub struct Channel {
     first: u64,
     visible: u64,
     ended: bool,
-    cursor: u64,
-    has_skipped: bool,
+    taken: u64,
     holder: Option<ReaderId>,
     waiting: VecDeque<ReaderId>,
     followers: Vec<ReaderId>,
@@ -28,19 +27,18 @@ impl Channel {
             first,
             visible: first,
             ended: false,
-            cursor: first,
-            has_skipped: false,
+            taken: first,
             holder: None,
             waiting: VecDeque::new(),
             followers: Vec::new(),
         }
     }
 
-    /// The channel of a run that a store gives back: its events' numbers, the first that is still there, its queue's
-    /// cursor, whether it has ended.
-    pub fn resumed(events: std::ops::Range<u64>, first: u64, cursor: u64, ended: bool) -> Self {
-        let cursor = cursor.clamp(events.start, events.end.max(events.start));
-        let mut channel = Self { visible: events.end, cursor, ended, ..Self::new(events.start) };
+    /// The channel of a run that a store gives back: its events' numbers, the first that is still there, how far its
+    /// queue was taken, whether it has ended.
+    pub fn resumed(events: std::ops::Range<u64>, first: u64, taken: u64, ended: bool) -> Self {
+        let taken = taken.clamp(events.start, events.end.max(events.start));
+        let mut channel = Self { visible: events.end, taken, ended, ..Self::new(events.start) };
         channel.handle_left(first);
         channel
     }
@@ -67,7 +65,7 @@ impl Channel {
 
     /// Whether events have left the window that the queue had not come to, and nothing was read of it since.
     pub fn has_skipped(&self) -> bool {
-        self.has_skipped
+        self.taken < self.first
     }
 
     /// Whether the run's end is kept: nothing comes any more.
@@ -77,12 +75,18 @@ impl Channel {
 
     /// The next event of the queue.
     pub fn cursor(&self) -> u64 {
-        self.cursor
+        self.taken.max(self.first)
+    }
+
+    /// How far the queue was taken, which may be before the window: what a store keeps of it, so that whoever reads on
+    /// is told of what has left meanwhile.
+    pub fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Whether the queue is used up for good.
     pub fn is_drained(&self) -> bool {
-        self.ended && self.cursor >= self.visible
+        self.ended && self.cursor() >= self.visible
     }
 
     /// Whether anybody reads or waits.
@@ -108,10 +112,6 @@ impl Channel {
     /// Events before `first` have left the window, and that is kept.
     pub fn handle_left(&mut self, first: u64) {
         self.first = self.first.max(first);
-        if self.cursor < self.first {
-            self.cursor = self.first;
-            self.has_skipped = true;
-        }
     }
 
     /// The run's end is kept.
@@ -122,10 +122,7 @@ impl Channel {
     /// The holder's socket has taken the queue up to `next`.
     pub fn handle_taken(&mut self, next: u64) {
         debug_assert!(next <= self.visible, "a reader takes what it has been shown");
-        if next > self.cursor {
-            self.cursor = next;
-            self.has_skipped = false;
-        }
+        self.taken = self.taken.max(next);
     }
 
     /// Takes the lock, or a place in the line for it.
@@ -184,6 +181,9 @@ mod tests {
         assert_eq!((channel.begin(), channel.first(), channel.cursor(), channel.has_skipped()), (5, 11, 11, true));
         let resumed = Channel::resumed(5..20, 11, 8, false);
         assert_eq!((resumed.begin(), resumed.first(), resumed.cursor(), resumed.has_skipped()), (5, 11, 11, true));
+        // The store is given how far it was taken, lest the one that it gives back has nothing to tell.
+        let resumed = Channel::resumed(5..20, 11, channel.taken(), false);
+        assert_eq!((resumed.cursor(), resumed.has_skipped()), (11, true));
         channel.handle_taken(12);
         assert!(!channel.has_skipped());
     }

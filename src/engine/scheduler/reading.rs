@@ -99,7 +99,7 @@ impl Scheduler {
             let Some(handler) = self.handlers.get_mut(&key) else { continue };
             handler.journal.batch = self.batch.number;
             self.held.touch(key);
-            self.batch.cursors.push((RunKey { handler: key, run: handler.run }, handler.channel.cursor()));
+            self.batch.cursors.push((RunKey { handler: key, run: handler.run }, handler.channel.taken()));
         }
     }
 
