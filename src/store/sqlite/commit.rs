@@ -46,8 +46,9 @@ impl Writer {
             let Err(fault) = kept else { break };
             match self.known.blamed {
                 Blamed::Handler(handler) if fault.is_lasting() && self.known.aside.len() + asides.len() < ASIDE_MAX => {
-                    let own = self.own_fault(handler);
                     let is_new = opens(&batches).any(|opened| opened == handler);
+                    // One that begins has no rows: where they are to go a page is damaged.
+                    let own = if is_new { None } else { self.own_fault(handler) };
                     refused += usize::from(own.is_none());
                     let dropped = if own.is_some() || refused < REFUSED_MAX || self.is_sound() {
                         BTreeSet::from([handler])
