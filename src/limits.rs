@@ -221,11 +221,12 @@ pub const EMPTY_LINES_MAX: u8 = 8;
 /// Bytes of a request's body, decoded, unless told; more are 413.
 pub const BODY_BYTES_MAX_DEFAULT: usize = 4 << 20;
 
-/// Bytes of a body up to which the loop parses it itself, in half a millisecond; larger ones are parsed by a thread.
-pub const LOOP_BODY_BYTES_MAX: usize = 64 << 10;
+/// Bytes of a body, or of a run's journal, up to which the loop parses it itself, in half a millisecond; a thread
+/// parses larger ones.
+pub const LOOP_PARSE_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes of bodies parsed by that thread which one turn of the loop takes, one body at least.
-pub const TURN_PARSED_BYTES_MAX: usize = 1 << 20;
+/// Bytes of bodies parsed and journals folded by that thread which one turn of the loop takes, one of them at least.
+pub const TURN_HELPED_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes of memory from which on what is no longer needed is freed by that thread too: of small parts it takes the loop
 /// up to a millisecond for each megabyte.

@@ -162,6 +162,25 @@ pub struct Done {
     pub state: StateUse,
 }
 
+impl Done {
+    /// Bytes that are taken in with it: of its events and of its writes to the state.
+    pub fn bytes(&self) -> usize {
+        let returned = if let PassEnd::Returned(events) = &self.end { &events[..] } else { &[] };
+        let events = returned.iter().chain(&self.sent).map(|(_, value)| value.as_str().len());
+        let writes = self.state.writes.iter().map(|(key, write)| key.len() + write.bytes());
+        events.chain(writes).sum()
+    }
+}
+
+impl Write {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Set(value) | Self::Add(value) | Self::Push(value) | Self::Extend(value) => value.as_str().len(),
+            Self::Remove => 0,
+        }
+    }
+}
+
 /// How a pass ended.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum PassEnd {

@@ -117,6 +117,13 @@ pub struct Kept {
     pub journal: KeptJournal,
 }
 
+impl KeptJournal {
+    /// Bytes of it.
+    pub fn bytes(&self) -> usize {
+        self.snapshot.iter().chain(&self.records).map(Vec::len).sum()
+    }
+}
+
 /// Which handler.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Address {

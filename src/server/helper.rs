@@ -1,4 +1,5 @@
-//! What would hold the loop up, done by a thread: large bodies are parsed and large values freed there.
+//! What would hold the loop up, done by a thread: large bodies are parsed, large journals folded and large values
+//! freed there.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -15,8 +16,11 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::{answers::Client, turn::Loop};
 use crate::{
     api::{ErrorFormat, Form, Parsed},
-    engine::scheduler::Waste,
-    limits::TURN_PARSED_BYTES_MAX,
+    engine::{
+        kept::{Address, Kept},
+        scheduler::{Asked, Fold, Folded, Waste},
+    },
+    limits::TURN_HELPED_BYTES_MAX,
     net::ConnectionId,
     workers::Ring,
 };
@@ -25,7 +29,7 @@ use crate::{
 pub(super) struct Helper {
     shared: Arc<Shared>,
     done: Receiver<Done>,
-    /// How many bodies were handed over and have not come back.
+    /// How many things were handed over and have not come back.
     out: usize,
     /// Bytes of all that stands here and with the thread.
     bytes: usize,
@@ -49,18 +53,31 @@ struct Queue {
 
 enum Job {
     Parse { id: ConnectionId, form: Form, body: Vec<u8> },
+    Fold(Answered, Fold),
     Free(Waste),
 }
 
-/// A body is parsed, or the parser has panicked.
+/// What a job of so many bytes has given.
 struct Done {
-    id: ConnectionId,
-    body_bytes: usize,
-    parsed: Option<Parsed>,
+    bytes: usize,
+    given: Given,
+}
+
+enum Given {
+    /// `None`: the parser has panicked.
+    Parsed(ConnectionId, Option<Parsed>),
+    Folded(Answered, Box<Result<Folded, String>>),
+}
+
+/// A handler that the store gave.
+pub(super) struct Answered {
+    pub(super) address: Address,
+    pub(super) asked: Asked,
+    pub(super) kept: Box<Kept>,
 }
 
 impl Helper {
-    /// `ring` is called when a body is parsed.
+    /// `ring` is called when something is done.
     pub(super) fn new(ring: Ring) -> Self {
         let (sender, done) = unbounded();
         let shared = Arc::new(Shared { queue: Mutex::default(), waste_bytes: AtomicUsize::new(0), done: sender, ring });
@@ -86,6 +103,13 @@ impl Helper {
         self.out += 1;
         self.bytes += body.len();
         self.hand_over(Job::Parse { id, form, body });
+    }
+
+    /// Folds the journal of a run.
+    pub(super) fn fold(&mut self, answered: Answered, fold: Fold) {
+        self.out += 1;
+        self.bytes += answered.kept.journal.bytes();
+        self.hand_over(Job::Fold(answered, fold));
     }
 
     /// Frees what is no longer needed.
@@ -116,7 +140,7 @@ impl Helper {
         }
         let done = self.done.try_recv().ok()?;
         self.out -= 1;
-        self.bytes -= done.body_bytes;
+        self.bytes -= done.bytes;
         Some(done)
     }
 
@@ -149,24 +173,32 @@ impl Loop {
         self.helper.parse(id, form, body);
     }
 
-    /// Makes calls whose bodies are parsed, as many as one turn may.
-    pub(super) fn handle_parsed(&mut self) {
-        let mut left_bytes = TURN_PARSED_BYTES_MAX;
+    /// Goes on with what the helper has done, as much as one turn may.
+    pub(super) fn handle_helped(&mut self) {
+        let mut left_bytes = TURN_HELPED_BYTES_MAX;
         while left_bytes > 0
-            && let Some(Done { id, body_bytes, parsed }) = self.helper.poll()
+            && let Some(Done { bytes, given }) = self.helper.poll()
         {
-            left_bytes = left_bytes.saturating_sub(body_bytes);
-            if !matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
-                continue;
+            left_bytes = left_bytes.saturating_sub(bytes);
+            match given {
+                Given::Parsed(id, parsed) => self.handle_parsed(id, parsed),
+                Given::Folded(answered, folded) => self.handle_folded(answered, *folded),
             }
-            *self.client_mut(id) = Client::Free;
-            match parsed {
-                Some(parsed) => {
-                    self.helper.keep(id, parsed);
-                    self.answer_parsed(id);
-                }
-                None => self.answer_with(id, |errors: ErrorFormat| errors.error(500, "The body could not be parsed")),
+        }
+    }
+
+    /// Makes the call whose body is parsed.
+    fn handle_parsed(&mut self, id: ConnectionId, parsed: Option<Parsed>) {
+        if !matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
+            return;
+        }
+        *self.client_mut(id) = Client::Free;
+        match parsed {
+            Some(parsed) => {
+                self.helper.keep(id, parsed);
+                self.answer_parsed(id);
             }
+            None => self.answer_with(id, |errors: ErrorFormat| errors.error(500, "The body could not be parsed")),
         }
     }
 }
@@ -181,21 +213,27 @@ impl Shared {
                 return;
             };
             drop(queue);
-            match job {
+            let done = match job {
                 Job::Parse { id, form, body } => {
                     let parsed = panic::catch_unwind(|| form.parse(&body)).ok();
-                    let done = Done { id, body_bytes: body.len(), parsed };
-                    drop(body);
-                    // The loop may have ended.
-                    let _ = self.done.send(done);
-                    (self.ring)();
+                    Done { bytes: body.len(), given: Given::Parsed(id, parsed) }
+                }
+                Job::Fold(answered, fold) => {
+                    let bytes = answered.kept.journal.bytes();
+                    let folded = panic::catch_unwind(|| fold.fold(&answered.kept));
+                    let folded = folded.unwrap_or_else(|_| Err("the run's journal cannot be read".to_owned()));
+                    Done { bytes, given: Given::Folded(answered, Box::new(folded)) }
                 }
                 Job::Free(waste) => {
                     let bytes = waste.bytes();
                     drop(waste);
                     self.waste_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                    continue;
                 }
-            }
+            };
+            // The loop may have ended.
+            let _ = self.done.send(done);
+            (self.ring)();
         }
     }
 

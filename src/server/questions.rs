@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::{
     answers::Client,
+    helper::Answered,
     turn::{Loop, Unkept},
 };
 use crate::{
     engine::{
         kept::{Address, Aside, Kept, KeptHandler},
-        scheduler::{Asked, Batch, HandlerKey},
+        scheduler::{Asked, Batch, Folded, HandlerKey},
     },
-    limits::{LIST_PAGE_HANDLERS, PAGE_BYTES_MAX},
+    limits::{LIST_PAGE_HANDLERS, LOOP_PARSE_BYTES_MAX, PAGE_BYTES_MAX},
     net::ConnectionId,
     store::{Answer, Query, StoreError, Ticket},
 };
@@ -100,6 +101,12 @@ impl Loop {
                 self.give_list(id, handlers, is_complete);
             }
             (Question::List(id), _) => self.cut_list(id),
+            (Question::Handler(address, asked), Ok(Answer::Handler(Some(kept))))
+                if kept.journal.bytes() > LOOP_PARSE_BYTES_MAX =>
+            {
+                let fold = self.scheduler.fold_of(&kept);
+                self.helper.fold(Answered { address, asked, kept }, fold);
+            }
             (Question::Handler(address, asked), answer) => match (self.scheduler.end_read(asked), answer) {
                 (false, _) => self.ask_handler_again(address),
                 (true, Ok(Answer::Handler(kept))) => self.give_handler(&address, kept, None),
@@ -116,6 +123,16 @@ impl Loop {
                 (true, _) => self.scheduler.handle_oldest_unread(self.now),
             },
         }
+    }
+
+    /// The journal of a handler that the store gave is folded.
+    pub(super) fn handle_folded(&mut self, answered: Answered, folded: Result<Folded, String>) {
+        let Answered { address, asked, kept } = answered;
+        if !self.scheduler.end_read(asked) {
+            return self.ask_handler_again(address);
+        }
+        self.scheduler.handle_folded(&kept, folded, self.now);
+        self.answer_waiting(&address, None);
     }
 
     /// What the store gave is older than what could not be kept.

@@ -185,7 +185,7 @@ impl Loop {
         self.shares.begin_turn();
         self.pool.handle_rung();
         self.handle_reports();
-        self.handle_parsed();
+        self.handle_helped();
         self.scheduler.handle_time(self.now);
         self.balance_memory();
         self.reactor.handle_ready(self.now);
@@ -297,7 +297,7 @@ impl Loop {
                 }
                 Some(Report::Panicked(tag, text)) => self.scheduler.handle_panic(tag, text),
                 Some(Report::Done(tag, done)) => {
-                    handled += 1;
+                    handled += 1 + done.bytes() / REPORT_BYTES;
                     self.scheduler.handle_done(tag, done, self.now);
                 }
                 None => return,
@@ -449,6 +449,9 @@ fn callers_max(connections_max: usize) -> usize {
 /// Rounds of serving and flushing in one turn: pipelined requests and streams that are read as fast as they are written
 /// go on in the next turn.
 const ROUNDS_MAX: usize = 16;
+
+/// Bytes of a pass's events and writes that take as long as another report.
+const REPORT_BYTES: usize = 1 << 10;
 
 /// While commits are under way, notes are taken at most so often.
 const NOTES_PAUSE_US: u64 = 50_000;

@@ -20,7 +20,7 @@ use crate::{
     },
     engine::scheduler::{Residence, Scheduler, WorkflowId},
     http::{Request, Response},
-    limits::LOOP_BODY_BYTES_MAX,
+    limits::LOOP_PARSE_BYTES_MAX,
     now::Now,
 };
 
@@ -134,7 +134,7 @@ impl Context<'_> {
             return Ok(parsed);
         }
         let form = Form { workflow, graph: Arc::clone(self.scheduler.graph(workflow)), kind };
-        if body.len() <= LOOP_BODY_BYTES_MAX { Ok(form.parse(body)) } else { Err(Reply::WhenParsed(form)) }
+        if body.len() <= LOOP_PARSE_BYTES_MAX { Ok(form.parse(body)) } else { Err(Reply::WhenParsed(form)) }
     }
 
     /// That there is memory for a new run.

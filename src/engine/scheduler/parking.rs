@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{HandlerKey, RunKey, Scheduler, is_served};
+use super::{Folded, HandlerKey, RunKey, Scheduler, is_served};
 use crate::{
     engine::{
         handler::Phase,
@@ -64,6 +64,15 @@ impl Scheduler {
     /// What the store has under an address that [`Scheduler::residence`] or [`Notice::Load`](super::Notice::Load) gave,
     /// if [`Scheduler::end_read`] says that it may be used. A handler that has come here meanwhile stays as it is.
     pub fn handle_kept(&mut self, kept: &Kept, now: Now) {
+        self.handle_kept_with(kept, |scheduler| scheduler.fold_of(kept).fold(kept), now);
+    }
+
+    /// The same with the run already made of its journal: see [`Scheduler::fold_of`].
+    pub fn handle_folded(&mut self, kept: &Kept, folded: Result<Folded, String>, now: Now) {
+        self.handle_kept_with(kept, |_| folded, now);
+    }
+
+    fn handle_kept_with(&mut self, kept: &Kept, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
         let key = kept.handler.key;
         if self.asking.has_removed(key) {
             // Until that is kept, whoever asks for it waits: see `unsettled`, which finds the key by this.
@@ -73,8 +82,11 @@ impl Scheduler {
             return;
         }
         match self.handlers.get(&key).map(|handler| &handler.phase) {
-            None => self.take_in(kept, now),
-            Some(&Phase::Parked { admitted }) => self.unpark(kept, admitted, now),
+            None => self.take_in(kept, fold, now),
+            Some(&Phase::Parked { admitted }) => {
+                let folded = fold(self);
+                self.unpark(kept.handler.key, folded, admitted, now);
+            }
             Some(Phase::Running(_) | Phase::Ended { .. }) => {}
         }
     }
@@ -93,9 +105,7 @@ impl Scheduler {
         self.timers.arm(Timer::Again(key), deadline);
     }
 
-    fn unpark(&mut self, kept: &Kept, admitted: bool, now: Now) {
-        let key = kept.handler.key;
-        let folded = self.fold(kept, now);
+    fn unpark(&mut self, key: HandlerKey, folded: Result<Folded, String>, admitted: bool, now: Now) {
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         self.parking.parked -= 1;
         match folded {

@@ -3,16 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    CallerId, Ended, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, is_served,
+    CallerId, Ended, Folded, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, is_served,
     reduce::end_bytes,
 };
 use crate::{
     engine::{
         channel::Channel,
         handler::{Handler, Journal, Phase},
-        input::{Effect, Input, Outcome, Published, StepState},
+        input::{Input, Outcome, Published},
         kept::{Kept, KeptHandler},
-        record::{self, Names},
+        record::Names,
         run::Run,
         window::Window,
     },
@@ -20,19 +20,11 @@ use crate::{
     values::Values,
 };
 
-/// A run as its journal has it.
-pub(super) struct Folded {
-    pub(super) run: Run,
-    pub(super) journal_bytes: usize,
-    pub(super) snapshot_bytes: usize,
-    updated_us: i64,
-}
-
 impl Scheduler {
     /// A handler whose run goes on, as the store gives it at the start. Runs that only wait stay in the store.
     pub fn recover(&mut self, kept: &Kept, now: Now) {
         let key = kept.handler.key;
-        self.take_in(kept, now);
+        self.take_in(kept, |scheduler| scheduler.fold_of(kept).fold(kept), now);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let is_new_version = handler.journal.batch > 0;
         if let Phase::Running(run) = &handler.phase
@@ -60,7 +52,7 @@ impl Scheduler {
     }
 
     /// The handler is here from now on.
-    pub(super) fn take_in(&mut self, kept: &Kept, now: Now) {
+    pub(super) fn take_in(&mut self, kept: &Kept, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
         let key = kept.handler.key;
         let away = self.away.remove(&key);
         let mut handler = self.handler_of(&kept.handler, away.as_ref().and_then(|away| away.caller));
@@ -85,13 +77,13 @@ impl Scheduler {
         }
         let was_away = away.is_some();
         self.running += 1;
-        match self.fold(kept, now) {
+        match fold(self) {
             Err(error) => {
                 self.handlers.insert(key, Box::new(handler));
                 self.fail_damaged(key, error, now);
             }
             Ok(folded) => {
-                handler.updated_us = folded.updated_us;
+                handler.updated_us = folded.updated_us.min(now.wall_us);
                 handler.journal.bytes = folded.journal_bytes;
                 handler.journal.snapshot_bytes = folded.snapshot_bytes;
                 handler.admitted = folded.run.is_admitted();
@@ -176,38 +168,6 @@ impl Scheduler {
             journal: Journal::default(),
             counted_bytes: 0,
         }
-    }
-
-    /// Makes a run of its journal. What that publishes is in the feed already.
-    pub(super) fn fold(&self, kept: &Kept, now: Now) -> Result<Folded, String> {
-        let damaged = |what: &dyn std::fmt::Display| format!("the run's journal is damaged: {what}");
-        let Kept { handler, journal } = kept;
-        let graph = self.graph(handler.workflow);
-        let mut run = match &journal.snapshot {
-            None => self.new_run(handler.workflow, handler.run_id, &self.id_of(handler)),
-            Some(snapshot) => {
-                let same = Names::of(graph).translation(graph);
-                Run::restore(snapshot, &same, Arc::clone(graph)).map_err(|error| damaged(&error))?.with_window()
-            }
-        };
-        let (mut effects, mut updated_us) = (Vec::new(), handler.updated_us);
-        for record in &journal.records {
-            let (input, then) = record::decode(record, graph).map_err(|error| damaged(&error))?;
-            run.handle(input, then, &mut effects);
-            let ends_step = |effect: &Effect| {
-                matches!(effect, Effect::Publish(Published::Step { state: StepState::NotRunning, .. }))
-            };
-            if effects.drain(..).any(|effect| ends_step(&effect)) {
-                updated_us = then.wall_us;
-            }
-        }
-        if run.outcome().is_some() || run.next_sequence() != handler.next_sequence {
-            let (is, was) = (run.next_sequence(), handler.next_sequence);
-            return Err(damaged(&format!("it comes to event {is} of {was}")));
-        }
-        let journal_bytes = journal.records.iter().map(Vec::len).sum();
-        let snapshot_bytes = journal.snapshot.as_ref().map_or(0, Vec::len);
-        Ok(Folded { run, journal_bytes, snapshot_bytes, updated_us: updated_us.min(now.wall_us) })
     }
 
     /// A run of which there is no making sense ends as failed.

@@ -62,6 +62,31 @@ fn a_parked_run_is_shown_and_read_where_it_is() {
 }
 
 #[test]
+fn a_large_parked_run_comes_back_for_several_clients_at_once() {
+    let place = Place::new();
+    let program = place.start_with(SOON);
+    let subject = "x".repeat(1 << 20);
+    let waiting: Vec<String> = (0..3).map(|_| program.begin("approval", json!({ "subject": subject }))).collect();
+    let_them_park(&program);
+    let given = json!({"event": {"type": "ApprovalGiven", "value": {"approved": true, "by": "you"}}}).to_string();
+    for id in &waiting {
+        let mut clients = [program.connect(), program.connect(), program.connect()];
+        for client in &mut clients {
+            client.send("POST", &format!("/events/{id}"), &[], Some(given.as_bytes()));
+        }
+        let mut statuses = clients.map(|mut client| client.head().status);
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409, 409], "one answers the question");
+        assert_eq!(ended(&program, id)["result"]["value"]["subject"], subject);
+    }
+    let id = program.begin("approval", json!({ "subject": subject }));
+    let_them_park(&program);
+    assert_eq!(cancel(&program, &id, "").status, 200);
+    assert_eq!(ended(&program, &id)["status"], "cancelled");
+    kill(program);
+}
+
+#[test]
 fn a_parked_run_times_out() {
     use crate::programs::{build, done, served::Served, workflow};
     use steprill::{Config, StartEvent, event};

@@ -1,0 +1,78 @@
+//! A run, made again from its journal.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Scheduler;
+use crate::{
+    engine::{
+        input::{Effect, Published, StepState},
+        kept::Kept,
+        record::{self, Names},
+        run::Run,
+    },
+    graph::Graph,
+};
+
+/// What a journal is folded with. It needs nothing of the scheduler's, so that a large one need not hold up its thread.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    graph: Arc<Graph>,
+    run_id: Uuid,
+    id: Arc<str>,
+}
+
+/// A run as its journal has it.
+#[derive(Debug)]
+pub struct Folded {
+    pub(super) run: Run,
+    pub(super) journal_bytes: usize,
+    pub(super) snapshot_bytes: usize,
+    pub(super) updated_us: i64,
+}
+
+impl Scheduler {
+    /// For the journal of this handler's run.
+    pub fn fold_of(&self, kept: &Kept) -> Fold {
+        let handler = &kept.handler;
+        Fold { graph: Arc::clone(self.graph(handler.workflow)), run_id: handler.run_id, id: self.id_of(handler) }
+    }
+}
+
+impl Fold {
+    /// Makes a run of its journal. What that publishes is in the feed already.
+    ///
+    /// # Errors
+    /// When the journal is damaged; the text says how.
+    pub fn fold(&self, kept: &Kept) -> Result<Folded, String> {
+        let damaged = |what: &dyn std::fmt::Display| format!("the run's journal is damaged: {what}");
+        let (Kept { handler, journal }, graph) = (kept, &self.graph);
+        let run = match &journal.snapshot {
+            None => Run::new(Arc::clone(graph), self.run_id, Arc::clone(&self.id)),
+            Some(snapshot) => {
+                let same = Names::of(graph).translation(graph);
+                Run::restore(snapshot, &same, Arc::clone(graph)).map_err(|error| damaged(&error))?
+            }
+        };
+        let mut run = run.with_window();
+        let (mut effects, mut updated_us) = (Vec::new(), handler.updated_us);
+        for record in &journal.records {
+            let (input, then) = record::decode(record, graph).map_err(|error| damaged(&error))?;
+            run.handle(input, then, &mut effects);
+            let ends_step = |effect: &Effect| {
+                matches!(effect, Effect::Publish(Published::Step { state: StepState::NotRunning, .. }))
+            };
+            if effects.drain(..).any(|effect| ends_step(&effect)) {
+                updated_us = then.wall_us;
+            }
+        }
+        if run.outcome().is_some() || run.next_sequence() != handler.next_sequence {
+            let (is, was) = (run.next_sequence(), handler.next_sequence);
+            return Err(damaged(&format!("it comes to event {is} of {was}")));
+        }
+        let journal_bytes = journal.records.iter().map(Vec::len).sum();
+        let snapshot_bytes = journal.snapshot.as_ref().map_or(0, Vec::len);
+        Ok(Folded { run, journal_bytes, snapshot_bytes, updated_us })
+    }
+}
