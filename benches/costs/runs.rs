@@ -111,6 +111,7 @@ fn notes() {
         driven.handle(Input::Noted { pass: pass(0), notes });
         let held = driven.run.pass_input(pass(0));
         let notes = vec![note(&driven, n - 1)];
+        driven.effects.clear();
         let cost = once(|| driven.handle(Input::Noted { pass: pass(0), notes }));
         drop(held);
         cost
