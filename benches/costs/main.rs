@@ -62,7 +62,7 @@ fn row(name: &str, size: usize, cost: impl Fn(usize) -> Cost) {
     }
     let least = |size: usize| (0..ROUNDS).map(|_| cost(size)).reduce(Cost::least).expect("there is a round");
     let costs = [size / 4, size / 2, size].map(least);
-    let us = |duration: Duration| duration.as_nanos() as f64 / 1_000.0;
+    let us = |duration: Duration| duration.as_secs_f64() * 1_000_000.0;
     let [first, second, last] = costs.map(|cost| us(cost.usual));
     let exponent = (last / first).log2() / 2.0;
     let longest = us(costs[2].longest);

@@ -80,7 +80,7 @@ impl World {
         PassEnd::Waits { ordinal: 0, wait }
     }
 
-    fn stop(&self) -> PassEnd {
+    fn stop() -> PassEnd {
         PassEnd::Failed { error: "no".into(), retry: false }
     }
 
@@ -88,14 +88,14 @@ impl World {
     fn finished(mut self, count: usize) -> Self {
         for _ in 0..count.div_ceil(1_000) {
             (0..1_000).for_each(|_| _ = self.start());
-            self.work(&self.stop());
+            self.work(&Self::stop());
         }
         self
     }
 
     fn sleeping(mut self, count: usize) -> Self {
         (0..count).for_each(|_| _ = self.start());
-        self.work(&PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_secs(60)) });
+        self.work(&PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_mins(1)) });
         self
     }
 }
@@ -145,7 +145,7 @@ fn handlers() {
         let key = world.start();
         let element = world.graph.event_id("E").expect("E");
         world.work(&PassEnd::Returned(vec![(element, json("{}")); n]));
-        world.work(&PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_secs(60)) });
+        world.work(&PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_mins(1)) });
         let cost = once(|| _ = world.scheduler.cancel(key, world.now));
         world.settle();
         cost
@@ -206,7 +206,7 @@ fn lists() {
 fn retention() {
     row("end of a run, beside n finished", RUNS_MAX_DEFAULT, |n| {
         let mut world = World::new(n, None, false).finished(n);
-        let stop = world.stop();
+        let stop = World::stop();
         each(200, |_| {
             world.start();
             world.work(&stop);

@@ -224,7 +224,8 @@ mod tests {
         let questions: Vec<_> = (0..60_u64)
             .map(|sequence| {
                 let place = sequence as usize;
-                let wanted = if place % 5 == 0 { Vec::new() } else { matching(["a", "b"][place % 2], place % 7) };
+                let wanted =
+                    if place.is_multiple_of(5) { Vec::new() } else { matching(["a", "b"][place % 2], place % 7) };
                 (EventId(place as u16 % 3), StepId(place as u16 % 4), wanted, sequence)
             })
             .collect();

@@ -59,7 +59,9 @@ impl Writer {
                         return Err(fault);
                     };
                     for handler in dropped {
-                        batches.iter_mut().for_each(|batch| batch.drop_handler(handler));
+                        for batch in &mut batches {
+                            batch.drop_handler(handler);
+                        }
                         self.asides += 1;
                         let cause = own.as_ref().unwrap_or(&fault).text().into();
                         let (is_own, serial) = (own.is_some(), self.asides);

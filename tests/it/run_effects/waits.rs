@@ -232,7 +232,7 @@ fn of_many_open_questions_the_oldest_that_an_answer_matches_gets_it() {
     flow.start();
     flow.returns((0, 0), &[("E", "{}"); COUNT as usize]);
     // Two of each number, and every tenth takes any answer.
-    let wanted = |work: u64| (work % 10 != 0).then_some(work % (COUNT / 2));
+    let wanted = |work: u64| (!work.is_multiple_of(10)).then_some(work % (COUNT / 2));
     for work in 1..=COUNT {
         let number = wanted(work).map(|number| number.to_string());
         let matching: Vec<_> = number.iter().map(|number| ("n", number.as_str())).collect();

@@ -16,7 +16,7 @@ impl World {
         loop {
             let passes = world.passes();
             for pass in &passes {
-                let end = PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_secs(60)) };
+                let end = PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_mins(1)) };
                 let done = Done { end, sent: Vec::new(), state: StateUse::default() };
                 world.scheduler.handle_done(pass.tag, done, world.now);
             }
@@ -35,7 +35,9 @@ impl World {
                 return stopped;
             }
             stopped += passes.len();
-            passes.iter().for_each(|pass| self.stop(pass.tag));
+            for pass in &passes {
+                self.stop(pass.tag);
+            }
         }
     }
 }
