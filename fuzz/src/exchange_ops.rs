@@ -228,7 +228,9 @@ impl World {
         assert!(exchange.input_bytes() <= held_max);
         if exchange.is_closed() {
             assert!(exchange.output().is_empty() && !exchange.wants_input() && exchange.poll_timeout().is_none());
-            assert!(!exchange.has_request() && !exchange.has_offer() && !exchange.hung_up() && !exchange.is_streaming());
+            assert!(
+                !exchange.has_request() && !exchange.has_offer() && !exchange.hung_up() && !exchange.is_streaming()
+            );
         }
         if exchange.hung_up() {
             assert!(self.input_ended);
