@@ -6,6 +6,7 @@
 use std::hint::black_box;
 
 use super::*;
+use crate::support::is_alone;
 use steprill::{
     engine::{feed::Feed, record::Names},
     limits::{INBOX_ANSWERS_MAX, WORK_WAITS_MAX},
@@ -53,6 +54,9 @@ fn cost(flow: &Flow) -> usize {
 
 #[test]
 fn states_of_small_and_of_large_values_cost_what_they_take() {
+    if !is_alone(module_path!(), "states_of_small_and_of_large_values_cost_what_they_take") {
+        return;
+    }
     let values = |count: usize, bytes: usize| -> Values {
         let value = format!("\"{}\"", "x".repeat(bytes));
         (0..count).map(|index| (Arc::from(index.to_string()), json(&value))).collect()
@@ -64,11 +68,17 @@ fn states_of_small_and_of_large_values_cost_what_they_take() {
 
 #[test]
 fn works_cost_what_they_take() {
+    if !is_alone(module_path!(), "works_cost_what_they_take") {
+        return;
+    }
     check_cost("works that run", || spread(40_000), cost);
 }
 
 #[test]
 fn open_questions_cost_what_they_take() {
+    if !is_alone(module_path!(), "open_questions_cost_what_they_take") {
+        return;
+    }
     let asking = || {
         let mut flow = spread(8_000);
         for work in 0..8_000 {
@@ -81,6 +91,9 @@ fn open_questions_cost_what_they_take() {
 
 #[test]
 fn answers_that_wait_cost_what_they_take() {
+    if !is_alone(module_path!(), "answers_that_wait_cost_what_they_take") {
+        return;
+    }
     let waiting = || {
         let inbox = |parts: &mut steprill::graph::Parts| {
             parts.steps[0].inboxes = vec![("HumanA".to_owned(), INBOX_ANSWERS_MAX)];
@@ -99,6 +112,9 @@ fn answers_that_wait_cost_what_they_take() {
 
 #[test]
 fn what_works_remember_costs_what_it_takes() {
+    if !is_alone(module_path!(), "what_works_remember_costs_what_it_takes") {
+        return;
+    }
     let pass = pass_id((0, 0));
     let once = || {
         let mut flow = Flow::new("a: S -> T");
@@ -145,6 +161,9 @@ fn what_works_remember_costs_what_it_takes() {
 
 #[test]
 fn a_feed_costs_what_it_takes() {
+    if !is_alone(module_path!(), "a_feed_costs_what_it_takes") {
+        return;
+    }
     let feed = |value: &'static str| {
         move || {
             let mut feed = Feed::new(0);
@@ -192,11 +211,17 @@ fn rounds(count: u64) {
 
 #[test]
 fn a_loop_of_many_rounds_takes_no_more_than_one_of_few() {
+    if !is_alone(module_path!(), "a_loop_of_many_rounds_takes_no_more_than_one_of_few") {
+        return;
+    }
     rounds(20_000);
 }
 
 #[test]
 #[ignore = "a minute without optimisation"]
 fn a_loop_of_a_million_rounds_takes_no_more_than_one_of_few() {
+    if !is_alone(module_path!(), "a_loop_of_a_million_rounds_takes_no_more_than_one_of_few") {
+        return;
+    }
     rounds(1_000_000);
 }

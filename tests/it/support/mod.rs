@@ -13,7 +13,7 @@ pub(crate) use ordered::Ordered;
 pub(crate) use preload::{Clock, Disk};
 pub(crate) use program::{Program, command, example};
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{env, process::Command, sync::mpsc, thread, time::Duration};
 
 /// How long a test waits for a byte, a reply or the end of a process before it fails. No test waits on purpose.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,4 +24,23 @@ pub(crate) fn within<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'stati
     let (sender, ended) = mpsc::channel();
     thread::spawn(move || sender.send(wait()));
     ended.recv_timeout(PATIENCE).expect("it does not take for ever")
+}
+
+/// Set in a process that runs one test alone.
+const ALONE: &str = "STEPRILL_TEST_ALONE";
+
+/// Whether this process runs the test `name` of `module` alone, so that what the process takes is what the test takes.
+/// Else a process of its own is started for it, and has to pass.
+#[track_caller]
+pub(crate) fn is_alone(module: &str, name: &str) -> bool {
+    if env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let name = format!("{}::{name}", module.strip_prefix("it::").unwrap_or(module));
+    let mut child = Command::new(env::current_exe().expect("the test has a path"));
+    let output = child.args(["--exact", &name, "--include-ignored"]).env(ALONE, "1").output().expect("it starts");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    false
 }
