@@ -66,6 +66,8 @@ pub(super) struct Journal {
     pub(super) bytes: usize,
     /// Bytes of that snapshot.
     pub(super) snapshot_bytes: usize,
+    /// Bytes of the first record, which brings the run's state and start event.
+    pub(super) start_bytes: usize,
     /// Inputs from within that could not be kept, and are offered again.
     pub(super) resting: Option<Vec<Input>>,
 }
@@ -76,8 +78,11 @@ impl Journal {
     pub(super) fn grow(&mut self, bytes: usize, batch: u64, now: Now) -> bool {
         self.batch = batch;
         self.touched_us = now.alive_us;
+        if self.bytes == 0 && self.snapshot_bytes == 0 {
+            self.start_bytes = bytes;
+        }
         self.bytes += bytes;
-        self.bytes > SNAPSHOT_BYTES_MIN.max(SNAPSHOT_FACTOR * self.snapshot_bytes)
+        self.bytes > SNAPSHOT_BYTES_MIN.max(SNAPSHOT_FACTOR * self.snapshot_bytes.max(self.start_bytes))
     }
 
     /// Whether it stays beside this outcome: it tells why the run failed.

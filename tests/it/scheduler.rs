@@ -1,6 +1,7 @@
 //! The scheduler: who may start, what is kept, who is told, which passes count. Without threads, sockets or clocks.
 
 mod kept;
+mod snapshots;
 mod turns;
 mod waste;
 

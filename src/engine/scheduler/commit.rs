@@ -164,7 +164,8 @@ impl Scheduler {
             return;
         }
         let (workflow, updated_us, snapshot) = (handler.workflow, handler.updated_us, live.snapshot());
-        (handler.journal.bytes, handler.journal.snapshot_bytes) = (0, snapshot.len());
+        let journal = &mut handler.journal;
+        (journal.bytes, journal.snapshot_bytes, journal.start_bytes) = (0, snapshot.len(), 0);
         self.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
     }
 

@@ -29,6 +29,7 @@ pub struct Folded {
     pub(super) run: Run,
     pub(super) journal_bytes: usize,
     pub(super) snapshot_bytes: usize,
+    pub(super) start_bytes: usize,
     pub(super) updated_us: i64,
 }
 
@@ -73,6 +74,8 @@ impl Fold {
         }
         let journal_bytes = journal.records.iter().map(Vec::len).sum();
         let snapshot_bytes = journal.snapshot.as_ref().map_or(0, Vec::len);
-        Ok(Folded { run, journal_bytes, snapshot_bytes, updated_us })
+        let start = journal.records.first().filter(|_| journal.snapshot.is_none());
+        let start_bytes = start.map_or(0, Vec::len);
+        Ok(Folded { run, journal_bytes, snapshot_bytes, start_bytes, updated_us })
     }
 }

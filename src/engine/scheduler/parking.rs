@@ -114,6 +114,7 @@ impl Scheduler {
                 let run = RunKey { handler: key, run: handler.run };
                 handler.journal.bytes = folded.journal_bytes;
                 handler.journal.snapshot_bytes = folded.snapshot_bytes;
+                handler.journal.start_bytes = folded.start_bytes;
                 handler.journal.touched_us = now.alive_us;
                 let pending = folded.run.pending();
                 handler.phase = Phase::Running(Box::new(folded.run));

@@ -86,6 +86,7 @@ impl Scheduler {
                 handler.updated_us = folded.updated_us.min(now.wall_us);
                 handler.journal.bytes = folded.journal_bytes;
                 handler.journal.snapshot_bytes = folded.snapshot_bytes;
+                handler.journal.start_bytes = folded.start_bytes;
                 handler.admitted = folded.run.is_admitted();
                 self.take_in_running(handler, run, folded.run, away, now);
             }
