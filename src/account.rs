@@ -52,8 +52,12 @@ impl Account {
     pub fn requests_max(self, held: &Held) -> usize {
         let others = held.total() - held.requests;
         let left = self.bytes_max.saturating_sub(others);
-        left.min((self.bytes_max / REQUESTS_PART).max(self.request_bytes_max))
-            .max(self.bytes_max / REQUESTS_RESERVED_PART)
+        left.min((self.bytes_max / REQUESTS_PART).max(self.request_bytes_max)).max(self.requests_reserved())
+    }
+
+    /// Bytes that requests may hold, however little room there is: enough for some small ones.
+    pub fn requests_reserved(self) -> usize {
+        self.bytes_max / REQUESTS_RESERVED_PART
     }
 
     /// Bytes that replies may hold.

@@ -4,11 +4,7 @@ mod canonical;
 mod lines;
 mod number;
 
-use std::{
-    cell::Cell,
-    fmt,
-    sync::{Arc, Weak},
-};
+use std::{cell::Cell, fmt, sync::Arc};
 
 use memchr::{memchr2, memchr2_iter};
 use serde::{
@@ -26,10 +22,6 @@ pub use number::{fits_64_bits, whole};
 /// out of range. Cloning shares the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Json(Arc<str>);
-
-/// A text for as long as somebody else keeps it.
-#[derive(Clone, Debug)]
-pub struct WeakJson(Weak<str>);
 
 /// Why a text is not kept as [`Json`]; its text names the fault and its place.
 #[derive(Debug)]
@@ -77,11 +69,6 @@ impl Json {
         Self(String::from_utf8(text).expect("whole characters are replaced by ASCII").into())
     }
 
-    /// The text, without keeping it.
-    pub fn downgrade(&self) -> WeakJson {
-        WeakJson(Arc::downgrade(&self.0))
-    }
-
     /// How many share the text.
     pub fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
@@ -98,13 +85,6 @@ impl Json {
     /// When it is of another type.
     pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(&self.0)
-    }
-}
-
-impl WeakJson {
-    /// The text, if somebody still keeps it.
-    pub fn upgrade(&self) -> Option<Json> {
-        self.0.upgrade().map(Json)
     }
 }
 

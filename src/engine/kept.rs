@@ -37,7 +37,7 @@ pub struct Aside {
     pub handler: HandlerKey,
     /// Why.
     pub cause: Box<str>,
-    /// Whether its own rows are damaged: then its run goes on no more. Else a page is that they do not lie on.
+    /// Whether its own rows are damaged: then its run goes on no more. Else the damaged page holds none of them.
     pub is_own: bool,
     /// Whether it was among the finished handlers of the store; it is no longer.
     pub was_finished: bool,

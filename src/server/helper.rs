@@ -31,8 +31,10 @@ pub(super) struct Helper {
     done: Receiver<Done>,
     /// How many things were handed over and have not come back.
     out: usize,
-    /// Bytes of all that stands here and with the thread.
+    /// Bytes of the bodies that stand here and with the thread.
     bytes: usize,
+    /// Bytes of the journals that are with the thread.
+    journals_bytes: usize,
     parsed: BTreeMap<ConnectionId, (Parsed, usize)>,
 }
 
@@ -81,17 +83,17 @@ impl Helper {
     pub(super) fn new(ring: Ring) -> Self {
         let (sender, done) = unbounded();
         let shared = Arc::new(Shared { queue: Mutex::default(), waste_bytes: AtomicUsize::new(0), done: sender, ring });
-        Self { shared, done, out: 0, bytes: 0, parsed: BTreeMap::new() }
+        Self { shared, done, out: 0, bytes: 0, journals_bytes: 0, parsed: BTreeMap::new() }
     }
 
-    /// Bytes that it holds.
+    /// Bytes of bodies that it holds.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Bytes of what it is still to free.
-    pub(super) fn waste_bytes(&self) -> usize {
-        self.shared.waste_bytes.load(Ordering::Relaxed)
+    /// Bytes of runs that it is still to make, or to free.
+    pub(super) fn run_bytes(&self) -> usize {
+        self.journals_bytes.saturating_add(self.shared.waste_bytes.load(Ordering::Relaxed))
     }
 
     /// Whether something is to be taken at once.
@@ -108,7 +110,7 @@ impl Helper {
     /// Folds the journal of a run.
     pub(super) fn fold(&mut self, answered: Answered, fold: Fold) {
         self.out += 1;
-        self.bytes += answered.kept.journal.bytes();
+        self.journals_bytes += answered.kept.journal.bytes();
         self.hand_over(Job::Fold(answered, fold));
     }
 
@@ -140,7 +142,10 @@ impl Helper {
         }
         let done = self.done.try_recv().ok()?;
         self.out -= 1;
-        self.bytes -= done.bytes;
+        match &done.given {
+            Given::Parsed(..) => self.bytes -= done.bytes,
+            Given::Folded(..) => self.journals_bytes -= done.bytes,
+        }
         Some(done)
     }
 
@@ -228,6 +233,8 @@ impl Shared {
                     let bytes = waste.bytes();
                     drop(waste);
                     self.waste_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                    // What is free now may be given back to the system, which an idle loop would not look at.
+                    (self.ring)();
                     continue;
                 }
             };
@@ -263,9 +270,9 @@ mod tests {
         let (go_on, told) = channel();
         helper.free(Waste::new(3, Stuck(told)));
         helper.free(Waste::new(4, ()));
-        assert_eq!(helper.waste_bytes(), 7);
+        assert_eq!(helper.run_bytes(), 7);
         drop(go_on);
-        while helper.waste_bytes() > 0 {
+        while helper.run_bytes() > 0 {
             thread::yield_now();
         }
     }

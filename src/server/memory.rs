@@ -14,7 +14,7 @@ impl Loop {
         let requests = self.reactor.requests_bytes() + self.helper.bytes();
         let mut held = Held { requests, replies: self.reactor.replies_bytes(), ..Held::default() };
         self.scheduler.count_held(&mut held);
-        held.runs = held.runs.saturating_add(self.helper.waste_bytes());
+        held.runs = held.runs.saturating_add(self.helper.run_bytes());
         held
     }
 
@@ -22,6 +22,7 @@ impl Loop {
     pub(super) fn balance_memory(&mut self) {
         let held = self.held();
         let requests_max = self.account.requests_max(&held).saturating_sub(self.helper.bytes());
+        let requests_max = requests_max.max(self.account.requests_reserved());
         self.reactor.set_requests_bytes_max(requests_max);
         self.reactor.set_replies_bytes_max(self.account.replies_max());
         self.scheduler.set_pressed(self.account.is_pressed(&held));

@@ -235,7 +235,9 @@ impl Loop {
             && cursors.asked == Some(ticket)
         {
             cursors.asked = None;
-            self.sharing.share(reader.follow.run, &mut feed);
+            if self.store.is_durable() {
+                self.sharing.share(reader.follow.run, &mut feed);
+            }
             if feed.next() <= cursors.next {
                 // What was there when it was asked for is gone.
                 return self.break_off(*reader);

@@ -4,32 +4,34 @@ use std::collections::BTreeMap;
 
 use crate::{
     engine::{feed::Feed, scheduler::RunKey},
-    json::{Json, WeakJson},
+    json::Json,
 };
 
 /// Texts that some reader has, by run and number.
 #[derive(Debug, Default)]
 pub(super) struct Sharing {
-    texts: BTreeMap<(RunKey, u64), WeakJson>,
+    texts: BTreeMap<(RunKey, u64), Json>,
 }
 
 impl Sharing {
     /// Has a page share what others have of the same run.
     pub(super) fn share(&mut self, run: RunKey, page: &mut Feed) {
         for sequence in page.large().collect::<Vec<_>>() {
-            if let Some(known) = self.texts.get(&(run, sequence)).and_then(WeakJson::upgrade) {
-                page.share(sequence, &known);
-            } else if let Some(weak) = page.shared(sequence).map(Json::downgrade) {
-                if self.texts.len() >= TEXTS_MAX {
-                    self.texts.retain(|_, weak| weak.upgrade().is_some());
-                }
-                self.texts.insert((run, sequence), weak);
+            if let Some(known) = self.texts.get(&(run, sequence)) {
+                page.share(sequence, known);
+            } else if let Some(text) = page.shared(sequence).filter(|_| self.texts.len() < TEXTS_MAX) {
+                self.texts.insert((run, sequence), text.clone());
             }
         }
     }
+
+    /// Lets go of what no reader has any more. To be called once a turn, when all is written.
+    pub(super) fn forget_unused(&mut self) {
+        self.texts.retain(|_, text| text.holders() > 1);
+    }
 }
 
-/// Texts after which those that nobody has any more are looked for.
+/// Texts that are shared at a time: each is looked at once a turn. Further ones are not shared.
 const TEXTS_MAX: usize = 256;
 
 #[cfg(test)]
@@ -44,27 +46,24 @@ mod tests {
 
     #[test]
     fn pages_of_one_run_share_their_large_events_as_long_as_somebody_has_them() {
-        let mut feed = Feed::new(3);
         let text = format!("\"{}\"", "x".repeat(SHARED_BYTES_MIN));
-        for text in ["1", &text] {
-            feed.push(&Published::Event(EventRef::Known(EventId(0)), Json::parse(text).expect("JSON")));
-        }
         // What a store gives has its own texts.
         let page = || {
-            let own = Json::parse(&text).expect("JSON");
             let mut page = Feed::new(3);
-            page.push(&Published::Event(EventRef::Known(EventId(0)), Json::parse("1").expect("JSON")));
-            page.push(&Published::Event(EventRef::Known(EventId(0)), own));
+            for text in ["1", &text] {
+                page.push(&Published::Event(EventRef::Known(EventId(0)), Json::parse(text).expect("JSON")));
+            }
             page
         };
         let (mut sharing, run) = (Sharing::default(), RunKey { handler: HandlerKey(1), run: 0 });
         let (mut first, mut second) = (page(), page());
         sharing.share(run, &mut first);
         sharing.share(run, &mut second);
-        assert_eq!((&first, first.shared(3), first.shared(4).map(Json::holders)), (&feed, None, Some(2)));
+        assert_eq!((first.shared(3), first.shared(4).map(Json::holders)), (None, Some(3)));
+        sharing.forget_unused();
+        assert_eq!((sharing.texts.len(), &first), (1, &second));
         drop((first, second));
-        let mut third = page();
-        sharing.share(run, &mut third);
-        assert_eq!(third.shared(4).map(Json::holders), Some(1));
+        sharing.forget_unused();
+        assert!(sharing.texts.is_empty(), "nobody has it any more");
     }
 }

@@ -201,6 +201,7 @@ impl Loop {
                 break;
             }
         }
+        self.sharing.forget_unused();
         self.pool.handle_time(self.now.alive_us);
         self.trim_memory();
         self.handle_stop_wanted();

@@ -102,6 +102,11 @@ impl Held {
         self.uncounted.extract_if(.., |uncounted| *uncounted == key).count()
     }
 
+    /// Whether a run of this handler begins or ends with this batch.
+    pub(super) fn begins_or_ends(&self, key: HandlerKey) -> bool {
+        self.opened.iter().chain(&self.ended).any(|run| run.handler == key)
+    }
+
     fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.published.is_empty() && self.ended.is_empty() && self.purged.is_empty()
     }

@@ -107,13 +107,15 @@ impl Scheduler {
         };
         self.say_damaged(key, what, &aside.cause);
         self.damage.has_bad_page |= !aside.is_own;
-        let (mut lost, mut uncounted) = (Lost::default(), 0);
+        let (mut lost, mut uncounted, mut was_kept) = (Lost::default(), 0, true);
         for held in self.committing.iter_mut().map(|(_, held)| held).chain([&mut self.held]) {
+            // A run that has begun or ended in these batches is none that the store has as finished.
+            was_kept &= !held.begins_or_ends(key);
             uncounted += held.take_out(key, &mut lost);
         }
         self.batch.drop_handler(key);
         self.batch.asides_heard = aside.serial;
-        let stays = !aside.is_own && uncounted > 0;
+        let stays = !aside.is_own && was_kept && uncounted > 0;
         self.retention.handle_aside(uncounted, aside.was_finished || stays);
         self.asking.handle_aside(key);
         self.passes.ready.retain(|(run, _)| run.handler != key);
@@ -123,6 +125,10 @@ impl Scheduler {
         }
         if (aside.is_own || stays) && !lost.is_new(key) {
             self.damage.aside.insert(key, Outcome::Failed(text(&aside.cause)));
+        }
+        if !aside.is_own {
+            // What is changed as soon as it is loaded would meet the same page at once.
+            self.failing.note(now);
         }
         if aside.is_own {
             let tags = self.handlers.get(&key).map(|handler| handler.passes.clone()).unwrap_or_default();

@@ -66,7 +66,7 @@ pub(super) struct Failing {
 }
 
 impl Failing {
-    fn note(&mut self, now: Now) {
+    pub(super) fn note(&mut self, now: Now) {
         if now.alive_us >= self.until_us {
             *self = Self { count: 0, until_us: now.alive_us.saturating_add(REST_US) };
         }

@@ -26,6 +26,13 @@ pub enum OpenError {
         /// Its version.
         found: u32,
     },
+    /// An earlier version of this program has written it: a server brings it up to date when it starts.
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
     /// It cannot be read: put a backup in its place.
     Damaged {
         /// The database.
@@ -183,6 +190,12 @@ impl fmt::Display for OpenError {
             Self::Newer { path, found } => write!(
                 formatter,
                 "{} has version {found}, and this program knows versions up to {SCHEMA_VERSION}: use a newer steprill",
+                path.display()
+            ),
+            Self::Older { path, found } => write!(
+                formatter,
+                "{} has version {found}, of an earlier steprill: start this server on it once, which brings it to \
+                 version {SCHEMA_VERSION}",
                 path.display()
             ),
             Self::Damaged { path, text } => write!(

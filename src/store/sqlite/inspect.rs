@@ -13,6 +13,7 @@ use super::{
     fault::{Fault, OpenError},
     open::{aside, find, open_for_reading, set_up, sibling},
     read::Reading,
+    schema::SCHEMA_VERSION,
     versions::Versions,
 };
 use crate::{
@@ -44,12 +45,16 @@ impl Inspector {
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         let path = find(directory)?;
         let opened = connect(&path).and_then(|mut connection| {
+            let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            if found < SCHEMA_VERSION {
+                return Ok(Err(OpenError::Older { path: path.clone(), found }));
+            }
             let versions = Arc::new(Versions::load(&mut connection, &[], false)?);
             let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
             let aside = aside(&connection)?;
-            Ok((Reading { connection, versions }, u128::from_le_bytes(secret), aside))
+            Ok(Ok((Reading { connection, versions }, u128::from_le_bytes(secret), aside)))
         });
-        let (reading, secret, aside) = opened.map_err(|fault| fault.open_error(&path))?;
+        let (reading, secret, aside) = opened.map_err(|fault| fault.open_error(&path))??;
         Ok(Self { path, reading, secret, aside })
     }
 

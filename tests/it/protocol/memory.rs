@@ -103,3 +103,29 @@ fn readers_share_a_large_event() {
         assert_eq!(reader.event().expect("the event")["value"]["subject"].as_str().map(str::len), Some(3 * MIB));
     }
 }
+
+#[test]
+fn large_events_that_were_read_leave_memory_with_their_runs() {
+    let program = Program::with(&["--keep-finished", "0"]);
+    let begin = || {
+        let handler = program.begin("approval", json!({"subject": "x".repeat(3 * MIB)}));
+        let mut reader = program.connect();
+        reader.send("GET", &format!("/events/{handler}?sse=false&after_sequence=-1"), &[], None);
+        reader.head();
+        assert!(reader.event().is_some());
+        handler
+    };
+    let end = |handler: String| {
+        assert_eq!(program.post(&format!("/handlers/{handler}/cancel?purge=true"), &json!({})).status, 200);
+    };
+    end(begin());
+    let before = resident(&program);
+    (0..12).for_each(|_| end(begin()));
+    let start = Instant::now();
+    let mut grown = usize::MAX;
+    while grown > 20 * MIB {
+        assert!(start.elapsed() < PATIENCE, "{} MiB more", grown / MIB);
+        std::thread::sleep(Duration::from_millis(100));
+        grown = resident(&program).saturating_sub(before);
+    }
+}

@@ -62,6 +62,17 @@ fn a_newer_database_is_refused_and_not_touched() {
 }
 
 #[test]
+fn an_older_database_is_not_called_damaged() {
+    let directory = tempfile::tempdir().expect("a directory");
+    Kit::open(directory.path()).complete_one();
+    let older = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
+    older.execute_batch("PRAGMA user_version = 3; PRAGMA wal_checkpoint(TRUNCATE)").expect("a version");
+    older.close().expect("it closes");
+    let error = Inspector::open(directory.path()).map_or_else(|error| error.to_string(), |_| String::new());
+    assert!(error.contains("has version 3") && error.contains("start this server on it once"), "{error}");
+}
+
+#[test]
 fn a_log_without_its_database_is_refused_and_not_touched() {
     check_refused(with_file("steprill.db-wal", b"what was kept").path(), &["it is missing, and its log", "is there"]);
 }

@@ -321,6 +321,8 @@ impl Connection {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(Lost::Closed),
+            // A signal of another test in this process.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             Err(error) => Err(Lost::Failed { _error: error }),
         }
     }
