@@ -231,7 +231,8 @@ impl Shared {
                 }
                 Job::Free(waste) => {
                     let bytes = waste.bytes();
-                    drop(waste);
+                    // Whatever it is, the thread goes on.
+                    let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(waste)));
                     self.waste_bytes.fetch_sub(bytes, Ordering::Relaxed);
                     // What is free now may be given back to the system, which an idle loop would not look at.
                     (self.ring)();

@@ -150,7 +150,7 @@ impl Hints {
 
 impl Wants {
     pub(super) fn of(matching: &[(String, Json)]) -> Self {
-        let hints = |(name, wanted): &(String, Json)| [hint(name, wanted.as_str()), hint_of_long(name)];
+        let hints = |(name, wanted): &(String, Json)| [exact_hint(name, wanted.as_str()), hint_of_long(name)];
         Self(matching.iter().map(hints).collect())
     }
 }
@@ -159,6 +159,10 @@ fn hint(name: &str, value: &str) -> u32 {
     if value.len() > HINTED_BYTES_MAX {
         return hint_of_long(name);
     }
+    exact_hint(name, value)
+}
+
+fn exact_hint(name: &str, value: &str) -> u32 {
     hash128(&[name.as_bytes(), canonical(value).as_bytes()]) as u32
 }
 
@@ -195,6 +199,10 @@ mod tests {
     fn an_answer_matches_by_the_exact_value_of_its_member() {
         check(r#"{"n":1,"m":2}"#, "n", "1", true);
         check(r#"{"n":1.0}"#, "n", "1", true);
+        // One of them is too long to be hinted at, as it is written.
+        let (short, long) = (format!("[{}1]", "1,".repeat(100)), format!("[{}1.0]", "1.0,".repeat(100)));
+        check(&format!(r#"{{"n":{short}}}"#), "n", &long, true);
+        check(&format!(r#"{{"n":{long}}}"#), "n", &short, true);
         check(r#"{"n":"1"}"#, "n", "1", false);
         check(r#"{"n":9007199254740993}"#, "n", "9007199254740992", false);
         check(

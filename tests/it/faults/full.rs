@@ -87,6 +87,8 @@ fn check(directory: &Path, wall: &impl Wall, status: u16) {
     // Long enough for what is under way to end and to be offered again a few times.
     let begun = Instant::now();
     while begun.elapsed().as_secs() < 3 {
+        // The store gives room back now and then, and a run that fits waits for room for its end.
+        day.use_rests_up(&program);
         day.check_full(&program, status);
     }
     wall.lower(&program);
