@@ -205,7 +205,9 @@ fn every_line_has_the_time_at_which_it_was_written() {
         // Before the first turn of the loop there is a line about descriptors, and one about memory.
         let flags = ["--listen", "127.0.0.1:0", "--connections-max", "200", "--log", format];
         let begun = now();
-        let log = shell("ulimit -n 100", &flags).kill();
+        let program = shell("ulimit -n 100", &flags);
+        program.signal("TERM");
+        let (_, log) = program.wait();
         assert!(log.contains("--connections-max 200 is more than the 100 file descriptors"), "{log}");
         for line in log.lines() {
             let stamp = line.trim_start_matches(r#"{"time":""#);
