@@ -32,7 +32,7 @@ impl Loop {
     /// A connection has something to say: it has hung up, takes more, or has requests.
     pub(super) fn serve(&mut self, id: ConnectionId) {
         // Its request waits and stays where it is: to touch the connection would have the reactor report it again.
-        if matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
+        if self.is_asking(id) {
             return self.handle_taken(id);
         }
         let Some(connection) = self.reactor.connection(id) else { return };
@@ -94,7 +94,7 @@ impl Loop {
     pub(super) fn answer_parsed(&mut self, id: ConnectionId) {
         self.answer_all(id);
         // Its connection may be gone. A call that waits for something else now takes it later.
-        if !matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
+        if !self.is_asking(id) {
             self.helper.take(id);
         }
     }
@@ -176,6 +176,19 @@ impl Loop {
         }
     }
 
+    fn is_asking(&mut self, id: ConnectionId) -> bool {
+        matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id)
+    }
+
+    /// What the connection's request waits for is here: it may be answered. Whether it waits.
+    pub(super) fn stop_asking(&mut self, id: ConnectionId) -> bool {
+        let is_asking = self.is_asking(id);
+        if is_asking {
+            *self.client_mut(id) = Client::Free;
+        }
+        is_asking
+    }
+
     /// Has a call wait that is to be made again.
     fn call_later(&mut self, id: ConnectionId, reply: Reply, parsed: Option<Parsed>) {
         *self.client_mut(id) = Client::Asking(id);
@@ -196,8 +209,7 @@ impl Loop {
         let first = self.scheduler.first_unsettled();
         let due: Vec<_> = self.unsettled.extract_if(.., |(batch, _)| *batch < first).collect();
         for (_, id) in &due {
-            if matches!(self.client_mut(*id), Client::Asking(waiting) if waiting == id) {
-                *self.client_mut(*id) = Client::Free;
+            if self.stop_asking(*id) {
                 self.answer_all(*id);
             }
         }
@@ -216,9 +228,7 @@ impl Loop {
 
     /// The run that a caller waits for has ended.
     pub(super) fn answer_caller(&mut self, key: HandlerKey, caller: CallerId) {
-        let id = ConnectionId::from(caller.0);
-        if let Client::Calling(waiting, waited, errors) = *self.client_mut(id)
-            && waiting == id
+        if let Some((id, waited, errors)) = self.calling(caller)
             && waited == key
         {
             let response = api::run_ended(self.scheduler.view(key), errors);
@@ -228,20 +238,14 @@ impl Loop {
 
     /// The handler that a caller waits for is gone.
     pub(super) fn answer_caller_gone(&mut self, caller: CallerId) {
-        let id = ConnectionId::from(caller.0);
-        if let Client::Calling(waiting, _, errors) = *self.client_mut(id)
-            && waiting == id
-        {
+        if let Some((id, _, errors)) = self.calling(caller) {
             self.respond(id, &api::run_ended(None, errors));
         }
     }
 
     /// The run that a caller waits for could not be stored: there is none.
     pub(super) fn answer_caller_not_kept(&mut self, caller: CallerId) {
-        let id = ConnectionId::from(caller.0);
-        if let Client::Calling(waiting, _, errors) = *self.client_mut(id)
-            && waiting == id
-        {
+        if let Some((id, _, errors)) = self.calling(caller) {
             let error = self.not_kept.clone().unwrap_or_else(|| StoreError::Failed(String::new()));
             self.respond(id, &errors.not_kept(status(&error), &error.to_string()));
         }
@@ -249,11 +253,17 @@ impl Loop {
 
     /// The run that a caller waits for cannot be read any more.
     pub(super) fn answer_caller_unread(&mut self, caller: CallerId) {
-        let id = ConnectionId::from(caller.0);
-        if let Client::Calling(waiting, _, errors) = *self.client_mut(id)
-            && waiting == id
-        {
+        if let Some((id, _, errors)) = self.calling(caller) {
             self.respond(id, &errors.not_read("the run's stored rows are damaged"));
+        }
+    }
+
+    /// The connection of a caller who still waits, and for which handler.
+    fn calling(&mut self, caller: CallerId) -> Option<(ConnectionId, HandlerKey, ErrorFormat)> {
+        let id = ConnectionId::from(caller.0);
+        match *self.client_mut(id) {
+            Client::Calling(waiting, key, errors) if waiting == id => Some((id, key, errors)),
+            _ => None,
         }
     }
 

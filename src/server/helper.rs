@@ -13,7 +13,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::{answers::Client, turn::Loop};
+use super::turn::Loop;
 use crate::{
     api::{ErrorFormat, Form, Parsed},
     engine::{
@@ -194,10 +194,9 @@ impl Loop {
 
     /// Makes the call whose body is parsed.
     fn handle_parsed(&mut self, id: ConnectionId, parsed: Option<Parsed>) {
-        if !matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
+        if !self.stop_asking(id) {
             return;
         }
-        *self.client_mut(id) = Client::Free;
         match parsed {
             Some(parsed) => {
                 self.helper.keep(id, parsed);

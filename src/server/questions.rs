@@ -158,10 +158,9 @@ impl Loop {
     /// Who waits for this handler is answered: it is here, or there is none, or it cannot be read.
     fn answer_waiting(&mut self, address: &Address, error: Option<&StoreError>) {
         for id in self.questions.loads.remove(address).unwrap_or_default() {
-            if !matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id) {
+            if !self.stop_asking(id) {
                 continue;
             }
-            *self.client_mut(id) = Client::Free;
             match error {
                 None => self.answer_read(id),
                 Some(error) => self.answer_unread(id, error),

@@ -6,7 +6,7 @@
 //! ```
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{Read, Write},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -97,16 +97,14 @@ fn take_much(program: &Program, count: usize, request: &str) {
             let socket = &mut sockets[event.token().0];
             loop {
                 match socket.read(&mut buffer) {
-                    // At the end of its reply it asks again.
-                    Ok(0) => break,
-                    Ok(count) => {
+                    Ok(count) if count > 0 => {
                         taken += count;
+                        // At the end of its reply it asks again.
                         if buffer[..count].ends_with(b"0\r\n\r\n") || buffer[..count].ends_with(b"\"}}") {
                             let _ = socket.write_all(request.replace("{host}", program.host()).as_bytes());
                         }
                     }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(_) => break,
+                    _ => break,
                 }
             }
         }

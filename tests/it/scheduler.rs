@@ -74,10 +74,14 @@ impl World {
     }
 
     fn start(&mut self, place: Place) -> HandlerKey {
+        self.start_with(place, Values::default())
+    }
+
+    fn start_with(&mut self, place: Place, state: Values) -> HandlerKey {
         self.drawn += 1;
         let (workflow, run_id) = (WorkflowId(0), uuid::Uuid::from_u128(self.drawn.into()));
         let event = Json::parse("{}").expect("JSON");
-        let new = NewRun { workflow, place, run_id, event, state: Values::default() };
+        let new = NewRun { workflow, place, run_id, event, state };
         self.scheduler.start(new, self.now)
     }
 

@@ -126,13 +126,12 @@ impl Scheduler {
         if (aside.is_own || stays) && !lost.is_new(key) {
             self.damage.aside.insert(key, Outcome::Failed(text(&aside.cause)));
         }
-        if !aside.is_own {
-            // What is changed as soon as it is loaded would meet the same page at once.
-            self.failing.note(now);
-        }
         if aside.is_own {
             let tags = self.handlers.get(&key).map(|handler| handler.passes.clone()).unwrap_or_default();
             self.stop_passes(&tags, now);
+        } else {
+            // What is changed as soon as it is loaded would meet the same page at once.
+            self.failing.note(now);
         }
         self.go_back(key, &mut lost, now);
         self.fill_places(now);

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::Scheduler;
 use crate::{
     engine::{
+        handler::Journal,
         input::{Effect, Published, StepState},
         kept::Kept,
         record::{self, Names},
@@ -27,9 +28,9 @@ pub struct Fold {
 #[derive(Debug)]
 pub struct Folded {
     pub(super) run: Run,
-    pub(super) journal_bytes: usize,
-    pub(super) snapshot_bytes: usize,
-    pub(super) start_bytes: usize,
+    journal_bytes: usize,
+    snapshot_bytes: usize,
+    start_bytes: usize,
     pub(super) updated_us: i64,
 }
 
@@ -38,6 +39,15 @@ impl Scheduler {
     pub fn fold_of(&self, kept: &Kept) -> Fold {
         let handler = &kept.handler;
         Fold { graph: Arc::clone(self.graph(handler.workflow)), run_id: handler.run_id, id: self.id_of(handler) }
+    }
+}
+
+impl Folded {
+    /// Notes how long the journal was.
+    pub(super) fn measure(&self, journal: &mut Journal) {
+        journal.bytes = self.journal_bytes;
+        journal.snapshot_bytes = self.snapshot_bytes;
+        journal.start_bytes = self.start_bytes;
     }
 }
 

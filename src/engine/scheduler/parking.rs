@@ -112,9 +112,7 @@ impl Scheduler {
             Err(error) => self.fail_damaged(key, error, now),
             Ok(folded) => {
                 let run = RunKey { handler: key, run: handler.run };
-                handler.journal.bytes = folded.journal_bytes;
-                handler.journal.snapshot_bytes = folded.snapshot_bytes;
-                handler.journal.start_bytes = folded.start_bytes;
+                folded.measure(&mut handler.journal);
                 handler.journal.touched_us = now.alive_us;
                 let pending = folded.run.pending();
                 handler.phase = Phase::Running(Box::new(folded.run));

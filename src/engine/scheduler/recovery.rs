@@ -84,9 +84,7 @@ impl Scheduler {
             }
             Ok(folded) => {
                 handler.updated_us = folded.updated_us.min(now.wall_us);
-                handler.journal.bytes = folded.journal_bytes;
-                handler.journal.snapshot_bytes = folded.snapshot_bytes;
-                handler.journal.start_bytes = folded.start_bytes;
+                folded.measure(&mut handler.journal);
                 handler.admitted = folded.run.is_admitted();
                 self.take_in_running(handler, run, folded.run, away, now);
             }

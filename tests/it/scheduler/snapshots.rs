@@ -7,9 +7,7 @@ fn a_large_start_is_not_written_again_at_once() {
     let mut world = World::journaled();
     let large = Json::parse(&format!("\"{}\"", "x".repeat(1 << 20))).expect("JSON");
     let state = Values::from_iter([("key".into(), large)]);
-    let (workflow, run_id) = (WorkflowId(0), uuid::Uuid::from_u128(1));
-    let event = Json::parse("{}").expect("JSON");
-    world.scheduler.start(NewRun { workflow, place: Place::New(None), run_id, event, state }, world.now);
+    world.start_with(Place::New(None), state);
     let mut journal_bytes = 0;
     while let Some(batch) = world.scheduler.seal() {
         assert!(batch.snapshots.is_empty(), "the start has all that a snapshot would have");

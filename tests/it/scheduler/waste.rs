@@ -4,13 +4,6 @@ use super::*;
 use steprill::limits::WASTE_BYTES_MIN;
 
 impl World {
-    fn start_with(&mut self, state: Values) -> HandlerKey {
-        self.drawn += 1;
-        let (workflow, run_id) = (WorkflowId(0), uuid::Uuid::from_u128(self.drawn.into()));
-        let event = Json::parse("{}").expect("JSON");
-        self.scheduler.start(NewRun { workflow, place: Place::New(None), run_id, event, state }, self.now)
-    }
-
     fn waste(&mut self) -> usize {
         std::iter::from_fn(|| self.scheduler.poll_waste()).count()
     }
@@ -26,13 +19,13 @@ fn a_large_handler_that_goes_is_waste_and_a_small_one_is_not() {
     let mut world = World::new(8, 0, None, None);
     world.finish();
     assert_eq!(world.waste(), 0);
-    let key = world.start_with(large_state());
+    let key = world.start_with(Place::New(None), large_state());
     let tag = world.passes()[0].tag;
     world.stop(tag);
     world.settle();
     assert!(world.scheduler.view(key).is_none(), "nothing finished is kept");
     assert_eq!(world.waste(), 2, "the run, when it ended, and the handler with its state");
-    let key = world.start_with(large_state());
+    let key = world.start_with(Place::New(None), large_state());
     world.settle();
     world.scheduler.purge(key, world.now);
     world.settle();

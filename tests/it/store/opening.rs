@@ -51,23 +51,26 @@ fn another_programs_database_is_refused_and_not_touched() {
     check_refused(directory.path(), &["the database of another program"]);
 }
 
-#[test]
-fn a_newer_database_is_refused_and_not_touched() {
+/// A data directory that says it has this version.
+fn of_version(version: u32) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     Kit::open(directory.path()).complete_one();
-    let newer = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
-    newer.execute_batch("PRAGMA user_version = 1000; PRAGMA wal_checkpoint(TRUNCATE)").expect("a version");
-    newer.close().expect("it closes");
+    let database = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
+    let change = format!("PRAGMA user_version = {version}; PRAGMA wal_checkpoint(TRUNCATE)");
+    database.execute_batch(&change).expect("a version");
+    database.close().expect("it closes");
+    directory
+}
+
+#[test]
+fn a_newer_database_is_refused_and_not_touched() {
+    let directory = of_version(1_000);
     check_refused(directory.path(), &["has version 1000", "knows versions up to 4", "use a newer steprill"]);
 }
 
 #[test]
 fn an_older_database_is_not_called_damaged() {
-    let directory = tempfile::tempdir().expect("a directory");
-    Kit::open(directory.path()).complete_one();
-    let older = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
-    older.execute_batch("PRAGMA user_version = 3; PRAGMA wal_checkpoint(TRUNCATE)").expect("a version");
-    older.close().expect("it closes");
+    let directory = of_version(3);
     let error = Inspector::open(directory.path()).map_or_else(|error| error.to_string(), |_| String::new());
     assert!(error.contains("has version 3") && error.contains("start this server on it once"), "{error}");
 }
