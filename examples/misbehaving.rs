@@ -20,14 +20,24 @@ event! {
 fn main() -> ExitCode {
     let panics = Workflow::new::<StartEvent, StopEvent>("panics").step("burst", burst).build();
     let deaf = Workflow::new::<StartEvent, StopEvent>("deaf").add(Step::new("hang", hang).streams::<Begun>()).build();
-    let server = Server::new().add(panics.expect("the graph is whole")).add(deaf.expect("the graph is whole"));
-    server.run()
+    let late = Step::new("linger", linger).timeout(Duration::from_millis(20));
+    let late = Workflow::new::<StartEvent, StopEvent>("late").add(late).build();
+    [panics, deaf, late]
+        .into_iter()
+        .fold(Server::new(), |server, built| server.add(built.expect("the graph is whole")))
+        .run()
 }
 
 /// Panics.
 fn burst(_: &Ctx, start: StartEvent) -> Result<StopEvent> {
     let text: String = start.get_or("text", "a bug".to_owned())?;
     panic!("{text}")
+}
+
+/// Takes longer than it may, but ends when it is told to.
+fn linger(ctx: &Ctx, _: StartEvent) -> Result<StopEvent> {
+    ctx.pause(Duration::from_hours(1))?;
+    Ok(StopEvent::new("late"))
 }
 
 /// Never looks at `ctx` again, and so hears of no time-out and no cancel.

@@ -44,3 +44,30 @@ pub(super) fn limit_unacknowledged(socket: &impl AsFd, timeout: Duration) -> io:
 pub(super) fn limit_unacknowledged(_: &impl AsFd, _: Duration) -> io::Result<()> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::limits::UNACKNOWLEDGED_TIMEOUT;
+
+    #[test]
+    fn what_a_listener_is_told_holds_for_the_connections_that_it_accepts() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        prepare(&listener).expect("the system takes it");
+        let _client = TcpStream::connect(listener.local_addr().expect("an address")).expect("the port is open");
+        let (accepted, _) = listener.accept().expect("a connection");
+        assert!(sockopt::socket_keepalive(&accepted).expect("an option"));
+        assert_eq!(sockopt::tcp_keepidle(&accepted).expect("an option"), KEEPALIVE_IDLE);
+        assert_eq!(sockopt::tcp_keepintvl(&accepted).expect("an option"), KEEPALIVE_INTERVAL);
+        assert_eq!(sockopt::tcp_keepcnt(&accepted).expect("an option"), KEEPALIVE_PROBES);
+        #[cfg(target_os = "linux")]
+        {
+            let timeout_ms = sockopt::tcp_user_timeout(&accepted).expect("an option");
+            assert_eq!(u128::from(timeout_ms), UNACKNOWLEDGED_TIMEOUT.as_millis());
+            // The system doubles it.
+            assert_eq!(sockopt::socket_send_buffer_size(&accepted).expect("an option"), 2 * SEND_BUFFER_BYTES);
+        }
+    }
+}

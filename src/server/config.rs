@@ -126,7 +126,7 @@ pub const FLAGS: &[Flag] = &[
     },
     Flag {
         name: "--data-bytes-max",
-        value: "N",
+        value: "SIZE",
         help: "bytes of --data; the longest finished runs go, then new ones get 507 (no bound)",
     },
     Flag {
@@ -134,7 +134,7 @@ pub const FLAGS: &[Flag] = &[
         value: "DURATION",
         help: "when a run that only waits leaves memory, with --data (60s)",
     },
-    Flag { name: "--finished-bytes-max", value: "N", help: "bytes that are kept of them together (67108864)" },
+    Flag { name: "--finished-bytes-max", value: "SIZE", help: "bytes of finished runs that stay in memory (64M)" },
     Flag {
         name: "--memory-max",
         value: "SIZE",

@@ -55,10 +55,12 @@ fn a_step_forward_ends_a_long_sleep_without_a_request_and_leaves_a_short_one() {
     let mut readers = [&long, &short].map(|handler| follow(&program, handler, "sse=false"));
     // From here on nothing is sent.
     clock.set_ahead(HOUR_S);
+    let stepped = Instant::now();
     let [long, short] = &mut readers;
     short.event_of("StopEvent");
     assert!(begun.elapsed().as_millis() >= 1_000, "{:?}", begun.elapsed());
     long.event_of("StopEvent");
+    assert!(stepped.elapsed().as_secs() < 10, "a wall clock that was set is looked at every few seconds");
 }
 
 #[test]

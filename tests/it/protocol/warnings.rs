@@ -86,6 +86,21 @@ fn a_pass_that_does_not_end_is_a_line_and_its_thread_is_replaced() {
 }
 
 #[test]
+fn a_step_that_ends_at_its_time_out_costs_no_thread_and_is_not_called_hanging() {
+    let program = Program::spawned(command(&example("misbehaving")).args(["--workers", "1"]));
+    for _ in 0..3 {
+        let reply = run(&program, "late", &json!({}));
+        refused(&reply, 500, "Error running workflow: Step linger timed out after 0.02 seconds");
+        assert_eq!(program.get("/health").text(), r#"{"status":"healthy"}"#);
+    }
+    // The one worker is there.
+    assert_eq!(run(&program, "panics", &json!({})).status, 500);
+    let warned = warnings(program);
+    let failed = warned.iter().filter(|line| line.starts_with("run failed: ")).count();
+    assert_eq!((failed, warned.len()), (4, 5), "those and the panic: {warned:#?}");
+}
+
+#[test]
 fn a_misspelt_variable_is_named_once() {
     let program =
         Program::spawned(command(Program::path()).env("STEPRILL_WORKRES", "3").env("STEPRILL_SERVER", "http://x"));
