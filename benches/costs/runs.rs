@@ -1,11 +1,11 @@
 //! What inputs of one run cost.
 
-use std::{hint::black_box, sync::Arc};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 use steprill::{
     engine::{
         feed::Feed,
-        input::{Effect, Input, PassId, Published},
+        input::{Effect, Input, PassId, Published, TimerId},
         record::Names,
         run::Run,
     },
@@ -16,7 +16,7 @@ use steprill::{
 
 use super::{
     each, once, row,
-    setup::{Driven, json, numbered, scattered},
+    setup::{Driven, graph_with, json, numbered, scattered},
 };
 
 /// Keys that a state of small values may have.
@@ -127,7 +127,7 @@ fn notes() {
     });
     row("end of a wait, after n of them", WORK_WAITS_MAX, |n| {
         let mut driven = Driven::spread(1);
-        let sleep = |ordinal| PassEnd::Waits { ordinal, wait: NewWait::Sleep(std::time::Duration::from_secs(1)) };
+        let sleep = |ordinal| PassEnd::Waits { ordinal, wait: NewWait::Sleep(Duration::from_secs(1)) };
         let due = |driven: &mut Driven| {
             let Some(Effect::Arm(timer, _)) = driven.effects.pop() else { panic!("{:?}", driven.effects) };
             Input::Due { timer }
@@ -231,6 +231,11 @@ fn works() {
     row("cancel of a run with n works", RUN_WORKS_MAX, |n| {
         let mut driven = Driven::spread(n);
         once(|| driven.handle(Input::Cancel))
+    });
+    row("time-out of a run with n works", RUN_WORKS_MAX, |n| {
+        let graph = graph_with(None, Some(Duration::from_mins(1)));
+        let mut driven = Driven::of(graph, Values::default()).spread_out(n);
+        once(|| driven.handle(Input::Due { timer: TimerId(0) }))
     });
     row("snapshot of a run with n works", RUN_WORKS_MAX, |n| {
         let driven = Driven::asking(n, true);

@@ -66,6 +66,15 @@ impl World {
         self.settle();
     }
 
+    /// Ends the pass that is ready in this way.
+    fn work_one(&mut self, end: &PassEnd) {
+        self.settle();
+        let pass = self.scheduler.poll_pass(self.now).expect("a pass");
+        let done = Done { end: end.clone(), sent: Vec::new(), state: StateUse::default() };
+        self.scheduler.handle_done(pass.tag, done, self.now);
+        self.settle();
+    }
+
     /// So many runs that wait for somebody outside.
     fn waiting(mut self, count: usize) -> (Self, Vec<HandlerKey>) {
         let keys = (0..count).map(|_| self.start()).collect();
@@ -140,16 +149,31 @@ fn handlers() {
             world.settle();
         })
     });
-    row("cancel of a run with n works that sleep", RUN_WORKS_MAX, |n| {
-        let mut world = World::new(1_000, None, true);
-        let key = world.start();
-        let element = world.graph.event_id("E").expect("E");
-        world.work(&PassEnd::Returned(vec![(element, json("{}")); n]));
-        world.work(&PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_mins(1)) });
-        let cost = once(|| _ = world.scheduler.cancel(key, world.now));
-        world.settle();
-        cost
-    });
+    for (works, sleep) in [("that sleep", true), ("whose passes are ready", false)] {
+        let spread = move |n: usize| {
+            let mut world = World::new(1_000, None, true);
+            let key = world.start();
+            let element = world.graph.event_id("E").expect("E");
+            world.work_one(&PassEnd::Returned(vec![(element, json("{}")); n]));
+            if sleep {
+                world.work(&PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_mins(1)) });
+            }
+            (world, key)
+        };
+        // The turn of the input, then that in which it is kept.
+        row(&format!("cancel of a run with n works {works}"), RUN_WORKS_MAX, |n| {
+            let (mut world, key) = spread(n);
+            once(|| _ = world.scheduler.cancel(key, world.now))
+        });
+        row(&format!("the turn after that, {works}"), RUN_WORKS_MAX, |n| {
+            let (mut world, key) = spread(n);
+            world.scheduler.cancel(key, world.now);
+            once(|| {
+                world.settle();
+                assert!(world.scheduler.poll_pass(world.now).is_none());
+            })
+        });
+    }
 }
 
 fn timers() {

@@ -1,6 +1,6 @@
 //! Graphs, runs and values that the rows begin with.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use steprill::{
     engine::{
@@ -31,6 +31,11 @@ pub(crate) fn scattered(index: usize, size: usize) -> usize {
 /// `spread` (S) gives many E; `each` takes one, asks Q, which A answers, and has an inbox; it gives F; `join` takes all.
 /// `loop` takes L and gives L. `listen` takes X from outside.
 pub(crate) fn graph(max_runs: Option<usize>) -> Arc<Graph> {
+    graph_with(max_runs, None)
+}
+
+/// The same with a time-out of the run.
+pub(crate) fn graph_with(max_runs: Option<usize>, timeout: Option<Duration>) -> Arc<Graph> {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let step = |name: &str, takes: &[&str], returns: &[&str]| StepParts {
         name: name.into(),
@@ -71,7 +76,7 @@ pub(crate) fn graph(max_runs: Option<usize>) -> Arc<Graph> {
         steps,
         start: "S".into(),
         stop: "T".into(),
-        timeout: None,
+        timeout,
         max_runs,
     };
     Arc::new(Graph::build(parts).unwrap_or_else(|faults| panic!("{faults}")))
@@ -86,7 +91,10 @@ pub(crate) struct Driven {
 
 impl Driven {
     pub(crate) fn new(state: Values) -> Self {
-        let graph = graph(None);
+        Self::of(graph(None), state)
+    }
+
+    pub(crate) fn of(graph: Arc<Graph>, state: Values) -> Self {
         let run = Run::new(Arc::clone(&graph), uuid::Uuid::nil(), "abcdefghij".into()).with_window();
         let mut driven = Self { graph, run, effects: Vec::new() };
         driven.handle(Input::Started { event: json("{}"), state, admitted: true, sequence: 0 });
@@ -95,9 +103,14 @@ impl Driven {
 
     /// So many works of `each` that run, from work 1 on.
     pub(crate) fn spread(count: usize) -> Self {
-        let mut driven = Self::new(Values::default());
+        Self::new(Values::default()).spread_out(count)
+    }
+
+    pub(crate) fn spread_out(self, count: usize) -> Self {
+        let mut driven = self;
         let elements = (0..count).map(|index| (driven.event("E"), numbered(index))).collect();
         driven.done(0, 0, PassEnd::Returned(elements));
+        driven.effects.clear();
         driven
     }
 

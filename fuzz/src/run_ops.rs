@@ -118,6 +118,7 @@ impl<'a> World<'a> {
                 Effect::Finish(outcome) => {
                     assert_eq!((index, Some(&outcome)), (last, self.run.outcome()));
                     self.inputs.live.clear();
+                    self.inputs.timers.clear();
                 }
             }
         }

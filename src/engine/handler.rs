@@ -1,17 +1,15 @@
 //! A handler: an id, and its newest run.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::AtomicUsize},
-};
+use std::sync::{Arc, atomic::AtomicUsize};
 
 use uuid::Uuid;
 
 use crate::{
     cost,
     engine::{
+        armed::Armed,
         channel::Channel,
-        input::{Input, Outcome, TimerId},
+        input::{Input, Outcome},
         run::Run,
         scheduler::{CallerId, HandlerView, WorkflowId},
         timers::Timer,
@@ -40,7 +38,7 @@ pub(super) struct Handler {
     pub(super) next_sequence: u64,
     pub(super) channel: Channel,
     /// Timers of the run that are armed.
-    pub(super) armed: BTreeMap<TimerId, Deadline>,
+    pub(super) armed: Armed,
     /// Tags of its passes that are with a worker.
     pub(super) passes: Vec<u64>,
     /// What the feed can still take of stream writes; shared with the lines of its passes, made with the first of them.
@@ -148,7 +146,7 @@ impl Handler {
 
     /// What its timers cost, here and among those of all handlers.
     fn armed_bytes(&self) -> usize {
-        self.armed.len().div_ceil(ARMED_PER_NODE) * ARMED_NODE_BYTES + self.armed.len() * TIMER_BYTES
+        if self.armed.is_empty() { 0 } else { self.armed.cost_bytes() + EARLIEST_BYTES }
     }
 
     /// The newest run has published so many bytes: where its feed's window begins from now on, if that has changed.
@@ -191,12 +189,8 @@ impl Handler {
 /// A handler with its id and its places in lists.
 pub(super) const HANDLER_BYTES: usize = cost::boxed::<Handler>() + cost::text(10) + 2 * cost::elements::<(u64, u64)>(2);
 
-/// A node of a map has room for eleven entries, half of which are in use on average.
-const ARMED_PER_NODE: usize = 6;
-const ARMED_NODE_BYTES: usize = cost::block(11 * size_of::<(TimerId, Deadline)>() + 16);
-
-/// A timer stands in two lists, one for each clock.
-const TIMER_BYTES: usize = 2 * cost::elements::<(u64, Timer, Deadline)>(1);
+/// The earliest timer stands in two lists, one for each clock.
+const EARLIEST_BYTES: usize = 2 * cost::elements::<(u64, Timer, Deadline)>(1);
 
 /// A snapshot is taken when the records since the last one have so many times its bytes: what is written of snapshots
 /// stays a fraction of what is written of records.

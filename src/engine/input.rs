@@ -95,7 +95,8 @@ pub enum Effect {
     Arm(TimerId, Deadline),
     /// Forget the timer.
     Disarm(TimerId),
-    /// The run has ended; passes of it that still run are to be stopped. Always the last effect of a run.
+    /// The run has ended: its timers are to be forgotten, and passes of it that still run to be stopped. Always the
+    /// last effect of a run.
     Finish(Outcome),
 }
 

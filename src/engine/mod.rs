@@ -14,6 +14,7 @@
 //! | [`feed`] | the numbered list of what a run has published |
 //! | [`channel`] | who reads it: the queue's lock and cursor, the readers of the log |
 
+mod armed;
 pub mod channel;
 pub mod describe;
 pub mod feed;

@@ -65,6 +65,8 @@ use work::{Work, WorkPhase};
 pub struct Run {
     graph: Arc<Graph>,
     facts: Facts,
+    /// What a large run had when it ended. To free it takes long, so it goes with the run.
+    remains: Option<Box<Facts>>,
 }
 
 /// All that the inputs so far come to; with the graph it decides what the next one does.
@@ -133,12 +135,13 @@ struct Turn<'a> {
     graph: &'a Graph,
     now: Now,
     effects: &'a mut Vec<Effect>,
+    remains: &'a mut Option<Box<Facts>>,
 }
 
 impl Run {
     /// A run before its [`Input::Started`]. `id` seeds what looks random: the jitter of retries.
     pub fn new(graph: Arc<Graph>, id: uuid::Uuid, handler_id: Arc<str>) -> Self {
-        Self { graph, facts: Facts::new(id, handler_id) }
+        Self { graph, facts: Facts::new(id, handler_id), remains: None }
     }
 
     /// The same run with a feed that may be as long as it likes, because old events leave it. A journal is to be folded
@@ -157,7 +160,8 @@ impl Run {
     /// Reduces one input. Appends what is to be done to `effects`, in order. Never panics: an input that is late,
     /// twice or unknown changes nothing.
     pub fn handle(&mut self, input: Input, now: Now, effects: &mut Vec<Effect>) {
-        self.facts.reduce(&mut Turn { graph: &self.graph, now, effects }, input);
+        let Self { graph, facts, remains } = self;
+        facts.reduce(&mut Turn { graph, now, effects, remains }, input);
     }
 
     /// What is still owed: passes to start, timers to arm. After a crash, exactly what the lost effects were. Nothing

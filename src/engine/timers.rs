@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use super::armed::{Armed, Earliest};
 use crate::{
     engine::{
         input::TimerId,
@@ -26,7 +27,9 @@ pub enum Timer {
 
 /// The timers that are armed.
 ///
-/// One that is due on the wall clock stands in both lists: whichever clock gets to it first has it.
+/// One that is due on the wall clock stands in both lists: whichever clock gets to it first has it. Of the timers of a
+/// run only the earliest on each clock stand here, so that a run with very many ends as fast as others. Its handler has
+/// all of them.
 #[derive(Debug, Default)]
 pub struct Timers {
     /// The alive clock when the server began.
@@ -63,12 +66,49 @@ impl Timers {
         }
     }
 
-    /// Takes out a timer that is due; those on the wall clock first, earlier ones before later ones.
+    /// Arms a timer of a run; `false` if it is armed already.
+    pub(super) fn arm_of_run(&mut self, run: RunKey, armed: &mut Armed, timer: TimerId, deadline: Deadline) -> bool {
+        self.change(run, armed, |armed, began_us| armed.insert(timer, deadline, began_us))
+    }
+
+    /// Disarms a timer of a run.
+    pub(super) fn disarm_of_run(&mut self, run: RunKey, armed: &mut Armed, timer: TimerId) {
+        self.change(run, armed, |armed, began_us| armed.remove(timer, began_us));
+    }
+
+    /// Disarms all timers of a run, and takes them out.
+    pub(super) fn disarm_all(&mut self, run: RunKey, armed: &mut Armed) -> Armed {
+        self.change(run, armed, |armed, _| std::mem::take(armed))
+    }
+
+    fn change<R>(&mut self, run: RunKey, armed: &mut Armed, change: impl FnOnce(&mut Armed, u64) -> R) -> R {
+        let (before, time_outs) = (armed.earliest(self.began_us), armed.time_outs());
+        let changed = change(armed, self.began_us);
+        let after = armed.earliest(self.began_us);
+        self.time_outs = self.time_outs - time_outs + armed.time_outs();
+        let entry = |(at_us, timer, deadline)| (at_us, Timer::Run(run, timer), deadline);
+        if before.alive != after.alive {
+            before.alive.map(|earliest| self.alive.remove(&entry(earliest)));
+            self.alive.extend(after.alive.map(entry));
+        }
+        if before.wall != after.wall {
+            before.wall.map(|earliest| self.wall.remove(&entry(earliest)));
+            self.wall.extend(after.wall.map(entry));
+        }
+        changed
+    }
+
+    /// Takes out a timer that is due; those on the wall clock first, earlier ones before later ones. One of a run is
+    /// still to be disarmed.
     pub fn poll_due(&mut self, now: Now) -> Option<Timer> {
-        let by_wall = self.wall.first().filter(|&&(at_us, ..)| now.is_past(at_us));
-        let by_alive = || self.alive.first().filter(|&&(at_us, ..)| at_us <= now.alive_us);
-        let &(_, timer, deadline) = by_wall.or_else(by_alive)?;
-        self.disarm(timer, deadline);
+        let by_wall = self.wall.first().filter(|&&(at_us, ..)| now.is_past(at_us)).copied();
+        let by_alive = || self.alive.first().filter(|&&(at_us, ..)| at_us <= now.alive_us).copied();
+        let entry @ (_, timer, deadline) = by_wall.or_else(by_alive)?;
+        match timer {
+            Timer::Run(..) if by_wall.is_some() => drop(self.wall.remove(&entry)),
+            Timer::Run(..) => drop(self.alive.remove(&entry)),
+            _ => self.disarm(timer, deadline),
+        }
         Some(timer)
     }
 
@@ -82,9 +122,29 @@ impl Timers {
         self.time_outs
     }
 
-    /// The same, counted anew.
+    /// The same, counted anew, but for those of runs.
     pub(super) fn recount_time_outs(&self) -> usize {
-        self.alive.iter().filter(|(_, _, deadline)| deadline.clock == Clock::Alive).count()
+        let is_counted = |(_, timer, deadline): &&(u64, Timer, Deadline)| {
+            deadline.clock == Clock::Alive && !matches!(timer, Timer::Run(..))
+        };
+        self.alive.iter().filter(is_counted).count()
+    }
+
+    /// The earliest timers of runs as they stand here: for tests.
+    pub(super) fn earliest_of_runs(&self) -> BTreeSet<(bool, u64, RunKey, TimerId)> {
+        let of_run = |is_wall: bool, &(at_us, timer, _): &(u64, Timer, Deadline)| match timer {
+            Timer::Run(run, timer) => Some((is_wall, at_us, run, timer)),
+            _ => None,
+        };
+        let alive = self.alive.iter().filter_map(|entry| of_run(false, entry));
+        alive.chain(self.wall.iter().filter_map(|entry| of_run(true, entry))).collect()
+    }
+
+    /// The same of one run, as its handler has them.
+    pub(super) fn earliest_of(&self, run: RunKey, armed: &Armed) -> impl Iterator<Item = (bool, u64, RunKey, TimerId)> {
+        let Earliest { alive, wall } = armed.earliest(self.began_us);
+        let of_clock = move |is_wall| move |(at_us, timer, _)| (is_wall, at_us, run, timer);
+        alive.map(of_clock(false)).into_iter().chain(wall.map(of_clock(true)))
     }
 
     /// How long until the next one is due, as far as that is known: while the wall clock may bring one forward, it is
@@ -94,5 +154,51 @@ impl Timers {
         let is_due = |&(at_us, ..): &(u64, Timer, Deadline)| now.is_past(at_us);
         let look = self.wall.first().map(|first| if is_due(first) { Duration::ZERO } else { WALL_LOOK });
         alive.into_iter().chain(look).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A timer of one of three runs, due at times at which others are, too.
+    fn due_at(number: u64) -> (RunKey, TimerId, Deadline) {
+        let run = RunKey { handler: HandlerKey(number % 3), run: 0 };
+        let clock = if number.is_multiple_of(4) { Clock::Alive } else { Clock::Wall };
+        let now = Now { wall_us: 3_000_000, alive_us: 0 };
+        (run, TimerId(number), now.deadline(clock, Duration::from_secs(20 * (number * 7_919 % 13))))
+    }
+
+    #[test]
+    fn timers_of_runs_are_due_in_the_order_in_which_timers_of_one_list_are() {
+        let (mut timers, mut armed) = (Timers::new(1), [Armed::default(), Armed::default(), Armed::default()]);
+        let mut all = Timers::new(1);
+        for (run, timer, deadline) in (0..100).map(due_at) {
+            all.arm(Timer::Run(run, timer), deadline);
+            assert!(timers.arm_of_run(run, &mut armed[run.handler.0 as usize], timer, deadline));
+        }
+        let mut due = 0;
+        for seconds in 0..300_i64 {
+            let now = Now { wall_us: 2_000_000 * seconds, alive_us: 900_000 * seconds.cast_unsigned() };
+            assert_eq!(timers.poll_timeout(now), all.poll_timeout(now));
+            while let Some(next) = all.poll_due(now) {
+                assert_eq!(timers.poll_due(now), Some(next));
+                let Timer::Run(run, timer) = next else { panic!("{next:?}") };
+                let deadline = due_at(timer.0).2;
+                all.disarm(next, deadline);
+                timers.disarm_of_run(run, &mut armed[run.handler.0 as usize], timer);
+                due += 1;
+            }
+            assert_eq!(timers.poll_due(now), None);
+            if seconds == 60 {
+                let over = RunKey { handler: HandlerKey(1), run: 0 };
+                assert!(!timers.disarm_all(over, &mut armed[1]).is_empty());
+                (0..100).map(due_at).filter(|(run, ..)| *run == over).for_each(|(run, timer, deadline)| {
+                    all.disarm(Timer::Run(run, timer), deadline);
+                });
+            }
+        }
+        assert!((67..100).contains(&due), "{due}");
+        assert_eq!((timers.has_alive(), timers.alive.len(), timers.wall.len()), (false, 0, 0));
     }
 }

@@ -325,7 +325,10 @@ impl<'a> Trial<'a> {
                 Effect::Publish(Published::Event(event, value)) => self.show(&event, value),
                 Effect::Arm(timer, deadline) => drop(self.timers.insert(timer, deadline)),
                 Effect::Disarm(timer) => drop(self.timers.remove(&timer)),
-                Effect::Finish(outcome) => self.outcome = Some(outcome),
+                Effect::Finish(outcome) => {
+                    self.timers.clear();
+                    self.outcome = Some(outcome);
+                }
                 Effect::Publish(_) => {}
             }
         }

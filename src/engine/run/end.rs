@@ -1,13 +1,13 @@
 //! How a run ends: exactly once, and nothing comes after it.
 
-use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
-use super::{Facts, Phase, RUN_TIMER, Turn, work::WorkPhase};
+use super::{Facts, Phase, Turn, work::WorkPhase};
 use crate::{
     engine::input::{Effect, Outcome, Published},
     graph::{Graph, StepId},
     json::Json,
-    limits::{ERROR_BYTES_MAX, FEED_BYTES_MAX, FEED_BYTES_RESERVED},
+    limits::{ERROR_BYTES_MAX, FEED_BYTES_MAX, FEED_BYTES_RESERVED, WASTE_BYTES_MIN},
     pass::EventRef,
 };
 
@@ -28,7 +28,7 @@ impl Facts {
     /// Its time-out is due.
     pub(super) fn time_out(&mut self, turn: &mut Turn<'_>) {
         self.timeout_at_us = None;
-        let active: BTreeSet<StepId> = self.works.iter().map(|(_, work)| work.step).collect();
+        let active = self.active(turn.graph);
         let names: Vec<&str> = active.iter().map(|step| &*turn.graph.step(*step).name).collect();
         let steps = match names[..] {
             [] => "No steps active".to_owned(),
@@ -36,9 +36,19 @@ impl Facts {
         };
         let timeout = turn.graph.timeout.unwrap_or_default();
         let error = cut(format!("Operation timed out after {} seconds. {steps}", seconds(timeout)), ERROR_BYTES_MAX);
-        self.publish(turn, Published::TimedOut { timeout, active: active.into_iter().collect() });
+        self.publish(turn, Published::TimedOut { timeout, active });
         self.publish(turn, Published::Ended { step: None, error: Some(error.clone()) });
         self.end(turn, Outcome::Failed(error));
+    }
+
+    /// The steps that have works, in order.
+    fn active(&self, graph: &Graph) -> Vec<StepId> {
+        let mut is_active = vec![false; graph.steps.len()];
+        for (_, work) in self.works.iter() {
+            is_active[usize::from(work.step.0)] = true;
+        }
+        let steps = is_active.into_iter().enumerate().filter(|(_, is_active)| *is_active);
+        steps.map(|(step, _)| StepId(step as u16)).collect()
     }
 
     /// A work that runs, or has just run, fails its run.
@@ -87,14 +97,8 @@ impl Facts {
 
     /// Keeps the state, for continuing the handler, and lets go of all else.
     fn end(&mut self, turn: &mut Turn<'_>, outcome: Outcome) {
-        if self.timeout_at_us.is_some() {
-            turn.effects.push(Effect::Disarm(RUN_TIMER));
-        }
-        for work in self.works.iter().map(|(_, work)| work) {
-            turn.effects.extend(work.timer().map(|timer| Effect::Disarm(timer.id)));
-        }
         self.state.forget_changes();
-        *self = Self {
+        let ended = Self {
             phase: Phase::Ended(outcome.clone()),
             next_work: self.next_work,
             next_number: self.next_number,
@@ -103,6 +107,10 @@ impl Facts {
             state: std::mem::take(&mut self.state),
             ..Self::new(self.id, std::sync::Arc::clone(&self.handler_id))
         };
+        let before = std::mem::replace(self, ended);
+        if before.cost_bytes >= WASTE_BYTES_MIN {
+            *turn.remains = Some(Box::new(before));
+        }
         turn.effects.push(Effect::Finish(outcome));
     }
 }

@@ -22,7 +22,7 @@ impl Run {
         let mut facts: Facts = decode_value(snapshot)?;
         facts.translate(translation)?;
         facts.check().map_err(malformed)?;
-        Ok(Self { graph, facts })
+        Ok(Self { graph, facts, remains: None })
     }
 }
 

@@ -82,6 +82,9 @@ impl Scheduler {
     }
 
     /// The same, counted anew: for tests.
+    ///
+    /// # Panics
+    /// When a timer is lost.
     pub fn recounts(&self) -> Counts {
         let mut counts = Counts {
             hanging: self.passes.recount_hanging(),
@@ -90,7 +93,11 @@ impl Scheduler {
             ..Counts::default()
         };
         counts.held.unkept = self.committing.iter().map(|(_, held)| held.bytes).sum();
-        for handler in self.handlers.values() {
+        let mut earliest = std::collections::BTreeSet::new();
+        for (&key, handler) in &self.handlers {
+            let run = super::RunKey { handler: key, run: handler.run };
+            earliest.extend(self.timers.earliest_of(run, &handler.armed));
+            counts.time_outs += handler.armed.recount_time_outs();
             counts.held.runs += handler.live_bytes(self.batch.journaled);
             counts.held.finished += handler.finished_bytes().unwrap_or(0);
             counts.finished += usize::from(handler.is_over());
@@ -100,6 +107,7 @@ impl Scheduler {
                 counts.places[usize::from(handler.workflow.0)][usize::from(!handler.admitted)] += 1;
             }
         }
+        assert_eq!(self.timers.earliest_of_runs(), earliest, "the earliest timers of all runs are armed");
         counts
     }
 

@@ -109,8 +109,9 @@ impl Scheduler {
         self.cursors.forget(key);
         let mut said = lost.said.remove(&key).unwrap_or_default();
         let (run, mut caller) = match (self.handlers.remove(&key), lost.purged.remove(&key)) {
-            (Some(handler), _) => {
+            (Some(mut handler), _) => {
                 let run = RunKey { handler: key, run: handler.run };
+                let armed = self.timers.disarm_all(run, &mut handler.armed);
                 self.counted.forget(&handler);
                 self.put_away(run, &handler);
                 // A place that it was given is left, for it or another to be given anew.
@@ -120,7 +121,7 @@ impl Scheduler {
                 if handler.channel.is_busy() {
                     self.earlier.insert(run, handler.channel);
                 }
-                discard(&mut self.waste, handler.counted_bytes, handler.phase);
+                discard(&mut self.waste, handler.counted_bytes, (handler.phase, armed));
                 (run, handler.caller)
             }
             (None, Some(purged)) => purged,
@@ -151,9 +152,6 @@ impl Scheduler {
                 self.running -= 1;
                 self.parking.parked -= usize::from(matches!(handler.phase, Phase::Parked { .. }));
                 self.leave_line(handler.workflow, run, handler.started_us, handler.admitted);
-                for (&timer, &deadline) in &handler.armed {
-                    self.timers.disarm(Timer::Run(run, timer), deadline);
-                }
             }
             Phase::Ended { .. } => {
                 if let Some(bytes) = handler.finished_bytes() {

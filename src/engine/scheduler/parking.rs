@@ -143,8 +143,8 @@ impl Scheduler {
         for effect in pending.into_iter().filter(|_| is_served) {
             match effect {
                 Effect::StartPass(pass) if is_said(pass) => {}
-                Effect::Arm(timer, deadline) if handler.armed.insert(timer, deadline).is_none() => {
-                    self.timers.arm(Timer::Run(run, timer), deadline);
+                Effect::Arm(timer, deadline) => {
+                    self.timers.arm_of_run(run, &mut handler.armed, timer, deadline);
                 }
                 Effect::StartPass(pass) if !self.passes.is_out(&handler.passes, pass) => {
                     self.passes.ready.push_back((run, pass));

@@ -113,16 +113,24 @@ impl Scheduler {
     pub fn poll_pass(&mut self, now: Now) -> Option<StartPass> {
         // Hanging threads are replaced, but not more of them than there are workers.
         let threads = self.limits.workers + self.passes.hanging.min(self.limits.workers);
+        // A run that has ended may have left very many.
+        let mut over = None;
         loop {
             let working = self.working();
             let &(run, pass) = self.passes.ready.front().filter(|_| working < HANDED_PASSES_MAX)?;
+            if over == Some(run) {
+                self.passes.ready.pop_front();
+                continue;
+            }
             let handler = newest(&mut self.handlers, run);
+            let is_over = handler.as_ref().is_none_or(|handler| handler.has_ended());
             let Some((handler, step, input, room_bytes)) = handler.and_then(|handler| {
                 let Phase::Running(live) = &handler.phase else { return None };
                 let (step, input, room_bytes) = (live.pass_step(pass)?, live.pass_input(pass)?, feed_room_bytes(live));
                 Some((handler, step, input, room_bytes))
             }) else {
                 // Stale: its run has ended, or has gone on without it.
+                over = is_over.then_some(run);
                 self.passes.ready.pop_front();
                 continue;
             };

@@ -1,13 +1,14 @@
 //! Handlers that the store gives back: at the start, on demand, and when something could not be kept.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     CallerId, Ended, Folded, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, is_served,
-    reduce::end_bytes,
+    reduce::end_bytes, waste::discard,
 };
 use crate::{
     engine::{
+        armed::Armed,
         channel::Channel,
         handler::{Handler, Journal, Phase},
         input::{Input, Outcome, Published},
@@ -159,7 +160,7 @@ impl Scheduler {
             updated_us: kept.updated_us,
             next_sequence: kept.next_sequence,
             channel,
-            armed: BTreeMap::new(),
+            armed: Armed::default(),
             passes: self.passes.of_run(run),
             feed_room_bytes: None,
             window: kept.window.map(|mark| Box::new(Window::new(mark))),
@@ -188,9 +189,8 @@ impl Scheduler {
         handler.updated_us = now.wall_us;
         handler.journal.batch = self.batch.number;
         let (outcome, state, completed_us) = ended;
-        for (timer, deadline) in std::mem::take(&mut handler.armed) {
-            self.timers.disarm(crate::engine::timers::Timer::Run(run, timer), deadline);
-        }
+        let armed = self.timers.disarm_all(run, &mut handler.armed);
+        discard(&mut self.waste, handler.counted_bytes, armed);
         handler.phase = Phase::Ended { outcome, state, completed_us, bytes, failed_step: None };
         self.counted.recount(handler, self.batch.journaled);
         self.held.touch(key);

@@ -9,7 +9,6 @@ use crate::{
     engine::{
         handler::{HANDLER_BYTES, Phase},
         input::{Effect, Input, Outcome, Published, StepState, TimerId},
-        timers::Timer,
     },
     graph::StepId,
     now::Now,
@@ -19,7 +18,7 @@ use crate::{
 impl Scheduler {
     pub(super) fn handle_due(&mut self, run: RunKey, timer: TimerId, now: Now) {
         let Some(handler) = newest(&mut self.handlers, run) else { return };
-        handler.armed.remove(&timer);
+        self.timers.disarm_of_run(run, &mut handler.armed, timer);
         self.reduce(run.handler, Input::Due { timer }, now);
         self.recount(run.handler);
     }
@@ -80,14 +79,9 @@ impl Scheduler {
                     batch.published.push((run_key, event));
                 }
                 Effect::Arm(timer, deadline) => {
-                    handler.armed.insert(timer, deadline);
-                    timers.arm(Timer::Run(run_key, timer), deadline);
+                    timers.arm_of_run(run_key, &mut handler.armed, timer, deadline);
                 }
-                Effect::Disarm(timer) => {
-                    if let Some(deadline) = handler.armed.remove(&timer) {
-                        timers.disarm(Timer::Run(run_key, timer), deadline);
-                    }
-                }
+                Effect::Disarm(timer) => timers.disarm_of_run(run_key, &mut handler.armed, timer),
                 Effect::Finish(end) => outcome = Some(end),
             }
         }
@@ -123,9 +117,7 @@ impl Scheduler {
         // With a journal the feed is in the store alone.
         let feed_bytes = if self.batch.journaled { 0 } else { feed_bytes };
         let bytes = feed_bytes + end_bytes(&outcome, &state);
-        for (timer, deadline) in std::mem::take(&mut handler.armed) {
-            self.timers.disarm(Timer::Run(run, timer), deadline);
-        }
+        let armed = self.timers.disarm_all(run, &mut handler.armed);
         if self.batch.journaled {
             let (outcome, state) = (outcome.clone(), state.clone());
             let keeps_journal = handler.journal.outlives(&outcome);
@@ -133,7 +125,8 @@ impl Scheduler {
         }
         handler.updated_us = now.wall_us;
         let ended = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes, failed_step };
-        discard(&mut self.waste, handler.counted_bytes, std::mem::replace(&mut handler.phase, ended));
+        let phase = std::mem::replace(&mut handler.phase, ended);
+        discard(&mut self.waste, handler.counted_bytes, (phase, armed));
         handler.feed_room_bytes = None;
         self.counted.recount(handler, self.batch.journaled);
         self.held.stops.extend(&handler.passes);

@@ -1,15 +1,13 @@
 //! How runs begin: which handler they belong to, and when they are admitted.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use uuid::Uuid;
 
 use super::{HandlerKey, Head, Opened, RunKey, Scheduler, WorkflowId};
 use crate::{
     engine::{
+        armed::Armed,
         channel::Channel,
         handler::{Handler, Journal, Phase},
         input::{Input, Outcome},
@@ -193,7 +191,7 @@ impl Scheduler {
             updated_us: now.wall_us,
             next_sequence: 0,
             channel: Channel::new(0),
-            armed: BTreeMap::new(),
+            armed: Armed::default(),
             passes: Vec::new(),
             feed_room_bytes: None,
             window: None,

@@ -154,7 +154,6 @@ fn the_runs_time_out_names_the_steps_with_live_work() {
         &[
             "- timed out 200ms a b",
             "- ended nobody Operation timed out after 0.2 seconds. Currently active steps: a, b",
-            "disarm 1",
             "finish failed Operation timed out after 0.2 seconds. Currently active steps: a, b",
         ],
     );

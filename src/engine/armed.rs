@@ -1,0 +1,199 @@
+//! The timers of one run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    cost,
+    engine::input::TimerId,
+    now::{Clock, Deadline},
+};
+
+/// The timers of a run that are armed.
+///
+/// Most runs have one or none, so a few are kept in a list that takes no more than they do. More are kept in order on
+/// either clock. Only the earliest stand among the timers of all runs: see [`Timers`](super::timers::Timers).
+#[derive(Debug)]
+pub(super) enum Armed {
+    Few(Vec<(TimerId, Deadline)>),
+    Many(Box<Many>),
+}
+
+/// Timers in order.
+#[derive(Debug, Default)]
+pub(super) struct Many {
+    deadlines: BTreeMap<TimerId, Deadline>,
+    alive: BTreeSet<(u64, TimerId)>,
+    /// Those that the wall clock may bring forward.
+    wall: BTreeSet<(u64, TimerId)>,
+    /// Those that are due on the alive clock alone.
+    time_outs: usize,
+}
+
+/// The earliest timer on each clock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Earliest {
+    pub(super) alive: Option<(u64, TimerId, Deadline)>,
+    pub(super) wall: Option<(u64, TimerId, Deadline)>,
+}
+
+impl Armed {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Few(few) => few.len(),
+            Self::Many(many) => many.deadlines.len(),
+        }
+    }
+
+    /// Adds a timer, in a server that began at `began_us` on the alive clock; `false` if it is there already.
+    pub(super) fn insert(&mut self, timer: TimerId, deadline: Deadline, began_us: u64) -> bool {
+        match self {
+            Self::Few(few) if few.iter().any(|(other, _)| *other == timer) => false,
+            Self::Few(few) if few.len() < FEW_MAX => {
+                if few.len() == few.capacity() {
+                    few.reserve_exact(few.len().max(1));
+                }
+                few.push((timer, deadline));
+                true
+            }
+            Self::Few(few) => {
+                let mut many = Box::<Many>::default();
+                for (timer, deadline) in few.drain(..).chain([(timer, deadline)]) {
+                    many.insert(timer, deadline, began_us);
+                }
+                *self = Self::Many(many);
+                true
+            }
+            Self::Many(many) => many.insert(timer, deadline, began_us),
+        }
+    }
+
+    /// Takes out a timer.
+    pub(super) fn remove(&mut self, timer: TimerId, began_us: u64) -> Option<Deadline> {
+        let deadline = match self {
+            Self::Few(few) => {
+                let place = few.iter().position(|(other, _)| *other == timer)?;
+                few.swap_remove(place).1
+            }
+            Self::Many(many) => many.remove(timer, began_us)?,
+        };
+        if self.is_empty() {
+            *self = Self::default();
+        }
+        Some(deadline)
+    }
+
+    /// The earliest ones; of those due at the same time, those with the lowest ids.
+    pub(super) fn earliest(&self, began_us: u64) -> Earliest {
+        match self {
+            Self::Few(few) => {
+                let alive = few.iter().map(|&(timer, deadline)| (deadline.alive_at_us, timer, deadline)).min();
+                let wall =
+                    few.iter().filter_map(|&(timer, deadline)| Some((deadline.wall_us(began_us)?, timer, deadline)));
+                Earliest { alive, wall: wall.min() }
+            }
+            Self::Many(many) => {
+                let first = |order: &BTreeSet<(u64, TimerId)>| {
+                    let &(at_us, timer) = order.first()?;
+                    Some((at_us, timer, *many.deadlines.get(&timer)?))
+                };
+                Earliest { alive: first(&many.alive), wall: first(&many.wall) }
+            }
+        }
+    }
+
+    /// Those that are due on the alive clock alone.
+    pub(super) fn time_outs(&self) -> usize {
+        match self {
+            Self::Few(few) => few.iter().filter(|(_, deadline)| deadline.clock == Clock::Alive).count(),
+            Self::Many(many) => many.time_outs,
+        }
+    }
+
+    /// The same, counted anew.
+    pub(super) fn recount_time_outs(&self) -> usize {
+        match self {
+            Self::Few(_) => self.time_outs(),
+            Self::Many(many) => many.deadlines.values().filter(|deadline| deadline.clock == Clock::Alive).count(),
+        }
+    }
+
+    /// What they cost in memory.
+    pub(super) fn cost_bytes(&self) -> usize {
+        match self {
+            Self::Few(few) => cost::elements::<(TimerId, Deadline)>(few.len()),
+            Self::Many(many) => cost::boxed::<Many>() + cost::elements::<InOrder>(many.deadlines.len()),
+        }
+    }
+}
+
+impl Default for Armed {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl Many {
+    fn insert(&mut self, timer: TimerId, deadline: Deadline, began_us: u64) -> bool {
+        if self.deadlines.contains_key(&timer) {
+            return false;
+        }
+        self.deadlines.insert(timer, deadline);
+        self.alive.insert((deadline.alive_at_us, timer));
+        self.wall.extend(deadline.wall_us(began_us).map(|wall_us| (wall_us, timer)));
+        self.time_outs += usize::from(deadline.clock == Clock::Alive);
+        true
+    }
+
+    fn remove(&mut self, timer: TimerId, began_us: u64) -> Option<Deadline> {
+        let deadline = self.deadlines.remove(&timer)?;
+        self.alive.remove(&(deadline.alive_at_us, timer));
+        if let Some(wall_us) = deadline.wall_us(began_us) {
+            self.wall.remove(&(wall_us, timer));
+        }
+        self.time_outs -= usize::from(deadline.clock == Clock::Alive);
+        Some(deadline)
+    }
+}
+
+/// A timer of [`Many`] with its places on both clocks.
+type InOrder = (TimerId, Deadline, [(u64, TimerId); 2]);
+
+/// To look at each of so few costs less than to keep them in order.
+const FEW_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::now::Now;
+
+    /// A timer that is due on one of the clocks, some at the same time.
+    fn deadline(number: u64) -> Deadline {
+        let clock = if number.is_multiple_of(3) { Clock::Alive } else { Clock::Wall };
+        let now = Now { wall_us: 1_000_000 * (number % 5).cast_signed(), alive_us: number };
+        now.deadline(clock, Duration::from_secs(20 * (number * 7_919 % 11)))
+    }
+
+    #[test]
+    fn few_and_many_have_the_same_timers_in_the_same_order() {
+        let (mut armed, mut plain) = (Armed::default(), BTreeMap::new());
+        for round in 0..2_000_u64 {
+            let timer = TimerId(round * 7_919 % 61);
+            // At times there are few, at times many.
+            if round / 200 % 2 == 0 && round.is_multiple_of(3) || round.is_multiple_of(5) {
+                assert_eq!(armed.insert(timer, deadline(timer.0), 0), plain.insert(timer, deadline(timer.0)).is_none());
+            } else {
+                assert_eq!(armed.remove(timer, 0), plain.remove(&timer));
+            }
+            let alive = plain.iter().map(|(&timer, &deadline)| (deadline.alive_at_us, timer, deadline)).min();
+            let wall = plain.iter().filter_map(|(&timer, &due)| Some((due.wall_us(0)?, timer, due))).min();
+            assert_eq!(armed.earliest(0), Earliest { alive, wall });
+            assert_eq!((armed.len(), armed.time_outs()), (plain.len(), armed.recount_time_outs()));
+        }
+    }
+}
