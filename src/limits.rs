@@ -41,6 +41,10 @@ pub const PASS_OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// the length of its key and value.
 pub const STATE_BYTES_MAX: usize = 16 << 20;
 
+/// Bytes of memory that a state may cost that is written with each run, in the handler's row: the rows of its own that
+/// a larger one gets would take more pages.
+pub const ROW_STATE_BYTES_MAX: usize = 4 << 10;
+
 /// Bytes of events that one run's feed holds in memory; then `ctx.stream` fails. With a store old events leave instead.
 pub const FEED_BYTES_MAX: usize = 64 << 20;
 
@@ -393,13 +397,11 @@ pub const CLOCK_AGE_US: u64 = 30_000_000;
 
 /// Finished handlers that stay in memory beside the store that has them: whoever starts a run asks for its result soon.
 pub const RESIDENT_FINISHED_MAX: usize = 256;
-
 /// Bytes of their results and states.
 pub const RESIDENT_FINISHED_BYTES_MAX: usize = 1 << 20;
 
 /// Finished handlers that one step of retention removes, at least: the next step follows as soon as that is kept.
 pub const RETENTION_SLICE: usize = 256;
-
 /// Finished handlers that one step of retention removes from the store, at most. A step removes twice as many as have
 /// ended since the one before, so that it keeps up; more than this would hold up the commits behind it.
 pub const RETENTION_SLICE_MAX: usize = 4_096;
@@ -413,7 +415,6 @@ pub const LIST_PAGE_HANDLERS: usize = 256;
 
 /// How often handlers are looked at for their age, when none of them is known to be due.
 pub const RETENTION_PAUSE_US: u64 = 60_000_000;
-
 /// How often at most, where they are kept for less than [`RETENTION_PAUSE_US`].
 pub const RETENTION_PAUSE_MIN_US: u64 = 100_000;
 
@@ -487,7 +488,6 @@ pub const VERSIONS_UNUSED_MAX: usize = 64;
 /// Finished handlers of the store that may be too many for [`RETENTION_PAUSE_MIN_US`], and the part of those that are
 /// kept that they may be: those of a page go together, so that less is written.
 pub const RETENTION_SLACK_MAX: usize = 64;
-
 /// See [`RETENTION_SLACK_MAX`].
 pub const RETENTION_SLACK_PART: usize = 16;
 

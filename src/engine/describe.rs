@@ -19,7 +19,7 @@ pub fn describe_input(input: &Input, graph: &Graph, run: &Run) -> String {
         format!("work {} ({step}) pass {}", pass.work, pass.pass)
     };
     match input {
-        Input::Started { event, state, admitted, .. } => {
+        Input::Started { event, state, admitted, .. } | Input::StartedFrom { event, state, admitted, .. } => {
             let mut line = format!("started with {event:?}");
             for (key, value) in state.iter() {
                 let _ = write!(line, ", {key} = {value:?}");

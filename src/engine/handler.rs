@@ -83,9 +83,10 @@ impl Journal {
         self.bytes > SNAPSHOT_BYTES_MIN.max(SNAPSHOT_FACTOR * self.snapshot_bytes.max(self.start_bytes))
     }
 
-    /// Whether it stays beside this outcome: it tells why the run failed.
-    pub(super) fn outlives(&self, outcome: &Outcome) -> bool {
-        matches!(outcome, Outcome::Failed(_)) && self.bytes + self.snapshot_bytes <= FAILED_JOURNAL_BYTES_MAX
+    /// Whether it stays beside this outcome, with a state apart that cost so many bytes: it tells why the run failed.
+    pub(super) fn outlives(&self, outcome: &Outcome, state_bytes: usize) -> bool {
+        let bytes = self.bytes + self.snapshot_bytes + state_bytes;
+        matches!(outcome, Outcome::Failed(_)) && bytes <= FAILED_JOURNAL_BYTES_MAX
     }
 }
 

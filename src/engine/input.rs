@@ -69,6 +69,18 @@ pub enum Input {
     Cancel,
     /// The run cannot go on, for a reason that lies outside of it: it fails with this text.
     Fail(String),
+    /// The run begins, as with [`Input::Started`], with a state that the store keeps apart from the journal.
+    StartedFrom {
+        /// The start event's value.
+        event: Json,
+        /// The state that it begins with. Its record is without it.
+        #[serde(skip)]
+        state: Values,
+        /// As in [`Input::Started`].
+        admitted: bool,
+        /// As in [`Input::Started`].
+        sequence: u64,
+    },
 }
 
 /// An event posted from outside.

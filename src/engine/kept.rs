@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     engine::{
-        input::Outcome,
+        input::{Input, Outcome},
         scheduler::{HandlerKey, WorkflowId},
         window::Mark,
     },
@@ -100,8 +100,11 @@ pub struct KeptEnd {
 }
 
 /// The journal of a run that goes on.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct KeptJournal {
+    /// The state that the run began with, if that is kept apart: the record of its start and its snapshots are without
+    /// it.
+    pub state: Values,
     /// The newest snapshot.
     pub snapshot: Option<Vec<u8>>,
     /// The records after it, in order, as [`record::encode`](super::record::encode) gave them.
@@ -118,9 +121,16 @@ pub struct Kept {
 }
 
 impl KeptJournal {
+    /// Gives the record of a start, as it was read, the state that is kept apart.
+    pub fn complete(&self, input: &mut Input) {
+        if let Input::StartedFrom { state, .. } = input {
+            *state = self.state.clone();
+        }
+    }
+
     /// Bytes of it.
     pub fn bytes(&self) -> usize {
-        self.snapshot.iter().chain(&self.records).map(Vec::len).sum()
+        self.snapshot.iter().chain(&self.records).map(Vec::len).sum::<usize>() + self.state.cost_bytes()
     }
 }
 

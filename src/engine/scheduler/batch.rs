@@ -10,6 +10,7 @@ use crate::{
         feed::Feed,
         input::{Input, Outcome, Published},
         record,
+        run::Changed,
         window::Mark,
     },
     now::Now,
@@ -81,6 +82,20 @@ pub struct Head {
     pub run_id: Uuid,
     /// When it began: microseconds since the epoch.
     pub started_us: i64,
+    /// Where the state is that it begins with.
+    pub state: StartState,
+}
+
+/// Where the state is that a run begins with.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub enum StartState {
+    /// In the record of its start.
+    #[default]
+    Recorded,
+    /// It is what the handler's run before it ended with, and is to be kept apart as it is until this run ends.
+    AsKept,
+    /// It is to be kept apart until the run ends.
+    Given(Values),
 }
 
 /// A run as bytes, in place of its journal so far.
@@ -105,6 +120,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// The state, for continuing the handler; empty unless it completed.
     pub state: Values,
+    /// What of the state is not as it was when the run began, if that is kept apart.
+    pub changed: Option<Changed>,
     /// When: microseconds since the epoch.
     pub updated_us: i64,
     /// Whether its journal stays beside its outcome: a failed run's does, if it is not too long.
@@ -143,7 +160,11 @@ impl Batch {
         let records = self.records.iter().map(|(_, record)| record.len());
         let events = self.published.iter().map(|(_, event)| Feed::cost_bytes(event));
         let snapshots = self.snapshots.iter().map(|snapshot| snapshot.snapshot.len());
-        records.chain(events).chain(snapshots).sum()
+        let states = self.opened.iter().filter_map(|opened| match &opened.head.as_ref()?.state {
+            StartState::Given(state) => Some(state.cost_bytes()),
+            StartState::Recorded | StartState::AsKept => None,
+        });
+        records.chain(events).chain(snapshots).chain(states).sum()
     }
 
     /// Drops all that this batch has of a handler.

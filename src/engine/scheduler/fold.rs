@@ -63,13 +63,15 @@ impl Fold {
             None => Run::new(Arc::clone(graph), self.run_id, Arc::clone(&self.id)),
             Some(snapshot) => {
                 let same = Names::of(graph).translation(graph);
-                Run::restore(snapshot, &same, Arc::clone(graph)).map_err(|error| damaged(&error))?
+                let run = Run::restore(snapshot, &same, Arc::clone(graph)).map_err(|error| damaged(&error))?;
+                run.with_kept_state(&journal.state)
             }
         };
         let mut run = run.with_window();
         let (mut effects, mut updated_us) = (Vec::new(), handler.updated_us);
         for record in &journal.records {
-            let (input, then) = record::decode(record, graph).map_err(|error| damaged(&error))?;
+            let (mut input, then) = record::decode(record, graph).map_err(|error| damaged(&error))?;
+            journal.complete(&mut input);
             run.handle(input, then, &mut effects);
             let ends_step = |effect: &Effect| {
                 matches!(effect, Effect::Publish(Published::Step { state: StepState::NotRunning, .. }))

@@ -33,7 +33,7 @@ use std::{
 use uuid::Uuid;
 
 pub use asking::Asked;
-pub use batch::{Batch, Ended, Head, Opened, Snapshotted};
+pub use batch::{Batch, Ended, Head, Opened, Snapshotted, StartState};
 pub use count::Counts;
 pub use fold::{Fold, Folded};
 pub use parking::Residence;
@@ -56,8 +56,8 @@ use crate::{
     },
     graph::Graph,
     limits::{
-        FINISHED_BYTES_MAX_DEFAULT, IDLE_AFTER_DEFAULT, KEEP_FINISHED_DEFAULT, RUNS_MAX_DEFAULT, TURN_TIMERS_MAX,
-        WORKERS_DEFAULT,
+        FINISHED_BYTES_MAX_DEFAULT, IDLE_AFTER_DEFAULT, KEEP_FINISHED_DEFAULT, ROW_STATE_BYTES_MAX, RUNS_MAX_DEFAULT,
+        TURN_TIMERS_MAX, WORKERS_DEFAULT,
     },
     now::Now,
 };
@@ -113,6 +113,9 @@ pub struct SchedulerLimits {
     /// With a journal: bytes that the store may take. Beyond, finished handlers go, the longest ended first, and with
     /// none left that may go no run starts. `None`: as many as there is room for.
     pub data_bytes_max: Option<u64>,
+    /// With a journal: what a state may cost that stands in the record of its run's start. The store keeps a larger one
+    /// apart, and a run that continues its handler does not write it again.
+    pub record_state_bytes_max: usize,
 }
 
 impl Default for SchedulerLimits {
@@ -126,6 +129,7 @@ impl Default for SchedulerLimits {
             idle_after: IDLE_AFTER_DEFAULT,
             feed_keep: FeedKeep::default(),
             data_bytes_max: None,
+            record_state_bytes_max: ROW_STATE_BYTES_MAX,
         }
     }
 }

@@ -125,7 +125,7 @@ impl Scheduler {
         let (old, new) = (self.graph(handler.workflow), self.graph(current));
         let restored =
             Run::restore(&live.snapshot(), &Names::of(old).translation(new), Arc::clone(new)).map(Run::with_window);
-        match restored {
+        match restored.map(|restored| restored.with_kept_state(&live.state())) {
             Err(error) => (live, Some(error.to_string())),
             Ok(restored) => {
                 handler.workflow = current;
@@ -184,7 +184,8 @@ impl Scheduler {
         let state = Values::default();
         let bytes = end_bytes(&outcome, &state);
         let ended = (outcome.clone(), state.clone(), now.wall_us);
-        self.batch.ended.push(Ended { run, outcome, state, updated_us: now.wall_us, keeps_journal: true });
+        let (changed, updated_us) = (None, now.wall_us);
+        self.batch.ended.push(Ended { run, outcome, state, changed, updated_us, keeps_journal: true });
         self.batch.now = now;
         handler.updated_us = now.wall_us;
         handler.journal.batch = self.batch.number;

@@ -120,8 +120,12 @@ impl Scheduler {
         let armed = self.timers.disarm_all(run, &mut handler.armed);
         if self.batch.journaled {
             let (outcome, state) = (outcome.clone(), state.clone());
-            let keeps_journal = handler.journal.outlives(&outcome);
-            self.batch.ended.push(Ended { run, outcome, state, updated_us: now.wall_us, keeps_journal });
+            let (changed, kept_bytes) = match &handler.phase {
+                Phase::Running(live) => (live.changed(), live.kept_state_bytes()),
+                Phase::Parked { .. } | Phase::Ended { .. } => (None, 0),
+            };
+            let keeps_journal = handler.journal.outlives(&outcome, kept_bytes);
+            self.batch.ended.push(Ended { run, outcome, state, changed, updated_us: now.wall_us, keeps_journal });
         }
         handler.updated_us = now.wall_us;
         let ended = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes, failed_step };

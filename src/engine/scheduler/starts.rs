@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{HandlerKey, Head, Opened, RunKey, Scheduler, WorkflowId};
+use super::{HandlerKey, Head, Opened, RunKey, Scheduler, StartState, WorkflowId};
 use crate::{
     engine::{
         armed::Armed,
@@ -119,7 +119,7 @@ impl Scheduler {
     /// Starts a run. All checks have passed.
     pub fn start(&mut self, new: NewRun, now: Now) -> HandlerKey {
         let NewRun { workflow, place, run_id, event, mut state } = new;
-        let mut chosen_id = None;
+        let (mut chosen_id, continues) = (None, matches!(place, Place::Continue(_)));
         let key = match place {
             Place::New(id) => {
                 chosen_id = id.map(Arc::from);
@@ -143,16 +143,28 @@ impl Scheduler {
         let run = RunKey { handler: key, run };
         self.running += 1;
         let admitted = self.admit(workflow, run, now.wall_us);
+        let is_apart = self.batch.journaled && state.cost_bytes() > self.limits.record_state_bytes_max;
         let head = self.batch.journaled.then(|| {
             self.held.opened.push(run);
             let id = chosen_id.or_else(|| self.chosen_id(key));
-            Box::new(Head { id, workflow, run_id, started_us: now.wall_us })
+            let state = match () {
+                () if !is_apart => StartState::Recorded,
+                () if continues => StartState::AsKept,
+                () => StartState::Given(state.clone()),
+            };
+            Box::new(Head { id, workflow, run_id, started_us: now.wall_us, state })
         });
         self.batch.opened.push(Opened { run, first, head });
         if let Some(handler) = self.handlers.get_mut(&key) {
             handler.admitted = admitted;
         }
-        self.reduce(key, Input::Started { event, state, admitted, sequence: first }, now);
+        let sequence = first;
+        let input = if is_apart {
+            Input::StartedFrom { event, state, admitted, sequence }
+        } else {
+            Input::Started { event, state, admitted, sequence }
+        };
+        self.reduce(key, input, now);
         key
     }
 

@@ -195,7 +195,7 @@ impl Look {
         if let Some(snapshot) = &kept.journal.snapshot {
             put_title("snapshot", out)?;
             match Run::restore(snapshot, &Names::of(graph).translation(graph), Arc::clone(graph)) {
-                Ok(restored) => run = restored.with_window(),
+                Ok(restored) => run = restored.with_window().with_kept_state(&kept.journal.state),
                 Err(error) => return out.put(format_args!("  {error}")),
             }
             put_run(&run, graph, out)?;
@@ -203,10 +203,11 @@ impl Look {
         put_title("journal", out)?;
         let mut effects = Vec::new();
         for record in &kept.journal.records {
-            let (input, now) = match record::decode(record, graph) {
+            let (mut input, now) = match record::decode(record, graph) {
                 Ok(record) => record,
                 Err(error) => return out.put(format_args!("  {error}")),
             };
+            kept.journal.complete(&mut input);
             out.put(format_args!("  {} {}", Timestamp(now.wall_us), describe_input(&input, graph, &run)))?;
             run.handle(input, now, &mut effects);
             effects.clear();

@@ -105,6 +105,7 @@ impl Writer {
              VALUES ({PROBE}, 0, 0, x'', 0, 0, 0, 0, 0, 0, zeroblob(4 * {PAGE_BYTES}), zeroblob(4 * {PAGE_BYTES}));
              INSERT INTO journal VALUES ({PROBE}, 0, 0, x'', NULL);
              INSERT INTO feed VALUES ({PROBE}, 0, 0, 0, x'', NULL);
+             INSERT INTO states VALUES ({PROBE}, 0, 0, x'', NULL);
              INSERT INTO places (place, handler) VALUES ({PROBE}, 0);"
         ));
         self.roll_back();

@@ -38,6 +38,7 @@ mod rows;
 mod scan;
 mod schema;
 mod space;
+mod states;
 mod threads;
 mod verify;
 mod versions;

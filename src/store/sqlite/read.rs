@@ -10,12 +10,14 @@ use super::{
     rows::{self, HANDLER_COLUMNS},
     scan::Listed,
     schema::{CLOCK_PLACE, LIVE_PLACE},
+    states,
     versions::Versions,
 };
 use crate::{
     engine::{
         feed::Feed,
-        kept::{Kept, KeptHandler, KeptJournal, Recovered},
+        input::Outcome,
+        kept::{Kept, KeptEnd, KeptHandler, KeptJournal, Recovered},
         scheduler::{HandlerKey, RunKey},
     },
     store::{Address, Answer, Query},
@@ -119,11 +121,11 @@ impl Reading {
         let mut found = statement.query([key])?;
         let Some(row) = found.next()? else { return Ok(None) };
         let mut handler = rows::handler(row, &self.versions)?;
-        if let Some(end) = &mut handler.end {
-            end.state = rows::state(row, rows::JOURNAL + 1, key)?;
-        }
         let mut journal = KeptJournal::default();
-        if handler.end.is_none() || with_failed {
+        if let Some(KeptEnd { outcome: Outcome::Completed(_), state }) = &mut handler.end {
+            *state = states::state(&self.connection, row, key)?;
+        } else if handler.end.is_none() || with_failed {
+            journal.state = states::state(&self.connection, row, key)?;
             rows::add_records(&mut journal, row.get_ref(rows::JOURNAL)?, false, key)?;
             let mut statement = self.connection.prepare_cached(
                 "SELECT is_snapshot, ifnull(bytes, (SELECT b.bytes FROM blobs b WHERE b.id = blob))
@@ -238,7 +240,7 @@ impl Reading {
     /// In one pass over the handlers and one over their journals; `last` is the last one that was given.
     fn recover_sound(&self, last: &mut i64, each: &mut dyn FnMut(Recovered)) -> Result<(), Fault> {
         let sql = format!(
-            "SELECT {HANDLER_COLUMNS}, journal FROM places p CROSS JOIN handlers h ON h.key = p.place - ?1
+            "SELECT {HANDLER_COLUMNS}, journal, state FROM places p CROSS JOIN handlers h ON h.key = p.place - ?1
              WHERE p.place BETWEEN ?1 AND ?2 ORDER BY p.place"
         );
         let mut statement = self.connection.prepare(&sql)?;
@@ -254,7 +256,8 @@ impl Reading {
         while let Some(row) = handlers.next()? {
             let handler = rows::handler(row, &self.versions)?;
             let key = handler.key.0.cast_signed();
-            let mut journal = KeptJournal::default();
+            let state = states::state(&self.connection, row, key)?;
+            let mut journal = KeptJournal { state, ..KeptJournal::default() };
             rows::add_records(&mut journal, row.get_ref(rows::JOURNAL)?, false, key)?;
             while let Some(found) = record.take_if(|record| record.handler <= key) {
                 if found.handler == key {

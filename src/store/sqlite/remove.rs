@@ -81,6 +81,7 @@ impl Writing<'_> {
             self.known.gone.push((id.into(), key));
         }
         self.delete_journal(handler)?;
+        self.delete_state(handler)?;
         self.remove_feed(key, 0..u64::MAX)
     }
 

@@ -26,8 +26,9 @@ pub(super) const HANDLER_COLUMNS: &str = "h.key, h.version, h.run, h.run_id, h.s
     (SELECT f.next FROM feed f WHERE f.handler = h.key AND f.first >= h.next ORDER BY f.first DESC LIMIT 1),
     h.kept_from, h.kept_from_bytes";
 
-/// The column after those.
+/// The columns after those.
 pub(super) const JOURNAL: usize = 17;
+pub(super) const STATE: usize = 18;
 
 /// Outcomes as numbers.
 pub(super) const COMPLETED: i64 = 0;
@@ -91,31 +92,6 @@ fn outcome(row: &Row<'_>, graph: &Graph, next: u64) -> Result<Outcome, Fault> {
     }
 }
 
-/// A state, kept as a list of keys and JSON texts by turns.
-pub(super) fn state(row: &Row<'_>, column: usize, key: i64) -> Result<Values, Fault> {
-    let fault = || Fault::Damaged(format!("the state of handler {key} cannot be read"));
-    let bytes = row.get_ref(column)?.as_blob_or_null().map_err(|_| fault())?.unwrap_or_default();
-    let strings = list::strings(bytes).ok_or_else(fault)?;
-    let (pairs, rest) = strings.as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err(fault());
-    }
-    let pair = |[name, value]: &[&[u8]; 2]| {
-        let value = Json::parse(str::from_utf8(value).ok()?).ok()?;
-        Some((Arc::from(str::from_utf8(name).ok()?), value))
-    };
-    pairs.iter().map(|texts| pair(texts).ok_or_else(fault)).collect()
-}
-
-pub(super) fn encode_state(state: &Values) -> Option<Vec<u8>> {
-    let mut list = Vec::new();
-    for (name, value) in state.iter() {
-        list::put(&mut list, name.as_bytes());
-        list::put(&mut list, value.json().as_str().as_bytes());
-    }
-    (!list.is_empty()).then_some(list)
-}
-
 /// Adds what stands in a row to the journal that came before it.
 pub(super) fn add_records(
     journal: &mut KeptJournal,
@@ -126,7 +102,8 @@ pub(super) fn add_records(
     let fault = || Fault::Damaged(format!("the journal of handler {key} cannot be read"));
     let bytes = bytes.as_blob_or_null().map_err(|_| fault())?.unwrap_or_default();
     if is_snapshot {
-        *journal = KeptJournal { snapshot: Some(bytes.to_vec()), records: Vec::new() };
+        journal.snapshot = Some(bytes.to_vec());
+        journal.records.clear();
     } else {
         journal.records.extend(list::strings(bytes).ok_or_else(fault)?.into_iter().map(<[u8]>::to_vec));
     }

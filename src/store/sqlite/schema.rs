@@ -21,7 +21,7 @@ pub(super) const LIVE_PLACE: i64 = 1 << 62;
 pub(super) const CLOCK_PLACE: i64 = i64::MAX;
 
 /// What leads from each version to the next, from 0, an empty database, on. Released ones never change.
-const MIGRATIONS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 /// A short run lives in one row of `handlers`: its journal, and its events in `tail`. What else a run writes goes to
 /// `journal` and `feed`, a row for each transaction. [`VERSION_4`] tells where what is long stands since.
@@ -181,8 +181,25 @@ INSERT INTO versions SELECT id, NULL, graph FROM moved;
 DROP TABLE moved;
 ";
 
-/// Bytes of a blob in a row of `journal` or `feed`: with the longest numbers beside it, such a row still has the 230
-/// bytes at most that a page of [`PAGE_BYTES`] holds of it. As in [`VERSION_4`].
+/// A run that continues a handler does not write the whole state again.
+///
+/// - `states`: large states. The row of number 0 has the whole of one, those behind it what has changed since, each the
+///   changes of one run: names and JSON texts by turns, an empty text for what was removed. `cost` is what is written
+///   of those rows up to this one, the first left out. As in `journal`, what is long is in `blobs`.
+/// - `handlers`: `state` is empty, not null, if it is there. While a run goes on, that is the state that it began with.
+const VERSION_5: &str = "
+CREATE TABLE states (
+    handler INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    cost INTEGER NOT NULL,
+    bytes BLOB,
+    blob INTEGER,
+    PRIMARY KEY (handler, number)
+) WITHOUT ROWID;
+";
+
+/// Bytes of a blob in a row of `journal`, `feed` or `states`: with the longest numbers beside it, such a row still has
+/// the 230 bytes at most that a page of [`PAGE_BYTES`] holds of it. As in [`VERSION_4`].
 pub(super) const INLINE_BYTES_MAX: usize = 160;
 
 /// Brings a database to [`SCHEMA_VERSION`], in one transaction; gives the version that it had.
@@ -259,6 +276,19 @@ mod tests {
         assert_eq!(texts(handler), "five wrong 08 09 0A 11 12 7");
         assert_eq!(texts("SELECT format('%d %s', id, hex(graph)) FROM versions"), "1 07");
         assert_eq!(texts("SELECT format('%d', count(*)) FROM blobs"), "3");
+    }
+
+    #[test]
+    fn a_large_state_stays_in_its_row_until_its_handler_is_continued() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        migrate_with(&mut connection, &MIGRATIONS[..4]).expect("version 4");
+        let row = "INSERT INTO handlers (key, version, run, run_id, started_us, updated_us, first, cursor, tail_first,
+            next, tail, state) VALUES (5, 1, 0, x'05', 1, 2, 3, 4, 6, 7, x'08', zeroblob(9000))";
+        connection.execute(row, []).expect("a row");
+        assert_eq!(migrate(&mut connection).expect("this version"), 4);
+        let count = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a count");
+        assert_eq!(count("SELECT length(state) FROM handlers WHERE key = 5"), 9_000);
+        assert_eq!(count("SELECT count(*) FROM states"), 0);
     }
 
     #[test]

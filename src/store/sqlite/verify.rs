@@ -7,6 +7,7 @@ use super::{
     fault::Fault,
     rows::{self, HANDLER_COLUMNS, JOURNAL},
     schema::LIVE_PLACE,
+    states,
     versions::Versions,
 };
 use crate::engine::{kept::KeptJournal, scheduler::HandlerKey};
@@ -21,7 +22,7 @@ pub(super) fn verify(connection: &Connection, versions: &Versions, key: HandlerK
     rows::handler(row, versions)?;
     let mut journal = KeptJournal::default();
     rows::add_records(&mut journal, row.get_ref(JOURNAL)?, false, handler)?;
-    rows::state(row, JOURNAL + 1, handler)?;
+    states::state(connection, row, handler)?;
     let mut statement = connection.prepare(
         "SELECT ifnull(bytes, (SELECT b.bytes FROM blobs b WHERE b.id = blob)) FROM journal WHERE handler = ?1
          UNION ALL SELECT ifnull(events, (SELECT bytes FROM blobs WHERE id = blob)) FROM feed WHERE handler = ?1",

@@ -8,7 +8,7 @@ use super::{
     fault::Fault,
     group::{Beginning, Change},
     list,
-    rows::{CANCELLED, COMPLETED, FAILED, encode_state, signed, unsigned},
+    rows::{CANCELLED, COMPLETED, FAILED, signed, unsigned},
     schema::{CLOCK_PLACE, INLINE_BYTES_MAX, LIVE_PLACE},
     versions::Versions,
 };
@@ -257,15 +257,17 @@ impl<'a> Writing<'a> {
         events: &[u8],
     ) -> Result<(), Fault> {
         let head = beginning.head;
+        let mut earlier_state = None;
         if live.run > 0 {
-            self.close_earlier(handler, beginning.drops_earlier)?;
+            earlier_state = self.close_earlier(handler, beginning.drops_earlier)?;
         } else if let Some(id) = head.id.as_deref() {
             self.statement("INSERT OR REPLACE INTO names VALUES (?1, ?2)")?.execute((id, handler))?;
         }
+        let state = self.begin_state(handler, &head.state, earlier_state)?;
         let statement = self.statement(
             "INSERT INTO handlers (key, version, run, run_id, started_us, updated_us, first, cursor, id, tail_first,
-                 next, tail, journal)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?6, ?7, ?6, ?8, ?9, ?10)",
+                 next, tail, journal, state)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?6, ?7, ?6, ?8, ?9, ?10, ?11)",
         )?;
         let journal = (!records.is_empty()).then_some(records);
         let (run_id, id) = (&head.run_id.as_bytes()[..], head.id.as_deref());
@@ -281,20 +283,24 @@ impl<'a> Writing<'a> {
             next,
             events,
             journal,
+            state,
         ))?;
         self.statement("INSERT OR IGNORE INTO places (place) VALUES (?1)")?.execute([LIVE_PLACE + handler])?;
         Ok(())
     }
 
-    /// A run takes the place of its handler's run before: of that, events stay at most.
-    fn close_earlier(&mut self, handler: i64, drops_events: bool) -> Result<(), Fault> {
+    /// A run takes the place of its handler's run before: of that, events stay at most, and what is in `states`. Gives
+    /// the state in its row.
+    fn close_earlier(&mut self, handler: i64, drops_events: bool) -> Result<Option<Vec<u8>>, Fault> {
         if !drops_events {
             self.insert_tail(handler)?;
         }
         self.delete_journal(handler)?;
-        let statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended")?;
-        let ended: Option<Option<i64>> = statement.query_row([handler], |row| row.get(0)).optional()?;
-        self.delete_ended(ended.flatten())
+        let statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended, state")?;
+        let found = statement.query_row([handler], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let (ended, state): (Option<i64>, _) = found.unwrap_or_default();
+        self.delete_ended(ended)?;
+        Ok(state)
     }
 
     pub(super) fn delete_ended(&mut self, place: Option<i64>) -> Result<(), Fault> {
@@ -351,8 +357,9 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    /// Where bytes of a row of `journal` or `feed` go: into the row, or into one of `blobs`, whose id this gives.
-    fn place<'b>(
+    /// Where bytes of a row of `journal`, `feed` or `states` go: into the row, or into one of `blobs`, whose id this
+    /// gives.
+    pub(super) fn place<'b>(
         &mut self,
         handler: i64,
         kind: i64,
@@ -429,14 +436,17 @@ impl<'a> Writing<'a> {
             Outcome::Failed(error) => (FAILED, Some(error.as_str())),
             Outcome::Cancelled => (CANCELLED, None),
         };
+        // What tells why a run failed stays as it is.
+        let keeps = ended.keeps_journal;
+        let state = if keeps { None } else { self.end_state(handler, ended)? };
         let statement = self.statement(
             "UPDATE handlers SET ended = ?2, outcome = ?3, error = ?4, updated_us = ?5,
                  tail_first = CASE WHEN tail = x'' THEN ?6 ELSE tail_first END, next = ?7,
-                 tail = CAST(tail || ?8 AS BLOB), state = ?9, journal = CASE WHEN ?10 THEN journal END
+                 tail = CAST(tail || ?8 AS BLOB), state = CASE WHEN ?10 THEN state ELSE ?9 END,
+                 journal = CASE WHEN ?10 THEN journal END
              WHERE key = ?1",
         )?;
-        let (first, next, state) = (signed(live.next), signed(next), encode_state(&ended.state));
-        let (updated_us, keeps) = (ended.updated_us, ended.keeps_journal);
+        let (first, next, updated_us) = (signed(live.next), signed(next), ended.updated_us);
         statement.execute((handler, seq, outcome, error, updated_us, first, next, tail, state, keeps))?;
         if ended.keeps_journal {
             self.add_records(handler, live, false, records)?;
@@ -453,9 +463,10 @@ impl<'a> Writing<'a> {
 /// Bits of a blob's id that tell those of one handler apart; the others are the handler's key.
 const BLOB_NUMBER_BITS: i64 = 20;
 
-/// What sets the ids of a handler's blobs of `feed` and of `journal` apart.
+/// What sets the ids of a handler's blobs of `feed`, of `journal` and of `states` apart.
 const FEED_BLOBS: i64 = 0;
 const JOURNAL_BLOBS: i64 = 1 << (BLOB_NUMBER_BITS - 1);
+pub(super) const STATE_BLOBS: i64 = JOURNAL_BLOBS | 1 << (BLOB_NUMBER_BITS - 2);
 
 /// The clock of the database: [`Writing::set_clock`].
 pub(super) fn clock(connection: &Connection) -> Result<(Now, u64), Fault> {

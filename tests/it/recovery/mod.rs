@@ -5,6 +5,7 @@ mod finished;
 mod parked;
 mod passes;
 mod scale;
+mod states;
 mod tools;
 mod waiting;
 mod windows;

@@ -16,7 +16,7 @@ fn steprill(arguments: &[&str]) -> Output {
 
 /// What it prints, if all goes well.
 #[track_caller]
-fn printed(arguments: &[&str]) -> String {
+pub(super) fn printed(arguments: &[&str]) -> String {
     let output = steprill(arguments);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && errors.is_empty(), "{arguments:?}: {errors}");

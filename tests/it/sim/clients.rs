@@ -146,7 +146,15 @@ impl World {
         let run_id = uuid::Uuid::from_u128(u128::from(self.draw()));
         let event = body::value(1 + self.random.next() % 3, 0);
         let number = |number: u64| Json::from_value(&number).expect("a number");
-        let state = if context && self.random.one_in(2) { [("a".into(), number(5))].into() } else { BTreeMap::new() };
+        let mut state: BTreeMap<std::sync::Arc<str>, Json> = BTreeMap::new();
+        if context && self.random.one_in(2) {
+            state.insert("a".into(), number(5));
+            if self.random.one_in(3) {
+                // More than a store keeps in a row.
+                let large = Json::from_value(&"x".repeat(20_000)).expect("a text");
+                state.extend([("d".into(), number(1)), ("large".into(), large)]);
+            }
+        }
         let key = self.scheduler.start(NewRun { workflow, place, run_id, event, state: state.into() }, self.now);
         let view = self.scheduler.view(key).expect("it has just begun");
         self.clients.ids.push(view.id.to_owned());

@@ -11,7 +11,7 @@ use steprill::{
         input::{Effect, External, Input, Outcome, PassId, Published, TimerId},
         record::{self, Names},
         run::Run,
-        scheduler::{Batch, HandlerKey, RunKey},
+        scheduler::{Batch, HandlerKey, RunKey, StartState},
     },
     graph::{EventId, Graph, StepId},
     json::Json,
@@ -47,6 +47,8 @@ pub(crate) struct RunHistory {
     handler_id: Arc<str>,
     pub(crate) version: Version,
     pub(crate) first: u64,
+    /// The state that it began with, if that is not in the journal.
+    kept_state: Values,
     /// Follows the journal, record by record.
     pub(crate) shadow: Run,
     /// The rules of a run, while it was under one version of its workflow and lost nothing.
@@ -88,7 +90,16 @@ impl History {
             let id = head.id.clone().unwrap_or_else(spelled);
             let graph = &before.versions[session.version(head.workflow)];
             let version = session.version(head.workflow);
-            let history = RunHistory::new(head.run_id, id, version, graph, opened.first);
+            let mut history = RunHistory::new(head.run_id, id, version, graph, opened.first);
+            history.kept_state = match &head.state {
+                StartState::Recorded => Values::default(),
+                StartState::Given(state) => state.clone(),
+                StartState::AsKept => {
+                    let earlier = RunKey { run: opened.run.run - 1, ..opened.run };
+                    let end = self.runs[&earlier].end.as_ref().expect("a run that has ended is continued");
+                    end.1.clone()
+                }
+            };
             assert!(self.runs.insert(opened.run, history).is_none(), "a run is opened once");
         }
         let mut seen = BTreeSet::new();
@@ -182,6 +193,7 @@ impl RunHistory {
             handler_id,
             version,
             first,
+            kept_state: Values::default(),
             rules: Some(Rules::new(Arc::clone(graph))),
             log: Vec::new(),
             events: Vec::new(),
@@ -228,7 +240,7 @@ impl RunHistory {
         let (old, new) = (&versions[self.version], &versions[version]);
         let translation = Names::of(old).translation(new);
         let moved = Run::restore(&self.shadow.snapshot(), &translation, Arc::clone(new));
-        let moved = moved.expect("a run that is carried over has all that it needs");
+        let moved = moved.expect("a run that is carried over has all that it needs").with_kept_state(&self.kept_state);
         let waiting = Places::of(&self.shadow).waiting;
         assert_eq!(Places::of(&moved).waiting, waiting, "what waits is carried over with its run");
         self.shadow = moved;
@@ -246,7 +258,10 @@ impl RunHistory {
         outside: Outside<'_>,
     ) {
         let graph = Arc::clone(&versions[self.version]);
-        let (input, now) = record::decode(bytes, &graph).expect("a record is read back");
+        let (mut input, now) = record::decode(bytes, &graph).expect("a record is read back");
+        if let Input::StartedFrom { state, .. } = &mut input {
+            *state = self.kept_state.clone();
+        }
         assert!(self.end.is_none(), "nothing comes after the end");
         assert!(now.wall_us >= self.newest.wall_us && now.alive_us >= self.newest.alive_us, "time does not go back");
         self.newest = now;
@@ -297,7 +312,7 @@ impl RunHistory {
                     assert!(now.alive_us + unseen_us >= deadline.alive_at_us, "waits and time-outs end not early");
                 }
             }
-            Input::Started { event, state, .. } => {
+            Input::Started { event, state, .. } | Input::StartedFrom { event, state, .. } => {
                 self.event = Some(event.clone());
                 self.is_disturbed = !state.is_empty();
             }
@@ -364,7 +379,9 @@ impl RunHistory {
         let log = std::mem::take(&mut self.log);
         let events = std::mem::take(&mut self.events);
         let began = events.first().map_or(self.version, |(version, _)| *version);
+        let kept_state = std::mem::take(&mut self.kept_state);
         *self = Self::new(self.run_id, Arc::clone(&self.handler_id), began, &model.versions[began], self.first);
+        self.kept_state = kept_state;
         (self.rules, self.is_disturbed) = (None, true);
         let mut left = records;
         for logged in log {

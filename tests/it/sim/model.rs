@@ -10,7 +10,8 @@ use steprill::{
         feed::Feed,
         input::{Outcome, Published},
         kept::{Address, Beginning, Kept, KeptEnd, KeptHandler, KeptJournal},
-        scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
+        run::Changed,
+        scheduler::{Batch, HandlerKey, RunKey, StartState, WorkflowId},
         window::Mark,
     },
     graph::Graph,
@@ -174,13 +175,20 @@ impl Model {
         for snapshotted in batch.snapshots.iter().filter(|snapshotted| stays(&snapshotted.run)) {
             let row = self.row(snapshotted.run);
             row.updated_us = snapshotted.updated_us;
-            row.journal = KeptJournal { snapshot: Some(snapshotted.snapshot.clone()), records: Vec::new() };
+            row.journal.snapshot = Some(snapshotted.snapshot.clone());
+            row.journal.records.clear();
         }
         for ended in batch.ended.iter().filter(|ended| stays(&ended.run)) {
             let place = self.next_ended;
             self.next_ended += 1;
             let row = self.row(ended.run);
             assert!(row.end.is_none(), "a run ends once");
+            if let (Outcome::Completed(_), Some(Changed::Keys(keys))) = (&ended.outcome, &ended.changed) {
+                let begun = &row.journal.state;
+                let all: BTreeSet<_> = begun.keys().chain(ended.state.keys()).collect();
+                let mut differ = all.into_iter().filter(|key| begun.get(key) != ended.state.get(key));
+                assert!(differ.all(|key| keys.contains(key)), "what has changed is said");
+            }
             row.updated_us = ended.updated_us;
             row.end = Some(End { place, outcome: ended.outcome.clone(), state: ended.state.clone() });
             row.journal = KeptJournal::default();
@@ -202,12 +210,20 @@ impl Model {
     fn open_run(&mut self, opened: &steprill::engine::scheduler::Opened, session: &Session) {
         let head = opened.head.as_ref().expect("a journaled batch has it");
         let key = opened.run.handler;
+        let mut state = match &head.state {
+            StartState::Given(state) => state.clone(),
+            StartState::Recorded | StartState::AsKept => Values::default(),
+        };
         match self.handlers.get(&key) {
             None => assert_eq!(opened.run.run, 0, "a handler begins with its first run"),
             Some(before) => {
                 assert_eq!((opened.run.run, head.id.as_ref()), (before.run + 1, before.id.as_ref()));
                 let end = before.end.as_ref().expect("a run follows one that has ended");
                 self.ended.remove(&end.place);
+                if head.state == StartState::AsKept {
+                    assert!(!end.state.is_empty(), "what is kept apart was kept");
+                    state = end.state.clone();
+                }
             }
         }
         if let Some(id) = &head.id {
@@ -224,7 +240,7 @@ impl Model {
             begin: opened.first,
             window: None,
             cursor: opened.first,
-            journal: KeptJournal::default(),
+            journal: KeptJournal { state, ..KeptJournal::default() },
             records: 0,
             end: None,
             is_aside: false,

@@ -260,6 +260,7 @@ pub(crate) fn copy(batch: &Batch) -> Batch {
         run: of.run,
         outcome: of.outcome.clone(),
         state: of.state.clone(),
+        changed: of.changed.clone(),
         updated_us: of.updated_us,
         keeps_journal: of.keeps_journal,
     };

@@ -13,6 +13,7 @@ use steprill::{
         window::FeedKeep,
     },
     json::Json,
+    limits::ROW_STATE_BYTES_MAX,
     now::{Now, Recorder},
     store::Completed,
 };
@@ -108,6 +109,7 @@ impl World {
 
     pub(crate) fn new(seed: u64) -> Self {
         let (mut random, mut damages) = (Random::new(seed), Random::new(hash(&[seed, 14])));
+        let mut states = Random::new(hash(&[seed, 15]));
         let limits = SchedulerLimits {
             workers: 1 + random.below(4),
             runs_max: 4 + random.below(16),
@@ -120,6 +122,7 @@ impl World {
                 bytes: *random.pick(&[60, 1_000, 64 << 20]),
             },
             data_bytes_max: random.one_in(4).then(|| 500 + random.next() % 20_000),
+            record_state_bytes_max: *states.pick(&[0, 200, ROW_STATE_BYTES_MAX]),
         };
         let settings = Settings {
             limits,

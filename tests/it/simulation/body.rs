@@ -102,6 +102,11 @@ pub(crate) fn value(id: u64, round: u64) -> Json {
     Json::from_value(&(id, round)).expect("a pair of numbers")
 }
 
+/// A state to begin with: of the keys that bodies change.
+pub(crate) fn state() -> steprill::values::Values {
+    ["d", "list", "other"].into_iter().map(|key| (Arc::from(key), value(1, 1))).collect()
+}
+
 struct Body<'a> {
     graph: &'a Graph,
     kind: Kind,

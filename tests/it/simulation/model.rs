@@ -164,7 +164,7 @@ impl Model {
     pub(crate) fn check(&mut self, input: &Input, now: Now, effects: &[Effect], run: &Run) {
         assert!(self.outcome.is_none() || effects.is_empty(), "nothing comes after the end");
         match input {
-            Input::Started { admitted, state, .. } => {
+            Input::Started { admitted, state, .. } | Input::StartedFrom { admitted, state, .. } => {
                 self.admitted = *admitted;
                 self.state = state.iter().map(|(key, value)| (Arc::clone(key), value.json())).collect();
                 let graph = Arc::clone(&self.graph);

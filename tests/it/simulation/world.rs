@@ -59,6 +59,8 @@ pub(crate) struct World {
     /// Questions that are open: number, answer's type.
     questions: BTreeMap<u64, Question>,
     pub(crate) model: Model,
+    /// The state that the run begins with, if its journal is to be without it.
+    kept_state: Values,
     old_inputs: VecDeque<Input>,
     serial: u64,
     pub(crate) steps: u64,
@@ -97,6 +99,7 @@ impl World {
             timers: BTreeMap::new(),
             questions: BTreeMap::new(),
             model: Model::new(Arc::clone(graph)),
+            kept_state: if kind == Kind::Wild && seed.is_multiple_of(2) { body::state() } else { Values::default() },
             old_inputs: VecDeque::new(),
             serial: 0,
             steps: 0,
@@ -108,7 +111,12 @@ impl World {
     pub(crate) fn play(&mut self) -> Option<Outcome> {
         let admitted = self.kind != Kind::Wild || !self.random.one_in(4);
         let event = body::value(1, 0);
-        self.input(Input::Started { event, state: Values::default(), admitted, sequence: 3 });
+        let state = self.kept_state.clone();
+        self.input(if state.is_empty() {
+            Input::Started { event, state, admitted, sequence: 3 }
+        } else {
+            Input::StartedFrom { event, state, admitted, sequence: 3 }
+        });
         while self.run.outcome().is_none() {
             self.steps += 1;
             assert!(self.steps < 100_000, "it goes on for ever");
@@ -261,7 +269,11 @@ impl World {
     /// Records the input as a journal would, reduces it, and carries out what comes of it.
     fn input(&mut self, input: Input) {
         let record = record::encode(&input, self.now);
-        let (read, now) = record::decode(&record, &self.graph).expect("a record is read back");
+        let (mut read, now) = record::decode(&record, &self.graph).expect("a record is read back");
+        if let Input::StartedFrom { state, .. } = &mut read {
+            assert!(state.is_empty(), "the journal is without it");
+            *state = self.kept_state.clone();
+        }
         assert_eq!((&read, now), (&recorded(input.clone()), self.now));
         self.journal.push((read.clone(), now));
         let given = input.clone();
@@ -331,6 +343,7 @@ impl World {
         let pending: BTreeSet<String> = rebuilt.pending().iter().map(|effect| format!("{effect:?}")).collect();
         assert_eq!(pending, owed, "what was owed before the crash is owed after it");
         let counted = Run::restore(&rebuilt.snapshot(), &self.translation, Arc::clone(&self.graph));
+        let counted = counted.map(|run| run.with_kept_state(&self.kept_state));
         assert_eq!(counted.map(|run| costs(&run)), Ok(costs(&self.run)), "what it costs is a recount");
         self.run = rebuilt;
         self.out.clear();
@@ -343,7 +356,7 @@ impl World {
             None => (0, Run::new(Arc::clone(&self.graph), self.id, "h".into())),
             Some((covered, bytes)) => {
                 let run = Run::restore(bytes, &self.translation, Arc::clone(&self.graph));
-                (covered, run.expect("a snapshot is read back"))
+                (covered, run.expect("a snapshot is read back").with_kept_state(&self.kept_state))
             }
         };
         let mut effects = Vec::new();
@@ -391,7 +404,7 @@ impl World {
                     !self.ready.contains(pass) && !self.out.contains_key(pass)
                 }
                 Input::Due { timer } => !self.timers.contains_key(timer),
-                Input::Started { .. } => true,
+                Input::Started { .. } | Input::StartedFrom { .. } => true,
                 Input::Admitted => !self.model.is_unadmitted(),
                 Input::External(_) | Input::Cancel | Input::Fail(_) => false,
             };

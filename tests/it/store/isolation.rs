@@ -38,7 +38,7 @@ pub(crate) fn damage(directory: &Path, mark: &str) {
 
 impl Kit {
     /// Keeps a batch; who was set aside for that.
-    fn keep_some(&mut self, batch: Batch) -> Vec<Aside> {
+    pub(crate) fn keep_some(&mut self, batch: Batch) -> Vec<Aside> {
         let (wanted, mut asides) = (batch.number, Vec::new());
         self.store.submit(batch);
         loop {

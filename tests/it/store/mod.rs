@@ -8,6 +8,7 @@ mod measures;
 mod model;
 mod opening;
 mod retention;
+mod states;
 mod tools;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, sync::mpsc};
@@ -17,7 +18,8 @@ use steprill::{
         input::{Input, Outcome, Published},
         kept::{Aside, Beginning, Kept, KeptHandler, Recovered},
         record,
-        scheduler::{Batch, Ended, HandlerKey, Head, Opened, RunKey, Snapshotted, WorkflowId},
+        run::Changed,
+        scheduler::{Batch, Ended, HandlerKey, Head, Opened, RunKey, Snapshotted, StartState, WorkflowId},
     },
     graph::Graph,
     json::Json,
@@ -233,8 +235,12 @@ pub(crate) fn json(text: &str) -> Json {
 }
 
 pub(crate) fn open(batch: &mut Batch, run: RunKey, first: u64, id: Option<&str>) {
-    let head =
-        Head { id: id.map(Arc::from), workflow: WorkflowId(0), run_id: run_id(run), started_us: batch.now.wall_us };
+    open_with(batch, run, first, id, StartState::Recorded);
+}
+
+pub(crate) fn open_with(batch: &mut Batch, run: RunKey, first: u64, id: Option<&str>, state: StartState) {
+    let (id, workflow, started_us) = (id.map(Arc::from), WorkflowId(0), batch.now.wall_us);
+    let head = Head { id, workflow, run_id: run_id(run), started_us, state };
     batch.opened.push(Opened { run, first, head: Some(Box::new(head)) });
 }
 
@@ -258,15 +264,20 @@ pub(crate) fn publish(batch: &mut Batch, run: RunKey, number: u64) {
 pub(crate) fn fail(batch: &mut Batch, run: RunKey, error: &str) {
     batch.published.push((run, Published::Ended { step: None, error: Some(error.into()) }));
     let (outcome, updated_us) = (Outcome::Failed(error.into()), batch.now.wall_us);
-    batch.ended.push(Ended { run, outcome, state: Values::default(), updated_us, keeps_journal: true });
+    let (state, changed) = (Values::default(), None);
+    batch.ended.push(Ended { run, outcome, state, changed, updated_us, keeps_journal: true });
 }
 
 pub(crate) fn complete(batch: &mut Batch, run: RunKey, result: &str) {
+    let state = BTreeMap::from([("seen".into(), json("[1]"))]);
+    complete_with(batch, run, result, state.into(), None);
+}
+
+pub(crate) fn complete_with(batch: &mut Batch, run: RunKey, result: &str, state: Values, changed: Option<Changed>) {
     let value = json(result);
     batch.published.push((run, Published::Event(EventRef::Known(graph().stop), value.clone())));
-    let state = BTreeMap::from([("seen".into(), json("[1]"))]);
-    let outcome = Outcome::Completed(value);
-    batch.ended.push(Ended { run, outcome, state: state.into(), updated_us: batch.now.wall_us, keeps_journal: false });
+    let (outcome, updated_us) = (Outcome::Completed(value), batch.now.wall_us);
+    batch.ended.push(Ended { run, outcome, state, changed, updated_us, keeps_journal: false });
 }
 
 pub(crate) fn snapshot(batch: &mut Batch, run: RunKey, workflow: u16, bytes: &[u8]) {

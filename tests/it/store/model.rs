@@ -1,12 +1,12 @@
 //! Random batches, kept in groups of any size, against a model of what is to be kept: after each group, and after each
 //! new start, everything that can be asked for is as the model has it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use steprill::engine::{
     input::{Outcome, Published},
     kept::{KeptEnd, KeptHandler, KeptJournal},
-    scheduler::{Ended, HandlerKey, WorkflowId},
+    scheduler::{HandlerKey, WorkflowId},
 };
 
 use super::*;
@@ -26,11 +26,17 @@ impl Random {
     fn one_in(&mut self, count: u64) -> bool {
         self.below(count) == 0
     }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len() as u64) as usize]
+    }
 }
 
 struct Handler {
     kept: KeptHandler,
     journal: KeptJournal,
+    /// Whether the state that the newest run began with is kept apart.
+    is_apart: bool,
     /// By number: text, workflow, and the run that published it.
     events: BTreeMap<u64, (String, u16, u32)>,
 }
@@ -83,6 +89,44 @@ impl World {
         }
     }
 
+    /// A state of a few keys, some of which are large.
+    fn state(&mut self) -> Values {
+        (0..self.random.below(4)).map(|key| (Arc::from(format!("k{key}")), self.value())).collect()
+    }
+
+    fn value(&mut self) -> Json {
+        let length = self.random.pick(&[2, 100, 3_000, 20_000]);
+        json(&format!(r#""{}{}""#, self.random.below(10), "ü".repeat(length / 2)))
+    }
+
+    /// The state that a run begins with, and where it is; `kept` is that of the handler's run before, if it completed.
+    fn start_state(&mut self, kept: Values) -> (StartState, Values) {
+        match self.random.below(3) {
+            0 if !kept.is_empty() => (StartState::AsKept, kept),
+            1 => {
+                let state = self.state();
+                (StartState::Given(state.clone()), state)
+            }
+            _ => (StartState::Recorded, Values::default()),
+        }
+    }
+
+    /// What becomes of the state that a run began with, and what of it has changed if it is kept apart.
+    fn change_state(&mut self, mut state: Values, is_apart: bool) -> (Values, Option<Changed>) {
+        let mut keys = BTreeSet::new();
+        for _ in 0..self.random.below(3) {
+            let key: Arc<str> = format!("k{}", self.random.below(5)).into();
+            if self.random.one_in(3) {
+                state.remove(&key);
+            } else {
+                state.insert(Arc::clone(&key), self.value());
+            }
+            keys.insert(key);
+        }
+        let changed = if self.random.one_in(8) { Changed::Much } else { Changed::Keys(keys) };
+        (state, is_apart.then_some(changed))
+    }
+
     fn open(&mut self, batch: &mut Batch) {
         let key = self.kit.next_handler;
         self.kit.next_handler += 1;
@@ -90,7 +134,9 @@ impl World {
         let id: Option<Arc<str>> = self.random.one_in(4).then(|| format!("mine-{key}").into());
         let workflow = WorkflowId(self.random.below(2) as u16);
         let (run, started_us) = (run(key, 0), batch.now.wall_us);
-        let head = Head { id: id.clone(), workflow, run_id: run_id(run), started_us };
+        let (state, apart) = self.start_state(Values::default());
+        let is_apart = state != StartState::Recorded;
+        let head = Head { id: id.clone(), workflow, run_id: run_id(run), started_us, state };
         batch.opened.push(Opened { run, first: 0, head: Some(Box::new(head)) });
         let kept = KeptHandler {
             key: HandlerKey(key),
@@ -106,12 +152,15 @@ impl World {
             cursor: 0,
             end: None,
         };
-        let handler = Handler { kept, journal: KeptJournal::default(), events: BTreeMap::new() };
+        let journal = KeptJournal { state: apart, ..KeptJournal::default() };
+        let handler = Handler { kept, journal, is_apart, events: BTreeMap::new() };
         self.model.handlers.insert(key, handler);
         self.go_on(batch, key);
     }
 
     fn open_again(&mut self, batch: &mut Batch, key: u64) {
+        let end = self.model.handlers.get(&key).and_then(|handler| handler.kept.end.clone());
+        let (state, apart) = self.start_state(end.map(|end| end.state).unwrap_or_default());
         let Some(handler) = self.model.handlers.get_mut(&key) else { return };
         let kept = &mut handler.kept;
         let (earlier, earlier_events) = (run(key, kept.run), kept.first_sequence..kept.next_sequence);
@@ -123,9 +172,10 @@ impl World {
         if kept.end.take().is_some() {
             self.model.ended.retain(|ended| *ended != key);
         }
-        handler.journal = KeptJournal::default();
-        let head =
-            Head { id: kept.id.clone(), workflow: kept.workflow, run_id: kept.run_id, started_us: kept.started_us };
+        handler.is_apart = state != StartState::Recorded;
+        handler.journal = KeptJournal { state: apart, ..KeptJournal::default() };
+        let (id, workflow, run_id, started_us) = (kept.id.clone(), kept.workflow, kept.run_id, kept.started_us);
+        let head = Head { id, workflow, run_id, started_us, state };
         let first = kept.first_sequence;
         batch.opened.push(Opened { run: run(key, kept.run), first, head: Some(Box::new(head)) });
         if self.random.one_in(2) {
@@ -155,7 +205,8 @@ impl World {
         }
         if snapshots {
             let bytes = vec![7; self.random.below(3_000) as usize + 1];
-            handler.journal = KeptJournal { snapshot: Some(bytes.clone()), records: Vec::new() };
+            handler.journal.snapshot = Some(bytes.clone());
+            handler.journal.records.clear();
             snapshot(batch, handle, workflow.0, &bytes);
         }
         self.publish_some(batch, key);
@@ -174,16 +225,18 @@ impl World {
         };
         self.publish(batch, key, event);
         let keeps_journal = matches!(outcome, Outcome::Failed(_));
-        let state = match outcome {
-            Outcome::Completed(_) => [("a".into(), json("1")), ("b".into(), json(r#""ü""#))].into_iter().collect(),
-            _ => steprill::values::Values::default(),
-        };
+        let Handler { journal, is_apart, .. } = &self.model.handlers[&key];
+        let (begun, is_apart) = (journal.state.clone(), *is_apart);
+        let (mut state, changed) = self.change_state(begun, is_apart);
+        if !matches!(outcome, Outcome::Completed(_)) {
+            state = Values::default();
+        }
         let Some(handler) = self.model.handlers.get_mut(&key) else { return };
         handler.kept.updated_us = batch.now.wall_us;
         handler.kept.end = Some(KeptEnd { outcome: outcome.clone(), state: state.clone() });
         self.model.ended.push_back(key);
         let (run, updated_us) = (run(key, handler.kept.run), batch.now.wall_us);
-        batch.ended.push(Ended { run, outcome, state, updated_us, keeps_journal });
+        batch.ended.push(Ended { run, outcome, state, changed, updated_us, keeps_journal });
     }
 
     fn batch(&mut self) -> Batch {

@@ -5,15 +5,18 @@ use rusqlite::Connection;
 use super::*;
 
 /// All but `gone`, which remembers ids.
-const TABLES: [&str; 5] = ["handlers", "journal", "feed", "names", "trash"];
+const TABLES: [&str; 6] = ["handlers", "journal", "states", "feed", "names", "trash"];
+
+/// Rows of a table.
+pub(super) fn count(directory: &Path, table: &str) -> i64 {
+    let connection = Connection::open(directory.join("steprill.db")).expect("a database");
+    connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
+}
 
 /// Rows of each table, and of `places` without the clock.
-fn rows(directory: &Path) -> Vec<(&'static str, i64)> {
-    let connection = Connection::open(directory.join("steprill.db")).expect("a database");
-    let count = |sql: &str| connection.query_row(sql, [], |row| row.get(0)).expect("a count");
-    let mut rows: Vec<_> =
-        TABLES.into_iter().map(|table| (table, count(&format!("SELECT count(*) FROM {table}")))).collect();
-    rows.push(("places", count("SELECT count(*) - 1 FROM places")));
+pub(super) fn rows(directory: &Path) -> Vec<(&'static str, i64)> {
+    let mut rows: Vec<_> = TABLES.into_iter().map(|table| (table, count(directory, table))).collect();
+    rows.push(("places", count(directory, "places") - 1));
     rows.retain(|(_, count)| *count > 0);
     rows
 }

@@ -1,0 +1,92 @@
+//! Large states of handlers that are continued.
+
+use serde_json::{Value, json};
+
+use super::{Place, ended, handler, kill, post, tools::printed};
+use crate::support::Program;
+
+/// A context with `count`, and so many bytes beside it.
+fn context(bytes: usize) -> Value {
+    let large = serde_json::to_string(&"x".repeat(bytes)).expect("a text");
+    json!({ "state": { "state_data": { "_data": { "count": "5", "large": large, "run_history": "[]" } } } })
+}
+
+/// Runs `workflow` under an id that the client chose, to its end.
+#[track_caller]
+fn run(program: &Program, workflow: &str, mut body: Value) -> Value {
+    body["handler_id"] = "mine".into();
+    let reply = program.post(&format!("/workflows/{workflow}/run"), &body);
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.json()["result"].clone()
+}
+
+/// Bytes that the program has written to files and sockets.
+fn written(program: &Program) -> usize {
+    let counts = std::fs::read_to_string(format!("/proc/{}/io", program.pid())).expect("Linux");
+    let count = counts.lines().find_map(|line| line.strip_prefix("wchar: "));
+    count.and_then(|count| count.parse().ok()).expect("a count")
+}
+
+/// Whether the handler's state, as `inspect` prints it, has this.
+#[track_caller]
+fn has_state(place: &Place, lines: &[&str], large: usize) {
+    let shown = printed(&["inspect", place.directory.path().to_str().expect("UTF-8"), "mine"]);
+    let short: String = shown.replace('x', "");
+    for line in lines {
+        assert!(short.lines().any(|shown| shown == *line), "{line}: {short}");
+    }
+    assert_eq!(shown.matches('x').count(), large, "{short}");
+}
+
+#[test]
+fn a_run_writes_what_it_changes_of_a_large_state() {
+    const LARGE: usize = 2 << 20;
+    let place = Place::new();
+    let program = place.start_with(&["--durability", "off"]);
+    assert_eq!(run(&program, "cumulative", json!({ "context": context(LARGE) })), "count: 6, runs: 1");
+    let before = written(&program);
+    assert!(before >= LARGE, "{before}");
+    for round in 1..=10 {
+        let result = run(&program, "cumulative", json!({}));
+        assert_eq!(result, format!("count: {}, runs: {}", 6 + round, 1 + round));
+    }
+    let by_runs = written(&program) - before;
+    // The log may be copied into the database meanwhile.
+    assert!(by_runs < 2 * LARGE, "ten runs that change little write {by_runs} bytes");
+    kill(program);
+
+    // A state that is smaller again, and one that is larger than before.
+    let program = place.start();
+    assert_eq!(run(&program, "cumulative", json!({ "start_event": { "increment": 4 } })), "count: 20, runs: 12");
+    assert_eq!(run(&program, "cumulative", json!({ "context": context(10) })), "count: 6, runs: 1");
+    assert_eq!(run(&program, "cumulative", json!({})), "count: 7, runs: 2");
+    assert_eq!(run(&program, "cumulative", json!({ "context": context(20_000) })), "count: 6, runs: 1");
+    assert_eq!(run(&program, "cumulative", json!({})), "count: 7, runs: 2");
+    kill(program);
+    has_state(&place, &["status   completed", "state    count = 7"], 20_000);
+    let program = place.start();
+    assert_eq!(run(&program, "cumulative", json!({})), "count: 8, runs: 3");
+}
+
+#[test]
+fn a_run_that_is_killed_has_the_large_state_that_it_began_with() {
+    const LARGE: usize = 300_000;
+    let place = Place::new();
+    let mut program = place.start();
+    let mut body = json!({ "handler_id": "mine", "context": context(LARGE) });
+    for round in 0..3 {
+        let reply = program.post("/workflows/interactive/run-nowait", &body);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        kill(program);
+        // What it was started with, and what it has now.
+        has_state(&place, &["status   running"], 2 * LARGE);
+        program = place.start();
+        assert_eq!(handler(&program, "mine")["status"], "running");
+        post(&program, "mine", "ExternalEvent", &json!({ "response": round.to_string() }));
+        assert_eq!(ended(&program, "mine")["result"]["value"]["result"], format!("received: {round}"));
+        // From here on it is continued with what it has.
+        body = json!({ "handler_id": "mine" });
+    }
+    kill(program);
+    has_state(&place, &["status   completed", "state    count = 5"], LARGE);
+}
