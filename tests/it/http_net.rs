@@ -461,6 +461,38 @@ fn small_parts_of_requests_are_bounded_together_too() {
 }
 
 #[test]
+fn replies_at_once_are_bounded_together_and_who_has_stood_still_longest_is_cut_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let mut echo = Echo::on(&format!("unix:{}", path.display()), 20);
+    let bytes_max = 6 << 20;
+    echo.reactor.set_replies_bytes_max(bytes_max);
+    let (mut clients, mut ids) = (Vec::new(), Vec::new());
+    while echo.closed.is_empty() {
+        assert!(ids.len() < 15, "{} bytes are held", echo.reactor.replies_bytes());
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.set_nonblocking(true).unwrap();
+        client.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        echo.until(|echo| !echo.waiting.is_empty());
+        let (id, now) = (echo.waiting.remove(0), echo.now());
+        let reply = Response { status: 200, body: vec![b'y'; 1 << 20], ..Response::default() };
+        echo.reactor.connection(id).unwrap().exchange().respond(&reply, now);
+        clients.push(client);
+        ids.push(id);
+        echo.skipped_us += 1_000_000;
+        echo.turn();
+        // The first one takes some of it meanwhile.
+        let before = echo.reactor.replies_bytes();
+        if ids.len() == 4 {
+            while clients[0].read(&mut [0; 4_096]).is_ok() {}
+            echo.until(|echo| echo.reactor.replies_bytes() < before);
+        }
+    }
+    assert_eq!(echo.closed[0].id, ids[1], "it has taken nothing for longest");
+    assert!(echo.closed.len() < 3 && echo.reactor.replies_bytes() <= bytes_max, "no more than it takes");
+}
+
+#[test]
 fn a_reader_that_takes_a_little_now_and_then_is_not_gone() {
     // A unix socket says that it takes more only when three quarters of its buffer are free.
     let directory = tempfile::tempdir().unwrap();

@@ -85,6 +85,23 @@ fn unread_replies_share_the_result() {
 }
 
 #[test]
+fn requests_whose_clients_have_closed_hold_no_memory() {
+    let program = Program::with(&["--keep-finished", "1", "--memory-max", "16M"]);
+    let handler = program.finish("echo", json!({"message": "x".repeat(2 * MIB)}));
+    let body = large(MIB / 4);
+    let before = resident(&program);
+    for _ in 0..100 {
+        program.connect().send("GET", &format!("/results/{handler}"), &[], None);
+        program.connect().send("POST", "/workflows/sleepy/run", &[], Some(body.as_bytes()));
+    }
+    settle(&program);
+    let grown = resident(&program).saturating_sub(before);
+    assert!(grown < 48 * MIB, "{} MiB more for 100 replies of 2 MiB and as many runs", grown / MIB);
+    let held = program.listed("?status=running").len();
+    assert!(program.has_store() || held < 100, "{held} runs are held");
+}
+
+#[test]
 fn freed_memory_goes_back_to_the_system() {
     let program = Program::with(&["--keep-finished", "0"]);
     let before = resident(&program);
