@@ -29,18 +29,23 @@ pub(super) enum Kind {
     Posted,
 }
 
-/// A body that was parsed. Its faults stand in it: the call names the one that it meets first.
+/// A body that was parsed, for the call that it belongs to. Its faults stand in it: the call names the first that it
+/// meets.
 #[derive(Debug)]
-pub struct Parsed {
-    /// The workflow that it was parsed for.
-    pub(super) workflow: WorkflowId,
-    pub(super) body: Result<Body, BodyError>,
-}
+pub struct Parsed(pub(super) Body);
 
 #[derive(Debug)]
 pub(super) enum Body {
-    Run(Run),
-    Posted(Posted),
+    Run(ParsedAs<Run>),
+    Posted(ParsedAs<Posted>),
+}
+
+/// A body that was parsed as `T`.
+#[derive(Debug)]
+pub(super) struct ParsedAs<T> {
+    /// The workflow that it was parsed for.
+    pub(super) workflow: WorkflowId,
+    pub(super) body: Result<T, BodyError>,
 }
 
 /// The body of `run` and `run-nowait`.
@@ -63,11 +68,18 @@ pub(super) struct Posted {
 impl Form {
     /// Parses a body.
     pub fn parse(&self, body: &[u8]) -> Parsed {
-        let body = match self.kind {
-            Kind::Run => Run::parse(body, &self.graph).map(Body::Run),
-            Kind::Posted => Posted::parse(body, &self.graph).map(Body::Posted),
-        };
-        Parsed { workflow: self.workflow, body }
+        Parsed(match self.kind {
+            Kind::Run => Body::Run(self.parse_run(body)),
+            Kind::Posted => Body::Posted(self.parse_posted(body)),
+        })
+    }
+
+    pub(super) fn parse_run(&self, body: &[u8]) -> ParsedAs<Run> {
+        ParsedAs { workflow: self.workflow, body: Run::parse(body, &self.graph) }
+    }
+
+    pub(super) fn parse_posted(&self, body: &[u8]) -> ParsedAs<Posted> {
+        ParsedAs { workflow: self.workflow, body: Posted::parse(body, &self.graph) }
     }
 }
 
@@ -81,6 +93,11 @@ impl Run {
             start_event: body.start_event(graph.event(graph.start)),
         })
     }
+
+    fn bytes(&self) -> usize {
+        let event_bytes = self.start_event.as_ref().map_or(0, |event| event.as_str().len());
+        event_bytes + self.state.as_ref().map_or(0, Values::cost_bytes)
+    }
 }
 
 impl Posted {
@@ -88,18 +105,18 @@ impl Posted {
         let body = PostedBody::parse(body)?;
         Ok(Self { event: body.event(graph), step: body.step(), in_reply_to: body.in_reply_to() })
     }
+
+    fn bytes(&self) -> usize {
+        self.event.as_ref().map_or(0, |(_, value)| value.as_str().len())
+    }
 }
 
 impl Parsed {
     /// Bytes of memory that it takes, about.
     pub fn bytes(&self) -> usize {
-        match &self.body {
-            Err(_) => 0,
-            Ok(Body::Run(run)) => {
-                let event_bytes = run.start_event.as_ref().map_or(0, |event| event.as_str().len());
-                event_bytes + run.state.as_ref().map_or(0, Values::cost_bytes)
-            }
-            Ok(Body::Posted(posted)) => posted.event.as_ref().map_or(0, |(_, value)| value.as_str().len()),
+        match &self.0 {
+            Body::Run(run) => run.body.as_ref().map_or(0, Run::bytes),
+            Body::Posted(posted) => posted.body.as_ref().map_or(0, Posted::bytes),
         }
     }
 }

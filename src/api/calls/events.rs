@@ -4,14 +4,7 @@ use std::{fmt::Write as _, ops::Range, time::Duration};
 
 use super::{Context, handlers, runs::faulty_body};
 use crate::{
-    api::{
-        Cursor, ErrorFormat, Follow, Reply, accept,
-        errors::no_content,
-        field,
-        parsed::{Body, Kind},
-        percent::Query,
-        wire,
-    },
+    api::{Cursor, ErrorFormat, Follow, Reply, accept, errors::no_content, field, percent::Query, wire},
     engine::{
         input::{External, Outcome, Refusal},
         scheduler::{HandlerKey, HandlerView, Scheduler},
@@ -68,15 +61,12 @@ pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: Err
         return Err(errors.no_memory().into());
     }
     let workflow = context.scheduler.workflow_of(key).ok_or_else(|| errors.handler_not_found())?;
-    let parsed = context.parsed(body, workflow, Kind::Posted)?;
+    let parsed = context.parsed_posted(body, workflow)?;
     if parsed.workflow != workflow {
         // The handler that the request was for is gone, and another has its id.
         return Err(errors.handler_not_found().into());
     }
-    let body = match parsed.body.map_err(|error| faulty_body(400, &error, errors))? {
-        Body::Posted(posted) => posted,
-        Body::Run(_) => unreachable!("a request that is called again is the same request"),
-    };
+    let body = parsed.body.map_err(|error| faulty_body(400, &error, errors))?;
     let faulty = |message: String| errors.error(400, &message);
     let (event, value) = body.event.map_err(faulty)?;
     let step_name = body.step.map_err(faulty)?;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     api::{
         Catalog, ErrorFormat, Form, Parsed, Reply, access,
-        parsed::Kind,
+        parsed::{Body, Kind, ParsedAs, Posted, Run},
         percent::Query,
         route::{ALLOW_GET_POST, Call, Routed, route},
         wire,
@@ -128,13 +128,25 @@ impl Context<'_> {
         is_resting.then(|| Reply::Now(errors.not_kept(507, "the run's last steps could not be stored either")))
     }
 
-    /// The body, parsed: a large one is parsed apart, and the call made again.
-    fn parsed(&mut self, body: &[u8], workflow: WorkflowId, kind: Kind) -> Result<Parsed, Reply> {
-        if let Some(parsed) = self.parsed.take() {
-            return Ok(parsed);
+    /// The body of a start, parsed: a large one is parsed apart, and the call made again.
+    fn parsed_run(&mut self, body: &[u8], workflow: WorkflowId) -> Result<ParsedAs<Run>, Reply> {
+        match self.parsed.take() {
+            Some(Parsed(Body::Run(run))) => Ok(run),
+            _ => self.form(body, workflow, Kind::Run).map(|form| form.parse_run(body)),
         }
+    }
+
+    /// The same, of a posted event.
+    fn parsed_posted(&mut self, body: &[u8], workflow: WorkflowId) -> Result<ParsedAs<Posted>, Reply> {
+        match self.parsed.take() {
+            Some(Parsed(Body::Posted(posted))) => Ok(posted),
+            _ => self.form(body, workflow, Kind::Posted).map(|form| form.parse_posted(body)),
+        }
+    }
+
+    fn form(&self, body: &[u8], workflow: WorkflowId, kind: Kind) -> Result<Form, Reply> {
         let form = Form { workflow, graph: Arc::clone(self.scheduler.graph(workflow)), kind };
-        if body.len() <= LOOP_PARSE_BYTES_MAX { Ok(form.parse(body)) } else { Err(Reply::WhenParsed(form)) }
+        if body.len() <= LOOP_PARSE_BYTES_MAX { Ok(form) } else { Err(Reply::WhenParsed(form)) }
     }
 
     /// That there is memory for a new run.

@@ -4,7 +4,7 @@ use super::{Context, handlers, workflows};
 use crate::{
     api::{
         ErrorFormat, Parsed, Reply,
-        parsed::{Body, Kind, Run},
+        parsed::{Body, ParsedAs, Run},
         wire::{self, BodyError, ResultForm},
     },
     engine::{
@@ -19,7 +19,7 @@ pub(super) fn run(name: &str, body: &[u8], context: &mut Context<'_>, errors: Er
     let workflow = workflows::find(context.scheduler, name, errors)?;
     context.check_room(errors)?;
     // The reference page has a body that does not parse as the server's fault here.
-    let run = parsed(body, workflow, context)?.map_err(|error| faulty_body(500, &error, errors))?;
+    let run = context.parsed_run(body, workflow)?.body.map_err(|error| faulty_body(500, &error, errors))?;
     if context.callers_full {
         let message = "As many POST run calls wait as this server takes at a time; use run-nowait, or try again later";
         return Err(errors.overloaded(message).into());
@@ -36,7 +36,7 @@ pub(super) fn run_nowait(
 ) -> Result<Reply, Reply> {
     let workflow = workflows::find(context.scheduler, name, errors)?;
     context.check_room(errors)?;
-    let run = parsed(body, workflow, context)?.map_err(|error| faulty_body(400, &error, errors))?;
+    let run = context.parsed_run(body, workflow)?.body.map_err(|error| faulty_body(400, &error, errors))?;
     let key = start(workflow, run, context, errors)?;
     let view = context.scheduler.view(key).expect("a handler is there when its run has just been started");
     Ok(Reply::WhenCommitted(key, handler_response(200, &view)))
@@ -65,20 +65,12 @@ pub(super) fn faulty_body(status: u16, BodyError(error): &BodyError, errors: Err
     errors.error(status, &format!("Error processing request body: {error}"))
 }
 
-/// The body of a start: the reply instead, where it is to be parsed apart.
-fn parsed(body: &[u8], workflow: WorkflowId, context: &mut Context<'_>) -> Result<Result<Run, BodyError>, Reply> {
-    Ok(context.parsed(body, workflow, Kind::Run)?.body.map(|body| match body {
-        Body::Run(run) => run,
-        Body::Posted(_) => unreachable!("a request that is called again is the same request"),
-    }))
-}
-
 /// Everything between a body that parses and the started run.
 fn start(workflow: WorkflowId, run: Run, context: &mut Context<'_>, errors: ErrorFormat) -> Result<HandlerKey, Reply> {
     let faulty = |message: String| errors.error(400, &message);
     let handler_id = run.handler_id.clone().map_err(faulty)?;
     if let Some(reply) = handler_id.as_deref().and_then(|id| context.read_first_or_wait(id, false, true)) {
-        context.parsed = Some(Parsed { workflow, body: Ok(Body::Run(run)) });
+        context.parsed = Some(Parsed(Body::Run(ParsedAs { workflow, body: Ok(run) })));
         return Err(reply);
     }
     let Context { scheduler, now, ids, .. } = context;
