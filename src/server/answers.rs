@@ -2,11 +2,11 @@
 
 use super::{questions::status, readers::Reader, turn::Loop};
 use crate::{
-    api::{self, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
+    api::{self, Access, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
     engine::scheduler::{CallerId, HandlerKey},
-    http::{FieldValues, Response},
+    http::{FieldValues, Refusal, Request, Response, exchange::Exchange},
     limits::PAGE_BYTES_MAX,
-    net::{ConnectionId, Origin},
+    net::{ConnectionId, Origin, Reactor},
     store::StoreError,
 };
 
@@ -67,15 +67,18 @@ impl Loop {
     /// A request's body is still to come: refuses it if its head alone is enough for that.
     fn judge_head(&mut self, id: ConnectionId) {
         let has_room = self.account.has_room(&self.held());
-        let Some(connection) = self.reactor.connection(id) else { return };
-        let transport = transport(connection.origin());
-        let exchange = connection.exchange();
-        let mut fields = FieldValues::default();
-        let Some(request) = exchange.offered_request(&mut fields) else { return };
-        let (granted, refused) = match self.access.check(&request, transport) {
-            Err(refused) => (Granted::default(), Some(refused)),
-            Ok(granted) => (granted, api::call_head(&request, &self.scheduler, has_room)),
-        };
+        let judged =
+            judge(
+                &mut self.reactor,
+                &self.access,
+                id,
+                Exchange::offered_request,
+                |request, _, checked| match checked {
+                    Err(refused) => (Granted::default(), Some(refused)),
+                    Ok(granted) => (granted, api::call_head(request, &self.scheduler, has_room)),
+                },
+            );
+        let Some((exchange, (granted, refused))) = judged else { return };
         match refused {
             Some(response) => exchange.refuse_body(&response, &granted.lines(), self.now),
             None => exchange.take_body(self.now),
@@ -108,13 +111,10 @@ impl Loop {
     pub(super) fn answer_with(&mut self, id: ConnectionId, reply: impl FnOnce(ErrorFormat) -> Response) {
         // It must not become the body of the connection's next request.
         self.helper.take(id);
-        let Some(connection) = self.reactor.connection(id) else { return };
-        let transport = transport(connection.origin());
-        let exchange = connection.exchange();
-        let mut fields = FieldValues::default();
-        let Some(request) = exchange.request(&mut fields) else { return };
-        let response = reply(ErrorFormat::of(&request));
-        let granted = self.access.check(&request, transport).unwrap_or_default();
+        let judged = judge(&mut self.reactor, &self.access, id, Exchange::request, |request, _, checked| {
+            (checked.unwrap_or_default(), reply(ErrorFormat::of(request)))
+        });
+        let Some((exchange, (granted, response))) = judged else { return };
         exchange.accept_request(granted.lines());
         exchange.respond(&response, self.now);
         self.answer_all(id);
@@ -124,34 +124,41 @@ impl Loop {
     fn answer(&mut self, id: ConnectionId, is_read: bool) {
         let has_room = self.account.has_room(&self.held());
         let mut parsed = self.helper.take(id);
-        let Some(connection) = self.reactor.connection(id) else { return };
-        let transport = transport(connection.origin());
-        let exchange = connection.exchange();
-        let mut fields = FieldValues::default();
-        let Some(request) = exchange.request(&mut fields) else { return };
-        let errors = ErrorFormat::of(&request);
-        let (granted, reply): (Granted, Reply) = match (self.access.check(&request, transport), exchange.refusal()) {
-            (Err(refused), _) => (Granted::default(), Reply::Now(refused)),
-            (Ok(granted), Some(refusal)) => {
-                let refused = || errors.error(refusal.status, &refusal.text);
-                let response = api::call_head(&request, &self.scheduler, true).unwrap_or_else(refused);
-                (granted, Reply::Now(response))
-            }
-            // What is not begun may be sent again, to the server that comes next.
-            (Ok(granted), None) if self.stopping.is_some() => (granted, Reply::Now(errors.not_begun())),
-            (Ok(granted), None) => {
-                let entropy = &mut self.ids;
-                let mut draw = || entropy.draw().expect("the system gave random bytes when the server began");
-                let (scheduler, catalog, now) = (&mut self.scheduler, &self.catalog, self.now);
-                let callers_full = self.callers >= self.callers_max;
-                let ids = &mut draw;
-                let mut context =
-                    api::Context { scheduler, catalog, now, ids, is_read, parsed, has_room, callers_full };
-                let reply = api::call(&request, &mut context);
-                parsed = context.parsed;
-                (granted, reply)
-            }
-        };
+        let judged = judge(&mut self.reactor, &self.access, id, Exchange::request, |request, refusal, checked| {
+            let errors = ErrorFormat::of(request);
+            let (granted, reply) = match (checked, refusal) {
+                (Err(refused), _) => (Granted::default(), Reply::Now(refused)),
+                (Ok(granted), Some(refusal)) => {
+                    let refused = || errors.error(refusal.status, &refusal.text);
+                    let response = api::call_head(request, &self.scheduler, true).unwrap_or_else(refused);
+                    (granted, Reply::Now(response))
+                }
+                // What is not begun may be sent again, to the server that comes next.
+                (Ok(granted), None) if self.stopping.is_some() => (granted, Reply::Now(errors.not_begun())),
+                (Ok(granted), None) => {
+                    let entropy = &mut self.ids;
+                    let mut draw = || entropy.draw().expect("the system gave random bytes when the server began");
+                    let (scheduler, catalog, now) = (&mut self.scheduler, &self.catalog, self.now);
+                    let callers_full = self.callers >= self.callers_max;
+                    let (ids, was_parsed) = (&mut draw, parsed.take());
+                    let mut context = api::Context {
+                        scheduler,
+                        catalog,
+                        now,
+                        ids,
+                        is_read,
+                        parsed: was_parsed,
+                        has_room,
+                        callers_full,
+                    };
+                    let reply = api::call(request, &mut context);
+                    parsed = context.parsed;
+                    (granted, reply)
+                }
+            };
+            (errors, granted, reply)
+        });
+        let Some((exchange, (errors, granted, reply))) = judged else { return };
         if let (Reply::Now(response), Some(_)) = (&reply, exchange.refusal()) {
             return exchange.refuse_body(response, &granted.lines(), self.now);
         }
@@ -366,6 +373,7 @@ impl Loop {
 
     /// The connection is gone, or has hung up: what it held is free.
     pub(super) fn forget_client(&mut self, id: ConnectionId, taken: u64) {
+        self.helper.take(id);
         let client = self.client_mut(id);
         match client {
             Client::Calling(waiting, key, _) if *waiting == id => {
@@ -376,7 +384,6 @@ impl Loop {
             }
             Client::Asking(waiting) | Client::Unkept(waiting, _) | Client::Listing(waiting, _) if *waiting == id => {
                 *client = Client::Free;
-                self.helper.take(id);
             }
             _ => {
                 if let Some(reader) = self.take_reader(id) {
@@ -391,6 +398,24 @@ impl Loop {
 /// What a step of a list takes beside what it writes, as bytes that are written in the same time: it looks at
 /// [`LIST_SCAN_HANDLERS_MAX`](crate::limits::LIST_SCAN_HANDLERS_MAX) handlers.
 const LIST_COST_BYTES: usize = 32 << 10;
+
+/// Looks at the request that `find` finds. Returns what `judge` makes of it, of what is wrong with its body and of
+/// whether it is let in, and the exchange for the reply.
+fn judge<'a, T>(
+    reactor: &'a mut Reactor,
+    access: &Access,
+    id: ConnectionId,
+    find: for<'b> fn(&'b Exchange, &'b mut FieldValues<'b>) -> Option<Request<'b>>,
+    judge: impl FnOnce(&Request<'_>, Option<&Refusal>, Result<Granted, Response>) -> T,
+) -> Option<(&'a mut Exchange, T)> {
+    let connection = reactor.connection(id)?;
+    let transport = transport(connection.origin());
+    let exchange = connection.exchange();
+    let mut fields = FieldValues::default();
+    let request = find(exchange, &mut fields)?;
+    let judged = judge(&request, exchange.refusal(), access.check(&request, transport));
+    Some((exchange, judged))
+}
 
 fn transport(origin: Origin) -> Transport {
     match origin {
