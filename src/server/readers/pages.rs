@@ -1,0 +1,201 @@
+//! From the store to the socket: a reader's pages, and what is written of them.
+
+use super::{Cursors, Finishing, Page, Phase, Reader};
+use crate::{
+    api::{self, Cursor, Follow},
+    engine::{
+        channel::ReaderId,
+        feed::Feed,
+        scheduler::{RunKey, WorkflowId},
+    },
+    http::{exchange::Exchange, stream},
+    limits::PAGE_BYTES_MAX,
+    net::ConnectionId,
+    now::Now,
+    server::turn::Loop,
+    store::{Query, Ticket},
+};
+
+/// From the store to the socket.
+impl Loop {
+    /// A run has new events, or its end.
+    pub(in crate::server) fn pump_readers(&mut self, run: RunKey) {
+        let Some(channel) = self.scheduler.channel(run) else { return };
+        let readers: Vec<ReaderId> = channel.readers().collect();
+        for reader in readers {
+            self.pump(ConnectionId::from(reader.0));
+        }
+    }
+
+    /// The page that a reader has asked for.
+    pub(in crate::server) fn give_page(
+        &mut self,
+        id: ConnectionId,
+        ticket: Ticket,
+        mut feed: Feed,
+        workflow: Option<WorkflowId>,
+    ) {
+        let Some(mut reader) = self.take_reader(id) else { return };
+        let workflow = workflow.unwrap_or(reader.follow.workflow);
+        if let Phase::Open(cursors) = &mut reader.phase
+            && cursors.asked == Some(ticket)
+        {
+            cursors.asked = None;
+            if self.store.is_durable() {
+                self.sharing.share(reader.follow.run, &mut feed);
+            }
+            if feed.next() <= cursors.next {
+                // What was there when it was asked for is gone.
+                return self.break_off(*reader);
+            }
+            cursors.page = Some(Box::new(Page { feed, workflow }));
+        }
+        self.put_reader(reader);
+        self.pump(id);
+    }
+
+    /// The page that a reader has asked for cannot be read: the stream is cut off, so that its client comes back.
+    pub(in crate::server) fn cut_reader(&mut self, id: ConnectionId, ticket: Ticket) {
+        let Some(reader) = self.take_reader(id) else { return };
+        match &reader.phase {
+            Phase::Open(cursors) if cursors.asked == Some(ticket) => self.break_off(*reader),
+            _ => self.put_reader(reader),
+        }
+    }
+
+    /// A stream that cannot go on ends without its last chunk, so that its client knows that there is more and comes
+    /// back.
+    pub(super) fn break_off(&mut self, reader: Reader) {
+        if let Some(connection) = self.reactor.connection(reader.id) {
+            connection.exchange().abort_stream(self.now);
+        }
+        let taken = self.reactor.taken_position(reader.id).unwrap_or(0);
+        self.drop_reader(reader, taken);
+    }
+
+    /// Goes on with a stream, now or when it is its turn.
+    pub(in crate::server) fn pump(&mut self, id: ConnectionId) {
+        if self.shares.admits(id) {
+            self.pump_now(id);
+        }
+    }
+
+    /// Writes what there is and what the socket has room for; asks the store for more; ends the stream at its end.
+    pub(in crate::server) fn pump_now(&mut self, id: ConnectionId) {
+        let Some(mut reader) = self.take_reader(id) else { return };
+        let run = reader.follow.run;
+        let Some(channel) = self.scheduler.channel(run) else { return self.put_reader(reader) };
+        let (first, visible, ended) = (channel.first(), channel.visible(), channel.is_ended());
+        let Some(connection) = self.reactor.connection(id) else { return self.put_reader(reader) };
+        let exchange = connection.exchange();
+        let Phase::Open(cursors) = &mut reader.phase else { return self.put_reader(reader) };
+        let before = exchange.stream_position();
+        while exchange.stream_room() > 0 {
+            let Some(page) = cursors.page.take_if(|page| cursors.next < page.feed.next()) else { break };
+            let texts = self.catalog.workflow(page.workflow);
+            cursors.write(&page.feed, exchange, &reader.follow, texts, self.now);
+            cursors.page = Some(page);
+        }
+        let has_page = cursors.page.as_ref().is_some_and(|page| cursors.next < page.feed.next());
+        if !has_page {
+            cursors.page = None;
+            if cursors.next < first {
+                // The window has passed a reader this slow. It comes back, and is told where it goes on.
+                return self.break_off(*reader);
+            }
+        }
+        let written = exchange.stream_position() - before;
+        self.shares.spend(PUMP_COST_BYTES + written as usize);
+        let room = exchange.stream_room();
+        if !has_page && room > 0 && cursors.asked.is_none() && cursors.next < visible {
+            self.shares.spend(PAGE_COST_BYTES);
+            let query = Query::Page { run, from: cursors.next, until: visible, bytes_max: PAGE_BYTES_MAX };
+            let ticket = self.ask_page(id, query);
+            cursors.asked = Some(ticket);
+        }
+        if ended && cursors.next >= visible && !has_page {
+            self.finish_reader(*reader);
+        } else {
+            self.put_reader(reader);
+        }
+    }
+
+    /// All is written: the stream ends. A queue reader holds the lock until its last byte is taken.
+    fn finish_reader(&mut self, reader: Reader) {
+        let queue = reader.is_queue();
+        let Reader { id, follow, phase, due_us } = reader;
+        let Phase::Open(cursors) = phase else { return };
+        self.due.remove(&(due_us, id));
+        self.forget_query(&cursors);
+        self.end_stream(id);
+        if !queue {
+            return self.scheduler.leave(follow.run, ReaderId(id.into()));
+        }
+        let position = self.reactor.connection(id).map(|connection| connection.exchange().stream_position());
+        let end = position.unwrap_or(0);
+        self.finishing.insert((id, end), Finishing { run: follow.run, marks: cursors.marks });
+    }
+
+    pub(super) fn end_stream(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.exchange().end_stream(self.now);
+        }
+    }
+}
+
+impl Cursors {
+    /// Writes events of a page, until the exchange's high-water mark or up to a large one; a large one is shared.
+    fn write(&mut self, page: &Feed, exchange: &mut Exchange, follow: &Follow, texts: &api::WorkflowTexts, now: Now) {
+        let (room, before) = (exchange.stream_room(), exchange.stream_position());
+        let first_mark = self.marks.len();
+        let mut end = 0;
+        if let Some(text) = page.shared(self.next) {
+            exchange.stream_shared(now, text.clone(), |out| {
+                let at = self.write_event(out, page, follow, texts);
+                end = out.len() as u64;
+                at
+            });
+        } else {
+            exchange.stream(now, |out| {
+                let start = out.len();
+                while out.len() - start < room && self.next < page.next() && page.shared(self.next).is_none() {
+                    self.write_event(out, page, follow, texts);
+                }
+                end = out.len() as u64;
+            });
+        }
+        let after = exchange.stream_position();
+        if after > before {
+            self.written_us = now.alive_us;
+        }
+        // The marks were made within the output; what they mean is a place among all bytes of the connection.
+        let behind = if after > before { exchange.stream_end_bytes() } else { 0 };
+        for (place, _) in self.marks.iter_mut().skip(first_mark) {
+            *place = (after - behind) - (end - *place);
+        }
+    }
+
+    /// Writes the next event, if it is shown; where the value of a large one is to stand, which is left out.
+    fn write_event(&mut self, out: &mut Vec<u8>, page: &Feed, follow: &Follow, texts: &api::WorkflowTexts) -> usize {
+        let framing = follow.framing();
+        let mut value_at = out.len();
+        if let Some(item) = page.get(self.next).filter(|item| follow.include_internal || !item.is_internal()) {
+            stream::begin_event(out, framing, self.next);
+            let (json, number) = (out.len(), follow.numbered.then_some(self.next));
+            value_at = json + api::VALUE_AT;
+            let item = if page.shared(self.next).is_some() { item.without_value() } else { item };
+            api::render_event(out, texts, &item, follow.include_qualified_name, number);
+            stream::end_event(out, framing, json);
+        }
+        self.next += 1;
+        if matches!(follow.cursor, Cursor::Queue { .. }) {
+            self.marks.push_back((out.len() as u64, self.next));
+        }
+        value_at
+    }
+}
+
+/// What a look at a stream, and a page from the store, take beside what is written, as bytes that are written in the
+/// same time.
+const PUMP_COST_BYTES: usize = 256;
+const PAGE_COST_BYTES: usize = 4 << 10;
