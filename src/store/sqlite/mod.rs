@@ -40,6 +40,7 @@ mod schema;
 mod space;
 mod states;
 mod threads;
+mod upkeep;
 mod verify;
 mod versions;
 mod write;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::wal::CheckpointMode;
 
-use super::{fault::Fault, schema::PAGE_BYTES, threads::Writer, write::Blamed};
+use super::{fault::Fault, schema::PAGE_BYTES, threads::Writer, upkeep::Chore, write::Blamed};
 use crate::{
     limits::{DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, VACUUM_SLICE_BYTES},
     store::Completed,
@@ -46,7 +46,9 @@ impl Writer {
 
     /// A feed of a removed handler that cannot be deleted stays, and is not tried again.
     pub(super) fn give_up_trash(&mut self, id: Option<i64>, fault: &Fault) {
-        log::warn!("a part of a removed handler's feed cannot be deleted, and stays: {}", fault.text());
+        if self.upkeep.handle_given_up(self.now_us) {
+            log::warn!("a part of a removed handler's feed cannot be deleted, and stays: {}", fault.text());
+        }
         let given_up = id.is_some_and(|id| self.transact(|writing| writing.give_up_trash(id)).is_ok());
         self.known.leaves_trash |= !given_up;
     }
@@ -72,10 +74,13 @@ impl Writer {
             }
             _ => Err(fault),
         });
-        if let Err(fault) = emptied {
-            log::warn!("what was removed still takes room: {}", fault.store_error());
-            // The next commit tries again.
-            self.known.has_trash = false;
+        match emptied {
+            Ok(()) => self.say_done(Chore::Trash, "what was removed is deleted again"),
+            Err(fault) => {
+                // The next commit tries again.
+                self.known.has_trash = false;
+                self.say_failed(Chore::Trash, "what was removed still takes room", &fault.store_error());
+            }
         }
     }
 
@@ -103,10 +108,26 @@ impl Writer {
         let was_shrinking = std::mem::replace(&mut self.is_shrinking, matches!(shrunk, Ok(true)));
         self.known.has_freed = self.is_shrinking;
         match shrunk {
-            Err(error) => log::warn!("free pages of the database cannot be given back yet: {error}"),
-            // The file becomes shorter when the log is copied into it.
-            Ok(false) if was_shrinking => self.checkpoint(),
-            Ok(_) => self.count_wal_pages(),
+            Err(error) => {
+                self.say_failed(Chore::FreePages, "free pages of the database cannot be given back yet", &error);
+            }
+            Ok(goes_on) => {
+                self.say_done(Chore::FreePages, "free pages of the database are given back again");
+                // The file becomes shorter when the log is copied into it.
+                if was_shrinking && !goes_on { self.checkpoint() } else { self.count_wal_pages() }
+            }
+        }
+    }
+
+    fn say_failed(&mut self, chore: Chore, what: &str, error: &dyn std::fmt::Display) {
+        if self.upkeep.handle_failure(chore, self.now_us) {
+            log::warn!("{what}: {error}");
+        }
+    }
+
+    fn say_done(&mut self, chore: Chore, what: &str) {
+        if self.upkeep.handle_success(chore) {
+            log::info!("{what}");
         }
     }
 
@@ -120,9 +141,14 @@ impl Writer {
         let length = self.wal_pages_before as usize * PAGE_BYTES as usize;
         if self.size.is_some() && length > 2 * self.log_bytes_max {
             self.empty_log();
-        } else if let Err(error) = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
-            // What is in the log is kept.
-            log::warn!("the database's log cannot be copied into it, and grows: {error}");
+        } else {
+            match self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
+                Ok(_) => self.say_done(Chore::Log, LOG_COPIED),
+                // What is in the log is kept.
+                Err(error) => {
+                    self.say_failed(Chore::Log, "the database's log cannot be copied into it, and grows", &error);
+                }
+            }
         }
         self.wal_pages_copied = self.wal_pages_before;
     }
@@ -142,12 +168,17 @@ impl Writer {
             emptied
         });
         match emptied {
-            Ok(_) => (self.wal_pages_before, self.wal_pages_copied) = (0, 0),
+            Ok(_) => {
+                (self.wal_pages_before, self.wal_pages_copied) = (0, 0);
+                self.say_done(Chore::Log, LOG_COPIED);
+            }
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {}
-            Err(error) => log::warn!("the database's log cannot be copied into it: {error}"),
+            Err(error) => self.say_failed(Chore::Log, "the database's log cannot be copied into it", &error),
         }
     }
 }
+
+const LOG_COPIED: &str = "the database's log is copied into it again";
 
 /// Transactions after which the size is said though there is trash.
 const UNSAID_MAX: u32 = 64;

@@ -16,7 +16,7 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use rusqlite::Connection;
 
-use super::{Ring, fault::Fault, read::Reading, space::Size, versions::Versions, write::Known};
+use super::{Ring, fault::Fault, read::Reading, space::Size, upkeep::Upkeep, versions::Versions, write::Known};
 use crate::{
     engine::scheduler::{Batch, HandlerKey},
     limits::{COMMIT_BYTES_MAX, STORE_IDLE, WAL_BYTES_MAX},
@@ -116,6 +116,9 @@ pub(super) struct Writer {
     pub(super) size: Option<Size>,
     /// Whether free pages are being given back.
     pub(super) is_shrinking: bool,
+    /// Which of its chores fail, and the time of the newest batch, on the alive clock.
+    pub(super) upkeep: Upkeep,
+    pub(super) now_us: u64,
     pub(super) said: Arc<Said>,
 }
 
@@ -148,6 +151,8 @@ impl Writer {
             pages_max: u32::MAX,
             size: None,
             is_shrinking: false,
+            upkeep: Upkeep::default(),
+            now_us: 0,
             said,
         })
     }
@@ -195,6 +200,7 @@ impl Writer {
                 Order::Keep(mut batch) => {
                     self.drop_unheard(&mut batch);
                     bytes += batch.bytes();
+                    self.now_us = self.now_us.max(batch.now.alive_us);
                     batches.push(batch);
                 }
                 Order::SaySize { log_bytes_max, pages_max } => {

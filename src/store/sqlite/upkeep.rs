@@ -1,0 +1,75 @@
+//! What the writer says of its work beside the batches, when that fails: once, then at most once a pause, and that it
+//! works again.
+
+/// What the writer does for the database's size, which may fail and is then tried again.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Chore {
+    /// Deletes what was removed.
+    Trash,
+    /// Gives free pages back.
+    FreePages,
+    /// Copies the log into the database.
+    Log,
+}
+
+/// Which of these fail.
+#[derive(Debug, Default)]
+pub(super) struct Upkeep {
+    /// When each was last said to fail, on the alive clock; `None`: it works.
+    said_us: [Option<u64>; 3],
+    /// When it was last said that something is not tried again.
+    given_up_us: Option<u64>,
+}
+
+impl Upkeep {
+    /// The chore has failed. Whether that is to be said.
+    #[must_use]
+    pub(super) fn handle_failure(&mut self, chore: Chore, now_us: u64) -> bool {
+        is_due(&mut self.said_us[chore as usize], now_us)
+    }
+
+    /// The chore is done. Whether it is to be said that it works again.
+    #[must_use]
+    pub(super) fn handle_success(&mut self, chore: Chore) -> bool {
+        self.said_us[chore as usize].take().is_some()
+    }
+
+    /// Something cannot be done, and is not tried again. Whether that is to be said: there may be much of it.
+    #[must_use]
+    pub(super) fn handle_given_up(&mut self, now_us: u64) -> bool {
+        is_due(&mut self.given_up_us, now_us)
+    }
+}
+
+fn is_due(said_us: &mut Option<u64>, now_us: u64) -> bool {
+    let is_due = said_us.is_none_or(|last_us| now_us >= last_us + WARNING_PAUSE_US);
+    if is_due {
+        *said_us = Some(now_us);
+    }
+    is_due
+}
+
+/// How long a chore that goes on failing is not warned of again.
+const WARNING_PAUSE_US: u64 = 60_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chore_that_goes_on_failing_is_said_once_a_pause_and_that_it_works_again_once() {
+        let mut upkeep = Upkeep::default();
+        assert!(!upkeep.handle_success(Chore::Log), "nobody has heard that it does not work");
+        let failures = |upkeep: &mut Upkeep, chore, from_us: u64, until_us: u64| {
+            (from_us..until_us).step_by(1_000_000).filter(|&now_us| upkeep.handle_failure(chore, now_us)).count()
+        };
+        assert_eq!(failures(&mut upkeep, Chore::Log, 0, WARNING_PAUSE_US), 1);
+        assert_eq!(failures(&mut upkeep, Chore::Log, WARNING_PAUSE_US, 3 * WARNING_PAUSE_US), 2);
+        assert_eq!(failures(&mut upkeep, Chore::Trash, 0, WARNING_PAUSE_US), 1, "each is said for itself");
+        assert!(upkeep.handle_success(Chore::Log));
+        assert!(!upkeep.handle_success(Chore::Log));
+        assert!(upkeep.handle_failure(Chore::Log, 3 * WARNING_PAUSE_US + 1), "it is another failure");
+        assert!(upkeep.handle_success(Chore::Trash));
+        assert!(upkeep.handle_given_up(0) && !upkeep.handle_given_up(1) && upkeep.handle_given_up(WARNING_PAUSE_US));
+    }
+}
