@@ -24,6 +24,16 @@ pub const fn elements<T>(count: usize) -> usize {
     count * size_of::<T>() * 4 / 3
 }
 
+/// `T`s in a set or the keys of a map, as a tree of nodes with room for eleven, of which two thirds are used.
+pub const fn tree<T>(count: usize) -> usize {
+    let (entries, node) = (count * size_of::<T>() * 3 / 2, block(11 * size_of::<T>() + GRAIN_BYTES));
+    match count {
+        0 => 0,
+        _ if entries < node => node,
+        _ => entries,
+    }
+}
+
 const HEADER_BYTES: usize = 8;
 const GRAIN_BYTES: usize = 16;
 const BLOCK_BYTES_MIN: usize = 32;

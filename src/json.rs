@@ -15,7 +15,7 @@ use serde::{
 use crate::limits::JSON_DEPTH_MAX;
 
 pub use canonical::canonical;
-pub(crate) use lines::{escape_line_ends, find_line_end};
+pub(crate) use lines::{escape_bytes, escape_line_ends, find_line_end};
 pub use number::{fits_64_bits, whole};
 
 /// JSON text that is known to parse: UTF-8, nested at most [`JSON_DEPTH_MAX`] deep, no lone surrogate, no number
@@ -67,6 +67,11 @@ impl Json {
         let mut text = self.0.as_bytes().to_vec();
         escape_line_ends(&mut text, first);
         Self(String::from_utf8(text).expect("whole characters are replaced by ASCII").into())
+    }
+
+    /// Bytes of its text with all line ends escaped.
+    pub(crate) fn escaped_bytes(&self) -> usize {
+        self.0.len() + escape_bytes(self.0.as_bytes())
     }
 
     /// How many share the text.

@@ -32,7 +32,7 @@ use crate::{
     pass::EventRef,
 };
 use code::{STEP_BYTES, decode, encode, fits, put_length, take_length};
-use large::{Large, is_large};
+use large::{Large, is_large, value_bytes};
 
 /// The feed of one run.
 ///
@@ -110,7 +110,7 @@ impl Feed {
             EventRef::Known(_) => 3,
             EventRef::Other(other) => 12 + other.name.len() + other.qualified_name.len(),
         };
-        fields_bytes + value.as_str().len() + END_BYTES
+        fields_bytes + value_bytes(value) + END_BYTES
     }
 
     /// The event with that number.

@@ -13,6 +13,12 @@ pub(crate) fn find_line_end(text: &[u8]) -> Option<usize> {
     memchr2_iter(0xc2, 0xe2, text).find(|&place| line_end(&text[place..]).is_some())
 }
 
+/// Bytes that escaping its line ends adds to a JSON text.
+pub(crate) fn escape_bytes(text: &[u8]) -> usize {
+    let ends = memchr2_iter(0xc2, 0xe2, text).filter_map(|place| line_end(&text[place..]));
+    ends.map(|(end, escaped)| escaped.len() - end.len()).sum()
+}
+
 /// Escapes every line end of the JSON text that `out` ends with, from `first` on, where there is one.
 pub(crate) fn escape_line_ends(out: &mut Vec<u8>, first: usize) {
     let text = out.split_off(first);

@@ -19,6 +19,12 @@ pub(super) fn is_large(bytes: usize) -> bool {
     bytes >= SHARED_BYTES_MIN
 }
 
+/// Bytes that a value takes: a large one has its line ends escaped.
+pub(super) fn value_bytes(value: &Json) -> usize {
+    let bytes = value.as_str().len();
+    if is_large(bytes) { value.escaped_bytes() } else { bytes }
+}
+
 impl Large {
     /// Adds the value of the event with that number. Its line ends are escaped, as it is put out just as it is.
     pub(super) fn insert(&mut self, sequence: u64, value: &Json) {

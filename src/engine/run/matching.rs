@@ -16,6 +16,8 @@ use crate::{
 pub(super) struct OpenIndex {
     /// By hash of the values that their members are to have, and number. There are as many groups as ways to ask.
     groups: BTreeMap<Group, BTreeSet<(u128, u64)>>,
+    /// What the groups cost.
+    groups_bytes: usize,
 }
 
 /// Questions of one step that look at the same members of the same answer.
@@ -30,20 +32,38 @@ impl Group {
     fn of(answer: EventId, step: StepId, matching: &[(String, Json)]) -> Self {
         Self { answer, step, members: matching.iter().map(|(member, _)| member.as_str().into()).collect() }
     }
+
+    /// What it costs with so many questions.
+    fn cost_bytes(&self, questions: usize) -> usize {
+        let members = if self.members.is_empty() { 0 } else { cost::block(size_of_val(&*self.members)) };
+        members + self.members.iter().map(|member| cost::block(member.len())).sum::<usize>() + tree_bytes(questions)
+    }
 }
 
 impl OpenIndex {
     pub(super) fn insert(&mut self, answer: EventId, step: StepId, matching: &[(String, Json)], sequence: u64) {
         let group = Group::of(answer, step, matching);
-        self.groups.entry(group).or_default().insert((wanted_hash(matching), sequence));
+        let empty_bytes = group.cost_bytes(0);
+        let questions = self.groups.entry(group).or_default();
+        let before_bytes = if questions.is_empty() { 0 } else { empty_bytes + tree_bytes(questions.len()) };
+        questions.insert((wanted_hash(matching), sequence));
+        self.groups_bytes += empty_bytes + tree_bytes(questions.len()) - before_bytes;
+    }
+
+    /// What it costs.
+    pub(super) fn cost_bytes(&self) -> usize {
+        cost::boxed::<Self>() + cost::tree::<(Group, BTreeSet<(u128, u64)>)>(self.groups.len()) + self.groups_bytes
     }
 
     pub(super) fn remove(&mut self, answer: EventId, step: StepId, matching: &[(String, Json)], sequence: u64) {
         let group = Group::of(answer, step, matching);
         let Some(questions) = self.groups.get_mut(&group) else { return };
+        self.groups_bytes -= group.cost_bytes(questions.len());
         questions.remove(&(wanted_hash(matching), sequence));
         if questions.is_empty() {
             self.groups.remove(&group);
+        } else {
+            self.groups_bytes += group.cost_bytes(questions.len());
         }
     }
 
@@ -77,6 +97,10 @@ impl OpenIndex {
         }
         oldest.map(|(_, found)| found)
     }
+}
+
+fn tree_bytes(questions: usize) -> usize {
+    cost::tree::<(u128, u64)>(questions)
 }
 
 fn wanted_hash(matching: &[(String, Json)]) -> u128 {
@@ -192,7 +216,7 @@ mod tests {
         let found = index.oldest(EventId(1), None, &mut Members::new(&answer), fits);
         assert_eq!(found, expected.then_some(7), "{answer:?} {member} {wanted}");
         index.remove(EventId(1), StepId(2), &matching, 3);
-        assert!(index.groups.is_empty());
+        assert_eq!((index.groups.len(), index.groups_bytes), (0, 0));
     }
 
     #[test]
@@ -241,6 +265,9 @@ mod tests {
         for (answer, step, wanted, sequence) in questions.iter().rev() {
             index.insert(*answer, *step, wanted, *sequence);
         }
+        let counted =
+            |index: &OpenIndex| index.groups.iter().map(|(group, of)| group.cost_bytes(of.len())).sum::<usize>();
+        assert_eq!(index.groups_bytes, counted(&index));
         let mut open = questions.clone();
         for round in 0_usize..200 {
             let (answer, step) = (EventId(round as u16 % 3), (round % 2 == 0).then_some(StepId(round as u16 % 5)));
@@ -259,5 +286,6 @@ mod tests {
             }
         }
         assert!(open.len() < 50, "{}", open.len());
+        assert_eq!(index.groups_bytes, counted(&index));
     }
 }

@@ -18,7 +18,7 @@ impl Run {
     /// What it costs in memory beside its feed: events, questions, state, what its works remember. Follows from its
     /// inputs; does not count passes that are with workers.
     pub fn cost_bytes(&self) -> usize {
-        RUN_BYTES + self.facts.cost_bytes + self.facts.state.values().cost_bytes()
+        RUN_BYTES + self.facts.cost_bytes + self.facts.index_bytes() + self.facts.state.values().cost_bytes()
     }
 }
 

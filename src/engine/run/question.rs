@@ -131,6 +131,13 @@ impl Facts {
         }
     }
 
+    /// What the index costs. With few questions it is there only if there were more, which is not counted: what a run
+    /// counts follows from what it is.
+    pub(super) fn index_bytes(&self) -> usize {
+        let index = self.open_index.as_ref().filter(|_| self.questions.len() > INDEXED_QUESTIONS_MIN);
+        index.map_or(0, |index| index.cost_bytes())
+    }
+
     fn index_question(&self, index: &mut OpenIndex, sequence: u64, question: &Question) {
         if let (Some(work), Some(asking)) = (self.works.get(question.work), self.asking(question)) {
             index.insert(question.answer, work.step, &asking.matching, sequence);

@@ -114,7 +114,7 @@ impl Scheduler {
             (Phase::Running(live), _) => (Values::default(), live.feed_bytes()),
             (Phase::Parked { .. } | Phase::Ended { .. }, _) => return,
         };
-        // With a journal the feed is in the store alone.
+        // With a journal the feed is in the store alone, without one it stays with the end.
         let feed_bytes = if self.batch.journaled { 0 } else { feed_bytes };
         let bytes = feed_bytes + end_bytes(&outcome, &state);
         let armed = self.timers.disarm_all(run, &mut handler.armed);
@@ -130,7 +130,8 @@ impl Scheduler {
         handler.updated_us = now.wall_us;
         let ended = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes, failed_step };
         let phase = std::mem::replace(&mut handler.phase, ended);
-        discard(&mut self.waste, handler.counted_bytes, (phase, armed));
+        let freed_bytes = handler.counted_bytes.saturating_sub(feed_bytes);
+        discard(&mut self.waste, freed_bytes, (phase, armed));
         handler.feed_room_bytes = None;
         self.counted.recount(handler, self.batch.journaled);
         self.held.stops.extend(&handler.passes);
