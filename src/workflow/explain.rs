@@ -198,6 +198,40 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_is_an_integer_in_flattened_and_tagged_types_too() {
+        #[derive(Deserialize, PartialEq, Debug)]
+        struct Flat {
+            name: String,
+            #[serde(flatten)]
+            rest: Rest,
+        }
+
+        #[derive(Deserialize, PartialEq, Debug)]
+        struct Rest {
+            count: i64,
+            price: f64,
+        }
+
+        #[derive(Deserialize, PartialEq, Debug)]
+        #[serde(tag = "kind")]
+        enum Tagged {
+            Many { count: Vec<u8>, price: Option<f64> },
+        }
+
+        let flat = Flat { name: "a".into(), rest: Rest { count: -2, price: 3.0 } };
+        assert_eq!(decode(r#"{"name":"a","count":-2.0,"price":3.0}"#), Ok(flat));
+        let tagged = Tagged::Many { count: vec![2, 0], price: Some(2.5) };
+        assert_eq!(decode(r#"{"count":[2e0,-0],"kind":"Many","price":2.5}"#), Ok(tagged));
+        let faults = [r#"{"name":"a","count":2.5,"price":3.0}"#, r#"{"name":"a","count":2.0,"price":"x"}"#];
+        for (text, expected) in faults.into_iter().zip(["number 2.5", "string"]) {
+            let fault = decode::<Flat>(text).unwrap_err();
+            assert!(fault.contains(expected), "{fault}");
+        }
+        let deep = format!("{{\"kind\":\"Many\",\"count\":[1.0],\"x\":{}1.0{}}}", "[".repeat(98), "]".repeat(98));
+        assert_eq!(decode::<Tagged>(&deep), Ok(Tagged::Many { count: vec![1], price: None }));
+    }
+
+    #[test]
     fn a_fault_inside_a_field_is_found_by_its_whole_path() {
         assert_eq!(decode_field::<String>("message", "5").unwrap_err(), "field message: expected string, got number");
         assert_eq!(decode_field::<Part>("part", "{}").unwrap_err(), "field part.id: missing");

@@ -3,6 +3,8 @@
 //!
 //! Only what plain decoding has refused comes here.
 
+use std::borrow::Cow;
+
 use serde::{
     Deserializer,
     de::{self, Deserialize as _, DeserializeSeed, Visitor},
@@ -15,13 +17,18 @@ use crate::json;
 /// Wraps `serde_json`'s deserializer, and what it hands out for the values inside.
 pub(super) struct Whole<T>(pub(super) T);
 
+/// The integer literal of a JSON text that is a whole number.
+fn integer(text: &str) -> Option<Cow<'_, str>> {
+    let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    is_number.then(|| json::whole(text)).flatten()
+}
+
 macro_rules! integers {
     ($($method:ident)*) => { $(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
             // The text is needed: a float that was read may have been rounded.
             let text = <&'de RawValue>::deserialize(self.0)?.get();
-            let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
-            if let Some(literal) = is_number.then(|| json::whole(text)).flatten() {
+            if let Some(literal) = integer(text) {
                 if let Ok(number) = literal.parse() {
                     return visitor.visit_u64(number);
                 } else if let Ok(number) = literal.parse() {
@@ -54,8 +61,25 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Whole<D> {
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
     }
 
+    /// Where serde asks for no type, to look at flattened members or at a tag first, a whole number is an integer:
+    /// whatever takes a float afterwards takes it, too.
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        let text = <&'de RawValue>::deserialize(self.0)?.get();
+        if let Some(literal) = integer(text) {
+            if let Ok(number) = literal.parse::<u64>() {
+                return visitor.visit_u64(number);
+            }
+            if let Ok(number) = literal.parse::<i64>() {
+                return visitor.visit_i64(number);
+            }
+        }
+        let mut other = serde_json::Deserializer::from_str(text);
+        let decoded = other.deserialize_any(Whole(visitor));
+        decoded.map_err(|error| de::Error::custom(explain::plain(&error.to_string())))
+    }
+
     forwarded! {
-        deserialize_any() deserialize_bool() deserialize_f32() deserialize_f64() deserialize_char() deserialize_str()
+        deserialize_bool() deserialize_f32() deserialize_f64() deserialize_char() deserialize_str()
         deserialize_string() deserialize_bytes() deserialize_byte_buf() deserialize_option() deserialize_unit()
         deserialize_unit_struct(name: &'static str) deserialize_newtype_struct(name: &'static str) deserialize_seq()
         deserialize_tuple(len: usize) deserialize_tuple_struct(name: &'static str, len: usize) deserialize_map()
