@@ -113,7 +113,20 @@ impl ErrorFormat {
     /// 503 for a client whose POST run waits while the server stops: where the run's end will be told.
     pub fn stopping(self, handler_id: &str) -> Response {
         let message = format!("The server is stopping; GET /handlers/{handler_id} tells the result once it is back");
-        let mut response = self.overloaded(&message);
+        self.elsewhere(&message, handler_id)
+    }
+
+    /// 503 for a client whose POST run waits while what the run does cannot be stored: where its end will be told.
+    pub fn delayed(self, handler_id: &str) -> Response {
+        let message = format!(
+            "The run has begun, and the server cannot store now how it goes on; GET /handlers/{handler_id} tells the \
+             result once it can"
+        );
+        self.elsewhere(&message, handler_id)
+    }
+
+    fn elsewhere(self, message: &str, handler_id: &str) -> Response {
+        let mut response = self.overloaded(message);
         response.headers.push(("Location", format!("/handlers/{handler_id}")));
         response
     }

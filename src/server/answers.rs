@@ -5,7 +5,7 @@ use crate::{
     api::{self, Access, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
     engine::scheduler::{CallerId, HandlerKey},
     http::{FieldValues, Refusal, Request, Response, exchange::Exchange},
-    limits::PAGE_BYTES_MAX,
+    limits::{PAGE_BYTES_MAX, REST_US},
     net::{ConnectionId, Origin, Reactor},
     store::StoreError,
 };
@@ -21,11 +21,21 @@ pub(super) enum Client {
     /// Its reply waits for a batch.
     Unkept(ConnectionId, ErrorFormat),
     /// POST run: for the end of the run.
-    Calling(ConnectionId, HandlerKey, ErrorFormat),
+    Calling(Calling),
     /// GET /events: for the lock, or for events.
     Reading(Box<Reader>),
     /// GET /handlers: to take more of the list.
     Listing(ConnectionId, Box<List>),
+}
+
+/// A POST run that waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calling {
+    pub(super) id: ConnectionId,
+    pub(super) key: HandlerKey,
+    pub(super) errors: ErrorFormat,
+    /// When the store first failed its run, on the alive clock.
+    delayed_us: Option<u64>,
 }
 
 impl Loop {
@@ -175,7 +185,7 @@ impl Loop {
             }
             Reply::WhenRunEnds(key) => {
                 self.scheduler.await_end(key, CallerId(id.into()));
-                *self.client_mut(id) = Client::Calling(id, key, errors);
+                *self.client_mut(id) = Client::Calling(Calling { id, key, errors, delayed_us: None });
                 self.callers += 1;
             }
             Reply::Follow(follow) => self.begin_reading(id, follow, errors),
@@ -235,9 +245,7 @@ impl Loop {
 
     /// The run that a caller waits for has ended.
     pub(super) fn answer_caller(&mut self, key: HandlerKey, caller: CallerId) {
-        if let Some((id, waited, errors)) = self.calling(caller)
-            && waited == key
-        {
+        if let Some(&mut Calling { id, errors, .. }) = self.calling(caller).filter(|calling| calling.key == key) {
             let response = api::run_ended(self.scheduler.view(key), errors);
             self.respond(id, &response);
         }
@@ -245,14 +253,14 @@ impl Loop {
 
     /// The handler that a caller waits for is gone.
     pub(super) fn answer_caller_gone(&mut self, caller: CallerId) {
-        if let Some((id, _, errors)) = self.calling(caller) {
+        if let Some(&mut Calling { id, errors, .. }) = self.calling(caller) {
             self.respond(id, &api::run_ended(None, errors));
         }
     }
 
     /// The run that a caller waits for could not be stored: there is none.
     pub(super) fn answer_caller_not_kept(&mut self, caller: CallerId) {
-        if let Some((id, _, errors)) = self.calling(caller) {
+        if let Some(&mut Calling { id, errors, .. }) = self.calling(caller) {
             let error = self.not_kept.clone().unwrap_or_else(|| StoreError::Failed(String::new()));
             self.respond(id, &errors.not_kept(status(&error), &error.to_string()));
         }
@@ -260,27 +268,44 @@ impl Loop {
 
     /// The run that a caller waits for cannot be read any more.
     pub(super) fn answer_caller_unread(&mut self, caller: CallerId) {
-        if let Some((id, _, errors)) = self.calling(caller) {
+        if let Some(&mut Calling { id, errors, .. }) = self.calling(caller) {
             self.respond(id, &errors.not_read("the run's stored rows are damaged"));
         }
     }
 
-    /// The connection of a caller who still waits, and for which handler.
-    fn calling(&mut self, caller: CallerId) -> Option<(ConnectionId, HandlerKey, ErrorFormat)> {
+    /// The run that a caller waits for goes on, but the store fails it. That may pass; a caller is not kept waiting for
+    /// it.
+    pub(super) fn delay_caller(&mut self, key: HandlerKey, caller: CallerId) {
+        let now_us = self.now.alive_us;
+        let Some(calling) = self.calling(caller).filter(|calling| calling.key == key) else { return };
+        let since_us = *calling.delayed_us.get_or_insert(now_us);
+        if now_us < since_us + CALLER_DELAY_US_MAX {
+            return;
+        }
+        let Calling { id, errors, .. } = *calling;
+        self.scheduler.forget_caller(key, caller);
+        let handler = self.scheduler.known_id(key);
+        self.respond(id, &errors.delayed(&handler));
+    }
+
+    /// The caller, if it still waits.
+    fn calling(&mut self, caller: CallerId) -> Option<&mut Calling> {
         let id = ConnectionId::from(caller.0);
-        match *self.client_mut(id) {
-            Client::Calling(waiting, key, errors) if waiting == id => Some((id, key, errors)),
+        match self.client_mut(id) {
+            Client::Calling(calling) if calling.id == id => Some(calling),
             _ => None,
         }
     }
 
     /// The server stops before the run does.
-    pub(super) fn answer_stopping(&mut self, id: ConnectionId, key: HandlerKey, errors: ErrorFormat) {
+    pub(super) fn answer_stopping(&mut self, Calling { id, key, errors, .. }: Calling) {
         self.scheduler.forget_caller(key, CallerId(id.into()));
-        let response = match self.scheduler.view(key) {
-            Some(view) if self.store.is_durable() => errors.stopping(view.id),
-            Some(_) => errors.ending(),
-            None => api::run_ended(None, errors),
+        let response = if self.store.is_durable() {
+            errors.stopping(&self.scheduler.known_id(key))
+        } else if self.scheduler.view(key).is_some() {
+            errors.ending()
+        } else {
+            api::run_ended(None, errors)
         };
         self.respond(id, &response);
     }
@@ -376,8 +401,8 @@ impl Loop {
         self.helper.take(id);
         let client = self.client_mut(id);
         match client {
-            Client::Calling(waiting, key, _) if *waiting == id => {
-                let key = *key;
+            Client::Calling(calling) if calling.id == id => {
+                let key = calling.key;
                 *client = Client::Free;
                 self.callers -= 1;
                 self.scheduler.forget_caller(key, CallerId(id.into()));
@@ -394,6 +419,9 @@ impl Loop {
         self.drop_finishing(id, taken);
     }
 }
+
+/// How long a caller waits for a run that the store fails: it is offered to the store again once or twice meanwhile.
+const CALLER_DELAY_US_MAX: u64 = REST_US;
 
 /// What a step of a list takes beside what it writes, as bytes that are written in the same time: it looks at
 /// [`LIST_SCAN_HANDLERS_MAX`](crate::limits::LIST_SCAN_HANDLERS_MAX) handlers.

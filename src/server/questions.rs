@@ -93,7 +93,10 @@ impl Loop {
         }
         match (question, answer) {
             (Question::Page(id), Ok(Answer::Page { feed, workflow })) => self.give_page(id, ticket, feed, workflow),
-            (Question::Page(id), _) => self.cut_reader(id, ticket),
+            (Question::Page(id), answer) => {
+                let cause = answer.err().map_or_else(String::new, |error| error.to_string());
+                self.cut_reader(id, ticket, &cause);
+            }
             (Question::List(id), Ok(Answer::List { handlers, damaged, is_complete })) => {
                 for (key, cause) in &damaged {
                     self.scheduler.note_damaged(*key, cause);

@@ -4,7 +4,7 @@ mod pages;
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::turn::Loop;
+use super::{stop::cut_off, turn::Loop};
 use crate::{
     api::{self, Cursor, ErrorFormat, Follow},
     engine::{
@@ -37,6 +37,14 @@ enum Phase {
     Open(Cursors),
 }
 
+/// A reply whose head is not sent yet: it says where the stream begins, which the first page shows.
+#[derive(Clone, Copy, Debug)]
+struct Headless {
+    errors: ErrorFormat,
+    /// Whether events that the stream would have begun with are not there any more.
+    has_skipped: bool,
+}
+
 /// A part of the feed, and whose ids its events have.
 #[derive(Debug)]
 struct Page {
@@ -46,6 +54,7 @@ struct Page {
 
 #[derive(Debug)]
 struct Cursors {
+    headless: Option<Headless>,
     /// The next event to be written.
     next: u64,
     page: Option<Box<Page>>,
@@ -61,6 +70,16 @@ struct Cursors {
 pub(super) struct Finishing {
     run: RunKey,
     marks: VecDeque<(u64, u64)>,
+}
+
+impl Phase {
+    /// How the reader gets errors, if nothing of its reply is sent yet.
+    fn unanswered(&self) -> Option<ErrorFormat> {
+        match self {
+            Self::Waiting { errors } => Some(*errors),
+            Self::Open(cursors) => cursors.headless.map(|headless| headless.errors),
+        }
+    }
 }
 
 impl Reader {
@@ -81,12 +100,12 @@ impl Loop {
         match follow.cursor {
             Cursor::Log { .. } => {
                 if self.scheduler.follow(run, reader) {
-                    self.open_reader(id, follow);
+                    self.open_reader(id, follow, errors);
                 }
             }
             Cursor::Queue { acquire_timeout, acquire_timeout_s } => match self.scheduler.acquire(run, reader) {
                 None => self.respond(id, &errors.handler_not_found()),
-                Some(true) => self.open_reader(id, follow),
+                Some(true) => self.open_reader(id, follow, errors),
                 Some(false) if acquire_timeout.is_zero() => {
                     self.scheduler.leave(run, reader);
                     self.respond(id, &errors.no_lock(acquire_timeout_s));
@@ -130,15 +149,18 @@ impl Loop {
         }
     }
 
-    fn open_reader(&mut self, id: ConnectionId, follow: Follow) {
-        let start = self.start_of(&follow);
-        self.start_stream(id, &follow, start);
-        let next = start.0;
+    fn open_reader(&mut self, id: ConnectionId, follow: Follow, errors: ErrorFormat) {
+        let (next, has_skipped) = self.start_of(&follow);
+        if let Some(connection) = self.reactor.connection(id) {
+            connection.exchange().hang_up_on_end(true);
+        }
         let due_us = self.now.alive_us + HEARTBEAT_US;
         if follow.sse {
             self.due.insert((due_us, id));
         }
-        let cursors = Cursors { next, page: None, asked: None, marks: VecDeque::new(), written_us: self.now.alive_us };
+        let headless = Some(Headless { errors, has_skipped });
+        let written_us = self.now.alive_us;
+        let cursors = Cursors { headless, next, page: None, asked: None, marks: VecDeque::new(), written_us };
         self.put_reader(Box::new(Reader { id, follow, phase: Phase::Open(cursors), due_us }));
         self.pump(id);
     }
@@ -157,34 +179,29 @@ impl Loop {
                 self.scheduler.leave(run, reader);
                 self.respond(id, &api::no_content());
             }
-            Some(false) => self.open_reader(id, waiter.follow),
+            Some(false) => self.open_reader(id, waiter.follow, errors),
         }
     }
 
-    /// The handler is gone: a waiter gets 404, a stream ends properly.
+    /// The handler is gone: who has no reply yet gets 404, a stream ends properly.
     pub(super) fn end_reader(&mut self, reader: ReaderId) {
         let id = ConnectionId::from(reader.0);
         let Some(reader) = self.take_reader(id) else { return };
         self.due.remove(&(reader.due_us, id));
-        match reader.phase {
-            Phase::Waiting { errors, .. } => self.respond(id, &errors.handler_not_found()),
-            Phase::Open(cursors) => {
-                self.forget_query(&cursors);
-                self.end_stream(id);
-            }
+        let unanswered = reader.phase.unanswered();
+        if let Phase::Open(cursors) = &reader.phase {
+            self.forget_query(cursors);
+        }
+        match unanswered {
+            Some(errors) => self.respond(id, &errors.handler_not_found()),
+            None => self.end_stream(id),
         }
     }
 
-    /// The run that this reader has begun with could not be kept: a waiter gets 404, a stream breaks off.
+    /// The run that this reader has begun with could not be kept: who has no reply yet gets 404, a stream breaks off.
     pub(super) fn lose_reader(&mut self, reader: ReaderId) {
-        let id = ConnectionId::from(reader.0);
-        let Some(reader) = self.take_reader(id) else { return };
-        match reader.phase {
-            Phase::Waiting { errors, .. } => {
-                self.due.remove(&(reader.due_us, id));
-                self.respond(id, &errors.handler_not_found());
-            }
-            Phase::Open(_) => self.break_off(*reader),
+        if let Some(reader) = self.take_reader(ConnectionId::from(reader.0)) {
+            self.break_off(*reader, ErrorFormat::handler_not_found);
         }
     }
 
@@ -270,22 +287,11 @@ impl Loop {
         }
     }
 
-    /// The server stops: a stream is cut off, so that its client knows to come back; a waiter is told so.
+    /// The server stops: a stream is cut off, so that its client knows to come back; who has no reply yet is told so.
     pub(super) fn stop_reader(&mut self, id: ConnectionId) {
         let Some(reader) = self.take_reader(id) else { return };
-        match &reader.phase {
-            Phase::Waiting { errors, .. } => {
-                let response = self.cut_off(*errors);
-                self.respond(id, &response);
-            }
-            Phase::Open(_) => {
-                if let Some(connection) = self.reactor.connection(id) {
-                    connection.exchange().abort_stream(self.now);
-                }
-            }
-        }
-        let taken = self.reactor.taken_position(id).unwrap_or(0);
-        self.drop_reader(*reader, taken);
+        let is_durable = self.store.is_durable();
+        self.break_off(*reader, |errors| cut_off(is_durable, errors));
     }
 }
 

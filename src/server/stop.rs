@@ -132,9 +132,9 @@ impl Loop {
         self.reactor.drain(&ErrorFormat::default().not_begun(), self.now);
         for slot in 0..self.clients.len() {
             match &self.clients[slot] {
-                Client::Calling(id, key, errors) => {
-                    let (id, key, errors) = (*id, *key, *errors);
-                    self.answer_stopping(id, key, errors);
+                Client::Calling(calling) => {
+                    let calling = *calling;
+                    self.answer_stopping(calling);
                 }
                 Client::Reading(reader) => {
                     let id = reader.id;
@@ -154,17 +154,8 @@ impl Loop {
         if connection.exchange().is_streaming() {
             connection.exchange().abort_stream(self.now);
         } else {
-            let response = self.cut_off(ErrorFormat::Text);
+            let response = cut_off(self.store.is_durable(), ErrorFormat::Text);
             self.respond(id, &response);
-        }
-    }
-
-    /// The reply to a client that waits to read. What it came for is there again only if a store keeps it.
-    pub(super) fn cut_off(&self, errors: ErrorFormat) -> Response {
-        if self.store.is_durable() {
-            errors.overloaded("The server is stopping; come back in a moment")
-        } else {
-            errors.ending()
         }
     }
 
@@ -188,6 +179,11 @@ impl Loop {
             }
         }
     }
+}
+
+/// The reply to a client that waits to read. What it came for is there again only if a store keeps it.
+pub(super) fn cut_off(is_durable: bool, errors: ErrorFormat) -> Response {
+    if is_durable { errors.overloaded("The server is stopping; come back in a moment") } else { errors.ending() }
 }
 
 /// The exit code of a server that was told twice to stop.

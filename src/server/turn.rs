@@ -375,6 +375,7 @@ impl Loop {
             Notice::Gone(reader) => self.end_reader(reader),
             Notice::Lost(reader) => self.lose_reader(reader),
             Notice::CallerGone(caller) => self.answer_caller_gone(caller),
+            Notice::Delayed(key, caller) => self.delay_caller(key, caller),
             Notice::Unread(caller) => self.answer_caller_unread(caller),
             Notice::NotKept(caller) => self.answer_caller_not_kept(caller),
             Notice::Load(key) => self.ask_handler(kept::Address::Key(key), None),

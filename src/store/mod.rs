@@ -20,7 +20,8 @@ pub struct Ticket(pub u64);
 /// Something to read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Query {
-    /// A part of a run's feed.
+    /// A part of a run's feed. If the first event wanted has left the feed's window, it begins with the first that is
+    /// kept, though that may be behind the last one wanted.
     Page {
         /// The run.
         run: RunKey,

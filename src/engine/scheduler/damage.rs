@@ -204,8 +204,10 @@ impl Scheduler {
     }
 
     /// The id of a handler, or what it is if no client chose another.
-    fn known_id(&self, key: HandlerKey) -> std::sync::Arc<str> {
-        self.handlers.get(&key).map_or_else(|| self.spell(key), |handler| std::sync::Arc::clone(&handler.id))
+    pub fn known_id(&self, key: HandlerKey) -> std::sync::Arc<str> {
+        let here = self.handlers.get(&key).map(|handler| &handler.id);
+        let known = here.or_else(|| self.away.get(&key)?.id.as_ref());
+        known.map_or_else(|| self.spell(key), std::sync::Arc::clone)
     }
 }
 

@@ -1,7 +1,10 @@
 //! When a batch could not be kept: its runs go back to what was committed. What came from outside is refused; what
 //! passes said is offered again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{CallerId, HandlerKey, Notice, RunKey, Scheduler, batch::Batch, waste::discard};
 use crate::{
@@ -20,6 +23,8 @@ use crate::{
 pub(super) struct Away {
     /// Its newest run in the store.
     pub(super) run: u32,
+    /// Its id, if it was here.
+    pub(super) id: Option<Arc<str>>,
     pub(super) caller: Option<CallerId>,
     /// What passes of its runs said.
     said: Vec<(u32, Input)>,
@@ -108,7 +113,7 @@ impl Scheduler {
     pub(super) fn go_back(&mut self, key: HandlerKey, lost: &mut Lost, now: Now) {
         self.cursors.forget(key);
         let mut said = lost.said.remove(&key).unwrap_or_default();
-        let (run, mut caller) = match (self.handlers.remove(&key), lost.purged.remove(&key)) {
+        let (run, mut caller, id) = match (self.handlers.remove(&key), lost.purged.remove(&key)) {
             (Some(mut handler), _) => {
                 let run = RunKey { handler: key, run: handler.run };
                 let armed = self.timers.disarm_all(run, &mut handler.armed);
@@ -122,9 +127,9 @@ impl Scheduler {
                     self.earlier.insert(run, handler.channel);
                 }
                 discard(&mut self.waste, handler.counted_bytes, (handler.phase, armed));
-                (run, handler.caller)
+                (run, handler.caller, Some(handler.id))
             }
-            (None, Some(purged)) => purged,
+            (None, Some((run, caller))) => (run, caller, None),
             (None, None) => return,
         };
         let mut newest = run.run;
@@ -136,7 +141,8 @@ impl Scheduler {
             let Some(before) = newest.checked_sub(1) else { return };
             newest = before;
         }
-        self.away.insert(key, Away { run: newest, caller, said });
+        self.notices.extend(caller.map(|caller| Notice::Delayed(key, caller)));
+        self.away.insert(key, Away { run: newest, id, caller, said });
         if self.failing.is_often() {
             self.handle_unread(key, now);
         } else {

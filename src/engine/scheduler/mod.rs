@@ -172,6 +172,9 @@ pub enum Notice {
     CallerGone(CallerId),
     /// What this caller began could not be kept: there is no such run.
     NotKept(CallerId),
+    /// The run of this handler, whose end this caller waits for, goes on from what was committed, because the store has
+    /// failed: its end cannot be kept or read now. Comes again each time.
+    Delayed(HandlerKey, CallerId),
     /// The run whose end this caller waits for goes on no more, and nothing of it can be read.
     Unread(CallerId),
     /// Give this handler to [`Scheduler::handle_kept`]: something has come for its run.

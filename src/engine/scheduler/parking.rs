@@ -103,6 +103,8 @@ impl Scheduler {
     pub fn handle_unread(&mut self, key: HandlerKey, now: Now) {
         let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
         self.timers.arm(Timer::Again(key), deadline);
+        let caller = self.away.get(&key).and_then(|away| away.caller);
+        self.notices.extend(caller.map(|caller| super::Notice::Delayed(key, caller)));
     }
 
     fn unpark(&mut self, key: HandlerKey, folded: Result<Folded, String>, admitted: bool, now: Now) {

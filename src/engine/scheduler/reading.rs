@@ -64,9 +64,9 @@ impl Scheduler {
 
     /// The caller no longer waits.
     pub fn forget_caller(&mut self, key: HandlerKey, caller: CallerId) {
-        if let Some(handler) = self.handlers.get_mut(&key) {
-            handler.caller.take_if(|current| *current == caller);
-        }
+        let here = self.handlers.get_mut(&key).map(|handler| &mut handler.caller);
+        let waiting = here.or_else(|| self.away.get_mut(&key).map(|away| &mut away.caller));
+        waiting.and_then(|waiting| waiting.take_if(|current| *current == caller));
     }
 
     /// Begins to read a run: the queue (`true`: now, `false`: a [`Notice::Turn`] follows) or the log. `None` if the run

@@ -1,14 +1,14 @@
 //! From the store to the socket: a reader's pages, and what is written of them.
 
-use super::{Cursors, Finishing, Page, Phase, Reader};
+use super::{Cursors, Finishing, Headless, Page, Phase, Reader};
 use crate::{
-    api::{self, Cursor, Follow},
+    api::{self, Cursor, ErrorFormat, Follow},
     engine::{
         channel::ReaderId,
         feed::Feed,
         scheduler::{RunKey, WorkflowId},
     },
-    http::{exchange::Exchange, stream},
+    http::{Response, exchange::Exchange, stream},
     limits::PAGE_BYTES_MAX,
     net::ConnectionId,
     now::Now,
@@ -45,8 +45,15 @@ impl Loop {
                 self.sharing.share(reader.follow.run, &mut feed);
             }
             if feed.next() <= cursors.next {
-                // What was there when it was asked for is gone.
-                return self.break_off(*reader);
+                return self.break_off(*reader, ErrorFormat::handler_not_found);
+            }
+            if feed.first() > cursors.next {
+                // What was there when it was asked for has left the window.
+                let Some(headless) = &mut cursors.headless else {
+                    return self.break_off(*reader, ErrorFormat::handler_not_found);
+                };
+                headless.has_skipped = true;
+                cursors.next = feed.first();
             }
             cursors.page = Some(Box::new(Page { feed, workflow }));
         }
@@ -55,22 +62,30 @@ impl Loop {
     }
 
     /// The page that a reader has asked for cannot be read: the stream is cut off, so that its client comes back.
-    pub(in crate::server) fn cut_reader(&mut self, id: ConnectionId, ticket: Ticket) {
+    pub(in crate::server) fn cut_reader(&mut self, id: ConnectionId, ticket: Ticket, cause: &str) {
         let Some(reader) = self.take_reader(id) else { return };
         match &reader.phase {
-            Phase::Open(cursors) if cursors.asked == Some(ticket) => self.break_off(*reader),
+            Phase::Open(cursors) if cursors.asked == Some(ticket) => {
+                self.break_off(*reader, |errors| errors.not_read(cause));
+            }
             _ => self.put_reader(reader),
         }
     }
 
     /// A stream that cannot go on ends without its last chunk, so that its client knows that there is more and comes
-    /// back.
-    pub(super) fn break_off(&mut self, reader: Reader) {
-        if let Some(connection) = self.reactor.connection(reader.id) {
+    /// back. Who has no reply yet gets this one.
+    pub(super) fn break_off(&mut self, reader: Reader, reply: impl FnOnce(ErrorFormat) -> Response) {
+        let (id, unanswered) = (reader.id, reader.phase.unanswered());
+        if unanswered.is_none()
+            && let Some(connection) = self.reactor.connection(id)
+        {
             connection.exchange().abort_stream(self.now);
         }
-        let taken = self.reactor.taken_position(reader.id).unwrap_or(0);
+        let taken = self.reactor.taken_position(id).unwrap_or(0);
         self.drop_reader(reader, taken);
+        if let Some(errors) = unanswered {
+            self.respond(id, &reply(errors));
+        }
     }
 
     /// Goes on with a stream, now or when it is its turn.
@@ -86,28 +101,34 @@ impl Loop {
         let run = reader.follow.run;
         let Some(channel) = self.scheduler.channel(run) else { return self.put_reader(reader) };
         let (first, visible, ended) = (channel.first(), channel.visible(), channel.is_ended());
+        if let Phase::Open(cursors) = &mut reader.phase
+            && (cursors.next >= visible || cursors.page.is_some())
+            && let Some(Headless { has_skipped, .. }) = cursors.headless.take()
+        {
+            self.start_stream(id, &reader.follow, (cursors.next, has_skipped));
+        }
         let Some(connection) = self.reactor.connection(id) else { return self.put_reader(reader) };
         let exchange = connection.exchange();
         let Phase::Open(cursors) = &mut reader.phase else { return self.put_reader(reader) };
         let before = exchange.stream_position();
         while exchange.stream_room() > 0 {
-            let Some(page) = cursors.page.take_if(|page| cursors.next < page.feed.next()) else { break };
+            let Some(page) = cursors.page.take_if(|page| cursors.next < page.feed.next().min(visible)) else { break };
             let texts = self.catalog.workflow(page.workflow);
-            cursors.write(&page.feed, exchange, &reader.follow, texts, self.now);
+            cursors.write(&page.feed, visible, exchange, &reader.follow, texts, self.now);
             cursors.page = Some(page);
         }
         let has_page = cursors.page.as_ref().is_some_and(|page| cursors.next < page.feed.next());
         if !has_page {
             cursors.page = None;
-            if cursors.next < first {
+            if cursors.next < first && cursors.headless.is_none() {
                 // The window has passed a reader this slow. It comes back, and is told where it goes on.
-                return self.break_off(*reader);
+                return self.break_off(*reader, ErrorFormat::handler_not_found);
             }
         }
         let written = exchange.stream_position() - before;
         self.shares.spend(PUMP_COST_BYTES + written as usize);
         let room = exchange.stream_room();
-        if !has_page && room > 0 && cursors.asked.is_none() && cursors.next < visible {
+        if !has_page && (room > 0 || cursors.headless.is_some()) && cursors.asked.is_none() && cursors.next < visible {
             self.shares.spend(PAGE_COST_BYTES);
             let query = Query::Page { run, from: cursors.next, until: visible, bytes_max: PAGE_BYTES_MAX };
             let ticket = self.ask_page(id, query);
@@ -144,8 +165,18 @@ impl Loop {
 }
 
 impl Cursors {
-    /// Writes events of a page, until the exchange's high-water mark or up to a large one; a large one is shared.
-    fn write(&mut self, page: &Feed, exchange: &mut Exchange, follow: &Follow, texts: &api::WorkflowTexts, now: Now) {
+    /// Writes events of a page, those that may be seen, until the exchange's high-water mark or up to a large one; a
+    /// large one is shared.
+    fn write(
+        &mut self,
+        page: &Feed,
+        visible: u64,
+        exchange: &mut Exchange,
+        follow: &Follow,
+        texts: &api::WorkflowTexts,
+        now: Now,
+    ) {
+        let next = page.next().min(visible);
         let (room, before) = (exchange.stream_room(), exchange.stream_position());
         let first_mark = self.marks.len();
         let mut end = 0;
@@ -158,7 +189,7 @@ impl Cursors {
         } else {
             exchange.stream(now, |out| {
                 let start = out.len();
-                while out.len() - start < room && self.next < page.next() && page.shared(self.next).is_none() {
+                while out.len() - start < room && self.next < next && page.shared(self.next).is_none() {
                     self.write_event(out, page, follow, texts);
                 }
                 end = out.len() as u64;

@@ -94,11 +94,30 @@ impl Reading {
                 page.add(&tail).map_err(damaged)?;
             }
         }
-        let Some(version) = page.version else { return Ok(Answer::Page { feed: Feed::new(from), workflow: None }) };
+        let Some(version) = page.version else {
+            // What has left the window is passed over.
+            return match self.first_behind(run, from)? {
+                // Behind a run that has no next one come no other events.
+                Some(first) => self.page(run, first, i64::MAX.cast_unsigned(), bytes_max),
+                None => Ok(Answer::Page { feed: Feed::new(from), workflow: None }),
+            };
+        };
         let (workflow, graph) = self.versions.workflow(version)?;
         let feed = Feed::decode_events(from, &page.events, graph);
         let feed = feed.map_err(|error| Fault::Damaged(error.to_string()))?;
         Ok(Answer::Page { feed, workflow: Some(workflow) })
+    }
+
+    /// Where the first event behind `from` is that is kept. The window of an earlier run of the handler moves no more.
+    fn first_behind(&self, run: RunKey, from: u64) -> Result<Option<u64>, Fault> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT ifnull((SELECT min(first) FROM feed WHERE handler = ?1 AND first > ?2),
+                 CASE WHEN tail_first > ?2 AND tail_first < next THEN tail_first END)
+             FROM handlers WHERE key = ?1 AND run = ?3",
+        )?;
+        let parameters = (run.handler.0.cast_signed(), rows::signed(from), run.run);
+        let first = statement.query_row(parameters, |row| row.get(0));
+        Ok(first.optional()?.flatten().map(i64::cast_unsigned))
     }
 
     /// A handler, with the journal of a run that goes on, or of a failed one if that is wanted.

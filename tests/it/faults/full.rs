@@ -78,6 +78,27 @@ fn what_a_full_disk_has_no_room_for_is_refused_until_it_has() {
     }
 }
 
+#[test]
+fn a_caller_whose_run_cannot_be_stored_any_further_is_told_where_its_result_will_be() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = start(directory.path(), &[]);
+    let mut caller = program.connect();
+    let body = json!({ "handler_id": "chosen", "context": { "version": 1 }, "start_event": { "delay_ms": 500 } });
+    caller.send("POST", "/workflows/sleepy/run", &[], Some(body.to_string().as_bytes()));
+    while listed(&program).is_empty() {}
+    FileSize.raise(&program);
+    let told = caller.head();
+    let text = String::from_utf8(caller.rest()).expect("UTF-8");
+    assert_eq!((told.status, told.header("location")), (503, Some("/handlers/chosen")), "{text}");
+    assert!(told.header("retry-after").is_some());
+    assert!(text.contains("GET /handlers/chosen tells the result"), "{text}");
+    assert_eq!(program.get("/handlers/chosen").status, 202);
+    let refused = caller.request("POST", "/workflows/sleepy/run", &[], Some(b""));
+    assert_eq!(refused.status, 500, "the connection goes on, and this run has not begun: {}", refused.text());
+    FileSize.lower(&program);
+    assert_eq!(result(&program, "chosen"), "slept 500");
+}
+
 /// Plays a program's day on a disk that is full for a while. `status`: of what is refused.
 fn check(directory: &Path, wall: &impl Wall, status: u16) {
     let program = start(directory, &[]);

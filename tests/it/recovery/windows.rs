@@ -73,3 +73,22 @@ fn a_reader_that_the_window_passes_breaks_off_and_goes_on_when_it_comes_back() {
     let size = std::fs::metadata(place.directory.path().join("steprill.db")).expect("a database").len();
     assert!(size < 2 << 20, "{size} bytes");
 }
+
+#[test]
+fn a_reader_gets_something_each_time_it_comes_however_fast_the_window_moves() {
+    let place = Place::new();
+    let program = place.start_with(&["--feed-keep", "100", "--durability", "off"]);
+    let id = program.begin("streaming", json!({ "count": 15_000, "delay_ms": 0 }));
+    let mut after = -1;
+    while after < 15_002 {
+        let (head, mut reader) = open(&program, &id, &format!("sse=false&after_sequence={after}"), None);
+        assert_eq!(head.status, 200, "{head:?}");
+        let text = String::from_utf8(reader.rest_or_cut()).expect("UTF-8");
+        let events = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event"));
+        let numbers: Vec<i64> = events.map(|event| event["sequence"].as_i64().expect("a number")).collect();
+        let told = head.header(HEADER).map(|number| number.parse().expect("a number"));
+        assert_eq!(numbers.first().copied(), Some(told.unwrap_or(after + 1)), "behind {after} it begins as it says");
+        assert!(numbers.is_sorted() && numbers[0] > after, "{numbers:?}");
+        after = numbers[numbers.len() - 1];
+    }
+}

@@ -251,7 +251,7 @@ fn a_handler_whose_removal_is_not_kept_goes_on_with_all_who_read_or_wait() {
     world.stop(tag);
     world.lose();
     assert!(world.passes().is_empty());
-    assert_eq!(world.notices, []);
+    assert_eq!(std::mem::take(&mut world.notices), [Notice::Delayed(key, CallerId(7))]);
     assert!(world.scheduler.channel(run).is_some_and(|channel| channel.readers().eq([ReaderId(1)])));
     world.pass_time(REST_US);
     assert_eq!(world.notices, [Notice::Published(run), Notice::Ended(run, CallerId(7))]);

@@ -310,6 +310,15 @@ impl World {
                 assert!(!is_there, "what is refused is not there");
                 self.history.refused_runs.insert(run_id);
             }
+            Notice::Delayed(key, CallerId(caller)) => {
+                let Some(&(run, _)) = self.clients.callers.get(&caller) else { return };
+                let is_there = self.history.runs.contains_key(&run) || self.purged.contains(&key);
+                assert!(run.handler == key && is_there, "who is refused is told so");
+                if self.random.one_in(2) {
+                    self.clients.callers.remove(&caller);
+                    self.scheduler.forget_caller(key, CallerId(caller));
+                }
+            }
             Notice::Load(key) => self.ask_handler(Address::Key(key), None),
             Notice::Oldest(count) => {
                 self.ask_oldest(count);

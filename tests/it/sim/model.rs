@@ -339,11 +339,12 @@ impl Model {
         let Some(events) = self.feeds.get(&run) else {
             return Answer::Page { feed: Feed::new(range.start), workflow: None };
         };
-        let from = range.start;
-        if from < events.first {
+        let mut range = range;
+        if range.start < events.first {
             // It has left the window.
-            return Answer::Page { feed: Feed::new(from), workflow: None };
+            range = events.first..range.end.max(events.first + events.list.len() as u64);
         }
+        let from = range.start;
         let rest = events.list.get((from - events.first) as usize..).unwrap_or_default();
         let Some(&(version, _)) = rest.first() else {
             return Answer::Page { feed: Feed::new(from), workflow: None };

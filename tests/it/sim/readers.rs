@@ -99,15 +99,18 @@ impl World {
         let Some(reader) = self.clients.readers.get_mut(&id) else { return };
         reader.asked = None;
         if feed.next() <= reader.next {
-            let events = self.store.model.feeds.get(&reader.run);
-            if events.is_some_and(|events| events.first > reader.next) {
-                return self.leave(id);
-            }
             assert!(self.purged.contains(&reader.run.handler), "what is visible can be read");
             reader.orphaned = true;
             return;
         }
-        assert_eq!(feed.first(), reader.next);
+        let Some(channel) = self.scheduler.channel(reader.run) else { return };
+        let visible = channel.visible();
+        if feed.first() > reader.next {
+            // The window has passed what it asked for.
+            let model_first = self.store.model.feeds.get(&reader.run).map(|events| events.first);
+            assert!(model_first.is_none_or(|first| first >= feed.first()), "only what has left is passed over");
+            reader.next = feed.first();
+        }
         let history = &self.history.runs[&reader.run];
         let version = self.store.session.version(workflow.expect("events have a version"));
         for sequence in feed.first()..feed.next() {
@@ -116,8 +119,8 @@ impl World {
             expected.push(event);
             assert_eq!((expected.get(sequence), *of), (feed.get(sequence), version), "every reader sees the same list");
         }
-        reader.next = feed.next();
-        if reader.queue {
+        reader.next = feed.next().min(visible.max(reader.next));
+        if reader.queue && reader.next > feed.first() {
             reader.untaken = Some(reader.next);
             if self.random.one_in(2) {
                 self.take(id);

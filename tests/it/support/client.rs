@@ -210,6 +210,17 @@ impl Connection {
         body
     }
 
+    /// What comes of a chunked body until it ends or is cut off.
+    pub(crate) fn rest_or_cut(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        while self.until(b"\r\n").is_ok()
+            && let Some(piece) = self.piece()
+        {
+            body.extend(piece);
+        }
+        body
+    }
+
     /// Whether nothing has come that was not read.
     #[track_caller]
     pub(crate) fn is_silent(&mut self) -> bool {
