@@ -19,6 +19,12 @@ use super::{
     setup::{Driven, graph_with, json, numbered, scattered},
 };
 
+/// Times that a pass is handed out and notes something.
+const FIRST: usize = 200;
+
+/// Members of `{"m0":0}` that a body of the usual bound may have.
+const MEMBERS: usize = 250_000;
+
 /// Keys that a state of small values may have.
 const KEYS: usize = 140_000;
 
@@ -64,6 +70,26 @@ fn answers() {
             black_box((driven.run.open_questions().take(8).count(), driven.run.open_question_count()));
         })
     });
+    let members = |n: usize| {
+        let members: Vec<String> = (0..n).map(|index| format!("\"m{index}\":{index}")).collect();
+        json(&format!("{{{}}}", members.join(",")))
+    };
+    row("answer of n members, matching", MEMBERS, |n| {
+        let mut driven = Driven::asking(2, true);
+        let external = driven.answer(members(n), None);
+        once(|| {
+            _ = driven.run.check_external(&external);
+            driven.handle(Input::External(external));
+        })
+    });
+    row("answer of n members, early", MEMBERS, |n| {
+        let mut driven = Driven::spread(1);
+        let external = driven.answer(members(n), None);
+        once(|| {
+            driven.run.check_external(&external).expect("it is taken");
+            driven.handle(Input::External(external));
+        })
+    });
     row("question, matching the last of n answers in an inbox", INBOX_ANSWERS_MAX, |n| {
         let mut driven = Driven::spread(2);
         let ask = driven.ask(Some(n));
@@ -105,25 +131,30 @@ fn note(driven: &Driven, index: usize) -> Note {
 
 fn notes() {
     let pass = |pass: u32| PassId { work: 1, pass };
-    row("first note of a pass, after n streamed events", WORK_STREAMS_MAX, |n| {
+    // The pass has a copy of the list, which its first note makes the run's own. Many times in one run, so that the list
+    // is copied each time and no other row's memory is freed meanwhile.
+    row("pass handed out and its first note, after n events", WORK_STREAMS_MAX - FIRST, |n| {
         let mut driven = Driven::spread(1);
-        let notes = (0..n - 1).map(|index| note(&driven, index)).collect();
+        let notes = (0..n).map(|index| note(&driven, index)).collect();
         driven.handle(Input::Noted { pass: pass(0), notes });
-        let held = driven.run.pass_input(pass(0));
-        let notes = vec![note(&driven, n - 1)];
         driven.effects.clear();
-        let cost = once(|| driven.handle(Input::Noted { pass: pass(0), notes }));
-        drop(held);
-        cost
+        each(FIRST, |index| {
+            let held = driven.run.pass_input(pass(0));
+            let notes = vec![note(&driven, n + index)];
+            driven.handle(Input::Noted { pass: pass(0), notes });
+            assert!(!driven.effects.is_empty(), "it is published");
+            drop(held);
+        })
     });
-    row("first `once` of a pass, after n of them", WORK_NOTES_MAX, |n| {
+    row("pass handed out and its first `once`, after n", WORK_NOTES_MAX - FIRST, |n| {
         let mut driven = Driven::spread(1);
         let value = |ordinal| Note::Once { ordinal, value: OnceValue { value: json("1"), stream_ordinal: 0 } };
-        driven.handle(Input::Noted { pass: pass(0), notes: (0..n as u32 - 1).map(value).collect() });
-        let held = driven.run.pass_input(pass(0));
-        let cost = once(|| driven.handle(Input::Noted { pass: pass(0), notes: vec![value(n as u32 - 1)] }));
-        drop(held);
-        cost
+        driven.handle(Input::Noted { pass: pass(0), notes: (0..n as u32).map(value).collect() });
+        each(FIRST, |index| {
+            let held = driven.run.pass_input(pass(0));
+            driven.handle(Input::Noted { pass: pass(0), notes: vec![value((n + index) as u32)] });
+            drop(held);
+        })
     });
     row("end of a wait, after n of them", WORK_WAITS_MAX, |n| {
         let mut driven = Driven::spread(1);

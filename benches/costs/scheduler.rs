@@ -149,6 +149,7 @@ fn handlers() {
             world.settle();
         })
     });
+    large_ends();
     for (works, sleep) in [("that sleep", true), ("whose passes are ready", false)] {
         let spread = move |n: usize| {
             let mut world = World::new(1_000, None, true);
@@ -174,6 +175,55 @@ fn handlers() {
             })
         });
     }
+}
+
+/// Passes that give or take very many events, as the server meets them: with the journal, in the turn of the input and
+/// in that in which it is kept.
+fn large_ends() {
+    let element = |world: &World, name: &str| world.graph.event_id(name).expect("it is there");
+    let fan_out = |n: usize| {
+        let mut world = World::new(1_000, None, true);
+        world.start();
+        world.settle();
+        let tag = world.scheduler.poll_pass(world.now).expect("a pass").tag;
+        let end = PassEnd::Returned((0..n).map(|index| (element(&world, "E"), numbered(index))).collect());
+        (world, tag, Done { end, sent: Vec::new(), state: StateUse::default() })
+    };
+    row("end of a pass that gives n events", RUN_WORKS_MAX, |n| {
+        let (mut world, tag, done) = fan_out(n);
+        once(|| world.scheduler.handle_done(tag, done, world.now))
+    });
+    row("the turn after that, which gave n events", RUN_WORKS_MAX, |n| {
+        let (mut world, tag, done) = fan_out(n);
+        world.scheduler.handle_done(tag, done, world.now);
+        let mut batch = None;
+        let cost = once(|| {
+            batch = world.scheduler.seal();
+            world.scheduler.handle_committed(batch.as_ref().expect("a batch").number);
+            world.scheduler.poll_pass(world.now).expect("a pass");
+        });
+        drop(batch);
+        cost
+    });
+    row("end of the last pass of n before a fan-in", RUN_WORKS_MAX, |n| {
+        let (mut world, tag, done) = fan_out(n);
+        world.scheduler.handle_done(tag, done, world.now);
+        world.settle();
+        let output = |world: &World| {
+            let end = PassEnd::Returned(vec![(element(world, "F"), numbered(n))]);
+            Done { end, sent: Vec::new(), state: StateUse::default() }
+        };
+        for _ in 0..n - 1 {
+            let tag = world.scheduler.poll_pass(world.now).expect("a pass").tag;
+            world.scheduler.handle_done(tag, output(&world), world.now);
+            if world.scheduler.working() == 0 {
+                world.settle();
+            }
+        }
+        world.settle();
+        let (tag, done) = (world.scheduler.poll_pass(world.now).expect("a pass").tag, output(&world));
+        once(|| world.scheduler.handle_done(tag, done, world.now))
+    });
 }
 
 fn timers() {

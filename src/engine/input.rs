@@ -8,8 +8,9 @@ use crate::{
     cost,
     graph::{EventId, StepId},
     json::Json,
+    limits::WASTE_BYTES_MIN,
     now::Deadline,
-    pass::{Done, EventRef, Note},
+    pass::{Done, EventRef, Note, PassEnd},
     values::Values,
 };
 
@@ -82,6 +83,17 @@ pub enum Input {
         sequence: u64,
     },
 }
+
+impl Input {
+    /// Whether it is the end of a pass that gave out very many events.
+    pub(super) fn is_large(&self) -> bool {
+        let Self::Done { done: Done { end: PassEnd::Returned(returned), sent, .. }, .. } = self else { return false };
+        returned.len() + sent.len() >= LARGE_EVENTS
+    }
+}
+
+/// So many events take about as many bytes as are freed apart from the loop.
+const LARGE_EVENTS: usize = WASTE_BYTES_MIN / 64;
 
 /// An event posted from outside.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

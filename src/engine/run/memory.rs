@@ -3,7 +3,6 @@
 use super::{
     Facts, Run,
     matching::Hints,
-    path::Path,
     question::{Asking, EarlyAnswer, Question},
     scope::{Collected, Scope},
     work::{Memory, Work, WorkPhase},
@@ -69,7 +68,9 @@ impl Facts {
 impl Work {
     /// Its own cost and that of its event, which stay as they are.
     fn fixed_bytes(&self) -> usize {
-        WORK_BYTES + self.place.as_ref().map_or(0, |place| path_bytes(&place.path)) + event_bytes(&self.event)
+        WORK_BYTES
+            + self.place.as_ref().map_or(0, |place| cost::block(size_of_val(&**place)) + place.path.cost_bytes())
+            + event_bytes(&self.event)
     }
 
     /// What it remembers, and the question that it asks.
@@ -124,7 +125,7 @@ impl Scope {
 
 impl Collected {
     pub(super) fn cost_bytes(&self) -> usize {
-        size_of::<Self>() + path_bytes(&self.path) + cost::text(self.value.as_str().len())
+        size_of::<Self>() + self.path.cost_bytes() + cost::text(self.value.as_str().len())
     }
 }
 
@@ -148,10 +149,6 @@ fn event_bytes(event: &WorkEvent) -> usize {
             each.sum::<usize>() + cost::text(0)
         }
     }
-}
-
-fn path_bytes(path: &Path) -> usize {
-    cost::block(size_of::<Path>()) + cost::block(path.bytes())
 }
 
 /// A run that has nothing to do.

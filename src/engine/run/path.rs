@@ -2,20 +2,25 @@
 
 use std::cmp::Ordering;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::graph::StepId;
+use crate::{cost, graph::StepId};
 
 /// The emission indexes that lead from a scope's opener to an event, and the steps on that way.
 ///
 /// Paths are ordered by their indexes, then by their steps. The index of each emission stands with the step that took
 /// it, or with none where only one could: two paths that agree up to an event differ there only if it went to several
 /// steps. Equal legs in a row are one with a count, so that a loop in a scope takes no memory for its rounds.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Path(Box<[Legs]>);
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Path {
+    /// Those of most works: they take no allocation, of which a fan-out would make very many at once.
+    Short(Option<Legs>),
+    /// Two at least.
+    Long(Box<[Legs]>),
+}
 
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-struct Legs {
+pub(super) struct Legs {
     index: u32,
     step: Option<StepId>,
     count: u32,
@@ -24,31 +29,68 @@ struct Legs {
 impl Path {
     /// This way and one emission further.
     pub(super) fn then(&self, index: u32, step: Option<StepId>) -> Self {
-        match self.0.last() {
+        match self.legs().last() {
             Some(last) if last.index == index && last.step == step && last.count < u32::MAX => {
-                let mut legs = self.0.clone();
-                if let Some(last) = legs.last_mut() {
+                let mut path = self.clone();
+                if let Some(last) = path.legs_mut().last_mut() {
                     last.count += 1;
                 }
-                Self(legs)
+                path
             }
-            _ => Self(self.0.iter().copied().chain([Legs { index, step, count: 1 }]).collect()),
+            None => Self::Short(Some(Legs { index, step, count: 1 })),
+            Some(_) => Self::Long(self.legs().iter().copied().chain([Legs { index, step, count: 1 }]).collect()),
         }
     }
 
-    /// Bytes of its legs.
-    pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.0)
+    fn legs(&self) -> &[Legs] {
+        match self {
+            Self::Short(legs) => legs.as_slice(),
+            Self::Long(legs) => legs,
+        }
+    }
+
+    fn legs_mut(&mut self) -> &mut [Legs] {
+        match self {
+            Self::Short(legs) => legs.as_mut_slice(),
+            Self::Long(legs) => legs,
+        }
+    }
+
+    /// What it costs in memory beside its own place.
+    pub(super) fn cost_bytes(&self) -> usize {
+        match self {
+            Self::Short(_) => 0,
+            Self::Long(legs) => cost::block(size_of_val(&**legs)),
+        }
     }
 
     /// Whether every leg of it is gone at least once, on which its order rests.
     pub(super) fn is_sound(&self) -> bool {
-        self.0.iter().all(|legs| legs.count > 0)
+        self.legs().iter().all(|legs| legs.count > 0)
     }
 
     /// Each step on the way, to be put in terms of another graph.
     pub(super) fn steps_mut(&mut self) -> impl Iterator<Item = &mut StepId> {
-        self.0.iter_mut().filter_map(|legs| legs.step.as_mut())
+        self.legs_mut().iter_mut().filter_map(|legs| legs.step.as_mut())
+    }
+}
+
+impl Default for Path {
+    fn default() -> Self {
+        Self::Short(None)
+    }
+}
+
+impl Serialize for Path {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.legs().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Path {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let legs = Box::<[Legs]>::deserialize(deserializer)?;
+        Ok(if legs.len() < 2 { Self::Short(legs.first().copied()) } else { Self::Long(legs) })
     }
 }
 
@@ -62,7 +104,7 @@ impl PartialOrd for Path {
 
 impl Ord for Path {
     fn cmp(&self, other: &Self) -> Ordering {
-        let (mut ours, mut theirs) = (self.0.iter().copied(), other.0.iter().copied());
+        let (mut ours, mut theirs) = (self.legs().iter().copied(), other.legs().iter().copied());
         let (mut our, mut their) = (ours.next(), theirs.next());
         let mut by_steps = Ordering::Equal;
         loop {
@@ -119,7 +161,7 @@ mod tests {
     #[test]
     fn a_loop_takes_no_memory_for_its_rounds() {
         let path = (0..1_000).fold(Path::default(), |path, _| path.then(0, None));
-        assert_eq!(path.0.len(), 1);
+        assert_eq!(path.legs().len(), 1);
         assert!(path < path.then(0, None));
     }
 }

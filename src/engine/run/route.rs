@@ -21,15 +21,17 @@ impl Facts {
     ) {
         let graph = turn.graph;
         let takers = graph.takers(event);
-        for &step in takers {
+        let joiners = if place.is_some() { graph.joiners(event) } else { &[] };
+        let mut copies = std::iter::repeat_n(value, takers.len() + joiners.len());
+        for (&step, value) in takers.iter().zip(&mut copies) {
             let taken_by = (takers.len() > 1).then_some(step);
             let place =
                 place.map(|place| Box::new(Place { scope: place.scope, path: place.path.then(index, taken_by) }));
-            self.add_work(turn, step, WorkEvent::One(event, value.clone()), place);
+            self.add_work(turn, step, WorkEvent::One(event, value), place);
         }
         if let Some(place) = place {
-            for &fan_in in graph.joiners(event) {
-                self.collect(turn, fan_in, (place, index), (event, &value));
+            for (&fan_in, value) in joiners.iter().zip(copies) {
+                self.collect(turn, fan_in, (place, index), (event, value));
             }
         }
     }

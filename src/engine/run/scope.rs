@@ -84,11 +84,11 @@ impl Facts {
         turn: &Turn<'_>,
         fan_in: StepId,
         (place, index): (&Place, u32),
-        (event, value): (EventId, &Json),
+        (event, value): (EventId, Json),
     ) {
         let Some(scope) = self.scopes.get_mut(place.scope) else { return };
         if turn.graph.step(scope.opener).closers.contains(&fan_in) {
-            let collected = Collected { fan_in, path: place.path.then(index, None), event, value: value.clone() };
+            let collected = Collected { fan_in, path: place.path.then(index, None), event, value };
             self.cost_bytes += collected.cost_bytes();
             scope.collected.push(collected);
             self.collected += 1;

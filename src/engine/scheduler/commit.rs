@@ -5,6 +5,7 @@ use super::{
     batch::{Batch, Snapshotted},
     failure::Lost,
     newest,
+    waste::discard,
 };
 use crate::{
     engine::{
@@ -208,6 +209,9 @@ impl Scheduler {
                     self.notices.push_back(Notice::Published(run));
                 }
             }
+        }
+        if held.said.iter().any(|(_, input)| input.is_large()) {
+            discard(&mut self.waste, held.bytes, held.said);
         }
         for run in held.ended {
             self.retention.count();

@@ -25,7 +25,9 @@ impl Scheduler {
 
     /// The one place where a run changes.
     pub(super) fn reduce(&mut self, key: HandlerKey, input: Input, now: Now) {
-        let Self { handlers, graphs, registered, timers, limits, batch, held, effects, notices, counted, .. } = self;
+        let Self {
+            handlers, graphs, registered, timers, limits, batch, held, effects, notices, counted, waste, ..
+        } = self;
         let Some(handler) = handlers.get_mut(&key) else { return };
         if !is_served(handler.workflow, *registered) && !matches!(input, Input::Cancel | Input::Fail(_)) {
             return;
@@ -85,6 +87,10 @@ impl Scheduler {
                 Effect::Finish(end) => outcome = Some(end),
             }
         }
+        if effects.capacity() > EFFECTS_KEPT_MAX {
+            let bytes = effects.capacity() * size_of::<Effect>();
+            discard(waste, bytes, std::mem::take(effects));
+        }
         if handler.next_sequence > published {
             held.note_published(run_key, handler.next_sequence);
             if batch.journaled
@@ -140,6 +146,9 @@ impl Scheduler {
         self.admit_next(run, now);
     }
 }
+
+/// Effects whose room is kept for the next reduction.
+const EFFECTS_KEPT_MAX: usize = 4_096;
 
 /// Bytes of what is kept of an ended run beside its feed, with its handler.
 pub(super) fn end_bytes(outcome: &Outcome, state: &Values) -> usize {
