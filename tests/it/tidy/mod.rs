@@ -111,6 +111,6 @@ fn every_module_says_what_it_is_for() {
 
 #[test]
 fn every_bound_has_its_reason() {
-    hold(rules::reasons, &["src/limits.rs"]);
-    finds(rules::reasons, "src/limits.rs", "/// Why.\npub const A: u8 = 1;\npub const B: u8 = 2;", &[3]);
+    hold(rules::reasons, &["src/limits.rs", "src/limits"]);
+    finds(rules::reasons, "src/limits/runs.rs", "/// Why.\npub const A: u8 = 1;\npub const B: u8 = 2;", &[3]);
 }

@@ -191,7 +191,7 @@ pub(super) fn documented(source: &Source) -> Vec<(usize, String)> {
     if begins { Vec::new() } else { vec![(1, "the module does not say what it is for".to_owned())] }
 }
 
-/// For `limits.rs`: every bound stands under the reason for it.
+/// For `limits`: every bound stands under the reason for it.
 pub(super) fn reasons(source: &Source) -> Vec<(usize, String)> {
     let mut above = "";
     let mut breaches = Vec::new();

@@ -1,0 +1,160 @@
+//! Of connections, requests and replies.
+
+/// Connections at a time, unless told; more get 503. Each costs under 1 KB when idle, and one file descriptor: the
+/// process's limit on those may be lower, and is met with a pause in accepting.
+pub const CONNECTIONS_MAX_DEFAULT: usize = 20_000;
+
+/// Bytes of a request line without its CRLF; a longer one is 414. RFC 9112 section 3 asks for 8,000.
+pub const REQUEST_LINE_BYTES_MAX: usize = 8 << 10;
+
+/// Bytes of a request's head, from the request line to the empty line; a longer one is 431.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// Header fields of a request; more are 431. The parser's table of them is on the stack, 32 bytes each.
+pub const HEAD_FIELDS_MAX: usize = 128;
+
+/// Empty lines that are skipped before a request line. RFC 9112 section 2.2 asks for one.
+pub const EMPTY_LINES_MAX: u8 = 8;
+
+/// Bytes of a request's body, decoded, unless told; more are 413.
+pub const BODY_BYTES_MAX_DEFAULT: usize = 4 << 20;
+
+/// Bytes of a body, or of a run's journal, up to which the loop parses it itself, in half a millisecond; a thread
+/// parses larger ones.
+pub const LOOP_PARSE_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of bodies parsed and journals folded by that thread which one turn of the loop takes, one of them at least.
+pub const TURN_HELPED_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of memory from which on what is no longer needed is freed by that thread too: of small parts it takes the loop
+/// up to a millisecond for each megabyte.
+pub const WASTE_BYTES_MIN: usize = 256 << 10;
+
+/// Bytes of all chunk extensions of a body: signed uploads send some 85 for each chunk, nothing needs more.
+pub const CHUNK_EXTENSION_BYTES_MAX: u32 = 64 << 10;
+
+/// Bytes of a chunked body's trailer section: it is read and ignored, so it only has to be passed over.
+pub const TRAILER_BYTES_MAX: u32 = 16 << 10;
+
+/// Bytes of requests that all connections together hold before they are served, where the server does not say. Beyond,
+/// the slowest of those that are still coming get 503.
+pub const REQUESTS_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes of requests from which on a connection is refused when there is no room for more; usual heads are far smaller.
+pub const VICTIM_BYTES_MIN: usize = 4 << 10;
+
+/// Idle connections that are looked for at a time when there is no room for another: to look at all of them takes a
+/// millisecond or two.
+pub const SPARE_CONNECTIONS: usize = 64;
+
+/// Bytes of requests that wait in a connection while an earlier one is answered; reading stops beyond.
+pub const PIPELINE_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a result from which on a reply shares it with its run instead of copying it.
+pub const SHARED_BYTES_MIN: usize = 32 << 10;
+
+/// Bytes of output of one connection above which neither streams nor further requests add to it: enough to fill a
+/// socket's send buffer in one call.
+pub const OUTPUT_HIGH_WATER_BYTES: usize = 64 << 10;
+
+/// How long a request's head may take from its first byte; then 408.
+pub const HEAD_TIMEOUT_US: u64 = 30_000_000;
+
+/// How long a request's body may stand still; then 408.
+pub const BODY_TIMEOUT_US: u64 = 30_000_000;
+
+/// What a body must bring in each [`BODY_TIMEOUT_US`], so that a byte now and then does not hold a connection for ever.
+/// The slowest links in use (a modem, a radio) bring ten times as much.
+pub const BODY_RATE_MIN_BYTES_PER_S: u64 = 100;
+
+/// How long a connection may wait between requests; then it is closed. As nginx's `keepalive_timeout`.
+pub const IDLE_TIMEOUT_US: u64 = 75_000_000;
+
+/// How long pending output may stand still before its reader counts as gone. Before it does, a write is tried: a socket
+/// says that it takes more only when a third of its send buffer is free again, and a client's system that it does when
+/// much of its own is.
+pub const OUTPUT_TIMEOUT_US: u64 = 300_000_000;
+
+/// How long a connection is read on after an error reply, so that the reply is not lost to a reset (RFC 9112 section
+/// 9.6).
+pub const LINGER_TIMEOUT_US: u64 = 30_000_000;
+
+/// As [`LINGER_TIMEOUT_US`], while the server stops: a reply is on its way in that time, and the stop goes on.
+pub const LINGER_STOPPING_US: u64 = 500_000;
+
+/// As [`LINGER_TIMEOUT_US`], when nothing more comes.
+pub const LINGER_IDLE_TIMEOUT_US: u64 = 5_000_000;
+
+/// Bytes that are read and dropped after an error reply: a body twice as large as allowed still learns so.
+pub const LINGER_BYTES_MAX: usize = 32 << 20;
+
+/// Connections that a listener's system keeps until they are accepted: what comes in some turns of the loop.
+pub const LISTEN_BACKLOG: i32 = 1_024;
+
+/// Bytes of output that the system holds for one connection; it doubles this for its own bookkeeping. Left to itself it
+/// holds 4 MiB for a client that does not read.
+pub const SEND_BUFFER_BYTES: usize = 128 << 10;
+
+/// How long nothing may come from a connection before its peer is probed; with [`KEEPALIVE_INTERVAL`] and
+/// [`KEEPALIVE_PROBES`], one that is gone is noticed after 90 s.
+pub const KEEPALIVE_IDLE: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// How long a probe waits for its answer.
+pub const KEEPALIVE_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Probes without an answer after which the peer counts as gone.
+pub const KEEPALIVE_PROBES: u32 = 3;
+
+/// As [`KEEPALIVE_IDLE`], of a client that has sent its last byte and waits for a reply, or has closed: the system of
+/// one that has closed says so to the first probe after a minute.
+pub const HALF_CLOSED_PROBE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// How long what was sent may stay unacknowledged before the peer counts as gone. A heartbeat that nobody gets is sent
+/// within [`HEARTBEAT_US`], so that a reader that vanished is noticed after 90 s.
+pub const UNACKNOWLEDGED_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(75);
+
+/// Connections beyond the bound that are held just long enough to be told 503; beyond these, the 503 is best effort.
+pub const CONNECTIONS_REFUSED_MAX: usize = 64;
+
+/// Bytes that one connection may bring, or take, in one turn of the loop before the others have their turn.
+pub const TURN_BYTES_MAX: usize = 256 << 10;
+
+/// Bytes that streams and lists, all together, may write in one turn of the loop: about two milliseconds' worth. The
+/// others go on in the next turn, behind the requests that have come meanwhile.
+pub const TURN_OUTPUT_BYTES_MAX: usize = 512 << 10;
+
+/// Bytes that are read in one turn of the loop from connections that bring much, all together.
+pub const TURN_READ_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes that are read from a connection before it counts as one that brings much.
+pub const SMALL_READ_BYTES: usize = 16 << 10;
+
+/// Bytes that are written in one turn of the loop to connections that take much, all together.
+pub const TURN_WRITE_BYTES_MAX: usize = 2 << 20;
+
+/// Bytes of output up to which a connection counts as one that takes little.
+pub const SMALL_WRITE_BYTES: usize = 16 << 10;
+
+/// Bytes of the loop's one buffer for reading.
+pub const READ_BUFFER_BYTES: usize = 64 << 10;
+
+/// Connections accepted from one listener in one turn of the loop.
+pub const TURN_ACCEPTS_MAX: usize = 256;
+
+/// How long accepting rests when the system has no more file descriptors, unless a connection closes earlier.
+pub const ACCEPT_PAUSE_US: u64 = 100_000;
+
+/// How often at most the log says that there are no more file descriptors.
+pub const COMPLAINT_PAUSE_US: u64 = 1_000_000;
+
+/// File descriptors beside those of connections: listeners, the database and its log, the poll, what steps open.
+pub const DESCRIPTORS_BESIDE: usize = 256;
+
+/// POST run calls that may wait for their runs at a time are so many of this many connections: some stay for others.
+pub const CALLERS_OF_CONNECTIONS: (usize, usize) = (7, 8);
+
+/// Mode of the file of a unix socket, unless told: for the user that runs the server alone.
+pub const SOCKET_MODE_DEFAULT: u32 = 0o600;
+
+/// Microseconds after which an idle SSE stream gets a heartbeat: below the 30 to 60 seconds of usual proxies.
+pub const HEARTBEAT_US: u64 = 15_000_000;
