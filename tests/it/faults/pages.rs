@@ -98,7 +98,7 @@ impl Sample {
         let answer = json!({ "event": { "type": "ExternalEvent", "value": { "response": "hi" } } });
         let post = |id: &&String| program.post(&format!("/events/{id}"), &answer).status != 200;
         let unanswered = self.waiting.iter().filter(post).count();
-        let sleeping = program.get(&format!("/handlers/{}", self.sleeping)).json()["status"] == "running";
+        let sleeping = program.get(&format!("/handlers/{}", self.sleeping)).status == 202;
         let list = program.get("/handlers");
         assert_eq!(list.status, 200, "{what}");
         let damaged = list.header("X-Steprill-Damaged").map_or(0, |count| count.parse().expect("a count"));
@@ -162,6 +162,23 @@ fn a_damaged_overflow_page_is_noticed_by_its_owner_alone() {
     let is_elsewhere = |page: &Page| page.is_overflow && !["handlers", "blobs", "versions"].contains(&&*page.table);
     let elsewhere: Vec<_> = sample.pages.values().filter(|page| is_elsewhere(page)).collect();
     assert!(elsewhere.is_empty(), "a search in one of these reads them: {elsewhere:?}");
+}
+
+/// A page of each table, and one that belongs to none. All of them:
+/// [`whatever_page_is_damaged_the_program_goes_on_or_says_why_not`].
+#[test]
+fn a_damaged_page_of_any_table_is_survived_or_refused_with_the_reason() {
+    let sample = Sample::new();
+    let tables: BTreeMap<&str, usize> = sample
+        .pages
+        .iter()
+        .filter(|(_, page)| !page.is_overflow)
+        .map(|(number, page)| (&*page.table, *number))
+        .collect();
+    assert!(tables.len() > 4, "{tables:?}");
+    for (number, kind) in tables.values().zip([Kind::Zeros, Kind::Pointer].into_iter().cycle()) {
+        sample.check(*number, kind, false);
+    }
 }
 
 /// Takes a quarter of an hour: `cargo nextest run --run-ignored only -E 'test(faults::pages)'`.
