@@ -1,7 +1,7 @@
 //! A store that is slow, fails, and forgets what was not synced.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     rc::Rc,
     sync::Arc,
 };
@@ -32,8 +32,6 @@ pub(crate) struct Store {
     /// Handlers whose rows cannot be changed, and those whose rows cannot be read.
     pub(crate) unwritable: BTreeSet<HandlerKey>,
     pub(crate) unreadable: BTreeSet<HandlerKey>,
-    /// Handlers that are whole, of which nothing new can be kept so many times, because of a page of their neighbour.
-    pub(crate) blocked: BTreeMap<HandlerKey, usize>,
     /// Those that were set aside, by serial number, as far as the scheduler may not have heard of them.
     unheard: VecDeque<(u64, HandlerKey)>,
     asides: u64,
@@ -70,7 +68,6 @@ impl Store {
             dead_epoch: None,
             unwritable: BTreeSet::new(),
             unreadable: BTreeSet::new(),
-            blocked: BTreeMap::new(),
             unheard: VecDeque::new(),
             asides: 0,
             failing: 0,
@@ -119,19 +116,6 @@ impl Store {
         }
         self.unheard.iter().for_each(|(_, key)| batch.drop_handler(*key));
         let touched = handlers(batch);
-        self.blocked.retain(|key, times| {
-            if touched.contains(key) && !self.unwritable.contains(key) {
-                *times -= 1;
-                batch.drop_handler(*key);
-                self.asides += 1;
-                let serial = self.asides;
-                self.unheard.push_back((serial, *key));
-                let (handler, cause) = (*key, CAUSE.into());
-                let aside = Aside { is_own: false, handler, cause, was_finished: false, serial };
-                self.completed.push_back(Completed::Aside(aside));
-            }
-            *times > 0
-        });
         let aside: Vec<HandlerKey> = self.unwritable.intersection(&touched).copied().collect();
         for &key in &aside {
             batch.drop_handler(key);
