@@ -149,6 +149,15 @@ impl Loop {
         }
     }
 
+    /// Sends the head of an open stream, if that is still to be done.
+    fn send_head(&mut self, reader: &mut Reader) {
+        if let Phase::Open(cursors) = &mut reader.phase
+            && let Some(Headless { has_skipped, .. }) = cursors.headless.take()
+        {
+            self.start_stream(reader.id, &reader.follow, (cursors.next, has_skipped));
+        }
+    }
+
     fn open_reader(&mut self, id: ConnectionId, follow: Follow, errors: ErrorFormat) {
         let (next, has_skipped) = self.start_of(&follow);
         if let Some(connection) = self.reactor.connection(id) {
@@ -287,9 +296,10 @@ impl Loop {
         }
     }
 
-    /// The server stops: a stream is cut off, so that its client knows to come back; who has no reply yet is told so.
+    /// The server stops: a stream is cut off, so that its client knows to come back; who waits for the lock is told so.
     pub(super) fn stop_reader(&mut self, id: ConnectionId) {
-        let Some(reader) = self.take_reader(id) else { return };
+        let Some(mut reader) = self.take_reader(id) else { return };
+        self.send_head(&mut reader);
         let is_durable = self.store.is_durable();
         self.break_off(*reader, |errors| cut_off(is_durable, errors));
     }

@@ -1,6 +1,6 @@
 //! From the store to the socket: a reader's pages, and what is written of them.
 
-use super::{Cursors, Finishing, Headless, Page, Phase, Reader};
+use super::{Cursors, Finishing, Page, Phase, Reader};
 use crate::{
     api::{self, Cursor, ErrorFormat, Follow},
     engine::{
@@ -101,11 +101,8 @@ impl Loop {
         let run = reader.follow.run;
         let Some(channel) = self.scheduler.channel(run) else { return self.put_reader(reader) };
         let (first, visible, ended) = (channel.first(), channel.visible(), channel.is_ended());
-        if let Phase::Open(cursors) = &mut reader.phase
-            && (cursors.next >= visible || cursors.page.is_some())
-            && let Some(Headless { has_skipped, .. }) = cursors.headless.take()
-        {
-            self.start_stream(id, &reader.follow, (cursors.next, has_skipped));
+        if matches!(&reader.phase, Phase::Open(cursors) if cursors.next >= visible || cursors.page.is_some()) {
+            self.send_head(&mut reader);
         }
         let Some(connection) = self.reactor.connection(id) else { return self.put_reader(reader) };
         let exchange = connection.exchange();
