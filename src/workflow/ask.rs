@@ -5,9 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{
-    Question, Result, StepError,
-    ctx::describe,
-    explain,
+    Question, Result, StepError, explain,
     running::{Pass, encode},
 };
 use crate::{
@@ -136,7 +134,7 @@ impl<'a, Q: Question> Ask<'a, Q> {
             None => Err(self.begin(ordinal, timeout)),
             Some(other) => {
                 let now = format!("`ctx.ask({})`", Q::name());
-                Err(self.pass.diverged(ordinal, &describe(self.pass, other), &now))
+                Err(self.pass.diverged(ordinal, &self.pass.describe(other), &now))
             }
         }
     }

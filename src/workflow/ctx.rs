@@ -6,7 +6,6 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Event, Grants, In, Question, Result, StepError, ask::Ask, explain, running::Pass, state::State};
 use crate::{
-    graph::EventId,
     json::Json,
     pass::{NewWait, Wait},
 };
@@ -21,13 +20,6 @@ use crate::{
 pub struct Ctx<G: Grants = ()> {
     pub(super) pass: Pass,
     grants: PhantomData<fn() -> G>,
-}
-
-/// Takes the events that a step returns.
-#[doc(hidden)]
-pub struct Emitter<'a> {
-    pub(super) pass: &'a Pass,
-    pub(super) events: Vec<(EventId, Json)>,
 }
 
 impl<G: Grants> Ctx<G> {
@@ -99,7 +91,7 @@ impl<G: Grants> Ctx<G> {
         match self.pass.next_wait("sleep")? {
             (_, Some(Wait::Slept)) => Ok(()),
             (ordinal, None) => Err(self.pass.wait(ordinal, NewWait::Sleep(duration))),
-            (ordinal, Some(other)) => Err(self.pass.diverged(ordinal, &describe(&self.pass, other), "`ctx.sleep`")),
+            (ordinal, Some(other)) => Err(self.pass.diverged(ordinal, &self.pass.describe(other), "`ctx.sleep`")),
         }
     }
 
@@ -176,23 +168,5 @@ impl<G: Grants> Ctx<G> {
     /// The id of the handler, which stays the same when a run continues another.
     pub fn handler_id(&self) -> &str {
         &self.pass.input.handler_id
-    }
-}
-
-/// A wait in words, for the error that names two.
-pub(super) fn describe(pass: &Pass, wait: &Wait) -> String {
-    match wait {
-        Wait::Slept => "`ctx.sleep`".into(),
-        Wait::Asked { question, .. } | Wait::Forgotten { question } => {
-            format!("`ctx.ask({})`", pass.names.table.name(*question))
-        }
-    }
-}
-
-impl Emitter<'_> {
-    /// Makes room for as many events.
-    #[doc(hidden)]
-    pub fn reserve(&mut self, events: usize) {
-        self.events.reserve(events);
     }
 }

@@ -98,7 +98,7 @@ fn describe<E: Event>(module: &str) -> EventType {
         builtin: E::BUILTIN,
         external: E::EXTERNAL,
         shape: Shape::compile(&schema::raw::<E>(), &names::of::<E>),
-        schema: schema::of::<E>(),
+        schema: schema::of::<E>(&E::name()),
     }
 }
 

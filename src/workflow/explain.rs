@@ -3,7 +3,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::{Event, whole::Whole};
+use super::whole::{Whole, plain};
 
 /// Decodes a JSON text. Whole numbers that are not written as integers, and the path to a fault, are only looked for
 /// once plain decoding has failed.
@@ -20,7 +20,7 @@ pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 }
 
 /// Decodes an event, which is an object; serde would also take the fields of a struct as an array.
-pub(super) fn decode_event<E: Event>(text: &str) -> Result<E, String> {
+pub(super) fn decode_event<E: DeserializeOwned>(text: &str) -> Result<E, String> {
     let got = match text.trim_ascii_start().bytes().next() {
         Some(b'{') | None => return decode(text),
         Some(b'[') => "array",
@@ -39,11 +39,6 @@ pub(super) fn decode_field<T: DeserializeOwned>(field: &str, text: &str) -> Resu
         Some(inner) => format!("field {field}.{inner}"),
         None => format!("field {field}: {fault}"),
     })
-}
-
-/// Without the place in the text, which whoever sent a value inside of others cannot make use of.
-pub(super) fn plain(message: &str) -> &str {
-    message.rfind(" at line ").map_or(message, |end| &message[..end])
 }
 
 fn explain(path: &str, message: &str) -> String {

@@ -4,10 +4,9 @@ use std::{any::TypeId, cell::RefCell, panic, sync::Arc};
 
 use super::{
     EventEntry, Result, StepError,
-    ctx::Emitter,
     event::{Event, qualified_name},
     line::{Line, NoteRefused},
-    state::StateView,
+    view::StateView,
 };
 use crate::{
     graph::{EventId, EventKind},
@@ -260,6 +259,16 @@ impl Pass {
         }
     }
 
+    /// A wait in words, for [`Pass::diverged`].
+    pub(super) fn describe(&self, wait: &Wait) -> String {
+        match wait {
+            Wait::Slept => "`ctx.sleep`".into(),
+            Wait::Asked { question, .. } | Wait::Forgotten { question } => {
+                format!("`ctx.ask({})`", self.names.table.name(*question))
+            }
+        }
+    }
+
     pub(super) fn diverged(&self, ordinal: u32, before: &str, now: &str) -> StepError {
         self.halt(Halt::Diverged(format!(
             "step {} made wait {ordinal} with {before} and now makes it with {now}: a body runs again after each wait \
@@ -379,17 +388,6 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 fn cut(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
     text
-}
-
-impl Emitter<'_> {
-    /// Gives one event out.
-    #[doc(hidden)]
-    pub fn push<E: Event>(&mut self, event: &E) -> Result<()> {
-        let (id, value) = (self.pass.id_of::<E>()?, encode(event, Json::of_encoded)?);
-        self.pass.count_output(value.as_str().len())?;
-        self.events.push((id, value));
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,15 @@
 //! JSON Schemas of events, in the shape that clients of the API know: pydantic's.
 
-use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::Event;
-
-/// The schema of an event: `properties`, `title`, `type`, and what it needs of `$defs`, `description` and `required`.
-/// Members are in order of name, properties in order of declaration, as pydantic has them.
-pub(super) fn of<E: Event>() -> Value {
+/// The schema of an event of this name: `properties`, `title`, `type`, and what it needs of `$defs`, `description` and
+/// `required`. Members are in order of name, properties in order of declaration, as pydantic has them.
+pub(super) fn of<E: JsonSchema>(name: &str) -> Value {
     let mut schema = raw::<E>();
     if let Value::Object(root) = &mut schema {
         tidy(root);
-        root.insert("title".into(), Value::String(E::name().into_owned()));
+        root.insert("title".into(), Value::String(name.to_owned()));
         root.entry("type").or_insert_with(|| "object".into());
         root.entry("properties").or_insert_with(|| json!({}));
         root.sort_keys();
@@ -20,7 +18,7 @@ pub(super) fn of<E: Event>() -> Value {
 }
 
 /// The schema as schemars writes it, with what only the width of a Rust type says.
-pub(super) fn raw<E: Event>() -> Value {
+pub(super) fn raw<E: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = None);
     settings.into_generator().into_root_schema_for::<E>().to_value()
 }

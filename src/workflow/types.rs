@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::{EventEntry, Result, StepError, ctx::Emitter, event::Event, event::Question, explain};
+use super::{EventEntry, Result, StepError, emitter::Emitter, event::Event, event::Question, explain};
 use crate::json::Json;
 
 /// What a step can take: an event, a [`one_of!`](crate::one_of) enum, or a `Vec` of either (a fan-in).

@@ -11,7 +11,6 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::explain;
 use crate::json;
 
 /// Wraps `serde_json`'s deserializer, and what it hands out for the values inside.
@@ -21,6 +20,11 @@ pub(super) struct Whole<T>(pub(super) T);
 fn integer(text: &str) -> Option<Cow<'_, str>> {
     let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
     is_number.then(|| json::whole(text)).flatten()
+}
+
+/// An error without its place in the text, which means nothing to whoever sent the value inside others.
+pub(super) fn plain(message: &str) -> &str {
+    message.rfind(" at line ").map_or(message, |end| &message[..end])
 }
 
 macro_rules! integers {
@@ -40,7 +44,7 @@ macro_rules! integers {
                 }
             }
             let mut other = serde_json::Deserializer::from_str(text);
-            other.$method(visitor).map_err(|error| de::Error::custom(explain::plain(&error.to_string())))
+            other.$method(visitor).map_err(|error| de::Error::custom(plain(&error.to_string())))
         }
     )* };
 }
