@@ -2,11 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     time::Duration,
 };
 
-use super::{EventId, EventKind, EventType, Graph, Retry, StepId, StepType, flow, scopes};
+use super::{
+    EventId, EventKind, EventType, Graph, Retry, StepId, StepType,
+    fault::{Fault, Faults},
+    flow, scopes,
+};
 use crate::limits::{GRAPH_NAMES_MAX, INBOX_ANSWERS_MAX};
 
 /// What a workflow is made of, by name, before it is checked.
@@ -61,14 +64,6 @@ pub struct StepParts {
     pub timeout: Option<Duration>,
 }
 
-/// One thing that is wrong with a graph.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault(pub String);
-
-/// Everything that is wrong with a graph.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Faults(pub Vec<Fault>);
-
 impl Graph {
     /// Checks the parts and interns them.
     ///
@@ -120,31 +115,6 @@ impl Graph {
             scopes::check(&graph, &mut faults);
         }
         if faults.is_empty() { Ok(graph) } else { Err(Faults(faults)) }
-    }
-}
-
-impl fmt::Display for Faults {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
-            let line_break = if index == 0 { "" } else { "\n" };
-            write!(formatter, "{line_break}- {}", fault.0)?;
-        }
-        Ok(())
-    }
-}
-
-/// As text too: this is what a `main` that returns it shows.
-impl fmt::Debug for Faults {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the workflow's graph has faults\n{self}")
-    }
-}
-
-impl std::error::Error for Faults {}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
     }
 }
 

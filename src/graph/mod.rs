@@ -2,6 +2,7 @@
 //! later from files; knows neither.
 
 mod check;
+mod fault;
 mod flow;
 mod retry;
 mod scopes;
@@ -12,7 +13,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use check::{Fault, Faults, Parts, StepParts};
+pub use check::{Parts, StepParts};
+pub use fault::{Fault, Faults};
 pub use retry::Retry;
 pub use shape::{PathStep, Shape};
 pub use stored::StoredGraphError;

@@ -1,6 +1,6 @@
 //! Handlers: reading, listing, cancelling.
 
-use super::{Context, runs::handler_response};
+use super::Context;
 use crate::{
     api::{
         ErrorFormat, List, ListWritten, Reply,
@@ -32,8 +32,8 @@ pub(super) fn get(id: &str, scheduler: &Scheduler, errors: ErrorFormat) -> Resul
 pub(super) fn result(id: &str, scheduler: &Scheduler, errors: ErrorFormat) -> Result<Reply, Response> {
     let (_, view) = find(scheduler, id, errors)?;
     match view.outcome {
-        Some(Outcome::Completed(_)) => Ok(Reply::Now(handler_response(200, &view))),
-        None => Ok(Reply::Now(handler_response(202, &view))),
+        Some(Outcome::Completed(_)) => Ok(Reply::Now(wire::handler_reply(200, &view, ResultForm::Value))),
+        None => Ok(Reply::Now(wire::handler_reply(202, &view, ResultForm::Value))),
         Some(Outcome::Failed(error)) => Err(errors.error(500, &format!("Error getting workflow result: {error}"))),
         Some(Outcome::Cancelled) => Err(errors.handler_not_found()),
     }

@@ -56,7 +56,7 @@ pub fn run_ended(view: Option<HandlerView<'_>>, errors: ErrorFormat) -> Response
 const CANCELLED: &str = "Workflow was cancelled";
 
 /// A handler as a reply.
-pub(super) fn handler_response(status: u16, view: &HandlerView<'_>) -> Response {
+fn handler_response(status: u16, view: &HandlerView<'_>) -> Response {
     wire::handler_reply(status, view, ResultForm::Value)
 }
 

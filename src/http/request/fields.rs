@@ -1,6 +1,6 @@
 //! The header fields that decide something, and their checks (RFC 9110 section 5, RFC 9112 section 6).
 
-use super::{Span, faults::excerpt};
+use super::{faults::excerpt, span::Span};
 use crate::http::{Field, Refusal, body::Framing};
 
 /// What the fields say, gathered one by one.

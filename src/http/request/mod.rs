@@ -6,12 +6,14 @@
 
 mod faults;
 mod fields;
+mod span;
 
-use std::{mem::MaybeUninit, num::NonZeroU32, ops::Range};
+use std::{mem::MaybeUninit, ops::Range};
 
 use self::{
     faults::{control_byte, diagnose, excerpt, head_too_large, request_line},
     fields::{Seen, check_host, trim},
+    span::Span,
 };
 use super::{Field, FieldValues, Limits, Method, Refusal, Request, body::Framing};
 use crate::limits::HEAD_FIELDS_MAX;
@@ -87,29 +89,6 @@ impl Head {
                 ),
             )),
         }
-    }
-}
-
-/// A place in a head: 32 bits, as a head is bounded far below. It lies behind the method, so its end is never 0.
-#[derive(Clone, Copy, Debug)]
-struct Span {
-    start: u32,
-    end: NonZeroU32,
-}
-
-impl Span {
-    fn new(start: usize, end: usize) -> Self {
-        Self { start: start as u32, end: NonZeroU32::new(end as u32).expect("the method stands before it") }
-    }
-
-    /// Where `part` stands in `whole`, of which it is a part.
-    fn locate(whole: &[u8], part: &[u8]) -> Self {
-        let start = part.as_ptr() as usize - whole.as_ptr() as usize;
-        Self::new(start, start + part.len())
-    }
-
-    fn of(self, bytes: &[u8]) -> &[u8] {
-        &bytes[self.start as usize..self.end.get() as usize]
     }
 }
 
