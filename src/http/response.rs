@@ -1,5 +1,7 @@
 //! The head of a reply, and `Date` (RFC 9112 section 4, RFC 9110 section 6.6.1).
 
+use time::OffsetDateTime;
+
 use super::{Refusal, Response};
 
 /// How the end of the reply's body is known to the client (RFC 9112 section 6.3).
@@ -168,42 +170,30 @@ fn push_field(out: &mut Vec<u8>, name: &str, value: &str) {
 
 /// Appends a time as IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7). Times outside the years
 /// 1970 to 9999 become the nearest end.
+///
+/// # Panics
+/// Never: each of these years has its dates.
 pub fn push_date(out: &mut Vec<u8>, unix_s: i64) {
-    const SECONDS_PER_DAY: u64 = 86_400;
     const LAST_S: i64 = 253_402_300_799;
-    const WEEKDAYS: &[u8; 21] = b"ThuFriSatSunMonTueWed";
+    const WEEKDAYS: &[u8; 21] = b"MonTueWedThuFriSatSun";
     const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
-    let unix_s = unix_s.clamp(0, LAST_S).unsigned_abs();
-    let (days, second) = (unix_s / SECONDS_PER_DAY, unix_s % SECONDS_PER_DAY);
-    let (year, month, day) = civil_date(days);
+    let time = OffsetDateTime::from_unix_timestamp(unix_s.clamp(0, LAST_S)).expect("the years 1970 to 9999 have dates");
+    let (year, month, day) = time.to_calendar_date();
     let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-    let mut put_name = |place: usize, names: &[u8], index: usize| {
+    let mut put_name = |place: usize, names: &[u8], index: u8| {
+        let index = usize::from(index);
         text[place..place + 3].copy_from_slice(&names[3 * index..3 * index + 3]);
     };
-    put_name(0, WEEKDAYS, (days % 7) as usize);
-    put_name(8, MONTHS, month - 1);
-    let pairs =
-        [(5, day), (12, year / 100), (14, year % 100), (17, second / 3_600), (20, second / 60 % 60), (23, second % 60)];
+    put_name(0, WEEKDAYS, time.weekday().number_days_from_monday());
+    put_name(8, MONTHS, u8::from(month) - 1);
+    let year = year.unsigned_abs();
+    let (century, year) = ((year / 100) as u8, (year % 100) as u8);
+    let pairs = [(5, day), (12, century), (14, year), (17, time.hour()), (20, time.minute()), (23, time.second())];
     for (place, number) in pairs {
-        text[place] = b'0' + (number / 10) as u8;
-        text[place + 1] = b'0' + (number % 10) as u8;
+        text[place] = b'0' + number / 10;
+        text[place + 1] = b'0' + number % 10;
     }
     out.extend_from_slice(&text);
-}
-
-/// Year, month (from 1) and day (from 1) of a day counted from 1970-01-01 in the Gregorian calendar. Years begin in
-/// March in here, so that the leap day is the last (Hinnant, "chrono-compatible low-level date algorithms").
-fn civil_date(days: u64) -> (u64, usize, u64) {
-    const DAYS_PER_ERA: u64 = 146_097;
-    let days = days + 719_468;
-    let day_of_era = days % DAYS_PER_ERA;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = days / DAYS_PER_ERA * 400 + year_of_era + u64::from(month <= 2);
-    (year, month as usize, day)
 }
 
 #[cfg(test)]

@@ -4,52 +4,22 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::{
+    texts::{ENVELOPE_OPENS, base_kinds, envelope_texts, open_envelope},
+    timestamp::Timestamp,
+};
 use crate::{
-    api::{catalog::WorkflowTexts, wire::handler::Timestamp},
+    api::catalog::WorkflowTexts,
     engine::{
         feed::Item,
         input::{StepOutput, StepState},
     },
-    graph::{EventKind, EventType, StepId, StepType},
+    graph::StepId,
     http::response::push_number,
 };
 
-/// What of an event type's envelopes is always the same, as JSON.
-#[derive(Clone, Debug)]
-pub(crate) struct EventTexts {
-    /// Its name, quoted.
-    name: Box<str>,
-    /// From behind the value up to before the closing brace, with the qualified name.
-    qualified: Box<str>,
-    /// The same with null in its place.
-    anonymous: Box<str>,
-}
-
-/// What of a step's state changes is always the same: up to the value of `step_state`.
-#[derive(Clone, Debug)]
-pub(crate) struct StepTexts(Box<str>);
-
-/// The texts of an event type.
-pub(crate) fn event_texts(event: &EventType) -> EventTexts {
-    let types = if event.builtin { "null" } else { base_kinds(event.kind) };
-    envelope_texts(&event.name, &event.qualified_name, types)
-}
-
-/// The texts of a step.
-pub(crate) fn step_texts(step: &StepType) -> StepTexts {
-    StepTexts(format!("{{\"value\":{{\"name\":{},\"step_state\":\"", quoted(&step.name)).into())
-}
-
-/// Appends an envelope.
-pub(crate) fn write_envelope(out: &mut Vec<u8>, value: &str, texts: &EventTexts, include_qualified_name: bool) {
-    open_envelope(out, value, texts, include_qualified_name);
-    out.push(b'}');
-}
-
 /// Where in an event that [`render_event`] appends its value stands, if it is one of the program's own.
 pub const VALUE_AT: usize = ENVELOPE_OPENS.len();
-
-const ENVELOPE_OPENS: &[u8] = b"{\"value\":";
 
 /// Appends one event of a feed: compact, on one line, without framing. `sequence`, if given, becomes its last member.
 pub fn render_event(
@@ -106,34 +76,6 @@ pub fn render_event(
 
 const INTERNAL: &str = "[\"InternalDispatchEvent\"]";
 const BUILTIN_MODULE: &str = "workflows.events";
-
-/// `types` of a program's own event: the kinds between its class and `Event`.
-fn base_kinds(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::Plain => "null",
-        EventKind::Start => "[\"StartEvent\"]",
-        EventKind::Stop => "[\"StopEvent\"]",
-        EventKind::InputRequired => "[\"InputRequiredEvent\"]",
-        EventKind::HumanResponse => "[\"HumanResponseEvent\"]",
-    }
-}
-
-fn envelope_texts(name: &str, qualified_name: &str, types: &str) -> EventTexts {
-    let (name, qualified_name) = (quoted(name), quoted(qualified_name));
-    let text = |qualified_name: &str| format!(",\"qualified_name\":{qualified_name},\"type\":{name},\"types\":{types}");
-    EventTexts { qualified: text(&qualified_name).into(), anonymous: text("null").into(), name: name.into() }
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("a string serialises")
-}
-
-fn open_envelope(out: &mut Vec<u8>, value: &str, texts: &EventTexts, include_qualified_name: bool) {
-    let tail = if include_qualified_name { &texts.qualified } else { &texts.anonymous };
-    out.extend_from_slice(ENVELOPE_OPENS);
-    out.extend_from_slice(value.as_bytes());
-    out.extend_from_slice(tail.as_bytes());
-}
 
 /// An envelope of a built-in event, up to before its closing brace.
 fn open_builtin(out: &mut Vec<u8>, value: &str, name: &str, types: &str, include_qualified_name: bool) {

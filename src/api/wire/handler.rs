@@ -1,11 +1,15 @@
 //! A handler as JSON.
 
-use std::{fmt, ops::Range};
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{event::event_texts, write_envelope, write_string};
+use super::{
+    Timestamp,
+    texts::{event_texts, write_envelope},
+    write_string,
+};
 use crate::{
     engine::{input::Outcome, scheduler::HandlerView},
     http::{Response, Shared},
@@ -136,117 +140,10 @@ fn result_of_stop(text: &str) -> Option<Range<usize>> {
 const STOP_OPENS: &str = "{\"result\":";
 const ENVELOPE_OPENS: &str = "{\"value\":";
 
-const SECOND_US: i64 = 1_000_000;
-const DAY_S: i64 = 86_400;
-/// 0000-01-01 and 9999-12-31, the ends of what RFC 3339 can write, in days since 1970-01-01.
-const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
-
-/// Microseconds since the epoch; shown as `2026-11-24T15:19:41.245592+00:00` (RFC 3339 section 5.6).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Timestamp(pub i64);
-
-impl Timestamp {
-    /// Reads a date and time with its offset (RFC 3339 section 5.6). A space may stand for the `+` of the offset, which
-    /// queries take for one. Beyond microseconds digits are cut off.
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.as_bytes();
-        let number = |from: usize, to: usize| {
-            let digits = text.get(from..to)?;
-            let value = |value: i64, digit: &u8| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0'));
-            digits.iter().try_fold(0, value)
-        };
-        let has = |place: usize, expected: &[u8]| text.get(place).is_some_and(|byte| expected.contains(byte));
-        let within = |number: i64, max: i64| (number <= max).then_some(number);
-        if !(has(4, b"-") && has(7, b"-") && has(10, b"Tt ") && has(13, b":") && has(16, b":")) {
-            return None;
-        }
-        let days = days_of(number(0, 4)?, number(5, 7)?, number(8, 10)?)?;
-        let (hours, minutes) = (within(number(11, 13)?, 23)?, within(number(14, 16)?, 59)?);
-        // The last is a leap second's.
-        let mut time_us = (hours * 3_600 + minutes * 60 + within(number(17, 19)?, 60)?) * SECOND_US;
-        let mut place = 19;
-        if has(place, b".") {
-            let digits = text[20..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-            let counted = digits.min(6);
-            time_us += number(20, 20 + counted).filter(|_| digits > 0)? * 10_i64.pow(6 - counted as u32);
-            place = 20 + digits;
-        }
-        let offset_s = match text.get(place..)? {
-            [b'Z' | b'z'] => 0,
-            [sign @ (b'+' | b'-' | b' '), _, _, b':', _, _] => {
-                let hours = within(number(place + 1, place + 3)?, 23)?;
-                let seconds = hours * 3_600 + within(number(place + 4, place + 6)?, 59)? * 60;
-                if *sign == b'-' { -seconds } else { seconds }
-            }
-            _ => return None,
-        };
-        Some(Self((days * DAY_S - offset_s) * SECOND_US + time_us))
-    }
-
-    fn text(self) -> [u8; 32] {
-        let seconds = self.0.div_euclid(SECOND_US);
-        let second_of_day = seconds.rem_euclid(DAY_S) as u32;
-        let (year, month, day) = civil_date(seconds.div_euclid(DAY_S).clamp(*DAYS.start(), *DAYS.end()));
-
-        let mut text = *b"0000-00-00T00:00:00.000000+00:00";
-        write_digits(&mut text[..4], year);
-        write_digits(&mut text[5..7], month);
-        write_digits(&mut text[8..10], day);
-        write_digits(&mut text[11..13], second_of_day / 3_600);
-        write_digits(&mut text[14..16], second_of_day / 60 % 60);
-        write_digits(&mut text[17..19], second_of_day % 60);
-        write_digits(&mut text[20..26], self.0.rem_euclid(SECOND_US) as u32);
-        text
-    }
-}
-
-impl fmt::Display for Timestamp {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(std::str::from_utf8(&self.text()).expect("digits are ASCII"))
-    }
-}
-
-/// Days since 1970-01-01; `None` if the calendar has no such day.
-fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
-    // Years that begin in March have their odd day last: as in [`civil_date`].
-    let march_year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (march_year.div_euclid(400), march_year.rem_euclid(400));
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = era * 146_097 + day_of_era - 719_468;
-    let (found_year, found_month, found_day) = civil_date(days);
-    let found = (i64::from(found_year), i64::from(found_month), i64::from(found_day));
-    (DAYS.contains(&days) && found == (year, month, day)).then_some(days)
-}
-
 fn write_time(out: &mut Vec<u8>, time_us: i64) {
     out.push(b'"');
     out.extend_from_slice(&Timestamp(time_us).text());
     out.push(b'"');
-}
-
-fn write_digits(out: &mut [u8], mut number: u32) {
-    for digit in out.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar: Howard Hinnant,
-/// "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`. Years begin in March there, so that the leap day
-/// is a year's last.
-#[expect(clippy::cast_sign_loss, reason = "days within an era, and years from 0 on, are not negative")]
-fn civil_date(days: i64) -> (u32, u32, u32) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year as u32, month as u32, day as u32)
 }
 
 #[cfg(test)]
@@ -255,49 +152,6 @@ mod tests {
 
     use super::*;
     use crate::{api::fixtures, json::Json};
-
-    #[test]
-    fn times_are_utc_with_microseconds() {
-        for (time_us, text) in [
-            (1_795_533_581_245_592, "2026-11-24T15:19:41.245592+00:00"),
-            (0, "1970-01-01T00:00:00.000000+00:00"),
-            (-1, "1969-12-31T23:59:59.999999+00:00"),
-            (951_782_400_000_000, "2000-02-29T00:00:00.000000+00:00"),
-            (4_107_542_400_000_001, "2100-03-01T00:00:00.000001+00:00"),
-        ] {
-            assert_eq!(Timestamp(time_us).to_string(), text);
-        }
-        assert!(Timestamp(i64::MAX).to_string().starts_with("9999-12-31T"));
-        assert!(Timestamp(i64::MIN).to_string().starts_with("0000-01-01T"));
-    }
-
-    #[test]
-    fn times_are_read_as_they_are_written() {
-        for time_us in [1_795_533_581_245_592, 0, -1, 951_782_400_000_000, 4_107_542_400_000_001] {
-            assert_eq!(Timestamp::parse(&Timestamp(time_us).to_string()), Some(Timestamp(time_us)));
-        }
-        for (text, time_us) in [
-            ("1970-01-01T00:00:01Z", 1_000_000),
-            ("1970-01-01t01:00:00.5 01:00", 500_000),
-            ("1969-12-31 23:00:00.1234567-01:30", 1_800_123_456),
-        ] {
-            assert_eq!(Timestamp::parse(text), Some(Timestamp(time_us)), "{text}");
-        }
-        let bad = "|x|2026|2026-11-24T15:19:41|2026-02-30T00:00:00Z|2026-13-01T00:00:00Z|2026-01-01T24:00:00Z|\
-            2026-01-01T00:60:00Z|2026-01-01T00:00:00.Z|2026-01-01T00:00:00+1|2026-01-01T00:00:00ZZ|9999999999";
-        for text in bad.split('|') {
-            assert_eq!(Timestamp::parse(text), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn every_day_is_the_calendars() {
-        for days in (*DAYS.start()..=*DAYS.end()).step_by(61) {
-            let date = time::OffsetDateTime::from_unix_timestamp(days * DAY_S).unwrap().date();
-            let expected = (date.year().cast_unsigned(), u32::from(u8::from(date.month())), u32::from(date.day()));
-            assert_eq!(civil_date(days), expected, "day {days}");
-        }
-    }
 
     fn render(stop_builtin: bool, outcome: Option<&Outcome>, form: ResultForm) -> String {
         let graph = fixtures::graph(stop_builtin);

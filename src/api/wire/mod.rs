@@ -6,6 +6,8 @@ mod further;
 mod handler;
 mod object;
 mod representation;
+mod texts;
+mod timestamp;
 
 use std::borrow::Cow;
 
@@ -17,11 +19,11 @@ use crate::{
 };
 
 pub(super) use body::{BodyError, PostedBody, RunBody};
-pub(super) use event::{EventTexts, StepTexts, event_texts, step_texts, write_envelope};
 pub use event::{VALUE_AT, render_event};
-pub use handler::Timestamp;
 pub(super) use handler::{ResultForm, handler_reply, render_handler, status_name};
 pub(super) use representation::representation;
+pub(super) use texts::{EventTexts, StepTexts, event_texts, step_texts};
+pub use timestamp::Timestamp;
 
 /// The statuses of a handler, as [`status_name`] gives them.
 pub(super) const STATUSES: [&str; 4] = ["running", "completed", "failed", "cancelled"];

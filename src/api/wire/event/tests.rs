@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     api::fixtures,
-    graph::{EventId, Graph},
+    graph::{EventId, EventKind, Graph},
 };
 
 #[track_caller]
