@@ -4,16 +4,13 @@
 use std::collections::HashSet;
 
 use super::{
+    change::{Beginning, Change, Live},
     fault::Fault,
-    list, rows,
-    write::{Live, Writing},
+    list,
+    write::Writing,
 };
 use crate::{
-    engine::{
-        feed::Feed,
-        scheduler::{Batch, Ended, HandlerKey, Head, Opened, RunKey, Snapshotted},
-        window::Mark,
-    },
+    engine::scheduler::{Batch, HandlerKey, Opened, RunKey, Snapshotted},
     hash::CounterMap,
 };
 
@@ -23,33 +20,6 @@ pub(super) struct Group<'a> {
     changes: Vec<Option<Change<'a>>>,
     /// Places of handlers' changes among those.
     places: CounterMap<HandlerKey, usize>,
-}
-
-/// What is new of one handler's newest run. What happened in it is written in the order of the fields.
-pub(super) struct Change<'a> {
-    pub(super) handler: i64,
-    /// As it was before.
-    pub(super) live: Live,
-    /// It begins.
-    pub(super) opened: Option<Beginning<'a>>,
-    /// The version that the fields below are under.
-    pub(super) version: i64,
-    pub(super) feed: Feed,
-    pub(super) snapshot: Option<(i64, &'a [u8])>,
-    /// Those after the snapshot.
-    pub(super) records: Vec<u8>,
-    /// With its place in the order of ending.
-    pub(super) ended: Option<(i64, &'a Ended)>,
-    pub(super) cursor: Option<u64>,
-    /// Where the window of the feed begins.
-    pub(super) left: Option<Mark>,
-}
-
-/// A run that begins.
-pub(super) struct Beginning<'a> {
-    pub(super) head: &'a Head,
-    /// Whether nobody can ask for the run before it.
-    pub(super) drops_earlier: bool,
 }
 
 impl<'a> Group<'a> {
@@ -158,22 +128,5 @@ impl<'a> Group<'a> {
     fn write_one(&mut self, handler: HandlerKey, writing: &mut Writing<'_>) -> Result<(), Fault> {
         let change = self.places.remove(&handler).and_then(|place| self.changes.get_mut(place)?.take());
         change.map_or(Ok(()), |change| writing.write(change))
-    }
-}
-
-impl<'a> Change<'a> {
-    fn new(handler: HandlerKey, live: Live, opened: Option<Beginning<'a>>) -> Self {
-        Self {
-            handler: rows::signed(handler.0),
-            live,
-            opened,
-            version: live.version,
-            feed: Feed::new(live.next),
-            snapshot: None,
-            records: Vec::new(),
-            ended: None,
-            cursor: None,
-            left: None,
-        }
     }
 }

@@ -26,11 +26,13 @@
 //! committed, and may be tried again. Queries name the handler that cannot be read.
 
 mod backup;
+mod change;
 mod commit;
 mod fault;
 mod group;
 mod inspect;
 mod list;
+mod migrate;
 mod open;
 mod read;
 mod remove;

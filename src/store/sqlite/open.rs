@@ -13,8 +13,9 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     Durability,
     fault::{Fault, OpenError},
+    migrate,
     rows::unsigned,
-    schema::{self, APPLICATION_ID, LIVE_PLACE, PAGE_BYTES, SCHEMA_VERSION},
+    schema::{APPLICATION_ID, LIVE_PLACE, PAGE_BYTES, SCHEMA_VERSION},
     verify,
     versions::Versions,
     write::{self, Known},
@@ -61,7 +62,7 @@ pub(super) fn open(
         create(&path, durability, graphs, fresh_secret)?;
     }
     let opened = open_for_writing(&path, durability).and_then(|mut connection| {
-        let is_old = schema::migrate(&mut connection)? < SCHEMA_VERSION;
+        let is_old = migrate::migrate(&mut connection)? < SCHEMA_VERSION;
         if is_old {
             // So that an older program sees the version in the file's header.
             connection.wal_checkpoint_v2(None::<&str>, rusqlite::wal::CheckpointMode::TRUNCATE)?;
@@ -231,7 +232,7 @@ fn fill(path: &Path, graphs: &[Arc<Graph>], secret: u128) -> Result<(), Fault> {
         "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = OFF;
          PRAGMA synchronous = OFF;"
     ))?;
-    schema::migrate(&mut connection)?;
+    migrate::migrate(&mut connection)?;
     connection.execute("INSERT INTO store VALUES (1, ?1)", [secret.to_le_bytes()])?;
     Versions::load(&mut connection, graphs, true)?;
     connection.execute_batch("PRAGMA journal_mode = WAL;")?;

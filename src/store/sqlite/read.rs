@@ -8,7 +8,6 @@ use super::{
     fault::Fault,
     list,
     rows::{self, HANDLER_COLUMNS},
-    scan::Listed,
     schema::{CLOCK_PLACE, LIVE_PLACE},
     states,
     versions::Versions,
@@ -27,6 +26,17 @@ use crate::{
 pub(super) struct Reading {
     pub(super) connection: Connection,
     pub(super) versions: Arc<Versions>,
+}
+
+/// A page of the list of all handlers.
+#[derive(Default)]
+pub(super) struct Listed {
+    /// Without their states.
+    pub(super) handlers: Vec<KeptHandler>,
+    /// Those that would be among them, but cannot be read, and why.
+    pub(super) damaged: Vec<(HandlerKey, Box<str>)>,
+    /// Whether there are no more.
+    pub(super) is_complete: bool,
 }
 
 impl Reading {

@@ -2,7 +2,7 @@
 
 use super::{
     fault::Fault,
-    read::Reading,
+    read::{Listed, Reading},
     rows::{self, HANDLER_COLUMNS},
     schema::{CLOCK_PLACE, LIVE_PLACE},
 };
@@ -10,17 +10,6 @@ use crate::{
     engine::{kept::KeptHandler, scheduler::HandlerKey},
     limits::DAMAGED_NOTED_MAX,
 };
-
-/// A page of the list of all handlers.
-#[derive(Default)]
-pub(super) struct Listed {
-    /// Without their states.
-    pub(super) handlers: Vec<KeptHandler>,
-    /// Those that would be among them, but cannot be read, and why.
-    pub(super) damaged: Vec<(HandlerKey, Box<str>)>,
-    /// Whether there are no more.
-    pub(super) is_complete: bool,
-}
 
 impl Reading {
     /// Handlers after this one: `count` at most, and about so many bytes of results and errors, but one at least.

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::{
+    change::{Beginning, Change, Live},
     fault::Fault,
-    group::{Beginning, Change},
     list,
     rows::{CANCELLED, COMPLETED, FAILED, signed, unsigned},
     schema::{CLOCK_PLACE, INLINE_BYTES_MAX, LIVE_PLACE},
@@ -21,20 +21,6 @@ use crate::{
     limits::{FEED_ROW_BYTES_MAX, LIVE_CACHED_MAX, TAIL_BYTES_MAX},
     now::Now,
 };
-
-/// Where a handler's newest run stands in the database.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Live {
-    pub(super) run: u32,
-    pub(super) version: i64,
-    /// The number that its next event gets.
-    pub(super) next: u64,
-    pub(super) tail_bytes: usize,
-    /// Whether it has rows in `feed`.
-    pub(super) has_feed: bool,
-    /// The number of its next row in `journal`; 0 if it has none.
-    pub(super) journal_next: i64,
-}
 
 /// What is known of the database, beside what is in it.
 pub(super) struct Known {
