@@ -1,6 +1,8 @@
 //! One account of the bytes that the server holds, and the bound on all of them together.
 
-use crate::limits::{FINISHED_PART, PRESSURE_PERCENT, REPLIES_PART, REQUESTS_PART, REQUESTS_RESERVED_PART};
+use crate::limits::{
+    EVENTS_PART, FINISHED_PART, PRESSURE_PERCENT, REPLIES_PART, REQUESTS_PART, REQUESTS_RESERVED_PART,
+};
 
 /// Bytes that are held, by what holds them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -24,6 +26,17 @@ impl Held {
     }
 }
 
+/// What there is room for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Room {
+    /// Nothing that stays.
+    Nothing,
+    /// Events for runs that go on: what waits for them may end, and leave room.
+    Events,
+    /// New runs, too.
+    Runs,
+}
+
 /// The bound on all that is held. Beyond it new work is refused; what exists goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Account {
@@ -37,9 +50,13 @@ impl Account {
         Self { bytes_max, request_bytes_max }
     }
 
-    /// Whether new work may begin.
-    pub fn has_room(self, held: &Held) -> bool {
-        held.total() <= self.bytes_max
+    /// What there is room for.
+    pub fn room(self, held: &Held) -> Room {
+        match held.total() {
+            total if total <= self.bytes_max => Room::Runs,
+            total if total <= self.bytes_max + self.bytes_max / EVENTS_PART => Room::Events,
+            _ => Room::Nothing,
+        }
     }
 
     /// Whether it is time to free what can be freed.
@@ -89,7 +106,15 @@ mod tests {
     fn all_that_is_held_counts() {
         let account = Account::new(5, 1);
         let held = Held { requests: 1, replies: 1, runs: 1, finished: 1, unkept: 1 };
-        assert!(account.has_room(&held));
-        assert!(!account.has_room(&Held { unkept: 2, ..held }));
+        assert_eq!(account.room(&held), Room::Runs);
+        assert_eq!(account.room(&Held { unkept: 2, ..held }), Room::Nothing);
+    }
+
+    #[test]
+    fn there_is_room_for_events_a_while_longer_than_for_runs() {
+        let account = Account::new(64 << 20, 1);
+        let room = |runs: usize| account.room(&Held { runs, ..Held::default() });
+        assert_eq!([room(64 << 20), room((64 << 20) + 1)], [Room::Runs, Room::Events]);
+        assert_eq!([room(68 << 20), room((68 << 20) + 1)], [Room::Events, Room::Nothing]);
     }
 }

@@ -110,8 +110,9 @@ pub const KEEPALIVE_PROBES: u32 = 3;
 pub const HALF_CLOSED_PROBE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How long what was sent may stay unacknowledged before the peer counts as gone. A heartbeat that nobody gets is sent
-/// within [`HEARTBEAT_US`], so that a reader that vanished is noticed after 90 s.
-pub const UNACKNOWLEDGED_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(75);
+/// within [`HEARTBEAT_US`], and the last try to send it comes up to 2 s late, so that a reader that vanished is noticed
+/// within 90 s.
+pub const UNACKNOWLEDGED_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(70);
 
 /// Connections beyond the bound that are held just long enough to be told 503; beyond these, the 503 is best effort.
 pub const CONNECTIONS_REFUSED_MAX: usize = 64;

@@ -93,6 +93,10 @@ pub const REQUESTS_PART: usize = 4;
 /// See [`REQUESTS_PART`].
 pub const REQUESTS_RESERVED_PART: usize = 32;
 
+/// The part of all memory that events for runs may take beyond the bound, so that runs which wait for them can end when
+/// there is no room for new ones.
+pub const EVENTS_PART: usize = 16;
+
 /// The part of all memory that replies may hold.
 pub const REPLIES_PART: usize = 4;
 

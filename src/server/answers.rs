@@ -2,6 +2,7 @@
 
 use super::{questions::status, readers::Reader, turn::Loop};
 use crate::{
+    account::Room,
     api::{self, Access, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
     engine::scheduler::{CallerId, HandlerKey},
     http::{FieldValues, Refusal, Request, Response, exchange::Exchange},
@@ -76,7 +77,7 @@ impl Loop {
 
     /// A request's body is still to come: refuses it if its head alone is enough for that.
     fn judge_head(&mut self, id: ConnectionId) {
-        let has_room = self.account.has_room(&self.held());
+        let room = self.account.room(&self.held());
         let judged =
             judge(
                 &mut self.reactor,
@@ -85,7 +86,7 @@ impl Loop {
                 Exchange::offered_request,
                 |request, _, checked| match checked {
                     Err(refused) => (Granted::default(), Some(refused)),
-                    Ok(granted) => (granted, api::call_head(request, &self.scheduler, has_room)),
+                    Ok(granted) => (granted, api::call_head(request, &self.scheduler, room)),
                 },
             );
         let Some((exchange, (granted, refused))) = judged else { return };
@@ -132,7 +133,7 @@ impl Loop {
 
     /// `is_read`: the scheduler has what the store knows of the request's handler.
     fn answer(&mut self, id: ConnectionId, is_read: bool) {
-        let has_room = self.account.has_room(&self.held());
+        let room = self.account.room(&self.held());
         let mut parsed = self.helper.take(id);
         let judged = judge(&mut self.reactor, &self.access, id, Exchange::request, |request, refusal, checked| {
             let errors = ErrorFormat::of(request);
@@ -140,7 +141,7 @@ impl Loop {
                 (Err(refused), _) => (Granted::default(), Reply::Now(refused)),
                 (Ok(granted), Some(refusal)) => {
                     let refused = || errors.error(refusal.status, &refusal.text);
-                    let response = api::call_head(request, &self.scheduler, true).unwrap_or_else(refused);
+                    let response = api::call_head(request, &self.scheduler, Room::Runs).unwrap_or_else(refused);
                     (granted, Reply::Now(response))
                 }
                 // What is not begun may be sent again, to the server that comes next.
@@ -151,16 +152,8 @@ impl Loop {
                     let (scheduler, catalog, now) = (&mut self.scheduler, &self.catalog, self.now);
                     let callers_full = self.callers >= self.callers_max;
                     let (ids, was_parsed) = (&mut draw, parsed.take());
-                    let mut context = api::Context {
-                        scheduler,
-                        catalog,
-                        now,
-                        ids,
-                        is_read,
-                        parsed: was_parsed,
-                        has_room,
-                        callers_full,
-                    };
+                    let mut context =
+                        api::Context { scheduler, catalog, now, ids, is_read, parsed: was_parsed, room, callers_full };
                     let reply = api::call(request, &mut context);
                     parsed = context.parsed;
                     (granted, reply)

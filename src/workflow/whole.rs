@@ -79,7 +79,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Whole<D> {
         }
         let mut other = serde_json::Deserializer::from_str(text);
         let decoded = other.deserialize_any(Whole(visitor));
-        decoded.map_err(|error| de::Error::custom(explain::plain(&error.to_string())))
+        decoded.map_err(|error| de::Error::custom(plain(&error.to_string())))
     }
 
     forwarded! {

@@ -4,6 +4,7 @@ use std::{fmt::Write as _, ops::Range, time::Duration};
 
 use super::{Context, handlers, runs::faulty_body};
 use crate::{
+    account::Room,
     api::{Cursor, ErrorFormat, Follow, Reply, accept, errors::no_content, field, percent::Query, wire},
     engine::{
         input::{External, Outcome, Refusal},
@@ -57,7 +58,7 @@ pub(super) fn stream(
 pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: ErrorFormat) -> Result<Reply, Reply> {
     let (key, view) = handlers::find(context.scheduler, id, errors)?;
     check_running(&view, errors)?;
-    if !context.has_room {
+    if context.room == Room::Nothing {
         return Err(errors.no_memory().into());
     }
     let workflow = context.scheduler.workflow_of(key).ok_or_else(|| errors.handler_not_found())?;

@@ -11,6 +11,7 @@ use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
 
 use crate::{
+    account::Room,
     api::{
         Catalog, ErrorFormat, Form, Parsed, Reply, access,
         parsed::{Body, Kind, ParsedAs, Posted, Run},
@@ -44,8 +45,8 @@ pub struct Context<'a> {
     pub is_read: bool,
     /// The request's body, if it was parsed already. It stays where the call is to be made again.
     pub parsed: Option<Parsed>,
-    /// Whether there is memory for new work; else it is refused.
-    pub has_room: bool,
+    /// What there is memory for; the rest is refused.
+    pub room: Room,
     /// Whether as many POST run calls wait for their runs as may.
     pub callers_full: bool,
 }
@@ -88,11 +89,11 @@ pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
 
 /// The reply to a request that needs no more than its head, whatever its body: one that is not for this server, or that
 /// there is no memory for.
-pub fn call_head(request: &Request<'_>, scheduler: &Scheduler, has_room: bool) -> Option<Response> {
+pub fn call_head(request: &Request<'_>, scheduler: &Scheduler, room: Room) -> Option<Response> {
     let errors = ErrorFormat::of(request);
     match resolve(request, errors) {
         Ok((Call::Run | Call::RunNowait, name)) => match workflows::find(scheduler, &name, errors) {
-            Ok(_) => (!has_room).then(|| errors.no_memory()),
+            Ok(_) => (room < Room::Runs).then(|| errors.no_memory()),
             Err(response) => Some(response),
         },
         Ok(_) => None,
@@ -151,7 +152,7 @@ impl Context<'_> {
 
     /// That there is memory for a new run.
     fn check_room(&self, errors: ErrorFormat) -> Result<(), Response> {
-        if self.has_room { Ok(()) } else { Err(errors.no_memory()) }
+        if self.room == Room::Runs { Ok(()) } else { Err(errors.no_memory()) }
     }
 
     /// That the store is to be asked first for the handler of this id.

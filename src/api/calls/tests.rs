@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    account::Room,
     api::{Cursor, Follow, fixtures},
     engine::{
         channel::ReaderId,
@@ -60,9 +61,9 @@ impl World {
             Uuid::from_u128(u128::from(*drawn))
         };
         let (scheduler, catalog) = (&mut self.scheduler, &self.catalog);
-        let (is_read, has_room, callers_full) = (false, true, false);
+        let (is_read, room, callers_full) = (false, Room::Runs, false);
         let mut context =
-            Context { scheduler, catalog, now: NOW, ids: &mut ids, is_read, parsed: None, has_room, callers_full };
+            Context { scheduler, catalog, now: NOW, ids: &mut ids, is_read, parsed: None, room, callers_full };
         let reply = call(&request, &mut context);
         self.settle();
         reply

@@ -31,8 +31,9 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// What each of the modules right under the server may use.
-const UNDER_SERVER: &[&str] =
-    &["limits", "cost", "values", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow"];
+const UNDER_SERVER: &[&str] = &[
+    "limits", "account", "cost", "values", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow",
+];
 
 /// What may use everything.
 const TOP: &[&str] = &["server", "demo", "lib", "main"];

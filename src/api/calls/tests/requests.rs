@@ -57,10 +57,10 @@ fn any_body() -> impl Strategy<Value = String> {
 #[test]
 fn a_run_is_refused_by_its_head_without_its_workflow_or_memory() {
     let scheduler = World::new().scheduler;
-    let status = |path, has_room| {
+    let status = |path, room| {
         let (method, fields) = (Method::Post, &[None; 7]);
         let request = Request { method, http10: false, path, query: None, cross_site: false, fields, body: b"" };
-        call_head(&request, &scheduler, has_room).map(|response| response.status)
+        call_head(&request, &scheduler, room).map(|response| response.status)
     };
     for (path, with_room, without) in [
         ("/workflows/w/run", None, Some(503)),
@@ -72,6 +72,6 @@ fn a_run_is_refused_by_its_head_without_its_workflow_or_memory() {
         ("/events/h1", None, None),
         ("/handlers/h1/cancel", None, None),
     ] {
-        assert_eq!((status(path, true), status(path, false)), (with_room, without), "{path}");
+        assert_eq!((status(path, Room::Runs), status(path, Room::Events)), (with_room, without), "{path}");
     }
 }
