@@ -6,7 +6,8 @@ use steprill::{
     api::{self, List, ListProgress},
     engine::{
         input::External,
-        scheduler::{HandlerKey, NewRun, Place, Scheduler, SchedulerLimits, WorkflowId},
+        keys::{HandlerKey, WorkflowId},
+        scheduler::{NewRun, Place, Scheduler, SchedulerLimits},
     },
     graph::Graph,
     limits::{PAGE_BYTES_MAX, RETENTION_SLICE_MAX, RUN_WORKS_MAX, RUNS_MAX_DEFAULT},

@@ -8,9 +8,9 @@ use steprill::{
     engine::{
         feed::Feed,
         input::{Effect, External, Input},
+        keys::WorkflowId,
         record::{self, Names, RecordError},
         run::Run,
-        scheduler::WorkflowId,
     },
     graph::{EventId, Graph},
     hash::hash128,

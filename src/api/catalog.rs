@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     api::wire::{self, EventTexts, StepTexts},
-    engine::scheduler::WorkflowId,
+    engine::keys::WorkflowId,
     graph::{EventId, Graph, StepId},
 };
 

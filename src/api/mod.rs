@@ -21,7 +21,7 @@ use std::{collections::VecDeque, time::Duration};
 use crate::{
     engine::{
         kept::{Address, KeptHandler},
-        scheduler::{HandlerKey, RunKey, WorkflowId},
+        keys::{HandlerKey, RunKey, WorkflowId},
     },
     http::{Field, Request, Response, stream::Framing},
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::wire::{BodyError, PostedBody, RunBody};
 use crate::{
-    engine::scheduler::WorkflowId,
+    engine::keys::WorkflowId,
     graph::{EventId, Graph},
     json::Json,
     values::Values,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    engine::scheduler::HandlerKey,
+    engine::keys::HandlerKey,
     hash::{hash128, keyed_mix},
 };
 
@@ -18,7 +18,7 @@ use crate::{
 /// that is made up at random stands for one of `n` handlers with a chance of `n` in 8 × 10^17.
 ///
 /// ```
-/// use steprill::engine::{ids::HandlerIds, scheduler::HandlerKey};
+/// use steprill::engine::{ids::HandlerIds, keys::HandlerKey};
 ///
 /// let ids = HandlerIds::new(17);
 /// let id = ids.spell(HandlerKey(5));

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     engine::{
         input::{Input, Outcome},
-        scheduler::{HandlerKey, WorkflowId},
+        keys::{HandlerKey, WorkflowId},
         window::Mark,
     },
     now::Now,

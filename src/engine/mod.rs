@@ -8,6 +8,7 @@
 //! | [`record`] | inputs as bytes of a journal, and under a workflow that has changed since |
 //! | [`describe`] | a journal in lines for people to read |
 //! | [`scheduler`] | all handlers and their runs: admission, passes that are ready, batches, the write-ahead rule |
+//! | [`keys`] | what handlers, runs and workflows are known by |
 //! | [`ids`] | ids of handlers, made from their keys |
 //! | [`kept`] | what a store gives back of all that |
 //! | [`timers`] | what is due when, for all of them |
@@ -18,10 +19,10 @@ mod armed;
 pub mod channel;
 pub mod describe;
 pub mod feed;
-mod handler;
 pub mod ids;
 pub mod input;
 pub mod kept;
+pub mod keys;
 pub mod record;
 pub mod run;
 pub mod scheduler;

@@ -6,7 +6,7 @@ use super::armed::{Armed, Earliest};
 use crate::{
     engine::{
         input::TimerId,
-        scheduler::{HandlerKey, RunKey},
+        keys::{HandlerKey, RunKey},
     },
     limits::WALL_LOOK,
     now::{Clock, Deadline, Now},

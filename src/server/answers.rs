@@ -4,7 +4,7 @@ use super::{questions::status, readers::Reader, turn::Loop};
 use crate::{
     account::Room,
     api::{self, Access, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
-    engine::scheduler::{CallerId, HandlerKey},
+    engine::keys::{CallerId, HandlerKey},
     http::{FieldValues, Refusal, Request, Response, exchange::Exchange},
     limits::{PAGE_BYTES_MAX, REST_US},
     net::{ConnectionId, Origin, Reactor},

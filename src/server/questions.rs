@@ -10,7 +10,8 @@ use super::{
 use crate::{
     engine::{
         kept::{Address, Aside, Kept, KeptHandler},
-        scheduler::{Asked, Batch, Folded, HandlerKey},
+        keys::HandlerKey,
+        scheduler::{Asked, Batch, Folded},
     },
     limits::{LIST_PAGE_HANDLERS, LOOP_PARSE_BYTES_MAX, PAGE_BYTES_MAX},
     net::ConnectionId,

@@ -10,7 +10,7 @@ use crate::{
     engine::{
         channel::{Channel, ReaderId},
         feed::Feed,
-        scheduler::{RunKey, WorkflowId},
+        keys::{RunKey, WorkflowId},
     },
     http::{Response, response::CACHE_CONTROL, stream},
     limits::HEARTBEAT_US,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    engine::{feed::Feed, scheduler::RunKey},
+    engine::{feed::Feed, keys::RunKey},
     json::Json,
 };
 
@@ -37,12 +37,8 @@ const TEXTS_MAX: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        engine::{input::Published, scheduler::HandlerKey},
-        graph::EventId,
-        limits::SHARED_BYTES_MIN,
-        pass::EventRef,
-    };
+    use crate::engine::keys::HandlerKey;
+    use crate::{engine::input::Published, graph::EventId, limits::SHARED_BYTES_MIN, pass::EventRef};
 
     #[test]
     fn pages_of_one_run_share_their_large_events_as_long_as_somebody_has_them() {

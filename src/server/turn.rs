@@ -29,7 +29,8 @@ use crate::{
     engine::{
         input::Outcome,
         kept,
-        scheduler::{HandlerKey, NewRun, Notice, Place, Scheduler, WorkflowId},
+        keys::{HandlerKey, WorkflowId},
+        scheduler::{NewRun, Notice, Place, Scheduler},
     },
     graph::Graph,
     http::{self, Response},

@@ -4,10 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Answer, Completed, Query, Store, Ticket};
 use crate::{
-    engine::{
-        feed::Feed,
-        scheduler::{Batch, RunKey},
-    },
+    engine::{feed::Feed, keys::RunKey, scheduler::Batch},
     hash::CounterMap,
 };
 

@@ -10,7 +10,8 @@ pub use crate::engine::kept::Address;
 use crate::engine::{
     feed::Feed,
     kept::{Aside, Kept, KeptHandler},
-    scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
+    keys::{HandlerKey, RunKey, WorkflowId},
+    scheduler::Batch,
 };
 
 /// Names a query that the store works on.

@@ -12,11 +12,9 @@ use steprill::{
     engine::{
         channel::ReaderId,
         input::Input,
+        keys::{CallerId, HandlerKey, RunKey, WorkflowId},
         record,
-        scheduler::{
-            CallerId, HandlerKey, NewRun, Notice, Place, RunKey, Scheduler, SchedulerLimits, StartPass, StartRefused,
-            TroubleKind, WorkflowId,
-        },
+        scheduler::{NewRun, Notice, Place, Scheduler, SchedulerLimits, StartPass, StartRefused, TroubleKind},
     },
     graph::Graph,
     json::Json,

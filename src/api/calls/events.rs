@@ -8,7 +8,8 @@ use crate::{
     api::{Cursor, ErrorFormat, Follow, Reply, accept, errors::no_content, field, percent::Query, wire},
     engine::{
         input::{External, Outcome, Refusal},
-        scheduler::{HandlerKey, HandlerView, Scheduler},
+        keys::HandlerKey,
+        scheduler::{HandlerView, Scheduler},
     },
     graph::{EventId, Graph, StepId},
     http::{Field, Method, Request, Response},

@@ -10,7 +10,8 @@ use crate::{
     engine::{
         input::Outcome,
         kept::KeptHandler,
-        scheduler::{HandlerKey, HandlerView, Scheduler},
+        keys::HandlerKey,
+        scheduler::{HandlerView, Scheduler},
     },
     http::{Method, Request, Response},
     limits::LIST_SCAN_HANDLERS_MAX,

@@ -19,7 +19,10 @@ use crate::{
         route::{ALLOW_GET_POST, Call, Routed, route},
         wire,
     },
-    engine::scheduler::{Residence, Scheduler, WorkflowId},
+    engine::{
+        keys::WorkflowId,
+        scheduler::{Residence, Scheduler},
+    },
     http::{Request, Response},
     limits::LOOP_PARSE_BYTES_MAX,
     now::Now,

@@ -9,7 +9,8 @@ use crate::{
     },
     engine::{
         input::Outcome,
-        scheduler::{HandlerKey, HandlerView, NewRun, Scheduler, StartRefused, WorkflowId},
+        keys::{HandlerKey, WorkflowId},
+        scheduler::{HandlerView, NewRun, Scheduler, StartRefused},
     },
     http::Response,
 };

@@ -11,7 +11,8 @@ use crate::{
     api::{Cursor, Follow, fixtures},
     engine::{
         channel::ReaderId,
-        scheduler::{HandlerKey, RunKey, SchedulerLimits, WorkflowId},
+        keys::{HandlerKey, RunKey, WorkflowId},
+        scheduler::SchedulerLimits,
     },
     http::{Field, Method},
     json::Json,

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Catalog, ErrorFormat, Reply, route::Call, wire},
-    engine::scheduler::{Scheduler, WorkflowId},
+    engine::{keys::WorkflowId, scheduler::Scheduler},
     http::Response,
 };
 

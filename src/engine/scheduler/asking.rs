@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{HandlerKey, Scheduler};
+use super::Scheduler;
+use crate::engine::keys::HandlerKey;
 
 /// When the store was asked for something: [`Scheduler::begin_read`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

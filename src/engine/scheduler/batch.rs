@@ -4,11 +4,11 @@ use std::{ops::Range, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{HandlerKey, RunKey, WorkflowId};
 use crate::{
     engine::{
         feed::Feed,
         input::{Input, Outcome, Published},
+        keys::{HandlerKey, RunKey, WorkflowId},
         record,
         run::Changed,
         window::Mark,

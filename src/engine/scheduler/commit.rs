@@ -1,17 +1,18 @@
 //! The write-ahead rule: what is held back until a batch is kept.
 
 use super::{
-    CallerId, HandlerKey, Notice, RunKey, Scheduler, Trouble,
+    Notice, Scheduler, Trouble,
     batch::{Batch, Snapshotted},
     failure::Lost,
+    handler::Phase,
     newest,
     waste::discard,
 };
 use crate::{
     engine::{
         channel::Channel,
-        handler::Phase,
         input::{Input, PassId},
+        keys::{CallerId, HandlerKey, RunKey},
     },
     now::Now,
 };

@@ -1,10 +1,11 @@
 //! What handlers that are here cost, kept as a sum; and all counts that are kept beside what they count.
 
-use super::{HandlerKey, Scheduler, starts::Admission};
-use crate::{
-    account::Held,
-    engine::handler::{Handler, Phase},
+use super::{
+    Scheduler,
+    handler::{Handler, Phase},
+    starts::Admission,
 };
+use crate::{account::Held, engine::keys::HandlerKey};
 
 /// Counts and sums that a scheduler keeps beside what it counts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    CallerId, HandlerKey, Notice, RunKey, Scheduler,
+    Notice, Scheduler,
     failure::{Away, Lost},
+    handler::Phase,
 };
 use crate::{
     engine::{
         channel::Channel,
-        handler::Phase,
         input::Outcome,
         kept::{Aside, Kept, KeptHandler, KeptJournal, Recovered},
+        keys::{CallerId, HandlerKey, RunKey},
     },
     limits::DAMAGED_NOTED_MAX,
     now::Now,

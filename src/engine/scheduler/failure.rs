@@ -6,12 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use super::{CallerId, HandlerKey, Notice, RunKey, Scheduler, batch::Batch, waste::discard};
+use super::{
+    Notice, Scheduler,
+    batch::Batch,
+    handler::{Handler, Phase},
+    waste::discard,
+};
 use crate::{
     engine::{
         channel::Channel,
-        handler::{Handler, Phase},
         input::Input,
+        keys::{CallerId, HandlerKey, RunKey},
         timers::Timer,
     },
     limits::REST_US,

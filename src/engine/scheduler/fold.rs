@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Scheduler;
+use super::{Scheduler, handler::Journal};
 use crate::{
     engine::{
-        handler::Journal,
         input::{Effect, Published, StepState},
         kept::Kept,
         record::{self, Names},

@@ -9,8 +9,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{HandlerKey, RunKey, Scheduler};
-use crate::limits::GONE_NAMES_MAX;
+use super::Scheduler;
+use crate::{
+    engine::keys::{HandlerKey, RunKey},
+    limits::GONE_NAMES_MAX,
+};
 
 /// Ids that clients chose, of handlers that are gone.
 #[derive(Debug, Default)]

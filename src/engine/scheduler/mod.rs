@@ -13,6 +13,7 @@ mod damage;
 mod failure;
 mod fold;
 mod gone;
+mod handler;
 mod parking;
 mod passes;
 mod reading;
@@ -30,15 +31,13 @@ use std::{
     time::Duration,
 };
 
-use uuid::Uuid;
-
 pub use asking::Asked;
 pub use batch::{Batch, Ended, Head, Opened, Snapshotted, StartState};
 pub use count::Counts;
 pub use fold::{Fold, Folded};
+pub use handler::HandlerView;
 pub use parking::Residence;
 pub use passes::StartPass;
-pub use reading::CallerId;
 pub use starts::{NewRun, Place, StartRefused};
 pub use troubles::{Trouble, TroubleKind};
 pub use waste::Waste;
@@ -46,10 +45,10 @@ pub use waste::Waste;
 use crate::{
     engine::{
         channel::{Channel, ReaderId},
-        handler::{Handler, Phase},
         ids::HandlerIds,
-        input::{Effect, External, Input, Outcome, Refusal},
+        input::{Effect, External, Input, Refusal},
         kept::{Beginning, KeptHandler},
+        keys::{CallerId, HandlerKey, RunKey, WorkflowId},
         run::{OpenQuestion, Run},
         timers::{Timer, Timers},
         window::FeedKeep,
@@ -67,30 +66,13 @@ use count::Counted;
 use damage::Damage;
 use failure::Away;
 use gone::Gone;
+use handler::{Handler, Phase};
 use parking::Parking;
 use passes::Passes;
 use reading::Cursors;
 use retention::Retention;
 use room::Room;
 use starts::Admission;
-
-/// A handler, by order of creation. Never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct HandlerKey(pub u64);
-
-/// One run of a handler: the `run`-th, from 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct RunKey {
-    /// The handler.
-    pub handler: HandlerKey,
-    /// Runs of that handler before this one.
-    pub run: u32,
-}
-
-/// A registered workflow, by order of registration; behind those, earlier versions of them and workflows of earlier
-/// programs, as a store knows them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct WorkflowId(pub u16);
 
 /// Bounds of a scheduler.
 #[derive(Clone, Copy, Debug)]
@@ -132,27 +114,6 @@ impl Default for SchedulerLimits {
             record_state_bytes_max: ROW_STATE_BYTES_MAX,
         }
     }
-}
-
-/// A handler as the API shows it.
-#[derive(Clone, Copy, Debug)]
-pub struct HandlerView<'a> {
-    /// Its id.
-    pub id: &'a str,
-    /// Its workflow.
-    pub graph: &'a Graph,
-    /// Its newest run.
-    pub run_id: Uuid,
-    /// The outcome of that run; `None`: running.
-    pub outcome: Option<&'a Outcome>,
-    /// Microseconds since the epoch.
-    pub started_us: i64,
-    /// Microseconds since the epoch.
-    pub updated_us: i64,
-    /// Microseconds since the epoch.
-    pub completed_us: Option<i64>,
-    /// The step that failed the run; known as long as the handler is in memory.
-    pub failed_step: Option<&'a str>,
 }
 
 /// What the server is to do, now that what led to it is kept.

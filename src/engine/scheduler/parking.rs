@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Folded, HandlerKey, RunKey, Scheduler, is_served};
+use super::{Folded, Scheduler, handler::Phase, is_served};
 use crate::{
     engine::{
-        handler::Phase,
         input::{Effect, Input},
         kept::{Address, Kept},
+        keys::{HandlerKey, RunKey},
         timers::Timer,
     },
     limits::{CLOCK_AGE_US, PARKING_SLICE, REST_US},

@@ -7,13 +7,15 @@ use std::{
 };
 
 use super::{
-    RunKey, Scheduler, WorkflowId, newest,
+    Scheduler,
+    handler::Phase,
+    newest,
     troubles::{Blamed, TroubleKind},
 };
 use crate::{
     engine::{
-        handler::Phase,
         input::{Input, PassId},
+        keys::{RunKey, WorkflowId},
         run::Run,
         timers::Timer,
     },

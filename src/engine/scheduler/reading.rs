@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{HandlerKey, Notice, RunKey, Scheduler};
+use super::{Notice, Scheduler};
 use crate::{
-    engine::channel::{Channel, ReaderId},
+    engine::{
+        channel::{Channel, ReaderId},
+        keys::{CallerId, HandlerKey, RunKey},
+    },
     limits::CURSOR_AGE_US,
     now::Now,
 };
@@ -41,10 +44,6 @@ impl Cursors {
         self.is_due |= self.due_us.is_some_and(|due_us| due_us <= now.alive_us);
     }
 }
-
-/// Who waits for the end of a run, by a number that the server gives it. Never used twice.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct CallerId(pub u64);
 
 impl Scheduler {
     /// The channel of a run, its handler's newest or one that is still read; `None` once it is gone.

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use super::{
-    CallerId, Ended, Folded, HandlerKey, Notice, RunKey, Scheduler, Snapshotted, WorkflowId, failure::Away, is_served,
-    reduce::end_bytes, waste::discard,
+    Ended, Folded, Notice, Scheduler, Snapshotted,
+    failure::Away,
+    handler::{Handler, Journal, Phase},
+    is_served,
+    reduce::end_bytes,
+    waste::discard,
 };
 use crate::{
     engine::{
         armed::Armed,
         channel::Channel,
-        handler::{Handler, Journal, Phase},
         input::{Input, Outcome, Published},
         kept::{Kept, KeptHandler},
+        keys::{CallerId, HandlerKey, RunKey, WorkflowId},
         record::Names,
         run::Run,
         window::Window,

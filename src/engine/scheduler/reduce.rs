@@ -1,14 +1,16 @@
 //! An input of a run, and what becomes of its effects.
 
 use super::{
-    Ended, HandlerKey, Notice, RunKey, Scheduler, is_served, newest,
+    Ended, Notice, Scheduler,
+    handler::{HANDLER_BYTES, Phase},
+    is_served, newest,
     troubles::{Blamed, Trouble, TroubleKind},
     waste::discard,
 };
 use crate::{
     engine::{
-        handler::{HANDLER_BYTES, Phase},
         input::{Effect, Input, Outcome, Published, StepState, TimerId},
+        keys::{HandlerKey, RunKey},
     },
     graph::StepId,
     now::Now,

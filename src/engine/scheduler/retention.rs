@@ -2,9 +2,12 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{CallerId, HandlerKey, Notice, RunKey, Scheduler, newest, waste::discard};
+use super::{Notice, Scheduler, handler::Phase, newest, waste::discard};
 use crate::{
-    engine::{channel::Channel, handler::Phase},
+    engine::{
+        channel::Channel,
+        keys::{CallerId, HandlerKey, RunKey},
+    },
     limits::{
         RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, REST_US, RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US,
         RETENTION_SLACK_MAX, RETENTION_SLACK_PART, RETENTION_SLICE, RETENTION_SLICE_MAX, RETIRED_PER_TURN_MIN,

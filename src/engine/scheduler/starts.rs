@@ -4,13 +4,16 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{HandlerKey, Head, Opened, RunKey, Scheduler, StartState, WorkflowId};
+use super::{
+    Head, Opened, Scheduler, StartState,
+    handler::{Handler, Journal, Phase},
+};
 use crate::{
     engine::{
         armed::Armed,
         channel::Channel,
-        handler::{Handler, Journal, Phase},
         input::{Input, Outcome},
+        keys::{HandlerKey, RunKey, WorkflowId},
         run::Run,
     },
     json::Json,

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{RunKey, Scheduler, WorkflowId, newest};
+use super::{Scheduler, handler::Handler, newest};
 use crate::{
-    engine::{handler::Handler, input::Published},
+    engine::{
+        input::Published,
+        keys::{RunKey, WorkflowId},
+    },
     graph::{Graph, StepId},
 };
 

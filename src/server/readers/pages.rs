@@ -6,7 +6,7 @@ use crate::{
     engine::{
         channel::ReaderId,
         feed::Feed,
-        scheduler::{RunKey, WorkflowId},
+        keys::{RunKey, WorkflowId},
     },
     http::{Response, exchange::Exchange, stream},
     limits::PAGE_BYTES_MAX,

@@ -10,9 +10,9 @@ use crate::{
         ids::HandlerIds,
         input::Outcome,
         kept::{Address, Kept, KeptHandler},
+        keys::RunKey,
         record::{self, Names},
         run::Run,
-        scheduler::RunKey,
     },
     graph::Graph,
     store::{

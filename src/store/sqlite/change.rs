@@ -3,7 +3,8 @@
 use super::rows;
 use crate::engine::{
     feed::Feed,
-    scheduler::{Ended, HandlerKey, Head},
+    keys::HandlerKey,
+    scheduler::{Ended, Head},
     window::Mark,
 };
 

@@ -14,10 +14,7 @@ use super::{
     write::{Blamed, Writing},
 };
 use crate::{
-    engine::{
-        kept::Aside,
-        scheduler::{Batch, HandlerKey},
-    },
+    engine::{kept::Aside, keys::HandlerKey, scheduler::Batch},
     limits::{ASIDE_MAX, TRASH_SLICE_BYTES},
     now::Now,
 };

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::ErrorCode;
 
 use super::schema::SCHEMA_VERSION;
-use crate::{engine::scheduler::HandlerKey, store::StoreError};
+use crate::{engine::keys::HandlerKey, store::StoreError};
 
 /// Why a data directory cannot be used. Nothing in it was changed.
 #[derive(Debug)]

@@ -10,7 +10,10 @@ use super::{
     write::Writing,
 };
 use crate::{
-    engine::scheduler::{Batch, HandlerKey, Opened, RunKey, Snapshotted},
+    engine::{
+        keys::{HandlerKey, RunKey},
+        scheduler::{Batch, Opened, Snapshotted},
+    },
     hash::CounterMap,
 };
 

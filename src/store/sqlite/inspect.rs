@@ -19,7 +19,7 @@ use super::{
 use crate::{
     engine::{
         kept::{Kept, KeptHandler},
-        scheduler::HandlerKey,
+        keys::HandlerKey,
     },
     graph::Graph,
     limits::{PAGE_BYTES_MAX, READER_CACHE_KIB},

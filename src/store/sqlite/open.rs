@@ -21,7 +21,7 @@ use super::{
     write::{self, Known},
 };
 use crate::{
-    engine::{kept::Beginning, scheduler::HandlerKey},
+    engine::{kept::Beginning, keys::HandlerKey},
     graph::Graph,
     limits::{DATABASE_BUSY_TIMEOUT, READER_CACHE_KIB, WRITER_CACHE_KIB},
 };

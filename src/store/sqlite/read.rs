@@ -17,7 +17,7 @@ use crate::{
         feed::Feed,
         input::Outcome,
         kept::{Kept, KeptEnd, KeptHandler, KeptJournal, Recovered},
-        scheduler::{HandlerKey, RunKey},
+        keys::{HandlerKey, RunKey},
     },
     store::{Address, Answer, Query},
 };

@@ -11,7 +11,7 @@ use super::{
     write::{Blamed, Writing},
 };
 use crate::{
-    engine::{scheduler::HandlerKey, window::Mark},
+    engine::{keys::HandlerKey, window::Mark},
     limits::{GONE_NAMES_MAX, TRASH_SLICE_BYTES},
 };
 

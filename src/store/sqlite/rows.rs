@@ -11,7 +11,7 @@ use crate::{
         feed::{Feed, Item},
         input::Outcome,
         kept::{KeptEnd, KeptHandler, KeptJournal},
-        scheduler::HandlerKey,
+        keys::HandlerKey,
         window::Mark,
     },
     graph::Graph,

@@ -7,7 +7,7 @@ use super::{
     schema::{CLOCK_PLACE, LIVE_PLACE},
 };
 use crate::{
-    engine::{kept::KeptHandler, scheduler::HandlerKey},
+    engine::{kept::KeptHandler, keys::HandlerKey},
     limits::DAMAGED_NOTED_MAX,
 };
 

@@ -18,7 +18,7 @@ use rusqlite::Connection;
 
 use super::{Ring, fault::Fault, read::Reading, space::Size, upkeep::Upkeep, versions::Versions, write::Known};
 use crate::{
-    engine::scheduler::{Batch, HandlerKey},
+    engine::{keys::HandlerKey, scheduler::Batch},
     limits::{COMMIT_BYTES_MAX, STORE_IDLE, WAL_BYTES_MAX},
     store::{Completed, Query, StoreError, Ticket},
 };

@@ -10,7 +10,7 @@ use super::{
     states,
     versions::Versions,
 };
-use crate::engine::{kept::KeptJournal, scheduler::HandlerKey};
+use crate::engine::{kept::KeptJournal, keys::HandlerKey};
 
 /// Reads all rows of a handler, and nothing else; whether there are any.
 pub(super) fn verify(connection: &Connection, versions: &Versions, key: HandlerKey) -> Result<bool, Fault> {

@@ -8,7 +8,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::fault::Fault;
-use crate::{engine::scheduler::WorkflowId, graph::Graph, hash::hash128, limits::VERSIONS_UNUSED_MAX};
+use crate::{engine::keys::WorkflowId, graph::Graph, hash::hash128, limits::VERSIONS_UNUSED_MAX};
 
 /// Graphs by the number that the database has for each, and by the workflow id that the server has. Fixed when the
 /// store is opened.

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     engine::{
         input::Outcome,
-        scheduler::{Ended, HandlerKey, WorkflowId},
+        keys::{HandlerKey, WorkflowId},
+        scheduler::Ended,
     },
     hash::CounterMap,
     limits::{FEED_ROW_BYTES_MAX, LIVE_CACHED_MAX, TAIL_BYTES_MAX},

@@ -8,7 +8,7 @@ use steprill::{
     engine::{
         feed::Feed,
         input::{Published, StepOutput, StepState},
-        scheduler::WorkflowId,
+        keys::WorkflowId,
     },
     graph::{EventId, EventKind, StepId},
     json::Json,

@@ -10,9 +10,8 @@ use steprill::{
         channel::ReaderId,
         input::External,
         kept::Address,
-        scheduler::{
-            Batch, CallerId, HandlerKey, NewRun, Notice, Place, RunKey, Scheduler, SchedulerLimits, WorkflowId,
-        },
+        keys::{CallerId, HandlerKey, RunKey, WorkflowId},
+        scheduler::{Batch, NewRun, Notice, Place, Scheduler, SchedulerLimits},
     },
     graph::Graph,
     json::Json,

@@ -6,7 +6,8 @@ use steprill::{
     Outcome,
     engine::{
         input::PassId,
-        scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
+        keys::{HandlerKey, RunKey, WorkflowId},
+        scheduler::Batch,
     },
     graph::StepId,
     limits::{REST_US, RETENTION_PAUSE_US},

@@ -9,9 +9,10 @@ use steprill::{
     engine::{
         ids::HandlerIds,
         input::{Effect, External, Input, Outcome, PassId, Published, TimerId},
+        keys::{HandlerKey, RunKey},
         record::{self, Names},
         run::Run,
-        scheduler::{Batch, HandlerKey, RunKey, StartState},
+        scheduler::{Batch, StartState},
     },
     graph::{EventId, Graph, StepId},
     json::Json,

@@ -13,8 +13,9 @@ use steprill::{
         feed::Feed,
         ids::HandlerIds,
         kept::{Address, Kept, KeptHandler, Recovered},
+        keys::{HandlerKey, RunKey, WorkflowId},
         record,
-        scheduler::{Batch, HandlerKey, RunKey, WorkflowId},
+        scheduler::Batch,
     },
     graph::Graph,
     store::{

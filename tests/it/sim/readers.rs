@@ -4,7 +4,7 @@ use steprill::{
     engine::{
         channel::ReaderId,
         feed::Feed,
-        scheduler::{HandlerKey, RunKey, WorkflowId},
+        keys::{CallerId, HandlerKey, RunKey, WorkflowId},
     },
     store::{Query, Ticket},
 };
@@ -160,7 +160,7 @@ impl World {
             let caller = *self.random.pick(&callers);
             let (run, _) = self.clients.callers.remove(&caller).expect("it is there");
             self.clients.hung_up.insert(caller);
-            self.scheduler.forget_caller(run.handler, steprill::engine::scheduler::CallerId(caller));
+            self.scheduler.forget_caller(run.handler, CallerId(caller));
         }
     }
 

@@ -9,7 +9,8 @@ use std::{
 use steprill::{
     engine::{
         kept::{Aside, Beginning, Recovered},
-        scheduler::{Batch, Ended, HandlerKey, Opened, Snapshotted},
+        keys::HandlerKey,
+        scheduler::{Batch, Ended, Opened, Snapshotted},
     },
     graph::Graph,
     store::{Answer, Completed, Query, StoreError, Ticket},

@@ -9,7 +9,8 @@ use std::{
 use steprill::{
     engine::{
         input::PassId,
-        scheduler::{HandlerKey, RunKey, Scheduler, SchedulerLimits},
+        keys::{HandlerKey, RunKey},
+        scheduler::{Scheduler, SchedulerLimits},
         window::FeedKeep,
     },
     json::Json,

@@ -17,9 +17,10 @@ use steprill::{
     engine::{
         input::{Input, Outcome, Published},
         kept::{Aside, Beginning, Kept, KeptHandler, Recovered},
+        keys::{HandlerKey, RunKey, WorkflowId},
         record,
         run::Changed,
-        scheduler::{Batch, Ended, HandlerKey, Head, Opened, RunKey, Snapshotted, StartState, WorkflowId},
+        scheduler::{Batch, Ended, Head, Opened, Snapshotted, StartState},
     },
     graph::Graph,
     json::Json,

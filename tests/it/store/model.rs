@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use steprill::engine::{
     input::{Outcome, Published},
     kept::{KeptEnd, KeptHandler, KeptJournal},
-    scheduler::{HandlerKey, WorkflowId},
+    keys::{HandlerKey, WorkflowId},
 };
 
 use super::*;

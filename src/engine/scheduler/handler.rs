@@ -10,8 +10,8 @@ use crate::{
         armed::Armed,
         channel::Channel,
         input::{Input, Outcome},
+        keys::{CallerId, WorkflowId},
         run::Run,
-        scheduler::{CallerId, HandlerView, WorkflowId},
         timers::Timer,
         window::{FeedKeep, Mark, Window},
     },
@@ -20,6 +20,27 @@ use crate::{
     now::{Deadline, Now},
     values::Values,
 };
+
+/// A handler as the API shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct HandlerView<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its workflow.
+    pub graph: &'a Graph,
+    /// Its newest run.
+    pub run_id: Uuid,
+    /// The outcome of that run; `None`: running.
+    pub outcome: Option<&'a Outcome>,
+    /// Microseconds since the epoch.
+    pub started_us: i64,
+    /// Microseconds since the epoch.
+    pub updated_us: i64,
+    /// Microseconds since the epoch.
+    pub completed_us: Option<i64>,
+    /// The step that failed the run; known as long as the handler is in memory.
+    pub failed_step: Option<&'a str>,
+}
 
 /// What the scheduler keeps of a handler.
 #[derive(Debug)]
