@@ -5,7 +5,8 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 use steprill::{
     engine::{
         feed::Feed,
-        input::{Effect, Input, PassId, Published, TimerId},
+        input::{Effect, Input, PassId, TimerId},
+        published::Published,
         record::Names,
         run::Run,
     },

@@ -22,11 +22,11 @@
 mod code;
 mod large;
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use crate::{
-    engine::input::{Published, StepOutput, StepState},
-    graph::{EventId, EventKind, Graph, StepId},
+    engine::published::{Item, Published},
+    graph::Graph,
     json::Json,
     limits::PAGE_BYTES_MAX,
     pass::EventRef,
@@ -220,99 +220,6 @@ pub struct FeedError {
     pub sequence: u64,
     /// What is wrong with it.
     pub fault: &'static str,
-}
-
-/// One event of the feed, borrowed from it.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Item<'a> {
-    /// As [`Published::Step`].
-    Step {
-        /// The step.
-        step: StepId,
-        /// Its state.
-        state: StepState,
-        /// Its slot.
-        slot: Option<u16>,
-        /// The input's type.
-        input: EventId,
-        /// The output.
-        output: StepOutput,
-    },
-    /// As [`Published::Event`] with a known type: type and JSON text.
-    Event(EventId, &'a str),
-    /// As [`Published::Event`] with a type that no step declares.
-    Other {
-        /// Its wire name.
-        name: &'a str,
-        /// Its qualified name.
-        qualified_name: &'a str,
-        /// Its kind.
-        kind: EventKind,
-        /// Its JSON text.
-        value: &'a str,
-    },
-    /// As [`Published::Failed`].
-    Failed {
-        /// The step.
-        step: Option<StepId>,
-        /// The error.
-        error: &'a str,
-        /// Attempts.
-        attempts: u32,
-    },
-    /// As [`Published::Retried`].
-    Retried {
-        /// The step.
-        step: StepId,
-        /// The error.
-        error: &'a str,
-        /// The attempt that failed.
-        attempt: u32,
-        /// When the next one begins.
-        next_us: u64,
-    },
-    /// As [`Published::StepFailed`].
-    StepFailed {
-        /// The step.
-        step: StepId,
-        /// The error.
-        error: &'a str,
-        /// Attempts.
-        attempts: u32,
-    },
-    /// As [`Published::TimedOut`].
-    TimedOut {
-        /// The time-out.
-        timeout: Duration,
-        /// Active steps.
-        active: Vec<StepId>,
-    },
-    /// As [`Published::Cancelled`].
-    Cancelled,
-    /// As [`Published::Ended`].
-    Ended {
-        /// The step that failed.
-        step: Option<StepId>,
-        /// The error; `None` if the run was cancelled.
-        error: Option<&'a str>,
-    },
-}
-
-impl Item<'_> {
-    /// The same without the JSON text of its value.
-    #[must_use]
-    pub fn without_value(&self) -> Self {
-        match self.clone() {
-            Self::Event(event, _) => Self::Event(event, ""),
-            Self::Other { name, qualified_name, kind, .. } => Self::Other { name, qualified_name, kind, value: "" },
-            item => item,
-        }
-    }
-
-    /// Whether it shows only with `include_internal`.
-    pub fn is_internal(&self) -> bool {
-        !matches!(self, Self::Event(..) | Self::Other { .. } | Self::Ended { .. })
-    }
 }
 
 impl fmt::Display for FeedError {

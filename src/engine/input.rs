@@ -1,16 +1,15 @@
 //! What goes into a run and what comes out of it.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
     cost,
+    engine::published::Published,
     graph::{EventId, StepId},
     json::Json,
     limits::WASTE_BYTES_MIN,
     now::Deadline,
-    pass::{Done, EventRef, Note, PassEnd},
+    pass::{Done, Note, PassEnd},
     values::Values,
 };
 
@@ -51,7 +50,7 @@ pub enum Input {
         /// The pass.
         pass: PassId,
         /// Its notes.
-        #[serde(with = "super::record::notes")]
+        #[serde(with = "super::notes")]
         notes: Vec<Note>,
     },
     /// A pass has ended.
@@ -144,93 +143,6 @@ impl Outcome {
             Self::Cancelled => 0,
         }
     }
-}
-
-/// One event of the feed.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Published {
-    /// `StepStateChanged` (internal).
-    Step {
-        /// The step.
-        step: StepId,
-        /// What it does now.
-        state: StepState,
-        /// The slot, the lowest that was free; `None` while enqueued.
-        slot: Option<u16>,
-        /// The type of the work's event; a fan-in's is its element's.
-        input: EventId,
-        /// What it gave.
-        output: StepOutput,
-    },
-    /// An event that shows: streamed, input-required, or the stop event.
-    Event(EventRef, Json),
-    /// `WorkflowFailedEvent` (internal).
-    Failed {
-        /// The step that failed; `None` when no step is to blame.
-        step: Option<StepId>,
-        /// The error's text.
-        error: String,
-        /// Attempts of that work, 0 when no step is to blame.
-        attempts: u32,
-    },
-    /// `StepRetriedEvent` (internal): an attempt has failed, and another one follows.
-    Retried {
-        /// The step.
-        step: StepId,
-        /// The error's text, cut to [`EVENT_ERROR_BYTES_MAX`](crate::limits::EVENT_ERROR_BYTES_MAX).
-        error: String,
-        /// The attempt that failed, from 1.
-        attempt: u32,
-        /// When the next one is due, in microseconds on the wall clock.
-        next_us: u64,
-    },
-    /// `StepFailedEvent` (internal): the last attempt has failed, and the step's `on_failure` event follows.
-    StepFailed {
-        /// The step.
-        step: StepId,
-        /// The error's text, cut as that of [`Published::Retried`].
-        error: String,
-        /// Attempts of that work.
-        attempts: u32,
-    },
-    /// `WorkflowTimedOutEvent` (internal).
-    TimedOut {
-        /// The run's time-out.
-        timeout: Duration,
-        /// Steps with live work, in order of name.
-        active: Vec<StepId>,
-    },
-    /// `WorkflowCancelledEvent` (internal).
-    Cancelled,
-    /// The plain `StopEvent` without a result that ends the feed of a run that did not complete.
-    Ended {
-        /// The step that failed; `None` when no step is to blame.
-        step: Option<StepId>,
-        /// The error's text; `None` if the run was cancelled.
-        error: Option<String>,
-    },
-}
-
-/// `step_state` of a `StepStateChanged`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StepState {
-    /// The work had to queue.
-    Preparing,
-    /// A slot is taken.
-    Running,
-    /// The slot is free again.
-    NotRunning,
-}
-
-/// `output_event_name` of a `StepStateChanged`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StepOutput {
-    /// Still running, failed, or waiting.
-    None,
-    /// It returned nothing.
-    Nothing,
-    /// The first event that it returned.
-    Event(EventId),
 }
 
 /// Why an event from outside is not taken; nothing has changed.

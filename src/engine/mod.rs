@@ -12,7 +12,8 @@
 //! | [`ids`] | ids of handlers, made from their keys |
 //! | [`kept`] | what a store gives back of all that |
 //! | [`timers`] | what is due when, for all of them |
-//! | [`feed`] | the numbered list of what a run has published |
+//! | [`published`] | what a run publishes |
+//! | [`feed`] | the numbered list of that |
 //! | [`channel`] | who reads it: the queue's lock and cursor, the readers of the log |
 
 mod armed;
@@ -23,6 +24,8 @@ pub mod ids;
 pub mod input;
 pub mod kept;
 pub mod keys;
+mod notes;
+pub mod published;
 pub mod record;
 pub mod run;
 pub mod scheduler;

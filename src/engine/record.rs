@@ -33,13 +33,10 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    engine::{
-        feed::Feed,
-        input::{External, Input},
-    },
+    engine::input::{External, Input},
     graph::{EventId, Graph, StepId, what_to_do},
     now::Now,
-    pass::{Done, EventRef, NewWait, Note, OnceValue, PassEnd, Wait, WorkEvent},
+    pass::{Done, EventRef, NewWait, Note, PassEnd, Wait, WorkEvent},
 };
 
 /// The version that is written.
@@ -115,51 +112,6 @@ pub(super) fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Recor
 
 pub(super) fn malformed(fault: &str) -> RecordError {
     RecordError::Malformed(fault.to_owned())
-}
-
-/// A note as it is recorded.
-#[derive(Serialize, Deserialize)]
-enum NoteRecord {
-    Kept { ordinal: u32, hash: u128, event: Option<EventId>, bytes: u32 },
-    Once { ordinal: u32, value: OnceValue },
-}
-
-impl NoteRecord {
-    fn of(note: &Note) -> Self {
-        match note {
-            Note::Stream { ordinal, hash, event, value } => {
-                let bytes = Feed::event_cost_bytes(event, value) as u32;
-                Self::Kept { ordinal: *ordinal, hash: *hash, event: event.known(), bytes }
-            }
-            Note::Once { ordinal, value } => Self::Once { ordinal: *ordinal, value: value.clone() },
-            &Note::Kept { ordinal, hash, event, bytes } => Self::Kept { ordinal, hash, event, bytes },
-        }
-    }
-}
-
-impl From<NoteRecord> for Note {
-    fn from(record: NoteRecord) -> Self {
-        match record {
-            NoteRecord::Kept { ordinal, hash, event, bytes } => Self::Kept { ordinal, hash, event, bytes },
-            NoteRecord::Once { ordinal, value } => Self::Once { ordinal, value },
-        }
-    }
-}
-
-/// For `serde(with)`: notes as they are recorded.
-pub(super) mod notes {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use super::{Note, NoteRecord};
-
-    pub(in crate::engine) fn serialize<S: Serializer>(notes: &[Note], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(notes.iter().map(NoteRecord::of))
-    }
-
-    pub(in crate::engine) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Note>, D::Error> {
-        let records = Vec::<NoteRecord>::deserialize(deserializer)?;
-        Ok(records.into_iter().map(Note::from).collect())
-    }
 }
 
 /// How many ids there are.

@@ -40,7 +40,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     engine::{
         feed::Feed,
-        input::{Effect, External, Input, Outcome, PassId, Published, Refusal, TimerId},
+        input::{Effect, External, Input, Outcome, PassId, Refusal, TimerId},
+        published::Published,
     },
     graph::{EventId, Graph, StepId},
     json::Json,

@@ -38,7 +38,8 @@ const TEXTS_MAX: usize = 256;
 mod tests {
     use super::*;
     use crate::engine::keys::HandlerKey;
-    use crate::{engine::input::Published, graph::EventId, limits::SHARED_BYTES_MIN, pass::EventRef};
+    use crate::engine::published::Published;
+    use crate::{graph::EventId, limits::SHARED_BYTES_MIN, pass::EventRef};
 
     #[test]
     fn pages_of_one_run_share_their_large_events_as_long_as_somebody_has_them() {

@@ -9,7 +9,8 @@ use std::{
 
 use crate::{
     engine::{
-        input::{Effect, External, Input, Outcome, PassId, Published, TimerId},
+        input::{Effect, External, Input, Outcome, PassId, TimerId},
+        published::Published,
         run::Run,
     },
     graph::{EventKind, Graph},

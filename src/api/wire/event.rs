@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     api::catalog::WorkflowTexts,
-    engine::{
-        feed::Item,
-        input::{StepOutput, StepState},
-    },
+    engine::published::{Item, StepOutput, StepState},
     graph::StepId,
     http::response::push_number,
 };

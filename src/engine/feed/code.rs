@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::Item;
 use crate::{
-    engine::input::{Published, StepOutput, StepState},
+    engine::published::{Item, Published, StepOutput, StepState},
     graph::{EventId, EventKind, Graph, StepId},
     pass::EventRef,
 };

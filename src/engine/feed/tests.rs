@@ -1,7 +1,9 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
+    engine::published::{StepOutput, StepState},
+    graph::{EventId, EventKind, StepId},
     limits::{GRAPH_NAMES_MAX, SHARED_BYTES_MIN},
     pass::OtherEvent,
 };

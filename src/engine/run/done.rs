@@ -11,7 +11,8 @@ use super::{
 use crate::{
     engine::{
         feed::Feed,
-        input::{PassId, Published, StepOutput, StepState},
+        input::PassId,
+        published::{Published, StepOutput, StepState},
     },
     graph::{EventId, EventKind, StepType},
     json::Json,

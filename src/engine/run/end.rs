@@ -4,7 +4,10 @@ use std::{fmt::Write as _, time::Duration};
 
 use super::{Facts, Phase, Turn, work::WorkPhase};
 use crate::{
-    engine::input::{Effect, Outcome, Published},
+    engine::{
+        input::{Effect, Outcome},
+        published::Published,
+    },
     graph::{Graph, StepId},
     json::Json,
     limits::{ERROR_BYTES_MAX, FEED_BYTES_MAX, FEED_BYTES_RESERVED, WASTE_BYTES_MIN},

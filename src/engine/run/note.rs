@@ -3,7 +3,7 @@
 use super::{Facts, Turn, memory::once_bytes, work::Memory};
 use crate::{
     cost,
-    engine::input::{PassId, Published},
+    engine::{input::PassId, published::Published},
     graph::{EventId, Graph},
     limits::{WORK_NOTES_MAX, WORK_STREAMS_MAX},
     pass::{Note, OnceValue},

@@ -9,7 +9,10 @@ use super::{
     work::{Memory, Timer, WorkPhase},
 };
 use crate::{
-    engine::input::{Effect, Published, TimerId},
+    engine::{
+        input::{Effect, TimerId},
+        published::Published,
+    },
     graph::EventId,
     json::Json,
     limits::WORK_WAITS_MAX,

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{Facts, Phase, Turn, question::Asking, scope::Place};
 use crate::{
     cost,
-    engine::input::{Effect, PassId, Published, StepOutput, StepState, TimerId},
+    engine::{
+        input::{Effect, PassId, TimerId},
+        published::{Published, StepOutput, StepState},
+    },
     graph::{EventId, Graph, StepId},
     limits::CONFLICTS_MAX,
     now::Deadline,

@@ -7,8 +7,9 @@ use uuid::Uuid;
 use crate::{
     engine::{
         feed::Feed,
-        input::{Input, Outcome, Published},
+        input::{Input, Outcome},
         keys::{HandlerKey, RunKey, WorkflowId},
+        published::Published,
         record,
         run::Changed,
         window::Mark,

@@ -7,8 +7,9 @@ use uuid::Uuid;
 use super::{Scheduler, handler::Journal};
 use crate::{
     engine::{
-        input::{Effect, Published, StepState},
+        input::Effect,
         kept::Kept,
+        published::{Published, StepState},
         record::{self, Names},
         run::Run,
     },

@@ -14,9 +14,10 @@ use crate::{
     engine::{
         armed::Armed,
         channel::Channel,
-        input::{Input, Outcome, Published},
+        input::{Input, Outcome},
         kept::{Kept, KeptHandler},
         keys::{CallerId, HandlerKey, RunKey, WorkflowId},
+        published::Published,
         record::Names,
         run::Run,
         window::Window,

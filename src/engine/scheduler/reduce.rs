@@ -9,8 +9,9 @@ use super::{
 };
 use crate::{
     engine::{
-        input::{Effect, Input, Outcome, Published, StepState, TimerId},
+        input::{Effect, Input, Outcome, TimerId},
         keys::{HandlerKey, RunKey},
+        published::{Published, StepState},
     },
     graph::StepId,
     now::Now,

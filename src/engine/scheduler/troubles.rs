@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{Scheduler, handler::Handler, newest};
 use crate::{
     engine::{
-        input::Published,
         keys::{RunKey, WorkflowId},
+        published::Published,
     },
     graph::{Graph, StepId},
 };

@@ -6,11 +6,11 @@ use crate::{
     api::Timestamp,
     engine::{
         describe::{describe_input, describe_run},
-        feed::Item,
         ids::HandlerIds,
         input::Outcome,
         kept::{Address, Kept, KeptHandler},
         keys::RunKey,
+        published::Item,
         record::{self, Names},
         run::Run,
     },

@@ -8,10 +8,11 @@ use uuid::Uuid;
 use super::{fault::Fault, list, versions::Versions};
 use crate::{
     engine::{
-        feed::{Feed, Item},
+        feed::Feed,
         input::Outcome,
         kept::{KeptEnd, KeptHandler, KeptJournal},
         keys::HandlerKey,
+        published::Item,
         window::Mark,
     },
     graph::Graph,

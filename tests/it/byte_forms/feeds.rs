@@ -7,8 +7,8 @@ use steprill::{
     api::{Catalog, WorkflowTexts, render_event},
     engine::{
         feed::Feed,
-        input::{Published, StepOutput, StepState},
         keys::WorkflowId,
+        published::{Published, StepOutput, StepState},
     },
     graph::{EventId, EventKind, StepId},
     json::Json,

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use proptest::{collection::vec, option, prelude::*};
 use steprill::{
     engine::{
-        input::{Effect, External, Input, PassId, Published, TimerId},
+        input::{Effect, External, Input, PassId, TimerId},
+        published::Published,
         record::{self, Names},
         run::Run,
     },

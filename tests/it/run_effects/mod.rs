@@ -11,7 +11,8 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use steprill::{
     engine::{
-        input::{Effect, External, Input, Outcome, PassId, Published, Refusal, StepOutput, StepState, TimerId},
+        input::{Effect, External, Input, Outcome, PassId, Refusal, TimerId},
+        published::{Published, StepOutput, StepState},
         run::Run,
     },
     graph::{Graph, Retry},

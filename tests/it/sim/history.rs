@@ -8,8 +8,9 @@ use std::{
 use steprill::{
     engine::{
         ids::HandlerIds,
-        input::{Effect, External, Input, Outcome, PassId, Published, TimerId},
+        input::{Effect, External, Input, Outcome, PassId, TimerId},
         keys::{HandlerKey, RunKey},
+        published::Published,
         record::{self, Names},
         run::Run,
         scheduler::{Batch, StartState},

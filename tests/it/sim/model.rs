@@ -8,9 +8,10 @@ use std::{
 use steprill::{
     engine::{
         feed::Feed,
-        input::{Outcome, Published},
+        input::Outcome,
         kept::{Address, Beginning, Kept, KeptEnd, KeptHandler, KeptJournal},
         keys::{HandlerKey, RunKey, WorkflowId},
+        published::Published,
         run::Changed,
         scheduler::{Batch, StartState},
         window::Mark,

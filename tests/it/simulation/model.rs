@@ -8,7 +8,8 @@ use std::{
 
 use steprill::{
     engine::{
-        input::{Effect, External, Input, Outcome, PassId, Published, StepOutput, StepState},
+        input::{Effect, External, Input, Outcome, PassId},
+        published::{Published, StepOutput, StepState},
         run::Run,
     },
     graph::{EventId, Graph, StepId},

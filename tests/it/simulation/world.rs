@@ -9,7 +9,8 @@ use std::{
 use steprill::{
     engine::{
         feed::Feed,
-        input::{Effect, External, Input, Outcome, PassId, Published, TimerId},
+        input::{Effect, External, Input, Outcome, PassId, TimerId},
+        published::Published,
         record::{self, Names, Translation},
         run::Run,
     },

@@ -33,16 +33,16 @@ fn resident_bytes() -> u64 {
     text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4_096
 }
 
-fn step(batch: &mut Batch, run: RunKey, state: steprill::engine::input::StepState) {
+fn step(batch: &mut Batch, run: RunKey, state: steprill::engine::published::StepState) {
     let (start, graph) = (graph().start, graph());
-    let output = steprill::engine::input::StepOutput::None;
+    let output = steprill::engine::published::StepOutput::None;
     let step = graph.step_id("a").expect("a");
     batch.published.push((run, Published::Step { step, state, slot: Some(0), input: start, output }));
 }
 
 /// A run of one step at `count` connections at a time: begun in one commit, done in another.
 fn echo_runs(count: u64, rounds: u64, durability: Durability) {
-    use steprill::engine::input::StepState;
+    use steprill::engine::published::StepState;
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open_as(directory.path(), &[graph()], durability).expect("a store");
     let (before, cpu_us, begun) = (written(), writer_cpu_us(), Instant::now());

@@ -15,9 +15,10 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, sync::mpsc};
 
 use steprill::{
     engine::{
-        input::{Input, Outcome, Published},
+        input::{Input, Outcome},
         kept::{Aside, Beginning, Kept, KeptHandler, Recovered},
         keys::{HandlerKey, RunKey, WorkflowId},
+        published::Published,
         record,
         run::Changed,
         scheduler::{Batch, Ended, Head, Opened, Snapshotted, StartState},

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use steprill::engine::{
-    input::{Outcome, Published},
+    input::Outcome,
     kept::{KeptEnd, KeptHandler, KeptJournal},
     keys::{HandlerKey, WorkflowId},
+    published::Published,
 };
 
 use super::*;
