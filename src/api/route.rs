@@ -142,6 +142,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[track_caller]
@@ -196,6 +198,23 @@ mod tests {
             }
         }
         check(Method::Options, "*", &Routed::Options(ALLOW_GET_POST));
+    }
+
+    #[test]
+    fn the_page_about_behaviour_has_every_operation_with_its_parameters() {
+        let page = include_str!("../../docs/behaviour.md");
+        let sections: HashMap<&str, &str> =
+            page.split("\n### ").skip(1).filter_map(|section| section.split_once('\n')).collect();
+        let told = sections.keys().filter(|title| title.contains(" /")).count();
+        assert_eq!(told, GETS.len() + POSTS.len());
+        for (method, (path, call, _)) in GETS.map(|get| ("GET", get)).iter().chain(&POSTS.map(|post| ("POST", post))) {
+            let title = format!("{method} {}", path.replace("echo", "{name}").replace("h1", "{handler_id}"));
+            let section = sections.get(&*title).unwrap_or_else(|| panic!("{title} has no section"));
+            let rows: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("| `")).collect();
+            for parameter in call.parameters() {
+                assert!(rows.iter().any(|row| row.starts_with(&format!("{parameter}`"))), "{title} lacks {parameter}");
+            }
+        }
     }
 
     #[test]
