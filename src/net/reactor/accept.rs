@@ -1,7 +1,6 @@
 //! New connections, up to the bound on them, and while there are file descriptors.
 
 use std::{
-    fs::File,
     io::{self, ErrorKind},
     sync::Arc,
 };
@@ -11,37 +10,10 @@ use mio::Token;
 use super::{CONNECTION_TOKEN, Reactor, Slot, busy};
 use crate::{
     http::exchange::Exchange,
-    limits::{ACCEPT_PAUSE_US, COMPLAINT_PAUSE_US, CONNECTIONS_REFUSED_MAX, TURN_ACCEPTS_MAX},
+    limits::{ACCEPT_PAUSE_US, CONNECTIONS_REFUSED_MAX, TURN_ACCEPTS_MAX},
     net::connection::{Connection, Origin, Socket},
     now::Now,
 };
-
-/// A file descriptor in reserve, for telling clients that there are no more.
-#[derive(Debug, Default)]
-pub(super) struct Descriptors {
-    reserve: Option<File>,
-    /// When their lack was last logged, on the alive clock.
-    complained_us: Option<u64>,
-}
-
-impl Descriptors {
-    /// Takes one into reserve, if there is one and none is.
-    fn keep(&mut self) {
-        if self.reserve.is_none() {
-            self.reserve = File::open("/dev/null").ok();
-        }
-    }
-
-    fn complain(&mut self, connections: usize, now: Now) {
-        if self.complained_us.is_none_or(|at_us| at_us + COMPLAINT_PAUSE_US <= now.alive_us) {
-            self.complained_us = Some(now.alive_us);
-            log::warn!(
-                "no file descriptors are left, with {connections} connections open: new ones get 503 until some are \
-                 closed; raise the limit (ulimit -n, LimitNOFILE=)"
-            );
-        }
-    }
-}
 
 impl Reactor {
     /// Takes in what waits at a listener: some of it, if there is much.

@@ -11,6 +11,7 @@
 //! registered once, edge-triggered: a turn with a request costs one wait for all, one read and one write.
 
 mod accept;
+mod descriptors;
 mod room;
 
 use std::{
@@ -22,7 +23,7 @@ use std::{
 
 use mio::{Events, Poll, Registry, Token, Waker};
 
-use accept::Descriptors;
+use descriptors::Descriptors;
 
 use super::{
     Address,

@@ -75,6 +75,7 @@ use crate::{
 use fault::Fault;
 use read::Reading;
 use schema::PAGE_BYTES;
+pub use threads::Ring;
 use threads::{Alive, Order, Said, Writer, closed};
 use versions::Versions;
 
@@ -83,9 +84,6 @@ const LOG_PART: u64 = 8;
 
 /// The part of a bounded database that is left for free pages.
 const FREE_PART_BOUNDED: u64 = 16;
-
-/// Wakes the loop from another thread: something is completed.
-pub type Ring = Arc<dyn Fn() + Send + Sync>;
 
 /// A store that was opened.
 pub struct Opened {

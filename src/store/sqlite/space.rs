@@ -5,22 +5,17 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::wal::CheckpointMode;
 
-use super::{fault::Fault, schema::PAGE_BYTES, threads::Writer, upkeep::Chore, write::Blamed};
+use super::{
+    fault::Fault,
+    schema::PAGE_BYTES,
+    threads::Writer,
+    upkeep::{Chore, Size},
+    write::Blamed,
+};
 use crate::{
     limits::{DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, VACUUM_SLICE_BYTES},
     store::Completed,
 };
-
-/// What was last said of the database's size.
-#[derive(Default)]
-pub(super) struct Size {
-    /// Bytes; `None`: nothing yet.
-    said: Option<u64>,
-    /// Whether rows were deleted since.
-    is_due: bool,
-    /// Transactions since.
-    unsaid: u32,
-}
 
 impl Writer {
     /// Says how many bytes the database has, free pages left out, if that has changed: at once when rows were deleted,

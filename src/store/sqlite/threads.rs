@@ -16,12 +16,21 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use rusqlite::Connection;
 
-use super::{Ring, fault::Fault, read::Reading, space::Size, upkeep::Upkeep, versions::Versions, write::Known};
+use super::{
+    fault::Fault,
+    read::Reading,
+    upkeep::{Size, Upkeep},
+    versions::Versions,
+    write::Known,
+};
 use crate::{
     engine::{keys::HandlerKey, scheduler::Batch},
     limits::{COMMIT_BYTES_MAX, STORE_IDLE, WAL_BYTES_MAX},
     store::{Completed, Query, StoreError, Ticket},
 };
+
+/// Wakes the loop from another thread: something is completed.
+pub type Ring = Arc<dyn Fn() + Send + Sync>;
 
 /// What the writer is given.
 #[expect(clippy::large_enum_variant, reason = "nearly all are batches")]

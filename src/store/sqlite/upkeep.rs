@@ -1,5 +1,5 @@
-//! What the writer says of its work beside the batches, when that fails: once, then at most once a pause, and that it
-//! works again.
+//! What the writer remembers of its work beside the batches: the size that it last reported, and which chores fail. A
+//! failure is logged once, then at most once a pause, and once more when the chore works again.
 
 /// What the writer does for the database's size, which may fail and is then tried again.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +10,17 @@ pub(super) enum Chore {
     FreePages,
     /// Copies the log into the database.
     Log,
+}
+
+/// What was last said of the database's size.
+#[derive(Default)]
+pub(super) struct Size {
+    /// Bytes; `None`: nothing yet.
+    pub(super) said: Option<u64>,
+    /// Whether rows were deleted since.
+    pub(super) is_due: bool,
+    /// Transactions since.
+    pub(super) unsaid: u32,
 }
 
 /// Which of these fail.
