@@ -1,5 +1,6 @@
 //! The source, read as text: what keeps it small, layered, and free of clocks where none may be.
 
+mod modules;
 mod rules;
 mod source;
 
@@ -57,6 +58,29 @@ fn layers_use_only_what_is_right_of_them() {
     finds(rules::layers, engine, "/// See [`crate::server`].\nuse crate::engine::input;", &[]);
     finds(rules::layers, "src/workflow/step.rs", "use crate::engine::run::Run;", &[1]);
     finds(rules::layers, "src/novel/mod.rs", "", &[1]);
+}
+
+/// Modules whose parts still need one another, each a machine that is spread over several files. No other circle may
+/// come.
+const TIED: [&str; 3] = ["engine::run", "engine::scheduler", "server"];
+
+#[test]
+fn no_two_modules_need_each_other() {
+    let is_tied = |circle: &String| {
+        TIED.iter().any(|tied| circle.split(", ").all(|name| name == *tied || name.starts_with(&format!("{tied}::"))))
+    };
+    let circles = modules::circles(&Source::below("src"));
+    assert_eq!(circles.iter().filter(|circle| !is_tied(circle)).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(circles.iter().filter(|circle| is_tied(circle)).count(), TIED.len(), "take those out that are untied");
+
+    let circle = [
+        Source::new("src/a/mod.rs", "mod b;\nmod c;\npub use b::B;"),
+        Source::new("src/a/b.rs", "use crate::{\n    a::c::{C, D},\n    e::E,\n};\npub struct B;"),
+        Source::new("src/a/c.rs", "pub struct C(super::B);\n\n#[cfg(test)]\nmod tests {\n    use crate::e::E;\n}"),
+        Source::new("src/e.rs", "// crate::a::B\npub struct E;"),
+    ];
+    assert_eq!(modules::circles(&circle), ["a::b, a::c"]);
+    assert_eq!(modules::circles(&circle[..2]), [""; 0]);
 }
 
 #[test]

@@ -59,6 +59,12 @@ impl Source {
             .filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 
+    /// The lines in front of the unit tests, without comments and the text in strings.
+    pub(super) fn code_before_tests(&self) -> impl Iterator<Item = String> {
+        let lines = self.text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default().lines();
+        lines.filter(|line| !line.trim_start().starts_with("//")).map(without_text)
+    }
+
     /// As [`Self::program`], without the text in strings and what is said behind code.
     pub(super) fn code(&self) -> impl Iterator<Item = (usize, String)> {
         self.program().map(|(number, line)| (number, without_text(line)))
