@@ -86,7 +86,7 @@ fn other_numbers_of_the_page_about_behaviour_are_the_programs() {
         format!("1 to {} of `A-Z a-z 0-9 _ . -`", limits::HANDLER_ID_BYTES_MAX),
         format!("nests at most {} deep", limits::JSON_DEPTH_MAX),
         format!("the body around it {}", limits::BODY_DEPTH_MAX),
-        format!("is cut at {} bytes", limits::QUOTED_BYTES_MAX),
+        format!("are cut at {} bytes", limits::QUOTED_BYTES_MAX),
         format!("an error's text at {}", size(limits::MESSAGE_BYTES_MAX as u64)),
         format!("nothing for {} | a comment", time(limits::HEARTBEAT_US)),
         format!("`Access-Control-Max-Age: {}`", limits::PREFLIGHT_AGE_S),
@@ -96,6 +96,41 @@ fn other_numbers_of_the_page_about_behaviour_are_the_programs() {
         format!("at most {} at once", limits::TOLD_VALUES_MAX),
     ] {
         assert!(words.contains(&text), "{text}");
+    }
+}
+
+/// What a message has of its own: without what it quotes, numbers that differ, and what the page leaves out.
+#[test]
+fn the_messages_of_the_page_about_behaviour_are_the_programs() {
+    let sources = [
+        include_str!("../../src/api/errors.rs"),
+        include_str!("../../src/api/calls/mod.rs"),
+        include_str!("../../src/api/calls/events.rs"),
+        include_str!("../../src/api/calls/handlers.rs"),
+        include_str!("../../src/api/calls/runs.rs"),
+        include_str!("../../src/api/calls/workflows.rs"),
+        include_str!("../../src/api/wire/body.rs"),
+    ];
+    // A text that goes on in the next line is one text.
+    let sources: Vec<String> =
+        sources.iter().map(|source| source.split("\\\n").map(str::trim_start).collect::<Vec<_>>().concat()).collect();
+    let is_error = |line: &&str| line.starts_with("| 4") || line.starts_with("| 5");
+    let messages: Vec<&str> = BEHAVIOUR
+        .lines()
+        .filter(is_error)
+        .filter_map(|line| line.trim_end_matches(" (+) |").trim_end_matches(" |").rsplit_once("| `"))
+        .filter_map(|(_, message)| message.split_once('`').map(|(message, _)| message))
+        .filter(|message| message.contains(' '))
+        .collect();
+    assert!(messages.len() > 30, "{messages:?}");
+    for message in messages {
+        let unquoted: Vec<&str> = message.split(['{', '}', '\'', '…']).step_by(2).collect();
+        for part in
+            unquoted.iter().flat_map(|text| text.split(|char: char| char.is_ascii_digit() || ":;.".contains(char)))
+        {
+            let part = part.trim();
+            assert!(sources.iter().any(|source| source.contains(part)), "{message}: {part}");
+        }
     }
 }
 
