@@ -77,10 +77,14 @@ impl Scheduler {
 
     /// Some of this handler's rows cannot be read. Said in the log once.
     pub fn note_damaged(&mut self, key: HandlerKey, cause: &str) {
+        self.count_damaged(key);
+        self.say_damaged(key, "its stored rows cannot be read", cause);
+    }
+
+    pub(super) fn count_damaged(&mut self, key: HandlerKey) {
         if !self.is_aside(key) && self.damage.unread.len() < DAMAGED_NOTED_MAX {
             self.damage.unread.insert(key);
         }
-        self.say_damaged(key, "its stored rows cannot be read", cause);
     }
 
     /// The log gets one line for each handler, whatever is found out of it later, until there are too many.

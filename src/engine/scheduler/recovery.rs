@@ -177,6 +177,7 @@ impl Scheduler {
 
     /// A run of which there is no making sense ends as failed.
     pub(super) fn fail_damaged(&mut self, key: HandlerKey, error: String, now: Now) {
+        self.count_damaged(key);
         self.say_damaged(key, "its run fails", &error);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let run = RunKey { handler: key, run: handler.run };

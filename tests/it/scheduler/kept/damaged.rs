@@ -31,6 +31,7 @@ fn a_run_whose_journal_is_damaged_fails_and_the_others_go_on() {
             end.outcome
         );
         assert!(!world.has_ended(keys[1]));
+        assert_eq!(world.scheduler.damaged_count(), 1, "/health says so");
         // What is due has the run loaded, and is due again when it is here.
         world.pass_time(3_600_000_000);
         world.pass_time(0);
