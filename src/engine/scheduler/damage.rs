@@ -120,13 +120,16 @@ impl Scheduler {
         }
         self.batch.drop_handler(key);
         self.batch.asides_heard = aside.serial;
-        let stays = !aside.is_own && was_kept && uncounted > 0;
+        let cannot_go = !aside.is_own && was_kept && uncounted > 0;
+        let stays = cannot_go && self.damage.whole.len() < DAMAGED_NOTED_MAX;
         self.retention.handle_aside(uncounted, aside.was_finished || stays);
         self.asking.handle_aside(key);
         self.passes.ready.retain(|(run, _)| run.handler != key);
-        // One that cannot be removed is not chosen again.
+        // One that cannot be removed is not chosen again, unless there are too many of them to remember.
         if stays {
             self.damage.whole.insert(key);
+        } else if cannot_go {
+            self.retention.rest(now);
         }
         if (aside.is_own || stays) && !lost.is_new(key) {
             self.damage.aside.insert(key, Outcome::Failed(text(&aside.cause)));

@@ -104,7 +104,7 @@ impl Scheduler {
         }
         let (next, epoch) = (self.batch.number + 1, self.batch.epoch + 1);
         self.batch = Batch { number: next, epoch, now, ..self.batch.next() };
-        self.retention.handle_not_kept(uncounted);
+        self.retention.handle_not_kept(uncounted, now);
         self.room.handle_failed();
         self.asking.handle_failed(next);
         self.passes.ready.retain(|(run, _)| !lost.touched.contains(&run.handler));

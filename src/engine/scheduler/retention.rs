@@ -40,8 +40,8 @@ pub(super) struct Retention {
     removing: u64,
     /// Whether it gave none that may go: the next question waits for a change.
     is_stuck: bool,
-    /// The store could not be read: it is not asked before this, on the alive clock.
-    unread_until_us: Option<u64>,
+    /// The store could not be read, or did not keep what was to go: it is not asked before this, on the alive clock.
+    rests_until_us: Option<u64>,
     /// When handlers are looked at for their age, on the alive clock.
     ages_due_us: Option<u64>,
     /// When the few that are too many go, unless there are more of them before, on the alive clock.
@@ -62,7 +62,7 @@ impl Retention {
             slice: RETENTION_SLICE,
             removing: 0,
             is_stuck: false,
-            unread_until_us: None,
+            rests_until_us: None,
             // Those that the store has may have been kept long enough.
             ages_due_us: (kept_count > 0).then_some(0),
             excess_due_us: None,
@@ -116,10 +116,19 @@ impl Retention {
         self.kept_count -= 1;
     }
 
-    /// So many finished handlers that were not counted any more are still there.
-    pub(super) fn handle_not_kept(&mut self, count: usize) {
+    /// So many finished handlers that were not counted any more are still there. To remove them again at once would
+    /// most likely fail again.
+    pub(super) fn handle_not_kept(&mut self, count: usize, now: Now) {
+        if count > 0 {
+            self.rest(now);
+        }
         self.kept_count += count.cast_signed();
         self.ages_due_us.get_or_insert(0);
+    }
+
+    /// Nothing more is removed for a while.
+    pub(super) fn rest(&mut self, now: Now) {
+        self.rests_until_us = Some(now.alive_us.saturating_add(REST_US));
     }
 
     /// A handler is set aside, which was uncounted so often. The store no longer has it among the finished ones.
@@ -196,8 +205,8 @@ impl Scheduler {
     /// When the few that are too many go.
     pub(super) fn excess_due_us(&self, now: Now) -> Option<u64> {
         let retention = &self.retention;
-        if retention.unread_until_us.is_some() {
-            return retention.unread_until_us;
+        if retention.rests_until_us.is_some() {
+            return retention.rests_until_us;
         }
         let waits = retention.is_asked || retention.is_stuck || retention.removing >= self.uncommitted();
         if waits || retention.excess(self.limits.keep_finished) == 0 {
@@ -208,7 +217,7 @@ impl Scheduler {
 
     /// Has the few that are too many go, if it is time.
     pub(super) fn handle_excess(&mut self, now: Now) {
-        if self.retention.unread_until_us.take_if(|until_us| *until_us <= now.alive_us).is_some() {
+        if self.retention.rests_until_us.take_if(|until_us| *until_us <= now.alive_us).is_some() {
             let excess = self.retention.excess(self.limits.keep_finished);
             return self.ask_oldest(excess);
         }
@@ -230,7 +239,7 @@ impl Scheduler {
             && retention.removing < uncommitted
             && !retention.is_asked
             && !retention.is_stuck
-            && retention.unread_until_us.is_none()
+            && retention.rests_until_us.is_none()
         {
             let ended = std::mem::take(&mut retention.ended_since_asked);
             retention.slice = (2 * ended).clamp(RETENTION_SLICE, RETENTION_SLICE_MAX);
@@ -272,7 +281,7 @@ impl Scheduler {
     pub fn handle_oldest_unread(&mut self, now: Now) {
         self.retention.is_asked = false;
         self.retention.has_expired = false;
-        self.retention.unread_until_us = Some(now.alive_us.saturating_add(REST_US));
+        self.retention.rest(now);
     }
 
     /// How long until ages are looked at again when none is known to be due: what ends meanwhile is not due earlier.

@@ -52,6 +52,9 @@ impl Writer {
                     } else if is_new {
                         // None can begin.
                         opens(&batches).collect()
+                    } else if removes(&batches).any(|removed| removed == handler) {
+                        // None can go. That is not to keep others from going on.
+                        removes(&batches).collect()
                     } else {
                         return Err(fault);
                     };
@@ -140,6 +143,11 @@ impl Writer {
 /// The handlers that begin with these batches.
 fn opens(batches: &[Batch]) -> impl Iterator<Item = HandlerKey> {
     batches.iter().flat_map(|batch| &batch.opened).filter(|opened| opened.run.run == 0).map(|opened| opened.run.handler)
+}
+
+/// The handlers that go with these batches.
+fn removes(batches: &[Batch]) -> impl Iterator<Item = HandlerKey> {
+    batches.iter().flat_map(|batch| &batch.purged).copied()
 }
 
 /// Writes what the batches come to, which is about so many bytes.

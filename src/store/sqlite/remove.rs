@@ -64,9 +64,10 @@ impl Writing<'_> {
         if self.known.aside.contains(&key) {
             self.statement("DELETE FROM aside WHERE handler = ?1")?.execute([handler])?;
         }
-        let statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended, id")?;
-        let found = statement.query_row([handler], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let Some((ended, id)): Option<(Option<i64>, Option<String>)> = found else { return Ok(()) };
+        let statement = self.statement("DELETE FROM handlers WHERE key = ?1 RETURNING ended, id, length(state) = 0")?;
+        let found = statement.query_row([handler], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+        let Some(found) = found else { return Ok(()) };
+        let (ended, id, has_state): (Option<i64>, Option<String>, Option<bool>) = found;
         self.delete_ended(ended)?;
         if ended.is_none() {
             self.delete_live(handler)?;
@@ -81,7 +82,10 @@ impl Writing<'_> {
             self.known.gone.push((id.into(), key));
         }
         self.delete_journal(handler)?;
-        self.delete_state(handler)?;
+        // Most have nothing in `states`, and are not to fail because a page of it is damaged.
+        if has_state == Some(true) {
+            self.delete_state(handler)?;
+        }
         self.remove_feed(key, 0..u64::MAX)
     }
 

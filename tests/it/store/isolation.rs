@@ -288,3 +288,26 @@ fn who_was_set_aside_and_is_whole_is_there_again_after_the_next_start() {
     kit.keep(batch);
     assert_eq!(kit.oldest(9).len(), 1);
 }
+
+#[test]
+fn removals_that_fail_for_nobody_s_fault_keep_nobody_from_going_on() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let done: Vec<HandlerKey> = (0..20).map(|_| kit.complete_one().handler).collect();
+    let mut batch = kit.batch();
+    let running = kit.begin(&mut batch);
+    kit.keep(batch);
+    let other = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
+    // No handler can be deleted, and the database as a whole is not sound.
+    let triggers = "CREATE TRIGGER stays BEFORE DELETE ON handlers BEGIN SELECT RAISE(ABORT, 'no'); END;
+                    CREATE TRIGGER no BEFORE INSERT ON states BEGIN SELECT RAISE(ABORT, 'no'); END";
+    other.execute_batch(triggers).expect("triggers");
+    let mut batch = kit.batch();
+    batch.purged.clone_from(&done);
+    record(&mut batch, running, "more");
+    let asides = kit.keep_some(batch);
+    let of_all: Vec<_> = done.iter().map(|key| (*key, false)).collect();
+    assert_eq!(asides.iter().map(|aside| (aside.handler, aside.is_own)).collect::<Vec<_>>(), of_all);
+    assert_eq!(kit.handler(running.handler.0).expect("the handler").journal.records.len(), 2);
+    assert_eq!(kit.oldest(99).len(), done.len());
+}

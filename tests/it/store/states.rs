@@ -139,3 +139,26 @@ fn a_damaged_state_is_its_handlers_alone() {
     assert!(asides.iter().all(|aside| aside.handler == damaged.handler && aside.is_own), "{asides:?}");
     assert!(kit.handler(before.handler.0).is_none());
 }
+
+#[test]
+fn a_damaged_page_of_states_keeps_no_handler_that_has_none_there() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut kit = Kit::open(directory.path());
+    let [done, other] = [(); 2].map(|()| kit.complete_one());
+    let number = kit.number;
+    drop(kit);
+    let path = directory.path().join("steprill.db");
+    let database = rusqlite::Connection::open(&path).expect("a database");
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'states'";
+    let root: u32 = database.query_row(sql, [], |row| row.get(0)).expect("the table");
+    drop(database);
+    let mut bytes = std::fs::read(&path).expect("a database");
+    bytes[(root as usize - 1) * 1_024..][..1_024].fill(0);
+    std::fs::write(&path, bytes).expect("a database");
+
+    let mut kit = Kit { number, ..Kit::open(directory.path()) };
+    let mut batch = kit.batch();
+    batch.purged.push(done.handler);
+    assert_eq!(kit.keep_some(batch), []);
+    assert!(kit.handler(done.handler.0).is_none() && kit.handler(other.handler.0).is_some());
+}
