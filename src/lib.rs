@@ -48,6 +48,10 @@
 //! - What is accepted from outside answers a question, becomes work, or waits as an early answer or in an inbox; only
 //!   the end of its run clears what waits. Everything else is refused.
 //! - One outcome per run; it is the last event of its feed. Feed numbers have no gaps.
+//! - At most `max_runs` runs of a workflow are admitted. Only damage to the database exceeds that: an end that cannot
+//!   be stored because of a damaged page is dropped, and its run goes on, if only after a restart, although the next in
+//!   line may have been admitted in its place. Such runs come on top of `max_runs`, and count: nobody else is admitted
+//!   until fewer than `max_runs` are left.
 //! - Every buffer, queue, count and wait has a bound, and reaching it is an answer.
 
 pub mod account;

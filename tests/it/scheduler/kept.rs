@@ -1,6 +1,7 @@
 //! With a store: what holds when a batch is not kept, when handlers leave memory and come back, after a start.
 
 mod damaged;
+mod dropped;
 mod unsettled;
 
 use std::{sync::Arc, time::Duration};
@@ -63,7 +64,11 @@ impl World {
 
     /// The process ends, and begins again with this workflow.
     fn restart(&mut self, lines: &str) {
-        self.graph = graph(lines, None);
+        self.reopen(&graph(lines, None));
+    }
+
+    fn reopen(&mut self, graph: &Arc<Graph>) {
+        self.graph = Arc::clone(graph);
         let (session, beginning) = self.model.open(&[Arc::clone(&self.graph)], 7);
         self.scheduler = Scheduler::resume(session.graphs.clone(), 1, self.limits, &beginning);
         for kept in self.model.live(&session) {

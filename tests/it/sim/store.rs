@@ -1,7 +1,7 @@
 //! A store that is slow, fails, and forgets what was not synced.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     rc::Rc,
     sync::Arc,
 };
@@ -9,7 +9,7 @@ use std::{
 use steprill::{
     engine::{
         kept::{Aside, Beginning, Recovered},
-        keys::HandlerKey,
+        keys::{HandlerKey, RunKey},
         scheduler::{Batch, Ended, Opened, Snapshotted},
     },
     graph::Graph,
@@ -33,6 +33,10 @@ pub(crate) struct Store {
     /// Handlers whose rows cannot be changed, and those whose rows cannot be read.
     pub(crate) unwritable: BTreeSet<HandlerKey>,
     pub(crate) unreadable: BTreeSet<HandlerKey>,
+    /// Handlers that are whole, of which nothing new can be kept so many times, because of a neighbour's damaged page.
+    pub(crate) blocked: BTreeMap<HandlerKey, usize>,
+    /// Runs whose end was dropped from a batch that is kept. The next in line may have been given their place with it.
+    pub(crate) undone: BTreeSet<RunKey>,
     /// Those that were set aside, by serial number, as far as the scheduler may not have heard of them.
     unheard: VecDeque<(u64, HandlerKey)>,
     asides: u64,
@@ -69,6 +73,8 @@ impl Store {
             dead_epoch: None,
             unwritable: BTreeSet::new(),
             unreadable: BTreeSet::new(),
+            blocked: BTreeMap::new(),
+            undone: BTreeSet::new(),
             unheard: VecDeque::new(),
             asides: 0,
             failing: 0,
@@ -115,8 +121,25 @@ impl Store {
         while self.unheard.front().is_some_and(|(serial, _)| *serial <= batch.asides_heard) {
             self.unheard.pop_front();
         }
-        self.unheard.iter().for_each(|(_, key)| batch.drop_handler(*key));
+        let mut drop_handler = |batch: &mut Batch, key: HandlerKey| {
+            self.undone.extend(batch.ended.iter().map(|of| of.run).filter(|run| run.handler == key));
+            batch.drop_handler(key);
+        };
+        self.unheard.iter().for_each(|(_, key)| drop_handler(batch, *key));
         let touched = handlers(batch);
+        self.blocked.retain(|key, times| {
+            if touched.contains(key) && !self.unwritable.contains(key) {
+                *times -= 1;
+                drop_handler(batch, *key);
+                self.asides += 1;
+                let serial = self.asides;
+                self.unheard.push_back((serial, *key));
+                let (handler, cause) = (*key, CAUSE.into());
+                let aside = Aside { is_own: false, handler, cause, was_finished: false, serial };
+                self.completed.push_back(Completed::Aside(aside));
+            }
+            *times > 0
+        });
         let aside: Vec<HandlerKey> = self.unwritable.intersection(&touched).copied().collect();
         for &key in &aside {
             batch.drop_handler(key);

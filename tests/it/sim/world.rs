@@ -237,7 +237,9 @@ impl World {
         let key = HandlerKey((next.saturating_sub(6) + self.damages.below(9)) as u64);
         self.trace(|| format!("{key:?} is damaged"));
         self.counts.damaged += 1;
-        if self.damages.one_in(2) {
+        if self.damages.one_in(3) {
+            self.store.blocked.insert(key, 1 + self.damages.below(3));
+        } else if self.damages.one_in(2) {
             self.store.unwritable.insert(key);
         } else if self.store.model.handlers.contains_key(&key) {
             self.store.unreadable.insert(key);
@@ -335,6 +337,7 @@ impl World {
         }
         if self.is_closing {
             self.store.failing = 0;
+            self.store.blocked.clear();
         }
         while self.store.has_queries() && self.random.one_in(slow) {
             self.store.answer(&mut self.random);

@@ -1,0 +1,60 @@
+//! Handlers of which something is dropped from a batch because of a damaged page that is not their own.
+
+use steprill::engine::kept::Aside;
+
+use super::*;
+
+/// The open batch is kept without what it has of this handler; the scheduler hears of that.
+fn keep_without(world: &mut World, key: HandlerKey) {
+    let mut batch = world.seal();
+    batch.drop_handler(key);
+    world.model.apply(&batch, &world.session);
+    let cause = "a page is damaged".into();
+    let aside = Aside { handler: key, cause, is_own: false, was_finished: false, serial: 1 };
+    world.scheduler.handle_aside(&aside, world.now);
+    world.scheduler.handle_committed(batch.number);
+}
+
+#[test]
+fn a_run_whose_end_is_dropped_counts_and_nobody_else_is_admitted_beside_it() {
+    for is_parked in [false, true] {
+        let mut world = World::new(ONE_STEP, Some(1));
+        let keys = [(); 4].map(|()| world.start(Place::New(None)));
+        let first = world.passes()[0];
+        if is_parked {
+            world.pass_time(REST_US);
+        }
+        assert_eq!(world.scheduler.counts().parked, if is_parked { 3 } else { 0 });
+        world.stop(first);
+        // The second is given the place in the same batch.
+        keep_without(&mut world, keys[0]);
+        let second = world.passes();
+        assert_eq!((second.len(), world.scheduler.counts().places[0]), (1, [2, 2]), "the second runs beside the first");
+        world.stop(second[0]);
+        assert!(world.passes().is_empty(), "the first still has the only place");
+        assert_eq!((world.has_ended(keys[0]), world.has_ended(keys[1])), (false, true));
+        // What the first said is offered again.
+        world.pass_time(REST_US);
+        assert!(world.has_ended(keys[0]));
+        assert_eq!((world.passes().len(), world.scheduler.counts().places[0]), (1, [1, 1]), "the third has the place");
+    }
+}
+
+#[test]
+fn a_start_counts_all_that_were_admitted() {
+    let mut world = World::new(ONE_STEP, Some(1));
+    let keys = [(); 3].map(|()| world.start(Place::New(None)));
+    let first = world.passes()[0];
+    world.stop(first);
+    let mut batch = world.seal();
+    batch.drop_handler(keys[0]);
+    world.model.apply(&batch, &world.session);
+    world.reopen(&Arc::clone(&world.graph));
+    assert_eq!(world.scheduler.counts().places[0], [2, 1]);
+    let passes = world.passes();
+    assert_eq!(passes.len(), 2, "both go on");
+    world.stop(passes[0]);
+    assert!(world.passes().is_empty(), "one of them still has the only place");
+    world.stop(passes[1]);
+    assert_eq!((world.passes().len(), world.scheduler.counts().places[0]), (1, [1, 0]));
+}
