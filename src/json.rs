@@ -2,6 +2,7 @@
 
 mod canonical;
 mod lines;
+mod members;
 mod number;
 
 use std::{cell::Cell, fmt, sync::Arc};
@@ -16,6 +17,7 @@ use crate::limits::JSON_DEPTH_MAX;
 
 pub use canonical::canonical;
 pub(crate) use lines::{escape_bytes, escape_line_ends, find_line_end};
+pub use members::{Members, Wanted};
 pub use number::{fits_64_bits, whole};
 
 /// JSON text that is known to parse: UTF-8, nested at most [`JSON_DEPTH_MAX`] deep, no lone surrogate, no number

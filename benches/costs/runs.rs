@@ -5,12 +5,14 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 use steprill::{
     engine::{
         feed::Feed,
-        input::{Effect, Input, PassId, TimerId},
+        input::{Effect, External, Input, PassId, TimerId},
         published::Published,
         record::Names,
         run::Run,
     },
-    limits::{INBOX_ANSWERS_MAX, RUN_WORKS_MAX, WORK_NOTES_MAX, WORK_STREAMS_MAX, WORK_WAITS_MAX},
+    limits::{
+        BODY_BYTES_MAX_DEFAULT, INBOX_ANSWERS_MAX, RUN_WORKS_MAX, WORK_NOTES_MAX, WORK_STREAMS_MAX, WORK_WAITS_MAX,
+    },
     pass::{EventRef, NewWait, Note, OnceValue, PassEnd, Write},
     values::Values,
 };
@@ -26,11 +28,15 @@ const FIRST: usize = 200;
 /// Members of `{"m0":0}` that a body of the usual bound may have.
 const MEMBERS: usize = 250_000;
 
+/// Members of `{"0":0}` that a body may have which the loop reads itself.
+const LOOP_MEMBERS: usize = 7_500;
+
 /// Keys that a state of small values may have.
 const KEYS: usize = 140_000;
 
 pub(crate) fn measure() {
     answers();
+    large_answers();
     notes();
     state();
     works();
@@ -71,26 +77,6 @@ fn answers() {
             black_box((driven.run.open_questions().take(8).count(), driven.run.open_question_count()));
         })
     });
-    let members = |n: usize| {
-        let members: Vec<String> = (0..n).map(|index| format!("\"m{index}\":{index}")).collect();
-        json(&format!("{{{}}}", members.join(",")))
-    };
-    row("answer of n members, matching", MEMBERS, |n| {
-        let mut driven = Driven::asking(2, true);
-        let external = driven.answer(members(n), None);
-        once(|| {
-            _ = driven.run.check_external(&external);
-            driven.handle(Input::External(external));
-        })
-    });
-    row("answer of n members, early", MEMBERS, |n| {
-        let mut driven = Driven::spread(1);
-        let external = driven.answer(members(n), None);
-        once(|| {
-            driven.run.check_external(&external).expect("it is taken");
-            driven.handle(Input::External(external));
-        })
-    });
     row("question, matching the last of n answers in an inbox", INBOX_ANSWERS_MAX, |n| {
         let mut driven = Driven::spread(2);
         let ask = driven.ask(Some(n));
@@ -118,8 +104,61 @@ fn answers() {
         let mut driven = Driven::spread(n);
         let event = driven.event("X");
         each(200, |index| {
-            let external = steprill::engine::input::External { event, ..driven.answer(numbered(index), None) };
+            let external = External { event, ..driven.answer(numbered(index), None) };
             driven.run.check_external(&external).expect("it is taken");
+            driven.handle(Input::External(external));
+        })
+    });
+}
+
+fn large_answers() {
+    let members = |n: usize| {
+        let members: Vec<String> = (0..n).map(|index| format!("\"m{index}\":{index}")).collect();
+        json(&format!("{{{}}}", members.join(",")))
+    };
+    // As the thread does that parses large bodies.
+    let read = |external: External| {
+        external.members.read(&external.value);
+        external
+    };
+    row("answer of n members, matching", MEMBERS, |n| {
+        let mut driven = Driven::asking(2, true);
+        let external = read(driven.answer(members(n), None));
+        once(|| {
+            _ = driven.run.check_external(&external);
+            driven.handle(Input::External(external));
+        })
+    });
+    row("answer of n members, early", MEMBERS, |n| {
+        let mut driven = Driven::spread(1);
+        let external = read(driven.answer(members(n), None));
+        once(|| {
+            driven.run.check_external(&external).expect("it is taken");
+            driven.handle(Input::External(external));
+        })
+    });
+    row("short answer of n members, which the loop reads", LOOP_MEMBERS, |n| {
+        let mut driven = Driven::asking(2, true);
+        let members: Vec<String> = (0..n).map(|index| format!("\"{}\":0", scattered(index, n))).collect();
+        let external = driven.answer(json(&format!("{{{}}}", members.join(","))), None);
+        once(|| {
+            _ = driven.run.check_external(&external);
+            driven.handle(Input::External(external));
+        })
+    });
+    row("answer of n bytes, to the only question that it matches", BODY_BYTES_MAX_DEFAULT, |n| {
+        let mut driven = Driven::asking(100, true);
+        let external = read(driven.answer(json(&format!("{{\"n\":7,\"m\":\"{}\"}}", "x".repeat(n))), None));
+        once(|| {
+            driven.run.check_external(&external).expect("it is taken");
+            driven.handle(Input::External(external));
+        })
+    });
+    row("answer of n bytes, all of which many questions look at", BODY_BYTES_MAX_DEFAULT, |n| {
+        let mut driven = Driven::asking(100, true);
+        let external = read(driven.answer(json(&format!("{{\"n\":\"{}\"}}", "x".repeat(n))), None));
+        once(|| {
+            _ = driven.run.check_external(&external);
             driven.handle(Input::External(external));
         })
     });

@@ -10,7 +10,7 @@ use steprill::{
         scheduler::{NewRun, Place, Scheduler, SchedulerLimits},
     },
     graph::Graph,
-    limits::{PAGE_BYTES_MAX, RETENTION_SLICE_MAX, RUN_WORKS_MAX, RUNS_MAX_DEFAULT},
+    limits::{BODY_BYTES_MAX_DEFAULT, PAGE_BYTES_MAX, RETENTION_SLICE_MAX, RUN_WORKS_MAX, RUNS_MAX_DEFAULT},
     now::Now,
     pass::{Done, NewWait, PassEnd, StateUse},
     values::Values,
@@ -129,10 +129,17 @@ fn handlers() {
         let (mut world, keys) = World::new(1_000, None, true).waiting(n);
         let event = world.graph.event_id("A").expect("A");
         each(200, |index| {
-            let external = External { event, value: numbered(index), step: None, in_reply_to: None };
+            let external = External::new(event, numbered(index));
             world.scheduler.post(keys[scattered(index, n)], external, world.now).expect("it is taken");
             world.settle();
         })
+    });
+    row("posted answer of n bytes, with its record", BODY_BYTES_MAX_DEFAULT, |n| {
+        let (mut world, keys) = World::new(1_000, None, true).waiting(1);
+        let value = json(&format!("{{\"m\":\"{}\"}}", "x".repeat(n)));
+        let external = External::new(world.graph.event_id("A").expect("A"), value);
+        external.members.read(&external.value);
+        once(|| world.scheduler.post(keys[0], external, world.now).expect("it is taken"))
     });
     row("purge, beside n runs that wait", RUNS_MAX_DEFAULT, |n| {
         let (mut world, keys) = World::new(1_000, None, true).waiting(n);

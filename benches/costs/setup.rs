@@ -136,7 +136,7 @@ impl Driven {
     }
 
     pub(crate) fn answer(&self, value: Json, in_reply_to: Option<u64>) -> External {
-        External { event: self.event("A"), value, step: None, in_reply_to }
+        External { in_reply_to, ..External::new(self.event("A"), value) }
     }
 
     pub(crate) fn handle(&mut self, input: Input) {

@@ -200,7 +200,7 @@ impl<'a> Inputs<'a> {
         // A reply now and then, mostly to a question that is open.
         let open = run.open_questions().map(|question| question.sequence).nth(usize::from(byte >> 6));
         let in_reply_to = (byte % 8 > 5).then(|| open.unwrap_or(u64::from(byte)));
-        let external = External { event, value, step, in_reply_to };
+        let external = External { step, in_reply_to, ..External::new(event, value) };
         let _ = run.check_external(&external);
         Input::External(external)
     }

@@ -108,7 +108,7 @@ fn check_run(run: &Run, graph: &Arc<Graph>) -> bool {
         }
     }
     for event in (0..=graph.events.len() as u16).map(EventId) {
-        let _ = run.check_external(&External { event, value: json("{}"), step: None, in_reply_to: None });
+        let _ = run.check_external(&External::new(event, json("{}")));
     }
     let snapshot = run.snapshot();
     match Run::restore(&snapshot, &Names::of(graph).translation(graph), Arc::clone(graph)) {

@@ -7,7 +7,7 @@ use super::wire::{BodyError, PostedBody, RunBody};
 use crate::{
     engine::keys::WorkflowId,
     graph::{EventId, Graph},
-    json::Json,
+    json::{Json, Members},
     values::Values,
 };
 
@@ -61,16 +61,26 @@ pub(super) struct Run {
 #[derive(Debug)]
 pub(super) struct Posted {
     pub(super) event: Result<(EventId, Json), String>,
+    /// The event's members; those of a short body are read when a question looks at them.
+    pub(super) members: Members,
     pub(super) step: Result<Option<String>, String>,
     pub(super) in_reply_to: Result<Option<u64>, String>,
 }
 
 impl Form {
-    /// Parses a body.
+    /// Parses a body, and reads beforehand what the call will look at.
     pub fn parse(&self, body: &[u8]) -> Parsed {
         Parsed(match self.kind {
             Kind::Run => Body::Run(self.parse_run(body)),
-            Kind::Posted => Body::Posted(self.parse_posted(body)),
+            Kind::Posted => {
+                let parsed = self.parse_posted(body);
+                if let Ok(Posted { event: Ok((event, value)), members, .. }) = &parsed.body
+                    && self.graph.is_answer(*event)
+                {
+                    members.read(value);
+                }
+                Body::Posted(parsed)
+            }
         })
     }
 
@@ -103,11 +113,12 @@ impl Run {
 impl Posted {
     fn parse(body: &[u8], graph: &Graph) -> Result<Self, BodyError> {
         let body = PostedBody::parse(body)?;
-        Ok(Self { event: body.event(graph), step: body.step(), in_reply_to: body.in_reply_to() })
+        let event = body.event(graph);
+        Ok(Self { event, members: Members::default(), step: body.step(), in_reply_to: body.in_reply_to() })
     }
 
     fn bytes(&self) -> usize {
-        self.event.as_ref().map_or(0, |(_, value)| value.as_str().len())
+        self.event.as_ref().map_or(0, |(_, value)| value.as_str().len()) + self.members.cost_bytes()
     }
 }
 
@@ -118,5 +129,28 @@ impl Parsed {
             Body::Run(run) => run.body.as_ref().map_or(0, Run::bytes),
             Body::Posted(posted) => posted.body.as_ref().map_or(0, Posted::bytes),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::fixtures;
+
+    fn members_bytes(event: &str) -> usize {
+        let form = Form { workflow: WorkflowId(0), graph: fixtures::graph(true), kind: Kind::Posted };
+        let body = format!(r#"{{"event":{{"type":"{event}","value":{{"text":"a","m":1}}}}}}"#);
+        let Parsed(Body::Posted(posted)) = form.parse(body.as_bytes()) else { panic!("it is another form") };
+        let posted = posted.body.expect("it is an object");
+        let (_, value) = posted.event.as_ref().expect("it is sound");
+        assert_eq!(posted.bytes(), value.as_str().len() + posted.members.cost_bytes());
+        posted.members.cost_bytes()
+    }
+
+    #[test]
+    fn the_members_of_a_large_answer_are_read_before_the_call_and_counted() {
+        assert!(members_bytes("Answer") > 0);
+        // No question looks at it.
+        assert_eq!(members_bytes("Tick"), 0);
     }
 }

@@ -27,7 +27,7 @@ pub fn describe_input(input: &Input, graph: &Graph, run: &Run) -> String {
             line + if *admitted { "" } else { ", waits for a place" }
         }
         Input::Admitted => "has its place under max_runs".to_owned(),
-        Input::External(External { event, value, step, in_reply_to }) => {
+        Input::External(External { event, value, step, in_reply_to, .. }) => {
             let step = step.map_or(String::new(), |step| format!(" for step {}", graph.step(step).name));
             let reply = in_reply_to.map_or(String::new(), |sequence| format!(" in reply to event {sequence}"));
             format!("came {}{step}{reply}", Shown(graph, *event, value))

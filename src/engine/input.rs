@@ -6,7 +6,7 @@ use crate::{
     cost,
     engine::published::Published,
     graph::{EventId, StepId},
-    json::Json,
+    json::{Json, Members},
     limits::WASTE_BYTES_MIN,
     now::Deadline,
     pass::{Done, Note, PassEnd},
@@ -105,6 +105,17 @@ pub struct External {
     pub step: Option<StepId>,
     /// The feed number of the question that it answers.
     pub in_reply_to: Option<u64>,
+    /// Its value's members, which questions look at. To read those of a large value takes long: it is done before the
+    /// event comes here.
+    #[serde(skip)]
+    pub members: Members,
+}
+
+impl External {
+    /// For any step, and in reply to no question in particular.
+    pub fn new(event: EventId, value: Json) -> Self {
+        Self { event, value, step: None, in_reply_to: None, members: Members::default() }
+    }
 }
 
 /// What a run wants done.

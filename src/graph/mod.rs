@@ -161,6 +161,11 @@ impl Graph {
         self.open[usize::from(id.0)]
     }
 
+    /// Whether it answers some step's question.
+    pub fn is_answer(&self, id: EventId) -> bool {
+        self.steps.iter().any(|step| step.asks.iter().any(|(_, answer)| *answer == id))
+    }
+
     /// The types that clients may send, in order of name.
     pub fn open_types(&self) -> impl Iterator<Item = &EventType> {
         self.events.iter().zip(&self.open).filter(|(_, open)| **open).map(|(event, _)| event)

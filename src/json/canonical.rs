@@ -1,8 +1,10 @@
 //! One text for all texts of equal values.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, ops::Range};
 
-use super::number;
+use memchr::memchr;
+
+use super::{number, string_end};
 
 /// The text that all texts of an equal value come to: members in order of name, of two with one name the last, strings
 /// with the fewest escapes, numbers as digits and a power of ten, nothing between. Numbers are compared exactly,
@@ -20,6 +22,15 @@ pub fn canonical(text: &str) -> String {
     out
 }
 
+/// The same for an object, and where in it each of its members begins, in order of their names. Any other value has no
+/// members, and no text.
+pub(super) fn canonical_members(text: &str) -> (String, Vec<usize>) {
+    let mut out = String::with_capacity(text.len());
+    let mut reader = Reader { rest: text };
+    let begins = if reader.peek() == Some(b'{') { reader.object(&mut out) } else { Vec::new() };
+    (out, begins)
+}
+
 /// What is left of a text. What no checked text has is read as something or other, and never panics.
 struct Reader<'a> {
     rest: &'a str,
@@ -28,7 +39,7 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn value(&mut self, out: &mut String) {
         match self.peek() {
-            Some(b'{') => self.object(out),
+            Some(b'{') => _ = self.object(out),
             Some(b'[') => self.array(out),
             Some(b'"') => out.push_str(&self.string()),
             _ => {
@@ -39,25 +50,37 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn object(&mut self, out: &mut String) {
-        let mut members = BTreeMap::new();
+    /// Gives where its members begin.
+    fn object(&mut self, out: &mut String) -> Vec<usize> {
+        let (mut members, mut values): (Vec<(Cow<'a, str>, Range<usize>)>, _) = (Vec::new(), String::new());
         self.skip(1);
         while self.peek() == Some(b'"') {
             let name = self.string();
             self.take(b':');
-            let mut value = String::new();
-            self.value(&mut value);
-            members.insert(name, value);
+            let begin = values.len();
+            self.value(&mut values);
+            members.push((name, begin..values.len()));
             self.take(b',');
         }
         self.take(b'}');
+        members.sort_by(|(one, _), (other, _)| one.cmp(other));
+        out.push('{');
+        let mut begins = Vec::with_capacity(members.len());
         for (index, (name, value)) in members.iter().enumerate() {
-            out.push(if index == 0 { '{' } else { ',' });
+            // The sort is stable, so the last of a name stands last.
+            if members.get(index + 1).is_some_and(|(next, _)| next == name) {
+                continue;
+            }
+            if !begins.is_empty() {
+                out.push(',');
+            }
+            begins.push(out.len());
             out.push_str(name);
             out.push(':');
-            out.push_str(value);
+            out.push_str(&values[value.clone()]);
         }
-        out.push_str(if members.is_empty() { "{}" } else { "}" });
+        out.push('}');
+        begins
     }
 
     fn array(&mut self, out: &mut String) {
@@ -81,26 +104,15 @@ impl<'a> Reader<'a> {
 
     /// A string with its quotes.
     fn string(&mut self) -> Cow<'a, str> {
-        let (mut end, mut escaped, mut has_escapes) = (self.rest.len(), false, false);
-        for (place, byte) in self.rest.bytes().enumerate().skip(1) {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => (escaped, has_escapes) = (true, true),
-                b'"' => {
-                    end = place + 1;
-                    break;
-                }
-                _ => {}
-            }
-        }
-        let text = self.skip(end);
+        let text = self.skip(string_end(self.rest.as_bytes(), 1));
+        let has_escapes = memchr(b'\\', text.as_bytes()).is_some();
         let decoded = has_escapes.then(|| serde_json::from_str::<String>(text).ok()).flatten();
         decoded.and_then(|decoded| serde_json::to_string(&decoded).ok()).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
     fn literal(&mut self) -> &'a str {
-        let ends = |next: char| matches!(next, ',' | ']' | '}' | ':') || next.is_ascii_whitespace();
-        let end = self.rest.find(ends).unwrap_or(self.rest.len());
+        let ends = |next: u8| matches!(next, b',' | b']' | b'}' | b':') || next.is_ascii_whitespace();
+        let end = self.rest.bytes().position(ends).unwrap_or(self.rest.len());
         self.skip(end)
     }
 

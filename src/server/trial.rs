@@ -265,7 +265,7 @@ impl<'a> Trial<'a> {
     fn post(&mut self, post: Post) -> Result<(), String> {
         let Post { name, value } = post;
         let event = self.graph.event_id(&name).ok_or_else(|| format!("it has no event {name}, which is posted"))?;
-        let external = External { event, value, step: None, in_reply_to: None };
+        let external = External::new(event, value);
         let refused = self.run.check_external(&external);
         refused.map_err(|refusal| format!("it does not take the {name} that is posted: {refusal:?}"))?;
         self.input(Input::External(external));

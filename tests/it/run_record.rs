@@ -80,12 +80,8 @@ fn a_snapshot_goes_on_under_a_graph_with_other_ids() {
     let snapshot = run(&old, inputs(&old)).snapshot();
     let mut run = Run::restore(&snapshot, &Names::of(&old).translation(&new), Arc::clone(&new)).expect("it goes on");
     let mut effects = Vec::new();
-    let answer = Input::External(External {
-        event: event(&new, "HumanA"),
-        value: json("{}"),
-        step: new.step_id("n"),
-        in_reply_to: None,
-    });
+    let answer =
+        Input::External(External { step: new.step_id("n"), ..External::new(event(&new, "HumanA"), json("{}")) });
     run.handle(answer, Now::default(), &mut effects);
     assert!(effects.contains(&Effect::StartPass(PassId { work: 1, pass: 1 })), "{effects:?}");
     assert_eq!(run.pass_step(PassId { work: 1, pass: 1 }), new.step_id("n"));
@@ -129,7 +125,7 @@ fn a_record_is_read_under_the_graph_that_it_was_written_under() {
 }
 
 fn external(event: EventId, value: &str, step: Option<StepId>) -> Input {
-    Input::External(External { event, value: json(value), step, in_reply_to: None })
+    Input::External(External { step, ..External::new(event, json(value)) })
 }
 
 #[test]
@@ -176,7 +172,7 @@ fn the_bytes_of_version_2_stay_as_they_are() {
     let state = [("k".into(), json("1"))].into_iter().collect();
     let from = Input::StartedFrom { event: json("{}"), state, admitted: true, sequence: 5 };
     assert_eq!(hex(&encode(&from, now)), "0280809296a896a206ac0208027b7d0105");
-    let reply = External { event: event(&graph, "HumanA"), value: json("{}"), step: None, in_reply_to: Some(7) };
+    let reply = External { in_reply_to: Some(7), ..External::new(event(&graph, "HumanA"), json("{}")) };
     assert_eq!(hex(&encode(&Input::External(reply), now)), "0280809296a896a206ac020202027b7d000107");
     assert_eq!(
         [hex(&run(&graph, inputs(&graph)).snapshot()), hex(&graph.to_stored())],

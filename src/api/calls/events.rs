@@ -81,7 +81,7 @@ pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: Err
     };
     let step = step_name.as_deref().map(find_step).transpose()?;
     let in_reply_to = body.in_reply_to.map_err(faulty)?;
-    match scheduler.post(key, External { event, value, step, in_reply_to }, *now) {
+    match scheduler.post(key, External { event, value, step, in_reply_to, members: body.members }, *now) {
         Ok(()) => Ok(Reply::WhenCommitted(key, wire::json(200, wire::status("sent")))),
         Err(refusal) => {
             let Some(view) = scheduler.view(key) else { return Err(errors.handler_not_found().into()) };

@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::value::RawValue;
-
 use crate::{
     cost,
     graph::{EventId, StepId},
     hash::hash128,
-    json::{Json, canonical},
+    json::{Json, Members, Wanted, canonical},
 };
 
 /// The open questions of a run by what they want. Its answers are found again by a look at the question itself.
@@ -72,24 +70,22 @@ impl OpenIndex {
         &self,
         answer: EventId,
         step: Option<StepId>,
-        members: &mut Members<'_>,
-        fits: impl Fn(u64, &mut Members<'_>) -> Option<u64>,
+        (value, members): (&Json, &Members),
+        fits: impl Fn(u64) -> Option<u64>,
     ) -> Option<u64> {
         let mut oldest: Option<(u64, u64)> = None;
         let first = Group { answer, step: step.unwrap_or(StepId(0)), members: Box::default() };
         let of_type = self.groups.range(first..).take_while(|(group, _)| group.answer == answer);
         for (_, questions) in of_type
             .filter(|(group, _)| step.is_none_or(|step| group.step == step))
-            .filter_map(|(group, questions)| Some((members.hash(&group.members)?, questions)))
-            .collect::<Vec<_>>()
-            .into_iter()
+            .filter_map(|(group, questions)| Some((found_hash(value, members, &group.members)?, questions)))
             .map(|(hash, questions)| (hash, questions.range((hash, 0)..=(hash, u64::MAX))))
         {
             for &(_, sequence) in questions {
                 if oldest.is_some_and(|(oldest, _)| oldest < sequence) {
                     break;
                 }
-                if let Some(found) = fits(sequence, members) {
+                if let Some(found) = fits(sequence) {
                     oldest = Some((sequence, found));
                     break;
                 }
@@ -107,95 +103,25 @@ fn wanted_hash(matching: &[(String, Json)]) -> u128 {
     hash_texts(&matching.iter().map(|(_, wanted)| canonical(wanted.as_str())).collect::<Vec<_>>())
 }
 
-fn hash_texts(texts: &[String]) -> u128 {
-    hash128(&texts.iter().map(String::as_bytes).collect::<Vec<_>>())
+fn found_hash(value: &Json, members: &Members, names: &[Box<str>]) -> Option<u128> {
+    let texts: Option<Vec<&str>> = names.iter().map(|name| members.get(value, name)).collect();
+    texts.map(|texts| hash_texts(&texts))
 }
 
-/// The members of an answer, read only if a question looks at them.
-pub(super) struct Members<'a> {
-    value: &'a Json,
-    read: Option<BTreeMap<String, &'a RawValue>>,
-    /// Canonical texts of those that questions look at: many may look at one.
-    texts: BTreeMap<String, String>,
+fn hash_texts(texts: &[impl AsRef<str>]) -> u128 {
+    let hashed = |text: &str| text.len().min(HASHED_BYTES_MAX);
+    let texts = texts.iter().map(AsRef::as_ref);
+    hash128(&texts.map(|text| &text.as_bytes()[..hashed(text)]).collect::<Vec<_>>())
 }
 
-impl<'a> Members<'a> {
-    pub(super) fn new(value: &'a Json) -> Self {
-        Self { value, read: None, texts: BTreeMap::new() }
-    }
+/// Bytes of a value that its hash takes in: more would hold the loop up, and a run has no room for many questions that
+/// want longer values.
+const HASHED_BYTES_MAX: usize = 64 << 10;
 
-    pub(super) fn match_all(&mut self, matching: &[(String, Json)]) -> bool {
-        matching
-            .iter()
-            .all(|(member, wanted)| self.canonical(member).is_some_and(|found| found == canonical(wanted.as_str())))
-    }
-
-    fn hash(&mut self, members: &[Box<str>]) -> Option<u128> {
-        let texts = members.iter().map(|member| self.canonical(member).map(str::to_owned)).collect::<Option<Vec<_>>>();
-        texts.map(|texts| hash_texts(&texts))
-    }
-
-    fn read(&mut self) -> &BTreeMap<String, &'a RawValue> {
-        self.read.get_or_insert_with(|| self.value.decode().unwrap_or_default())
-    }
-
-    fn canonical(&mut self, member: &str) -> Option<&str> {
-        if !self.texts.contains_key(member) {
-            let text = canonical(self.read().get(member)?.get());
-            self.texts.insert(member.to_owned(), text);
-        }
-        self.texts.get(member).map(String::as_str)
-    }
+/// What a question wants of its answer's members.
+pub(super) fn wanted(matching: &[(String, Json)]) -> Vec<Wanted> {
+    matching.iter().map(|(member, value)| Wanted::new(member, value)).collect()
 }
-
-/// What the members of an answer that waits may match: a question with other wants passes it over without reading it.
-#[derive(Debug, Default)]
-pub(super) struct Hints(Box<[u32]>);
-
-/// As [`Hints`] have it: each member that a question looks at with its value, and with any value that is too long.
-pub(super) struct Wants(Vec<[u32; 2]>);
-
-impl Hints {
-    pub(super) fn of(value: &Json) -> Self {
-        let mut members = Members::new(value);
-        let mut hints: Vec<u32> = members.read().iter().map(|(name, value)| hint(name, value.get())).collect();
-        hints.sort_unstable();
-        Self(hints.into())
-    }
-
-    pub(super) fn may_match(&self, Wants(wants): &Wants) -> bool {
-        wants.iter().all(|hints| hints.iter().any(|hint| self.0.binary_search(hint).is_ok()))
-    }
-
-    pub(super) fn cost_bytes(&self) -> usize {
-        if self.0.is_empty() { 0 } else { cost::block(size_of_val(&*self.0)) }
-    }
-}
-
-impl Wants {
-    pub(super) fn of(matching: &[(String, Json)]) -> Self {
-        let hints = |(name, wanted): &(String, Json)| [exact_hint(name, wanted.as_str()), hint_of_long(name)];
-        Self(matching.iter().map(hints).collect())
-    }
-}
-
-fn hint(name: &str, value: &str) -> u32 {
-    if value.len() > HINTED_BYTES_MAX {
-        return hint_of_long(name);
-    }
-    exact_hint(name, value)
-}
-
-fn exact_hint(name: &str, value: &str) -> u32 {
-    hash128(&[name.as_bytes(), canonical(value).as_bytes()]) as u32
-}
-
-fn hint_of_long(name: &str) -> u32 {
-    hash128(&[name.as_bytes()]) as u32
-}
-
-/// Bytes of a value beyond which it is not hinted at: a hint is to cost far less than what it stands for.
-const HINTED_BYTES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -208,12 +134,12 @@ mod tests {
     #[track_caller]
     fn check(answer: &str, member: &str, wanted: &str, expected: bool) {
         let (answer, matching) = (json(answer), [(member.to_owned(), json(wanted))]);
-        assert_eq!(Members::new(&answer).match_all(&matching), expected, "{answer:?} {member} {wanted}");
-        assert!(!expected || Hints::of(&answer).may_match(&Wants::of(&matching)), "{answer:?} {member} {wanted}");
+        let members = Members::default();
+        let fits = || members.have(&answer, &super::wanted(&matching));
+        assert_eq!(fits(), expected, "{answer:?} {member} {wanted}");
         let mut index = OpenIndex::default();
         index.insert(EventId(1), StepId(2), &matching, 3);
-        let fits = |sequence, members: &mut Members<'_>| members.match_all(&matching).then_some(sequence + 4);
-        let found = index.oldest(EventId(1), None, &mut Members::new(&answer), fits);
+        let found = index.oldest(EventId(1), None, (&answer, &members), |sequence| fits().then_some(sequence + 4));
         assert_eq!(found, expected.then_some(7), "{answer:?} {member} {wanted}");
         index.remove(EventId(1), StepId(2), &matching, 3);
         assert_eq!((index.groups.len(), index.groups_bytes), (0, 0));
@@ -223,7 +149,6 @@ mod tests {
     fn an_answer_matches_by_the_exact_value_of_its_member() {
         check(r#"{"n":1,"m":2}"#, "n", "1", true);
         check(r#"{"n":1.0}"#, "n", "1", true);
-        // One of them is too long to be hinted at, as it is written.
         let (short, long) = (format!("[{}1]", "1,".repeat(100)), format!("[{}1.0]", "1.0,".repeat(100)));
         check(&format!(r#"{{"n":{short}}}"#), "n", &long, true);
         check(&format!(r#"{{"n":{long}}}"#), "n", &short, true);
@@ -245,7 +170,7 @@ mod tests {
         check(r#"{"n":2}"#, "n", "2e0", true);
         check(r#"{"n":1,"n":2}"#, "n", "2", true);
         check("[1]", "n", "1", false);
-        let long = format!("\"{}\"", "x".repeat(HINTED_BYTES_MAX));
+        let long = format!("\"{}\"", "x".repeat(1_000));
         check(&format!("{{\"n\":{long}}}"), "n", &long, true);
         check(&format!("{{\"n\":{long}}}"), "n", "1", false);
     }
@@ -272,14 +197,15 @@ mod tests {
         for round in 0_usize..200 {
             let (answer, step) = (EventId(round as u16 % 3), (round % 2 == 0).then_some(StepId(round as u16 % 5)));
             let value = json(&format!("{{\"a\":{},\"b\":{}}}", round % 7, round % 8));
+            let members = Members::default();
             let takes = |(of, by, wanted, _): &(EventId, StepId, Vec<(String, Json)>, u64)| {
-                *of == answer && step.is_none_or(|step| step == *by) && Members::new(&value).match_all(wanted)
+                *of == answer && step.is_none_or(|step| step == *by) && members.have(&value, &super::wanted(wanted))
             };
             let expected = open.iter().find(|question| takes(question)).map(|question| question.3);
-            let fits = |sequence: u64, members: &mut Members<'_>| {
-                members.match_all(&questions[sequence as usize].2).then_some(sequence)
+            let fits = |sequence: u64| {
+                members.have(&value, &super::wanted(&questions[sequence as usize].2)).then_some(sequence)
             };
-            assert_eq!(index.oldest(answer, step, &mut Members::new(&value), fits), expected, "{round}");
+            assert_eq!(index.oldest(answer, step, (&value, &members), fits), expected, "{round}");
             if let Some(place) = open.iter().position(|question| Some(question.3) == expected) {
                 let (answer, step, wanted, sequence) = open.remove(place);
                 index.remove(answer, step, &wanted, sequence);

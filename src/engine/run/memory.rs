@@ -2,7 +2,6 @@
 
 use super::{
     Facts, Run,
-    matching::Hints,
     question::{Asking, EarlyAnswer, Question},
     scope::{Collected, Scope},
     work::{Memory, Work, WorkPhase},
@@ -53,8 +52,8 @@ impl Facts {
                 memory.count();
             }
         }
-        for (_, early) in self.early.iter_mut() {
-            early.hints = Hints::of(&early.value);
+        for (_, early) in self.early.iter() {
+            early.members.read(&early.value);
         }
         self.index_questions();
         let works: usize = self.works.iter().map(|(_, work)| work.cost_bytes()).sum();
@@ -113,7 +112,7 @@ impl Asking {
 
 impl EarlyAnswer {
     pub(super) fn cost_bytes(&self) -> usize {
-        size_of::<Self>() + cost::text(self.value.as_str().len()) + self.hints.cost_bytes()
+        size_of::<Self>() + cost::text(self.value.as_str().len()) + self.members.cost_bytes()
     }
 }
 

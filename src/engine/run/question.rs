@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Facts, Run, Turn,
-    matching::{Hints, Members, OpenIndex, Wants},
+    matching::{OpenIndex, wanted},
     route::Destination,
     work::{Timer, WorkPhase},
 };
 use crate::{
     engine::input::{Effect, External, Refusal},
     graph::{EventId, Graph, StepId},
-    json::Json,
+    json::{Json, Members},
     limits::{EARLY_ANSWERS_MAX, SHOWN_QUESTIONS_MAX},
     pass::Wait,
 };
@@ -52,9 +52,9 @@ pub(super) struct EarlyAnswer {
     pub(super) step: Option<StepId>,
     /// Whether it waits in an inbox of that step.
     pub(super) in_inbox: bool,
-    /// What its members may match.
+    /// Its members, read: a question is to pass over an answer that is not its own at once.
     #[serde(skip)]
-    pub(super) hints: Hints,
+    pub(super) members: Members,
 }
 
 /// A question that may be answered now, as people are told of it.
@@ -97,17 +97,17 @@ impl Run {
 
 impl Facts {
     /// The oldest open question that an event from outside answers: the work that asked it.
-    pub(super) fn find_question(&self, event: EventId, value: &Json, step: Option<StepId>) -> Option<u64> {
-        let mut members = Members::new(value);
+    pub(super) fn find_question(&self, external: &External) -> Option<u64> {
+        let External { event, ref value, step, ref members, .. } = *external;
         if let Some(index) = &self.open_index {
-            return index.oldest(event, step, &mut members, |sequence, members| {
+            return index.oldest(event, step, (value, members), |sequence| {
                 let question = self.questions.get(sequence)?;
-                self.fits(question, members, step).then_some(question.work)
+                self.fits(question, external).then_some(question.work)
             });
         }
         let open = self.questions.iter().map(|(_, question)| question);
         let mut of_type = open.filter(|question| question.answer == event);
-        of_type.find(|question| self.fits(question, &mut members, step)).map(|question| question.work)
+        of_type.find(|question| self.fits(question, external)).map(|question| question.work)
     }
 
     /// A work waits on a question now.
@@ -154,14 +154,14 @@ impl Facts {
         if question.answer != external.event {
             return Err(Refusal::AnswersOther);
         }
-        let fits = self.fits(question, &mut Members::new(&external.value), external.step);
-        if fits { Ok(Some(question.work)) } else { Err(Refusal::NotThatQuestion) }
+        if self.fits(question, external) { Ok(Some(question.work)) } else { Err(Refusal::NotThatQuestion) }
     }
 
     /// Whether an answer of the right type, maybe for this step alone, answers the question.
-    fn fits(&self, question: &Question, members: &mut Members<'_>, step: Option<StepId>) -> bool {
+    fn fits(&self, question: &Question, external: &External) -> bool {
+        let External { value, step, members, .. } = external;
         step.is_none_or(|step| self.works.get(question.work).is_some_and(|work| work.step == step))
-            && self.asking(question).is_some_and(|asking| members.match_all(&asking.matching))
+            && self.asking(question).is_some_and(|asking| members.have(value, &wanted(&asking.matching)))
     }
 
     fn asking(&self, question: &Question) -> Option<&Asking> {
@@ -202,12 +202,11 @@ impl Facts {
         if self.early.is_empty() {
             return None;
         }
-        let wants = Wants::of(matching);
+        let wanted = wanted(matching);
         let fits = |early: &EarlyAnswer| {
             early.event == answer
                 && early.step.is_none_or(|named| named == step)
-                && early.hints.may_match(&wants)
-                && Members::new(&early.value).match_all(matching)
+                && early.members.have(&early.value, &wanted)
         };
         let (number, _) = self.early.iter().find(|(_, early)| fits(early))?;
         let early = self.early.remove(number)?;
@@ -216,9 +215,10 @@ impl Facts {
         Some(early.value)
     }
 
-    pub(super) fn keep_early(&mut self, event: EventId, value: Json, step: Option<StepId>, in_inbox: bool) {
-        let hints = Hints::of(&value);
-        let early = EarlyAnswer { event, value, step, in_inbox, hints };
+    pub(super) fn keep_early(&mut self, external: External, step: Option<StepId>, in_inbox: bool) {
+        let External { event, value, members, .. } = external;
+        members.read(&value);
+        let early = EarlyAnswer { event, value, step, in_inbox, members };
         self.cost_bytes += early.cost_bytes();
         let number = self.number();
         self.early.push(number, early);
@@ -270,9 +270,8 @@ const INDEXED_QUESTIONS_MIN: usize = 32;
 
 /// Whether a step, or the named one, declares a question that this type answers.
 pub(super) fn declared(graph: &Graph, answer: EventId, step: Option<StepId>) -> bool {
-    let asks = |step: StepId| graph.step(step).asks.iter().any(|(_, by)| *by == answer);
     match step {
-        Some(step) => asks(step),
-        None => (0..graph.steps.len()).any(|index| asks(StepId(index as u16))),
+        Some(step) => graph.step(step).asks.iter().any(|(_, by)| *by == answer),
+        None => graph.is_answer(answer),
     }
 }

@@ -40,10 +40,10 @@ impl Facts {
     /// nothing.
     pub(super) fn external(&mut self, turn: &mut Turn<'_>, external: External) {
         let Ok(destination) = self.destination(turn.graph, &external) else { return };
-        let External { event, value, step, in_reply_to } = external;
         match destination {
-            Destination::Question(work) => self.answer(turn, work, value),
+            Destination::Question(work) => self.answer(turn, work, external.value),
             Destination::Steps(takers) => {
+                let External { event, value, in_reply_to, .. } = external;
                 if let Some(sequence) = in_reply_to {
                     self.forget_shown(sequence);
                 }
@@ -51,15 +51,18 @@ impl Facts {
                     self.add_work(turn, step, WorkEvent::One(event, value.clone()), None);
                 }
             }
-            Destination::Early => self.keep_early(event, value, step, false),
-            Destination::Inbox(step) => self.keep_early(event, value, Some(step), true),
+            Destination::Early => {
+                let step = external.step;
+                self.keep_early(external, step, false);
+            }
+            Destination::Inbox(step) => self.keep_early(external, Some(step), true),
         }
     }
 
     /// Where an event from outside goes: to the oldest open question that it matches, or the one that it replies to;
     /// else to the steps that take it; else it waits as an early answer or in an inbox.
     pub(super) fn destination<'g>(&self, graph: &'g Graph, external: &External) -> Result<Destination<'g>, Refusal> {
-        let External { event, ref value, step, in_reply_to } = *external;
+        let External { event, step, in_reply_to, .. } = *external;
         if usize::from(event.0) >= graph.events.len() || !graph.is_open(event) {
             return Err(Refusal::NotOpen);
         }
@@ -78,7 +81,7 @@ impl Facts {
                 }
                 None => {}
             }
-        } else if let Some(work) = self.find_question(event, value, step) {
+        } else if let Some(work) = self.find_question(external) {
             return self.answerable(work);
         }
         let waits =

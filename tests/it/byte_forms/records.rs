@@ -85,7 +85,11 @@ fn any_input() -> impl Strategy<Value = Input> {
         }),
         Just(Input::Admitted),
         (any_event(), any_json(), option::of(step), option::of(any::<u64>())).prop_map(
-            |(event, value, step, in_reply_to)| Input::External(External { event, value, step, in_reply_to })
+            |(event, value, step, in_reply_to)| Input::External(External {
+                step,
+                in_reply_to,
+                ..External::new(event, value)
+            })
         ),
         (pass(), vec(any_note(), 0..4)).prop_map(|(pass, notes)| Input::Noted { pass, notes }),
         (pass(), done).prop_map(|(pass, done)| Input::Done { pass, done }),
@@ -147,7 +151,7 @@ fn likely() -> Vec<Input> {
         Input::Done { pass: PassId { work, pass }, done: Done { end, sent: Vec::new(), state: StateUse::default() } }
     };
     let timers = (0..8).map(|timer| Input::Due { timer: TimerId(timer) });
-    let answer = Input::External(External { event: event("HumanA"), value: json("{}"), step: None, in_reply_to: None });
+    let answer = Input::External(External::new(event("HumanA"), json("{}")));
     let passes = (1..6).flat_map(|work| (0..3).map(move |pass| (work, pass)));
     let passes = passes.map(|(work, pass)| through(work, pass, event(if work < 4 { "F" } else { "T" })));
     [answer].into_iter().chain(timers).chain(passes).collect()

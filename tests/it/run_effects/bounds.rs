@@ -126,7 +126,7 @@ fn types_that_the_graph_does_not_have_fail_the_run_or_are_refused() {
     let unknown = steprill::graph::EventId(999);
     let mut flow = Flow::new(APPROVAL);
     flow.start();
-    let external = External { event: unknown, value: json("1"), step: None, in_reply_to: None };
+    let external = External::new(unknown, json("1"));
     assert_eq!(flow.refusal_of(external), Refusal::NotOpen);
     let effects = flow.done((0, 0), PassEnd::Returned(vec![(unknown, json("1"))]));
     assert!(effects.last().is_some_and(|last| last.contains("does not have")));

@@ -152,7 +152,7 @@ impl Flow {
 
     fn external(&self, event: &str, value: &str, step: Option<&str>, in_reply_to: Option<u64>) -> External {
         let step = step.map(|step| self.graph.step_id(step).expect("a step"));
-        External { event: self.event(event), value: json(value), step, in_reply_to }
+        External { step, in_reply_to, ..External::new(self.event(event), json(value)) }
     }
 
     fn event(&self, name: &str) -> steprill::graph::EventId {

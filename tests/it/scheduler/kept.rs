@@ -429,7 +429,7 @@ fn a_run_that_rests_has_no_place_that_was_given_with_what_is_not_kept() {
     let second = world.start(Place::New(None));
     world.settle();
     let event = world.graph.event_id("HumanB").expect("a type");
-    let external = External { event, value: Json::parse("{}").expect("JSON"), step: None, in_reply_to: None };
+    let external = External::new(event, Json::parse("{}").expect("JSON"));
     world.scheduler.post(second, external, world.now).expect("it is taken");
     world.lose();
     world.settle();

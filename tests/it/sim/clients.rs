@@ -195,7 +195,7 @@ impl World {
         let text = value.as_str().to_owned();
         let open: Vec<u64> = self.scheduler.open_questions(key).map(|question| question.sequence).collect();
         let in_reply_to = (!open.is_empty() && self.random.one_in(6)).then(|| *self.random.pick(&open));
-        let external = External { event, value, step, in_reply_to };
+        let external = External { step, in_reply_to, ..External::new(event, value) };
         if !is_over && self.scheduler.post(key, external, self.now).is_ok() {
             self.clients.unkept.push_back((self.scheduler.open_batch(), Told::Posted(run, text)));
         }

@@ -246,7 +246,7 @@ impl World {
         } else {
             body::value(hash(&[number, self.serial]), 0)
         };
-        External { event, value, step, in_reply_to: None }
+        External { step, ..External::new(event, value) }
     }
 
     /// Time goes on to the timer that is due first on a clock of chance.

@@ -17,7 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("hash", &[]),
     ("text", &["limits"]),
     ("cost", &[]),
-    ("json", &["limits"]),
+    ("json", &["limits", "cost"]),
     ("values", &["cost", "json"]),
     ("graph", &["limits", "hash", "json"]),
     ("pass", &["limits", "values", "hash", "json", "graph"]),
