@@ -88,6 +88,8 @@ impl Sample {
             return;
         }
         let program = start(directory.path(), &["--keep-finished", "4"]);
+        // A run that its damage has failed at the start may be gone for good after the others.
+        let was_degraded = health(&program)["status"] == "degraded";
         let mut connection = program.connect();
         let starts = if is_thorough { 200 } else { 30 };
         let started = (0..starts).filter(|_| {
@@ -102,7 +104,7 @@ impl Sample {
         let list = program.get("/handlers");
         assert_eq!(list.status, 200, "{what}");
         let damaged = list.header("X-Steprill-Damaged").map_or(0, |count| count.parse().expect("a count"));
-        let is_degraded = health(&program)["status"] == "degraded";
+        let is_degraded = was_degraded || health(&program)["status"] == "degraded";
         if is_overflow {
             let lost = unanswered + usize::from(!sleeping);
             assert!(started == starts && lost <= 1 && damaged <= 1, "{what}: {started} {lost} {damaged}");
