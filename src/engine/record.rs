@@ -231,11 +231,11 @@ impl fmt::Display for RecordError {
             }
             Self::EventGone(name) => write!(
                 formatter,
-                "the run needs event type `{name}`, which the workflow no longer has: bring it back, or cancel the run"
+                "the run needs event type `{name}`, which the workflow no longer has: keep it until no run needs it"
             ),
             Self::StepGone(name) => write!(
                 formatter,
-                "the run needs step `{name}`, which the workflow no longer has: bring it back, or cancel the run"
+                "the run needs step `{name}`, which the workflow no longer has: keep it until no run needs it"
             ),
         }
     }
