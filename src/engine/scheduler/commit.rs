@@ -87,9 +87,11 @@ impl Held {
         }
     }
 
-    /// Takes out all that this has of a handler; how often it was uncounted.
-    pub(super) fn take_out(&mut self, key: HandlerKey, lost: &mut Lost) -> usize {
+    /// Takes out all that this has of a handler, whose passes have these tags; how often it was uncounted.
+    pub(super) fn take_out(&mut self, key: HandlerKey, passes: &[u64], lost: &mut Lost) -> usize {
         let is_of = |run: &RunKey| run.handler == key;
+        // What would have stopped them has not happened.
+        self.stops.retain(|tag| !passes.contains(tag));
         self.ready.retain(|(run, _)| !is_of(run));
         self.published.retain(|(run, _)| !is_of(run));
         self.left.retain(|(run, _)| !is_of(run));

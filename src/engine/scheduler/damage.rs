@@ -113,10 +113,11 @@ impl Scheduler {
         self.say_damaged(key, what, &aside.cause);
         self.damage.has_bad_page |= !aside.is_own;
         let (mut lost, mut uncounted, mut was_kept) = (Lost::default(), 0, true);
+        let passes = self.passes.of_handler(key);
         for held in self.committing.iter_mut().map(|(_, held)| held).chain([&mut self.held]) {
             // A run that has begun or ended in these batches is none that the store has as finished.
             was_kept &= !held.begins_or_ends(key);
-            uncounted += held.take_out(key, &mut lost);
+            uncounted += held.take_out(key, &passes, &mut lost);
         }
         self.batch.drop_handler(key);
         self.batch.asides_heard = aside.serial;
@@ -135,8 +136,7 @@ impl Scheduler {
             self.damage.aside.insert(key, Outcome::Failed(text(&aside.cause)));
         }
         if aside.is_own {
-            let tags = self.handlers.get(&key).map(|handler| handler.passes.clone()).unwrap_or_default();
-            self.stop_passes(&tags, now);
+            self.stop_passes(&passes, now);
         } else {
             // What is changed as soon as it is loaded would meet the same page at once.
             self.failing.note(now);

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     engine::{
         input::{Input, PassId},
-        keys::{RunKey, WorkflowId},
+        keys::{HandlerKey, RunKey, WorkflowId},
         run::Run,
         timers::Timer,
     },
@@ -81,6 +81,11 @@ impl Passes {
     /// Tags of this run's passes that are with a worker.
     pub(super) fn of_run(&self, run: RunKey) -> Vec<u64> {
         self.out.iter().filter(|(_, out)| out.run == run).map(|(&tag, _)| tag).collect()
+    }
+
+    /// Tags of this handler's passes that are with a worker.
+    pub(super) fn of_handler(&self, key: HandlerKey) -> Vec<u64> {
+        self.out.iter().filter(|(_, out)| out.run.handler == key).map(|(&tag, _)| tag).collect()
     }
 
     pub(super) fn get(&self, tag: u64) -> Option<(RunKey, PassId)> {

@@ -58,3 +58,16 @@ fn a_start_counts_all_that_were_admitted() {
     world.stop(passes[1]);
     assert_eq!((world.passes().len(), world.scheduler.counts().places[0]), (1, [1, 0]));
 }
+
+#[test]
+fn a_pass_whose_run_is_cancelled_in_what_is_dropped_goes_on() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.start(Place::New(None));
+    let pass = world.passes()[0];
+    assert!(world.scheduler.cancel(key, world.now));
+    keep_without(&mut world, key);
+    assert_eq!((world.scheduler.poll_stop(), world.passes().len()), (None, 0), "it is not started again");
+    world.pass_time(REST_US);
+    world.stop(pass);
+    assert!(world.passes().is_empty() && world.has_ended(key));
+}
