@@ -7,7 +7,7 @@ use crate::support::Program;
 
 /// A context with `count`, and so many bytes beside it.
 fn context(bytes: usize) -> Value {
-    let large = serde_json::to_string(&"x".repeat(bytes)).expect("a text");
+    let large = serde_json::to_string(&"#".repeat(bytes)).expect("a text");
     json!({ "state": { "state_data": { "_data": { "count": "5", "large": large, "run_history": "[]" } } } })
 }
 
@@ -31,11 +31,11 @@ fn written(program: &Program) -> usize {
 #[track_caller]
 fn has_state(place: &Place, lines: &[&str], large: usize) {
     let shown = printed(&["inspect", place.directory.path().to_str().expect("UTF-8"), "mine"]);
-    let short: String = shown.replace('x', "");
+    let short: String = shown.replace('#', "");
     for line in lines {
         assert!(short.lines().any(|shown| shown == *line), "{line}: {short}");
     }
-    assert_eq!(shown.matches('x').count(), large, "{short}");
+    assert_eq!(shown.matches('#').count(), large, "{short}");
 }
 
 #[test]
