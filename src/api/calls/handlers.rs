@@ -33,11 +33,16 @@ pub(super) fn get(id: &str, scheduler: &Scheduler, errors: ErrorFormat) -> Resul
 pub(super) fn result(id: &str, scheduler: &Scheduler, errors: ErrorFormat) -> Result<Reply, Response> {
     let (_, view) = find(scheduler, id, errors)?;
     match view.outcome {
-        Some(Outcome::Completed(_)) => Ok(Reply::Now(wire::handler_reply(200, &view, ResultForm::Value))),
-        None => Ok(Reply::Now(wire::handler_reply(202, &view, ResultForm::Value))),
+        Some(Outcome::Completed(_)) => Ok(Reply::Now(response(200, &view))),
+        None => Ok(Reply::Now(response(202, &view))),
         Some(Outcome::Failed(error)) => Err(errors.error(500, &format!("Error getting workflow result: {error}"))),
         Some(Outcome::Cancelled) => Err(errors.handler_not_found()),
     }
+}
+
+/// A handler as a reply.
+pub(super) fn response(status: u16, view: &HandlerView<'_>) -> Response {
+    wire::handler_reply(status, view, ResultForm::Value)
 }
 
 /// `POST /handlers/{handler_id}/cancel`

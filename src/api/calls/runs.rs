@@ -5,7 +5,7 @@ use crate::{
     api::{
         ErrorFormat, Parsed, Reply,
         parsed::{Body, ParsedAs, Run},
-        wire::{self, BodyError, ResultForm},
+        wire::BodyError,
     },
     engine::{
         input::Outcome,
@@ -40,26 +40,21 @@ pub(super) fn run_nowait(
     let run = context.parsed_run(body, workflow)?.body.map_err(|error| faulty_body(400, &error, errors))?;
     let key = start(workflow, run, context, errors)?;
     let view = context.scheduler.view(key).expect("a handler is there when its run has just been started");
-    Ok(Reply::WhenCommitted(key, handler_response(200, &view)))
+    Ok(Reply::WhenCommitted(key, handlers::response(200, &view)))
 }
 
 /// The reply of `POST run`, once the run has ended; `None`: its handler was purged, which cancels it.
 pub fn run_ended(view: Option<HandlerView<'_>>, errors: ErrorFormat) -> Response {
     let Some(view) = view else { return errors.error(500, &format!("Error running workflow: {CANCELLED}")) };
     match view.outcome {
-        Some(Outcome::Completed(_)) => handler_response(200, &view),
+        Some(Outcome::Completed(_)) => handlers::response(200, &view),
         Some(Outcome::Failed(error)) => errors.run_failed(&view, error),
         Some(Outcome::Cancelled) => errors.run_failed(&view, CANCELLED),
-        None => handler_response(202, &view),
+        None => handlers::response(202, &view),
     }
 }
 
 const CANCELLED: &str = "Workflow was cancelled";
-
-/// A handler as a reply.
-fn handler_response(status: u16, view: &HandlerView<'_>) -> Response {
-    wire::handler_reply(status, view, ResultForm::Value)
-}
 
 /// The reply to a body that does not parse.
 pub(super) fn faulty_body(status: u16, BodyError(error): &BodyError, errors: ErrorFormat) -> Response {

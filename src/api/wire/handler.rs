@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Timestamp,
-    texts::{event_texts, write_envelope},
+    texts::{ENVELOPE_OPENS, event_texts, write_envelope},
     write_string,
 };
 use crate::{
@@ -136,9 +136,8 @@ fn result_of_stop(text: &str) -> Option<Range<usize>> {
     Some(start..start + result.len())
 }
 
-/// What stands before the value in a plain stop event, and in an envelope.
+/// What stands before the value in a plain stop event.
 const STOP_OPENS: &str = "{\"result\":";
-const ENVELOPE_OPENS: &str = "{\"value\":";
 
 fn write_time(out: &mut Vec<u8>, time_us: i64) {
     out.push(b'"');

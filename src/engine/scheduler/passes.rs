@@ -80,12 +80,16 @@ impl Passes {
 
     /// Tags of this run's passes that are with a worker.
     pub(super) fn of_run(&self, run: RunKey) -> Vec<u64> {
-        self.out.iter().filter(|(_, out)| out.run == run).map(|(&tag, _)| tag).collect()
+        self.tags(|of| of == run)
     }
 
     /// Tags of this handler's passes that are with a worker.
     pub(super) fn of_handler(&self, key: HandlerKey) -> Vec<u64> {
-        self.out.iter().filter(|(_, out)| out.run.handler == key).map(|(&tag, _)| tag).collect()
+        self.tags(|of| of.handler == key)
+    }
+
+    fn tags(&self, is_of: impl Fn(RunKey) -> bool) -> Vec<u64> {
+        self.out.iter().filter(|(_, out)| is_of(out.run)).map(|(&tag, _)| tag).collect()
     }
 
     pub(super) fn get(&self, tag: u64) -> Option<(RunKey, PassId)> {
