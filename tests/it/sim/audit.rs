@@ -95,7 +95,8 @@ impl World {
         pass
     }
 
-    /// Retention takes no more than it must, and the longest ended first.
+    /// Retention removes no more handlers than it must, the longest ended first. It may have counted handlers that
+    /// have been set aside without its knowledge.
     pub(crate) fn check_purges(&self, batch: &Batch, oldest: &[(HandlerKey, i64)]) {
         let limits = &self.settings.limits;
         let by_retention: Vec<_> = batch.purged.iter().filter(|key| !self.clients.purging.contains(key)).collect();
@@ -105,7 +106,7 @@ impl World {
             keep_us.zip(ended_us).is_some_and(|(keep_us, ended_us)| ended_us + keep_us <= self.now.wall_us)
         };
         let unexpired = by_retention.iter().filter(|key| !expired(key)).count();
-        let before = oldest.len() + batch.ended.len();
+        let before = oldest.len() + batch.ended.len() + self.store.finished_unheard();
         assert!(
             unexpired == 0 || limits.data_bytes_max.is_some() || before >= limits.keep_finished + unexpired,
             "retention removes {unexpired} of {before}, of which {} are to stay",

@@ -89,9 +89,12 @@ fn number(name: &str) -> Option<u64> {
 #[test]
 fn what_was_acknowledged_survives_whatever_happens() {
     let mut played = Played::default();
-    match number("STEPRILL_SIM_SEED") {
-        Some(seed) => play(seed, &mut played),
-        None => (0..WORLDS).for_each(|index| play(hash(&[5, index]), &mut played)),
+    if let Some(seed) = number("STEPRILL_SIM_SEED") {
+        play(seed, &mut played);
+    } else {
+        // A finished handler is set aside while the removal of a younger one is on its way.
+        play(12_089_348_012_227_231_075, &mut played);
+        (0..WORLDS).for_each(|index| play(hash(&[5, index]), &mut played));
     }
     println!("{played:?}");
 }

@@ -38,7 +38,7 @@ pub(crate) struct Store {
     /// Runs whose end was dropped from a batch that is kept. The next in line may have been given their place with it.
     pub(crate) undone: BTreeSet<RunKey>,
     /// Those that were set aside, by serial number, as far as the scheduler may not have heard of them.
-    unheard: VecDeque<(u64, HandlerKey)>,
+    unheard: VecDeque<Unheard>,
     asides: u64,
     /// So many transactions fail before the disk has room again.
     pub(crate) failing: usize,
@@ -47,6 +47,13 @@ pub(crate) struct Store {
     last_ticket: u64,
     /// Whether answers come in any order.
     pub(crate) shuffles: bool,
+}
+
+/// A handler that was set aside.
+struct Unheard {
+    serial: u64,
+    handler: HandlerKey,
+    was_finished: bool,
 }
 
 /// A batch that is kept, and who was set aside for it.
@@ -118,23 +125,22 @@ impl Store {
     /// The next batch loses what it has of handlers whose rows cannot be changed; who those are.
     pub(crate) fn set_aside(&mut self) -> Vec<HandlerKey> {
         let Some(batch) = self.submitted.front_mut() else { return Vec::new() };
-        while self.unheard.front().is_some_and(|(serial, _)| *serial <= batch.asides_heard) {
+        while self.unheard.front().is_some_and(|of| of.serial <= batch.asides_heard) {
             self.unheard.pop_front();
         }
         let mut drop_handler = |batch: &mut Batch, key: HandlerKey| {
             self.undone.extend(batch.ended.iter().map(|of| of.run).filter(|run| run.handler == key));
             batch.drop_handler(key);
         };
-        self.unheard.iter().for_each(|(_, key)| drop_handler(batch, *key));
+        self.unheard.iter().for_each(|of| drop_handler(batch, of.handler));
         let touched = handlers(batch);
         self.blocked.retain(|key, times| {
             if touched.contains(key) && !self.unwritable.contains(key) {
                 *times -= 1;
                 drop_handler(batch, *key);
                 self.asides += 1;
-                let serial = self.asides;
-                self.unheard.push_back((serial, *key));
-                let (handler, cause) = (*key, CAUSE.into());
+                let (serial, handler, cause) = (self.asides, *key, CAUSE.into());
+                self.unheard.push_back(Unheard { serial, handler, was_finished: false });
                 let aside = Aside { is_own: false, handler, cause, was_finished: false, serial };
                 self.completed.push_back(Completed::Aside(aside));
             }
@@ -144,8 +150,8 @@ impl Store {
         for &key in &aside {
             batch.drop_handler(key);
             self.asides += 1;
-            self.unheard.push_back((self.asides, key));
             let (was_finished, serial) = (self.model.set_aside(key), self.asides);
+            self.unheard.push_back(Unheard { serial, handler: key, was_finished });
             self.completed.push_back(Completed::Aside(Aside {
                 is_own: true,
                 handler: key,
@@ -155,6 +161,11 @@ impl Store {
             }));
         }
         aside
+    }
+
+    /// How many finished handlers have been set aside without the knowledge of the scheduler that made the last batch.
+    pub(crate) fn finished_unheard(&self) -> usize {
+        self.unheard.iter().filter(|of| of.was_finished).count()
     }
 
     /// The next batch is on the disk, but nobody has been told.
