@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Program, Response, command};
+use crate::support::{Curl, Program, Response, command};
 
 const STEPRILL: &str = env!("CARGO_BIN_EXE_steprill");
 
@@ -54,21 +54,14 @@ fn what_is_asked_for_and_not_there_is_a_fault_of_usage() {
 }
 
 /// Does what a line for the shell would: `curl URL [-d 'BODY']`, where the URL may end in the id of a handler that a
-/// `$(curl -s URL -d 'BODY' | cut -d'"' -f4)` gives. The id, and the reply.
+/// `$(curl -s URL -d 'BODY' | cut -d'"' -f4)` prints. The id, and the reply.
 #[track_caller]
 fn curl(program: &Program, line: &str) -> (String, Response) {
-    let request = |text: &str| {
-        let (url, body) = text.split_once(" -d ").map_or((text, None), |(url, body)| (url, Some(body)));
-        let path =
-            url.trim().strip_prefix(program.listening()).unwrap_or_else(|| panic!("a URL of the program: {url}"));
-        let body = body.map(|body| body.trim().trim_matches('\'').as_bytes());
-        program.connect().request(if body.is_some() { "POST" } else { "GET" }, path, &[], body)
-    };
-    let line = line.strip_prefix("curl ").expect("a curl line").trim_start_matches("-N ");
-    let Some((start, rest)) = line.split_once("$(curl -s ") else { return (String::new(), request(line)) };
+    let reply = |line: &str| Curl::parse(line, program.listening()).reply(program);
+    let Some((start, rest)) = line.split_once("$(") else { return (String::new(), reply(line)) };
     let (inner, rest) = rest.split_once(" | cut -d'\"' -f4)").expect("the handler's id is cut out");
-    let begun = request(inner);
+    let begun = reply(inner);
     let id = begun.text().split('"').nth(3).expect("the fourth field").to_owned();
     assert_eq!(begun.json()["handler_id"], Value::from(id.as_str()));
-    (id.clone(), request(&format!("{start}{id}{rest}")))
+    (id.clone(), reply(&format!("{start}{id}{rest}")))
 }

@@ -4,6 +4,7 @@ mod byte_forms;
 mod compile_fail;
 mod crash;
 mod demo;
+mod examples;
 mod faults;
 mod golden;
 mod http_exchange;

@@ -2,12 +2,14 @@
 //! every byte, JSON that keeps the order of its members.
 
 mod client;
+mod curl;
 mod ordered;
 #[cfg(all(target_os = "linux", feature = "sqlite"))]
 mod preload;
 mod program;
 
 pub(crate) use client::{Connection, Response};
+pub(crate) use curl::Curl;
 pub(crate) use ordered::Ordered;
 #[cfg(all(target_os = "linux", feature = "sqlite"))]
 pub(crate) use preload::{Clock, Disk};
