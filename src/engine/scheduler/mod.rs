@@ -14,6 +14,7 @@ mod failure;
 mod fold;
 mod gone;
 mod handler;
+mod life;
 mod parking;
 mod passes;
 mod reading;

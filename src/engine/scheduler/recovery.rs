@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use super::{
-    Ended, Folded, Notice, Scheduler, Snapshotted,
+    Folded, Notice, Scheduler, Snapshotted,
     failure::Away,
     handler::{Handler, Journal, Phase},
     is_served,
-    reduce::end_bytes,
-    waste::discard,
+    life::end_bytes,
 };
 use crate::{
     engine::{
         armed::Armed,
         channel::Channel,
-        input::{Input, Outcome},
+        input::Input,
         kept::{Kept, KeptHandler},
-        keys::{CallerId, HandlerKey, RunKey, WorkflowId},
-        published::Published,
+        keys::{CallerId, RunKey, WorkflowId},
         record::Names,
         run::Run,
         window::Window,
@@ -173,37 +171,5 @@ impl Scheduler {
             journal: Journal::default(),
             counted_bytes: 0,
         }
-    }
-
-    /// A run of which there is no making sense ends as failed.
-    pub(super) fn fail_damaged(&mut self, key: HandlerKey, error: String, now: Now) {
-        self.count_damaged(key);
-        self.say_damaged(key, "its run fails", &error);
-        let Some(handler) = self.handlers.get_mut(&key) else { return };
-        let run = RunKey { handler: key, run: handler.run };
-        let failed = Published::Failed { step: None, error: error.clone(), attempts: 0 };
-        let end = Published::Ended { step: None, error: Some(error.clone()) };
-        self.batch.published.extend([(run, failed), (run, end)]);
-        handler.next_sequence += 2;
-        self.held.note_published(run, handler.next_sequence);
-        let outcome = Outcome::Failed(error);
-        let state = Values::default();
-        let bytes = end_bytes(&outcome, &state);
-        let ended = (outcome.clone(), state.clone(), now.wall_us);
-        let (changed, updated_us) = (None, now.wall_us);
-        self.batch.ended.push(Ended { run, outcome, state, changed, updated_us, keeps_journal: true });
-        self.batch.now = now;
-        handler.updated_us = now.wall_us;
-        handler.journal.batch = self.batch.number;
-        let (outcome, state, completed_us) = ended;
-        let armed = self.timers.disarm_all(run, &mut handler.armed);
-        discard(&mut self.waste, handler.counted_bytes, armed);
-        handler.phase = Phase::Ended { outcome, state, completed_us, bytes, failed_step: None };
-        self.counted.recount(handler, self.batch.journaled);
-        self.held.touch(key);
-        self.held.damaged.push(key);
-        self.held.ended.push(run);
-        self.running -= 1;
-        self.admit_next(run, now);
     }
 }

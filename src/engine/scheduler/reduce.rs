@@ -1,8 +1,8 @@
 //! An input of a run, and what becomes of its effects.
 
 use super::{
-    Ended, Notice, Scheduler,
-    handler::{HANDLER_BYTES, Phase},
+    Notice, Scheduler,
+    handler::Phase,
     is_served, newest,
     troubles::{Blamed, Trouble, TroubleKind},
     waste::discard,
@@ -13,9 +13,7 @@ use crate::{
         keys::{HandlerKey, RunKey},
         published::{Published, StepState},
     },
-    graph::StepId,
     now::Now,
-    values::Values,
 };
 
 impl Scheduler {
@@ -113,47 +111,7 @@ impl Scheduler {
             counted.recount(handler, batch.journaled);
         }
     }
-
-    /// The run has its outcome: what it held is freed, the next one is admitted. Its passes are told to stop when that
-    /// is kept.
-    fn finish(&mut self, run: RunKey, outcome: Outcome, failed_step: Option<StepId>, now: Now) {
-        let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
-        let (state, feed_bytes) = match (&handler.phase, &outcome) {
-            (Phase::Running(live), Outcome::Completed(_)) => (live.state(), live.feed_bytes()),
-            (Phase::Running(live), _) => (Values::default(), live.feed_bytes()),
-            (Phase::Parked { .. } | Phase::Ended { .. }, _) => return,
-        };
-        // With a journal the feed is in the store alone, without one it stays with the end.
-        let feed_bytes = if self.batch.journaled { 0 } else { feed_bytes };
-        let bytes = feed_bytes + end_bytes(&outcome, &state);
-        let armed = self.timers.disarm_all(run, &mut handler.armed);
-        if self.batch.journaled {
-            let (outcome, state) = (outcome.clone(), state.clone());
-            let (changed, kept_bytes) = match &handler.phase {
-                Phase::Running(live) => (live.changed(), live.kept_state_bytes()),
-                Phase::Parked { .. } | Phase::Ended { .. } => (None, 0),
-            };
-            let keeps_journal = handler.journal.outlives(&outcome, kept_bytes);
-            self.batch.ended.push(Ended { run, outcome, state, changed, updated_us: now.wall_us, keeps_journal });
-        }
-        handler.updated_us = now.wall_us;
-        let ended = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes, failed_step };
-        let phase = std::mem::replace(&mut handler.phase, ended);
-        let freed_bytes = handler.counted_bytes.saturating_sub(feed_bytes);
-        discard(&mut self.waste, freed_bytes, (phase, armed));
-        handler.feed_room_bytes = None;
-        self.counted.recount(handler, self.batch.journaled);
-        self.held.stops.extend(&handler.passes);
-        self.held.ended.push(run);
-        self.running -= 1;
-        self.admit_next(run, now);
-    }
 }
 
 /// Effects whose room is kept for the next reduction.
 const EFFECTS_KEPT_MAX: usize = 4_096;
-
-/// Bytes of what is kept of an ended run beside its feed, with its handler.
-pub(super) fn end_bytes(outcome: &Outcome, state: &Values) -> usize {
-    HANDLER_BYTES + state.cost_bytes() + outcome.cost_bytes()
-}

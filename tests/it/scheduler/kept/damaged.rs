@@ -88,3 +88,18 @@ fn what_has_to_be_changed_when_it_is_loaded_is_not_loaded_again_and_again() {
     world.pass_time(REST_US);
     assert!(world.scheduler.run_of(key).is_some(), "it goes on when it can be kept");
 }
+
+#[test]
+fn the_passes_of_a_run_that_cannot_be_read_again_are_stopped() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.start(Place::New(None));
+    let tag = world.passes()[0];
+    assert!(world.scheduler.cancel(key, world.now));
+    world.lose();
+    world.model.handlers.get_mut(&key).expect("it is committed").journal.records[0] = vec![1, 200];
+    world.load(key);
+    assert_eq!(world.scheduler.poll_stop(), None, "its end is not committed");
+    world.settle();
+    assert!(world.has_ended(key));
+    assert_eq!(world.scheduler.poll_stop(), Some((tag, steprill::pass::Stop::Cancelled)));
+}
