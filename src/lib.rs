@@ -11,7 +11,7 @@
 //! and [`engine`] (one run's life, and all runs together).
 //!
 //! ```text
-//! main → server → { net, api, workers, store } → { http, engine, workflow }
+//! main → server → { core, net, api, workers, store } → { http, engine, workflow }
 //!      → { graph, pass, json, hash, now, account, limits }
 //! ```
 //!
@@ -24,6 +24,7 @@
 //! | module | what it knows |
 //! |---|---|
 //! | [`server`] | the loop: one turn = poll, clock, inputs, commit, effects, flush; flags; the stop in order |
+//! | [`mod@core`] | the server without sockets: the scheduler, what is asked of the store, who waits for what |
 //! | [`net`] | sockets: poll, listeners, connections |
 //! | [`api`] | the Workflows API: access, routes, bodies, replies; `api/wire` alone knows JSON member names |
 //! | [`workers`] | the pool of threads |
@@ -56,6 +57,7 @@
 
 pub mod account;
 pub mod api;
+pub mod core;
 pub mod cost;
 pub mod engine;
 pub mod graph;

@@ -4,6 +4,7 @@
 //! clients on sockets, [`Runtime`] for one run without any.
 
 mod answers;
+mod clients;
 mod config;
 mod descriptors;
 mod helper;
@@ -12,7 +13,6 @@ mod keeping;
 mod log;
 mod memory;
 mod panics;
-mod questions;
 mod readers;
 mod shares;
 mod sharing;

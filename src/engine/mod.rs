@@ -11,6 +11,7 @@
 //! | [`keys`] | what handlers, runs and workflows are known by |
 //! | [`ids`] | ids of handlers, made from their keys |
 //! | [`kept`] | what a store gives back of all that |
+//! | [`storage`] | what it asks of a store, and what a store answers |
 //! | [`timers`] | what is due when, for all of them |
 //! | [`published`] | what a run publishes |
 //! | [`feed`] | the numbered list of that |
@@ -29,5 +30,6 @@ pub mod published;
 pub mod record;
 pub mod run;
 pub mod scheduler;
+pub mod storage;
 pub mod timers;
 pub mod window;

@@ -1,49 +1,21 @@
 //! From requests to replies: at once, when a batch is kept, when a run has ended.
 
-use super::{questions::status, readers::Reader, turn::Loop};
+use super::{clients::Client, turn::Loop};
 use crate::{
     account::Room,
     api::{self, Access, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
-    engine::keys::{CallerId, HandlerKey},
+    core::{Needs, Refused},
+    engine::{kept::KeptHandler, keys::HandlerKey, storage::StoreError},
     http::{FieldValues, Refusal, Request, Response, exchange::Exchange},
-    limits::{PAGE_BYTES_MAX, REST_US},
+    limits::PAGE_BYTES_MAX,
     net::{ConnectionId, Origin, Reactor},
-    store::StoreError,
 };
-
-/// What a connection waits for.
-#[derive(Debug, Default)]
-pub(super) enum Client {
-    /// For nothing: it may send a request.
-    #[default]
-    Free,
-    /// Its request waits for a handler from the store, for a batch to be kept, or for its body to be parsed.
-    Asking(ConnectionId),
-    /// Its reply waits for a batch.
-    Unkept(ConnectionId, ErrorFormat),
-    /// POST run: for the end of the run.
-    Calling(Calling),
-    /// GET /events: for the lock, or for events.
-    Reading(Box<Reader>),
-    /// GET /handlers: to take more of the list.
-    Listing(ConnectionId, Box<List>),
-}
-
-/// A POST run that waits.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Calling {
-    pub(super) id: ConnectionId,
-    pub(super) key: HandlerKey,
-    pub(super) errors: ErrorFormat,
-    /// When the store first failed its run, on the alive clock.
-    delayed_us: Option<u64>,
-}
 
 impl Loop {
     /// A connection has something to say: it has hung up, takes more, or has requests.
     pub(super) fn serve(&mut self, id: ConnectionId) {
         // Its request waits and stays where it is: to touch the connection would have the reactor report it again.
-        if self.is_asking(id) {
+        if self.core.holds_call(id.into()) {
             return self.handle_taken(id);
         }
         let Some(connection) = self.reactor.connection(id) else { return };
@@ -53,16 +25,21 @@ impl Loop {
             return self.forget_client(id, taken);
         }
         self.handle_taken(id);
-        match self.client_mut(id) {
-            Client::Reading(_) => self.pump(id),
-            Client::Listing(..) => self.write_list(id),
-            _ => {}
+        match self.clients.get(id.into()) {
+            Some(Client::Reading(_)) => self.pump(id),
+            Some(Client::Listing(..)) => self.write_list(id),
+            Some(Client::Answering(_)) | None => {}
         }
         self.answer_all(id);
     }
 
-    fn answer_all(&mut self, id: ConnectionId) {
-        while matches!(self.client_mut(id), Client::Free)
+    /// Whether the connection may have its next request answered.
+    fn is_free(&self, id: ConnectionId) -> bool {
+        self.clients.get(id.into()).is_none() && !self.core.is_waiting(id.into())
+    }
+
+    pub(super) fn answer_all(&mut self, id: ConnectionId) {
+        while self.is_free(id)
             && let Some(connection) = self.reactor.connection(id)
         {
             if connection.exchange().has_request() {
@@ -86,7 +63,7 @@ impl Loop {
                 Exchange::offered_request,
                 |request, _, checked| match checked {
                     Err(refused) => (Granted::default(), Some(refused)),
-                    Ok(granted) => (granted, api::call_head(request, &self.scheduler, room)),
+                    Ok(granted) => (granted, api::call_head(request, self.core.scheduler(), room)),
                 },
             );
         let Some((exchange, (granted, refused))) = judged else { return };
@@ -108,14 +85,9 @@ impl Loop {
     pub(super) fn answer_parsed(&mut self, id: ConnectionId) {
         self.answer_all(id);
         // Its connection may be gone. A call that waits for something else now takes it later.
-        if !self.is_asking(id) {
+        if !self.core.holds_call(id.into()) {
             self.helper.take(id);
         }
-    }
-
-    /// The handler that the connection's request waited for could not be read.
-    pub(super) fn answer_unread(&mut self, id: ConnectionId, error: &StoreError) {
-        self.answer_with(id, |errors| errors.not_read(&error.to_string()));
     }
 
     /// Answers the connection's request without a call.
@@ -141,7 +113,7 @@ impl Loop {
                 (Err(refused), _) => (Granted::default(), Reply::Now(refused)),
                 (Ok(granted), Some(refusal)) => {
                     let refused = || errors.error(refusal.status, &refusal.text);
-                    let response = api::call_head(request, &self.scheduler, Room::Runs).unwrap_or_else(refused);
+                    let response = api::call_head(request, self.core.scheduler(), Room::Runs).unwrap_or_else(refused);
                     (granted, Reply::Now(response))
                 }
                 // What is not begun may be sent again, to the server that comes next.
@@ -149,8 +121,8 @@ impl Loop {
                 (Ok(granted), None) => {
                     let entropy = &mut self.ids;
                     let mut draw = || entropy.draw().expect("the system gave random bytes when the server began");
-                    let (scheduler, catalog, now) = (&mut self.scheduler, &self.catalog, self.now);
-                    let callers_full = self.callers >= self.callers_max;
+                    let callers_full = self.core.caller_count() >= self.callers_max;
+                    let (scheduler, catalog, now) = (self.core.scheduler_mut(), &self.catalog, self.now);
                     let (ids, was_parsed) = (&mut draw, parsed.take());
                     let mut context =
                         api::Context { scheduler, catalog, now, ids, is_read, parsed: was_parsed, room, callers_full };
@@ -173,129 +145,68 @@ impl Loop {
             Reply::WhenRead(_) | Reply::WhenSettled(_) | Reply::WhenParsed(_) => {}
             Reply::Now(response) => exchange.respond(&response, self.now),
             Reply::WhenCommitted(key, response) => {
-                self.unkept.push_back((self.scheduler.open_batch(), id, key, response));
-                *self.client_mut(id) = Client::Unkept(id, errors);
+                self.core.reply_when_committed(id.into(), key, response);
+                self.clients.insert(id.into(), Client::Answering(errors));
             }
             Reply::WhenRunEnds(key) => {
-                self.scheduler.await_end(key, CallerId(id.into()));
-                *self.client_mut(id) = Client::Calling(Calling { id, key, errors, delayed_us: None });
-                self.callers += 1;
+                self.core.await_end(id.into(), key);
+                self.clients.insert(id.into(), Client::Answering(errors));
             }
             Reply::Follow(follow) => self.begin_reading(id, follow, errors),
             Reply::List(list) => self.begin_list(id, *list),
         }
     }
 
-    fn is_asking(&mut self, id: ConnectionId) -> bool {
-        matches!(self.client_mut(id), Client::Asking(waiting) if *waiting == id)
-    }
-
-    /// What the connection's request waits for is here: it may be answered. Whether it waits.
-    pub(super) fn stop_asking(&mut self, id: ConnectionId) -> bool {
-        let is_asking = self.is_asking(id);
-        if is_asking {
-            *self.client_mut(id) = Client::Free;
-        }
-        is_asking
-    }
-
     /// Has a call wait that is to be made again.
     fn call_later(&mut self, id: ConnectionId, reply: Reply, parsed: Option<Parsed>) {
-        *self.client_mut(id) = Client::Asking(id);
         if let Some(parsed) = parsed {
             self.helper.keep(id, parsed);
         }
         match reply {
-            Reply::WhenSettled(batch) => self.unsettled.push((batch, id)),
-            Reply::WhenRead(address) => self.ask_handler(address, Some(id)),
-            Reply::WhenParsed(form) => self.begin_parsing(id, form),
+            Reply::WhenSettled(batch) => self.core.hold_call(id.into(), Needs::Batch(batch)),
+            Reply::WhenRead(address) => self.core.hold_call(id.into(), Needs::Handler(address)),
+            Reply::WhenParsed(form) => {
+                self.core.hold_call(id.into(), Needs::Driver);
+                self.begin_parsing(id, form);
+            }
             _ => {}
         }
     }
 
-    /// Judges the requests again that met an end or a removal of which it is known now whether it is kept; whether
-    /// there were any.
-    pub(super) fn judge_again(&mut self) -> bool {
-        let first = self.scheduler.first_unsettled();
-        let due: Vec<_> = self.unsettled.extract_if(.., |(batch, _)| *batch < first).collect();
-        for (_, id) in &due {
-            if self.stop_asking(*id) {
-                self.answer_all(*id);
-            }
-        }
-        !due.is_empty()
-    }
-
-    /// Sends the replies that waited for this batch or one before it.
-    pub(super) fn send_kept(&mut self, number: u64) {
-        while self.unkept.front().is_some_and(|&(batch, ..)| batch <= number) {
-            let Some((_, id, _, response)) = self.unkept.pop_front() else { return };
-            if matches!(self.client_mut(id), Client::Unkept(waiting, _) if *waiting == id) {
-                self.respond(id, &response);
-            }
-        }
-    }
-
-    /// The run that a caller waits for has ended.
-    pub(super) fn answer_caller(&mut self, key: HandlerKey, caller: CallerId) {
-        if let Some(&mut Calling { id, errors, .. }) = self.calling(caller).filter(|calling| calling.key == key) {
-            let response = api::run_ended(self.scheduler.view(key), errors);
-            self.respond(id, &response);
-        }
-    }
-
-    /// The handler that a caller waits for is gone.
-    pub(super) fn answer_caller_gone(&mut self, caller: CallerId) {
-        if let Some(&mut Calling { id, errors, .. }) = self.calling(caller) {
-            self.respond(id, &api::run_ended(None, errors));
-        }
-    }
-
-    /// The run that a caller waits for could not be stored: there is none.
-    pub(super) fn answer_caller_not_kept(&mut self, caller: CallerId) {
-        if let Some(&mut Calling { id, errors, .. }) = self.calling(caller) {
-            let error = self.not_kept.clone().unwrap_or_else(|| StoreError::Failed(String::new()));
-            self.respond(id, &errors.not_kept(status(&error), &error.to_string()));
-        }
-    }
-
-    /// The run that a caller waits for cannot be read any more.
-    pub(super) fn answer_caller_unread(&mut self, caller: CallerId) {
-        if let Some(&mut Calling { id, errors, .. }) = self.calling(caller) {
-            self.respond(id, &errors.not_read("the run's stored rows are damaged"));
-        }
-    }
-
-    /// The run that a caller waits for goes on, but the store fails it. That may pass; a caller is not kept waiting for
-    /// it.
-    pub(super) fn delay_caller(&mut self, key: HandlerKey, caller: CallerId) {
-        let now_us = self.now.alive_us;
-        let Some(calling) = self.calling(caller).filter(|calling| calling.key == key) else { return };
-        let since_us = *calling.delayed_us.get_or_insert(now_us);
-        if now_us < since_us + CALLER_DELAY_US_MAX {
-            return;
-        }
-        let Calling { id, errors, .. } = *calling;
-        self.scheduler.forget_caller(key, caller);
-        let handler = self.scheduler.known_id(key);
-        self.respond(id, &errors.delayed(&handler));
-    }
-
-    /// The caller, if it still waits.
-    fn calling(&mut self, caller: CallerId) -> Option<&mut Calling> {
-        let id = ConnectionId::from(caller.0);
-        match self.client_mut(id) {
-            Client::Calling(calling) if calling.id == id => Some(calling),
+    /// How the connection gets errors, if the core gives its reply.
+    fn errors_of(&self, id: ConnectionId) -> Option<ErrorFormat> {
+        match self.clients.get(id.into()) {
+            Some(Client::Answering(errors)) => Some(*errors),
             _ => None,
         }
     }
 
-    /// The server stops before the run does.
-    pub(super) fn answer_stopping(&mut self, Calling { id, key, errors, .. }: Calling) {
-        self.scheduler.forget_caller(key, CallerId(id.into()));
+    /// The run that a caller waits for has ended; without a handler it was purged.
+    pub(super) fn answer_caller(&mut self, id: ConnectionId, handler: Option<HandlerKey>) {
+        if let Some(errors) = self.errors_of(id) {
+            let response = api::run_ended(handler.and_then(|key| self.core.scheduler().view(key)), errors);
+            self.respond(id, &response);
+        }
+    }
+
+    /// The request comes to nothing.
+    pub(super) fn refuse(&mut self, id: ConnectionId, refused: &Refused) {
+        if let Some(errors) = self.errors_of(id) {
+            let response = match refused {
+                Refused::NotStored(error) => errors.not_kept(status(error), &error.to_string()),
+                Refused::RunUnreadable => errors.not_read("the run's stored rows are damaged"),
+                Refused::RunDelayed(handler_id) => errors.delayed(handler_id),
+            };
+            self.respond(id, &response);
+        }
+    }
+
+    /// The server stops before the run that the connection waits for ends.
+    pub(super) fn answer_stopping(&mut self, id: ConnectionId) {
+        let (Some(errors), Some(key)) = (self.errors_of(id), self.core.release_caller(id.into())) else { return };
         let response = if self.store.is_durable() {
-            errors.stopping(&self.scheduler.known_id(key))
-        } else if self.scheduler.view(key).is_some() {
+            errors.stopping(&self.core.scheduler().known_id(key))
+        } else if self.core.scheduler().view(key).is_some() {
             errors.ending()
         } else {
             api::run_ended(None, errors)
@@ -305,24 +216,22 @@ impl Loop {
 
     /// Answers, and has the connection free for its next request.
     pub(super) fn respond(&mut self, id: ConnectionId, response: &Response) {
-        if let Client::Calling(..) = std::mem::take(self.client_mut(id)) {
-            self.callers -= 1;
-        }
+        self.clients.remove(id.into());
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().respond(response, self.now);
         }
     }
 
     fn begin_list(&mut self, id: ConnectionId, list: List) {
-        *self.client_mut(id) = Client::Listing(id, Box::new(list));
+        self.clients.insert(id.into(), Client::Listing(Box::new(list)));
         self.write_list(id);
     }
 
     fn write_first(&mut self, id: ConnectionId, mut list: Box<List>) {
         let mut body = Vec::new();
-        let progress = api::list_some(&self.scheduler, &mut list, &mut body, PAGE_BYTES_MAX);
+        let progress = api::list_some(self.core.scheduler(), &mut list, &mut body, PAGE_BYTES_MAX);
         self.shares.spend(LIST_COST_BYTES + body.len());
-        let headers = match self.scheduler.damaged_count() {
+        let headers = match self.core.scheduler().damaged_count() {
             0 => Vec::new(),
             count => vec![("X-Steprill-Damaged", count.to_string())],
         };
@@ -348,11 +257,7 @@ impl Loop {
 
     pub(super) fn write_list_now(&mut self, id: ConnectionId) {
         // The list may have come to its end, and the connection to its next request.
-        let client = self.client_mut(id);
-        if !matches!(client, Client::Listing(listing, _) if *listing == id) {
-            return;
-        }
-        let Client::Listing(_, mut list) = std::mem::take(client) else { return };
+        let Some(mut list) = self.take_list(id) else { return };
         if list.written == ListWritten::Nothing {
             return self.write_first(id, list);
         }
@@ -361,11 +266,11 @@ impl Loop {
         let room = exchange.stream_room();
         // The connection may be ready while the store is being asked: it is asked once.
         if room == 0 || list.is_asked {
-            *self.client_mut(id) = Client::Listing(id, list);
+            self.clients.insert(id.into(), Client::Listing(list));
             return;
         }
         let mut progress = ListProgress::More;
-        let scheduler = &self.scheduler;
+        let scheduler = self.core.scheduler();
         exchange.stream(self.now, |out| {
             let mut body = Vec::new();
             progress = api::list_some(scheduler, &mut list, &mut body, room);
@@ -381,40 +286,42 @@ impl Loop {
     fn go_on_listing(&mut self, id: ConnectionId, mut list: Box<List>, progress: ListProgress) {
         let (after, only_running) = (list.after, list.only_running());
         list.is_asked = progress == ListProgress::Read;
-        *self.client_mut(id) = Client::Listing(id, list);
+        self.clients.insert(id.into(), Client::Listing(list));
         if progress == ListProgress::Read {
-            self.ask_list(id, after, only_running);
+            self.core.ask_list(id.into(), after, only_running);
         } else {
             self.shares.wait(id);
+        }
+    }
+
+    /// The handlers that the connection's list has asked for; `None`: they cannot be read.
+    pub(super) fn take_list_page(&mut self, id: ConnectionId, page: Option<(Vec<KeptHandler>, bool)>) {
+        let Some((handlers, is_complete)) = page else { return self.cut_list(id) };
+        if let Some(Client::Listing(list)) = self.clients.get_mut(id.into()) {
+            list.page = handlers.into();
+            list.is_complete = is_complete;
+            list.is_asked = false;
+            self.write_list(id);
+        }
+    }
+
+    pub(super) fn take_list(&mut self, id: ConnectionId) -> Option<Box<List>> {
+        match self.clients.remove_if(id.into(), |client| matches!(client, Client::Listing(_))) {
+            Some(Client::Listing(list)) => Some(list),
+            _ => None,
         }
     }
 
     /// The connection is gone, or has hung up: what it held is free.
     pub(super) fn forget_client(&mut self, id: ConnectionId, taken: u64) {
         self.helper.take(id);
-        let client = self.client_mut(id);
-        match client {
-            Client::Calling(calling) if calling.id == id => {
-                let key = calling.key;
-                *client = Client::Free;
-                self.callers -= 1;
-                self.scheduler.forget_caller(key, CallerId(id.into()));
-            }
-            Client::Asking(waiting) | Client::Unkept(waiting, _) | Client::Listing(waiting, _) if *waiting == id => {
-                *client = Client::Free;
-            }
-            _ => {
-                if let Some(reader) = self.take_reader(id) {
-                    self.drop_reader(*reader, taken);
-                }
-            }
+        self.core.forget(id.into());
+        if let Some(Client::Reading(reader)) = self.clients.remove(id.into()) {
+            self.drop_reader(*reader, taken);
         }
         self.drop_finishing(id, taken);
     }
 }
-
-/// How long a caller waits for a run that the store fails: it is offered to the store again once or twice meanwhile.
-const CALLER_DELAY_US_MAX: u64 = REST_US;
 
 /// What a step of a list takes beside what it writes, as bytes that are written in the same time: it looks at
 /// [`LIST_SCAN_HANDLERS_MAX`](crate::limits::LIST_SCAN_HANDLERS_MAX) handlers.
@@ -443,5 +350,13 @@ fn transport(origin: Origin) -> Transport {
         Origin::Tcp { loopback: true } => Transport::Loopback,
         Origin::Tcp { loopback: false } => Transport::Network,
         Origin::Unix => Transport::Unix,
+    }
+}
+
+/// The status of a reply to a request that could not be stored.
+fn status(error: &StoreError) -> u16 {
+    match error {
+        StoreError::Full(_) => 507,
+        StoreError::Failed(_) | StoreError::Damaged(..) => 500,
     }
 }

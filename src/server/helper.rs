@@ -16,10 +16,8 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::turn::Loop;
 use crate::{
     api::{ErrorFormat, Form, Parsed},
-    engine::{
-        kept::{Address, Kept},
-        scheduler::{Asked, Fold, Folded, Waste},
-    },
+    core::Loaded,
+    engine::scheduler::{Fold, Folded, Waste},
     limits::TURN_HELPED_BYTES_MAX,
     net::ConnectionId,
     workers::Ring,
@@ -55,7 +53,7 @@ struct Queue {
 
 enum Job {
     Parse { id: ConnectionId, form: Form, body: Vec<u8> },
-    Fold(Answered, Fold),
+    Fold(Loaded, Fold),
     Free(Waste),
 }
 
@@ -68,14 +66,7 @@ struct Done {
 enum Given {
     /// `None`: the parser has panicked.
     Parsed(ConnectionId, Option<Parsed>),
-    Folded(Answered, Box<Result<Folded, String>>),
-}
-
-/// A handler that the store gave.
-pub(super) struct Answered {
-    pub(super) address: Address,
-    pub(super) asked: Asked,
-    pub(super) kept: Box<Kept>,
+    Folded(Loaded, Box<Result<Folded, String>>),
 }
 
 impl Helper {
@@ -108,10 +99,10 @@ impl Helper {
     }
 
     /// Folds the journal of a run.
-    pub(super) fn fold(&mut self, answered: Answered, fold: Fold) {
+    pub(super) fn fold(&mut self, loaded: Loaded, fold: Fold) {
         self.out += 1;
-        self.journals_bytes += answered.kept.journal.bytes();
-        self.hand_over(Job::Fold(answered, fold));
+        self.journals_bytes += loaded.kept.journal.bytes();
+        self.hand_over(Job::Fold(loaded, fold));
     }
 
     /// Frees what is no longer needed.
@@ -187,14 +178,14 @@ impl Loop {
             left_bytes = left_bytes.saturating_sub(bytes);
             match given {
                 Given::Parsed(id, parsed) => self.handle_parsed(id, parsed),
-                Given::Folded(answered, folded) => self.handle_folded(answered, *folded),
+                Given::Folded(loaded, folded) => self.core.handle_folded(loaded, *folded, self.now),
             }
         }
     }
 
     /// Makes the call whose body is parsed.
     fn handle_parsed(&mut self, id: ConnectionId, parsed: Option<Parsed>) {
-        if !self.stop_asking(id) {
+        if !self.core.resume_call(id.into()) {
             return;
         }
         match parsed {
@@ -222,11 +213,11 @@ impl Shared {
                     let parsed = panic::catch_unwind(|| form.parse(&body)).ok();
                     Done { bytes: body.len(), given: Given::Parsed(id, parsed) }
                 }
-                Job::Fold(answered, fold) => {
-                    let bytes = answered.kept.journal.bytes();
-                    let folded = panic::catch_unwind(|| fold.fold(&answered.kept));
+                Job::Fold(loaded, fold) => {
+                    let bytes = loaded.kept.journal.bytes();
+                    let folded = panic::catch_unwind(|| fold.fold(&loaded.kept));
                     let folded = folded.unwrap_or_else(|_| Err("the run's journal cannot be read".to_owned()));
-                    Done { bytes, given: Given::Folded(answered, Box::new(folded)) }
+                    Done { bytes, given: Given::Folded(loaded, Box::new(folded)) }
                 }
                 Job::Free(waste) => {
                     let bytes = waste.bytes();

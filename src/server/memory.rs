@@ -13,7 +13,7 @@ impl Loop {
     pub(super) fn held(&self) -> Held {
         let requests = self.reactor.requests_bytes() + self.helper.bytes();
         let mut held = Held { requests, replies: self.reactor.replies_bytes(), ..Held::default() };
-        self.scheduler.count_held(&mut held);
+        self.core.scheduler().count_held(&mut held);
         held.runs = held.runs.saturating_add(self.helper.run_bytes());
         held
     }
@@ -25,7 +25,7 @@ impl Loop {
         let requests_max = requests_max.max(self.account.requests_reserved());
         self.reactor.set_requests_bytes_max(requests_max);
         self.reactor.set_replies_bytes_max(self.account.replies_max());
-        self.scheduler.set_pressed(self.account.is_pressed(&held));
+        self.core.scheduler_mut().set_pressed(self.account.is_pressed(&held));
     }
 }
 

@@ -7,16 +7,17 @@ use std::{collections::VecDeque, time::Duration};
 use super::{stop::cut_off, turn::Loop};
 use crate::{
     api::{self, Cursor, ErrorFormat, Follow},
+    core::ClientId,
     engine::{
         channel::{Channel, ReaderId},
         feed::Feed,
         keys::{RunKey, WorkflowId},
+        storage::Ticket,
     },
     http::{Response, response::CACHE_CONTROL, stream},
     limits::HEARTBEAT_US,
     net::ConnectionId,
     now::Clock,
-    store::Ticket,
 };
 
 /// One GET /events: a cursor, and a page of the feed at most.
@@ -96,22 +97,24 @@ impl Loop {
             let from = self.start_of(&follow);
             return self.start_stream(id, &follow, from);
         }
-        let reader = ReaderId(id.into());
+        let reader = reader_id(id);
         match follow.cursor {
             Cursor::Log { .. } => {
-                if self.scheduler.follow(run, reader) {
+                if self.core.scheduler_mut().follow(run, reader) {
                     self.open_reader(id, follow, errors);
                 }
             }
-            Cursor::Queue { acquire_timeout, acquire_timeout_s } => match self.scheduler.acquire(run, reader) {
-                None => self.respond(id, &errors.handler_not_found()),
-                Some(true) => self.open_reader(id, follow, errors),
-                Some(false) if acquire_timeout.is_zero() => {
-                    self.scheduler.leave(run, reader);
-                    self.respond(id, &errors.no_lock(acquire_timeout_s));
+            Cursor::Queue { acquire_timeout, acquire_timeout_s } => {
+                match self.core.scheduler_mut().acquire(run, reader) {
+                    None => self.respond(id, &errors.handler_not_found()),
+                    Some(true) => self.open_reader(id, follow, errors),
+                    Some(false) if acquire_timeout.is_zero() => {
+                        self.core.scheduler_mut().leave(run, reader);
+                        self.respond(id, &errors.no_lock(acquire_timeout_s));
+                    }
+                    Some(false) => self.wait_for_lock(id, follow, acquire_timeout, Phase::Waiting { errors }),
                 }
-                Some(false) => self.wait_for_lock(id, follow, acquire_timeout, Phase::Waiting { errors }),
-            },
+            }
         }
     }
 
@@ -126,7 +129,7 @@ impl Loop {
 
     /// Where a reader begins, and whether events that it would have begun with are not there any more.
     fn start_of(&self, follow: &Follow) -> (u64, bool) {
-        let Some(channel) = self.scheduler.channel(follow.run) else { return (0, false) };
+        let Some(channel) = self.core.scheduler().channel(follow.run) else { return (0, false) };
         match follow.cursor {
             Cursor::Log { from } => (from.max(channel.first()), from < channel.first()),
             Cursor::Queue { .. } => (channel.cursor(), channel.has_skipped()),
@@ -175,17 +178,16 @@ impl Loop {
     }
 
     /// A waiter has the lock now.
-    pub(super) fn take_turn(&mut self, reader: ReaderId) {
-        let id = ConnectionId::from(reader.0);
+    pub(super) fn take_turn(&mut self, id: ConnectionId) {
         let Some(waiter) = self.take_reader(id) else { return };
         let Phase::Waiting { errors } = waiter.phase else { return self.put_reader(waiter) };
         self.due.remove(&(waiter.due_us, id));
         let run = waiter.follow.run;
-        let state = self.scheduler.channel(run).map(Channel::is_drained);
+        let state = self.core.scheduler().channel(run).map(Channel::is_drained);
         match state {
             None => self.respond(id, &errors.handler_not_found()),
             Some(true) => {
-                self.scheduler.leave(run, reader);
+                self.core.scheduler_mut().leave(run, reader_id(id));
                 self.respond(id, &api::no_content());
             }
             Some(false) => self.open_reader(id, waiter.follow, errors),
@@ -193,8 +195,7 @@ impl Loop {
     }
 
     /// The handler is gone: who has no reply yet gets 404, a stream ends properly.
-    pub(super) fn end_reader(&mut self, reader: ReaderId) {
-        let id = ConnectionId::from(reader.0);
+    pub(super) fn end_reader(&mut self, id: ConnectionId) {
         let Some(reader) = self.take_reader(id) else { return };
         self.due.remove(&(reader.due_us, id));
         let unanswered = reader.phase.unanswered();
@@ -208,8 +209,8 @@ impl Loop {
     }
 
     /// The run that this reader has begun with could not be kept: who has no reply yet gets 404, a stream breaks off.
-    pub(super) fn lose_reader(&mut self, reader: ReaderId) {
-        if let Some(reader) = self.take_reader(ConnectionId::from(reader.0)) {
+    pub(super) fn lose_reader(&mut self, id: ConnectionId) {
+        if let Some(reader) = self.take_reader(id) {
             self.break_off(*reader, ErrorFormat::handler_not_found);
         }
     }
@@ -221,7 +222,7 @@ impl Loop {
         match &mut reader.phase {
             Phase::Waiting { errors, .. } => {
                 let (run, errors) = (reader.follow.run, *errors);
-                self.scheduler.leave(run, ReaderId(id.into()));
+                self.core.scheduler_mut().leave(run, reader_id(id));
                 if let Cursor::Queue { acquire_timeout_s, .. } = reader.follow.cursor {
                     self.respond(id, &errors.no_lock(acquire_timeout_s));
                 }
@@ -261,7 +262,7 @@ impl Loop {
     /// Moves a queue on to the last of the marks that are reached.
     fn move_queue(&mut self, run: RunKey, marks: &mut VecDeque<(u64, u64)>, taken: u64) {
         if let Some(next) = take_marks(marks, taken) {
-            self.scheduler.handle_taken(run, next);
+            self.core.scheduler_mut().handle_taken(run, next);
         }
     }
 
@@ -270,7 +271,7 @@ impl Loop {
         while let Some((&place, _)) = self.finishing.range((id, 0)..=(id, until)).next() {
             let Some(mut finishing) = self.finishing.remove(&place) else { return };
             self.move_queue(finishing.run, &mut finishing.marks, taken);
-            self.scheduler.leave(finishing.run, ReaderId(id.into()));
+            self.core.scheduler_mut().leave(finishing.run, reader_id(id));
         }
     }
 
@@ -282,7 +283,7 @@ impl Loop {
             self.forget_query(&cursors);
             self.move_queue(follow.run, &mut cursors.marks, taken);
         }
-        self.scheduler.leave(follow.run, ReaderId(id.into()));
+        self.core.scheduler_mut().leave(follow.run, reader_id(id));
     }
 
     /// The same for a reader that was written to its end.
@@ -292,7 +293,7 @@ impl Loop {
 
     fn forget_query(&mut self, cursors: &Cursors) {
         if let Some(ticket) = cursors.asked {
-            self.forget_page(ticket);
+            self.core.forget_page(ticket);
         }
     }
 
@@ -308,6 +309,11 @@ impl Loop {
 /// Header of a stream that begins later than its reader asked for, because events before are not kept any more: the
 /// number of the first event that is.
 const FIRST_SEQUENCE: &str = "X-First-Sequence";
+
+/// How the engine knows the connection that reads.
+fn reader_id(id: ConnectionId) -> ReaderId {
+    ClientId::from(id).into()
+}
 
 /// Takes out the marks that are reached; the number after the last of them.
 fn take_marks(marks: &mut VecDeque<(u64, u64)>, taken: u64) -> Option<u64> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::{answers::Client, turn::Loop};
+use super::{clients::Client, turn::Loop};
 use crate::{limits::TURN_OUTPUT_BYTES_MAX, net::ConnectionId};
 
 /// What is left of this turn, and who waits for the next, the first of them first.
@@ -59,10 +59,10 @@ impl Loop {
     pub(super) fn share_out(&mut self) {
         for _ in 0..self.shares.waiting.len() {
             let Some(id) = self.shares.next() else { return };
-            match self.client_mut(id) {
-                Client::Reading(_) => self.pump_now(id),
-                Client::Listing(..) => self.write_list_now(id),
-                _ => {}
+            match self.clients.get(id.into()) {
+                Some(Client::Reading(_)) => self.pump_now(id),
+                Some(Client::Listing(_)) => self.write_list_now(id),
+                Some(Client::Answering(_)) | None => {}
             }
         }
     }

@@ -13,10 +13,7 @@ use mio::{Interest, Waker};
 use signal_hook::{SigId, flag, low_level};
 use signal_hook_mio::v1_0::Signals;
 
-use super::{
-    answers::Client,
-    turn::{Flow, Loop},
-};
+use super::turn::{Flow, Loop};
 use crate::{
     api::ErrorFormat,
     http::Response,
@@ -130,26 +127,21 @@ impl Loop {
         self.stopping = Some(Stopping { until: self.now.deadline(Clock::Alive, self.grace) });
         // First, so that the callers' replies say that they are the last.
         self.reactor.drain(&ErrorFormat::default().not_begun(), self.now);
-        for slot in 0..self.clients.len() {
-            match &self.clients[slot] {
-                Client::Calling(calling) => {
-                    let calling = *calling;
-                    self.answer_stopping(calling);
-                }
-                Client::Reading(reader) => {
-                    let id = reader.id;
-                    self.stop_reader(id);
-                }
-                Client::Listing(id, _) => self.cut_list(*id),
-                Client::Free | Client::Asking(_) | Client::Unkept(..) => {}
-            }
+        for client in self.core.callers().collect::<Vec<_>>() {
+            self.answer_stopping(client.into());
+        }
+        for client in self.clients.clients().map(|(client, _)| client).collect::<Vec<_>>() {
+            self.stop_reader(client.into());
+            self.cut_list(client.into());
         }
         self.settle();
         self.reactor.flush(self.now);
     }
 
     pub(super) fn cut_list(&mut self, id: ConnectionId) {
-        *self.client_mut(id) = Client::Free;
+        if self.take_list(id).is_none() {
+            return;
+        }
         let Some(connection) = self.reactor.connection(id) else { return };
         if connection.exchange().is_streaming() {
             connection.exchange().abort_stream(self.now);
@@ -161,7 +153,7 @@ impl Loop {
 
     /// Ends: the store keeps what it was given, and whoever waited for that is told.
     pub(super) fn close(&mut self) {
-        self.scheduler.note_time(self.now);
+        self.core.scheduler_mut().note_time(self.now);
         self.settle();
         self.store.close();
         self.settle();
@@ -173,8 +165,8 @@ impl Loop {
         match &self.stopping {
             None => Flow::Goes,
             Some(stopping) => {
-                let idle = self.scheduler.working() == 0 && self.reactor.connection_count() == 0;
-                let through = idle && self.scheduler.is_settled();
+                let idle = self.core.scheduler().working() == 0 && self.reactor.connection_count() == 0;
+                let through = idle && self.core.scheduler().is_settled();
                 if through || stopping.time_left(self.now).is_zero() { Flow::Ended } else { Flow::Goes }
             }
         }

@@ -1,7 +1,7 @@
 //! One turn of the loop: poll, clock, inputs, commit, effects, flush.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashSet},
     io,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -11,12 +11,11 @@ use signal_hook_mio::v1_0::Signals;
 
 use super::{
     Clock, Config, ServeError,
-    answers::Client,
+    clients::Client,
     descriptors,
     helper::Helper,
     ids::Entropy,
     keeping, log, memory,
-    questions::{Failing, Questions},
     readers::{Finishing, Reader},
     shares::Shares,
     sharing::Sharing,
@@ -26,19 +25,19 @@ use super::{
 use crate::{
     account::Account,
     api::{self, Access, Catalog},
+    core::{Core, Output, Table},
     engine::{
         input::Outcome,
-        kept,
-        keys::{HandlerKey, WorkflowId},
-        scheduler::{NewRun, Notice, Place, Scheduler},
+        keys::WorkflowId,
+        scheduler::{NewRun, Place},
     },
     graph::Graph,
-    http::{self, Response},
+    http,
     json::Json,
     limits::{CALLERS_OF_CONNECTIONS, HEAD_BYTES_MAX, STORE_BEHIND_US_MAX, TURN_REPORTS_MAX},
     net::{Address, ConnectionId, Reactor},
     now::Now,
-    store::{Completed, Store, StoreError},
+    store::Store,
     workers::{Pool, Report},
     workflow::{Event, Workflow},
 };
@@ -52,13 +51,10 @@ pub(super) enum Flow {
     Ended,
 }
 
-/// A reply that waits for this batch, and for what that holds of this handler.
-pub(super) type Unkept = (u64, ConnectionId, HandlerKey, Response);
-
 /// All that the loop thread owns.
 pub(super) struct Loop {
     pub(super) reactor: Reactor,
-    pub(super) scheduler: Scheduler,
+    pub(super) core: Core,
     pub(super) store: Box<dyn Store>,
     pub(super) pool: Pool,
     pub(super) account: Account,
@@ -72,21 +68,11 @@ pub(super) struct Loop {
     pub(super) clock: Clock,
     pub(super) now: Now,
     pub(super) grace: Duration,
-    /// What each connection waits for, by slot.
-    pub(super) clients: Vec<Client>,
-    /// POST run calls that wait for their runs, and how many may.
-    pub(super) callers: usize,
+    /// Connections whose replies are not complete.
+    pub(super) clients: Table<Client>,
+    /// How many POST run calls may wait for their runs.
     pub(super) callers_max: usize,
-    /// Replies that wait for a batch, by its number.
-    pub(super) unkept: VecDeque<Unkept>,
-    /// Requests that are judged when a batch is kept or has failed, by its number.
-    pub(super) unsettled: Vec<(u64, ConnectionId)>,
-    pub(super) questions: Questions,
     pub(super) helper: Helper,
-    /// Why something could not be stored last, and when that was said in the log last, on the alive clock.
-    pub(super) not_kept: Option<StoreError>,
-    pub(super) complained_us: Option<u64>,
-    pub(super) failing: Option<Failing>,
     /// The thread of the store that has ended by a panic.
     pub(super) died: Option<&'static str>,
     /// When notes of passes were last taken while a commit was under way, on the alive clock.
@@ -129,7 +115,7 @@ impl Loop {
         let now = clock.read();
         Ok(Self {
             reactor,
-            scheduler: keeping.scheduler,
+            core: Core::new(keeping.scheduler),
             store: keeping.store,
             pool: Pool::new(config.workers, Arc::clone(&ring) as _),
             account,
@@ -143,16 +129,9 @@ impl Loop {
             clock,
             now,
             grace: config.grace,
-            clients: Vec::new(),
-            callers: 0,
+            clients: Table::default(),
             callers_max: callers_max(config.connections_max),
-            unkept: VecDeque::new(),
-            unsettled: Vec::new(),
-            questions: Questions::default(),
             helper: Helper::new(ring),
-            not_kept: None,
-            complained_us: None,
-            failing: None,
             died: None,
             notes_taken_us: 0,
             finishing: BTreeMap::new(),
@@ -187,7 +166,7 @@ impl Loop {
         self.pool.handle_rung();
         self.handle_reports();
         self.handle_helped();
-        self.scheduler.handle_time(self.now);
+        self.core.scheduler_mut().handle_time(self.now);
         self.balance_memory();
         self.reactor.handle_ready(self.now);
         for _ in 0..ROUNDS_MAX {
@@ -232,14 +211,14 @@ impl Loop {
         let run_id = self.ids.draw().map_err(io)?;
         let (workflow, place, state) = (WorkflowId(0), Place::New(None), crate::values::Values::default());
         let new = NewRun { workflow, place, run_id, event, state };
-        let key = self.scheduler.start(new, self.now);
+        let key = self.core.scheduler_mut().start(new, self.now);
         self.settle();
         self.hand_out();
         loop {
-            if let Some(outcome) = self.scheduler.view(key).and_then(|view| view.outcome) {
+            if let Some(outcome) = self.core.scheduler().view(key).and_then(|view| view.outcome) {
                 return Ok(outcome.clone());
             }
-            if self.scheduler.waits_for_outside(key) {
+            if self.core.scheduler().waits_for_outside(key) {
                 return Ok(Outcome::Failed(
                     "the run waits for an event from outside, which nobody can send here".into(),
                 ));
@@ -258,7 +237,7 @@ impl Loop {
             self.pool.poll_timeout(self.now.alive_us),
             self.trimming.poll_timeout(self.now.alive_us),
             self.notes_timeout(),
-            self.scheduler.poll_timeout(self.now),
+            self.core.scheduler().poll_timeout(self.now),
             self.reactor.poll_timeout().map(until),
             due,
             stopping,
@@ -272,16 +251,17 @@ impl Loop {
     /// When the store stands still they stay with their passes, which wait when they have many.
     fn takes_notes(&self) -> bool {
         let is_time = self.now.alive_us >= self.notes_taken_us + NOTES_PAUSE_US;
-        self.scheduler.is_settled() || (is_time && self.scheduler.behind_us(self.now) < STORE_BEHIND_US_MAX)
+        self.core.scheduler().is_settled()
+            || (is_time && self.core.scheduler().behind_us(self.now) < STORE_BEHIND_US_MAX)
     }
 
     /// How long until notes that were left with their passes are taken.
     fn notes_timeout(&self) -> Option<Duration> {
-        if self.scheduler.behind_us(self.now) >= STORE_BEHIND_US_MAX {
+        if self.core.scheduler().behind_us(self.now) >= STORE_BEHIND_US_MAX {
             // The store rings when it is through with a batch.
             return None;
         }
-        let due_us = if self.scheduler.is_settled() { 0 } else { self.notes_taken_us + NOTES_PAUSE_US };
+        let due_us = if self.core.scheduler().is_settled() { 0 } else { self.notes_taken_us + NOTES_PAUSE_US };
         self.pool.has_left_notes().then(|| Duration::from_micros(due_us.saturating_sub(self.now.alive_us)))
     }
 
@@ -295,12 +275,12 @@ impl Loop {
             match self.pool.poll_report(takes_notes) {
                 Some(Report::Noted(tag, notes)) => {
                     handled += notes.len();
-                    self.scheduler.handle_notes(tag, notes, self.now);
+                    self.core.scheduler_mut().handle_notes(tag, notes, self.now);
                 }
-                Some(Report::Panicked(tag, text)) => self.scheduler.handle_panic(tag, text),
+                Some(Report::Panicked(tag, text)) => self.core.scheduler_mut().handle_panic(tag, text),
                 Some(Report::Done(tag, done)) => {
                     handled += 1 + done.bytes() / REPORT_BYTES;
-                    self.scheduler.handle_done(tag, done, self.now);
+                    self.core.scheduler_mut().handle_done(tag, done, self.now);
                 }
                 None => return,
             }
@@ -309,95 +289,85 @@ impl Loop {
 
     /// Serves every connection that has something to say.
     fn handle_connections(&mut self) {
-        while let Some(id) = self.reactor.next_ready() {
+        loop {
+            // First, as another connection may have the slot of one that has closed.
+            while let Some(closed) = self.reactor.next_closed() {
+                self.forget_client(closed.id, closed.taken_position);
+            }
+            let Some(id) = self.reactor.next_ready() else { return };
             self.serve(id);
-        }
-        while let Some(closed) = self.reactor.next_closed() {
-            self.forget_client(closed.id, closed.taken_position);
         }
     }
 
-    /// Commits, and carries out what is kept, until nothing is left to do at once.
+    /// Does what the core wants done, and has the store commit, until nothing is left to do at once.
     pub(super) fn settle(&mut self) {
         loop {
-            let mut settled = true;
-            match self.scheduler.seal() {
-                Some(batch) => {
-                    self.note_submitted(&batch);
-                    self.store.submit(batch);
-                    settled = false;
-                }
-                // Nothing has changed: there is nothing to wait for.
-                None if self.scheduler.is_settled() => self.send_kept(self.scheduler.open_batch()),
-                None => {}
-            }
-            while let Some(completed) = self.store.poll_completed() {
-                settled = false;
-                match completed {
-                    Completed::Batch { number } => {
-                        self.note_kept(number);
-                        self.scheduler.handle_committed(number);
-                        self.send_kept(number);
-                    }
-                    Completed::Gone(gone) => self.scheduler.handle_gone(&gone),
-                    Completed::Size(bytes) => self.scheduler.handle_size(bytes),
-                    Completed::Failed { number, error } => self.handle_not_kept(number, &error),
-                    Completed::Aside(aside) => self.handle_aside(&aside),
-                    Completed::Died(thread) => self.died = Some(thread),
-                    Completed::Answer { ticket, answer } => self.handle_answer(ticket, answer),
-                }
-            }
-            settled &= !self.judge_again();
-            while let Some(notice) = self.scheduler.poll_notice() {
-                settled = false;
-                self.carry_out(notice);
-            }
-            while let Some(trouble) = self.scheduler.poll_trouble() {
-                log::warn_of(&trouble);
-            }
-            if settled {
+            self.carry_out_all();
+            if let Some(completed) = self.store.poll_completed() {
+                self.core.handle_completed(completed, self.now);
+            } else if let Some(batch) = self.core.poll_batch() {
+                self.store.submit(batch);
+            } else {
                 break;
             }
         }
-        self.scheduler.retire();
-        while let Some(waste) = self.scheduler.poll_waste() {
+        self.core.retire();
+        self.carry_out_all();
+        while let Some(waste) = self.core.poll_waste() {
             self.helper.free(waste);
-        }
-        while let Some(notice) = self.scheduler.poll_notice() {
-            self.carry_out(notice);
         }
     }
 
-    fn carry_out(&mut self, notice: Notice) {
-        match notice {
-            Notice::Published(run) => self.pump_readers(run),
-            Notice::Ended(run, caller) => self.answer_caller(run.handler, caller),
-            Notice::Turn(reader) => self.take_turn(reader),
-            Notice::Gone(reader) => self.end_reader(reader),
-            Notice::Lost(reader) => self.lose_reader(reader),
-            Notice::CallerGone(caller) => self.answer_caller_gone(caller),
-            Notice::Delayed(key, caller) => self.delay_caller(key, caller),
-            Notice::Unread(caller) => self.answer_caller_unread(caller),
-            Notice::NotKept(caller) => self.answer_caller_not_kept(caller),
-            Notice::Load(key) => self.ask_handler(kept::Address::Key(key), None),
-            Notice::Oldest(count) => self.ask_oldest(count),
+    fn carry_out_all(&mut self) {
+        while let Some(output) = self.core.poll_output(self.now) {
+            self.carry_out(output);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Ask(ticket, query) => self.store.read(ticket, query),
+            Output::Fold(loaded, fold) => self.helper.fold(loaded, fold),
+            Output::Reply(client, response) => self.respond(client.into(), &response),
+            Output::Refuse(client, refused) => self.refuse(client.into(), &refused),
+            Output::RunEnded(client, handler) => self.answer_caller(client.into(), handler),
+            Output::Call { client, is_read: true } => self.answer_read(client.into()),
+            Output::Call { client, is_read: false } => self.answer_all(client.into()),
+            Output::CallFailed(client, error) => {
+                self.answer_with(client.into(), |errors| errors.not_read(&error.to_string()));
+            }
+            Output::Published(run) => self.pump_readers(run),
+            Output::Turn(client) => self.take_turn(client.into()),
+            Output::ReaderGone(client) => self.end_reader(client.into()),
+            Output::ReaderLost(client) => self.lose_reader(client.into()),
+            Output::Page(client, ticket, Ok((feed, workflow))) => {
+                self.give_page(client.into(), ticket, feed, workflow);
+            }
+            Output::Page(client, ticket, Err(cause)) => self.cut_reader(client.into(), ticket, &cause),
+            Output::ListPage(client, page) => self.take_list_page(client.into(), page),
+            Output::Trouble(trouble) => log::warn_of(&trouble),
+            Output::StoreFails(error) => {
+                ::log::error!("the store fails: {error}; what cannot be stored is refused until it can");
+            }
+            Output::StoreWorks => ::log::info!("the store works again: what is to be stored is stored"),
+            Output::StoreDied(thread) => self.died = Some(thread),
         }
     }
 
     /// Gives passes to the workers, and tells those to stop that are to.
     pub(super) fn hand_out(&mut self) {
-        while let Some((tag, stop)) = self.scheduler.poll_stop() {
+        while let Some((tag, stop)) = self.core.scheduler_mut().poll_stop() {
             if !self.pool.stop(tag, stop) {
-                self.scheduler.handle_not_begun(tag);
+                self.core.scheduler_mut().handle_not_begun(tag);
             }
         }
-        self.pool.set_hanging(self.scheduler.hanging());
+        self.pool.set_hanging(self.core.scheduler().hanging());
         if self.stopping.is_some() {
             return;
         }
         let mut urgent = 0;
         while self.pool.has_room() {
-            let Some(start) = self.scheduler.poll_pass(self.now) else { break };
+            let Some(start) = self.core.scheduler_mut().poll_pass(self.now) else { break };
             let workflow = &self.workflows[usize::from(start.workflow.0)];
             urgent += usize::from(workflow.graph().step(start.step).timeout.is_some());
             let body = Arc::clone(workflow.body(start.step));
@@ -417,28 +387,16 @@ impl Loop {
         }
     }
 
-    pub(super) fn client_mut(&mut self, id: ConnectionId) -> &mut Client {
-        let slot = id.slot as usize;
-        if self.clients.len() <= slot {
-            self.clients.resize_with(slot + 1, Client::default);
-        }
-        &mut self.clients[slot]
-    }
-
     /// The reader of a connection, out of its place; it is put back with [`Loop::put_reader`].
     pub(super) fn take_reader(&mut self, id: ConnectionId) -> Option<Box<Reader>> {
-        match std::mem::take(self.client_mut(id)) {
-            Client::Reading(reader) if reader.id == id => Some(reader),
-            other => {
-                *self.client_mut(id) = other;
-                None
-            }
+        match self.clients.remove_if(id.into(), |client| matches!(client, Client::Reading(_))) {
+            Some(Client::Reading(reader)) => Some(reader),
+            _ => None,
         }
     }
 
     pub(super) fn put_reader(&mut self, reader: Box<Reader>) {
-        let id = reader.id;
-        *self.client_mut(id) = Client::Reading(reader);
+        self.clients.insert(reader.id.into(), Client::Reading(reader));
     }
 }
 

@@ -13,7 +13,6 @@ use crate::{
 pub struct MemoryStore {
     feeds: CounterMap<RunKey, Feed>,
     completed: VecDeque<Completed>,
-    last_ticket: u64,
 }
 
 impl Store for MemoryStore {
@@ -33,9 +32,7 @@ impl Store for MemoryStore {
         self.completed.push_back(Completed::Batch { number: batch.number });
     }
 
-    fn read(&mut self, query: Query) -> Ticket {
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
+    fn read(&mut self, ticket: Ticket, query: Query) {
         let answer = match query {
             Query::Page { run, from, until, bytes_max } => {
                 let feed = self.feeds.get(&run);
@@ -50,7 +47,6 @@ impl Store for MemoryStore {
             Query::Oldest { .. } => Answer::Oldest(Vec::new()),
         };
         self.completed.push_back(Completed::Answer { ticket, answer: Ok(answer) });
-        ticket
     }
 
     fn poll_completed(&mut self) -> Option<Completed> {

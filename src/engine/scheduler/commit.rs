@@ -162,7 +162,7 @@ impl Scheduler {
     }
 
     /// Whether the open batch has anything.
-    pub(super) fn has_changes(&self) -> bool {
+    pub fn has_changes(&self) -> bool {
         !(self.batch.is_empty() && self.held.is_empty())
     }
 

@@ -1,29 +1,30 @@
 //! From the store to the socket: a reader's pages, and what is written of them.
 
-use super::{Cursors, Finishing, Page, Phase, Reader};
+use super::{Cursors, Finishing, Page, Phase, Reader, reader_id};
 use crate::{
     api::{self, Cursor, ErrorFormat, Follow},
+    core::ClientId,
     engine::{
         channel::ReaderId,
         feed::Feed,
         keys::{RunKey, WorkflowId},
+        storage::{Query, Ticket},
     },
     http::{Response, exchange::Exchange, stream},
     limits::PAGE_BYTES_MAX,
     net::ConnectionId,
     now::Now,
     server::turn::Loop,
-    store::{Query, Ticket},
 };
 
 /// From the store to the socket.
 impl Loop {
     /// A run has new events, or its end.
     pub(in crate::server) fn pump_readers(&mut self, run: RunKey) {
-        let Some(channel) = self.scheduler.channel(run) else { return };
+        let Some(channel) = self.core.scheduler().channel(run) else { return };
         let readers: Vec<ReaderId> = channel.readers().collect();
         for reader in readers {
-            self.pump(ConnectionId::from(reader.0));
+            self.pump(ClientId::from(reader.0).into());
         }
     }
 
@@ -99,7 +100,7 @@ impl Loop {
     pub(in crate::server) fn pump_now(&mut self, id: ConnectionId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         let run = reader.follow.run;
-        let Some(channel) = self.scheduler.channel(run) else { return self.put_reader(reader) };
+        let Some(channel) = self.core.scheduler().channel(run) else { return self.put_reader(reader) };
         let (first, visible, ended) = (channel.first(), channel.visible(), channel.is_ended());
         if matches!(&reader.phase, Phase::Open(cursors) if cursors.next >= visible || cursors.page.is_some()) {
             self.send_head(&mut reader);
@@ -128,7 +129,7 @@ impl Loop {
         if !has_page && (room > 0 || cursors.headless.is_some()) && cursors.asked.is_none() && cursors.next < visible {
             self.shares.spend(PAGE_COST_BYTES);
             let query = Query::Page { run, from: cursors.next, until: visible, bytes_max: PAGE_BYTES_MAX };
-            let ticket = self.ask_page(id, query);
+            let ticket = self.core.ask_page(id.into(), query);
             cursors.asked = Some(ticket);
         }
         if ended && cursors.next >= visible && !has_page {
@@ -147,7 +148,7 @@ impl Loop {
         self.forget_query(&cursors);
         self.end_stream(id);
         if !queue {
-            return self.scheduler.leave(follow.run, ReaderId(id.into()));
+            return self.core.scheduler_mut().leave(follow.run, reader_id(id));
         }
         let position = self.reactor.connection(id).map(|connection| connection.exchange().stream_position());
         let end = position.unwrap_or(0);

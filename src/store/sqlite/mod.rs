@@ -106,7 +106,6 @@ pub struct SqliteStore {
     queries: Option<Sender<(Ticket, Query)>>,
     completed: Receiver<Completed>,
     said: Arc<Said>,
-    last_ticket: u64,
     reader: Option<Running>,
     writer: Option<Running>,
     lock: Option<File>,
@@ -163,7 +162,6 @@ impl SqliteStore {
             queries: Some(queries),
             completed,
             said,
-            last_ticket: 0,
             reader,
             writer,
             lock: Some(lock),
@@ -227,14 +225,11 @@ impl Store for SqliteStore {
         }
     }
 
-    fn read(&mut self, query: Query) -> Ticket {
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
+    fn read(&mut self, ticket: Ticket, query: Query) {
         let sent = self.queries.as_ref().is_some_and(|queries| queries.send((ticket, query)).is_ok());
         if !sent {
             self.said.say(Completed::Answer { ticket, answer: Err(closed()) });
         }
-        ticket
     }
 
     fn poll_completed(&mut self) -> Option<Completed> {

@@ -19,7 +19,7 @@ use steprill::{
     },
     graph::Graph,
     store::{
-        Answer, Completed, Durability, Query, Store as _,
+        Answer, Completed, Durability, Query, Store as _, Ticket,
         sqlite::{Opened, SqliteStore},
     },
     values::Values,
@@ -108,7 +108,8 @@ impl Mirror {
     }
 
     fn ask(&mut self, query: Query) -> Answer {
-        let asked = self.store().read(query);
+        let asked = Ticket(self.submitted);
+        self.store().read(asked, query);
         let Completed::Answer { ticket, answer } = self.next_completed() else { panic!("only this is asked") };
         assert_eq!(ticket, asked);
         answer.expect("it can be read")

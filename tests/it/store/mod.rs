@@ -44,6 +44,7 @@ pub(crate) struct Kit {
     graphs: Vec<Arc<Graph>>,
     rung: mpsc::Receiver<()>,
     number: u64,
+    asked: u64,
     epoch: u32,
     now: Now,
     next_handler: u64,
@@ -83,6 +84,7 @@ impl Kit {
             graphs: opened.graphs,
             rung,
             number: 0,
+            asked: 0,
             epoch: 0,
         })
     }
@@ -143,7 +145,9 @@ impl Kit {
     }
 
     pub(crate) fn ask(&mut self, query: Query) -> Result<Answer, StoreError> {
-        let asked: Ticket = self.store.read(query);
+        self.asked += 1;
+        let asked = Ticket(self.asked);
+        self.store.read(asked, query);
         match self.completed() {
             Completed::Answer { ticket, answer } if ticket == asked => answer,
             other => panic!("expected the answer to {asked:?}, got {other:?}"),

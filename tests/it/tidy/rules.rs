@@ -8,7 +8,7 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 const LINE_CHARACTERS_MAX: usize = 120;
 
-/// Every module of the crate and what it may use of it. `main → server → { net, api, workers, store } → { http,
+/// Every module of the crate and what it may use of it. `main → server → { core, net, api, workers, store } → { http,
 /// engine, workflow }`, and under them the data in which they meet. Nothing points left.
 const LAYERS: &[(&str, &[&str])] = &[
     ("limits", &[]),
@@ -24,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("http", &["limits", "now", "json"]),
     ("engine", &["limits", "account", "cost", "values", "text", "now", "hash", "json", "graph", "pass"]),
     ("workflow", &["limits", "cost", "values", "text", "hash", "json", "graph", "pass"]),
+    ("core", UNDER_SERVER),
     ("net", UNDER_SERVER),
     ("api", UNDER_SERVER),
     ("workers", UNDER_SERVER),
@@ -40,7 +41,7 @@ const TOP: &[&str] = &["server", "demo", "lib", "main"];
 
 /// Modules that are handed bytes, values and `now`, and give values back.
 const PURE: &[&str] =
-    &["limits", "account", "now", "hash", "text", "cost", "json", "values", "graph", "pass", "http", "engine"];
+    &["limits", "account", "now", "hash", "text", "cost", "json", "values", "graph", "pass", "http", "engine", "core"];
 
 /// What no pure module names: sockets, threads, files, processes, clocks, random numbers, output.
 const IMPURE: &[&str] = &[

@@ -1,0 +1,68 @@
+//! Whether the store commits what it is given, and when somebody is told that it does not.
+
+use crate::{
+    engine::{scheduler::Batch, storage::StoreError},
+    now::Now,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    /// Why something could not be stored last.
+    last: Option<StoreError>,
+    /// When a failure was last told, on the alive clock.
+    told_us: Option<u64>,
+    failing: Option<Failing>,
+}
+
+/// The last commit has failed.
+#[derive(Debug)]
+struct Failing {
+    /// The first batch since then that has something to write.
+    tried: Option<u64>,
+    /// Whether it was told that the store fails.
+    is_told: bool,
+}
+
+impl Health {
+    /// Why something could not be stored last.
+    pub(super) fn last(&self) -> StoreError {
+        self.last.clone().unwrap_or_else(|| StoreError::Failed(String::new()))
+    }
+
+    pub(super) fn note_last(&mut self, error: StoreError) {
+        self.last = Some(error);
+    }
+
+    /// The store has failed. Whether that is to be told: not again within a minute.
+    pub(super) fn complain(&mut self, now: Now) -> bool {
+        let is_time = self.told_us.is_none_or(|told_us| now.alive_us >= told_us + COMPLAINT_PAUSE_US);
+        if is_time {
+            self.told_us = Some(now.alive_us);
+        }
+        is_time
+    }
+
+    /// A commit has failed. Whether that is to be told.
+    pub(super) fn handle_failed(&mut self, now: Now) -> bool {
+        let was_told = self.failing.take().is_some_and(|failing| failing.is_told);
+        let tells = self.complain(now);
+        self.failing = Some(Failing { tried: None, is_told: tells || was_told });
+        tells
+    }
+
+    /// The store is given this batch. An empty batch shows nothing: it is committed without a write.
+    pub(super) fn handle_submitted(&mut self, batch: &Batch) {
+        if let Some(failing) = self.failing.as_mut().filter(|failing| failing.tried.is_none() && !batch.is_empty()) {
+            failing.tried = Some(batch.number);
+        }
+    }
+
+    /// All batches up to this one are committed. If the store works again with that: whether it was told that it fails.
+    pub(super) fn handle_committed(&mut self, number: u64) -> Option<bool> {
+        let works = |failing: &mut Failing| failing.tried.is_some_and(|tried| tried <= number);
+        self.failing.take_if(works).map(|failing| failing.is_told)
+    }
+}
+
+/// How long a store that goes on failing is not complained of again.
+const COMPLAINT_PAUSE_US: u64 = 60_000_000;

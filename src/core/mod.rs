@@ -1,0 +1,345 @@
+//! The core of the server: the scheduler, what is asked of the store, and who waits for what. Values go in and come
+//! out; there is no socket, thread, clock or random number in here. The server's loop drives it with sockets and a
+//! store, the simulator of the tests with chance and a model.
+//!
+//! Order of calls: commands and `handle_*` in any order. Then, until there is nothing left: [`Core::poll_output`] until
+//! it gives nothing; what the store has completed, one at a time, to [`Core::handle_completed`]; when there is nothing
+//! of that either, [`Core::poll_batch`]. At the end [`Core::retire`], and the outputs of that.
+//!
+//! A client has one request at a time. It waits for one thing ([`Core::hold_call`], [`Core::reply_when_committed`],
+//! [`Core::await_end`]) until an [`Output`] names it, or until it is forgotten:
+//!
+//! ```text
+//!            ┌── hold_call ──► Call ────── Output::Call, Output::CallFailed, resume_call ──┐
+//!  free ─────┼── reply_when_committed ──► Commit ────── Output::Reply, Output::Refuse ─────┼──► free
+//!            └── await_end ──► End ─── Output::RunEnded, Output::Refuse, release_caller ───┘
+//!                                          forget, at any time
+//! ```
+
+mod health;
+mod output;
+mod questions;
+mod replies;
+mod stored;
+mod table;
+
+use std::collections::VecDeque;
+
+pub use output::{Loaded, Output, Refused};
+pub use table::{ClientId, Table};
+
+use crate::{
+    engine::{
+        kept::Address,
+        keys::{CallerId, HandlerKey},
+        scheduler::{Batch, Notice, Scheduler, Waste},
+        storage::{Query, Ticket},
+    },
+    http::Response,
+    limits::{LIST_PAGE_HANDLERS, PAGE_BYTES_MAX, REST_US},
+    now::Now,
+};
+use health::Health;
+use questions::{Question, Questions};
+use replies::{HeldCalls, Replies};
+
+/// The scheduler, and who waits for what it does.
+#[derive(Debug)]
+pub struct Core {
+    scheduler: Scheduler,
+    clients: Table<Wait>,
+    /// How many of them wait for the end of a run.
+    callers: usize,
+    replies: Replies,
+    held_calls: HeldCalls,
+    questions: Questions,
+    health: Health,
+    outputs: VecDeque<Output>,
+}
+
+/// What a client waits for.
+#[derive(Debug)]
+enum Wait {
+    /// For what its call needs; then the call is made again.
+    Call,
+    /// For the batch that commits what its reply tells.
+    Commit,
+    /// For the end of this handler's run.
+    End {
+        handler: HandlerKey,
+        /// When the store first failed the run, on the alive clock.
+        delayed_us: Option<u64>,
+    },
+}
+
+/// What a call needs before it can be made again.
+#[derive(Debug)]
+pub enum Needs {
+    /// The handler at this address, from the store.
+    Handler(Address),
+    /// The fate of this batch.
+    Batch(u64),
+    /// Something that the driver does: it calls [`Core::resume_call`].
+    Driver,
+}
+
+impl Core {
+    /// The core of a scheduler that has recovered what its store had.
+    pub fn new(scheduler: Scheduler) -> Self {
+        Self {
+            scheduler,
+            clients: Table::default(),
+            callers: 0,
+            replies: Replies::default(),
+            held_calls: HeldCalls::default(),
+            questions: Questions::default(),
+            health: Health::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// All handlers and their runs.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// The same, for calls, passes and the time.
+    pub fn scheduler_mut(&mut self) -> &mut Scheduler {
+        &mut self.scheduler
+    }
+
+    /// Whether the client waits for something.
+    pub fn is_waiting(&self, client: ClientId) -> bool {
+        self.clients.get(client).is_some()
+    }
+
+    /// Whether the client's call waits to be made again.
+    pub fn holds_call(&self, client: ClientId) -> bool {
+        matches!(self.clients.get(client), Some(Wait::Call))
+    }
+
+    /// How many clients wait for the end of a run.
+    pub fn caller_count(&self) -> usize {
+        self.callers
+    }
+
+    /// The clients that wait for the end of a run.
+    pub fn callers(&self) -> impl Iterator<Item = ClientId> {
+        self.clients.clients().filter(|(_, wait)| matches!(wait, Wait::End { .. })).map(|(client, _)| client)
+    }
+
+    /// Whether nobody waits for a batch and nothing is asked of the store.
+    pub fn is_quiet(&self) -> bool {
+        self.replies.first_batch().is_none() && self.questions.is_empty()
+    }
+}
+
+/// Commands.
+impl Core {
+    /// Has the client's call wait until it is to be made again.
+    pub fn hold_call(&mut self, client: ClientId, needs: Needs) {
+        self.clients.insert(client, Wait::Call);
+        match needs {
+            Needs::Handler(address) => self.ask_handler(address, Some(client)),
+            Needs::Batch(batch) => self.held_calls.push(batch, client),
+            Needs::Driver => {}
+        }
+    }
+
+    /// The client's call waits no more. Whether it did.
+    pub fn resume_call(&mut self, client: ClientId) -> bool {
+        self.clients.remove_if(client, |wait| matches!(wait, Wait::Call)).is_some()
+    }
+
+    /// Sends `response` when what has changed so far is committed, which concerns this handler.
+    pub fn reply_when_committed(&mut self, client: ClientId, handler: HandlerKey, response: Response) {
+        self.clients.insert(client, Wait::Commit);
+        self.replies.push(self.scheduler.open_batch(), client, handler, response);
+    }
+
+    /// Has the client wait for the end of the run that this handler has just begun.
+    pub fn await_end(&mut self, client: ClientId, handler: HandlerKey) {
+        self.scheduler.await_end(handler, client.into());
+        self.clients.insert(client, Wait::End { handler, delayed_us: None });
+        self.callers += 1;
+    }
+
+    /// A client that waits for the end of a run waits no more. The handler that it waited for.
+    pub fn release_caller(&mut self, client: ClientId) -> Option<HandlerKey> {
+        let handler = self.take_caller(client, None)?;
+        self.scheduler.forget_caller(handler, client.into());
+        Some(handler)
+    }
+
+    /// The client is gone.
+    pub fn forget(&mut self, client: ClientId) {
+        if self.release_caller(client).is_none() {
+            self.clients.remove(client);
+        }
+    }
+
+    /// Asks the store for events, for a client's stream.
+    pub fn ask_page(&mut self, client: ClientId, query: Query) -> Ticket {
+        self.ask(query, Question::Page(client))
+    }
+
+    /// The client's stream does not want them any more.
+    pub fn forget_page(&mut self, ticket: Ticket) {
+        self.questions.take(ticket);
+    }
+
+    /// Asks the store for handlers, for a client's list.
+    pub fn ask_list(&mut self, client: ClientId, after: Option<HandlerKey>, only_running: bool) {
+        let count = LIST_PAGE_HANDLERS;
+        let query = if only_running {
+            Query::Running { after, count }
+        } else {
+            Query::List { after, count, bytes_max: PAGE_BYTES_MAX }
+        };
+        self.ask(query, Question::List(client));
+    }
+
+    /// Removes what nobody needs any more. To be called once a turn.
+    pub fn retire(&mut self) {
+        self.scheduler.retire();
+    }
+
+    fn ask(&mut self, query: Query, question: Question) -> Ticket {
+        let ticket = self.questions.ask(question);
+        self.outputs.push_back(Output::Ask(ticket, query));
+        ticket
+    }
+
+    fn ask_oldest(&mut self, count: usize) {
+        let asked = self.scheduler.begin_read();
+        self.ask(Query::Oldest { count }, Question::Oldest(count, asked));
+    }
+
+    /// A run, or the call of this client, needs a handler.
+    fn ask_handler(&mut self, address: Address, waiting: Option<ClientId>) {
+        if self.questions.join_load(&address, waiting) {
+            self.load(address);
+        }
+    }
+
+    fn load(&mut self, address: Address) {
+        let asked = self.scheduler.begin_read();
+        self.ask(Query::Handler(address.clone()), Question::Handler(address, asked));
+    }
+
+    /// The handler whose end a caller waits for; it waits no more. `of`: only if it is this one.
+    fn take_caller(&mut self, client: ClientId, of: Option<HandlerKey>) -> Option<HandlerKey> {
+        let is_wanted = |wait: &Wait| matches!(wait, Wait::End { handler, .. } if of.is_none_or(|of| of == *handler));
+        let Some(Wait::End { handler, .. }) = self.clients.remove_if(client, is_wanted) else { return None };
+        self.callers -= 1;
+        Some(handler)
+    }
+}
+
+/// Output.
+impl Core {
+    /// The next thing to do.
+    pub fn poll_output(&mut self, now: Now) -> Option<Output> {
+        loop {
+            if let Some(output) = self.outputs.pop_front().or_else(|| self.poll_reply()).or_else(|| self.poll_call()) {
+                return Some(output);
+            }
+            let Some(notice) = self.scheduler.poll_notice() else { break };
+            if let Some(output) = self.handle_notice(notice, now) {
+                return Some(output);
+            }
+        }
+        self.scheduler.poll_trouble().map(Output::Trouble)
+    }
+
+    /// The next batch for the store, if something has changed.
+    pub fn poll_batch(&mut self) -> Option<Batch> {
+        let batch = self.scheduler.seal()?;
+        self.health.handle_submitted(&batch);
+        Some(batch)
+    }
+
+    /// Something to be freed, which takes long.
+    pub fn poll_waste(&mut self) -> Option<Waste> {
+        self.scheduler.poll_waste()
+    }
+
+    /// A reply whose batch is committed; or for which there was nothing to commit.
+    fn poll_reply(&mut self) -> Option<Output> {
+        loop {
+            let batch = self.replies.first_batch()?;
+            let is_settled = self.scheduler.is_settled() && !self.scheduler.has_changes();
+            if batch >= self.scheduler.first_unsettled() && !is_settled {
+                return None;
+            }
+            let (client, response) = self.replies.pop()?;
+            if self.stop_waiting_for_commit(client) {
+                return Some(Output::Reply(client, response));
+            }
+        }
+    }
+
+    fn stop_waiting_for_commit(&mut self, client: ClientId) -> bool {
+        self.clients.remove_if(client, |wait| matches!(wait, Wait::Commit)).is_some()
+    }
+
+    /// A call that met something of which it is known now whether it is committed.
+    fn poll_call(&mut self) -> Option<Output> {
+        loop {
+            let client = self.held_calls.pop(self.scheduler.first_unsettled())?;
+            if self.resume_call(client) {
+                return Some(Output::Call { client, is_read: false });
+            }
+        }
+    }
+
+    fn handle_notice(&mut self, notice: Notice, now: Now) -> Option<Output> {
+        match notice {
+            Notice::Published(run) => Some(Output::Published(run)),
+            Notice::Turn(reader) => Some(Output::Turn(reader.0.into())),
+            Notice::Gone(reader) => Some(Output::ReaderGone(reader.0.into())),
+            Notice::Lost(reader) => Some(Output::ReaderLost(reader.0.into())),
+            Notice::Ended(run, CallerId(caller)) => {
+                let client = caller.into();
+                let handler = self.take_caller(client, Some(run.handler))?;
+                Some(Output::RunEnded(client, Some(handler)))
+            }
+            Notice::CallerGone(CallerId(caller)) => {
+                let client = caller.into();
+                self.take_caller(client, None).map(|_| Output::RunEnded(client, None))
+            }
+            Notice::Unread(CallerId(caller)) => {
+                let client = caller.into();
+                self.take_caller(client, None).map(|_| Output::Refuse(client, Refused::RunUnreadable))
+            }
+            Notice::NotKept(CallerId(caller)) => {
+                let client = caller.into();
+                let error = self.health.last();
+                self.take_caller(client, None).map(|_| Output::Refuse(client, Refused::NotStored(error)))
+            }
+            Notice::Delayed(handler, CallerId(caller)) => self.delay_caller(handler, caller.into(), now),
+            Notice::Load(handler) => {
+                self.ask_handler(Address::Key(handler), None);
+                None
+            }
+            Notice::Oldest(count) => {
+                self.ask_oldest(count);
+                None
+            }
+        }
+    }
+
+    /// The run that a caller waits for goes on, but the store fails it. That may pass; a caller is not kept waiting for
+    /// it.
+    fn delay_caller(&mut self, of: HandlerKey, client: ClientId, now: Now) -> Option<Output> {
+        let Some(Wait::End { handler, delayed_us }) = self.clients.get_mut(client) else { return None };
+        if *handler != of || now.alive_us < *delayed_us.get_or_insert(now.alive_us) + CALLER_DELAY_US_MAX {
+            return None;
+        }
+        self.release_caller(client)?;
+        Some(Output::Refuse(client, Refused::RunDelayed(self.scheduler.known_id(of))))
+    }
+}
+
+/// How long a caller waits for a run that the store fails: it is offered to the store again once or twice meanwhile.
+const CALLER_DELAY_US_MAX: u64 = REST_US;

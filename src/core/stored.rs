@@ -1,0 +1,162 @@
+//! What the store has completed: batches, and answers to what it was asked.
+
+use super::{Core, Loaded, Output, Refused, questions::Question};
+use crate::{
+    engine::{
+        kept::{Address, Aside},
+        scheduler::Folded,
+        storage::{Answer, Completed, StoreError, Ticket},
+    },
+    limits::LOOP_PARSE_BYTES_MAX,
+    now::Now,
+};
+
+impl Core {
+    /// The store has completed something. [`Core::poll_output`] until it gives nothing, then the next.
+    pub fn handle_completed(&mut self, completed: Completed, now: Now) {
+        match completed {
+            Completed::Batch { number } => {
+                self.note_committed(number);
+                self.scheduler.handle_committed(number);
+            }
+            Completed::Gone(gone) => self.scheduler.handle_gone(&gone),
+            Completed::Size(bytes) => self.scheduler.handle_size(bytes),
+            Completed::Failed { number, error } => self.handle_failed(number, error, now),
+            Completed::Aside(aside) => self.handle_aside(aside, now),
+            Completed::Died(thread) => self.outputs.push_back(Output::StoreDied(thread)),
+            Completed::Answer { ticket, answer } => self.handle_answer(ticket, answer, now),
+        }
+    }
+
+    /// The journal that an [`Output::Fold`] gave is folded.
+    pub fn handle_folded(&mut self, loaded: Loaded, folded: Result<Folded, String>, now: Now) {
+        let Loaded { address, asked, kept } = loaded;
+        if !self.scheduler.end_read(asked) {
+            return self.load(address);
+        }
+        self.scheduler.handle_folded(&kept, folded, now);
+        self.resume_loaded(&address, None);
+    }
+
+    fn note_committed(&mut self, number: u64) {
+        if let Some(was_told) = self.health.handle_committed(number) {
+            self.scheduler.note_store_fault(None);
+            self.outputs.extend(was_told.then_some(Output::StoreWorks));
+        }
+    }
+
+    /// Nothing of this batch and those after it is committed.
+    fn handle_failed(&mut self, number: u64, error: StoreError, now: Now) {
+        if self.health.handle_failed(now) {
+            self.outputs.push_back(Output::StoreFails(error.clone()));
+        }
+        self.scheduler.note_store_fault(Some(error.to_string()));
+        self.scheduler.handle_failed(number, now);
+        let refused = self.replies.take_from(number);
+        self.refuse(refused, &error);
+        self.health.note_last(error);
+    }
+
+    /// The next batches to be committed hold nothing of this handler.
+    fn handle_aside(&mut self, aside: Aside, now: Now) {
+        self.scheduler.handle_aside(&aside, now);
+        let refused = self.replies.take_of(aside.handler);
+        let error = StoreError::Damaged(aside.handler, aside.cause);
+        self.refuse(refused, &error);
+        self.health.note_last(error);
+    }
+
+    fn refuse(&mut self, clients: impl Iterator<Item = super::ClientId>, error: &StoreError) {
+        for client in clients {
+            if self.stop_waiting_for_commit(client) {
+                self.outputs.push_back(Output::Refuse(client, Refused::NotStored(error.clone())));
+            }
+        }
+    }
+
+    fn handle_answer(&mut self, ticket: Ticket, answer: Result<Answer, StoreError>, now: Now) {
+        let Some(question) = self.questions.take(ticket) else { return };
+        match &answer {
+            Err(StoreError::Damaged(key, cause)) => self.scheduler.note_damaged(*key, cause),
+            Err(error) if self.health.complain(now) => self.outputs.push_back(Output::StoreFails(error.clone())),
+            Err(_) | Ok(_) => {}
+        }
+        match (question, answer) {
+            (Question::Page(client), answer) => {
+                let page = match answer {
+                    Ok(Answer::Page { feed, workflow }) => Ok((feed, workflow)),
+                    Ok(_) => Err(String::new()),
+                    Err(error) => Err(error.to_string()),
+                };
+                self.outputs.push_back(Output::Page(client, ticket, page));
+            }
+            (Question::List(client), Ok(Answer::List { handlers, damaged, is_complete })) => {
+                for (key, cause) in &damaged {
+                    self.scheduler.note_damaged(*key, cause);
+                }
+                self.outputs.push_back(Output::ListPage(client, Some((handlers, is_complete))));
+            }
+            (Question::List(client), _) => self.outputs.push_back(Output::ListPage(client, None)),
+            (Question::Handler(address, asked), Ok(Answer::Handler(Some(kept))))
+                if kept.journal.bytes() > LOOP_PARSE_BYTES_MAX =>
+            {
+                let fold = self.scheduler.fold_of(&kept);
+                self.outputs.push_back(Output::Fold(Loaded { address, asked, kept }, fold));
+            }
+            (Question::Handler(address, asked), answer) => {
+                if self.scheduler.end_read(asked) {
+                    self.handle_handler(&address, answer, now);
+                } else {
+                    self.load(address);
+                }
+            }
+            (Question::Oldest(count, asked), answer) => match (self.scheduler.end_read(asked), answer) {
+                (false, _) => self.ask_oldest(count),
+                (true, Ok(Answer::Oldest(oldest))) => self.scheduler.handle_oldest(&oldest, now),
+                (true, _) => self.scheduler.handle_oldest_unread(now),
+            },
+        }
+    }
+
+    /// What the store has at this address.
+    fn handle_handler(&mut self, address: &Address, answer: Result<Answer, StoreError>, now: Now) {
+        match answer {
+            Ok(Answer::Damaged { handler, cause }) => {
+                self.scheduler.handle_head(&handler, &cause, now);
+                self.resume_loaded(address, None);
+            }
+            Ok(Answer::Handler(Some(kept))) => {
+                self.scheduler.handle_kept(&kept, now);
+                self.resume_loaded(address, None);
+            }
+            Ok(_) => {
+                if let Address::Key(key) = address {
+                    self.scheduler.handle_absent(*key, now);
+                }
+                self.resume_loaded(address, None);
+            }
+            Err(error) => {
+                match (address, &error) {
+                    (Address::Key(key), StoreError::Damaged(_, cause)) => {
+                        self.scheduler.handle_damaged(*key, cause, now);
+                    }
+                    (Address::Key(key), _) => self.scheduler.handle_unread(*key, now),
+                    (Address::Id(..), _) => {}
+                }
+                self.resume_loaded(address, Some(&error));
+            }
+        }
+    }
+
+    /// The calls that wait for this handler go on: it is here, or there is none, or it cannot be read.
+    fn resume_loaded(&mut self, address: &Address, error: Option<&StoreError>) {
+        for client in self.questions.end_load(address) {
+            if self.resume_call(client) {
+                self.outputs.push_back(match error {
+                    None => Output::Call { client, is_read: true },
+                    Some(error) => Output::CallFailed(client, error.clone()),
+                });
+            }
+        }
+    }
+}

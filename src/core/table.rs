@@ -1,0 +1,119 @@
+//! Values by client, in slots that are used again.
+
+use crate::engine::{channel::ReaderId, keys::CallerId};
+
+/// Identifies a client of the core, such as a connection. Never used twice: a later client in the same slot has another
+/// generation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ClientId {
+    /// Its slot, which is used again after its end. Small numbers, without large gaps.
+    pub slot: u32,
+    /// How many clients had that slot before.
+    pub generation: u32,
+}
+
+impl From<ClientId> for u64 {
+    fn from(client: ClientId) -> Self {
+        Self::from(client.generation) << 32 | Self::from(client.slot)
+    }
+}
+
+impl From<u64> for ClientId {
+    fn from(number: u64) -> Self {
+        Self { slot: number as u32, generation: (number >> 32) as u32 }
+    }
+}
+
+impl From<ClientId> for CallerId {
+    fn from(client: ClientId) -> Self {
+        Self(client.into())
+    }
+}
+
+impl From<ClientId> for ReaderId {
+    fn from(client: ClientId) -> Self {
+        Self(client.into())
+    }
+}
+
+/// At most one value for each client. The value of a client in a slot is never seen by another one in that slot.
+#[derive(Debug)]
+pub struct Table<T> {
+    slots: Vec<Option<(u32, T)>>,
+}
+
+impl<T> Table<T> {
+    /// Gives a client its value, in place of whatever its slot had.
+    pub fn insert(&mut self, client: ClientId, value: T) {
+        let slot = client.slot as usize;
+        if self.slots.len() <= slot {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        self.slots[slot] = Some((client.generation, value));
+    }
+
+    /// The client's value.
+    pub fn get(&self, client: ClientId) -> Option<&T> {
+        match self.slots.get(client.slot as usize)? {
+            Some((generation, value)) if *generation == client.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The client's value, to be changed.
+    pub fn get_mut(&mut self, client: ClientId) -> Option<&mut T> {
+        match self.slots.get_mut(client.slot as usize)? {
+            Some((generation, value)) if *generation == client.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Takes the client's value out.
+    pub fn remove(&mut self, client: ClientId) -> Option<T> {
+        self.remove_if(client, |_| true)
+    }
+
+    /// Takes the client's value out if it is such a one.
+    pub fn remove_if(&mut self, client: ClientId, is_wanted: impl FnOnce(&T) -> bool) -> Option<T> {
+        let slot = self.slots.get_mut(client.slot as usize)?;
+        let taken = slot.take_if(|(generation, value)| *generation == client.generation && is_wanted(value));
+        taken.map(|(_, value)| value)
+    }
+
+    /// The clients that have a value, by slot.
+    pub fn clients(&self) -> impl Iterator<Item = (ClientId, &T)> {
+        self.slots.iter().enumerate().filter_map(|(slot, entry)| {
+            let (generation, value) = entry.as_ref()?;
+            Some((ClientId { slot: slot as u32, generation: *generation }, value))
+        })
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_never_sees_the_value_of_another_in_its_slot() {
+        let (old, new) = (ClientId { slot: 2, generation: 0 }, ClientId { slot: 2, generation: 1 });
+        let mut table = Table::default();
+        assert_eq!(table.remove(old), None);
+        table.insert(old, 'a');
+        assert_eq!((table.get(old), table.get(new)), (Some(&'a'), None));
+        assert_eq!(table.get_mut(new), None);
+        assert_eq!(table.remove(new), None);
+        assert_eq!(table.get_mut(old), Some(&mut 'a'));
+        table.insert(new, 'b');
+        assert_eq!(table.get(old), None);
+        assert_eq!(table.remove(old), None);
+        assert_eq!(table.remove_if(new, |value| *value == 'a'), None);
+        assert_eq!(table.clients().collect::<Vec<_>>(), [(new, &'b')]);
+        assert_eq!((table.remove(new), table.remove(new)), (Some('b'), None));
+    }
+}
