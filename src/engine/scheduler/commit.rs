@@ -4,7 +4,6 @@ use super::{
     Notice, Scheduler, Trouble,
     batch::{Batch, Snapshotted},
     failure::Lost,
-    handler::Phase,
     newest,
     waste::discard,
 };
@@ -153,7 +152,7 @@ impl Scheduler {
         self.held.now = self.batch.now;
         if self.batch.journaled {
             self.held.bytes = self.batch.bytes();
-            self.counted.handle_sealed(self.held.bytes);
+            self.tally.handle_sealed(self.held.bytes);
         }
         let number = self.batch.number;
         let (batch, held) = (self.batch.next(), self.held.next());
@@ -168,7 +167,7 @@ impl Scheduler {
 
     fn take_snapshot(&mut self, run: RunKey) {
         let Some(handler) = newest(&mut self.handlers, run) else { return };
-        let Phase::Running(live) = &handler.phase else { return };
+        let Some(live) = handler.life.run() else { return };
         if handler.journal.bytes == 0 {
             return;
         }
@@ -188,7 +187,7 @@ impl Scheduler {
     }
 
     fn release(&mut self, held: Held) {
-        self.counted.handle_settled(held.bytes);
+        self.tally.handle_settled(held.bytes);
         self.retention.look_again();
         self.passes.ready.extend(held.ready);
         self.troubles.extend(held.troubles);
@@ -219,9 +218,9 @@ impl Scheduler {
         for run in held.ended {
             self.retention.count();
             let Some(handler) = newest(&mut self.handlers, run) else { continue };
-            self.counted.recount(handler, self.batch.journaled);
+            self.tally.recount(run.handler, handler);
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
-            self.retention.handle_ended(run, handler.finished_bytes().unwrap_or(0));
+            self.retention.handle_ended(run);
         }
         self.stop_passes(&held.stops, held.now);
         for (run, caller) in held.purged {

@@ -1,22 +1,29 @@
-//! What handlers that are here cost, kept as a sum; and all counts that are kept beside what they count.
+//! What the handlers in memory cost together, and every other count that is kept beside what it counts.
+
+use std::collections::BTreeSet;
 
 use super::{
     Scheduler,
-    handler::{Handler, Phase},
-    starts::Admission,
+    handler::Handler,
+    life::{Share, Standing},
 };
-use crate::{account::Held, engine::keys::HandlerKey};
+use crate::{
+    account::Held,
+    engine::keys::{HandlerKey, RunKey, WorkflowId},
+};
 
 /// Counts and sums that a scheduler keeps beside what it counts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     /// Bytes that it adds to the account.
     pub held: Held,
-    /// Runs that go on.
+    /// Runs that have not ended.
     pub running: usize,
     /// Those that are in the store alone.
     pub parked: usize,
-    /// Finished handlers that are here.
+    /// Handlers that are being loaded after a failed commit.
+    pub reloading: usize,
+    /// Finished handlers in memory.
     pub finished: usize,
     /// Passes that are abandoned and still hold a thread.
     pub hanging: usize,
@@ -26,26 +33,115 @@ pub struct Counts {
     pub places: Vec<[usize; 2]>,
 }
 
-/// Sums over what is here.
-#[derive(Debug, Default)]
-pub(super) struct Counted {
-    /// Of handlers that are not finished.
+/// What is counted of the handlers in memory, by what they are.
+#[derive(Debug)]
+pub(super) struct Tally {
+    journaled: bool,
+    /// Runs that have not ended, parked ones included.
+    pub(super) running: usize,
+    /// Runs that wait in the store alone.
+    pub(super) parked: usize,
+    /// Finished handlers in memory, and their bytes.
+    pub(super) finished: usize,
+    pub(super) finished_bytes: usize,
+    /// Bytes of the other handlers.
     live_bytes: usize,
-    /// Of batches that are not kept yet.
+    /// Bytes of batches that are not committed.
     unkept_bytes: usize,
+    /// Of each workflow.
+    queues: Vec<AdmissionQueue>,
 }
 
-impl Counted {
-    /// The handler has changed.
-    pub(super) fn recount(&mut self, handler: &mut Handler, journaled: bool) {
-        let bytes = handler.live_bytes(journaled);
-        self.live_bytes = self.live_bytes - handler.counted_bytes + bytes;
-        handler.counted_bytes = bytes;
+/// The runs of one workflow under its `max_runs`.
+#[derive(Debug, Default)]
+struct AdmissionQueue {
+    admitted: usize,
+    /// Those that wait, by when they began.
+    waiting: BTreeSet<(i64, RunKey)>,
+}
+
+impl Tally {
+    pub(super) fn new(workflows: usize, journaled: bool) -> Self {
+        Self {
+            journaled,
+            running: 0,
+            parked: 0,
+            finished: 0,
+            finished_bytes: 0,
+            live_bytes: 0,
+            unkept_bytes: 0,
+            queues: std::iter::repeat_with(AdmissionQueue::default).take(workflows).collect(),
+        }
     }
 
-    /// The handler is no longer here.
-    pub(super) fn forget(&mut self, handler: &Handler) {
-        self.live_bytes -= handler.counted_bytes;
+    /// The handler has changed. Its workflow, its run and the time when that began change only while it has no run that
+    /// goes on.
+    pub(super) fn recount(&mut self, key: HandlerKey, handler: &mut Handler) {
+        let share = handler.share(self.journaled);
+        let counted = handler.life.counted;
+        if share.standing == counted.standing && share.standing != Standing::Finished {
+            self.live_bytes = self.live_bytes - counted.bytes + share.bytes;
+        } else {
+            self.forget(key, handler);
+            self.add(key, handler, share);
+        }
+        handler.life.counted = share;
+    }
+
+    fn add(&mut self, key: HandlerKey, handler: &Handler, Share { bytes, standing }: Share) {
+        match standing {
+            Standing::Uncounted => {}
+            Standing::Finished => {
+                self.finished += 1;
+                self.finished_bytes += bytes;
+            }
+            Standing::Ending => self.live_bytes += bytes,
+            Standing::Running { is_admitted } | Standing::Parked { is_admitted } => {
+                self.live_bytes += bytes;
+                self.running += 1;
+                self.parked += usize::from(matches!(standing, Standing::Parked { .. }));
+                let queue = &mut self.queues[usize::from(handler.workflow.0)];
+                if is_admitted {
+                    queue.admitted += 1;
+                } else {
+                    queue.waiting.insert((handler.started_us, RunKey { handler: key, run: handler.run }));
+                }
+            }
+        }
+    }
+
+    /// The handler leaves memory.
+    pub(super) fn forget(&mut self, key: HandlerKey, handler: &Handler) {
+        let Share { bytes, standing } = handler.life.counted;
+        match standing {
+            Standing::Uncounted => {}
+            Standing::Finished => {
+                self.finished -= 1;
+                self.finished_bytes -= bytes;
+            }
+            Standing::Ending => self.live_bytes -= bytes,
+            Standing::Running { is_admitted } | Standing::Parked { is_admitted } => {
+                self.live_bytes -= bytes;
+                self.running -= 1;
+                self.parked -= usize::from(matches!(standing, Standing::Parked { .. }));
+                let queue = &mut self.queues[usize::from(handler.workflow.0)];
+                if is_admitted {
+                    queue.admitted -= 1;
+                } else {
+                    queue.waiting.remove(&(handler.started_us, RunKey { handler: key, run: handler.run }));
+                }
+            }
+        }
+    }
+
+    /// Whether fewer than `max` runs of the workflow are admitted.
+    pub(super) fn has_place(&self, workflow: WorkflowId, max: usize) -> bool {
+        self.queues[usize::from(workflow.0)].admitted < max
+    }
+
+    /// Takes the first run out of the workflow's queue, which is to be admitted now.
+    pub(super) fn take_first(&mut self, workflow: WorkflowId) -> Option<RunKey> {
+        self.queues[usize::from(workflow.0)].waiting.pop_first().map(|(_, run)| run)
     }
 
     /// A batch is on its way to the store.
@@ -53,7 +149,7 @@ impl Counted {
         self.unkept_bytes += bytes;
     }
 
-    /// A batch is kept, or is not going to be.
+    /// A batch is committed, or is not going to be.
     pub(super) fn handle_settled(&mut self, bytes: usize) {
         self.unkept_bytes -= bytes;
     }
@@ -62,9 +158,9 @@ impl Counted {
 impl Scheduler {
     /// Adds what is here to an account.
     pub fn count_held(&self, held: &mut Held) {
-        held.runs = self.counted.live_bytes;
-        held.finished = self.retention.resident_bytes();
-        held.unkept = self.counted.unkept_bytes;
+        held.runs = self.tally.live_bytes;
+        held.finished = self.tally.finished_bytes;
+        held.unkept = self.tally.unkept_bytes;
     }
 
     /// All counts as they are kept.
@@ -73,12 +169,13 @@ impl Scheduler {
         self.count_held(&mut held);
         Counts {
             held,
-            running: self.running,
-            parked: self.parking.parked,
-            finished: self.retention.resident_count(),
+            running: self.tally.running,
+            parked: self.tally.parked,
+            reloading: self.away.len(),
+            finished: self.tally.finished,
             hanging: self.passes.hanging(),
             time_outs: self.timers.time_outs(),
-            places: self.admissions.iter().map(Admission::counts).collect(),
+            places: self.tally.queues.iter().map(|queue| [queue.admitted, queue.waiting.len()]).collect(),
         }
     }
 
@@ -88,9 +185,10 @@ impl Scheduler {
     /// When a timer is lost.
     pub fn recounts(&self) -> Counts {
         let mut counts = Counts {
+            reloading: self.away.len(),
             hanging: self.passes.recount_hanging(),
             time_outs: self.timers.recount_time_outs(),
-            places: vec![[0, 0]; self.admissions.len()],
+            places: vec![[0, 0]; self.graphs.len()],
             ..Counts::default()
         };
         counts.held.unkept = self.committing.iter().map(|(_, held)| held.bytes).sum();
@@ -99,13 +197,20 @@ impl Scheduler {
             let run = super::RunKey { handler: key, run: handler.run };
             earliest.extend(self.timers.earliest_of(run, &handler.armed));
             counts.time_outs += handler.armed.recount_time_outs();
-            counts.held.runs += handler.live_bytes(self.batch.journaled);
-            counts.held.finished += handler.finished_bytes().unwrap_or(0);
-            counts.finished += usize::from(handler.is_over());
-            counts.parked += usize::from(matches!(handler.phase, Phase::Parked { .. }));
-            if !handler.has_ended() {
-                counts.running += 1;
-                counts.places[usize::from(handler.workflow.0)][usize::from(!handler.admitted)] += 1;
+            let Share { bytes, standing } = handler.share(self.batch.journaled);
+            match standing {
+                Standing::Uncounted => {}
+                Standing::Ending => counts.held.runs += bytes,
+                Standing::Finished => {
+                    counts.held.finished += bytes;
+                    counts.finished += 1;
+                }
+                Standing::Running { is_admitted } | Standing::Parked { is_admitted } => {
+                    counts.held.runs += bytes;
+                    counts.running += 1;
+                    counts.parked += usize::from(handler.life.is_parked());
+                    counts.places[usize::from(handler.workflow.0)][usize::from(!is_admitted)] += 1;
+                }
             }
         }
         assert_eq!(self.timers.earliest_of_runs(), earliest, "the earliest timers of all runs are armed");
@@ -119,7 +224,7 @@ impl Scheduler {
 
     pub(super) fn recount(&mut self, key: HandlerKey) {
         if let Some(handler) = self.handlers.get_mut(&key) {
-            self.counted.recount(handler, self.batch.journaled);
+            self.tally.recount(key, handler);
         }
     }
 }

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Notice, Scheduler,
     failure::{Away, Lost},
-    handler::Phase,
 };
 use crate::{
     engine::{
@@ -148,9 +147,8 @@ impl Scheduler {
     /// The end of this handler's run, whose rows are damaged, cannot be kept: it counts as ended all the same. To try
     /// again would meet the same.
     pub(super) fn give_up(&mut self, key: HandlerKey) {
-        if let Some(Phase::Ended { outcome: outcome @ Outcome::Failed(_), .. }) =
-            self.handlers.get(&key).map(|handler| &handler.phase)
-        {
+        let end = self.handlers.get(&key).and_then(|handler| handler.life.end());
+        if let Some(outcome @ Outcome::Failed(_)) = end.map(|end| &end.outcome) {
             let outcome = outcome.clone();
             self.damage.aside.insert(key, outcome);
         }
@@ -167,8 +165,7 @@ impl Scheduler {
                 self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Lost));
             }
             self.handle_back(true, now);
-        } else if matches!(self.handlers.get(&key).map(|handler| &handler.phase), Some(Phase::Parked { .. })) {
-            self.parking.parked -= 1;
+        } else if self.handlers.get(&key).is_some_and(|handler| handler.life.is_parked()) {
             self.fail_damaged(key, text(cause), now);
         }
     }
@@ -207,7 +204,6 @@ impl Scheduler {
             self.names.insert(std::sync::Arc::clone(&handler.id), kept.key);
         }
         self.handlers.insert(kept.key, Box::new(handler));
-        self.running += 1;
         self.fail_damaged(kept.key, text(cause), now);
     }
 

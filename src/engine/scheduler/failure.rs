@@ -6,12 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Notice, Scheduler,
-    batch::Batch,
-    handler::{Handler, Phase},
-    waste::discard,
-};
+use super::{Notice, Scheduler, batch::Batch, life::Phase, waste::discard};
 use crate::{
     engine::{
         channel::Channel,
@@ -97,7 +92,7 @@ impl Scheduler {
         let first = self.committing.partition_point(|&(other, _)| other < number);
         let held: Vec<_> = self.committing.drain(first..).map(|(_, held)| held).collect();
         for held in held.into_iter().chain([std::mem::take(&mut self.held)]) {
-            self.counted.handle_settled(held.bytes);
+            self.tally.handle_settled(held.bytes);
             held.damaged.iter().for_each(|key| self.give_up(*key));
             lost.add(held.touched, held.opened, held.purged, held.said);
             uncounted += held.uncounted.len();
@@ -122,16 +117,17 @@ impl Scheduler {
             (Some(mut handler), _) => {
                 let run = RunKey { handler: key, run: handler.run };
                 let armed = self.timers.disarm_all(run, &mut handler.armed);
-                self.counted.forget(&handler);
-                self.put_away(run, &handler);
-                // A place that it was given is left, for it or another to be given anew.
-                let rested = handler.journal.resting.into_iter().flatten();
-                let rested = rested.filter(|input| !matches!(input, Input::Admitted));
-                said.extend(rested.map(|input| (run.run, input)));
+                self.tally.forget(key, &handler);
+                self.names.remove(&handler.id);
+                let counted_bytes = handler.life.counted.bytes;
+                let (phase, deferred) = handler.life.into_deferred();
+                // A place that it was given is free again, for it or another run.
+                let deferred = deferred.into_iter().filter(|input| !matches!(input, Input::Admitted));
+                said.extend(deferred.map(|input| (run.run, input)));
                 if handler.channel.is_busy() {
                     self.earlier.insert(run, handler.channel);
                 }
-                discard(&mut self.waste, handler.counted_bytes, (handler.phase, armed));
+                discard(&mut self.waste, counted_bytes, (phase, armed));
                 (run, handler.caller, Some(handler.id))
             }
             (None, Some((run, caller))) => (run, caller, None),
@@ -152,23 +148,6 @@ impl Scheduler {
             self.handle_unread(key, now);
         } else {
             self.notices.push_back(Notice::Load(key));
-        }
-    }
-
-    /// A handler is no longer here: what it had a share in is left.
-    fn put_away(&mut self, run: RunKey, handler: &Handler) {
-        self.names.remove(&handler.id);
-        match &handler.phase {
-            Phase::Running(_) | Phase::Parked { .. } => {
-                self.running -= 1;
-                self.parking.parked -= usize::from(matches!(handler.phase, Phase::Parked { .. }));
-                self.leave_line(handler.workflow, run, handler.started_us, handler.admitted);
-            }
-            Phase::Ended { .. } => {
-                if let Some(bytes) = handler.finished_bytes() {
-                    self.retention.handle_left(bytes);
-                }
-            }
         }
     }
 
@@ -197,25 +176,23 @@ impl Scheduler {
         let of_run = away.said.into_iter().filter(|&(run, _)| run == handler.run);
         let inputs = of_run.map(|(_, input)| input).collect();
         let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
-        handler.journal.resting = Some(inputs);
+        handler.back_off(inputs);
         self.timers.arm(Timer::Again(key), deadline);
     }
 
     /// Whether what comes for this handler now could not be kept: it rests.
     pub fn is_resting(&self, key: HandlerKey) -> bool {
-        self.handlers.get(&key).is_some_and(|handler| handler.journal.resting.is_some())
+        self.handlers.get(&key).is_some_and(|handler| matches!(handler.life.phase(), Phase::BackingOff { .. }))
     }
 
     /// The rest is over.
     pub(super) fn offer_again(&mut self, key: HandlerKey, now: Now) {
-        let is_parked = || matches!(self.handlers.get(&key).map(|handler| &handler.phase), Some(Phase::Parked { .. }));
+        let is_parked = || self.handlers.get(&key).is_some_and(|handler| handler.life.is_parked());
         if self.away.contains_key(&key) || is_parked() {
             return self.notices.push_back(Notice::Load(key));
         }
-        let Some(resting) = self.handlers.get_mut(&key).and_then(|handler| handler.journal.resting.take()) else {
-            return;
-        };
-        for input in resting {
+        let Some(inputs) = self.handlers.get_mut(&key).and_then(|handler| handler.resume()) else { return };
+        for input in inputs {
             self.reduce(key, input, now);
         }
         if let Some(run) = self.run_of(key) {

@@ -4,21 +4,20 @@ use std::sync::{Arc, atomic::AtomicUsize};
 
 use uuid::Uuid;
 
+use super::life::{Life, Phase, Share};
 use crate::{
     cost,
     engine::{
         armed::Armed,
         channel::Channel,
-        input::{Input, Outcome},
+        input::Outcome,
         keys::{CallerId, WorkflowId},
-        run::Run,
         timers::Timer,
         window::{FeedKeep, Mark, Window},
     },
-    graph::{Graph, StepId},
+    graph::Graph,
     limits::{FAILED_JOURNAL_BYTES_MAX, SNAPSHOT_BYTES_MIN},
     now::{Deadline, Now},
-    values::Values,
 };
 
 /// A handler as the API shows it.
@@ -50,9 +49,7 @@ pub(super) struct Handler {
     /// Counts the runs of this handler, from 0.
     pub(super) run: u32,
     pub(super) run_id: Uuid,
-    pub(super) phase: Phase,
-    /// Whether the run has a place under `max_runs`.
-    pub(super) admitted: bool,
+    pub(super) life: Life,
     pub(super) started_us: i64,
     pub(super) updated_us: i64,
     /// The number that the next event gets.
@@ -70,8 +67,6 @@ pub(super) struct Handler {
     pub(super) caller: Option<CallerId>,
     /// What is kept of it beside its feed: nothing without a journal.
     pub(super) journal: Journal,
-    /// What it is counted with among those that are not finished.
-    pub(super) counted_bytes: usize,
 }
 
 /// How a running handler stands with the store.
@@ -87,8 +82,6 @@ pub(super) struct Journal {
     pub(super) snapshot_bytes: usize,
     /// Bytes of the first record, which brings the run's state and start event.
     pub(super) start_bytes: usize,
-    /// Inputs from within that could not be kept, and are offered again.
-    pub(super) resting: Option<Vec<Input>>,
 }
 
 impl Journal {
@@ -111,59 +104,34 @@ impl Journal {
     }
 }
 
-/// Where a handler's newest run stands.
-#[derive(Debug)]
-pub(super) enum Phase {
-    /// It waits for a place under `max_runs`, or runs.
-    Running(Box<Run>),
-    /// It only waits, and is in the store alone until something comes for it.
-    Parked {
-        /// Whether a place under `max_runs` has come meanwhile.
-        admitted: bool,
-    },
-    /// It has ended.
-    Ended {
-        outcome: Outcome,
-        /// For continuing it; empty unless it completed.
-        state: Values,
-        completed_us: i64,
-        /// What is kept of the run: outcome, state, feed.
-        bytes: usize,
-        /// The step that failed it, if it ended since the server began: for the caller who waits for its end.
-        failed_step: Option<StepId>,
-    },
-}
-
 impl Handler {
     /// What the API shows. A run counts as ended only once its end is kept.
     pub(super) fn view<'a>(&'a self, graph: &'a Graph) -> HandlerView<'a> {
-        let (outcome, completed_us, failed_step) = match &self.phase {
-            Phase::Ended { outcome, completed_us, failed_step, .. } if self.channel.is_ended() => {
-                (Some(outcome), Some(*completed_us), failed_step.map(|step| &*graph.step(step).name))
-            }
-            _ => (None, None, None),
-        };
+        let end = self.life.end().filter(|_| self.channel.is_ended());
+        let failed_step = end.and_then(|end| end.failed_step);
         HandlerView {
             id: &self.id,
             graph,
             run_id: self.run_id,
-            outcome,
+            outcome: end.map(|end| &end.outcome),
             started_us: self.started_us,
             updated_us: self.updated_us,
-            completed_us,
-            failed_step,
+            completed_us: end.map(|end| end.completed_us),
+            failed_step: failed_step.map(|step| &*graph.step(step).name),
         }
     }
 
-    /// What it costs while it is not finished; without a journal its feed is in memory, too.
-    pub(super) fn live_bytes(&self, journaled: bool) -> usize {
-        match &self.phase {
-            Phase::Running(run) if journaled => HANDLER_BYTES + self.armed_bytes() + run.cost_bytes(),
-            Phase::Running(run) => HANDLER_BYTES + self.armed_bytes() + run.cost_bytes() + run.feed_bytes(),
-            Phase::Parked { .. } => HANDLER_BYTES,
-            Phase::Ended { bytes, .. } if !self.channel.is_ended() => *bytes,
-            Phase::Ended { .. } => 0,
-        }
+    /// What it counts as, and with how many bytes; without a journal its feed is in memory, too.
+    pub(super) fn share(&self, journaled: bool) -> Share {
+        let bytes = match self.life.phase() {
+            Phase::Running(run) | Phase::BackingOff { run, .. } => {
+                let feed_bytes = if journaled { 0 } else { run.feed_bytes() };
+                HANDLER_BYTES + self.armed_bytes() + run.cost_bytes() + feed_bytes
+            }
+            Phase::Parked(_) => HANDLER_BYTES,
+            Phase::Ended(end) => end.bytes,
+        };
+        Share { bytes, standing: self.life.standing(self.channel.is_ended()) }
     }
 
     /// What its timers cost, here and among those of all handlers.
@@ -186,7 +154,7 @@ impl Handler {
 
     /// Whether its newest run has ended, though that may not be kept yet.
     pub(super) fn has_ended(&self) -> bool {
-        matches!(self.phase, Phase::Ended { .. })
+        self.life.end().is_some()
     }
 
     /// Whether its newest run has ended and that is kept.
@@ -196,10 +164,7 @@ impl Handler {
 
     /// Bytes that are kept of its newest run, if that has ended and that is kept.
     pub(super) fn finished_bytes(&self) -> Option<usize> {
-        match self.phase {
-            Phase::Ended { bytes, .. } if self.channel.is_ended() => Some(bytes),
-            _ => None,
-        }
+        self.life.end().filter(|_| self.channel.is_ended()).map(|end| end.bytes)
     }
 
     /// Whether retention may remove it.

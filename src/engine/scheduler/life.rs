@@ -1,20 +1,273 @@
-//! The life of a handler's newest run: how it ends.
+//! The life of a handler's newest run in memory. All transitions stand here, and [`Tally`] counts each of them.
+//!
+//! ```text
+//!   start ───────────────────► Running ──its end────────────────────────► Ended ──continue──► Running
+//!                               │  ▲ ▲                                     ▲
+//!                 only waits    │  │ └──────── a pause is over ──────┐     │
+//!                               ▼  │                                 │     │
+//!   load ────────────────────► Parked ──load, its end committed──────┼─────┤
+//!     │                            └────load, its rows damaged───────┼─────┘
+//!     └──after a failed commit─────────────────────────────────► BackingOff
+//! ```
+//!
+//! A handler of any phase leaves memory when it is rolled back to what is committed, or removed; one that has ended
+//! also when there are many of them.
+
+use std::mem;
 
 use super::{
     Ended, Scheduler,
-    handler::{HANDLER_BYTES, Phase},
+    count::Tally,
+    handler::{HANDLER_BYTES, Handler},
     waste::discard,
 };
 use crate::{
     engine::{
-        input::Outcome,
+        input::{Input, Outcome},
         keys::{HandlerKey, RunKey},
         published::Published,
+        run::Run,
     },
     graph::StepId,
     now::Now,
     values::Values,
 };
+
+/// Where a handler's newest run stands, and what it counts as.
+#[derive(Debug)]
+pub(super) struct Life {
+    phase: Phase,
+    /// What [`Tally`] has counted of it.
+    pub(super) counted: Share,
+}
+
+/// Where a run stands.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// It waits in its workflow's queue, or runs.
+    Running(Box<Run>),
+    /// A commit has failed, and it was loaded as it had been committed before. It takes inputs after a pause: what they
+    /// do could not be committed either.
+    BackingOff {
+        run: Box<Run>,
+        inputs: Vec<Input>,
+        /// Whether one of them is [`Input::Admitted`].
+        is_admitted: bool,
+    },
+    /// It only waits, and is in the store alone until something comes for it.
+    Parked(Admission),
+    /// It has ended.
+    Ended(End),
+}
+
+/// Whether a parked run has a place under `max_runs`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Admission {
+    /// It is in its workflow's queue.
+    Waits,
+    /// It has been given a place, which it is told when it is loaded.
+    Pending,
+    /// It has one.
+    Admitted,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) outcome: Outcome,
+    /// For continuing the handler; empty unless it completed.
+    pub(super) state: Values,
+    pub(super) completed_us: i64,
+    /// What is retained of the run: outcome, state, feed.
+    pub(super) bytes: usize,
+    /// The step that failed it, if it ended since the server began: for the caller who waits for its end.
+    pub(super) failed_step: Option<StepId>,
+}
+
+/// What a handler adds to the counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Share {
+    pub(super) bytes: usize,
+    pub(super) standing: Standing,
+}
+
+/// Among which handlers it counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Standing {
+    /// None: it is new, or not in memory.
+    #[default]
+    Uncounted,
+    Running {
+        is_admitted: bool,
+    },
+    Parked {
+        is_admitted: bool,
+    },
+    /// It has ended, and that is not committed.
+    Ending,
+    Finished,
+}
+
+impl Standing {
+    /// Whether it has a place under `max_runs`.
+    fn is_admitted(self) -> bool {
+        matches!(self, Self::Running { is_admitted: true } | Self::Parked { is_admitted: true })
+    }
+}
+
+/// What becomes of an input.
+pub(super) enum Offered<'a> {
+    /// The run takes it.
+    Taken(&'a mut Run, Input),
+    /// The run is backing off and takes it later.
+    Deferred,
+    /// The run is parked, and has to be loaded.
+    Parked,
+    /// The run has ended.
+    Late(Input),
+}
+
+impl Life {
+    /// Of a run that begins.
+    pub(super) fn begun(run: Run) -> Self {
+        Self { phase: Phase::Running(Box::new(run)), counted: Share::default() }
+    }
+
+    /// Of a handler that comes from the store.
+    pub(super) fn stored() -> Self {
+        Self { phase: Phase::Parked(Admission::Waits), counted: Share::default() }
+    }
+
+    pub(super) fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// The run, if it is in memory and has not ended.
+    pub(super) fn run(&self) -> Option<&Run> {
+        match &self.phase {
+            Phase::Running(run) | Phase::BackingOff { run, .. } => Some(run),
+            Phase::Parked(_) | Phase::Ended(_) => None,
+        }
+    }
+
+    pub(super) fn end(&self) -> Option<&End> {
+        if let Phase::Ended(end) = &self.phase { Some(end) } else { None }
+    }
+
+    pub(super) fn is_parked(&self) -> bool {
+        matches!(self.phase, Phase::Parked(_))
+    }
+
+    /// What the run is given after a pause; empty unless it is backing off.
+    pub(super) fn deferred(&self) -> &[Input] {
+        if let Phase::BackingOff { inputs, .. } = &self.phase { inputs } else { &[] }
+    }
+
+    /// The phase that the run is in apart from the pause, and what it was to be given after that.
+    pub(super) fn into_deferred(self) -> (Phase, Vec<Input>) {
+        match self.phase {
+            Phase::BackingOff { run, inputs, .. } => (Phase::Running(run), inputs),
+            phase => (phase, Vec::new()),
+        }
+    }
+
+    /// Offers an input to the run. A parked one is told only that it is admitted: a timer that is due is due again
+    /// when the run is loaded.
+    pub(super) fn offer(&mut self, input: Input) -> Offered<'_> {
+        match &mut self.phase {
+            Phase::Running(run) => Offered::Taken(run, input),
+            Phase::BackingOff { inputs, is_admitted, .. } => {
+                *is_admitted |= matches!(input, Input::Admitted);
+                inputs.push(input);
+                Offered::Deferred
+            }
+            Phase::Parked(admission) => {
+                if matches!(input, Input::Admitted) {
+                    *admission = Admission::Pending;
+                }
+                Offered::Parked
+            }
+            Phase::Ended(_) => Offered::Late(input),
+        }
+    }
+
+    /// The state that the run completed with, for a run that continues the handler.
+    pub(super) fn take_state(&mut self) -> Option<Values> {
+        if let Phase::Ended(end) = &mut self.phase { Some(mem::take(&mut end.state)) } else { None }
+    }
+
+    fn is_admitted(&self) -> bool {
+        match &self.phase {
+            Phase::Running(run) => run.is_admitted(),
+            Phase::BackingOff { run, is_admitted, .. } => *is_admitted || run.is_admitted(),
+            Phase::Parked(admission) => *admission != Admission::Waits,
+            Phase::Ended(_) => false,
+        }
+    }
+
+    /// What it counts as now.
+    pub(super) fn standing(&self, is_end_committed: bool) -> Standing {
+        let is_admitted = self.is_admitted();
+        match &self.phase {
+            Phase::Running(_) | Phase::BackingOff { .. } => Standing::Running { is_admitted },
+            Phase::Parked(_) => Standing::Parked { is_admitted },
+            Phase::Ended(_) if is_end_committed => Standing::Finished,
+            Phase::Ended(_) => Standing::Ending,
+        }
+    }
+}
+
+impl Handler {
+    /// The one place where the phase of a handler that is counted changes; returns the phase that it leaves.
+    fn enter(&mut self, key: HandlerKey, phase: Phase, tally: &mut Tally) -> Phase {
+        let left = mem::replace(&mut self.life.phase, phase);
+        tally.recount(key, self);
+        left
+    }
+
+    /// A run begins, which is counted once it has started.
+    pub(super) fn begin(&mut self, run: Run) {
+        self.life.phase = Phase::Running(Box::new(run));
+    }
+
+    /// The run leaves memory until something comes for it.
+    pub(super) fn park(&mut self, key: HandlerKey, tally: &mut Tally) {
+        let admission = if self.life.is_admitted() { Admission::Admitted } else { Admission::Waits };
+        self.enter(key, Phase::Parked(admission), tally);
+    }
+
+    /// The run is loaded. Whether it is to be told that it is admitted.
+    pub(super) fn load(&mut self, key: HandlerKey, run: Run, tally: &mut Tally) -> bool {
+        let phase = self.enter(key, Phase::Running(Box::new(run)), tally);
+        matches!(phase, Phase::Parked(Admission::Pending))
+    }
+
+    /// The run takes inputs after a pause, these first.
+    pub(super) fn back_off(&mut self, inputs: Vec<Input>) {
+        if let Phase::Running(run) = mem::replace(&mut self.life.phase, Phase::Parked(Admission::Waits)) {
+            self.life.phase = Phase::BackingOff { run, inputs, is_admitted: false };
+        }
+    }
+
+    /// The pause is over: what the run is given now; `None` if it is not backing off.
+    pub(super) fn resume(&mut self) -> Option<Vec<Input>> {
+        match mem::replace(&mut self.life.phase, Phase::Parked(Admission::Waits)) {
+            Phase::BackingOff { run, inputs, .. } => {
+                self.life.phase = Phase::Running(run);
+                Some(inputs)
+            }
+            phase => {
+                self.life.phase = phase;
+                None
+            }
+        }
+    }
+
+    /// The run has ended.
+    pub(super) fn end(&mut self, key: HandlerKey, end: End, tally: &mut Tally) -> Phase {
+        self.enter(key, Phase::Ended(end), tally)
+    }
+}
 
 impl Scheduler {
     /// Ends a run, in memory or not: frees what it held and admits the next run in the queue. Its passes are told to
@@ -23,8 +276,8 @@ impl Scheduler {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
         let is_journaled = self.batch.journaled;
         let (mut state, mut changed, mut feed_bytes) = (Values::default(), None, 0);
-        let keeps_journal = match &handler.phase {
-            Phase::Running(live) => {
+        let keeps_journal = match handler.life.phase() {
+            Phase::Running(live) | Phase::BackingOff { run: live, .. } => {
                 if matches!(outcome, Outcome::Completed(_)) {
                     state = live.state();
                 }
@@ -37,8 +290,8 @@ impl Scheduler {
                 is_journaled && handler.journal.outlives(&outcome, live.kept_state_bytes())
             }
             // It fails because it cannot be read: its journal tells why.
-            Phase::Parked { .. } => true,
-            Phase::Ended { .. } => return,
+            Phase::Parked(_) => true,
+            Phase::Ended(_) => return,
         };
         let bytes = feed_bytes + end_bytes(&outcome, &state);
         if is_journaled {
@@ -48,15 +301,17 @@ impl Scheduler {
         handler.updated_us = now.wall_us;
         handler.feed_room_bytes = None;
         let armed = self.timers.disarm_all(run, &mut handler.armed);
-        let ended = Phase::Ended { outcome, state, completed_us: now.wall_us, bytes, failed_step };
-        let phase = std::mem::replace(&mut handler.phase, ended);
-        let freed_bytes = handler.counted_bytes.saturating_sub(feed_bytes);
+        let Share { bytes: counted_bytes, standing } = handler.life.counted;
+        let freed_bytes = counted_bytes.saturating_sub(feed_bytes);
+        let end = End { outcome, state, completed_us: now.wall_us, bytes, failed_step };
+        let phase = handler.end(run.handler, end, &mut self.tally);
+        let workflow = handler.workflow;
         discard(&mut self.waste, freed_bytes, (phase, armed));
-        self.counted.recount(handler, is_journaled);
         self.held.stops.extend(&handler.passes);
         self.held.ended.push(run);
-        self.running -= 1;
-        self.admit_next(run, now);
+        if standing.is_admitted() {
+            self.admit_waiting(workflow, now);
+        }
     }
 
     /// Fails a run that cannot be read: it is parked, or was to come back into memory.

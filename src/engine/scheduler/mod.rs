@@ -63,17 +63,16 @@ use crate::{
 };
 use asking::Asking;
 use commit::Held;
-use count::Counted;
+use count::Tally;
 use damage::Damage;
 use failure::Away;
 use gone::Gone;
-use handler::{Handler, Phase};
+use handler::Handler;
 use parking::Parking;
 use passes::Passes;
 use reading::Cursors;
 use retention::Retention;
 use room::Room;
-use starts::Admission;
 
 /// Bounds of a scheduler.
 #[derive(Clone, Copy, Debug)]
@@ -163,9 +162,7 @@ pub struct Scheduler {
     earlier: BTreeMap<RunKey, Channel>,
     /// Handlers that went back to what was committed, and are not yet here again.
     away: BTreeMap<HandlerKey, Away>,
-    running: usize,
-    counted: Counted,
-    admissions: Vec<Admission>,
+    tally: Tally,
     asking: Asking,
     damage: Damage,
     /// Why the last commit failed, if it did.
@@ -195,6 +192,7 @@ impl Scheduler {
         let registered = graphs.len();
         let beginning = Beginning { secret, ..Beginning::default() };
         Self {
+            tally: Tally::new(registered, journaled),
             timers: Timers::default(),
             batch: Batch { journaled, ..Batch::default() },
             ..Self::resume(graphs, registered, limits, &beginning)
@@ -206,7 +204,7 @@ impl Scheduler {
     pub fn resume(graphs: Vec<Arc<Graph>>, registered: usize, limits: SchedulerLimits, beginning: &Beginning) -> Self {
         let named = |(index, graph): (usize, &Arc<Graph>)| (graph.name.clone(), WorkflowId(index as u16));
         let workflows = graphs.iter().take(registered).enumerate().map(named).collect();
-        let admissions = graphs.iter().map(|_| Admission::default()).collect();
+        let tally = Tally::new(graphs.len(), true);
         Self {
             graphs,
             registered,
@@ -220,9 +218,7 @@ impl Scheduler {
             earlier: BTreeMap::new(),
             away: BTreeMap::new(),
             failing: failure::Failing::default(),
-            running: 0,
-            counted: Counted::default(),
-            admissions,
+            tally,
             asking: Asking::default(),
             store_fault: None,
             damage: Damage::new(&beginning.aside),
@@ -291,9 +287,8 @@ impl Scheduler {
     /// Whether nothing goes on in a handler's run before something comes from outside: no pass, no timer.
     pub fn waits_for_outside(&self, key: HandlerKey) -> bool {
         let handler = self.handlers.get(&key);
-        handler.is_some_and(|handler| match &handler.phase {
-            Phase::Running(run) => handler.armed.is_empty() && run.is_admitted() && run.only_waits(),
-            Phase::Parked { .. } | Phase::Ended { .. } => false,
+        handler.is_some_and(|handler| {
+            handler.armed.is_empty() && handler.life.run().is_some_and(|run| run.is_admitted() && run.only_waits())
         })
     }
 
@@ -334,7 +329,7 @@ impl Scheduler {
     /// Why it is not taken; nothing has changed then.
     pub fn post(&mut self, key: HandlerKey, external: External, now: Now) -> Result<(), Refusal> {
         let Some(handler) = self.handlers.get(&key) else { return Err(Refusal::Ended) };
-        let Phase::Running(run) = &handler.phase else { return Err(Refusal::Ended) };
+        let Some(run) = handler.life.run() else { return Err(Refusal::Ended) };
         if !self.is_served(handler.workflow) {
             return Err(Refusal::NotServed);
         }
@@ -354,17 +349,16 @@ impl Scheduler {
     }
 
     fn live_run(&self, key: HandlerKey) -> Option<&Run> {
-        match &self.handlers.get(&key)?.phase {
-            Phase::Running(run) => Some(run),
-            Phase::Parked { .. } | Phase::Ended { .. } => None,
-        }
+        self.handlers.get(&key)?.life.run()
     }
 
     /// Cancels a running handler; `false` if it is not running.
     pub fn cancel(&mut self, key: HandlerKey, now: Now) -> bool {
-        let Some(Phase::Running(_)) = self.handlers.get(&key).map(|handler| &handler.phase) else { return false };
-        self.reduce(key, Input::Cancel, now);
-        true
+        let is_running = self.live_run(key).is_some();
+        if is_running {
+            self.reduce(key, Input::Cancel, now);
+        }
+        is_running
     }
 
     /// Removes a handler, running or not. Its readers end after what they have been given.
@@ -405,7 +399,7 @@ impl Scheduler {
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(now.alive_us));
         let cursors_us = self.cursors.due_us(now);
-        let parking_us = self.parking.due_us(self.running).filter(|_| self.batch.journaled);
+        let parking_us = self.parking.due_us(&self.tally).filter(|_| self.batch.journaled);
         let clock_us = self.clock_due_us();
         let ages_us = self.retention.due_us().filter(|_| self.limits.keep_for.is_some());
         let excess_us = self.excess_due_us(now).filter(|_| self.batch.journaled);

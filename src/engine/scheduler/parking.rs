@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Folded, Scheduler, handler::Phase, is_served};
+use super::{Folded, Scheduler, count::Tally, is_served, life::Phase};
 use crate::{
     engine::{
         input::{Effect, Input},
@@ -26,8 +26,6 @@ pub enum Residence {
 /// The search for runs that only wait.
 #[derive(Debug, Default)]
 pub(super) struct Parking {
-    /// Runs that wait in the store alone.
-    pub(super) parked: usize,
     /// When the search goes on, on the alive clock.
     next_us: u64,
     /// Where it goes on.
@@ -40,8 +38,8 @@ pub(super) struct Parking {
 
 impl Parking {
     /// When to look for runs that only wait, if any may be found.
-    pub(super) fn due_us(&self, running: usize) -> Option<u64> {
-        (running > self.parked).then_some(self.next_us)
+    pub(super) fn due_us(&self, tally: &Tally) -> Option<u64> {
+        (tally.running > tally.parked).then_some(self.next_us)
     }
 }
 
@@ -49,8 +47,8 @@ impl Scheduler {
     /// Where the handler of that id is; `with_run`: and its run, for something that is to be given to it.
     pub fn residence(&self, id: &str, with_run: bool) -> Residence {
         match self.find(id) {
-            Some(key) => match self.handlers.get(&key).map(|handler| &handler.phase) {
-                Some(Phase::Parked { .. }) if with_run => Residence::Away(Address::Key(key)),
+            Some(key) => match self.handlers.get(&key) {
+                Some(handler) if with_run && handler.life.is_parked() => Residence::Away(Address::Key(key)),
                 _ => Residence::Known,
             },
             None if !self.batch.journaled => Residence::Known,
@@ -81,13 +79,13 @@ impl Scheduler {
             }
             return;
         }
-        match self.handlers.get(&key).map(|handler| &handler.phase) {
+        match self.handlers.get(&key) {
             None => self.take_in(kept, fold, now),
-            Some(&Phase::Parked { admitted }) => {
+            Some(handler) if handler.life.is_parked() => {
                 let folded = fold(self);
-                self.unpark(kept.handler.key, folded, admitted, now);
+                self.unpark(key, folded, now);
             }
-            Some(Phase::Running(_) | Phase::Ended { .. }) => {}
+            Some(_) => {}
         }
     }
 
@@ -107,9 +105,8 @@ impl Scheduler {
         self.notices.extend(caller.map(|caller| super::Notice::Delayed(key, caller)));
     }
 
-    fn unpark(&mut self, key: HandlerKey, folded: Result<Folded, String>, admitted: bool, now: Now) {
+    fn unpark(&mut self, key: HandlerKey, folded: Result<Folded, String>, now: Now) {
         let Some(handler) = self.handlers.get_mut(&key) else { return };
-        self.parking.parked -= 1;
         match folded {
             Err(error) => self.fail_damaged(key, error, now),
             Ok(folded) => {
@@ -117,10 +114,9 @@ impl Scheduler {
                 folded.measure(&mut handler.journal);
                 handler.journal.touched_us = now.alive_us;
                 let pending = folded.run.pending();
-                handler.phase = Phase::Running(Box::new(folded.run));
-                self.counted.recount(handler, self.batch.journaled);
+                let is_admitted = handler.load(key, folded.run, &mut self.tally);
                 self.resume_pending(run, pending);
-                if admitted {
+                if is_admitted {
                     self.reduce(key, Input::Admitted, now);
                 }
             }
@@ -139,9 +135,9 @@ impl Scheduler {
     pub(super) fn resume_pending(&mut self, run: RunKey, pending: Vec<Effect>) {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
         let is_served = is_served(handler.workflow, self.registered);
-        let resting = handler.journal.resting.as_deref().unwrap_or_default();
+        let deferred = handler.life.deferred();
         let is_said =
-            |pass| resting.iter().any(|input| matches!(input, Input::Done { pass: done, .. } if *done == pass));
+            |pass| deferred.iter().any(|input| matches!(input, Input::Done { pass: done, .. } if *done == pass));
         for effect in pending.into_iter().filter(|_| is_served) {
             match effect {
                 Effect::StartPass(pass) if is_said(pass) => {}
@@ -159,7 +155,7 @@ impl Scheduler {
 
     /// Has runs that have only waited for a while leave memory.
     pub(super) fn park_some(&mut self, now: Now) {
-        if self.parking.due_us(self.running).is_none_or(|due_us| due_us > now.alive_us) {
+        if self.parking.due_us(&self.tally).is_none_or(|due_us| due_us > now.alive_us) {
             return;
         }
         let idle_after_us = u64::try_from(self.limits.idle_after.as_micros()).unwrap_or(u64::MAX);
@@ -169,16 +165,13 @@ impl Scheduler {
             looked_at += 1;
             self.parking.from = HandlerKey(key.0 + 1);
             let journal = &handler.journal;
-            let Phase::Running(run) = &handler.phase else { continue };
+            let Phase::Running(run) = handler.life.phase() else { continue };
             let is_idle = journal.touched_us.saturating_add(idle_us) <= now.alive_us
                 && journal.batch < unseen
-                && journal.resting.is_none()
                 && handler.passes.is_empty()
                 && (run.only_waits() || !is_served(handler.workflow, registered));
             if is_idle {
-                handler.phase = Phase::Parked { admitted: false };
-                self.counted.recount(handler, self.batch.journaled);
-                self.parking.parked += 1;
+                handler.park(key, &mut self.tally);
             }
         }
         if looked_at < PARKING_SLICE {

@@ -7,9 +7,7 @@ use std::{
 };
 
 use super::{
-    Scheduler,
-    handler::Phase,
-    newest,
+    Scheduler, newest,
     troubles::{Blamed, TroubleKind},
 };
 use crate::{
@@ -136,7 +134,7 @@ impl Scheduler {
             let handler = newest(&mut self.handlers, run);
             let is_over = handler.as_ref().is_none_or(|handler| handler.has_ended());
             let Some((handler, step, input, room_bytes)) = handler.and_then(|handler| {
-                let Phase::Running(live) = &handler.phase else { return None };
+                let live = handler.life.run()?;
                 let (step, input, room_bytes) = (live.pass_step(pass)?, live.pass_input(pass)?, feed_room_bytes(live));
                 Some((handler, step, input, room_bytes))
             }) else {

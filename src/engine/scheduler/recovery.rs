@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{
     Folded, Notice, Scheduler, Snapshotted,
     failure::Away,
-    handler::{Handler, Journal, Phase},
+    handler::{Handler, Journal},
     is_served,
-    life::end_bytes,
+    life::{End, Life, Phase, end_bytes},
 };
 use crate::{
     engine::{
@@ -31,13 +31,11 @@ impl Scheduler {
         self.take_in(kept, |scheduler| scheduler.fold_of(kept).fold(kept), now);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let is_new_version = handler.journal.batch > 0;
-        if let Phase::Running(run) = &handler.phase
+        if let Phase::Running(run) = handler.life.phase()
             && !is_new_version
             && (run.only_waits() || !is_served(handler.workflow, self.registered))
         {
-            handler.phase = Phase::Parked { admitted: false };
-            self.parking.parked += 1;
-            self.counted.recount(handler, self.batch.journaled);
+            handler.park(key, &mut self.tally);
         }
     }
 
@@ -49,9 +47,7 @@ impl Scheduler {
     /// Gives the places that are free to those in line.
     pub(super) fn fill_places(&mut self, now: Now) {
         for index in 0..self.registered {
-            while let Some(next) = self.next_in_line(WorkflowId(index as u16)) {
-                self.reduce(next.handler, Input::Admitted, now);
-            }
+            self.admit_waiting(WorkflowId(index as u16), now);
         }
     }
 
@@ -73,14 +69,14 @@ impl Scheduler {
                 self.notices.push_back(Notice::Published(run));
             }
             let bytes = end_bytes(&outcome, &state);
-            handler.phase = Phase::Ended { outcome, state, completed_us: handler.updated_us, bytes, failed_step: None };
+            let end = End { outcome, state, completed_us: handler.updated_us, bytes, failed_step: None };
+            handler.end(key, end, &mut self.tally);
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.handlers.insert(key, Box::new(handler));
-            self.retention.handle_here(run, bytes);
+            self.retention.handle_here(run);
             return self.handle_back(away.is_some(), now);
         }
         let was_away = away.is_some();
-        self.running += 1;
         match fold(self) {
             Err(error) => {
                 self.handlers.insert(key, Box::new(handler));
@@ -89,7 +85,6 @@ impl Scheduler {
             Ok(folded) => {
                 handler.updated_us = folded.updated_us.min(now.wall_us);
                 folded.measure(&mut handler.journal);
-                handler.admitted = folded.run.is_admitted();
                 self.take_in_running(handler, run, folded.run, away, now);
             }
         }
@@ -106,11 +101,9 @@ impl Scheduler {
     fn take_in_running(&mut self, mut handler: Handler, run: RunKey, live: Run, away: Option<Away>, now: Now) {
         let key = run.handler;
         let (live, change) = self.carry_over(&mut handler, run, live);
-        self.enter_line(handler.workflow, run, handler.admitted, handler.started_us);
         let pending = live.pending();
-        handler.phase = Phase::Running(Box::new(live));
+        handler.load(key, live, &mut self.tally);
         self.handlers.insert(key, Box::new(handler));
-        self.recount(key);
         if let Some(away) = away {
             self.rest(key, away, now);
         }
@@ -157,8 +150,7 @@ impl Scheduler {
             workflow: kept.workflow,
             run: kept.run,
             run_id: kept.run_id,
-            phase: Phase::Parked { admitted: false },
-            admitted: false,
+            life: Life::stored(),
             started_us: kept.started_us,
             updated_us: kept.updated_us,
             next_sequence: kept.next_sequence,
@@ -169,7 +161,6 @@ impl Scheduler {
             window: kept.window.map(|mark| Box::new(Window::new(mark))),
             caller,
             journal: Journal::default(),
-            counted_bytes: 0,
         }
     }
 }

@@ -1,9 +1,9 @@
 //! An input of a run, and what becomes of its effects.
 
 use super::{
-    Notice, Scheduler,
-    handler::Phase,
-    is_served, newest,
+    Notice, Scheduler, is_served,
+    life::Offered,
+    newest,
     troubles::{Blamed, Trouble, TroubleKind},
     waste::discard,
 };
@@ -26,33 +26,29 @@ impl Scheduler {
 
     /// The one place where a run changes.
     pub(super) fn reduce(&mut self, key: HandlerKey, input: Input, now: Now) {
-        let Self {
-            handlers, graphs, registered, timers, limits, batch, held, effects, notices, counted, waste, ..
-        } = self;
-        let Some(handler) = handlers.get_mut(&key) else { return };
+        let Self { handlers, graphs, registered, timers, limits, batch, held, effects, notices, tally, waste, .. } =
+            self;
+        let Some(handler) = handlers.get_mut(&key).map(Box::as_mut) else { return };
         if !is_served(handler.workflow, *registered) && !matches!(input, Input::Cancel | Input::Fail(_)) {
             return;
         }
         let run_key = RunKey { handler: key, run: handler.run };
-        let run = match &mut handler.phase {
-            Phase::Running(run) => run,
-            // A timer that is due is due again when the run is here.
-            Phase::Parked { admitted } => {
-                if matches!(input, Input::Admitted) {
-                    // It has its place only if the end that left it free is kept.
-                    *admitted = true;
-                    held.touch(key);
+        // It has its place only if the end that left it free is committed.
+        let admits = matches!(input, Input::Admitted);
+        let (run, input) = match handler.life.offer(input) {
+            Offered::Taken(run, input) => (run, input),
+            Offered::Late(input) => return held.note_late(run_key, input, &handler.channel),
+            offered @ (Offered::Deferred | Offered::Parked) => {
+                if matches!(offered, Offered::Parked) {
+                    notices.push_back(Notice::Load(key));
                 }
-                return notices.push_back(Notice::Load(key));
+                if admits {
+                    held.touch(key);
+                    tally.recount(key, handler);
+                }
+                return;
             }
-            Phase::Ended { .. } => return held.note_late(run_key, input, &handler.channel),
         };
-        if let Some(resting) = &mut handler.journal.resting {
-            if matches!(input, Input::Admitted) {
-                held.touch(key);
-            }
-            return resting.push(input);
-        }
         if batch.journaled {
             held.note_input(run_key, &input);
             let bytes = batch.record(run_key, &input, now);
@@ -108,7 +104,7 @@ impl Scheduler {
             }
             self.finish(run_key, outcome, blamed.step, now);
         } else {
-            counted.recount(handler, batch.journaled);
+            tally.recount(key, handler);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Notice, Scheduler, handler::Phase, newest, waste::discard};
+use super::{Notice, Scheduler, newest, waste::discard};
 use crate::{
     engine::{
         channel::Channel,
@@ -20,10 +20,6 @@ use crate::{
 pub(super) struct Retention {
     /// Those that are here, in the order in which they ended or came.
     resident: VecDeque<RunKey>,
-    /// Those of them that are still there and have not begun anew.
-    resident_count: usize,
-    /// Bytes that are kept of them.
-    resident_bytes: usize,
     /// Runs that have ended since they were last looked at.
     ended_since: usize,
     /// Runs that have ended since the store was last asked for the oldest, with a journal.
@@ -52,8 +48,6 @@ impl Retention {
     pub(super) fn new(kept_count: usize) -> Self {
         Self {
             resident: VecDeque::new(),
-            resident_count: 0,
-            resident_bytes: 0,
             ended_since: 0,
             ended_since_asked: 0,
             has_expired: false,
@@ -70,9 +64,9 @@ impl Retention {
     }
 
     /// The run has ended and that is kept.
-    pub(super) fn handle_ended(&mut self, run: RunKey, bytes: usize) {
+    pub(super) fn handle_ended(&mut self, run: RunKey) {
         self.ended_since += 1;
-        self.handle_here(run, bytes);
+        self.handle_here(run);
     }
 
     /// A finished handler more is in the store.
@@ -87,28 +81,10 @@ impl Retention {
         self.is_stuck = false;
     }
 
-    /// Finished handlers that are here.
-    pub(super) fn resident_count(&self) -> usize {
-        self.resident_count
-    }
-
-    /// Bytes that finished handlers hold here.
-    pub(super) fn resident_bytes(&self) -> usize {
-        self.resident_bytes
-    }
-
-    /// A finished handler is here.
-    pub(super) fn handle_here(&mut self, run: RunKey, bytes: usize) {
+    /// A finished handler is resident.
+    pub(super) fn handle_here(&mut self, run: RunKey) {
         self.resident.push_back(run);
-        self.resident_count += 1;
-        self.resident_bytes += bytes;
         self.ages_due_us.get_or_insert(0);
-    }
-
-    /// A finished handler is no longer here.
-    pub(super) fn handle_left(&mut self, bytes: usize) {
-        self.resident_count -= 1;
-        self.resident_bytes -= bytes;
     }
 
     /// A finished handler of the store has begun anew or is removed.
@@ -166,8 +142,8 @@ impl Scheduler {
         };
         let looked_at_max = 2 * std::mem::take(&mut self.retention.ended_since) + RETIRED_PER_TURN_MIN;
         for _ in 0..looked_at_max {
-            let too_many = self.retention.resident_count > count_max;
-            let too_large = self.retention.resident_bytes > bytes_max && self.retention.resident_count > 1;
+            let too_many = self.tally.finished > count_max;
+            let too_large = self.tally.finished_bytes > bytes_max && self.tally.finished > 1;
             if !(too_many || too_large) {
                 break;
             }
@@ -179,7 +155,7 @@ impl Scheduler {
                 None => {}
             }
         }
-        if self.retention.resident.len() > 2 * self.retention.resident_count + RETIRED_PER_TURN_MIN {
+        if self.retention.resident.len() > 2 * self.tally.finished + RETIRED_PER_TURN_MIN {
             let handlers = &self.handlers;
             self.retention.resident.retain(|run| handlers.get(&run.handler).is_some_and(|other| other.run == run.run));
         }
@@ -244,7 +220,7 @@ impl Scheduler {
             let ended = std::mem::take(&mut retention.ended_since_asked);
             retention.slice = (2 * ended).clamp(RETENTION_SLICE, RETENTION_SLICE_MAX);
             retention.is_asked = true;
-            let may_stay = retention.resident_count + self.earlier.len() + whole;
+            let may_stay = self.tally.finished + self.earlier.len() + whole;
             self.notices.push_back(Notice::Oldest(wanted.min(retention.slice) + may_stay));
         }
     }
@@ -341,10 +317,8 @@ impl Scheduler {
         let mut is_stuck = true;
         for _ in 0..RETENTION_SLICE.min(self.retention.resident.len()) {
             let Some(&run) = self.retention.resident.front() else { return self.retention.ages_due_us = None };
-            let ended_us = newest(&mut self.handlers, run).and_then(|handler| match handler.phase {
-                Phase::Ended { completed_us, .. } => Some((completed_us, handler.is_idle())),
-                Phase::Running(_) | Phase::Parked { .. } => None,
-            });
+            let ended_us = newest(&mut self.handlers, run)
+                .and_then(|handler| Some((handler.life.end()?.completed_us, handler.is_idle())));
             let ended_us = ended_us.map(|(ended_us, is_idle)| (ended_us, is_idle && !self.has_earlier(run.handler)));
             match ended_us {
                 Some((ended_us, _)) if ended_us > expired_us => {
@@ -374,32 +348,25 @@ impl Scheduler {
     /// A finished handler stays in the store alone.
     fn forget(&mut self, key: HandlerKey) {
         let Some(handler) = self.handlers.remove(&key) else { return };
-        self.counted.forget(&handler);
+        self.tally.forget(key, &handler);
         self.names.remove(&handler.id);
-        if let Some(bytes) = handler.finished_bytes() {
-            self.retention.handle_left(bytes);
-            discard(&mut self.waste, bytes, handler);
-        }
+        discard(&mut self.waste, handler.life.counted.bytes, handler);
     }
 
     /// Removes a handler for good. Who reads or waits is told when that is kept.
     pub(super) fn remove(&mut self, key: HandlerKey) {
-        let Some(mut handler) = self.handlers.remove(&key) else { return };
-        self.counted.forget(&handler);
+        let Some(handler) = self.handlers.remove(&key) else { return };
+        self.tally.forget(key, &handler);
         let run = RunKey { handler: key, run: handler.run };
-        if let Some(bytes) = handler.finished_bytes() {
-            self.retention.handle_left(bytes);
-        }
-        if matches!(handler.phase, Phase::Ended { .. }) {
+        if handler.has_ended() {
             self.uncount_finished(key);
         }
-        let bytes = handler.finished_bytes().unwrap_or(handler.counted_bytes);
-        discard(&mut self.waste, bytes, std::mem::replace(&mut handler.phase, Phase::Parked { admitted: false }));
         if !self.names.is_empty() && self.names.remove(&handler.id).is_some() {
             self.gone.note(&handler.id, key);
         }
         self.cursors.forget(key);
         let is_read = run.run > 0 || handler.channel.is_busy() || handler.caller.is_some();
+        discard(&mut self.waste, handler.life.counted.bytes, handler.life);
         if !self.batch.journaled && !is_read {
             // As nearly all go that memory keeps: nobody is to be told.
             return self.batch.removed.push((run, handler.channel.range()));

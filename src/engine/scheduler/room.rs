@@ -52,7 +52,7 @@ impl Scheduler {
     /// the same. Where they do not, the next size says so.
     pub(super) fn excess_by_bytes(&self, finished: usize) -> usize {
         let Some(max) = self.limits.data_bytes_max.filter(|_| self.is_over_bytes()) else { return 0 };
-        let handlers = (finished + self.running).max(1) as u64;
+        let handlers = (finished + self.tally.running).max(1) as u64;
         let of_each = (self.room.used / handlers).max(1);
         usize::try_from((self.room.used - max).div_ceil(of_each)).unwrap_or(usize::MAX).max(1)
     }

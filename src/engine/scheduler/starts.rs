@@ -1,12 +1,13 @@
 //! How runs begin: which handler they belong to, and when they are admitted.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::{
     Head, Opened, Scheduler, StartState,
-    handler::{Handler, Journal, Phase},
+    handler::{Handler, Journal},
+    life::Life,
 };
 use crate::{
     engine::{
@@ -65,20 +66,6 @@ pub struct NewRun {
     pub state: Values,
 }
 
-/// The runs of one workflow under its `max_runs`.
-#[derive(Debug, Default)]
-pub(super) struct Admission {
-    admitted: usize,
-    /// Those that wait, by when they began.
-    waiting: BTreeSet<(i64, RunKey)>,
-}
-
-impl Admission {
-    pub(super) fn counts(&self) -> [usize; 2] {
-        [self.admitted, self.waiting.len()]
-    }
-}
-
 impl Scheduler {
     /// Decides which handler a run would belong to: `handler_id` without a context continues, with one takes the id as
     /// given.
@@ -102,15 +89,15 @@ impl Scheduler {
                 () if self.current(handler.workflow) != Some(workflow) => return Err(StartRefused::OtherWorkflow),
                 () => Place::Restart(key),
             },
-            (_, Some((key, handler)), false) => match &handler.phase {
+            (_, Some((key, handler)), false) => match handler.life.end().map(|end| &end.outcome) {
                 _ if self.current(handler.workflow) != Some(workflow) => return Err(StartRefused::NotFound),
                 _ if !handler.is_over() => return Err(StartRefused::StillRunning),
-                Phase::Ended { outcome: Outcome::Completed(_), .. } => Place::Continue(key),
+                Some(Outcome::Completed(_)) => Place::Continue(key),
                 _ => return Err(StartRefused::NotFound),
             },
         };
         // A run that waits in the store alone costs little, and there may be many that nobody ever answers.
-        if self.running - self.parking.parked >= self.limits.runs_max || self.parking.parked >= PARKED_MAX {
+        if self.tally.running - self.tally.parked >= self.limits.runs_max || self.tally.parked >= PARKED_MAX {
             return Err(StartRefused::Full);
         }
         if self.room.is_full() {
@@ -129,8 +116,8 @@ impl Scheduler {
                 self.open(chosen_id.clone(), workflow, run_id, now)
             }
             Place::Continue(key) => {
-                if let Some(Phase::Ended { state: kept, .. }) = self.handlers.get_mut(&key).map(|h| &mut h.phase) {
-                    state = std::mem::take(kept);
+                if let Some(kept) = self.handlers.get_mut(&key).and_then(|handler| handler.life.take_state()) {
+                    state = kept;
                 }
                 self.reopen(key, workflow, run_id, now);
                 key
@@ -144,8 +131,7 @@ impl Scheduler {
             return key;
         };
         let run = RunKey { handler: key, run };
-        self.running += 1;
-        let admitted = self.admit(workflow, run, now.wall_us);
+        let admitted = self.has_place(workflow);
         let is_apart = self.batch.journaled && state.cost_bytes() > self.limits.record_state_bytes_max;
         let head = self.batch.journaled.then(|| {
             self.held.opened.push(run);
@@ -158,9 +144,6 @@ impl Scheduler {
             Box::new(Head { id, workflow, run_id, started_us: now.wall_us, state })
         });
         self.batch.opened.push(Opened { run, first, head });
-        if let Some(handler) = self.handlers.get_mut(&key) {
-            handler.admitted = admitted;
-        }
         let sequence = first;
         let input = if is_apart {
             Input::StartedFrom { event, state, admitted, sequence }
@@ -200,8 +183,7 @@ impl Scheduler {
             workflow,
             run: 0,
             run_id,
-            phase: Phase::Running(Box::new(run)),
-            admitted: false,
+            life: Life::begun(run),
             started_us: now.wall_us,
             updated_us: now.wall_us,
             next_sequence: 0,
@@ -212,7 +194,6 @@ impl Scheduler {
             window: None,
             caller: None,
             journal: Journal::default(),
-            counted_bytes: 0,
         };
         self.handlers.insert(key, Box::new(handler));
         key
@@ -220,8 +201,7 @@ impl Scheduler {
 
     /// A new run under a handler that has ended: it keeps its place in the list and goes on counting.
     fn reopen(&mut self, key: HandlerKey, workflow: WorkflowId, run_id: Uuid, now: Now) {
-        if let Some(bytes) = self.handlers.get(&key).and_then(|handler| handler.finished_bytes()) {
-            self.retention.handle_left(bytes);
+        if self.handlers.get(&key).is_some_and(|handler| handler.is_over()) {
             self.uncount_finished(key);
         }
         self.cursors.forget(key);
@@ -236,7 +216,7 @@ impl Scheduler {
         let channel = std::mem::replace(&mut handler.channel, Channel::new(handler.next_sequence));
         handler.run += 1;
         handler.run_id = run_id;
-        handler.phase = Phase::Running(Box::new(run));
+        handler.begin(run);
         handler.started_us = now.wall_us;
         handler.updated_us = now.wall_us;
         handler.passes.clear();
@@ -253,16 +233,9 @@ impl Scheduler {
         if self.batch.journaled { run.with_window() } else { run }
     }
 
-    /// Whether the run may start passes at once; else it waits in line.
-    fn admit(&mut self, workflow: WorkflowId, run: RunKey, started_us: i64) -> bool {
-        let max = self.places(workflow);
-        let admission = &mut self.admissions[usize::from(workflow.0)];
-        if admission.admitted < max {
-            admission.admitted += 1;
-            return true;
-        }
-        admission.waiting.insert((started_us, run));
-        false
+    /// Whether a run of this workflow that begins now may start passes at once.
+    fn has_place(&self, workflow: WorkflowId) -> bool {
+        self.tally.has_place(workflow, self.places(workflow))
     }
 
     /// Runs of this workflow that may run now. While handlers are away it is not known who has a place.
@@ -275,47 +248,12 @@ impl Scheduler {
         }
     }
 
-    /// A run has ended: if it had a place, the first in line gets it; else it leaves the line.
-    pub(super) fn admit_next(&mut self, ended: RunKey, now: Now) {
-        let Some(handler) = self.handlers.get(&ended.handler) else { return };
-        let (workflow, started_us, was_admitted) = (handler.workflow, handler.started_us, handler.admitted);
-        self.leave_line(workflow, ended, started_us, was_admitted);
-        if !was_admitted {
-            return;
+    /// Gives the places that are free to the first runs in the workflow's queue.
+    pub(super) fn admit_waiting(&mut self, workflow: WorkflowId, now: Now) {
+        while self.has_place(workflow)
+            && let Some(first) = self.tally.take_first(workflow)
+        {
+            self.reduce(first.handler, Input::Admitted, now);
         }
-        let Some(next) = self.next_in_line(workflow) else { return };
-        self.reduce(next.handler, Input::Admitted, now);
-    }
-
-    /// A run that the store gave back takes its place, or stands in line behind those that began before it.
-    pub(super) fn enter_line(&mut self, workflow: WorkflowId, run: RunKey, admitted: bool, started_us: i64) {
-        let admission = &mut self.admissions[usize::from(workflow.0)];
-        if admitted {
-            admission.admitted += 1;
-        } else {
-            admission.waiting.insert((started_us, run));
-        }
-    }
-
-    /// A run that is no longer here gives up its place, for nobody else to take.
-    pub(super) fn leave_line(&mut self, workflow: WorkflowId, run: RunKey, started_us: i64, was_admitted: bool) {
-        let admission = &mut self.admissions[usize::from(workflow.0)];
-        if was_admitted {
-            admission.admitted -= 1;
-        } else {
-            admission.waiting.remove(&(started_us, run));
-        }
-    }
-
-    /// The first in line, if there is a place; it has it then.
-    pub(super) fn next_in_line(&mut self, workflow: WorkflowId) -> Option<RunKey> {
-        let max = self.places(workflow);
-        let admission = &mut self.admissions[usize::from(workflow.0)];
-        let (_, next) = (admission.admitted < max).then(|| admission.waiting.pop_first()).flatten()?;
-        admission.admitted += 1;
-        if let Some(handler) = self.handlers.get_mut(&next.handler) {
-            handler.admitted = true;
-        }
-        Some(next)
     }
 }
