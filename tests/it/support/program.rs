@@ -257,6 +257,9 @@ fn build_example(name: &str) -> PathBuf {
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
+    if !cfg!(feature = "sqlite") {
+        build.arg("--no-default-features");
+    }
     // target/debug/deps/it-0123456789abcdef, this very test, says where the target directory is.
     let test = env::current_exe().expect("the test has a path");
     let profile = test.ancestors().nth(2).expect("target, profile, deps, test");
