@@ -128,8 +128,8 @@ impl Context<'_> {
         if let Some(reply) = self.read_first(name, changes) {
             return Some(reply);
         }
-        let is_resting = changes && self.scheduler.find(name).is_some_and(|key| self.scheduler.is_resting(key));
-        is_resting.then(|| Reply::Now(errors.not_kept(507, "the run's last steps could not be stored either")))
+        let is_backing_off = changes && self.scheduler.find(name).is_some_and(|key| self.scheduler.is_backing_off(key));
+        is_backing_off.then(|| Reply::Now(errors.not_kept(507, "the run's last steps could not be stored either")))
     }
 
     /// The body of a start, parsed: a large one is parsed apart, and the call made again.

@@ -11,7 +11,7 @@ use crate::{
     engine::{
         channel::Channel,
         input::{Input, PassId},
-        keys::{CallerId, HandlerKey, RunKey},
+        keys::{HandlerKey, RunKey},
     },
     now::Now,
 };
@@ -24,8 +24,8 @@ pub(super) struct Held {
     /// Runs whose feeds' windows begin at this number now.
     pub(super) left: Vec<(RunKey, u64)>,
     pub(super) ended: Vec<RunKey>,
-    /// Handlers that are removed, by their newest runs, and who waits for those.
-    pub(super) purged: Vec<(RunKey, Option<CallerId>)>,
+    /// Handlers that are removed from memory, by their newest runs.
+    pub(super) purged: Vec<RunKey>,
     /// Tags of passes whose runs have ended.
     pub(super) stops: Vec<u64>,
     /// Runs whose journals have grown long.
@@ -35,8 +35,8 @@ pub(super) struct Held {
     pub(super) opened: Vec<RunKey>,
     /// Finished handlers of the store that are none any more.
     pub(super) uncounted: Vec<HandlerKey>,
-    /// What passes said; a crash would have them say it again, but there was none.
-    pub(super) said: Vec<(RunKey, Input)>,
+    /// What passes have reported: after a crash they would report it again, but there was none.
+    pub(super) reported: Vec<(RunKey, Input)>,
     pub(super) troubles: Vec<Trouble>,
     /// Handlers whose runs end because their rows are damaged.
     pub(super) damaged: Vec<HandlerKey>,
@@ -53,7 +53,7 @@ impl Held {
             published: Vec::with_capacity(self.published.len()),
             ended: Vec::with_capacity(self.ended.len()),
             touched: Vec::with_capacity(self.touched.len()),
-            said: Vec::with_capacity(self.said.len()),
+            reported: Vec::with_capacity(self.reported.len()),
             ..Self::default()
         }
     }
@@ -69,14 +69,14 @@ impl Held {
     pub(super) fn note_input(&mut self, run: RunKey, input: &Input) {
         self.touch(run.handler);
         if matches!(input, Input::Done { .. } | Input::Noted { .. }) {
-            self.said.push((run, input.clone()));
+            self.reported.push((run, input.clone()));
         }
     }
 
     /// An input of a run that has ended: nothing, unless that end turns out not to be kept.
     pub(super) fn note_late(&mut self, run: RunKey, input: Input, channel: &Channel) {
         if !channel.is_ended() && matches!(input, Input::Done { .. } | Input::Noted { .. }) {
-            self.said.push((run, input));
+            self.reported.push((run, input));
         }
     }
 
@@ -97,11 +97,11 @@ impl Held {
         self.ended.retain(|run| !is_of(run));
         self.snapshots.retain(|run| !is_of(run));
         self.damaged.retain(|damaged| *damaged != key);
-        let purged = self.purged.extract_if(.., |(run, _)| is_of(run));
+        let purged = self.purged.extract_if(.., |run| is_of(run));
         let touched = self.touched.extract_if(.., |touched| *touched == key);
         let opened = self.opened.extract_if(.., |run| is_of(run));
-        let said = self.said.extract_if(.., |(run, _)| is_of(run));
-        lost.add(touched, opened, purged, said);
+        let reported = self.reported.extract_if(.., |(run, _)| is_of(run));
+        lost.add(touched, opened, purged, reported);
         self.uncounted.extract_if(.., |uncounted| *uncounted == key).count()
     }
 
@@ -212,8 +212,8 @@ impl Scheduler {
                 }
             }
         }
-        if held.said.iter().any(|(_, input)| input.is_large()) {
-            discard(&mut self.waste, held.bytes, held.said);
+        if held.reported.iter().any(|(_, input)| input.is_large()) {
+            discard(&mut self.waste, held.bytes, held.reported);
         }
         for run in held.ended {
             self.retention.count();
@@ -223,9 +223,11 @@ impl Scheduler {
             self.retention.handle_ended(run);
         }
         self.stop_passes(&held.stops, held.now);
-        for (run, caller) in held.purged {
+        for run in held.purged {
             self.damage.forget(run.handler);
-            self.handle_purged(run, caller);
+            self.handle_purged(run);
         }
+        // Here and where a question begins no answer is in use that may be older.
+        self.absent.trim(self.unseen());
     }
 }

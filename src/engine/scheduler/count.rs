@@ -171,7 +171,7 @@ impl Scheduler {
             held,
             running: self.tally.running,
             parked: self.tally.parked,
-            reloading: self.away.len(),
+            reloading: self.absent.reloading_count(),
             finished: self.tally.finished,
             hanging: self.passes.hanging(),
             time_outs: self.timers.time_outs(),
@@ -185,7 +185,7 @@ impl Scheduler {
     /// When a timer is lost.
     pub fn recounts(&self) -> Counts {
         let mut counts = Counts {
-            reloading: self.away.len(),
+            reloading: self.absent.recount_reloading(),
             hanging: self.passes.recount_hanging(),
             time_outs: self.timers.recount_time_outs(),
             places: vec![[0, 0]; self.graphs.len()],

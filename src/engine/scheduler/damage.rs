@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    Notice, Scheduler,
-    failure::{Away, Lost},
-};
+use super::{Notice, Scheduler, failure::Lost};
 use crate::{
     engine::{
         channel::Channel,
@@ -123,7 +120,6 @@ impl Scheduler {
         let cannot_go = !aside.is_own && was_kept && uncounted > 0;
         let stays = cannot_go && self.damage.whole.len() < DAMAGED_NOTED_MAX;
         self.retention.handle_aside(uncounted, aside.was_finished || stays);
-        self.asking.handle_aside(key);
         self.passes.ready.retain(|(run, _)| run.handler != key);
         // One that cannot be removed is not chosen again, unless there are too many of them to remember.
         if stays {
@@ -140,7 +136,7 @@ impl Scheduler {
             // What is changed as soon as it is loaded would meet the same page at once.
             self.failing.note(now);
         }
-        self.go_back(key, &mut lost, now);
+        self.roll_back(key, &mut lost, now);
         self.fill_places(now);
     }
 
@@ -157,14 +153,14 @@ impl Scheduler {
     /// The store cannot read this handler, for which something waits: what was to be given to it is refused.
     pub fn handle_damaged(&mut self, key: HandlerKey, cause: &str, now: Now) {
         self.note_damaged(key, cause);
-        if let Some(Away { caller, .. }) = self.away.remove(&key) {
-            self.notices.extend(caller.map(Notice::Unread));
+        if let Some(reloading) = self.absent.take_reloading(key) {
+            self.notices.extend(reloading.caller.map(Notice::Unread));
             let of_handler = RunKey { handler: key, run: 0 }..=RunKey { handler: key, run: u32::MAX };
             while let Some((&run, _)) = self.earlier.range(of_handler.clone()).next() {
                 let channel = self.earlier.remove(&run);
                 self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Lost));
             }
-            self.handle_back(true, now);
+            self.handle_reloaded(true, now);
         } else if self.handlers.get(&key).is_some_and(|handler| handler.life.is_parked()) {
             self.fail_damaged(key, text(cause), now);
         }
@@ -178,9 +174,9 @@ impl Scheduler {
             self.handle_kept(&Kept { handler: kept.clone(), journal: KeptJournal::default() }, now);
         } else if self.handlers.contains_key(&key) {
             self.handle_damaged(key, cause, now);
-        } else if let Some(away) = self.away.remove(&key) {
-            self.recover_damaged(kept, away.caller, cause, now);
-            self.handle_back(true, now);
+        } else if let Some(reloading) = self.absent.take_reloading(key) {
+            self.recover_damaged(kept, reloading.caller, cause, now);
+            self.handle_reloaded(true, now);
         }
     }
 
@@ -210,7 +206,7 @@ impl Scheduler {
     /// The id of a handler, or what it is if no client chose another.
     pub fn known_id(&self, key: HandlerKey) -> std::sync::Arc<str> {
         let here = self.handlers.get(&key).map(|handler| &handler.id);
-        let known = here.or_else(|| self.away.get(&key)?.id.as_ref());
+        let known = here.or_else(|| self.absent.reloading(key)?.id.as_ref());
         known.map_or_else(|| self.spell(key), std::sync::Arc::clone)
     }
 }

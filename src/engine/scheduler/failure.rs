@@ -1,42 +1,33 @@
-//! When a batch could not be kept: its runs go back to what was committed. What came from outside is refused; what
-//! passes said is offered again.
+//! What happens when a batch is not committed: its handlers are rolled back to what is committed. What came from
+//! outside is refused; what passes have reported is given to their runs again.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Notice, Scheduler,
+    absent::{Reloading, Removed},
+    batch::Batch,
+    life::Phase,
+    waste::discard,
 };
-
-use super::{Notice, Scheduler, batch::Batch, life::Phase, waste::discard};
 use crate::{
     engine::{
         channel::Channel,
         input::Input,
-        keys::{CallerId, HandlerKey, RunKey},
+        keys::{HandlerKey, RunKey},
         timers::Timer,
     },
     limits::REST_US,
     now::{Clock, Now},
 };
 
-/// What is known of a handler that went back to what was committed, and that the store does not know.
-#[derive(Debug, Default)]
-pub(super) struct Away {
-    /// Its newest run in the store.
-    pub(super) run: u32,
-    /// Its id, if it was here.
-    pub(super) id: Option<Arc<str>>,
-    pub(super) caller: Option<CallerId>,
-    /// What passes of its runs said.
-    said: Vec<(u32, Input)>,
-}
-
-/// What the batches had that were not kept.
+/// What the batches had that are not committed.
 #[derive(Default)]
 pub(super) struct Lost {
     touched: BTreeSet<HandlerKey>,
     opened: BTreeSet<RunKey>,
-    purged: BTreeMap<HandlerKey, (RunKey, Option<CallerId>)>,
-    said: BTreeMap<HandlerKey, Vec<(u32, Input)>>,
+    purged: BTreeSet<HandlerKey>,
+    reported: BTreeMap<HandlerKey, Vec<(u32, Input)>>,
 }
 
 impl Lost {
@@ -44,14 +35,14 @@ impl Lost {
         &mut self,
         touched: impl IntoIterator<Item = HandlerKey>,
         opened: impl IntoIterator<Item = RunKey>,
-        purged: impl IntoIterator<Item = (RunKey, Option<CallerId>)>,
-        said: impl IntoIterator<Item = (RunKey, Input)>,
+        purged: impl IntoIterator<Item = RunKey>,
+        reported: impl IntoIterator<Item = (RunKey, Input)>,
     ) {
         self.touched.extend(touched);
         self.opened.extend(opened);
-        self.purged.extend(purged.into_iter().map(|(run, caller)| (run.handler, (run, caller))));
-        for (run, input) in said {
-            self.said.entry(run.handler).or_default().push((run.run, input));
+        self.purged.extend(purged.into_iter().map(|run| run.handler));
+        for (run, input) in reported {
+            self.reported.entry(run.handler).or_default().push((run.run, input));
         }
     }
 
@@ -94,7 +85,7 @@ impl Scheduler {
         for held in held.into_iter().chain([std::mem::take(&mut self.held)]) {
             self.tally.handle_settled(held.bytes);
             held.damaged.iter().for_each(|key| self.give_up(*key));
-            lost.add(held.touched, held.opened, held.purged, held.said);
+            lost.add(held.touched, held.opened, held.purged, held.reported);
             uncounted += held.uncounted.len();
         }
         let (next, epoch) = (self.batch.number + 1, self.batch.epoch + 1);
@@ -104,16 +95,18 @@ impl Scheduler {
         self.asking.handle_failed(next);
         self.passes.ready.retain(|(run, _)| !lost.touched.contains(&run.handler));
         for key in std::mem::take(&mut lost.touched) {
-            self.go_back(key, &mut lost, now);
+            self.roll_back(key, &mut lost, now);
         }
+        self.absent.handle_failed(number);
         self.fill_places(now);
     }
 
-    /// The handler is to be as it was committed; the store is asked how that is.
-    pub(super) fn go_back(&mut self, key: HandlerKey, lost: &mut Lost, now: Now) {
+    /// Forgets what is not committed of a handler, and asks the store how it is.
+    pub(super) fn roll_back(&mut self, key: HandlerKey, lost: &mut Lost, now: Now) {
         self.cursors.forget(key);
-        let mut said = lost.said.remove(&key).unwrap_or_default();
-        let (run, mut caller, id) = match (self.handlers.remove(&key), lost.purged.remove(&key)) {
+        let mut reported = lost.reported.remove(&key).unwrap_or_default();
+        let removed = self.absent.take_removed(key).filter(|_| lost.purged.contains(&key));
+        let (run, mut caller, id) = match (self.handlers.remove(&key), removed) {
             (Some(mut handler), _) => {
                 let run = RunKey { handler: key, run: handler.run };
                 let armed = self.timers.disarm_all(run, &mut handler.armed);
@@ -123,15 +116,15 @@ impl Scheduler {
                 let (phase, deferred) = handler.life.into_deferred();
                 // A place that it was given is free again, for it or another run.
                 let deferred = deferred.into_iter().filter(|input| !matches!(input, Input::Admitted));
-                said.extend(deferred.map(|input| (run.run, input)));
+                reported.extend(deferred.map(|input| (run.run, input)));
                 if handler.channel.is_busy() {
                     self.earlier.insert(run, handler.channel);
                 }
                 discard(&mut self.waste, counted_bytes, (phase, armed));
                 (run, handler.caller, Some(handler.id))
             }
-            (None, Some((run, caller))) => (run, caller, None),
-            (None, None) => return,
+            (None, Some(Removed { run: Some(run), caller, .. })) => (run, caller, None),
+            (None, _) => return,
         };
         let mut newest = run.run;
         if lost.opened.contains(&run) {
@@ -143,7 +136,7 @@ impl Scheduler {
             newest = before;
         }
         self.notices.extend(caller.map(|caller| Notice::Delayed(key, caller)));
-        self.away.insert(key, Away { run: newest, id, caller, said });
+        self.absent.reload(key, Reloading { run: newest, id, caller, reported });
         if self.failing.is_often() {
             self.handle_unread(key, now);
         } else {
@@ -151,44 +144,44 @@ impl Scheduler {
         }
     }
 
-    /// What a pass of this run said, or what is said for it. If the handler went back, it is said again when the
-    /// handler is here.
-    pub(super) fn say(&mut self, run: RunKey, input: Input, now: Now) {
-        if let Some(away) = self.away.get_mut(&run.handler) {
-            away.said.push((run.run, input));
+    /// A pass of this run has reported something, or that is reported for it. If the handler is reloading, the run is
+    /// given it once it is in memory again.
+    pub(super) fn report(&mut self, run: RunKey, input: Input, now: Now) {
+        if let Some(reloading) = self.absent.reloading_mut(run.handler) {
+            reloading.reported.push((run.run, input));
         } else if self.run_of(run.handler) == Some(run) {
             self.reduce(run.handler, input, now);
         } else if self.is_being_purged(run) {
-            // Nothing, unless that turns out not to be kept.
-            self.held.said.push((run, input));
+            // It counts only if the removal turns out not to be committed.
+            self.held.reported.push((run, input));
         }
     }
 
-    /// Whether the handler of this run, its newest, is removed and that is not kept yet.
+    /// Whether the handler of this run, its newest, is removed and that is not committed yet.
     fn is_being_purged(&self, run: RunKey) -> bool {
-        let held = self.committing.iter().map(|(_, held)| held).chain([&self.held]);
-        self.batch.journaled && held.flat_map(|held| &held.purged).any(|(purged, _)| *purged == run)
+        let removed = self.absent.removed(run.handler).filter(|removed| removed.run == Some(run));
+        self.batch.journaled && removed.is_some_and(|removed| removed.batch >= self.uncommitted())
     }
 
-    /// A run that went back rests before it goes on: what it does next would not be kept either.
-    pub(super) fn rest(&mut self, key: HandlerKey, away: Away, now: Now) {
+    /// A run that was reloaded takes no input for a while: what that does could not be committed either.
+    pub(super) fn back_off(&mut self, key: HandlerKey, reloading: Reloading, now: Now) {
         let Some(handler) = self.handlers.get_mut(&key) else { return };
-        let of_run = away.said.into_iter().filter(|&(run, _)| run == handler.run);
+        let of_run = reloading.reported.into_iter().filter(|&(run, _)| run == handler.run);
         let inputs = of_run.map(|(_, input)| input).collect();
         let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
         handler.back_off(inputs);
         self.timers.arm(Timer::Again(key), deadline);
     }
 
-    /// Whether what comes for this handler now could not be kept: it rests.
-    pub fn is_resting(&self, key: HandlerKey) -> bool {
+    /// Whether what comes for this handler now could not be committed: it is backing off.
+    pub fn is_backing_off(&self, key: HandlerKey) -> bool {
         self.handlers.get(&key).is_some_and(|handler| matches!(handler.life.phase(), Phase::BackingOff { .. }))
     }
 
-    /// The rest is over.
-    pub(super) fn offer_again(&mut self, key: HandlerKey, now: Now) {
+    /// The pause is over.
+    pub(super) fn handle_pause_over(&mut self, key: HandlerKey, now: Now) {
         let is_parked = || self.handlers.get(&key).is_some_and(|handler| handler.life.is_parked());
-        if self.away.contains_key(&key) || is_parked() {
+        if self.absent.reloading(key).is_some() || is_parked() {
             return self.notices.push_back(Notice::Load(key));
         }
         let Some(inputs) = self.handlers.get_mut(&key).and_then(|handler| handler.resume()) else { return };

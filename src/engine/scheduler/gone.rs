@@ -61,7 +61,8 @@ impl Scheduler {
             return None;
         }
         let Some(key) = self.find(id) else {
-            return self.asking.removed_with(self.place_of(id)?).filter(|batch| *batch >= self.first_unsettled());
+            let removed = self.absent.removed(self.place_of(id)?)?;
+            return Some(removed.batch).filter(|batch| *batch >= self.first_unsettled());
         };
         let handler = self.handlers.get(&key).filter(|_| self.is_changing(key))?;
         let ended = (changes && handler.has_ended() && !handler.is_over()).then_some(handler.journal.batch);

@@ -5,6 +5,7 @@
 //!
 //! The write-ahead rule lives here: what an input causes is held back until the batch that holds the input is kept.
 
+mod absent;
 mod asking;
 mod batch;
 mod commit;
@@ -61,11 +62,11 @@ use crate::{
     },
     now::Now,
 };
+use absent::Absentees;
 use asking::Asking;
 use commit::Held;
 use count::Tally;
 use damage::Damage;
-use failure::Away;
 use gone::Gone;
 use handler::Handler;
 use parking::Parking;
@@ -158,10 +159,9 @@ pub struct Scheduler {
     names: HashMap<Arc<str>, HandlerKey>,
     gone: Gone,
     next_handler: u64,
-    /// Channels of earlier runs that somebody still reads, and of handlers that are away.
+    /// Channels of earlier runs that somebody still reads, and of handlers that are not in memory.
     earlier: BTreeMap<RunKey, Channel>,
-    /// Handlers that went back to what was committed, and are not yet here again.
-    away: BTreeMap<HandlerKey, Away>,
+    absent: Absentees,
     tally: Tally,
     asking: Asking,
     damage: Damage,
@@ -216,7 +216,7 @@ impl Scheduler {
             gone: Gone::default(),
             next_handler: beginning.next_handler,
             earlier: BTreeMap::new(),
-            away: BTreeMap::new(),
+            absent: Absentees::default(),
             failing: failure::Failing::default(),
             tally,
             asking: Asking::default(),
@@ -370,7 +370,7 @@ impl Scheduler {
     /// The worker's pass of this tag has noted something.
     pub fn handle_notes(&mut self, tag: u64, notes: Vec<crate::pass::Note>, now: Now) {
         if let Some((run, pass)) = self.passes.get(tag) {
-            self.say(run, Input::Noted { pass, notes }, now);
+            self.report(run, Input::Noted { pass, notes }, now);
         }
     }
 
@@ -383,7 +383,7 @@ impl Scheduler {
                 Timer::Run(run, timer) => self.handle_due(run, timer, now),
                 Timer::Pass(tag) => self.handle_pass_timed_out(tag, now),
                 Timer::Straggler(tag) => self.abandon(tag),
-                Timer::Again(key) => self.offer_again(key, now),
+                Timer::Again(key) => self.handle_pause_over(key, now),
             }
         }
         self.handle_ages(now);

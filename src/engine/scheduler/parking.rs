@@ -72,7 +72,7 @@ impl Scheduler {
 
     fn handle_kept_with(&mut self, kept: &Kept, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
         let key = kept.handler.key;
-        if self.asking.has_removed(key) {
+        if self.absent.removed(key).is_some() {
             // Until that is kept, whoever asks for it waits: see `unsettled`, which finds the key by this.
             if let Some(id) = &kept.handler.id {
                 self.gone.note(id, key);
@@ -91,9 +91,9 @@ impl Scheduler {
 
     /// The store has no handler of this key.
     pub fn handle_absent(&mut self, key: HandlerKey, now: Now) {
-        if let Some(away) = self.away.remove(&key) {
-            self.notices.extend(away.caller.map(super::Notice::NotKept));
-            self.handle_back(true, now);
+        if let Some(reloading) = self.absent.take_reloading(key) {
+            self.notices.extend(reloading.caller.map(super::Notice::NotKept));
+            self.handle_reloaded(true, now);
         }
     }
 
@@ -101,7 +101,7 @@ impl Scheduler {
     pub fn handle_unread(&mut self, key: HandlerKey, now: Now) {
         let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
         self.timers.arm(Timer::Again(key), deadline);
-        let caller = self.away.get(&key).and_then(|away| away.caller);
+        let caller = self.absent.reloading(key).and_then(|reloading| reloading.caller);
         self.notices.extend(caller.map(|caller| super::Notice::Delayed(key, caller)));
     }
 

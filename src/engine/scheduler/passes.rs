@@ -186,7 +186,7 @@ impl Scheduler {
     /// A worker is through with a pass. A pass that was abandoned or whose run has ended changes nothing.
     pub fn handle_done(&mut self, tag: u64, done: Done, now: Now) {
         let Some(out) = self.take_out(tag).filter(Out::is_wanted) else { return };
-        self.say(out.run, Input::Done { pass: out.pass, done }, now);
+        self.report(out.run, Input::Done { pass: out.pass, done }, now);
         self.settle_feed_room(out.run);
     }
 
@@ -212,7 +212,7 @@ impl Scheduler {
         }
         self.watch(tag, Stop::TimedOut, now);
         let done = Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() };
-        self.say(run, Input::Done { pass, done }, now);
+        self.report(run, Input::Done { pass, done }, now);
     }
 
     /// The pass was told to stop long ago: it no longer counts; its thread does until it comes back.

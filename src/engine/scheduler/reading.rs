@@ -64,7 +64,7 @@ impl Scheduler {
     /// The caller no longer waits.
     pub fn forget_caller(&mut self, key: HandlerKey, caller: CallerId) {
         let here = self.handlers.get_mut(&key).map(|handler| &mut handler.caller);
-        let waiting = here.or_else(|| self.away.get_mut(&key).map(|away| &mut away.caller));
+        let waiting = here.or_else(|| self.absent.reloading_mut(key).map(|reloading| &mut reloading.caller));
         waiting.and_then(|waiting| waiting.take_if(|current| *current == caller));
     }
 
@@ -125,11 +125,11 @@ impl Scheduler {
     }
 
     /// Whether nobody can ask for this run any more: it is neither its handler's newest, in the store if the handler is
-    /// away, nor of a handler that is removed anyway.
+    /// being reloaded, nor of a handler that is removed anyway.
     fn is_over_for(&self, run: RunKey) -> bool {
-        match self.away.get(&run.handler) {
-            Some(away) => run.run < away.run,
-            None => !self.asking.has_removed(run.handler),
+        match self.absent.reloading(run.handler) {
+            Some(reloading) => run.run < reloading.run,
+            None => !self.absent.contains(run.handler),
         }
     }
 

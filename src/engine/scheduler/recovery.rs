@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Folded, Notice, Scheduler, Snapshotted,
-    failure::Away,
+    absent::Reloading,
     handler::{Handler, Journal},
     is_served,
     life::{End, Life, Phase, end_bytes},
@@ -54,8 +54,9 @@ impl Scheduler {
     /// The handler is here from now on.
     pub(super) fn take_in(&mut self, kept: &Kept, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
         let key = kept.handler.key;
-        let away = self.away.remove(&key);
-        let mut handler = self.handler_of(&kept.handler, away.as_ref().and_then(|away| away.caller));
+        let reloading = self.absent.take_reloading(key);
+        let caller = reloading.as_ref().and_then(|reloading| reloading.caller);
+        let mut handler = self.handler_of(&kept.handler, caller);
         let run = RunKey { handler: key, run: handler.run };
         if kept.handler.id.is_some() {
             self.names.insert(Arc::clone(&handler.id), key);
@@ -74,9 +75,9 @@ impl Scheduler {
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.handlers.insert(key, Box::new(handler));
             self.retention.handle_here(run);
-            return self.handle_back(away.is_some(), now);
+            return self.handle_reloaded(reloading.is_some(), now);
         }
-        let was_away = away.is_some();
+        let was_reloading = reloading.is_some();
         match fold(self) {
             Err(error) => {
                 self.handlers.insert(key, Box::new(handler));
@@ -85,27 +86,34 @@ impl Scheduler {
             Ok(folded) => {
                 handler.updated_us = folded.updated_us.min(now.wall_us);
                 folded.measure(&mut handler.journal);
-                self.take_in_running(handler, run, folded.run, away, now);
+                self.take_in_running(handler, run, folded.run, reloading, now);
             }
         }
-        self.handle_back(was_away, now);
+        self.handle_reloaded(was_reloading, now);
     }
 
-    /// With the last handler that was away it is known which places are free.
-    pub(super) fn handle_back(&mut self, was_away: bool, now: Now) {
-        if was_away {
+    /// Admits runs: with the last handler that was reloading it is known which places are free.
+    pub(super) fn handle_reloaded(&mut self, was_reloading: bool, now: Now) {
+        if was_reloading {
             self.fill_places(now);
         }
     }
 
-    fn take_in_running(&mut self, mut handler: Handler, run: RunKey, live: Run, away: Option<Away>, now: Now) {
+    fn take_in_running(
+        &mut self,
+        mut handler: Handler,
+        run: RunKey,
+        live: Run,
+        reloading: Option<Reloading>,
+        now: Now,
+    ) {
         let key = run.handler;
         let (live, change) = self.carry_over(&mut handler, run, live);
         let pending = live.pending();
         handler.load(key, live, &mut self.tally);
         self.handlers.insert(key, Box::new(handler));
-        if let Some(away) = away {
-            self.rest(key, away, now);
+        if let Some(reloading) = reloading {
+            self.back_off(key, reloading, now);
         }
         self.resume_pending(run, pending);
         if let Some(error) = change {

@@ -6,7 +6,7 @@ use super::{Notice, Scheduler, newest, waste::discard};
 use crate::{
     engine::{
         channel::Channel,
-        keys::{CallerId, HandlerKey, RunKey},
+        keys::{HandlerKey, RunKey},
     },
     limits::{
         RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, REST_US, RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US,
@@ -275,7 +275,7 @@ impl Scheduler {
         }
         match self.handlers.get(&key) {
             Some(handler) if handler.is_idle() && self.is_unchanged(key) => self.remove(key),
-            None if !self.away.contains_key(&key) && !self.asking.has_removed(key) => self.purge_kept(key),
+            None if !self.absent.contains(key) => self.purge_kept(key),
             _ => return false,
         }
         self.retention.removing = self.batch.number;
@@ -286,7 +286,7 @@ impl Scheduler {
     fn purge_kept(&mut self, key: HandlerKey) {
         self.batch.purged.push(key);
         self.uncount_finished(key);
-        self.note_removed(key);
+        self.note_removed(key, None, None);
     }
 
     /// A finished handler of the store is none any more, if this batch is kept.
@@ -374,16 +374,17 @@ impl Scheduler {
         self.earlier.insert(run, handler.channel);
         let channels = self.earlier.range(RunKey { handler: key, run: 0 }..=run);
         self.batch.removed.extend(channels.map(|(&run, channel)| (run, channel.range())));
-        self.held.purged.push((run, handler.caller));
+        self.held.purged.push(run);
+        self.note_removed(key, Some(run), handler.caller);
         if self.batch.journaled {
             self.held.touch(key);
             self.batch.purged.push(key);
-            self.note_removed(key);
         }
     }
 
     /// The handler of this run, its newest, is gone.
-    pub(super) fn handle_purged(&mut self, newest: RunKey, caller: Option<CallerId>) {
+    pub(super) fn handle_purged(&mut self, newest: RunKey) {
+        let caller = self.absent.take_caller(newest.handler);
         self.notices.extend(caller.map(Notice::CallerGone));
         let first = RunKey { handler: newest.handler, run: 0 };
         while let Some((&run, _)) = self.earlier.range(first..=newest).next_back() {

@@ -238,12 +238,12 @@ impl Scheduler {
         self.tally.has_place(workflow, self.places(workflow))
     }
 
-    /// Runs of this workflow that may run now. While handlers are away it is not known who has a place.
+    /// Runs of this workflow that may run now. While handlers are reloading it is not known which runs are admitted.
     fn places(&self, workflow: WorkflowId) -> usize {
         match self.graph(workflow).max_runs {
             _ if !self.is_served(workflow) => 0,
             None => usize::MAX,
-            Some(_) if !self.away.is_empty() => 0,
+            Some(_) if self.absent.reloading_count() > 0 => 0,
             Some(max) => max,
         }
     }

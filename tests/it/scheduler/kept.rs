@@ -221,7 +221,7 @@ fn what_a_pass_said_is_said_again_and_the_pass_is_not_started_again() {
     world.stop(tag);
     world.lose();
     assert!(world.passes().is_empty(), "its end is known");
-    assert!(world.scheduler.is_resting(key) && !world.has_ended(key));
+    assert!(world.scheduler.is_backing_off(key) && !world.has_ended(key));
     world.pass_time(REST_US);
     assert!(world.has_ended(key));
 }
@@ -433,7 +433,7 @@ fn a_run_that_rests_has_no_place_that_was_given_with_what_is_not_kept() {
     world.scheduler.post(second, external, world.now).expect("it is taken");
     world.lose();
     world.settle();
-    assert!(world.scheduler.is_resting(second));
+    assert!(world.scheduler.is_backing_off(second));
     assert!(world.scheduler.cancel(first, world.now));
     world.lose();
     assert!(world.passes().is_empty());
@@ -444,4 +444,20 @@ fn a_run_that_rests_has_no_place_that_was_given_with_what_is_not_kept() {
     assert!(world.has_ended(first));
     world.pass_time(REST_US);
     assert_eq!(world.passes().len(), 1);
+}
+
+#[test]
+fn an_answer_that_is_older_than_a_removal_has_nothing_removed_twice() {
+    let mut world = World::keeping(0, ONE_STEP, None);
+    let keys = [(); 4].map(|()| world.finish());
+    world.load(keys[1]);
+    let asked = world.scheduler.begin_read();
+    let oldest = [0, 1].map(|index| (keys[index], world.model.handlers[&keys[index]].updated_us));
+    world.scheduler.purge(keys[1], world.now);
+    world.settle();
+    assert_eq!(world.scheduler.kept_count(), 3);
+    assert!(world.scheduler.end_read(asked));
+    world.scheduler.handle_oldest(&oldest, world.now);
+    assert_eq!(world.seal().purged, [keys[0]]);
+    assert_eq!(world.scheduler.kept_count(), 2);
 }

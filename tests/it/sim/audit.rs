@@ -161,7 +161,7 @@ impl World {
             let is_due = self.scheduler.poll_timeout(self.now) == Some(Duration::ZERO);
             let is_busy = !self.store.is_idle() || !self.scheduler.is_settled() || self.is_working();
             let is_quiet = !is_due && !is_busy && self.is_quiet();
-            let is_here = |key| self.scheduler.run_of(key).is_some() && !self.scheduler.is_resting(key);
+            let is_here = |key| self.scheduler.run_of(key).is_some() && !self.scheduler.is_backing_off(key);
             if is_quiet && self.live().all(|(run, _)| is_here(run.handler)) {
                 return self.audit_quiet();
             }

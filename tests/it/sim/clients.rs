@@ -128,7 +128,7 @@ impl World {
             return self.ask_handler(address, Some(request));
         }
         let key = id.as_deref().and_then(|id| self.scheduler.find(id));
-        if changes && key.is_some_and(|key| self.scheduler.is_resting(key)) {
+        if changes && key.is_some_and(|key| self.scheduler.is_backing_off(key)) {
             return;
         }
         match (request, key) {
@@ -316,7 +316,9 @@ impl World {
                 let is_there = self.history.runs.contains_key(&run) || self.purged.contains(&key);
                 assert!(run.handler == key && is_there, "who is refused is told so");
                 if self.random.one_in(2) {
+                    // Its run may have ended meanwhile, and the notice of that be on its way.
                     self.clients.callers.remove(&caller);
+                    self.clients.hung_up.insert(caller);
                     self.scheduler.forget_caller(key, CallerId(caller));
                 }
             }

@@ -1,0 +1,146 @@
+//! Handlers that are not in memory, of which the scheduler knows something that the store does not.
+//!
+//! ```text
+//!   in memory ──its changes are not committed──► Reloading ──the store has answered──► in memory
+//!                                                   ▲
+//!                                                   └──the removal is not committed──┐
+//!   in memory, or in the store ──it is removed──► Removed ───────────────────────────┤
+//!                                                   └──every answer knows of that────┴──► unknown
+//! ```
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use crate::engine::{
+    input::Input,
+    keys::{CallerId, HandlerKey, RunKey},
+};
+
+/// What is known of handlers that are not in memory.
+#[derive(Debug, Default)]
+pub(super) struct Absentees {
+    handlers: BTreeMap<HandlerKey, Absent>,
+    /// How many of them are reloading.
+    reloading: usize,
+    /// The removed ones by the batches of their removal, in order; what was rolled back may still stand here.
+    removals: VecDeque<(u64, HandlerKey)>,
+}
+
+#[derive(Debug)]
+enum Absent {
+    Reloading(Box<Reloading>),
+    Removed(Removed),
+}
+
+/// A handler that was rolled back to what is committed, and that the store is asked for.
+#[derive(Debug, Default)]
+pub(super) struct Reloading {
+    /// Its newest run in the store.
+    pub(super) run: u32,
+    /// Its id, if it was in memory.
+    pub(super) id: Option<Arc<str>>,
+    pub(super) caller: Option<CallerId>,
+    /// What passes of its runs have reported, by run.
+    pub(super) reported: Vec<(u32, Input)>,
+}
+
+/// A handler that is removed: answers of the store may be older than that.
+#[derive(Debug)]
+pub(super) struct Removed {
+    /// The batch with which it is removed.
+    pub(super) batch: u64,
+    /// Its newest run, if it was in memory.
+    pub(super) run: Option<RunKey>,
+    /// Who waits for the end of that run, until the removal is committed.
+    pub(super) caller: Option<CallerId>,
+}
+
+impl Absentees {
+    pub(super) fn contains(&self, key: HandlerKey) -> bool {
+        self.handlers.contains_key(&key)
+    }
+
+    /// How many handlers are being reloaded.
+    pub(super) fn reloading_count(&self) -> usize {
+        self.reloading
+    }
+
+    /// The same, counted anew.
+    pub(super) fn recount_reloading(&self) -> usize {
+        self.handlers.values().filter(|absent| matches!(absent, Absent::Reloading(_))).count()
+    }
+
+    pub(super) fn reloading(&self, key: HandlerKey) -> Option<&Reloading> {
+        if let Some(Absent::Reloading(reloading)) = self.handlers.get(&key) { Some(reloading) } else { None }
+    }
+
+    pub(super) fn reloading_mut(&mut self, key: HandlerKey) -> Option<&mut Reloading> {
+        if let Some(Absent::Reloading(reloading)) = self.handlers.get_mut(&key) { Some(reloading) } else { None }
+    }
+
+    pub(super) fn removed(&self, key: HandlerKey) -> Option<&Removed> {
+        if let Some(Absent::Removed(removed)) = self.handlers.get(&key) { Some(removed) } else { None }
+    }
+
+    /// The handler is rolled back.
+    pub(super) fn reload(&mut self, key: HandlerKey, reloading: Reloading) {
+        self.reloading += usize::from(self.reloading(key).is_none());
+        self.handlers.insert(key, Absent::Reloading(Box::new(reloading)));
+    }
+
+    /// The store has answered: the handler is in memory again, or there is none.
+    pub(super) fn take_reloading(&mut self, key: HandlerKey) -> Option<Reloading> {
+        self.reloading(key)?;
+        self.reloading -= 1;
+        match self.handlers.remove(&key) {
+            Some(Absent::Reloading(reloading)) => Some(*reloading),
+            _ => None,
+        }
+    }
+
+    /// The handler is removed.
+    pub(super) fn remove(&mut self, key: HandlerKey, removed: Removed) {
+        self.removals.push_back((removed.batch, key));
+        self.handlers.insert(key, Absent::Removed(removed));
+    }
+
+    /// The handler is not removed.
+    pub(super) fn take_removed(&mut self, key: HandlerKey) -> Option<Removed> {
+        self.removed(key)?;
+        match self.handlers.remove(&key) {
+            Some(Absent::Removed(removed)) => Some(removed),
+            _ => None,
+        }
+    }
+
+    /// The removal is committed: who waited for the end of the handler's run.
+    pub(super) fn take_caller(&mut self, key: HandlerKey) -> Option<CallerId> {
+        let Some(Absent::Removed(removed)) = self.handlers.get_mut(&key) else { return None };
+        removed.caller.take()
+    }
+
+    /// No removal of this batch or a later one is committed.
+    pub(super) fn handle_failed(&mut self, number: u64) {
+        let first = self.removals.partition_point(|&(batch, _)| batch < number);
+        for (batch, key) in self.removals.split_off(first) {
+            self.forget_removal(batch, key);
+        }
+    }
+
+    /// Forgets removals of batches before this one: every answer to come knows of them. Not for use while an answer is
+    /// dealt with.
+    pub(super) fn trim(&mut self, unseen: u64) {
+        while let Some(&(batch, key)) = self.removals.front().filter(|(batch, _)| *batch < unseen) {
+            self.removals.pop_front();
+            self.forget_removal(batch, key);
+        }
+    }
+
+    fn forget_removal(&mut self, batch: u64, key: HandlerKey) {
+        if self.removed(key).is_some_and(|removed| removed.batch == batch) {
+            self.handlers.remove(&key);
+        }
+    }
+}
