@@ -1,59 +1,214 @@
-//! steprill: a workflow server in one small binary.
+//! A workflow server in one small binary.
 //!
-//! A program builds [`Workflow`]s of typed steps and serves them with [`Server`] over the Workflows API; or runs one
-//! with [`Runtime`]. What a step can do is on [`Ctx`]; a step is tested alone with [`TestCtx`].
+//! A program builds [`Workflow`]s of typed steps, and [`Server`] serves them over the HTTP API that the *Workflows API*
+//! clients for Python and JavaScript speak. [`Runtime`] runs a workflow without HTTP. Complete programs to copy are in
+//! `examples/`; `docs/behaviour.md` describes the HTTP API.
 //!
-//! # Bird's eye
+//! - [A workflow](#a-workflow)
+//! - [What a step can do](#what-a-step-can-do)
+//! - [Waits and replay](#waits-and-replay)
+//! - [Fan-out and fan-in](#fan-out-and-fan-in)
+//! - [Failure](#failure)
+//! - [Testing](#testing)
+//! - [A small binary](#a-small-binary)
 //!
-//! One loop thread owns every socket, run and timer, and alone reads the clocks, once a turn. Steps run on a pool of
-//! worker threads; with a data directory, one thread writes what is to be kept and another reads it. The rules are in
-//! two pure cores, into which bytes, values and `now` go and from which values come: [`http`] (one connection's life)
-//! and [`engine`] (one run's life, and all runs together).
+//! # A workflow
 //!
-//! ```text
-//! main → server → { core, net, api, workers, store } → { http, engine, workflow }
-//!      → { graph, pass, json, hash, now, account, limits }
+//! A step is a function from an event to an event. The types of the steps say which follows which:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//! use steprill::{Ctx, Result, Server, StartEvent, StopEvent, Workflow};
+//!
+//! fn greet(_: &Ctx, start: StartEvent) -> Result<StopEvent> {
+//!     let name: String = start.get_or("name", "world".to_owned())?;
+//!     Ok(StopEvent::new(format!("hello {name}")))
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     let hello = Workflow::new::<StartEvent, StopEvent>("hello").step("greet", greet).build();
+//!     Server::new().add(hello.expect("the graph is valid")).run()
+//! }
 //! ```
 //!
-//! Nothing points left. A request's way: [`net`]'s reactor and connection → [`http::exchange`] → [`api`]'s route and
-//! calls → [`engine::scheduler`] → [`engine::run`] → `StartPass` → [`workers`] → the step ([`workflow`]) → `Done` →
-//! scheduler → run → `Publish` → [`store`] → the reader → exchange → connection.
+//! `cargo run` serves it on `127.0.0.1:8080`, and `cargo run -- --help` lists the flags. Start a run with
+//! `curl localhost:8080/workflows/hello/run -d '{"start_event": {"name": "Ada"}}'`.
 //!
-//! # Code map
+//! [`StartEvent`] takes any fields and [`StopEvent`] any result. A workflow may have its own types instead, declared
+//! with [`event!`]; the server then checks what clients send, and publishes JSON Schemas.
+//! [`build`](WorkflowBuilder::build) checks the graph and reports everything that is wrong with it at once.
 //!
-//! | module | what it knows |
+//! # What a step can do
+//!
+//! A step takes one event, one of several ([`one_of!`]), or a `Vec` of either (fan-in). It returns nothing (`()`), one
+//! event, an `Option`, one of several, or a `Vec` (fan-out). Everything else it does through its [`Ctx`]:
+//!
+//! | call | what it does |
 //! |---|---|
-//! | [`server`] | the loop: one turn = poll, clock, inputs, commit, effects, flush; flags; the stop in order |
-//! | [`mod@core`] | the server without sockets: the scheduler, what is asked of the store, who waits for what |
-//! | [`net`] | sockets: poll, listeners, connections |
-//! | [`api`] | the Workflows API: access, routes, bodies, replies; `api/wire` alone knows JSON member names |
-//! | [`workers`] | the pool of threads |
-//! | [`store`] | what is kept, in memory or in SQLite: batches in; pages of feeds, handlers and journals out |
-//! | [`http`] | HTTP/1.1 and streams, as machines without sockets |
-//! | [`engine`] | `run` is the reducer: the semantics of one run; `scheduler` has all runs, `feed` their events |
-//! | [`workflow`] | the authoring API: events, steps, [`Ctx`], the builder |
-//! | [`graph`], [`pass`] | a workflow as data; what passes between a run and the body of a step |
-//! | [`text`] | text for people: one line, the spelling that was meant |
-//! | [`values`], [`cost`] | the values of a run's state; what things cost in memory |
-//! | [`account`] | bytes that are held, and the bound on all of them together |
-//! | [`limits`] | every bound, its unit in its name, its reason beside it |
+//! | [`ctx.stream(event)`](Ctx::stream) | shows an event to clients at once |
+//! | [`ctx.send(event)`](Ctx::send) | sends an event to the steps that take it, when this step succeeds |
+//! | [`ctx.ask(question).wait()`](Ctx::ask) | asks somebody and waits, perhaps until a [deadline](Ask::timeout) |
+//! | [`ctx.sleep(duration)`](Ctx::sleep) | waits, for seconds or months |
+//! | [`ctx.pause(duration)`](Ctx::pause) | blocks the thread, for pacing below a second |
+//! | [`ctx.once(closure)`](Ctx::once) | runs a closure once and remembers its value |
+//! | [`ctx.state()`](Ctx::state) | reads and writes the state that the steps of a run share, as a transaction |
+//! | [`ctx.work_id()`](Ctx::work_id), [`ctx.attempt()`](Ctx::attempt) | name this piece of work, for other systems |
 //!
-//! # Invariants
+//! What sends or asks says so in the type of its context, as in `ctx: &Ctx<Asks<Approve>>`, and is added with
+//! [`add`](WorkflowBuilder::add) as a [`Step`], which also has the settings: [`workers`](Step::workers),
+//! [`retry`](Step::retry), [`timeout`](Step::timeout), [`on_failure`](Step::on_failure), [`inbox`](Step::inbox).
 //!
-//! - The same inputs in the same order give the same run, always: ids are counters, jitter is a hash.
-//! - What a client was told is kept first: effects of an input wait until its batch is committed.
-//! - A run is what its journal comes to: what a crash, or a batch that could not be kept, takes from memory, the store
-//!   gives back.
-//! - `Done` is one atomic record of what a pass did; an event is never in neither its producer's record nor its
-//!   consumer's queue.
-//! - What is accepted from outside answers a question, becomes work, or waits as an early answer or in an inbox; only
-//!   the end of its run clears what waits. Everything else is refused.
-//! - One outcome per run; it is the last event of its feed. Feed numbers have no gaps.
-//! - At most `max_runs` runs of a workflow are admitted. Only damage to the database exceeds that: an end that cannot
-//!   be stored because of a damaged page is dropped, and its run goes on, if only after a restart, although the next in
-//!   line may have been admitted in its place. Such runs come on top of `max_runs`, and count: nobody else is admitted
-//!   until fewer than `max_runs` are left.
-//! - Every buffer, queue, count and wait has a bound, and reaching it is an answer.
+//! # Waits and replay
+//!
+//! A waiting step holds no thread, and survives a restart of the server if there is a data directory. `ask` and `sleep`
+//! end the pass with an error that `?` carries out of the body. When the answer is there or the time has come, the body
+//! runs again from its top, and the calls that were waited for return at once. The same happens after a crash, and when
+//! another step has changed state that this one has read. From this follow five rules:
+//!
+//! 1. Pass on with `?` what the calls of `ctx` return.
+//! 2. Code before a wait runs more than once. What must not repeat, such as a payment, belongs into
+//!    [`ctx.once`](Ctx::once).
+//! 3. A body must come to the same waits in the same order each time. Decide from the event, the state, answers and
+//!    values of `once`, never directly from a clock, a random number or the environment. A body that comes to another
+//!    wait than before fails the run, and the error names both.
+//! 4. State that is written and events that are sent count when the step succeeds. What was streamed before a wait is
+//!    not shown again if it is the same.
+//! 5. Instead of a loop around a wait, return the event that the step takes. Each round is then work of its own, and a
+//!    run of a million rounds stays as small as one of ten.
+//!
+//! ```
+//! use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
+//! use steprill::{Ctx, Result, Runtime, StartEvent, StopEvent, Workflow};
+//!
+//! static STARTED: AtomicU32 = AtomicU32::new(0);
+//! static ORDERED: AtomicU32 = AtomicU32::new(0);
+//!
+//! fn order(ctx: &Ctx, _: StartEvent) -> Result<StopEvent> {
+//!     STARTED.fetch_add(1, Ordering::Relaxed);
+//!     let order: u32 = ctx.once(|| Ok(ORDERED.fetch_add(1, Ordering::Relaxed)))?;
+//!     ctx.sleep(Duration::from_secs(86_400))?;
+//!     Ok(StopEvent::new(order))
+//! }
+//!
+//! let workflow = Workflow::new::<StartEvent, StopEvent>("order").step("order", order).build().unwrap();
+//! Runtime::test(&workflow).run(StartEvent::new());
+//! assert_eq!(STARTED.load(Ordering::Relaxed), 2, "before the sleep, and after it");
+//! assert_eq!(ORDERED.load(Ordering::Relaxed), 1, "once");
+//! ```
+//!
+//! # Fan-out and fan-in
+//!
+//! A step that returns a `Vec`, or sends, starts work that goes on side by side: up to [`workers`](Step::workers) of a
+//! step at a time. A step that takes a `Vec` runs once when all of that work has ended, with what has arrived, in the
+//! order in which it was sent and not that in which it ended. Fan-outs nest.
+//!
+//! ```
+//! use steprill::{Ctx, Result, Runtime, StartEvent, Step, StopEvent, Workflow, event};
+//!
+//! event! {
+//!     struct Word { text: String }
+//!     struct Length { letters: usize }
+//! }
+//!
+//! fn split(_: &Ctx, start: StartEvent) -> Result<Vec<Word>> {
+//!     let text: String = start.get_or("text", String::new())?;
+//!     Ok(text.split_whitespace().map(|word| Word { text: word.to_owned() }).collect())
+//! }
+//!
+//! fn measure(_: &Ctx, word: Word) -> Result<Length> {
+//!     Ok(Length { letters: word.text.len() })
+//! }
+//!
+//! fn collect(_: &Ctx, lengths: Vec<Length>) -> Result<StopEvent> {
+//!     Ok(StopEvent::new(lengths.iter().map(|length| length.letters).collect::<Vec<_>>()))
+//! }
+//!
+//! let workflow = Workflow::new::<StartEvent, StopEvent>("lengths")
+//!     .step("split", split)
+//!     .add(Step::new("measure", measure).workers(8))
+//!     .step("collect", collect)
+//!     .build()
+//!     .unwrap();
+//! let run = Runtime::test(&workflow).run(StartEvent::new().with("text", "to be or not"));
+//! assert_eq!(run.stop::<StopEvent>().result::<Vec<usize>>().unwrap(), [2, 2, 2, 3]);
+//! ```
+//!
+//! # Failure
+//!
+//! An attempt fails when the body returns an error, panics, or takes longer than the step's
+//! [`timeout`](Step::timeout). `?` turns any error into a [`StepError`], and `Err("text")?` makes one. Then
+//!
+//! - a [`Retry`] policy makes further attempts, after a delay, as far as [`retry_if`](Step::retry_if) allows;
+//! - after the last one [`on_failure`](Step::on_failure) makes an event of the [`Failure`], and the run goes on;
+//! - without `on_failure` the run fails: clients see the error and the step, and the log names both.
+//!
+//! Attempts and delays are counted over restarts of the server. A run also ends when it is cancelled, or when it takes
+//! longer than [the workflow's time-out](WorkflowBuilder::timeout). Each call of `ctx` fails then; long work in between
+//! should call [`ctx.check()`](Ctx::check).
+//!
+//! ```
+//! use std::time::Duration;
+//! use steprill::{Ctx, Failure, Result, Retry, Runtime, StartEvent, Step, StopEvent, Workflow};
+//!
+//! fn fetch(ctx: &Ctx, _: StartEvent) -> Result<StopEvent> {
+//!     Err(format!("no answer to attempt {}", ctx.attempt()))?
+//! }
+//!
+//! let step = Step::new("fetch", fetch)
+//!     .retry(Retry::exponential(Duration::from_secs(1)).attempts(3))
+//!     .on_failure(|failure: Failure<StartEvent>| StopEvent::new(failure.error));
+//! let workflow = Workflow::new::<StartEvent, StopEvent>("fetch").add(step).build().unwrap();
+//! let run = Runtime::test(&workflow).run(StartEvent::new());
+//! assert_eq!(run.stop::<StopEvent>().result::<String>().unwrap(), "no answer to attempt 3");
+//! assert!(run.elapsed >= Duration::from_millis(1_500), "two delays, by the clock of the test");
+//! ```
+//!
+//! # Testing
+//!
+//! [`TestCtx`] runs one pass of one step: set the state, the answers and the attempt before, and look at what the step
+//! returned, sent, streamed and wrote. [`Runtime::test`] runs a whole workflow, with scripted answers and a clock that
+//! jumps to the next timer, so that a deadline of a day takes no time. Both are without threads and sockets.
+//!
+//! ```
+//! use std::time::Duration;
+//! use steprill::{Answer, Asks, Ctx, Result, Runtime, StartEvent, Step, StopEvent, TestCtx, Workflow, event};
+//!
+//! event! {
+//!     struct Approve: Asks<Verdict> { text: String }
+//!     struct Verdict { good: bool }
+//! }
+//!
+//! const DAY: Duration = Duration::from_secs(86_400);
+//!
+//! fn review(ctx: &Ctx<Asks<Approve>>, start: StartEvent) -> Result<StopEvent> {
+//!     let text = start.get_or("text", String::new())?;
+//!     match ctx.ask(Approve { text }).timeout(DAY).wait()? {
+//!         Answer::Given(verdict) => Ok(StopEvent::new(verdict.good)),
+//!         Answer::TimedOut => Ok(StopEvent::new(false)),
+//!     }
+//! }
+//!
+//! // One step: it asks, and goes on with the answer.
+//! let asked = TestCtx::new().run(review, StartEvent::new().with("text", "hello"));
+//! assert_eq!(asked.question::<Approve>().unwrap().text, "hello");
+//! let answered = TestCtx::new().answer::<Approve>(Verdict { good: true }).run(review, StartEvent::new());
+//! assert!(answered.returned().result::<bool>().unwrap());
+//!
+//! // The whole workflow: nobody answers.
+//! let workflow = Workflow::new::<StartEvent, StopEvent>("review").add(Step::new("review", review)).build().unwrap();
+//! let late = Runtime::test(&workflow).run(StartEvent::new());
+//! assert!(!late.stop::<StopEvent>().result::<bool>().unwrap());
+//! assert_eq!(late.elapsed, DAY);
+//! ```
+//!
+//! # A small binary
+//!
+//! Without the feature `sqlite`, which is on by default, there is no `--data DIR`: the server keeps everything in
+//! memory, and no C compiler is needed.
+//!
+//! # How it works inside
+//!
+//! `docs/design.md` in the repository begins with a map of the code.
 
 pub mod account;
 pub mod api;
