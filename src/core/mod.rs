@@ -2,9 +2,11 @@
 //! out; there is no socket, thread, clock or random number in here. The server's loop drives it with sockets and a
 //! store, the simulator of the tests with chance and a model.
 //!
-//! Order of calls: commands and `handle_*` in any order. Then, until there is nothing left: [`Core::poll_output`] until
-//! it gives nothing; what the store has completed, one at a time, to [`Core::handle_completed`]; when there is nothing
-//! of that either, [`Core::poll_batch`]. At the end [`Core::retire`], and the outputs of that.
+//! Order of calls: commands in any order. Then, until there is nothing left: [`Core::poll_output`] until it gives
+//! nothing; what the store has completed, one at a time, to [`Core::handle_completed`]; when there is nothing of that
+//! either, [`Core::poll_batch`]. At the end [`Core::retire`], and the outputs of that. The outputs of a `handle_*` are
+//! carried out before anything else happens: a call that is to be made again is sure to find the handler that was read
+//! for it.
 //!
 //! A client has one request at a time. It waits for one thing ([`Core::hold_call`], [`Core::reply_when_committed`],
 //! [`Core::await_end`]) until an [`Output`] names it, or until it is forgotten:
@@ -241,7 +243,7 @@ impl Core {
     /// The next thing to do.
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
         loop {
-            if let Some(output) = self.outputs.pop_front().or_else(|| self.poll_reply()).or_else(|| self.poll_call()) {
+            if let Some(output) = self.outputs.pop_front().or_else(|| self.poll_reply()) {
                 return Some(output);
             }
             let Some(notice) = self.scheduler.poll_notice() else { break };
@@ -249,7 +251,8 @@ impl Core {
                 return Some(output);
             }
         }
-        self.scheduler.poll_trouble().map(Output::Trouble)
+        // Calls are made after all notices: one may begin the next run of a handler whose last one has just ended.
+        self.poll_call().or_else(|| self.scheduler.poll_trouble().map(Output::Trouble))
     }
 
     /// The next batch for the store, if something has changed.

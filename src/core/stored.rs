@@ -28,7 +28,7 @@ impl Core {
         }
     }
 
-    /// The journal that an [`Output::Fold`] gave is folded.
+    /// The journal that an [`Output::Fold`] gave is folded. [`Core::poll_output`] until it gives nothing.
     pub fn handle_folded(&mut self, loaded: Loaded, folded: Result<Folded, String>, now: Now) {
         let Loaded { address, asked, kept } = loaded;
         if !self.scheduler.end_read(asked) {

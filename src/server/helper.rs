@@ -178,7 +178,10 @@ impl Loop {
             left_bytes = left_bytes.saturating_sub(bytes);
             match given {
                 Given::Parsed(id, parsed) => self.handle_parsed(id, parsed),
-                Given::Folded(loaded, folded) => self.core.handle_folded(loaded, *folded, self.now),
+                Given::Folded(loaded, folded) => {
+                    self.core.handle_folded(loaded, *folded, self.now);
+                    self.carry_out_all();
+                }
             }
         }
     }

@@ -318,7 +318,7 @@ impl Loop {
         }
     }
 
-    fn carry_out_all(&mut self) {
+    pub(super) fn carry_out_all(&mut self) {
         while let Some(output) = self.core.poll_output(self.now) {
             self.carry_out(output);
         }

@@ -19,20 +19,25 @@ use super::{clients::Told, model::Row, workflows::Flow, world::World};
 impl World {
     /// Nothing leaves before it is kept: not an event, not an outcome.
     pub(crate) fn audit(&mut self) {
-        let mut next = self.scheduler.next_handler(None);
+        let mut next = self.core.scheduler().next_handler(None);
         while let Some(key) = next {
             self.check_handler(key);
-            next = self.scheduler.next_handler(Some(key));
+            next = self.core.scheduler().next_handler(Some(key));
         }
-        assert_eq!(self.scheduler.counts(), self.scheduler.recounts(), "what is counted is what a recount gives");
+        assert_eq!(
+            self.core.scheduler().counts(),
+            self.core.scheduler().recounts(),
+            "what is counted is what a recount gives"
+        );
         self.check_places();
+        self.check_waiting();
     }
 
     /// No more runs are admitted than `max_runs`, beside those whose end was dropped.
     fn check_places(&self) {
         let (undone, unreadable) = (&self.store.undone, &self.store.unreadable);
         for flow in &self.flows {
-            let (Some(max), Some(workflow)) = (flow.graph.max_runs, self.scheduler.workflow(&flow.name)) else {
+            let (Some(max), Some(workflow)) = (flow.graph.max_runs, self.core.scheduler().workflow(&flow.name)) else {
                 continue;
             };
             let (mut admitted, _) = self.places(flow);
@@ -41,11 +46,11 @@ impl World {
             assert!(admitted.len() <= max, "no more runs than may run at a time: {admitted:?}");
             let goes_on = |run: &&RunKey| {
                 let key = run.handler;
-                let is_here = self.scheduler.run_of(key) == Some(**run) && !self.scheduler.is_aside(key);
-                is_here && self.scheduler.workflow_of(key) == Some(workflow)
+                let is_here = self.core.scheduler().run_of(key) == Some(**run) && !self.core.scheduler().is_aside(key);
+                is_here && self.core.scheduler().workflow_of(key) == Some(workflow)
             };
             let undone_here = undone.iter().filter(goes_on).count();
-            let [held, _] = self.scheduler.counts().places[usize::from(workflow.0)];
+            let [held, _] = self.core.scheduler().counts().places[usize::from(workflow.0)];
             assert!(held <= max + undone_here, "no more places than there are: {held}, {undone_here} of them undone");
         }
     }
@@ -53,15 +58,16 @@ impl World {
     /// The runs of a workflow that go on: those that may run, and those that wait for a place.
     fn places(&self, flow: &Flow) -> (Vec<RunKey>, Vec<RunKey>) {
         // A run that cannot be carried over to the workflow as it is now starts no pass, and is about to fail.
-        let workflow = self.scheduler.workflow(&flow.name);
-        let is_of_flow = |run: &RunKey| workflow.is_some() && self.scheduler.workflow_of(run.handler) == workflow;
+        let workflow = self.core.scheduler().workflow(&flow.name);
+        let is_of_flow =
+            |run: &RunKey| workflow.is_some() && self.core.scheduler().workflow_of(run.handler) == workflow;
         let of_flow = self.live().map(|(run, _)| run).filter(is_of_flow);
         of_flow.partition(|run| self.history.runs[run].shadow.is_admitted())
     }
 
     fn check_handler(&self, key: HandlerKey) {
-        let (view, run) = (self.scheduler.view(key), self.scheduler.run_of(key));
-        let (Some(view), Some(run), Some(range)) = (view, run, self.scheduler.feed_range(key)) else {
+        let (view, run) = (self.core.scheduler().view(key), self.core.scheduler().run_of(key));
+        let (Some(view), Some(run), Some(range)) = (view, run, self.core.scheduler().feed_range(key)) else {
             panic!("a handler that is here can be asked")
         };
         let Some(history) = self.history.runs.get(&run) else {
@@ -72,7 +78,7 @@ impl World {
         let window = self.store.model.feeds.get(&run).map_or(u64::MAX, |events| events.first);
         assert!(range.start >= history.first && range.end <= history.next_sequence(), "only what is kept shows");
         assert!(range.start <= window, "all that has not left the window shows");
-        if let Some(outcome) = view.outcome.filter(|_| !self.scheduler.is_aside(key)) {
+        if let Some(outcome) = view.outcome.filter(|_| !self.core.scheduler().is_aside(key)) {
             let kept = history.end.as_ref().map(|(outcome, _)| outcome);
             assert_eq!(kept, Some(outcome), "only an outcome that is kept shows, and there is one");
             assert_eq!(range.end, history.next_sequence(), "a run that has ended shows all of its events");
@@ -85,7 +91,7 @@ impl World {
         let history = &self.history.runs[&run];
         assert!(history.end.is_none(), "no pass is started after the end");
         let pass = history.pass_of(input.work).expect("a pass is owed before it starts");
-        let graph = self.scheduler.graph(workflow);
+        let graph = self.core.scheduler().graph(workflow);
         let owed = history.shadow.pass_step(pass).expect("it is owed");
         assert_eq!(graph.step(step).name, self.store.model.versions[history.version].step(owed).name);
         let kept = history.shadow.pass_input(pass).expect("it is owed");
@@ -131,6 +137,7 @@ impl World {
             Told::Posted(run, text) => history(run).is_some_and(|run| run.posts.contains(text)),
             Told::Cancelled(run) => history(run).is_some_and(|run| matches!(run.end, Some((Outcome::Cancelled, _)))),
             Told::Purged(key, run_id) => model.handlers.get(key).is_none_or(|row| row.run_id != *run_id),
+            Told::Refused => true,
             Told::Result(run, outcome) => {
                 history(run).and_then(|run| run.end.as_ref()).is_some_and(|(end, _)| end == outcome)
             }
@@ -145,7 +152,7 @@ impl World {
     pub(crate) fn check_recovered(&mut self) {
         let goes_on = |key: HandlerKey, row: &Row| row.end.is_none() && !row.is_aside && !self.store.is_headless(key);
         for (key, row) in self.store.model.handlers.iter().filter(|(key, row)| goes_on(**key, row)) {
-            let run = self.scheduler.run_of(*key).expect("a run that goes on is here after a start");
+            let run = self.core.scheduler().run_of(*key).expect("a run that goes on is here after a start");
             assert_eq!(run.run, row.run);
         }
         self.audit();
@@ -158,40 +165,41 @@ impl World {
         for _ in 0..2_000 {
             let Ok(()) = self.turn() else { unreachable!("nothing goes wrong any more") };
             *turns = self.counts.turns;
-            let is_due = self.scheduler.poll_timeout(self.now) == Some(Duration::ZERO);
-            let is_busy = !self.store.is_idle() || !self.scheduler.is_settled() || self.is_working();
+            let is_due = self.core.scheduler().poll_timeout(self.now) == Some(Duration::ZERO);
+            let is_busy = !self.store.is_idle() || !self.core.scheduler().is_settled() || self.is_working();
             let is_quiet = !is_due && !is_busy && self.is_quiet();
-            let is_here = |key| self.scheduler.run_of(key).is_some() && !self.scheduler.is_backing_off(key);
+            let is_here =
+                |key| self.core.scheduler().run_of(key).is_some() && !self.core.scheduler().is_backing_off(key);
             if is_quiet && self.live().all(|(run, _)| is_here(run.handler)) {
                 return self.audit_quiet();
             }
         }
-        panic!("it does not come to rest: {:#?}", self.scheduler);
+        panic!("it does not come to rest: {:#?}", self.core);
     }
 
     /// Runs that go on. Those of handlers that were set aside, by the store or because their end could not be kept, or
     /// of which nothing can be read, do not. All the others are held to the same rules whether or not there are such.
     fn live(&self) -> impl Iterator<Item = (RunKey, bool)> {
-        let is_aside = |key: HandlerKey, row: &Row| row.is_aside || self.scheduler.is_aside(key);
+        let is_aside = |key: HandlerKey, row: &Row| row.is_aside || self.core.scheduler().is_aside(key);
         let goes_on = move |key: HandlerKey, row: &Row| row.end.is_none() && !is_aside(key, row) && !self.is_lost(key);
         let live = self.store.model.handlers.iter().filter(move |(key, row)| goes_on(**key, row));
         live.map(|(&handler, row)| {
-            let served = self.scheduler.workflow(&self.store.model.versions[row.version].name).is_some();
+            let served = self.core.scheduler().workflow(&self.store.model.versions[row.version].name).is_some();
             (RunKey { handler, run: row.run }, served)
         })
     }
 
     /// Whether nothing of the handler could be read when it was wanted: it is not here.
     fn is_lost(&self, key: HandlerKey) -> bool {
-        self.store.is_headless(key) && self.scheduler.run_of(key).is_none()
+        self.store.is_headless(key) && self.core.scheduler().run_of(key).is_none()
     }
 
     /// All that is owed is done, and all that is kept shows.
     fn audit_quiet(&mut self) {
-        assert!(self.scheduler.poll_pass(self.now).is_none());
+        assert!(self.core.scheduler_mut().poll_pass(self.now).is_none());
         for (run, served) in self.live() {
             let history = &self.history.runs[&run];
-            let range = self.scheduler.feed_range(run.handler).expect("a run that goes on is here");
+            let range = self.core.scheduler().feed_range(run.handler).expect("a run that goes on is here");
             assert_eq!(range.end, history.next_sequence(), "all that is kept shows");
             if served {
                 assert!(history.owed_passes().is_empty(), "{run:?}: no pass that is owed is forgotten");
@@ -200,11 +208,11 @@ impl World {
                 assert!(due.is_none(), "{run:?}: no timer that is due is forgotten");
             }
         }
-        let counts = self.scheduler.counts();
+        let counts = self.core.scheduler().counts();
         assert_eq!((counts.reloading, counts.running), (0, self.live().count()), "all runs count that go on");
         // A handler that cannot be removed, though its own rows are whole, is not chosen again, and does not count.
-        let kept = self.store.model.ended.values().filter(|key| !self.scheduler.is_aside(**key)).count();
-        assert_eq!(self.scheduler.kept_count(), kept, "all count that are kept");
+        let kept = self.store.model.ended.values().filter(|key| !self.core.scheduler().is_aside(**key)).count();
+        assert_eq!(self.core.scheduler().kept_count(), kept, "all count that are kept");
         for flow in &self.flows {
             let Some(max) = flow.graph.max_runs else { continue };
             let (admitted, waiting) = self.places(flow);
@@ -236,8 +244,8 @@ impl World {
                 (0..300, _) if !self.history.runs[&run].questions.is_empty() => self.answer(run),
                 (0..300, Some(left_us)) => self.skip(left_us),
                 _ => {
-                    let id = self.scheduler.view(run.handler).expect("it is here").id.to_owned();
-                    self.request(super::clients::Request::Cancel { id, purge: false }, false);
+                    let id = self.core.scheduler().view(run.handler).expect("it is here").id.to_owned();
+                    self.request(super::clients::Request::Cancel { id, purge: false });
                 }
             }
         }
@@ -260,13 +268,13 @@ impl World {
             let kept = self.store.model.ended.values().map(|key| self.store.model.handlers[key].updated_us);
             assert!(kept.min().is_none_or(|ended_us| ended_us > expired_us), "nothing is kept longer than it is to be");
         }
-        assert_eq!((self.scheduler.working(), self.scheduler.hanging()), (0, 0));
-        assert!(self.clients.callers.is_empty(), "every caller was told");
+        assert_eq!((self.core.scheduler().working(), self.core.scheduler().hanging()), (0, 0));
+        assert!(self.clients.doing.is_empty() && self.core.caller_count() == 0, "every caller was told");
         assert!(self.clients.readers.is_empty(), "every reader came to the end");
-        let counts = self.scheduler.counts();
+        let counts = self.core.scheduler().counts();
         assert_eq!((counts.reloading, counts.running, counts.time_outs), (0, 0, 0));
         assert!(counts.places.iter().all(|places| *places == [0, 0]), "every place is free again");
-        let inside = format!("{:?}", self.scheduler);
+        let inside = format!("{:?}", self.core.scheduler());
         for part in ["earlier: {}", "wall: {}, alive: {}", "ready: [], out: {},"] {
             assert!(inside.contains(part), "memory is bounded by live work: no {part} in {inside}");
         }

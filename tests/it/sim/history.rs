@@ -353,10 +353,12 @@ impl RunHistory {
     fn note_questions(&mut self, input: &Input, effects: &[Effect]) {
         match input {
             Input::External(External { step, value, in_reply_to, .. }) => {
-                let answers = step.is_none() && in_reply_to.is_none() && value.as_str().starts_with('{');
+                let answers = step.is_none() && in_reply_to.is_none() && value.as_str().starts_with("{\"q\":");
                 self.is_disturbed |= !answers;
             }
             Input::Cancel | Input::Fail(_) => self.is_disturbed = true,
+            // Attempts that time out use up those of a step that gives an event on its failure.
+            Input::Done { done, .. } if done.end == PassEnd::TimedOut => self.is_disturbed = true,
             Input::Done { pass, done } => {
                 if let PassEnd::Waits { wait: NewWait::Ask { answer, value, .. }, .. } = &done.end {
                     let number = value.decode::<serde_json::Value>().expect("an object")["q"].as_u64();

@@ -1,5 +1,6 @@
-//! The whole engine in a world of chance: the real scheduler, real runs and real records over a store and workers that
-//! are values. No thread, no socket, no clock: one seed decides what completes when, how time goes, what is lost.
+//! The whole server in a world of chance, but for its sockets: the real calls, core, scheduler, runs and records over a
+//! store and workers that are values. No thread, no socket, no clock: one seed decides what completes when, how time
+//! goes, what is lost.
 //!
 //! A failure prints its seed; `STEPRILL_SIM_SEED` plays that one alone, with `STEPRILL_SIM_TRACE` tells what happens in
 //! it. For longer:
@@ -18,13 +19,17 @@
 //! | `world` | turns of the loop, crashes, starts |
 //! | `workers`, `workflows` | what runs |
 //! | `clients` | who asks for something, and what they were told |
+//! | `calls` | requests as the API takes them, and what it makes of them |
+//! | `lists` | who lists handlers |
 //! | `readers` | who reads feeds |
 //! | `audit` | what must hold |
 //! | `mirror` | the SQLite store, beside the model |
 
 mod audit;
+mod calls;
 mod clients;
 mod history;
+mod lists;
 #[cfg(feature = "sqlite")]
 mod mirror;
 pub(crate) mod model;
@@ -139,7 +144,7 @@ fn for_long() {
     println!("{:?} {played:?}", began.elapsed());
 }
 
-/// So many take some ten seconds of a slow core without optimisation.
+/// So many take some twenty seconds of a slow core without optimisation.
 const WORLDS: u64 = 200;
 #[cfg(feature = "sqlite")]
 const MIRRORED_WORLDS: u64 = 20;

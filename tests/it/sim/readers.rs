@@ -1,10 +1,12 @@
 //! Who reads feeds, through pages of the store.
 
 use steprill::{
+    api::{Cursor, Follow},
+    core::ClientId,
     engine::{
-        channel::ReaderId,
+        channel::Channel,
         feed::Feed,
-        keys::{CallerId, HandlerKey, RunKey, WorkflowId},
+        keys::{RunKey, WorkflowId},
     },
     store::{Query, Ticket},
 };
@@ -26,36 +28,36 @@ pub(crate) struct Reader {
 
 impl World {
     /// Begins to read.
-    pub(crate) fn read(&mut self, key: HandlerKey, queue: bool) {
-        let (Some(run), Some(range)) = (self.scheduler.run_of(key), self.scheduler.feed_range(key)) else { return };
-        self.clients.taken.entry(run).or_insert(range.start);
-        let id = ReaderId(self.draw());
+    pub(crate) fn begin_reading(&mut self, client: ClientId, follow: &Follow) {
+        let run = follow.run;
+        let channel = self.core.scheduler().channel(run).expect("it is there");
+        let (first, cursor) = (channel.first(), channel.cursor());
+        self.clients.taken.entry(run).or_insert(first);
         let mut reader =
-            Reader { run, queue, next: range.start, waits: false, asked: None, orphaned: false, untaken: None };
-        if queue {
-            if self.scheduler.is_drained(key) {
-                return;
+            Reader { run, queue: false, next: cursor, waits: false, asked: None, orphaned: false, untaken: None };
+        match follow.cursor {
+            Cursor::Queue { acquire_timeout, .. } => {
+                reader.queue = true;
+                reader.waits = !self.core.scheduler_mut().acquire(run, client.into()).expect("it is there");
+                if reader.waits && acquire_timeout.is_zero() {
+                    return self.core.scheduler_mut().leave(run, client.into());
+                }
+                self.check_cursor(run, cursor);
             }
-            reader.waits = !self.scheduler.acquire(run, id).expect("it is there");
-            reader.next = self.scheduler.channel(run).expect("it is there").cursor();
-            self.check_cursor(run, reader.next);
-        } else {
-            let ended = self.scheduler.view(key).is_some_and(|view| view.outcome.is_some());
-            reader.next = range.start + self.random.next() % (range.end - range.start + 2);
-            if ended && reader.next >= range.end {
-                return;
+            Cursor::Log { from } => {
+                reader.next = from.max(first);
+                assert!(self.core.scheduler_mut().follow(run, client.into()));
             }
-            assert!(self.scheduler.follow(run, id));
         }
-        self.clients.readers.insert(id, reader);
-        self.pump(id);
+        self.clients.readers.insert(client, reader);
+        self.pump(client);
     }
 
-    pub(crate) fn take_turn(&mut self, id: ReaderId) {
+    pub(crate) fn take_turn(&mut self, id: ClientId) {
         let Some(reader) = self.clients.readers.get_mut(&id) else { return };
         reader.waits = false;
         let run = reader.run;
-        let Some(cursor) = self.scheduler.channel(run).map(steprill::engine::channel::Channel::cursor) else { return };
+        let Some(cursor) = self.core.scheduler().channel(run).map(Channel::cursor) else { return };
         reader.next = cursor;
         self.check_cursor(run, cursor);
         self.pump(id);
@@ -63,21 +65,21 @@ impl World {
 
     /// A queue may repeat, never skip.
     fn check_cursor(&self, run: RunKey, cursor: u64) {
-        let channel = self.scheduler.channel(run).expect("it is there");
+        let channel = self.core.scheduler().channel(run).expect("it is there");
         let has_left = cursor == channel.first() && channel.has_skipped();
         assert!(has_left || cursor <= self.clients.taken[&run], "the queue skips nothing that nobody has taken");
     }
 
     pub(crate) fn pump_readers(&mut self, run: RunKey) {
-        let Some(channel) = self.scheduler.channel(run) else { return };
-        for id in channel.readers().collect::<Vec<_>>() {
-            self.pump(id);
+        let Some(channel) = self.core.scheduler().channel(run) else { return };
+        for reader in channel.readers().collect::<Vec<_>>() {
+            self.pump(reader.0.into());
         }
     }
 
-    fn pump(&mut self, id: ReaderId) {
+    fn pump(&mut self, id: ClientId) {
         let Some(reader) = self.clients.readers.get(&id) else { return };
-        let Some(channel) = self.scheduler.channel(reader.run) else { return };
+        let Some(channel) = self.core.scheduler().channel(reader.run) else { return };
         let (run, next, first, visible) = (reader.run, reader.next, channel.first(), channel.visible());
         if reader.waits || reader.orphaned || reader.asked.is_some() {
             return;
@@ -88,22 +90,25 @@ impl World {
         }
         if next < visible {
             let query = Query::Page { run, from: next, until: visible, bytes_max: 1 + self.random.below(2_000) };
-            let ticket = self.ask_page(id, query);
+            let ticket = self.core.ask_page(id, query);
             self.clients.readers.get_mut(&id).expect("it is there").asked = Some(ticket);
         } else if channel.is_ended() {
             self.leave(id);
         }
     }
 
-    pub(crate) fn give_page(&mut self, id: ReaderId, feed: &Feed, workflow: Option<WorkflowId>) {
-        let Some(reader) = self.clients.readers.get_mut(&id) else { return };
+    pub(crate) fn take_page(&mut self, id: ClientId, ticket: Ticket, page: Result<(Feed, Option<WorkflowId>), String>) {
+        let Some(reader) = self.clients.readers.get_mut(&id).filter(|reader| reader.asked == Some(ticket)) else {
+            return;
+        };
         reader.asked = None;
+        let Ok((feed, workflow)) = page else { return self.leave(id) };
         if feed.next() <= reader.next {
             assert!(self.purged.contains(&reader.run.handler), "what is visible can be read");
             reader.orphaned = true;
             return;
         }
-        let Some(channel) = self.scheduler.channel(reader.run) else { return };
+        let Some(channel) = self.core.scheduler().channel(reader.run) else { return };
         let visible = channel.visible();
         if feed.first() > reader.next {
             // The window has passed what it asked for.
@@ -130,12 +135,12 @@ impl World {
     }
 
     /// The socket has taken what was written.
-    fn take(&mut self, id: ReaderId) {
+    fn take(&mut self, id: ClientId) {
         let Some(reader) = self.clients.readers.get_mut(&id) else { return };
         let Some(next) = reader.untaken.take() else { return };
         let taken = self.clients.taken.entry(reader.run).or_insert(0);
         *taken = (*taken).max(next);
-        self.scheduler.handle_taken(reader.run, next);
+        self.core.scheduler_mut().handle_taken(reader.run, next);
     }
 
     /// Sockets take something.
@@ -148,32 +153,16 @@ impl World {
         }
     }
 
-    /// A reader, or a caller, hangs up.
-    pub(crate) fn end_one(&mut self) {
-        let ids: Vec<_> = self.clients.readers.keys().copied().collect();
-        if !ids.is_empty() && self.random.one_in(2) {
-            let id = *self.random.pick(&ids);
-            return self.leave(id);
-        }
-        let callers: Vec<_> = self.clients.callers.keys().copied().collect();
-        if !callers.is_empty() && self.random.one_in(4) {
-            let caller = *self.random.pick(&callers);
-            let (run, _) = self.clients.callers.remove(&caller).expect("it is there");
-            self.clients.hung_up.insert(caller);
-            self.scheduler.forget_caller(run.handler, CallerId(caller));
-        }
-    }
-
-    pub(crate) fn leave(&mut self, id: ReaderId) {
+    pub(crate) fn leave(&mut self, id: ClientId) {
         if self.random.one_in(2) {
             self.take(id);
         }
         let Some(reader) = self.clients.readers.remove(&id) else { return };
-        self.scheduler.leave(reader.run, id);
+        self.core.scheduler_mut().leave(reader.run, id.into());
     }
 
     /// What it reads is gone.
-    pub(crate) fn end_reader(&mut self, id: ReaderId) {
+    pub(crate) fn end_reader(&mut self, id: ClientId) {
         let Some(reader) = self.clients.readers.remove(&id) else { return };
         let gone = self.purged.contains(&reader.run.handler) || !self.history.runs.contains_key(&reader.run);
         let is_unread = self.store.unreadable.contains(&reader.run.handler);

@@ -44,7 +44,6 @@ pub(crate) struct Store {
     pub(crate) failing: usize,
     queries: Vec<Asked>,
     pub(crate) completed: VecDeque<Completed>,
-    last_ticket: u64,
     /// Whether answers come in any order.
     pub(crate) shuffles: bool,
 }
@@ -87,7 +86,6 @@ impl Store {
             failing: 0,
             queries: Vec::new(),
             completed: VecDeque::new(),
-            last_ticket: 0,
             shuffles,
         }
     }
@@ -106,12 +104,9 @@ impl Store {
         }
     }
 
-    pub(crate) fn read(&mut self, query: Query, random: &mut Random) -> Ticket {
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
+    pub(crate) fn read(&mut self, ticket: Ticket, query: Query, random: &mut Random) {
         let answer = random.one_in(2).then(|| self.model.answer(&query, &self.session));
         self.queries.push(Asked { ticket, query, answer });
-        ticket
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -29,7 +29,7 @@ impl World {
             if !out.notes.is_empty() && !out.stopped {
                 let some = 1 + self.random.below(out.notes.len());
                 let notes = out.notes.drain(..some).collect();
-                self.scheduler.handle_notes(tag, notes, self.now);
+                self.core.scheduler_mut().handle_notes(tag, notes, self.now);
                 continue;
             }
             if out.stopped && !self.is_closing && !self.random.one_in(8) {
@@ -37,16 +37,16 @@ impl World {
             }
             let Some(out) = self.out.remove(&tag) else { return };
             self.trace(|| format!("done {tag}: {:?}", out.done));
-            self.scheduler.handle_done(tag, out.done, self.now);
+            self.core.scheduler_mut().handle_done(tag, out.done, self.now);
         }
     }
 
     /// Passes go to workers, and some are told to stop.
     pub(crate) fn hand_out(&mut self) {
-        while let Some((tag, stop)) = self.scheduler.poll_stop() {
+        while let Some((tag, stop)) = self.core.scheduler_mut().poll_stop() {
             let Some(out) = self.out.get_mut(&tag).filter(|_| !self.random.one_in(3)) else {
                 self.out.remove(&tag);
-                self.scheduler.handle_not_begun(tag);
+                self.core.scheduler_mut().handle_not_begun(tag);
                 continue;
             };
             out.stopped = true;
@@ -57,7 +57,7 @@ impl World {
         }
         let room = if self.is_closing { usize::MAX } else { self.random.below(self.settings.limits.workers * 2 + 1) };
         while self.out.len() < room {
-            let Some(start) = self.scheduler.poll_pass(self.now) else { return };
+            let Some(start) = self.core.scheduler_mut().poll_pass(self.now) else { return };
             self.begin(start);
         }
     }

@@ -7,6 +7,8 @@ use std::{
 };
 
 use steprill::{
+    api::Catalog,
+    core::Core,
     engine::{
         input::PassId,
         keys::{HandlerKey, RunKey},
@@ -16,7 +18,6 @@ use steprill::{
     json::Json,
     limits::ROW_STATE_BYTES_MAX,
     now::{Now, Recorder},
-    store::Completed,
 };
 
 use super::{
@@ -77,7 +78,9 @@ pub(crate) struct World {
     damages: Random,
     pub(crate) settings: Settings,
     pub(crate) flows: Vec<Flow>,
-    pub(crate) scheduler: Scheduler,
+    pub(crate) core: Core,
+    /// Of no workflow: nobody asks for their texts.
+    pub(crate) catalog: Catalog,
     pub(crate) store: Store,
     pub(crate) history: History,
     pub(crate) clients: Clients,
@@ -145,7 +148,8 @@ impl World {
             damages,
             settings,
             flows,
-            scheduler,
+            core: Core::new(scheduler),
+            catalog: Catalog::new(&[], 0),
             store,
             history: History::default(),
             clients: Clients::default(),
@@ -206,8 +210,9 @@ impl World {
         self.damage_some();
         self.pass_time();
         self.take_reports();
+        self.help()?;
         self.point()?;
-        self.scheduler.handle_time(self.now);
+        self.core.scheduler_mut().handle_time(self.now);
         if !self.is_closing {
             for _ in 0..self.random.below(3) {
                 self.act();
@@ -252,7 +257,12 @@ impl World {
             3 | 4 => self.random.next() % 20_000,
             5 => self.random.next() % 1_500_000,
             6 if self.random.one_in(20) && !self.is_closing => self.random.next() % 7_200_000_000,
-            _ => self.scheduler.poll_timeout(self.now).map_or(0, |left| left.as_micros() as u64).min(3_600_000_000),
+            _ => self
+                .core
+                .scheduler()
+                .poll_timeout(self.now)
+                .map_or(0, |left| left.as_micros() as u64)
+                .min(3_600_000_000),
         };
         self.skip(passed_us);
         if self.random.one_in(100) && !self.is_closing {
@@ -269,53 +279,35 @@ impl World {
         self.now = self.clock.read();
     }
 
-    /// Commits, and carries out what is kept, until there is nothing to do at once.
+    /// Does what the core wants done, and has the store commit, until nothing is left to do, as the server does.
     fn settle(&mut self) -> Going {
         loop {
-            let mut settled = true;
-            match self.scheduler.seal() {
-                Some(batch) => {
-                    self.trace(|| format!("sealed {batch:?}"));
-                    self.point()?;
-                    self.store.submit(batch);
-                    settled = false;
-                }
-                None if self.scheduler.is_settled() => self.send_kept(self.scheduler.open_batch()),
-                None => {}
+            self.carry_out_all()?;
+            if self.store.completed.is_empty() {
+                self.have_store_work();
+                self.point()?;
             }
-            self.have_store_work();
-            self.point()?;
-            while let Some(completed) = self.store.completed.pop_front() {
-                settled = false;
+            if let Some(completed) = self.store.completed.pop_front() {
                 self.trace(|| format!("{completed:?}"));
-                match completed {
-                    Completed::Batch { number } => {
-                        self.scheduler.handle_committed(number);
-                        self.point()?;
-                        self.send_kept(number);
-                    }
-                    Completed::Gone(gone) => self.scheduler.handle_gone(&gone),
-                    Completed::Size(bytes) => self.scheduler.handle_size(bytes),
-                    Completed::Failed { number, .. } => self.handle_not_kept(number),
-                    Completed::Aside(aside) => self.handle_aside(&aside),
-                    Completed::Died(thread) => unreachable!("{thread}"),
-                    Completed::Answer { ticket, answer } => self.handle_answer(ticket, answer),
-                }
+                self.core.handle_completed(completed, self.now);
+            } else if let Some(batch) = self.core.poll_batch() {
+                self.trace(|| format!("sealed {batch:?}"));
                 self.point()?;
-            }
-            while let Some(notice) = self.scheduler.poll_notice() {
-                settled = false;
-                self.carry_out(notice);
-                self.point()?;
-            }
-            if settled {
+                self.store.submit(batch);
+            } else {
                 break;
             }
+            self.point()?;
         }
-        while self.scheduler.poll_trouble().is_some() {}
-        self.scheduler.retire();
-        while let Some(notice) = self.scheduler.poll_notice() {
-            self.carry_out(notice);
+        self.core.retire();
+        self.carry_out_all()?;
+        while self.core.poll_waste().is_some() {}
+        Ok(())
+    }
+
+    pub(crate) fn carry_out_all(&mut self) -> Going {
+        while let Some(output) = self.core.poll_output(self.now) {
+            self.carry_out(output);
             self.point()?;
         }
         Ok(())
@@ -431,11 +423,12 @@ impl World {
         let graphs: Vec<_> = served.map(|(_, flow)| Arc::clone(&flow.graph)).collect();
         let beginning = self.store.open(&graphs, SECRET);
         let session = &self.store.session;
-        self.scheduler = Scheduler::resume(session.graphs.clone(), graphs.len(), self.settings.limits, &beginning);
+        let mut scheduler = Scheduler::resume(session.graphs.clone(), graphs.len(), self.settings.limits, &beginning);
         for recovered in self.store.recovered() {
-            self.scheduler.recover_any(recovered, self.now);
+            scheduler.recover_any(recovered, self.now);
         }
-        self.scheduler.handle_recovered(self.now);
+        scheduler.handle_recovered(self.now);
+        self.core = Core::new(scheduler);
         #[cfg(feature = "sqlite")]
         self.open_mirror();
         self.check_recovered();

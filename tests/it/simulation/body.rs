@@ -79,12 +79,18 @@ pub(crate) fn perform(graph: &Graph, kind: Kind, step: StepId, input: &PassInput
 /// Number and round of an event; of what a fan-in takes, one number that hangs on all of them in their order.
 pub(crate) fn identity(event: &WorkEvent) -> (u64, u64) {
     match event {
-        WorkEvent::One(_, value) => value.decode().expect("[id, round]"),
+        WorkEvent::One(_, value) => pair(value),
         WorkEvent::All(events) => {
-            let ids: Vec<(u64, u64)> = events.iter().map(|(_, value)| value.decode().expect("[id, round]")).collect();
+            let ids: Vec<(u64, u64)> = events.iter().map(|(_, value)| pair(value)).collect();
             (hash(&ids.iter().map(|(id, _)| *id).collect::<Vec<_>>()), 0)
         }
     }
+}
+
+/// What [`value`] or [`fields`] was made of.
+fn pair(value: &Json) -> (u64, u64) {
+    let Some(fields) = value.as_str().strip_prefix("{\"id\":") else { return value.decode().expect("[id, round]") };
+    (fields.trim_end_matches('}').parse().expect("an id"), 0)
 }
 
 /// Whether all attempts fail at this event: some of those that give an event instead.
@@ -100,6 +106,11 @@ fn name_hash(name: &str) -> u64 {
 
 pub(crate) fn value(id: u64, round: u64) -> Json {
     Json::from_value(&(id, round)).expect("a pair of numbers")
+}
+
+/// The same of the first round as an object, which is what clients send.
+pub(crate) fn fields(id: u64) -> serde_json::Value {
+    serde_json::json!({ "id": id })
 }
 
 /// A state to begin with: of the keys that bodies change.
