@@ -203,6 +203,20 @@
 //!
 //! # A small binary
 //!
+//! These lines in the `Cargo.toml` of a program make its release binary about half as large:
+//!
+//! ```toml
+//! [profile.release]
+//! opt-level = "s"
+//! lto = "fat"
+//! codegen-units = 1
+//! strip = true
+//! ```
+//!
+//! A program of one step comes to 3.34 MB instead of 6.54, and to 3.08 MB with a copy of the repository's
+//! `.cargo/config.toml`, too, which compiles SQLite without what the server does not use. Do not add
+//! `panic = "abort"`: the panic of a step must fail its run, not end the server.
+//!
 //! Without the feature `sqlite`, which is on by default, there is no `--data DIR`: the server keeps everything in
 //! memory, and no C compiler is needed.
 //!

@@ -21,6 +21,20 @@ fn the_table_of_flags_is_that_of_help() {
 }
 
 #[test]
+fn the_profile_to_copy_is_the_one_that_the_program_is_built_with() {
+    let is_setting = |line: &&str| !line.starts_with('#') && !line.is_empty();
+    let profile = |text: &str, end: &str| -> Vec<String> {
+        let (_, rest) = text.split_once("[profile.release]\n").expect("the profile");
+        let lines = rest.lines().map(|line| line.trim_start_matches("//!").trim());
+        lines.take_while(|line| !line.starts_with(end)).filter(is_setting).map(str::to_owned).collect()
+    };
+    let built_with = profile(include_str!("../../Cargo.toml"), "[");
+    assert_eq!(built_with.len(), 4, "{built_with:?}");
+    assert_eq!(profile(README, "```"), built_with);
+    assert_eq!(profile(include_str!("../../src/lib.rs"), "```"), built_with);
+}
+
+#[test]
 fn the_flags_that_the_page_about_behaviour_names_exist() {
     let known: BTreeSet<&str> = FLAGS.iter().map(|flag| flag.name).collect();
     let named: Vec<&str> = BEHAVIOUR.split('`').filter(|text| text.starts_with("--")).collect();
