@@ -162,6 +162,32 @@ pub struct Done {
     pub state: StateUse,
 }
 
+/// The events that a pass gave out when it returned.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Emitted {
+    /// Those that it sent, in order.
+    pub sent: Vec<(EventId, Json)>,
+    /// Those that it returned, in order, after the ones it sent.
+    pub returned: Vec<(EventId, Json)>,
+}
+
+impl Emitted {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.sent.len() + self.returned.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &(EventId, Json)> {
+        self.sent.iter().chain(&self.returned)
+    }
+}
+
 impl Done {
     /// Bytes that are taken in with it: of its events and of its writes to the state.
     pub fn bytes(&self) -> usize {

@@ -19,9 +19,10 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::{
+    engine::record::LargeDone,
     hash::CounterMap,
-    limits::{HANDED_PASSES_MAX, WORKER_IDLE},
-    pass::{Done, Note, PassEnd, PassInput, Stop},
+    limits::{EVENTS_AT_ONCE, HANDED_PASSES_MAX, WORKER_IDLE, WORKER_RECORD_BYTES_MIN},
+    pass::{Done, Emitted, Note, PassEnd, PassInput, Stop},
     workflow::{
         Body,
         line::{Bell, Line},
@@ -60,6 +61,8 @@ pub enum Report {
     Panicked(u64, String),
     /// The pass has ended.
     Done(u64, Done),
+    /// It has ended and given out a great deal.
+    LargeDone(u64, Box<LargeDone>),
 }
 
 struct Job {
@@ -73,6 +76,7 @@ enum Said {
     Noted(u64),
     Panicked(u64, String),
     Done(u64, Done),
+    LargeDone(u64, Box<LargeDone>),
 }
 
 /// Workers that wait, and calls that they have not yet followed. A channel would spin before it sleeps.
@@ -90,6 +94,8 @@ struct Shared {
     roster: Mutex<Roster>,
     called: Condvar,
     said: Sender<Said>,
+    /// Whether there is a journal, so that records are needed.
+    makes_records: bool,
     ring: Ring,
     /// Set by the ringer, cleared by the loop: one wake-up a turn is enough.
     rung: AtomicBool,
@@ -103,7 +109,8 @@ struct Shared {
 
 impl Pool {
     /// A pool of at most `workers` threads that calls `ring` when there is something for [`Pool::poll_report`].
-    pub fn new(workers: usize, ring: Ring) -> Self {
+    /// `makes_records`: whether ends of passes are recorded, so that workers make the records of large ones.
+    pub fn new(workers: usize, makes_records: bool, ring: Ring) -> Self {
         let ((jobs, queue), (said, heard)) = (unbounded(), unbounded());
         let shared = Arc::new(Shared {
             jobs,
@@ -111,6 +118,7 @@ impl Pool {
             roster: Mutex::default(),
             called: Condvar::new(),
             said,
+            makes_records,
             ring,
             rung: AtomicBool::new(false),
             threads: AtomicUsize::new(0),
@@ -222,7 +230,8 @@ impl Pool {
             let (tag, done) = match self.heard.try_recv().ok()? {
                 Said::Panicked(tag, text) => return Some(Report::Panicked(tag, text)),
                 Said::Noted(tag) => (tag, None),
-                Said::Done(tag, done) => (tag, Some(done)),
+                Said::Done(tag, done) => (tag, Some(Report::Done(tag, done))),
+                Said::LargeDone(tag, done) => (tag, Some(Report::LargeDone(tag, done))),
             };
             if done.is_none() && !takes_notes {
                 self.noted.push(tag);
@@ -230,7 +239,7 @@ impl Pool {
             }
             let notes = self.lines.get(&tag).map(|line| line.take_notes()).unwrap_or_default();
             let noted = (!notes.is_empty()).then_some(Report::Noted(tag, notes));
-            let Some(done) = done else {
+            let Some(ended) = done else {
                 if noted.is_some() {
                     return noted;
                 }
@@ -238,7 +247,6 @@ impl Pool {
             };
             self.progressing = true;
             self.lines.remove(&tag);
-            let ended = Report::Done(tag, done);
             return Some(match noted {
                 Some(noted) => {
                     self.ended = Some(ended);
@@ -364,9 +372,23 @@ impl Shared {
         if let (PassEnd::Panicked(_), Some(text)) = (&done.end, panic) {
             let _ = self.said.send(Said::Panicked(tag, text));
         }
-        let _ = self.said.send(Said::Done(tag, done));
+        let _ = self.said.send(self.end_of(tag, done));
         if self.queue.is_empty() || self.saturated.load(Ordering::SeqCst) {
             self.ring();
+        }
+    }
+
+    /// The end of a pass; with its record, if to make that would take the loop long.
+    fn end_of(&self, tag: u64, done: Done) -> Said {
+        let is_many = |events: usize| events > EVENTS_AT_ONCE as usize;
+        let is_large = done.bytes() >= WORKER_RECORD_BYTES_MIN;
+        match done {
+            Done { end: PassEnd::Returned(returned), sent, state }
+                if self.makes_records && (is_large || is_many(returned.len() + sent.len())) =>
+            {
+                Said::LargeDone(tag, Box::new(LargeDone::new(Emitted { sent, returned }, state)))
+            }
+            done => Said::Done(tag, done),
         }
     }
 

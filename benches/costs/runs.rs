@@ -275,10 +275,16 @@ fn state() {
 }
 
 fn works() {
-    row("pass that gives n events to a step", RUN_WORKS_MAX, |n| {
+    row("end of a pass that gives n events to a step", RUN_WORKS_MAX, |n| {
         let mut driven = Driven::new(Values::default());
-        let elements = (0..n).map(|index| (driven.event("E"), numbered(index))).collect();
-        once(|| driven.done(0, 0, PassEnd::Returned(elements)))
+        let emitted = driven.elements(n);
+        once(|| driven.large_done(emitted))
+    });
+    row("next part of n events that a pass gave", RUN_WORKS_MAX, |n| {
+        let mut driven = Driven::new(Values::default());
+        let emitted = driven.elements(n);
+        driven.large_done(emitted);
+        driven.each_part()
     });
     row("end of one of n works", RUN_WORKS_MAX, |n| {
         let mut driven = Driven::spread(n);
@@ -298,6 +304,27 @@ fn works() {
         let order = (0..4).flat_map(|block| (0..part).map(move |index| block * part + (index * 7_919) % part));
         order.skip(1).for_each(|work| end(&mut driven, work));
         once(|| end(&mut driven, 0))
+    });
+    row("next part of a fan-in of n", RUN_WORKS_MAX, |n| {
+        let mut driven = Driven::spread(n);
+        for work in 0..n {
+            let output = vec![(driven.event("F"), numbered(work))];
+            driven.done(work as u64 + 1, 0, PassEnd::Returned(output));
+        }
+        driven.each_part()
+    });
+    row("end of a fan-in of n", RUN_WORKS_MAX, |n| {
+        let mut driven = Driven::spread(n);
+        for work in 0..n {
+            let output = vec![(driven.event("F"), numbered(work))];
+            driven.done(work as u64 + 1, 0, PassEnd::Returned(output));
+        }
+        driven.go_on();
+        let output = vec![(driven.event("L"), json("{}"))];
+        let cost = once(|| driven.done(n as u64 + 1, 0, PassEnd::Returned(output)));
+        // The helper frees these.
+        drop(driven.run.take_remains());
+        cost
     });
     row("cancel of a run with n works", RUN_WORKS_MAX, |n| {
         let mut driven = Driven::spread(n);

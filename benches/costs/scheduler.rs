@@ -7,12 +7,13 @@ use steprill::{
     engine::{
         input::External,
         keys::{HandlerKey, WorkflowId},
-        scheduler::{NewRun, Place, Scheduler, SchedulerLimits},
+        record::LargeDone,
+        scheduler::{Batch, NewRun, Place, Scheduler, SchedulerLimits},
     },
     graph::Graph,
     limits::{BODY_BYTES_MAX_DEFAULT, PAGE_BYTES_MAX, RETENTION_SLICE_MAX, RUN_WORKS_MAX, RUNS_MAX_DEFAULT},
     now::Now,
-    pass::{Done, NewWait, PassEnd, StateUse},
+    pass::{Done, Emitted, NewWait, PassEnd, StateUse},
     values::Values,
 };
 
@@ -26,6 +27,8 @@ struct World {
     graph: Arc<Graph>,
     now: Now,
     started: u128,
+    /// Batches that a store would have: to free them is its thread's work.
+    committed: Vec<Batch>,
 }
 
 impl World {
@@ -38,7 +41,13 @@ impl World {
             ..SchedulerLimits::default()
         };
         let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, journaled, 7);
-        Self { scheduler, graph, now: Now { wall_us: 1_764_000_000_000_000, alive_us: 1 }, started: 0 }
+        Self {
+            scheduler,
+            graph,
+            now: Now { wall_us: 1_764_000_000_000_000, alive_us: 1 },
+            started: 0,
+            committed: Vec::new(),
+        }
     }
 
     fn start(&mut self) -> HandlerKey {
@@ -52,9 +61,24 @@ impl World {
     fn settle(&mut self) {
         while let Some(batch) = self.scheduler.seal() {
             self.scheduler.handle_committed(batch.number);
+            self.committed.push(batch);
         }
         while self.scheduler.poll_notice().is_some() {}
         self.scheduler.retire();
+    }
+
+    /// Runs go on with what they have deferred: what each turn takes.
+    fn go_on(&mut self) -> Cost {
+        let mut turns = Vec::new();
+        while self.scheduler.poll_timeout(self.now) == Some(Duration::ZERO) {
+            let turn = once(|| {
+                self.scheduler.handle_time(self.now);
+                self.settle();
+            });
+            turns.push(turn.usual);
+            self.committed.clear();
+        }
+        Cost { longest: turns.iter().copied().max().unwrap_or_default(), ..Cost::of(turns) }
     }
 
     /// Ends what is ready in this way.
@@ -164,6 +188,7 @@ fn handlers() {
             let key = world.start();
             let element = world.graph.event_id("E").expect("E");
             world.work_one(&PassEnd::Returned(vec![(element, json("{}")); n]));
+            world.go_on();
             if sleep {
                 world.work(&PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_mins(1)) });
             }
@@ -186,7 +211,7 @@ fn handlers() {
 }
 
 /// Passes that give or take very many events, as the server meets them: with the journal, in the turn of the input and
-/// in that in which it is kept.
+/// in those in which its run goes on.
 fn large_ends() {
     let element = |world: &World, name: &str| world.graph.event_id(name).expect("it is there");
     let fan_out = |n: usize| {
@@ -194,29 +219,14 @@ fn large_ends() {
         world.start();
         world.settle();
         let tag = world.scheduler.poll_pass(world.now).expect("a pass").tag;
-        let end = PassEnd::Returned((0..n).map(|index| (element(&world, "E"), numbered(index))).collect());
-        (world, tag, Done { end, sent: Vec::new(), state: StateUse::default() })
+        let returned = (0..n).map(|index| (element(&world, "E"), numbered(index))).collect();
+        let done = LargeDone::new(Emitted { sent: Vec::new(), returned }, StateUse::default());
+        (world, tag, done)
     };
-    row("end of a pass that gives n events", RUN_WORKS_MAX, |n| {
+    let fan_in = |n: usize| {
         let (mut world, tag, done) = fan_out(n);
-        once(|| world.scheduler.handle_done(tag, done, world.now))
-    });
-    row("the turn after that, which gave n events", RUN_WORKS_MAX, |n| {
-        let (mut world, tag, done) = fan_out(n);
-        world.scheduler.handle_done(tag, done, world.now);
-        let mut batch = None;
-        let cost = once(|| {
-            batch = world.scheduler.seal();
-            world.scheduler.handle_committed(batch.as_ref().expect("a batch").number);
-            world.scheduler.poll_pass(world.now).expect("a pass");
-        });
-        drop(batch);
-        cost
-    });
-    row("end of the last pass of n before a fan-in", RUN_WORKS_MAX, |n| {
-        let (mut world, tag, done) = fan_out(n);
-        world.scheduler.handle_done(tag, done, world.now);
-        world.settle();
+        world.scheduler.handle_large_done(tag, done, world.now);
+        world.go_on();
         let output = |world: &World| {
             let end = PassEnd::Returned(vec![(element(world, "F"), numbered(n))]);
             Done { end, sent: Vec::new(), state: StateUse::default() }
@@ -230,7 +240,31 @@ fn large_ends() {
         }
         world.settle();
         let (tag, done) = (world.scheduler.poll_pass(world.now).expect("a pass").tag, output(&world));
-        once(|| world.scheduler.handle_done(tag, done, world.now))
+        (world, tag, done)
+    };
+    row("end of a pass that gives n events", RUN_WORKS_MAX, |n| {
+        let (mut world, tag, done) = fan_out(n);
+        once(|| {
+            world.scheduler.handle_large_done(tag, done, world.now);
+            world.settle();
+        })
+    });
+    row("turn that goes on with n events of a pass", RUN_WORKS_MAX, |n| {
+        let (mut world, tag, done) = fan_out(n);
+        world.scheduler.handle_large_done(tag, done, world.now);
+        world.go_on()
+    });
+    row("end of the last pass of n before a fan-in", RUN_WORKS_MAX, |n| {
+        let (mut world, tag, done) = fan_in(n);
+        once(|| {
+            world.scheduler.handle_done(tag, done, world.now);
+            world.settle();
+        })
+    });
+    row("turn that goes on with a fan-in of n", RUN_WORKS_MAX, |n| {
+        let (mut world, tag, done) = fan_in(n);
+        world.scheduler.handle_done(tag, done, world.now);
+        world.go_on()
     });
 }
 

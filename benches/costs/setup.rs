@@ -10,9 +10,11 @@ use steprill::{
     graph::{EventId, EventKind, EventType, Graph, Parts, Shape, StepParts},
     json::Json,
     now::Now,
-    pass::{Done, NewWait, PassEnd, StateUse, Write},
+    pass::{Done, Emitted, NewWait, PassEnd, StateUse, Write},
     values::Values,
 };
+
+use super::{Cost, once};
 
 pub(crate) fn json(text: &str) -> Json {
     Json::parse(text).expect("good JSON")
@@ -112,6 +114,34 @@ impl Driven {
         driven.done(0, 0, PassEnd::Returned(elements));
         driven.effects.clear();
         driven
+    }
+
+    /// So many events that `each` takes.
+    pub(crate) fn elements(&self, count: usize) -> Emitted {
+        let returned = (0..count).map(|index| (self.event("E"), numbered(index))).collect();
+        Emitted { sent: Vec::new(), returned }
+    }
+
+    /// The first work gives these out.
+    pub(crate) fn large_done(&mut self, emitted: Emitted) {
+        let (emitted, state, pass) = (Arc::new(emitted), StateUse::default(), PassId { work: 0, pass: 0 });
+        self.handle(Input::LargeDone { emitted, state, pass });
+    }
+
+    /// Does all that is deferred.
+    pub(crate) fn go_on(&mut self) {
+        while self.effects.contains(&Effect::GoOn) {
+            self.handle(Input::GoOn);
+        }
+    }
+
+    /// The same, and what each part of it takes.
+    pub(crate) fn each_part(&mut self) -> Cost {
+        let mut parts = Vec::new();
+        while self.effects.contains(&Effect::GoOn) {
+            parts.push(once(|| self.handle(Input::GoOn)).usual);
+        }
+        Cost { longest: parts.iter().copied().max().unwrap_or_default(), ..Cost::of(parts) }
     }
 
     /// So many questions that are open, each for its own number.

@@ -14,7 +14,7 @@ use steprill::{
     graph::{EventId, EventKind, Graph, StepId},
     json::Json,
     now::{Deadline, Now},
-    pass::{Done, EventRef, NewWait, Note, OnceValue, OtherEvent, PassEnd, StateUse, Write},
+    pass::{Done, Emitted, EventRef, NewWait, Note, OnceValue, OtherEvent, PassEnd, StateUse, Write},
 };
 
 /// Where inputs come from.
@@ -25,20 +25,32 @@ pub struct Inputs<'a> {
     pub live: BTreeSet<PassId>,
     /// Timers that it owes.
     pub timers: BTreeMap<TimerId, Deadline>,
+    /// Whether it has deferred something.
+    pub goes_on: bool,
 }
+
+/// So many events become work with one input: few, so that others are deferred.
+pub const EVENTS_AT_ONCE: u32 = 2;
 
 impl<'a> Inputs<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes: bytes.iter().copied(), now: Now::default(), live: BTreeSet::new(), timers: BTreeMap::new() }
+        Self {
+            bytes: bytes.iter().copied(),
+            now: Now::default(),
+            live: BTreeSet::new(),
+            timers: BTreeMap::new(),
+            goes_on: false,
+        }
     }
 
     /// Takes what the run owes.
     pub fn owe(&mut self, run: &Run) {
-        (self.live, self.timers) = (BTreeSet::new(), BTreeMap::new());
+        (self.live, self.timers, self.goes_on) = (BTreeSet::new(), BTreeMap::new(), false);
         for effect in run.pending() {
             match effect {
                 Effect::StartPass(pass) => assert!(self.live.insert(pass)),
                 Effect::Arm(timer, deadline) => assert!(self.timers.insert(timer, deadline).is_none()),
+                Effect::GoOn => self.goes_on = true,
                 other => panic!("{other:?} is not owed"),
             }
         }
@@ -102,8 +114,12 @@ impl<'a> Inputs<'a> {
         let pass = self.pass();
         let returned = self.events(run, graph, pass);
         let sends = run.pass_step(pass).map(|step| graph.step(step).sends.clone()).unwrap_or_default();
-        let sent = sends.iter().map(|event| (*event, json("0"))).collect();
-        let done = Done { end: PassEnd::Returned(returned), sent, state: self.state_use() };
+        let sent: Vec<_> = sends.iter().map(|event| (*event, json("0"))).collect();
+        let state = self.state_use();
+        if returned.len() + sent.len() > EVENTS_AT_ONCE as usize {
+            return Input::LargeDone { emitted: Arc::new(Emitted { sent, returned }), state, pass };
+        }
+        let done = Done { end: PassEnd::Returned(returned), sent, state };
         Input::Done { pass, done }
     }
 
@@ -181,6 +197,9 @@ impl<'a> Inputs<'a> {
 
     fn due(&mut self) -> Input {
         let byte = usize::from(self.byte());
+        if self.goes_on && byte.is_multiple_of(2) {
+            return Input::GoOn;
+        }
         let armed =
             self.timers.iter().nth(byte % self.timers.len().max(1)).map(|(timer, deadline)| (*timer, *deadline));
         let Some((timer, deadline)) = armed.filter(|_| byte < 224) else {

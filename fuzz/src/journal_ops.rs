@@ -16,7 +16,7 @@ use steprill::{
 
 use crate::{
     graphs::{GRAPHS, build},
-    inputs::{Inputs, json, uuid},
+    inputs::{EVENTS_AT_ONCE, Inputs, json, uuid},
 };
 
 /// Each byte is an operation, with its arguments behind it.
@@ -87,7 +87,7 @@ impl World<'_> {
     fn open(&mut self) {
         let which = usize::from(self.inputs.byte());
         let graph = Arc::new(build(GRAPHS[which % GRAPHS.len()]));
-        let run = Run::new(Arc::clone(&graph), uuid(), "h".into());
+        let run = Run::new(Arc::clone(&graph), uuid(), "h".into()).with_events_at_once(EVENTS_AT_ONCE);
         let mut kept = Kept {
             run,
             graph,
@@ -130,7 +130,7 @@ impl World<'_> {
         let translation = Names::of(&kept.graph).translation(&graph);
         match Run::restore(&kept.run.snapshot(), &translation, Arc::clone(&graph)) {
             Ok(run) => {
-                (kept.run, kept.graph) = (run, graph);
+                (kept.run, kept.graph) = (run.with_events_at_once(EVENTS_AT_ONCE), graph);
                 kept.take_snapshot();
             }
             Err(RecordError::EventGone(_) | RecordError::StepGone(_)) => {}
@@ -185,12 +185,13 @@ impl Kept {
         self.records.truncate(self.records.len() - lost);
         self.states.truncate(self.records.len() + 1);
         let graph = &self.graph;
-        let mut run = match &self.snapshot {
+        let run = match &self.snapshot {
             None => Run::new(Arc::clone(graph), uuid(), "h".into()),
             Some(bytes) => {
                 Run::restore(bytes, &Names::of(graph).translation(graph), Arc::clone(graph)).expect("a snapshot")
             }
         };
+        let mut run = run.with_events_at_once(EVENTS_AT_ONCE);
         for bytes in &self.records {
             let (input, now) = record::decode(bytes, graph).expect("a record");
             run.handle(input, now, &mut Vec::new());

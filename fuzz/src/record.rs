@@ -20,7 +20,7 @@ use steprill::{
 
 use crate::{
     graphs::{GRAPHS, build},
-    inputs::{Inputs, json, uuid},
+    inputs::{EVENTS_AT_ONCE, Inputs, json, uuid},
 };
 
 /// The first byte says what the bytes behind the second are; that chooses the graph.
@@ -79,7 +79,8 @@ fn snapshot(which: usize, mut bytes: &[u8]) {
     }
 }
 
-fn go_on(mut run: Run, graph: &Arc<Graph>, mut bytes: &[u8]) {
+fn go_on(run: Run, graph: &Arc<Graph>, mut bytes: &[u8]) {
+    let mut run = run.with_events_at_once(EVENTS_AT_ONCE);
     while check_run(&run, graph)
         && let Some(bytes) = take_chunk(&mut bytes)
     {
@@ -133,6 +134,7 @@ fn give_everything(run: &mut Run, graph: &Graph, rounds: usize) {
             let done = Done { end, sent, state: StateUse::default() };
             run.handle(Input::Done { pass, done }, Now::default(), &mut Vec::new());
         }
+        run.handle(Input::GoOn, Now::default(), &mut Vec::new());
     }
 }
 

@@ -18,7 +18,7 @@ use steprill::{
 
 use crate::{
     graphs::{GRAPHS, build},
-    inputs::{Inputs, uuid},
+    inputs::{EVENTS_AT_ONCE, Inputs, uuid},
 };
 
 /// The first byte chooses the graph; each further one is an operation, with its arguments behind it.
@@ -54,7 +54,7 @@ impl<'a> World<'a> {
         Self {
             inputs,
             translation: Names::of(&graph).translation(&graph),
-            run: Run::new(Arc::clone(&graph), uuid(), "h".into()),
+            run: Run::new(Arc::clone(&graph), uuid(), "h".into()).with_events_at_once(EVENTS_AT_ONCE),
             graph,
             journal: Vec::new(),
             started: BTreeSet::new(),
@@ -69,8 +69,8 @@ impl<'a> World<'a> {
             10 => return self.inputs.pass_time(),
             _ => {
                 let snapshot = self.run.snapshot();
-                self.run =
-                    Run::restore(&snapshot, &self.translation, Arc::clone(&self.graph)).expect("it is read back");
+                let run = Run::restore(&snapshot, &self.translation, Arc::clone(&self.graph)).expect("it is read back");
+                self.run = run.with_events_at_once(EVENTS_AT_ONCE);
                 assert_eq!(self.run.snapshot(), snapshot);
                 return;
             }
@@ -82,8 +82,11 @@ impl<'a> World<'a> {
         if let Input::Due { timer } = input {
             self.inputs.timers.remove(&timer);
         }
-        if let Input::Done { pass, .. } = input {
+        if let Input::Done { pass, .. } | Input::LargeDone { pass, .. } = input {
             self.inputs.live.remove(&pass);
+        }
+        if matches!(input, Input::GoOn) {
+            self.inputs.goes_on = false;
         }
         let bytes = record::encode(&input, self.inputs.now);
         let ended = self.run.outcome().is_some();
@@ -115,7 +118,9 @@ impl<'a> World<'a> {
                 Effect::Publish(event) => self.feed_bytes += Feed::cost_bytes(&event),
                 Effect::Arm(timer, deadline) => assert!(self.inputs.timers.insert(timer, deadline).is_none()),
                 Effect::Disarm(timer) => assert!(self.inputs.timers.remove(&timer).is_some()),
+                Effect::GoOn => assert!(!std::mem::replace(&mut self.inputs.goes_on, true)),
                 Effect::Finish(outcome) => {
+                    self.inputs.goes_on = false;
                     assert_eq!((index, Some(&outcome)), (last, self.run.outcome()));
                     self.inputs.live.clear();
                     self.inputs.timers.clear();
@@ -126,21 +131,22 @@ impl<'a> World<'a> {
 
     /// What the run owes is what it has not been given.
     fn check(&self) {
-        let (mut passes, mut timers) = (BTreeSet::new(), BTreeMap::new());
+        let (mut passes, mut timers, mut goes_on) = (BTreeSet::new(), BTreeMap::new(), false);
         for effect in self.run.pending() {
             match effect {
                 Effect::StartPass(pass) => assert!(passes.insert(pass)),
                 Effect::Arm(timer, deadline) => assert!(timers.insert(timer, deadline).is_none()),
+                Effect::GoOn => goes_on = true,
                 other => panic!("{other:?} is not owed"),
             }
         }
-        assert_eq!((&passes, &timers), (&self.inputs.live, &self.inputs.timers));
+        assert_eq!((&passes, &timers, goes_on), (&self.inputs.live, &self.inputs.timers, self.inputs.goes_on));
         assert!(passes.iter().all(|pass| self.run.pass_input(*pass).is_some()));
         assert_eq!(self.run.feed_bytes(), self.feed_bytes);
     }
 
     fn replay(&self) {
-        let mut again = Run::new(Arc::clone(&self.graph), uuid(), "h".into());
+        let mut again = Run::new(Arc::clone(&self.graph), uuid(), "h".into()).with_events_at_once(EVENTS_AT_ONCE);
         for bytes in &self.journal {
             if let Ok((input, now)) = record::decode(bytes, &self.graph) {
                 again.handle(input, now, &mut Vec::new());

@@ -37,6 +37,10 @@ pub fn describe_input(input: &Input, graph: &Graph, run: &Run) -> String {
             format!("{} {}", pass_name(*pass), notes.join(", "))
         }
         Input::Done { pass, done } => format!("{} {}", pass_name(*pass), describe_done(done, graph)),
+        Input::LargeDone { pass, emitted, .. } => {
+            format!("{} gave out {} events, which are taken up in parts", pass_name(*pass), emitted.len())
+        }
+        Input::GoOn => "took up the next part of what it had deferred".to_owned(),
         Input::Due { timer } => format!("timer {} was due", timer.0),
         Input::Cancel => "was cancelled".to_owned(),
         Input::Fail(error) => format!("could not go on: {error}"),

@@ -1,5 +1,7 @@
 //! What goes into a run and what comes out of it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -7,9 +9,8 @@ use crate::{
     engine::published::Published,
     graph::{EventId, StepId},
     json::{Json, Members},
-    limits::WASTE_BYTES_MIN,
     now::Deadline,
-    pass::{Done, Note, PassEnd},
+    pass::{Done, Emitted, Note, StateUse},
     values::Values,
 };
 
@@ -53,7 +54,7 @@ pub enum Input {
         #[serde(with = "super::notes")]
         notes: Vec<Note>,
     },
-    /// A pass has ended.
+    /// A pass has ended. All that it gave out becomes work at once.
     Done {
         /// The pass.
         pass: PassId,
@@ -81,18 +82,19 @@ pub enum Input {
         /// As in [`Input::Started`].
         sequence: u64,
     },
+    /// A pass has returned and has given out a great deal. Its events become work part by part, with the
+    /// [`Input::GoOn`]s that follow.
+    LargeDone {
+        /// What it gave out.
+        emitted: Arc<Emitted>,
+        /// What it did with the state.
+        state: StateUse,
+        /// The pass. It stands last in the record: where the rest of that is made it is not known.
+        pass: PassId,
+    },
+    /// The run takes up the next part of what it has put off: see [`Effect::GoOn`].
+    GoOn,
 }
-
-impl Input {
-    /// Whether it is the end of a pass that gave out very many events.
-    pub(super) fn is_large(&self) -> bool {
-        let Self::Done { done: Done { end: PassEnd::Returned(returned), sent, .. }, .. } = self else { return false };
-        returned.len() + sent.len() >= LARGE_EVENTS
-    }
-}
-
-/// So many events take about as many bytes as are freed apart from the loop.
-const LARGE_EVENTS: usize = WASTE_BYTES_MIN / 64;
 
 /// An event posted from outside.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -129,6 +131,8 @@ pub enum Effect {
     Arm(TimerId, Deadline),
     /// Forget the timer.
     Disarm(TimerId),
+    /// Give [`Input::GoOn`] soon: some of what an input led to is put off, because it would take too long at once.
+    GoOn,
     /// The run has ended: its timers are to be forgotten, and passes of it that still run to be stopped. Always the
     /// last effect of a run.
     Finish(Outcome),

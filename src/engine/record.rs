@@ -5,14 +5,15 @@
 //! | bytes | record | snapshot |
 //! |---|---|---|
 //! | 1 | version | version |
-//! | rest, [postcard] | microseconds of the wall clock, microseconds of the alive clock, input | all that the run is |
+//! | rest, [postcard] | input, microseconds of the wall clock, of the alive clock | all that the run is |
 //!
-//! In postcard a number is as many bytes as it needs, a list is its length and its elements, one of several variants is
-//! its place among them and its fields; nothing is named. So the layout of version 2 is that of the types as they
-//! stand: [`Input`] and all in it, and the facts of a run. Values are JSON texts, checked anew when read. Of a stream
-//! write stand its type, if the graph has it, and the bytes that it took of the feed: the event itself is in the feed,
-//! and nothing is kept twice. A large state that a run begins with is kept apart, too: [`KeptJournal::state`]. The
-//! record of the start is without it, and a snapshot has the keys that have changed since.
+//! In postcard a number is as many bytes as it needs, a list is its length and its elements, one of several variants
+//! is its place among them and its fields; nothing is named. So the layout is that of the types as they stand:
+//! [`Input`] and all in it, and the facts of a run; behind these what it has deferred, if anything. Values are JSON
+//! texts, checked anew when read. Of a stream write stand its type, if the graph has it, and the bytes that it took of
+//! the feed: the event itself is in the feed, and nothing is kept twice. A large state that a run begins with is kept
+//! apart, too: [`KeptJournal::state`]. The record of the start is without it, and a snapshot has the keys that have
+//! changed since.
 //!
 //! Ids of event types and steps are those of the graph under which the input was reduced, and a record is always read
 //! under that graph. A run goes on under another one by way of its snapshot: [`Run::restore`](super::run::Run::restore)
@@ -20,10 +21,11 @@
 //!
 //! # Versions
 //!
-//! Version 2 is the only one that is read: version 1 was that of programs before the first release. A new variant
-//! behind the last one of its type keeps the version: what was written before is read as before, and an earlier program
-//! refuses what it does not know. Any other change to these types is a new version. A later program reads the earlier
-//! ones: it keeps their types beside its own, decodes by the version, and converts.
+//! Version 3 is written. Version 2, in whose records the clocks stand before the input, is read as well. Version 1 was
+//! that of programs before the first release. A new variant behind the last one of its type keeps the version: what was
+//! written before is read as before, and an earlier program refuses what it does not know. Any other change to these
+//! types is a new version. A later program reads the earlier ones: it keeps their types beside its own, decodes by the
+//! version, and converts.
 //!
 //! [postcard]: https://postcard.jamesmunns.com/wire-format
 //! [`KeptJournal::state`]: super::kept::KeptJournal::state
@@ -33,14 +35,17 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    engine::input::{External, Input},
+    engine::input::{External, Input, PassId},
     graph::{EventId, Graph, StepId, what_to_do},
     now::Now,
-    pass::{Done, EventRef, NewWait, Note, PassEnd, Wait, WorkEvent},
+    pass::{Done, Emitted, EventRef, NewWait, Note, PassEnd, StateUse, Wait, WorkEvent},
 };
 
 /// The version that is written.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
+
+/// The earliest version that is read.
+const VERSION_MIN: u8 = 2;
 
 /// The names behind the ids of a graph.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -77,7 +82,39 @@ pub enum RecordError {
 /// # Panics
 /// Never: what an input holds serialises.
 pub fn encode(input: &Input, now: Now) -> Vec<u8> {
-    encode_value(&(now.wall_us, now.alive_us, input), RECORD_BYTES)
+    encode_value(&(input, now.wall_us, now.alive_us), RECORD_BYTES)
+}
+
+/// The end of a pass that gave out a great deal, with its record as far as it can be made beside the loop.
+#[derive(Debug)]
+pub struct LargeDone {
+    pub(super) emitted: Arc<Emitted>,
+    pub(super) state: StateUse,
+    record: Vec<u8>,
+}
+
+impl LargeDone {
+    /// Makes the record of what a pass gave out and did with the state.
+    ///
+    /// # Panics
+    /// Never: what a pass gives out serialises.
+    pub fn new(emitted: Emitted, state: StateUse) -> Self {
+        let bytes: usize = emitted.iter().map(|(_, value)| value.as_str().len() + EVENT_BYTES).sum();
+        let record = encode_value(&(LARGE_DONE, &emitted, &state), bytes + RECORD_BYTES);
+        Self { emitted: Arc::new(emitted), state, record }
+    }
+
+    /// The input of this pass's end, and its whole record.
+    pub fn complete(self, pass: PassId, now: Now) -> (Input, Vec<u8>) {
+        let Self { emitted, state, mut record } = self;
+        append_value(&mut record, &(pass, now.wall_us, now.alive_us));
+        (Input::LargeDone { emitted, state, pass }, record)
+    }
+
+    /// The input of this pass's end.
+    pub(super) fn into_input(self, pass: PassId) -> Input {
+        Input::LargeDone { emitted: self.emitted, state: self.state, pass }
+    }
 }
 
 /// Reads a record under the graph that its input was reduced under.
@@ -85,7 +122,12 @@ pub fn encode(input: &Input, now: Now) -> Vec<u8> {
 /// # Errors
 /// When it is none, or speaks of what the graph does not have.
 pub fn decode(bytes: &[u8], graph: &Graph) -> Result<(Input, Now), RecordError> {
-    let (wall_us, alive_us, input) = decode_value(bytes)?;
+    let (input, wall_us, alive_us) = if bytes.first() == Some(&VERSION_MIN) {
+        let (wall_us, alive_us, input) = decode_value(bytes)?;
+        (input, wall_us, alive_us)
+    } else {
+        decode_value(bytes)?
+    };
     Bounds { events: graph.events.len(), steps: graph.steps.len() }.input(&input)?;
     Ok((input, Now { wall_us, alive_us }))
 }
@@ -97,15 +139,33 @@ pub(super) fn encode_value<T: Serialize>(value: &T, room_bytes: usize) -> Vec<u8
     postcard::to_extend(value, bytes).expect("plain data serialises")
 }
 
+/// The same behind bytes that are there.
+pub(super) fn append_value<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
+    *bytes = postcard::to_extend(value, std::mem::take(bytes)).expect("plain data serialises");
+}
+
 /// Reads what [`encode_value`] gave: all of it.
 pub(super) fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
+    match decode_first(bytes)? {
+        (value, []) => Ok(value),
+        _ => Err(malformed(BEHIND)),
+    }
+}
+
+/// Reads what [`encode_value`] gave; and what stands behind it.
+pub(super) fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), RecordError> {
     let (&version, bytes) = bytes.split_first().ok_or_else(|| malformed("it is empty"))?;
-    if version != VERSION {
+    if !(VERSION_MIN..=VERSION).contains(&version) {
         return Err(RecordError::Version(version));
     }
+    postcard::take_from_bytes(bytes).map_err(|error| malformed(&error.to_string()))
+}
+
+/// Reads what [`append_value`] gave: all of it.
+pub(super) fn decode_rest<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
-        Ok(_) => Err(malformed("something stands behind it")),
+        Ok(_) => Err(malformed(BEHIND)),
         Err(error) => Err(malformed(&error.to_string())),
     }
 }
@@ -134,11 +194,13 @@ impl Bounds {
                 Note::Stream { .. } | Note::Kept { .. } | Note::Once { .. } => Ok(()),
             }),
             Input::Done { done, .. } => self.done(done),
+            Input::LargeDone { emitted, .. } => emitted.iter().try_for_each(|(event, _)| self.event(*event)),
             Input::Started { .. }
             | Input::StartedFrom { .. }
             | Input::Admitted
             | Input::Due { .. }
             | Input::Cancel
+            | Input::GoOn
             | Input::Fail(_) => Ok(()),
         }
     }
@@ -245,3 +307,12 @@ impl std::error::Error for RecordError {}
 
 /// What the records of small events take.
 const RECORD_BYTES: usize = 64;
+
+/// What the type and the length of an event take, at most.
+const EVENT_BYTES: usize = 7;
+
+/// The place of [`Input::LargeDone`] among the variants.
+const LARGE_DONE: u32 = 9;
+
+/// What is wrong with bytes that are longer than what they say.
+const BEHIND: &str = "something stands behind it";

@@ -17,6 +17,7 @@
 //! `Held` has a slot and shows as running, but starts no pass: the run is not admitted yet, or another work runs alone.
 
 mod check;
+mod deferred;
 mod done;
 mod end;
 mod matching;
@@ -45,11 +46,12 @@ use crate::{
     },
     graph::{EventId, Graph, StepId},
     json::Json,
-    limits::{RUN_EVENT_BYTES_MAX, RUN_WORKS_MAX},
+    limits::{EVENTS_AT_ONCE, RUN_EVENT_BYTES_MAX, RUN_WORKS_MAX, WASTE_BYTES_MIN},
     now::{Clock, Deadline, Now},
-    pass::PassInput,
+    pass::{Emitted, PassInput, WorkEvent},
     values::Values,
 };
+use deferred::Deferred;
 use matching::OpenIndex;
 pub use question::OpenQuestion;
 use question::{EarlyAnswer, Question, Shown};
@@ -68,8 +70,26 @@ use work::{Work, WorkPhase};
 pub struct Run {
     graph: Arc<Graph>,
     facts: Facts,
-    /// What a large run had when it ended. To free it takes long, so it goes with the run.
-    remains: Option<Box<Facts>>,
+    remains: Option<Box<Remains>>,
+}
+
+/// What a run no longer needs and takes long to free.
+#[derive(Debug)]
+#[expect(dead_code, reason = "it is only dropped")]
+pub struct Remains {
+    remnant: Remnant,
+    others: Option<Box<Remains>>,
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "it is only dropped")]
+enum Remnant {
+    /// What a large run had when it ended.
+    Facts(Box<Facts>),
+    /// What a pass gave out.
+    Emitted(Arc<Emitted>),
+    /// The work of a fan-in.
+    Work(Box<Work>),
 }
 
 /// All that the inputs so far come to; with the graph it decides what the next one does.
@@ -119,6 +139,12 @@ struct Facts {
     /// Whether what it publishes does not add up to a bound: with a store old events leave its feed.
     #[serde(skip)]
     feed_is_window: bool,
+    /// Events that one input makes work of, or gives to a fan-in; the others are deferred.
+    #[serde(skip, default = "events_at_once")]
+    events_at_once: u32,
+    /// What is deferred. In a snapshot it stands behind the rest, if there is anything.
+    #[serde(skip)]
+    deferred: Table<Box<Deferred>>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -138,7 +164,22 @@ struct Turn<'a> {
     graph: &'a Graph,
     now: Now,
     effects: &'a mut Vec<Effect>,
-    remains: &'a mut Option<Box<Facts>>,
+    remains: &'a mut Option<Box<Remains>>,
+}
+
+impl Turn<'_> {
+    /// Leaves something to be freed elsewhere.
+    fn leave(&mut self, remnant: Remnant) {
+        let others = self.remains.take();
+        *self.remains = Some(Box::new(Remains { remnant, others }));
+    }
+
+    /// The same with a work that is done, if it had very many events.
+    fn leave_work(&mut self, work: Box<Work>) {
+        if matches!(&work.event, WorkEvent::All(events) if events.len() >= LARGE_EVENTS) {
+            self.leave(Remnant::Work(work));
+        }
+    }
 }
 
 impl Run {
@@ -155,6 +196,14 @@ impl Run {
         self
     }
 
+    /// The same run that defers what comes to more than so many events at once, instead of [`EVENTS_AT_ONCE`]. A
+    /// journal is to be folded as it was written.
+    #[must_use]
+    pub fn with_events_at_once(mut self, events: u32) -> Self {
+        self.facts.events_at_once = events.max(1);
+        self
+    }
+
     /// Whether its feed may be as long as it likes.
     pub fn has_window(&self) -> bool {
         self.facts.feed_is_window
@@ -167,8 +216,13 @@ impl Run {
         facts.reduce(&mut Turn { graph, now, effects, remains }, input);
     }
 
-    /// What is still owed: passes to start, timers to arm. After a crash, exactly what the lost effects were. Nothing
-    /// before the run has started and after it has ended.
+    /// What the run no longer needs and would take long to free, if there is anything.
+    pub fn take_remains(&mut self) -> Option<Box<Remains>> {
+        self.remains.take()
+    }
+
+    /// What is still owed: passes to start, timers to arm, parts to go on with. After a crash, exactly what the lost
+    /// effects were. Nothing before the run has started and after it has ended.
     pub fn pending(&self) -> Vec<Effect> {
         let timeout = self.facts.timeout_at_us.map(|at_us| Deadline::alive(at_us.get()));
         let of_run = timeout.map(|deadline| Effect::Arm(RUN_TIMER, deadline));
@@ -176,7 +230,8 @@ impl Run {
             WorkPhase::Running { .. } => Some(Effect::StartPass(PassId { work: number, pass: work.pass })),
             _ => work.timer().map(|timer| Effect::Arm(timer.id, timer.deadline)),
         });
-        of_run.into_iter().chain(of_works).collect()
+        let of_deferred = (!self.facts.deferred.is_empty()).then_some(Effect::GoOn);
+        of_run.into_iter().chain(of_works).chain(of_deferred).collect()
     }
 
     /// What to hand to a worker for this pass, with the state as it is now; `None` if the pass is stale.
@@ -239,10 +294,10 @@ impl Run {
         matches!(self.facts.phase, Phase::Admitted)
     }
 
-    /// Whether none of its passes runs or is to start: nothing goes on before a timer is due or something comes from
-    /// outside.
+    /// Whether none of its passes runs or is to start, and nothing is deferred: nothing goes on before a timer is due
+    /// or something comes from outside.
     pub fn only_waits(&self) -> bool {
-        self.facts.running == 0
+        self.facts.running == 0 && self.facts.deferred.is_empty()
     }
 
     /// The outcome, once there is one.
@@ -305,10 +360,13 @@ impl Facts {
             alone: Vec::new(),
             state: State::default(),
             feed_is_window: false,
+            events_at_once: EVENTS_AT_ONCE,
+            deferred: Table::default(),
         }
     }
 
     fn reduce(&mut self, turn: &mut Turn<'_>, input: Input) {
+        let is_owed = !self.deferred.is_empty() && !matches!(input, Input::GoOn);
         match (&self.phase, input) {
             (Phase::New, Input::Started { event, state, admitted, sequence }) => {
                 self.start(turn, event, State::new(state), admitted, sequence);
@@ -322,11 +380,16 @@ impl Facts {
             (_, Input::External(external)) => self.external(turn, external),
             (_, Input::Noted { pass, notes }) => self.noted(turn, pass, notes),
             (_, Input::Done { pass, done }) => self.done(turn, pass, done),
+            (_, Input::LargeDone { pass, emitted, state }) => self.large_done(turn, pass, emitted, state),
+            (_, Input::GoOn) => self.go_on(turn),
             (_, Input::Due { timer }) => self.due(turn, timer),
             (_, Input::Cancel) => self.cancel(turn),
             (_, Input::Fail(error)) => self.fail(turn, None, error, 0),
         }
         self.settle(turn);
+        if !is_owed && !self.deferred.is_empty() {
+            turn.effects.push(Effect::GoOn);
+        }
     }
 
     fn start(&mut self, turn: &mut Turn<'_>, event: Json, state: State, admitted: bool, sequence: u64) {
@@ -385,7 +448,7 @@ impl Facts {
 
     /// Whether so many works from outside fit into what the run has to do.
     fn takes_more(&self, works: usize) -> bool {
-        self.works.len() + works <= RUN_WORKS_MAX && self.cost_bytes <= RUN_EVENT_BYTES_MAX
+        self.works.len() + self.owed().works + works <= RUN_WORKS_MAX && self.cost_bytes <= RUN_EVENT_BYTES_MAX
     }
 
     fn number(&mut self) -> u64 {
@@ -398,6 +461,14 @@ impl Facts {
         (work.pass == pass.pass && matches!(work.phase, WorkPhase::Running { .. })).then_some(work)
     }
 }
+
+/// What a run defers beyond, unless told.
+fn events_at_once() -> u32 {
+    EVENTS_AT_ONCE
+}
+
+/// So many events take about as many bytes as are freed apart from the loop.
+const LARGE_EVENTS: usize = WASTE_BYTES_MIN / 64;
 
 /// The timer of the run's time-out.
 const RUN_TIMER: TimerId = TimerId(0);

@@ -28,6 +28,13 @@ pub const INBOX_ANSWERS_MAX: usize = 1_000;
 /// each.
 pub const RUN_WORKS_MAX: usize = 100_000;
 
+/// Events of one pass that become work with one input, and events that a fan-in is given with one; the others are
+/// deferred, so that the loop serves others between. About half a millisecond's worth.
+pub const EVENTS_AT_ONCE: u32 = 500;
+
+/// Bytes of the events and writes of a pass's end from which on a worker makes the record of it.
+pub const WORKER_RECORD_BYTES_MIN: usize = 64 << 10;
+
 /// Bytes of memory that a run's works, with their events and what they remember, and its early answers may cost (see
 /// [`cost`](crate::cost)) and still take more from outside; then who posts gets 503. What its own steps give out is
 /// bounded by [`PASS_OUTPUT_BYTES_MAX`] and [`RUN_WORKS_MAX`] alone. As many bytes of answers may its works remember

@@ -187,6 +187,8 @@ struct Trial<'a> {
     /// What comes as soon as nothing is left to run.
     posts: VecDeque<Post>,
     ready: VecDeque<PassId>,
+    /// Whether the run has deferred something.
+    goes_on: bool,
     timers: BTreeMap<TimerId, Deadline>,
     events: Vec<(String, Json)>,
     /// Questions without a script.
@@ -209,6 +211,7 @@ impl<'a> Trial<'a> {
             later: posts.into(),
             posts: VecDeque::new(),
             ready: VecDeque::new(),
+            goes_on: false,
             timers: BTreeMap::new(),
             events: Vec::new(),
             unanswered: Vec::new(),
@@ -234,7 +237,9 @@ impl<'a> Trial<'a> {
                     "it goes on for ever: {TEST_INPUTS_MAX} passes, answers and timers were not enough"
                 ));
             }
-            if let Some(pass) = self.ready.pop_front() {
+            if std::mem::take(&mut self.goes_on) {
+                self.input(Input::GoOn);
+            } else if let Some(pass) = self.ready.pop_front() {
                 self.run_pass(pass);
             } else if let Some(post) = self.posts.pop_front() {
                 self.post(post)?;
@@ -326,6 +331,7 @@ impl<'a> Trial<'a> {
                 Effect::Publish(Published::Event(event, value)) => self.show(&event, value),
                 Effect::Arm(timer, deadline) => drop(self.timers.insert(timer, deadline)),
                 Effect::Disarm(timer) => drop(self.timers.remove(&timer)),
+                Effect::GoOn => self.goes_on = true,
                 Effect::Finish(outcome) => {
                     self.timers.clear();
                     self.outcome = Some(outcome);

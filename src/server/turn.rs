@@ -115,9 +115,9 @@ impl Loop {
         let now = clock.read();
         Ok(Self {
             reactor,
+            pool: Pool::new(config.workers, keeping.scheduler.is_journaled(), Arc::clone(&ring) as _),
             core: Core::new(keeping.scheduler),
             store: keeping.store,
-            pool: Pool::new(config.workers, Arc::clone(&ring) as _),
             account,
             trimming: Trimming::default(),
             shares: Shares::default(),
@@ -281,6 +281,10 @@ impl Loop {
                 Some(Report::Done(tag, done)) => {
                     handled += 1 + done.bytes() / REPORT_BYTES;
                     self.core.scheduler_mut().handle_done(tag, done, self.now);
+                }
+                Some(Report::LargeDone(tag, done)) => {
+                    self.core.scheduler_mut().handle_large_done(tag, *done, self.now);
+                    return;
                 }
                 None => return,
             }

@@ -5,13 +5,13 @@ use std::{fmt::Write as _, sync::Arc};
 use steprill::{
     engine::{
         input::{Effect, External, Input, PassId},
-        record::{Names, RecordError, decode, encode},
+        record::{LargeDone, Names, RecordError, decode, encode},
         run::Run,
     },
     graph::{EventId, Graph, StepId},
     json::Json,
     now::Now,
-    pass::{Done, NewWait, PassEnd, StateUse, WorkEvent},
+    pass::{Done, Emitted, NewWait, PassEnd, StateUse, WorkEvent, Write},
     values::Values,
 };
 
@@ -133,8 +133,8 @@ fn what_is_no_record_is_refused_in_words() {
     let graph = graph(OLD);
     let refused = |bytes: &[u8]| decode(bytes, &graph).expect_err("no record").to_string();
     assert!(refused(b"").starts_with("the record is damaged: it is empty"));
-    assert!(refused(&[9, 0, 0, 5]).ends_with("version 9, and this program reads 2: use a newer program"));
-    assert!(refused(&[1, 0, 0, 5]).contains("version 1, and this program reads 2: an earlier development version"));
+    assert!(refused(&[9, 0, 0, 5]).ends_with("version 9, and this program reads 3: use a newer program"));
+    assert!(refused(&[1, 0, 0, 5]).contains("version 1, and this program reads 3: an earlier development version"));
     assert!(refused(&[2, 0, 0, 99]).starts_with("the record is damaged"), "there is no such input");
     let whole = encode(&external(EventId(0), "[17]", None), Now::default());
     assert!(refused(&[&whole[..], &[0]].concat()).contains("something stands behind it"));
@@ -149,7 +149,7 @@ fn what_is_no_record_is_refused_in_words() {
 /// A journal is read by later programs: these bytes never change. A change of a type that stands in a record is a new
 /// version.
 #[test]
-fn the_bytes_of_version_2_stay_as_they_are() {
+fn the_bytes_of_version_3_stay_as_they_are() {
     let graph = graph(OLD);
     let hex = |bytes: &[u8]| {
         bytes.iter().fold(String::new(), |mut text, byte| {
@@ -162,22 +162,26 @@ fn the_bytes_of_version_2_stay_as_they_are() {
     assert_eq!(
         journal,
         [
-            "0280809296a896a206ac0200027b7d000100",
-            "0280809296a896a206ac0204000000030001310001320001330000000000",
-            "0280809296a896a206ac0204020000010101320000000000",
-            "0280809296a896a206ac020401000100010302027b7d00000000000000",
-            "0280809296a896a206ac0204030000010101330000000000",
+            "0300027b7d00010080809296a896a206ac02",
+            "030400000003000131000132000133000000000080809296a896a206ac02",
+            "030402000001010132000000000080809296a896a206ac02",
+            "030401000100010302027b7d0000000000000080809296a896a206ac02",
+            "030403000001010133000000000080809296a896a206ac02",
         ]
     );
+    for (input, record) in inputs(&graph).into_iter().zip(VERSION_2) {
+        let bytes: Vec<u8> = (0..record.len()).step_by(2).map(|at| from_hex(&record[at..at + 2])).collect();
+        assert_eq!(decode(&bytes, &graph), Ok((input, now)), "an earlier version is read");
+    }
     let state = [("k".into(), json("1"))].into_iter().collect();
     let from = Input::StartedFrom { event: json("{}"), state, admitted: true, sequence: 5 };
-    assert_eq!(hex(&encode(&from, now)), "0280809296a896a206ac0208027b7d0105");
+    assert_eq!(hex(&encode(&from, now)), "0308027b7d010580809296a896a206ac02");
     let reply = External { in_reply_to: Some(7), ..External::new(event(&graph, "HumanA"), json("{}")) };
-    assert_eq!(hex(&encode(&Input::External(reply), now)), "0280809296a896a206ac020202027b7d000107");
+    assert_eq!(hex(&encode(&Input::External(reply), now)), "030202027b7d00010780809296a896a206ac02");
     assert_eq!(
         [hex(&run(&graph, inputs(&graph)).snapshot()), hex(&graph.to_stored())],
         [
-            "02100000000000000000000000000000000001680204020979000002000101010000013101010100000101010000\
+            "03100000000000000000000000000000000001680204020979000002000101010000013101010100000101010000\
              04070003000000000000010702010001010000010202020100010000010101320202020001000001010133000102\
              000000000000",
             "0204666c6f7704666c6f7706014506666c6f772e45000000014606666c6f772e460000000648756d616e410b666c\
@@ -186,6 +190,78 @@ fn the_bytes_of_version_2_stay_as_they_are() {
              00000401000000000000016f0101010105000000000000040100000000000004050000",
         ]
     );
+}
+
+/// The same journal as version 2 had it.
+const VERSION_2: [&str; 5] = [
+    "0280809296a896a206ac0200027b7d000100",
+    "0280809296a896a206ac0204000000030001310001320001330000000000",
+    "0280809296a896a206ac0204020000010101320000000000",
+    "0280809296a896a206ac020401000100010302027b7d00000000000000",
+    "0280809296a896a206ac0204030000010101330000000000",
+];
+
+fn from_hex(digits: &str) -> u8 {
+    u8::from_str_radix(digits, 16).expect("two digits")
+}
+
+/// What a worker makes of a large end is what the loop would make of it.
+#[test]
+fn the_record_of_a_large_end_is_that_of_its_input() {
+    let graph = graph(OLD);
+    let (sent, returned) = (vec![(event(&graph, "F"), json("{}"))], vec![(event(&graph, "E"), json("1"))]);
+    let emitted = Emitted { sent, returned };
+    let state = StateUse { version: 3, writes: vec![("k".into(), Write::Set(json("2")))], ..StateUse::default() };
+    let pass = PassId { work: 300, pass: 2 };
+    let now = Now { wall_us: 1_764_000_000_000_000, alive_us: 300 };
+    let input = Input::LargeDone { emitted: Arc::new(emitted.clone()), state: state.clone(), pass };
+    let (made, record) = LargeDone::new(emitted, state).complete(pass, now);
+    assert_eq!((&made, &record), (&input, &encode(&input, now)));
+    assert_eq!(decode(&record, &graph), Ok((input, now)));
+}
+
+/// Events that a pass gave out and that are not routed yet are carried over, each under its new type.
+#[test]
+fn what_is_deferred_goes_on_under_a_workflow_that_has_changed() {
+    let (old, new) = (graph(OLD), graph(NEW));
+    let values = |events: &[(EventId, Json)]| events.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>();
+    let elements: Vec<Json> = (0..7).map(|index| json(&index.to_string())).collect();
+    let returned = elements.iter().map(|value| (event(&old, "E"), value.clone())).collect();
+    let emitted = Arc::new(Emitted { sent: Vec::new(), returned });
+    let spread = Input::LargeDone { emitted, state: StateUse::default(), pass: PassId { work: 0, pass: 0 } };
+    let mut run = run(&old, Vec::new()).with_events_at_once(3);
+    let mut effects = Vec::new();
+    for input in [inputs(&old)[0].clone(), spread, Input::GoOn] {
+        run.handle(input, Now::default(), &mut effects);
+    }
+    assert_eq!(run.works().count(), 3, "a part of them are works");
+    let translation = Names::of(&old).translation(&new);
+    let moved = Run::restore(&run.snapshot(), &translation, Arc::clone(&new)).expect("it is carried over");
+    let mut moved = moved.with_events_at_once(3);
+    assert_eq!(moved.pending().last(), Some(&Effect::GoOn));
+    for _ in 0..2 {
+        moved.handle(Input::GoOn, Now::default(), &mut effects);
+    }
+    let works: Vec<_> = moved.works().map(|(work, step, ..)| (work, step)).collect();
+    assert_eq!(works, (1..=7).map(|work| (work, new.step_id("n").expect("n"))).collect::<Vec<_>>());
+    for work in 1..=7 {
+        // The fan-in has them in their order, whatever the order in which they come.
+        let work = [4, 1, 2, 5, 3, 7, 6][work - 1];
+        let end = PassEnd::Returned(vec![(event(&new, "F"), elements[work as usize - 1].clone())]);
+        moved.handle(done(work, end), Now::default(), &mut effects);
+    }
+    assert!(matches!(effects.last(), Some(Effect::GoOn)), "{effects:?}");
+    moved.handle(Input::GoOn, Now::default(), &mut effects);
+    let same = Names::of(&new).translation(&new);
+    let restored = Run::restore(&moved.snapshot(), &same, Arc::clone(&new)).expect("it is read back");
+    let mut moved = restored.with_events_at_once(3);
+    while moved.pending().contains(&Effect::GoOn) {
+        moved.handle(Input::GoOn, Now::default(), &mut effects);
+    }
+    let pass = PassId { work: 8, pass: 0 };
+    assert_eq!(moved.pass_step(pass), new.step_id("o"));
+    let WorkEvent::All(events) = moved.pass_input(pass).expect("the fan-in runs").event else { panic!("a fan-in") };
+    assert_eq!(values(&events), elements);
 }
 
 #[test]

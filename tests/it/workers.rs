@@ -50,7 +50,7 @@ fn with_no_worker_left_the_loop_need_not_look_and_every_report_rings() {
         done()
     });
 
-    let mut pool = Pool::new(1, ring);
+    let mut pool = Pool::new(1, false, ring);
     for tag in 0..3 {
         pool.start(tag, Arc::clone(&body), input(), Arc::new(AtomicUsize::new(0)));
     }

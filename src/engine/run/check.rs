@@ -27,13 +27,14 @@ impl Facts {
         ensure(timers.eq(live.timers.iter().copied()), "its timers are not those of its works")?;
         let questions = self.questions.iter().map(|(number, question)| (number, question.work));
         ensure(questions.eq(live.questions.iter().copied()), "its questions are not those of its works")?;
+        ensure(self.deferred.iter().all(|(_, deferred)| deferred.is_sound()), "it has deferred what cannot be done")?;
         ensure(self.alone_is_sound(), "works that are to run alone do not wait for it")?;
         ensure(self.scopes_are_sound(&live.inside), "its scopes do not hold what is in them")
     }
 
     fn is_empty(&self) -> bool {
         let tables = self.works.len() + self.timers.len() + self.questions.len() + self.scopes.len();
-        tables + self.early.len() + self.shown.len() == 0 && self.timeout_at_us.is_none()
+        tables + self.deferred.len() + self.early.len() + self.shown.len() == 0 && self.timeout_at_us.is_none()
     }
 
     /// Numbers are given out in ascending order, and enough are left.
@@ -43,12 +44,14 @@ impl Facts {
         let timers = self.timers.iter().map(|(number, _)| number);
         let early = self.early.iter().map(|(number, _)| number);
         let questions = self.questions.iter().map(|(sequence, _)| sequence);
-        let mut others = scopes.clone().chain(timers).chain(early.clone());
+        let deferred = self.deferred.iter().map(|(number, _)| number);
+        let mut others = scopes.clone().chain(timers).chain(early.clone()).chain(deferred.clone());
         let (next_work, next) = (self.next_work, self.next_number);
         works.clone().is_sorted_by(|one, other| one < other)
             && works.last().is_none_or(|last| last < next_work)
             && scopes.is_sorted_by(|one, other| one < other)
             && early.is_sorted_by(|one, other| one < other)
+            && deferred.is_sorted_by(|one, other| one < other)
             && questions.clone().is_sorted_by(|one, other| one < other)
             && questions.last().is_none_or(|last| last < self.next_sequence)
             && others.all(|number| (1..next).contains(&number))
@@ -128,6 +131,7 @@ impl Live {
         }
         let outer = |scope: &Scope| scope.outer.as_ref().map(|outer| outer.scope);
         live.inside.extend(facts.scopes.iter().filter_map(|(_, scope)| outer(scope)));
+        live.inside.extend(facts.deferred.iter().flat_map(|(_, deferred)| deferred.scopes()));
         live.slots.sort_unstable();
         live.queued.sort_unstable();
         live.timers.sort_unstable();
@@ -159,13 +163,6 @@ impl Memory {
     /// What a `once` stands for was published.
     fn is_sound(&self) -> bool {
         self.once.iter().all(|once| once.stream_ordinal as usize <= WORK_STREAMS_MAX)
-    }
-}
-
-impl Scope {
-    fn is_sound(&self) -> bool {
-        self.outer.as_ref().is_none_or(|outer| outer.path.is_sound())
-            && self.collected.iter().all(|collected| collected.path.is_sound())
     }
 }
 

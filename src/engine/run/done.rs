@@ -1,9 +1,10 @@
 //! A pass has ended: what it gave out, or how it failed.
 
-use std::time::Duration;
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use super::{
     Facts, Turn,
+    deferred::{ComesTo, Deferred, Emission},
     end::{cut, seconds},
     scope::Place,
     work::{Work, WorkPhase},
@@ -14,17 +15,29 @@ use crate::{
         input::PassId,
         published::{Published, StepOutput, StepState},
     },
-    graph::{EventId, EventKind, StepType},
-    json::Json,
+    graph::{EventKind, StepType},
     limits::{ERROR_BYTES_MAX, EVENT_ERROR_BYTES_MAX, FEED_BYTES_MAX, FEED_BYTES_RESERVED, RUN_WORKS_MAX},
     now::Clock,
-    pass::{Done, EventRef, PassEnd, StateUse},
+    pass::{Done, Emitted, PassEnd, StateUse},
 };
 
 /// What a pass that succeeded gave out.
-struct Output {
-    sent: Vec<(EventId, Json)>,
-    returned: Vec<(EventId, Json)>,
+enum Output {
+    /// Routed at once.
+    AtOnce(Emitted),
+    /// Routed in parts.
+    InParts(Arc<Emitted>),
+}
+
+impl Deref for Output {
+    type Target = Emitted;
+
+    fn deref(&self) -> &Emitted {
+        match self {
+            Self::AtOnce(emitted) => emitted,
+            Self::InParts(emitted) => emitted,
+        }
+    }
 }
 
 impl Facts {
@@ -39,7 +52,9 @@ impl Facts {
             return;
         }
         match end {
-            PassEnd::Returned(returned) => self.returned(turn, number, slot, Output { sent, returned }, state),
+            PassEnd::Returned(returned) => {
+                self.returned(turn, number, slot, Output::AtOnce(Emitted { sent, returned }), state);
+            }
             PassEnd::Waits { ordinal, wait } => self.wait(turn, number, slot, ordinal, wait),
             PassEnd::Failed { error, retry: true } => self.failed(turn, number, slot, error),
             PassEnd::Failed { error, retry: false } => self.give_up(turn, number, error),
@@ -48,6 +63,13 @@ impl Facts {
                 let fault = fault(&end, step).unwrap_or_default();
                 self.failed(turn, number, slot, format!("Step {} {fault}", step.name));
             }
+        }
+    }
+
+    /// The pass has returned, and what it gave out is routed in parts.
+    pub(super) fn large_done(&mut self, turn: &mut Turn<'_>, pass: PassId, emitted: Arc<Emitted>, state: StateUse) {
+        if let Some(slot) = self.end_pass(pass) {
+            self.returned(turn, pass.work, slot, Output::InParts(emitted), state);
         }
     }
 
@@ -76,10 +98,10 @@ impl Facts {
             return;
         }
         let Some(work) = self.works.get(number) else { return };
-        if let Err(error) = self.check_output(turn, work, &output) {
-            self.fail_work(turn, number, error);
-            return;
-        }
+        let comes_to = match self.check_output(turn, work, &output) {
+            Ok(comes_to) => comes_to,
+            Err(error) => return self.fail_work(turn, number, error),
+        };
         if let Err(error) = self.state.apply(used.writes) {
             // The same writes would fail again.
             if work.failure().is_some() {
@@ -91,81 +113,89 @@ impl Facts {
         }
         let Some(work) = self.works.remove(number) else { return };
         self.uncount(&work);
-        let (graph, Output { sent, mut returned }) = (turn.graph, output);
-        let shown_output = returned.first().map_or(StepOutput::Nothing, |(event, _)| StepOutput::Event(*event));
+        let shown_output = output.returned.first().map_or(StepOutput::Nothing, |(event, _)| StepOutput::Event(*event));
         self.publish_done(turn, &work, slot, shown_output);
-        for (event, value) in sent.iter().chain(&returned) {
-            if graph.event(*event).kind == EventKind::InputRequired {
-                if graph.goes_on_from_outside() {
-                    self.note_shown(self.next_sequence, *event);
+        let stop = output.returned.iter().find(|(event, _)| *event == turn.graph.stop).map(|(_, value)| value.clone());
+        if stop.is_some() || matches!(output, Output::AtOnce(_)) {
+            for (event, value) in output.iter() {
+                if turn.graph.event(*event).kind == EventKind::InputRequired {
+                    self.show_question(turn, *event, value.clone());
                 }
-                self.publish(turn, Published::Event(EventRef::Known(*event), value.clone()));
             }
         }
-        if let Some(place) = returned.iter().position(|(event, _)| *event == graph.stop) {
-            let (_, value) = returned.swap_remove(place);
-            self.complete(turn, value);
-            return;
+        if let Some(value) = stop {
+            return self.complete(turn, value);
         }
         self.free_slot(turn, work.step, slot);
-        self.emit(turn, &work, Output { sent, returned });
-        if let Some(place) = work.place {
-            self.leave_scope(turn, place.scope);
-        }
-    }
-
-    fn emit(&mut self, turn: &mut Turn<'_>, work: &Work, output: Output) {
         let step = turn.graph.step(work.step);
-        let Output { sent, returned } = output;
-        let around = work.place.as_deref();
         // What failed opens no scope: its one event stands for all that it would have given out.
         let opens = !step.closers.is_empty() && work.failure().is_none();
-        let opened = opens.then(|| self.open_scope(work, sent.len() + returned.len()));
-        let inside = opened.as_ref().or(around);
+        let opened = opens.then(|| self.open_scope(&work, output.len()));
+        match output {
+            Output::AtOnce(emitted) => self.emit(turn, &work, opened.as_ref(), emitted),
+            Output::InParts(emitted) => {
+                let opened = opened.map(|place| place.scope);
+                let emission = Emission::new(work.step, work.place.clone(), opened, emitted, comes_to);
+                self.cost_bytes += emission.cost_bytes();
+                self.defer(Deferred::Emission(emission));
+            }
+        }
+        turn.leave_work(work);
+    }
+
+    /// Everything that a pass gave out becomes work.
+    fn emit(&mut self, turn: &mut Turn<'_>, work: &Work, opened: Option<&Place>, emitted: Emitted) {
+        let Emitted { sent, returned } = emitted;
+        let around = work.place.as_deref();
+        let returns_inside = opened.is_some() && turn.graph.step(work.step).fan_out;
+        let inside = opened.or(around);
         let mut index = 0;
         for event in sent {
             self.route(turn, event, inside, index);
             index += 1;
         }
         for event in returned {
-            self.route(turn, event, if step.fan_out && opens { inside } else { around }, index);
+            self.route(turn, event, if returns_inside { inside } else { around }, index);
             index += 1;
         }
-        if let Some(Place { scope, .. }) = opened {
-            self.leave_scope(turn, scope);
+        for Place { scope, .. } in opened.into_iter().chain(around) {
+            self.leave_scope(turn, *scope);
         }
     }
 
-    /// Whether the output is of the graph and within the bounds of the run: what fails it otherwise.
-    fn check_output(&self, turn: &Turn<'_>, work: &Work, output: &Output) -> Result<(), String> {
+    /// Whether the output is of the graph and within the bounds of the run: how much work it comes to, or what fails
+    /// it.
+    fn check_output(&self, turn: &Turn<'_>, work: &Work, output: &Emitted) -> Result<ComesTo, String> {
         let (graph, name) = (turn.graph, &turn.graph.step(work.step).name);
-        let (mut works, mut collected, mut shown_bytes) = (0, 0, STEP_BYTES);
-        for (event, value) in output.sent.iter().chain(&output.returned) {
+        let (mut comes_to, mut shown_bytes) = (ComesTo::default(), STEP_BYTES);
+        for (event, value) in output.iter() {
             let Some(kind) = graph.events.get(usize::from(event.0)).map(|event| event.kind) else {
                 return Err(format!("Step {name} gave out an event of a type that the workflow does not have"));
             };
             if *event == graph.stop || kind == EventKind::InputRequired {
                 shown_bytes += VALUE_BYTES + value.as_str().len();
             }
-            works += graph.takers(*event).len();
-            collected += graph.joiners(*event).len();
-            shown_bytes += 2 * STEP_BYTES * graph.takers(*event).len();
+            let of_event = ComesTo::of(graph, *event);
+            comes_to = comes_to.and(of_event);
+            shown_bytes += 2 * STEP_BYTES * of_event.works;
         }
-        let works_then = self.works.len() - 1 + works;
-        if works > 0 && (works_then > RUN_WORKS_MAX || self.scopes.len() > RUN_WORKS_MAX) {
+        let all = self.owed().and(comes_to);
+        let works_then = self.works.len() - 1 + all.works;
+        if comes_to.works > 0 && (works_then > RUN_WORKS_MAX || self.scopes.len() > RUN_WORKS_MAX) {
             return Err(format!(
                 "Step {name} would give its run {works_then} works at once; it may have {RUN_WORKS_MAX}"
             ));
         }
-        let collected_then = self.collected as usize + collected;
-        if collected > 0 && collected_then > RUN_WORKS_MAX {
+        let collected_then = self.collected as usize + all.collected;
+        if comes_to.collected > 0 && collected_then > RUN_WORKS_MAX {
             return Err(format!(
                 "Step {name} would leave {collected_then} events to fan-ins; they may be {RUN_WORKS_MAX}"
             ));
         }
         let ends = output.returned.iter().any(|(event, _)| *event == graph.stop);
         let reserved_bytes = if ends { 0 } else { FEED_BYTES_RESERVED };
-        self.check_bytes(shown_bytes, reserved_bytes).map_err(|error| format!("Step {name}: {error}"))
+        self.check_bytes(shown_bytes, reserved_bytes).map_err(|error| format!("Step {name}: {error}"))?;
+        Ok(comes_to)
     }
 
     /// Whether the feed may take this event.

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::{Facts, Phase, Turn, work::WorkPhase};
+use super::{Facts, Phase, Remnant, Turn, work::WorkPhase};
 use crate::{
     engine::{
         input::{Effect, Outcome},
@@ -78,7 +78,7 @@ impl Facts {
     /// Why a run with nothing left to do can never go on: what it lacks. Answers that wait help no more, because nobody
     /// is left to ask for them.
     pub(super) fn stuck(&self, graph: &Graph) -> Option<String> {
-        if !self.works.is_empty() || graph.goes_on_from_outside() {
+        if !self.works.is_empty() || !self.deferred.is_empty() || graph.goes_on_from_outside() {
             return None;
         }
         let stop = &graph.event(graph.stop).name;
@@ -108,11 +108,12 @@ impl Facts {
             next_sequence: self.next_sequence,
             feed_bytes: self.feed_bytes,
             state: std::mem::take(&mut self.state),
+            events_at_once: self.events_at_once,
             ..Self::new(self.id, std::sync::Arc::clone(&self.handler_id))
         };
         let before = std::mem::replace(self, ended);
         if before.cost_bytes >= WASTE_BYTES_MIN {
-            *turn.remains = Some(Box::new(before));
+            turn.leave(Remnant::Facts(Box::new(before)));
         }
         turn.effects.push(Effect::Finish(outcome));
     }

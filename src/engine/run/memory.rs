@@ -2,12 +2,14 @@
 
 use super::{
     Facts, Run,
+    path::Path,
     question::{Asking, EarlyAnswer, Question},
-    scope::{Collected, Scope},
+    scope::{Place, Scope},
     work::{Memory, Work, WorkPhase},
 };
 use crate::{
     cost,
+    graph::{EventId, StepId},
     json::Json,
     pass::{OnceValue, Wait, WorkEvent},
 };
@@ -59,7 +61,8 @@ impl Facts {
         let works: usize = self.works.iter().map(|(_, work)| work.cost_bytes()).sum();
         let scopes: usize = self.scopes.iter().map(|(_, scope)| scope.cost_bytes()).sum();
         let early: usize = self.early.iter().map(|(_, early)| early.cost_bytes()).sum();
-        self.cost_bytes = works + scopes + early;
+        let deferred: usize = self.deferred.iter().map(|(_, deferred)| deferred.cost_bytes()).sum();
+        self.cost_bytes = works + scopes + early + deferred;
         self.answers_bytes = self.works.iter().map(|(_, work)| work.answers_bytes()).sum();
     }
 }
@@ -67,9 +70,7 @@ impl Facts {
 impl Work {
     /// Its own cost and that of its event, which stay as they are.
     fn fixed_bytes(&self) -> usize {
-        WORK_BYTES
-            + self.place.as_ref().map_or(0, |place| cost::block(size_of_val(&**place)) + place.path.cost_bytes())
-            + event_bytes(&self.event)
+        WORK_BYTES + self.place.as_deref().map_or(0, place_bytes) + work_event_bytes(&self.event)
     }
 
     /// What it remembers, and the question that it asks.
@@ -118,14 +119,22 @@ impl EarlyAnswer {
 
 impl Scope {
     pub(super) fn cost_bytes(&self) -> usize {
-        SCOPE_BYTES + self.collected.iter().map(Collected::cost_bytes).sum::<usize>()
+        SCOPE_BYTES + self.collected.iter().map(collected_bytes).sum::<usize>()
     }
 }
 
-impl Collected {
-    pub(super) fn cost_bytes(&self) -> usize {
-        size_of::<Self>() + self.path.cost_bytes() + cost::text(self.value.as_str().len())
-    }
+/// An input of a fan-in, with its place in the order of them.
+pub(super) fn collected_bytes((at, event): (&(StepId, Path), &(EventId, Json))) -> usize {
+    (size_of_val(at) + size_of_val(event)) * 3 / 2 + at.1.cost_bytes() + cost::text(event.1.as_str().len())
+}
+
+/// One event of a list.
+pub(super) fn event_bytes(event: &(EventId, Json)) -> usize {
+    size_of_val(event) + cost::text(event.1.as_str().len())
+}
+
+pub(super) fn place_bytes(place: &Place) -> usize {
+    cost::block(size_of_val(place)) + place.path.cost_bytes()
 }
 
 pub(super) fn wait_bytes(wait: &Wait) -> usize {
@@ -140,13 +149,10 @@ pub(super) fn once_bytes(once: &OnceValue) -> usize {
     cost::elements::<OnceValue>(1) + cost::text(once.value.as_str().len())
 }
 
-fn event_bytes(event: &WorkEvent) -> usize {
+fn work_event_bytes(event: &WorkEvent) -> usize {
     match event {
         WorkEvent::One(_, value) => cost::text(value.as_str().len()),
-        WorkEvent::All(values) => {
-            let each = values.iter().map(|event| size_of_val(event) + cost::text(event.1.as_str().len()));
-            each.sum::<usize>() + cost::text(0)
-        }
+        WorkEvent::All(events) => events.iter().map(event_bytes).sum::<usize>() + cost::text(0),
     }
 }
 
@@ -161,4 +167,4 @@ const MEMORY_BYTES: usize = cost::boxed::<Memory>() + 3 * cost::boxed::<Vec<u64>
 /// What a work keeps of its question, and the question's place among those of the run.
 const QUESTION_BYTES: usize = cost::boxed::<Asking>() + cost::elements::<(u64, Question)>(1);
 
-const SCOPE_BYTES: usize = cost::boxed::<Scope>() + cost::elements::<(u64, u64)>(1);
+pub(super) const SCOPE_BYTES: usize = cost::boxed::<Scope>() + cost::elements::<(u64, u64)>(1);

@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use super::{Facts, Run, work::WorkPhase};
 use crate::{
-    engine::record::{RecordError, Translation, decode_value, encode_value, malformed},
+    engine::record::{RecordError, Translation, append_value, decode_first, decode_rest, encode_value, malformed},
     graph::Graph,
 };
 
 impl Run {
     /// All that its inputs so far come to. With the inputs after it, it makes the same run again.
     pub fn snapshot(&self) -> Vec<u8> {
-        encode_value(&self.facts, SNAPSHOT_BYTES)
+        let mut bytes = encode_value(&self.facts, SNAPSHOT_BYTES);
+        if !self.facts.deferred.is_empty() {
+            append_value(&mut bytes, &self.facts.deferred);
+        }
+        bytes
     }
 
     /// The run of a snapshot, under the graph that `translation` leads to. It is sound, whatever the bytes were. If the
@@ -20,7 +24,10 @@ impl Run {
     /// # Errors
     /// When it cannot be read, or the graph lacks something that the run still needs.
     pub fn restore(snapshot: &[u8], translation: &Translation, graph: Arc<Graph>) -> Result<Self, RecordError> {
-        let mut facts: Facts = decode_value(snapshot)?;
+        let (mut facts, behind): (Facts, _) = decode_first(snapshot)?;
+        if !behind.is_empty() {
+            facts.deferred = decode_rest(behind)?;
+        }
         facts.translate(translation)?;
         facts.check().map_err(malformed)?;
         Ok(Self { graph, facts, remains: None })
@@ -54,8 +61,10 @@ impl Facts {
         shown.retain_mut(|shown| translation.event(&mut shown.question).is_ok());
         self.shown = shown.into();
         for (_, scope) in self.scopes.iter_mut() {
-            scope.steps_mut().try_for_each(|step| translation.step(step))?;
-            scope.collected.iter_mut().try_for_each(|collected| translation.event(&mut collected.event))?;
+            scope.translate(translation)?;
+        }
+        for (_, deferred) in self.deferred.iter_mut() {
+            deferred.translate(translation)?;
         }
         // They were acknowledged: a workflow that cannot take them any more fails the run rather than drop them.
         for (_, early) in self.early.iter_mut() {

@@ -45,6 +45,16 @@ impl<V> Table<V> {
         Some(value)
     }
 
+    /// Takes out the value under the lowest number.
+    pub(super) fn pop_first(&mut self) -> Option<(u64, V)> {
+        self.0.as_mut()?.0.pop_front()
+    }
+
+    /// Adds a value under a number less than all that are there.
+    pub(super) fn push_first(&mut self, number: u64, value: V) {
+        self.0.get_or_insert_with(|| Box::new(Entries(VecDeque::new()))).0.push_front((number, value));
+    }
+
     /// In ascending order.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut V)> {
         self.0.iter_mut().flat_map(|entries| &mut entries.0).map(|(number, value)| (*number, value))

@@ -7,10 +7,9 @@ use uuid::Uuid;
 use crate::{
     engine::{
         feed::Feed,
-        input::{Input, Outcome},
+        input::Outcome,
         keys::{HandlerKey, RunKey, WorkflowId},
         published::Published,
-        record,
         run::Changed,
         window::Mark,
     },
@@ -39,7 +38,8 @@ pub struct Batch {
     pub next_handler: u64,
     /// Runs that begin.
     pub opened: Vec<Opened>,
-    /// The inputs, as [`record::encode`] gives them, in the order in which they were reduced.
+    /// The inputs, as [`record::encode`](crate::engine::record::encode) gives them, in the order in which they were
+    /// reduced.
     pub records: Vec<(RunKey, Vec<u8>)>,
     /// Events of the feeds, in order.
     pub published: Vec<(RunKey, Published)>,
@@ -130,9 +130,8 @@ pub struct Ended {
 }
 
 impl Batch {
-    /// Records an input; gives the bytes of that.
-    pub(super) fn record(&mut self, run: RunKey, input: &Input, now: Now) -> usize {
-        let record = record::encode(input, now);
+    /// Takes the record of an input; gives the bytes of that.
+    pub(super) fn record(&mut self, run: RunKey, record: Vec<u8>, now: Now) -> usize {
         let bytes = record.len();
         self.records.push((run, record));
         self.now = now;

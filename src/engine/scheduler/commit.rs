@@ -68,14 +68,14 @@ impl Held {
     /// An input that is recorded in this batch.
     pub(super) fn note_input(&mut self, run: RunKey, input: &Input) {
         self.touch(run.handler);
-        if matches!(input, Input::Done { .. } | Input::Noted { .. }) {
+        if is_reported(input) {
             self.reported.push((run, input.clone()));
         }
     }
 
     /// An input of a run that has ended: nothing, unless that end turns out not to be kept.
     pub(super) fn note_late(&mut self, run: RunKey, input: Input, channel: &Channel) {
-        if !channel.is_ended() && matches!(input, Input::Done { .. } | Input::Noted { .. }) {
+        if !channel.is_ended() && is_reported(&input) {
             self.reported.push((run, input));
         }
     }
@@ -173,7 +173,7 @@ impl Scheduler {
         }
         let (workflow, updated_us, snapshot) = (handler.workflow, handler.updated_us, live.snapshot());
         let journal = &mut handler.journal;
-        (journal.bytes, journal.snapshot_bytes, journal.start_bytes) = (0, snapshot.len(), 0);
+        (journal.bytes, journal.snapshot_bytes, journal.largest_bytes) = (0, snapshot.len(), 0);
         self.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
     }
 
@@ -212,7 +212,7 @@ impl Scheduler {
                 }
             }
         }
-        if held.reported.iter().any(|(_, input)| input.is_large()) {
+        if held.reported.iter().any(|(_, input)| matches!(input, Input::LargeDone { .. })) {
             discard(&mut self.waste, held.bytes, held.reported);
         }
         for run in held.ended {
@@ -230,4 +230,9 @@ impl Scheduler {
         // Here and where a question begins no answer is in use that may be older.
         self.absent.trim(self.unseen());
     }
+}
+
+/// Whether a pass reported it.
+fn is_reported(input: &Input) -> bool {
+    matches!(input, Input::Done { .. } | Input::LargeDone { .. } | Input::Noted { .. })
 }

@@ -22,6 +22,7 @@ pub struct Fold {
     graph: Arc<Graph>,
     run_id: Uuid,
     id: Arc<str>,
+    events_at_once: u32,
 }
 
 /// A run as its journal has it.
@@ -30,7 +31,7 @@ pub struct Folded {
     pub(super) run: Run,
     journal_bytes: usize,
     snapshot_bytes: usize,
-    start_bytes: usize,
+    largest_bytes: usize,
     pub(super) updated_us: i64,
 }
 
@@ -38,7 +39,12 @@ impl Scheduler {
     /// For the journal of this handler's run.
     pub fn fold_of(&self, kept: &Kept) -> Fold {
         let handler = &kept.handler;
-        Fold { graph: Arc::clone(self.graph(handler.workflow)), run_id: handler.run_id, id: self.id_of(handler) }
+        Fold {
+            graph: Arc::clone(self.graph(handler.workflow)),
+            run_id: handler.run_id,
+            id: self.id_of(handler),
+            events_at_once: self.limits.events_at_once,
+        }
     }
 }
 
@@ -47,7 +53,7 @@ impl Folded {
     pub(super) fn measure(&self, journal: &mut Journal) {
         journal.bytes = self.journal_bytes;
         journal.snapshot_bytes = self.snapshot_bytes;
-        journal.start_bytes = self.start_bytes;
+        journal.largest_bytes = self.largest_bytes;
     }
 }
 
@@ -67,7 +73,7 @@ impl Fold {
                 run.with_kept_state(&journal.state)
             }
         };
-        let mut run = run.with_window();
+        let mut run = run.with_window().with_events_at_once(self.events_at_once);
         let (mut effects, mut updated_us) = (Vec::new(), handler.updated_us);
         for record in &journal.records {
             let (mut input, then) = record::decode(record, graph).map_err(|error| damaged(&error))?;
@@ -86,8 +92,7 @@ impl Fold {
         }
         let journal_bytes = journal.records.iter().map(Vec::len).sum();
         let snapshot_bytes = journal.snapshot.as_ref().map_or(0, Vec::len);
-        let start = journal.records.first().filter(|_| journal.snapshot.is_none());
-        let start_bytes = start.map_or(0, Vec::len);
-        Ok(Folded { run, journal_bytes, snapshot_bytes, start_bytes, updated_us })
+        let largest_bytes = journal.records.iter().map(Vec::len).max().unwrap_or(0);
+        Ok(Folded { run, journal_bytes, snapshot_bytes, largest_bytes, updated_us })
     }
 }

@@ -80,8 +80,8 @@ pub(super) struct Journal {
     pub(super) bytes: usize,
     /// Bytes of that snapshot.
     pub(super) snapshot_bytes: usize,
-    /// Bytes of the first record, which brings the run's state and start event.
-    pub(super) start_bytes: usize,
+    /// Bytes of the largest record since then: that of the start brings the run's state, others very many events.
+    pub(super) largest_bytes: usize,
 }
 
 impl Journal {
@@ -90,11 +90,9 @@ impl Journal {
     pub(super) fn grow(&mut self, bytes: usize, batch: u64, now: Now) -> bool {
         self.batch = batch;
         self.touched_us = now.alive_us;
-        if self.bytes == 0 && self.snapshot_bytes == 0 {
-            self.start_bytes = bytes;
-        }
+        self.largest_bytes = self.largest_bytes.max(bytes);
         self.bytes += bytes;
-        self.bytes > SNAPSHOT_BYTES_MIN.max(SNAPSHOT_FACTOR * self.snapshot_bytes.max(self.start_bytes))
+        self.bytes > SNAPSHOT_BYTES_MIN.max(SNAPSHOT_FACTOR * self.snapshot_bytes.max(self.largest_bytes))
     }
 
     /// Whether it stays beside this outcome, with a state apart that cost so many bytes: it tells why the run failed.

@@ -57,8 +57,8 @@ use crate::{
     },
     graph::Graph,
     limits::{
-        FINISHED_BYTES_MAX_DEFAULT, IDLE_AFTER_DEFAULT, KEEP_FINISHED_DEFAULT, ROW_STATE_BYTES_MAX, RUNS_MAX_DEFAULT,
-        TURN_TIMERS_MAX, WORKERS_DEFAULT,
+        EVENTS_AT_ONCE, FINISHED_BYTES_MAX_DEFAULT, IDLE_AFTER_DEFAULT, KEEP_FINISHED_DEFAULT, ROW_STATE_BYTES_MAX,
+        RUNS_MAX_DEFAULT, TURN_TIMERS_MAX, WORKERS_DEFAULT,
     },
     now::Now,
 };
@@ -96,6 +96,8 @@ pub struct SchedulerLimits {
     /// With a journal: bytes that the store may take. Beyond, finished handlers go, the longest ended first, and with
     /// none left that may go no run starts. `None`: as many as there is room for.
     pub data_bytes_max: Option<u64>,
+    /// Events that one input of a run makes work of: see [`Run::with_events_at_once`].
+    pub events_at_once: u32,
     /// With a journal: what a state may cost that stands in the record of its run's start. The store keeps a larger one
     /// apart, and a run that continues its handler does not write it again.
     pub record_state_bytes_max: usize,
@@ -112,6 +114,7 @@ impl Default for SchedulerLimits {
             idle_after: IDLE_AFTER_DEFAULT,
             feed_keep: FeedKeep::default(),
             data_bytes_max: None,
+            events_at_once: EVENTS_AT_ONCE,
             record_state_bytes_max: ROW_STATE_BYTES_MAX,
         }
     }
@@ -175,6 +178,8 @@ pub struct Scheduler {
     cursors: Cursors,
     timers: Timers,
     passes: Passes,
+    /// Runs that have deferred something, in order; each once.
+    deferring: VecDeque<RunKey>,
     batch: Batch,
     held: Held,
     committing: VecDeque<(u64, Held)>,
@@ -228,6 +233,7 @@ impl Scheduler {
             cursors: Cursors::default(),
             timers: Timers::new(beginning.newest.alive_us + 1),
             passes: Passes::default(),
+            deferring: VecDeque::new(),
             batch: Batch { number: 1, journaled: true, now: beginning.newest, ..Batch::default() },
             held: Held::default(),
             committing: VecDeque::new(),
@@ -374,8 +380,9 @@ impl Scheduler {
         }
     }
 
-    /// Gives timers that are due to their runs, [`TURN_TIMERS_MAX`] at most: while more are due,
-    /// [`Scheduler::poll_timeout`] is zero. With a journal, sees to what is to be done now and then.
+    /// Gives timers that are due to their runs, [`TURN_TIMERS_MAX`] at most, and has one run go on with what it has
+    /// deferred: while there is more of either, [`Scheduler::poll_timeout`] is zero. With a journal, sees to what is to
+    /// be done now and then.
     pub fn handle_time(&mut self, now: Now) {
         for _ in 0..TURN_TIMERS_MAX {
             let Some(timer) = self.timers.poll_due(now) else { break };
@@ -386,6 +393,7 @@ impl Scheduler {
                 Timer::Again(key) => self.handle_pause_over(key, now),
             }
         }
+        self.go_on(now);
         self.handle_ages(now);
         if self.batch.journaled {
             self.park_some(now);
@@ -397,6 +405,9 @@ impl Scheduler {
 
     /// How long until something is due.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
+        if !self.deferring.is_empty() {
+            return Some(Duration::ZERO);
+        }
         let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(now.alive_us));
         let cursors_us = self.cursors.due_us(now);
         let parking_us = self.parking.due_us(&self.tally).filter(|_| self.batch.journaled);

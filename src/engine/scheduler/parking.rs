@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Folded, Scheduler, count::Tally, is_served, life::Phase};
 use crate::{
     engine::{
-        input::{Effect, Input},
+        input::{Effect, Input, PassId},
         kept::{Address, Kept},
         keys::{HandlerKey, RunKey},
         timers::Timer,
@@ -136,14 +136,18 @@ impl Scheduler {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
         let is_served = is_served(handler.workflow, self.registered);
         let deferred = handler.life.deferred();
-        let is_said =
-            |pass| deferred.iter().any(|input| matches!(input, Input::Done { pass: done, .. } if *done == pass));
+        let is_end = |input: &Input, of: PassId| match input {
+            Input::Done { pass, .. } | Input::LargeDone { pass, .. } => *pass == of,
+            _ => false,
+        };
+        let is_said = |pass| deferred.iter().any(|input| is_end(input, pass));
         for effect in pending.into_iter().filter(|_| is_served) {
             match effect {
                 Effect::StartPass(pass) if is_said(pass) => {}
                 Effect::Arm(timer, deadline) => {
                     self.timers.arm_of_run(run, &mut handler.armed, timer, deadline);
                 }
+                Effect::GoOn if !self.deferring.contains(&run) => self.deferring.push_back(run),
                 Effect::StartPass(pass) if !self.passes.is_out(&handler.passes, pass) => {
                     self.passes.ready.push_back((run, pass));
                 }

@@ -14,13 +14,14 @@ use crate::{
     engine::{
         input::{Input, PassId},
         keys::{HandlerKey, RunKey, WorkflowId},
+        record::LargeDone,
         run::Run,
         timers::Timer,
     },
     graph::StepId,
     limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, HANDED_PASSES_MAX, STRAGGLER_GRACE_US},
     now::{Clock, Deadline, Now},
-    pass::{Done, PassEnd, PassInput, StateUse, Stop},
+    pass::{Done, Emitted, PassEnd, PassInput, StateUse, Stop},
 };
 
 /// A pass for a worker.
@@ -186,8 +187,29 @@ impl Scheduler {
     /// A worker is through with a pass. A pass that was abandoned or whose run has ended changes nothing.
     pub fn handle_done(&mut self, tag: u64, done: Done, now: Now) {
         let Some(out) = self.take_out(tag).filter(Out::is_wanted) else { return };
-        self.report(out.run, Input::Done { pass: out.pass, done }, now);
+        let pass = out.pass;
+        let input = match done {
+            Done { end: PassEnd::Returned(returned), sent, state }
+                if returned.len() + sent.len() > self.limits.events_at_once as usize =>
+            {
+                Input::LargeDone { emitted: Arc::new(Emitted { sent, returned }), state, pass }
+            }
+            done => Input::Done { pass, done },
+        };
+        self.report(out.run, input, now);
         self.settle_feed_room(out.run);
+    }
+
+    /// The same with a pass that gave out a great deal.
+    pub fn handle_large_done(&mut self, tag: u64, done: LargeDone, now: Now) {
+        let Some(Out { run, pass, .. }) = self.take_out(tag).filter(Out::is_wanted) else { return };
+        if self.run_of(run.handler) == Some(run) {
+            let (input, record) = done.complete(pass, now);
+            self.reduce_recorded(run.handler, input, Some(record), now);
+        } else {
+            self.report(run, done.into_input(pass), now);
+        }
+        self.settle_feed_room(run);
     }
 
     /// The pass is no longer with a worker.

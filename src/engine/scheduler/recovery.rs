@@ -127,8 +127,8 @@ impl Scheduler {
             return (live, None);
         };
         let (old, new) = (self.graph(handler.workflow), self.graph(current));
-        let restored =
-            Run::restore(&live.snapshot(), &Names::of(old).translation(new), Arc::clone(new)).map(Run::with_window);
+        let restored = Run::restore(&live.snapshot(), &Names::of(old).translation(new), Arc::clone(new))
+            .map(|run| run.with_window().with_events_at_once(self.limits.events_at_once));
         match restored.map(|restored| restored.with_kept_state(&live.state())) {
             Err(error) => (live, Some(error.to_string())),
             Ok(restored) => {

@@ -12,7 +12,9 @@ use crate::{
         input::{Effect, Input, Outcome, TimerId},
         keys::{HandlerKey, RunKey},
         published::{Published, StepState},
+        record,
     },
+    limits::WASTE_BYTES_MIN,
     now::Now,
 };
 
@@ -24,10 +26,35 @@ impl Scheduler {
         self.recount(run.handler);
     }
 
-    /// The one place where a run changes.
+    /// The run that has deferred something for longest does the next part of it.
+    pub(super) fn go_on(&mut self, now: Now) {
+        let Some(run) = self.deferring.pop_front() else { return };
+        if self.run_of(run.handler) == Some(run) {
+            self.reduce(run.handler, Input::GoOn, now);
+        }
+    }
+
     pub(super) fn reduce(&mut self, key: HandlerKey, input: Input, now: Now) {
-        let Self { handlers, graphs, registered, timers, limits, batch, held, effects, notices, tally, waste, .. } =
-            self;
+        self.reduce_recorded(key, input, None, now);
+    }
+
+    /// The one place where a run changes. `record`: that of the input, if it is made already.
+    pub(super) fn reduce_recorded(&mut self, key: HandlerKey, input: Input, record: Option<Vec<u8>>, now: Now) {
+        let Self {
+            handlers,
+            graphs,
+            registered,
+            timers,
+            limits,
+            batch,
+            held,
+            effects,
+            notices,
+            tally,
+            waste,
+            deferring,
+            ..
+        } = self;
         let Some(handler) = handlers.get_mut(&key).map(Box::as_mut) else { return };
         if !is_served(handler.workflow, *registered) && !matches!(input, Input::Cancel | Input::Fail(_)) {
             return;
@@ -51,13 +78,17 @@ impl Scheduler {
         };
         if batch.journaled {
             held.note_input(run_key, &input);
-            let bytes = batch.record(run_key, &input, now);
+            let record = record.unwrap_or_else(|| record::encode(&input, now));
+            let bytes = batch.record(run_key, record, now);
             if handler.journal.grow(bytes, batch.number, now) {
                 held.snapshots.push(run_key);
             }
         }
         run.handle(input, now, effects);
         let feed_bytes = run.feed_bytes();
+        if let Some(remains) = run.take_remains() {
+            discard(waste, WASTE_BYTES_MIN, remains);
+        }
         let (mut outcome, published, mut blamed) = (None, handler.next_sequence, Blamed::NONE);
         for effect in effects.drain(..) {
             match effect {
@@ -80,6 +111,8 @@ impl Scheduler {
                 Effect::Arm(timer, deadline) => {
                     timers.arm_of_run(run_key, &mut handler.armed, timer, deadline);
                 }
+                Effect::GoOn if deferring.contains(&run_key) => {}
+                Effect::GoOn => deferring.push_back(run_key),
                 Effect::Disarm(timer) => timers.disarm_of_run(run_key, &mut handler.armed, timer),
                 Effect::Finish(end) => outcome = Some(end),
             }

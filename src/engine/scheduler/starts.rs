@@ -230,6 +230,7 @@ impl Scheduler {
     /// A run before its start.
     pub(super) fn new_run(&self, workflow: WorkflowId, run_id: Uuid, id: &Arc<str>) -> Run {
         let run = Run::new(Arc::clone(self.graph(workflow)), run_id, Arc::clone(id));
+        let run = run.with_events_at_once(self.limits.events_at_once);
         if self.batch.journaled { run.with_window() } else { run }
     }
 

@@ -2,6 +2,7 @@
 
 mod bounds;
 pub(crate) mod costs;
+mod parts;
 mod scopes;
 mod sequences;
 mod state;
@@ -182,6 +183,7 @@ impl Flow {
                 };
                 format!("arm {} {clock} {}ms", timer.0, self.now.until(*deadline).as_millis())
             }
+            Effect::GoOn => "go on".to_owned(),
             Effect::Disarm(timer) => format!("disarm {}", timer.0),
             Effect::Finish(Outcome::Completed(value)) => format!("finish completed {value:?}"),
             Effect::Finish(Outcome::Failed(error)) => format!("finish failed {error}"),

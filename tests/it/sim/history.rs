@@ -18,7 +18,7 @@ use steprill::{
     graph::{EventId, Graph, StepId},
     json::Json,
     now::{Clock, Deadline, Now},
-    pass::{NewWait, Note, PassEnd, PassInput},
+    pass::{Done, Emitted, NewWait, Note, PassEnd, PassInput},
     values::Values,
 };
 
@@ -39,6 +39,8 @@ pub(crate) struct History {
     /// Handlers whose rows cannot be read.
     pub(crate) unreadable: BTreeSet<HandlerKey>,
     pub(crate) records: u64,
+    /// Events that runs make work of with one input.
+    pub(crate) events_at_once: u32,
     /// Time that the server's alive clock did not see pass: where that clock stood, and how much it was.
     unseen: Vec<(u64, u64)>,
 }
@@ -51,6 +53,7 @@ pub(crate) struct RunHistory {
     pub(crate) first: u64,
     /// The state that it began with, if that is not in the journal.
     kept_state: Values,
+    events_at_once: u32,
     /// Follows the journal, record by record.
     pub(crate) shadow: Run,
     /// The rules of a run, while it was under one version of its workflow and lost nothing.
@@ -79,6 +82,10 @@ enum Logged {
 }
 
 impl History {
+    pub(crate) fn new(events_at_once: u32) -> Self {
+        Self { events_at_once, ..Self::default() }
+    }
+
     /// Looks at a batch that is committed, against what was before it.
     pub(crate) fn apply(&mut self, batch: &Batch, before: &Model, session: &Session) {
         let mut published: BTreeMap<RunKey, VecDeque<&Published>> = BTreeMap::new();
@@ -92,7 +99,7 @@ impl History {
             let id = head.id.clone().unwrap_or_else(spelled);
             let graph = &before.versions[session.version(head.workflow)];
             let version = session.version(head.workflow);
-            let mut history = RunHistory::new(head.run_id, id, version, graph, opened.first);
+            let mut history = RunHistory::new(head.run_id, id, version, graph, (opened.first, self.events_at_once));
             history.kept_state = match &head.state {
                 StartState::Recorded => Values::default(),
                 StartState::Given(state) => state.clone(),
@@ -188,10 +195,18 @@ impl History {
 }
 
 impl RunHistory {
-    fn new(run_id: uuid::Uuid, handler_id: Arc<str>, version: Version, graph: &Arc<Graph>, first: u64) -> Self {
+    fn new(
+        run_id: uuid::Uuid,
+        handler_id: Arc<str>,
+        version: Version,
+        graph: &Arc<Graph>,
+        (first, events_at_once): (u64, u32),
+    ) -> Self {
+        let shadow = Run::new(Arc::clone(graph), run_id, Arc::clone(&handler_id)).with_window();
         Self {
             run_id,
-            shadow: Run::new(Arc::clone(graph), run_id, Arc::clone(&handler_id)).with_window(),
+            shadow: shadow.with_events_at_once(events_at_once),
+            events_at_once,
             handler_id,
             version,
             first,
@@ -243,6 +258,7 @@ impl RunHistory {
         let translation = Names::of(old).translation(new);
         let moved = Run::restore(&self.shadow.snapshot(), &translation, Arc::clone(new));
         let moved = moved.expect("a run that is carried over has all that it needs").with_kept_state(&self.kept_state);
+        let moved = moved.with_events_at_once(self.events_at_once);
         let waiting = Places::of(&self.shadow).waiting;
         assert_eq!(Places::of(&moved).waiting, waiting, "what waits is carried over with its run");
         self.shadow = moved;
@@ -270,7 +286,7 @@ impl RunHistory {
         self.check_input(&input, now, outside);
         self.see_handed();
         let is_live = match &input {
-            Input::Done { pass, .. } => self.shadow.pass_step(*pass).is_some(),
+            Input::Done { pass, .. } | Input::LargeDone { pass, .. } => self.shadow.pass_step(*pass).is_some(),
             _ => true,
         };
         let mut effects = Vec::new();
@@ -335,12 +351,12 @@ impl RunHistory {
     }
 
     fn check_rules(&mut self, input: &Input, now: Now, effects: &[Effect], is_live: bool) {
-        if let (Input::Done { pass, done }, true) = (input, is_live) {
-            let seen = !self.handed.iter().any(|(other, ..)| other == pass);
-            let performance = self.performances.remove(pass).expect("a pass that is done was handed out");
+        if let (Some((pass, done)), true) = (done_of(input), is_live) {
+            let seen = !self.handed.iter().any(|(other, ..)| *other == pass);
+            let performance = self.performances.remove(&pass).expect("a pass that is done was handed out");
             assert!(seen, "a pass sees a state that was");
             if let Some(rules) = &mut self.rules {
-                rules.expect_done(*pass, done, &performance);
+                rules.expect_done(pass, &done, &performance);
             }
         }
         if !is_live {
@@ -384,7 +400,9 @@ impl RunHistory {
         let events = std::mem::take(&mut self.events);
         let began = events.first().map_or(self.version, |(version, _)| *version);
         let kept_state = std::mem::take(&mut self.kept_state);
-        *self = Self::new(self.run_id, Arc::clone(&self.handler_id), began, &model.versions[began], self.first);
+        let (first, events_at_once) = (self.first, self.events_at_once);
+        let graph = &model.versions[began];
+        *self = Self::new(self.run_id, Arc::clone(&self.handler_id), began, graph, (first, events_at_once));
         self.kept_state = kept_state;
         (self.rules, self.is_disturbed) = (None, true);
         let mut left = records;
@@ -413,9 +431,21 @@ impl RunHistory {
     /// It is done again, though not by a pass of this session.
     fn performances_of(&mut self, bytes: &[u8], versions: &[Arc<Graph>]) {
         let (input, _) = record::decode(bytes, &versions[self.version]).expect("a record is read back");
-        if let Input::Done { pass, done } = input {
+        if let Some((pass, done)) = done_of(&input) {
             let performance = Performance { notes: Vec::<Note>::new(), done, seen: BTreeMap::new(), keys_seen: None };
             self.performances.insert(pass, performance);
         }
+    }
+}
+
+/// The end of a pass, however it is recorded.
+fn done_of(input: &Input) -> Option<(PassId, Done)> {
+    match input {
+        Input::Done { pass, done } => Some((*pass, done.clone())),
+        Input::LargeDone { emitted, state, pass } => {
+            let Emitted { sent, returned } = Emitted::clone(emitted);
+            Some((*pass, Done { end: PassEnd::Returned(returned), sent, state: state.clone() }))
+        }
+        _ => None,
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use steprill::{
-    engine::scheduler::StartPass,
+    engine::{record::LargeDone, scheduler::StartPass},
     limits::SNAPSHOT_BYTES_MIN,
-    pass::{Done, Note, PassEnd, StateUse, Stop},
+    pass::{Done, Emitted, Note, PassEnd, StateUse, Stop},
 };
 
 use super::world::World;
@@ -37,7 +37,13 @@ impl World {
             }
             let Some(out) = self.out.remove(&tag) else { return };
             self.trace(|| format!("done {tag}: {:?}", out.done));
-            self.core.scheduler_mut().handle_done(tag, out.done, self.now);
+            match out.done {
+                Done { end: PassEnd::Returned(returned), sent, state } if self.random.one_in(4) => {
+                    let done = LargeDone::new(Emitted { sent, returned }, state);
+                    self.core.scheduler_mut().handle_large_done(tag, done, self.now);
+                }
+                done => self.core.scheduler_mut().handle_done(tag, done, self.now),
+            }
         }
     }
 

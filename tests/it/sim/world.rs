@@ -16,7 +16,7 @@ use steprill::{
         window::FeedKeep,
     },
     json::Json,
-    limits::ROW_STATE_BYTES_MAX,
+    limits::{EVENTS_AT_ONCE, ROW_STATE_BYTES_MAX},
     now::{Now, Recorder},
 };
 
@@ -126,6 +126,7 @@ impl World {
                 bytes: *random.pick(&[60, 1_000, 64 << 20]),
             },
             data_bytes_max: random.one_in(4).then(|| 500 + random.next() % 20_000),
+            events_at_once: *states.pick(&[1, 3, EVENTS_AT_ONCE]),
             record_state_bytes_max: *states.pick(&[0, 200, ROW_STATE_BYTES_MAX]),
         };
         let settings = Settings {
@@ -151,7 +152,7 @@ impl World {
             core: Core::new(scheduler),
             catalog: Catalog::new(&[], 0),
             store,
-            history: History::default(),
+            history: History::new(limits.events_at_once),
             clients: Clients::default(),
             clock,
             now: Now { wall_us, alive_us: 0 },

@@ -16,7 +16,7 @@ use steprill::{
     json::Json,
     limits::CONFLICTS_MAX,
     now::Now,
-    pass::{Done, EventRef, Note, PassEnd, PassInput, Wait, WorkEvent},
+    pass::{Done, Emitted, EventRef, Note, PassEnd, PassInput, Wait, WorkEvent},
 };
 
 use super::{body, body::Performance};
@@ -173,6 +173,11 @@ impl Model {
             }
             Input::Admitted => self.admitted = true,
             Input::Done { pass, done } => self.commit(*pass, done, now, effects),
+            Input::LargeDone { emitted, state, pass } => {
+                let Emitted { sent, returned } = Emitted::clone(emitted);
+                let done = Done { end: PassEnd::Returned(returned), sent, state: state.clone() };
+                self.commit(*pass, &done, now, effects);
+            }
             Input::External(External { event, step, .. }) => {
                 let answers = effects.iter().any(|effect| matches!(effect, Effect::Publish(_)));
                 let takers: Vec<StepId> = self.graph.takers(*event).to_vec();
@@ -183,7 +188,7 @@ impl Model {
                 }
             }
             Input::Noted { pass, notes } => self.stream(*pass, notes, effects),
-            Input::Due { .. } | Input::Cancel | Input::Fail(_) => {}
+            Input::Due { .. } | Input::Cancel | Input::Fail(_) | Input::GoOn => {}
         }
         for (index, effect) in effects.iter().enumerate() {
             match effect {
@@ -195,7 +200,7 @@ impl Model {
                     self.outcome = Some(outcome.clone());
                     self.check_last(&effects[..index], outcome);
                 }
-                Effect::Disarm(_) => {}
+                Effect::Disarm(_) | Effect::GoOn => {}
             }
         }
         assert_eq!(run.outcome(), self.outcome.as_ref());

@@ -16,8 +16,9 @@ use steprill::{
     },
     graph::{EventId, Graph, StepId},
     json::Json,
+    limits::EVENTS_AT_ONCE,
     now::{Clock, Deadline, Now},
-    pass::{Done, NewWait, Note, PassEnd, StateUse},
+    pass::{Done, Emitted, NewWait, Note, PassEnd, StateUse},
     values::Values,
 };
 
@@ -65,6 +66,10 @@ pub(crate) struct World {
     old_inputs: VecDeque<Input>,
     serial: u64,
     pub(crate) steps: u64,
+    /// Events that the run makes work of with one input.
+    at_once: u32,
+    /// Whether it has deferred something.
+    goes_on: bool,
 }
 
 /// A pass that is with a worker.
@@ -82,10 +87,12 @@ struct Question {
 impl World {
     pub(crate) fn new(graph: &Arc<Graph>, kind: Kind, seed: u64, faults: Faults) -> Self {
         let id = uuid::Uuid::from_u128(u128::from(seed));
-        let run = || Run::new(Arc::clone(graph), id, "h".into());
+        let mut random = Random::new(seed);
+        let at_once = *random.pick(&[1, 2, 5, EVENTS_AT_ONCE]);
+        let run = || Run::new(Arc::clone(graph), id, "h".into()).with_events_at_once(at_once);
         Self {
             kind,
-            random: Random::new(seed),
+            random,
             faults,
             run: run(),
             replica: run(),
@@ -104,6 +111,8 @@ impl World {
             old_inputs: VecDeque::new(),
             serial: 0,
             steps: 0,
+            at_once,
+            goes_on: false,
             graph: Arc::clone(graph),
         }
     }
@@ -153,12 +162,14 @@ impl World {
             return true;
         }
         match self.random.below(8) {
+            5 | 6 if self.goes_on => self.input(Input::GoOn),
             0..=2 if !self.ready.is_empty() => self.hand_over(),
             3 if !self.questions.is_empty() => self.answer(),
             4 if !self.timers.is_empty() && self.random.one_in(2) => self.fire(),
             _ if !self.out.is_empty() => self.finish_one(),
             _ if !self.ready.is_empty() => self.hand_over(),
             _ if !self.questions.is_empty() => self.answer(),
+            _ if self.goes_on => self.input(Input::GoOn),
             _ if !self.timers.is_empty() => self.fire(),
             _ if self.run.outcome().is_none() && self.model.is_unadmitted() => self.input(Input::Admitted),
             _ => return false,
@@ -207,7 +218,13 @@ impl World {
             let number = value.decode::<serde_json::Value>().expect("an object")["q"].as_u64().expect("a number");
             self.questions.insert(pass.work, Question { number, answer: *answer });
         }
-        self.input(Input::Done { pass, done });
+        let input = match done {
+            Done { end: PassEnd::Returned(returned), sent, state } if self.random.one_in(3) => {
+                Input::LargeDone { emitted: Arc::new(Emitted { sent, returned }), state, pass }
+            }
+            done => Input::Done { pass, done },
+        };
+        self.input(input);
     }
 
     fn answer(&mut self) {
@@ -277,6 +294,9 @@ impl World {
         }
         assert_eq!((&read, now), (&recorded(input.clone()), self.now));
         self.journal.push((read.clone(), now));
+        if matches!(input, Input::GoOn) {
+            self.goes_on = false;
+        }
         let given = input.clone();
         self.old_inputs.push_back(input.clone());
         if self.old_inputs.len() > 12 {
@@ -319,9 +339,13 @@ impl World {
             Effect::Disarm(timer) => {
                 assert!(self.timers.remove(&timer).is_some(), "only what is armed is disarmed");
             }
+            Effect::GoOn => {
+                assert!(!std::mem::replace(&mut self.goes_on, true), "a run is owed one part at a time");
+            }
             Effect::Finish(_) => {
                 self.timers.clear();
                 self.ready.clear();
+                self.goes_on = false;
             }
         }
     }
@@ -333,6 +357,7 @@ impl World {
         if self.run.outcome().is_some() {
             owed.clear();
         }
+        owed.extend(self.goes_on.then(|| format!("{:?}", Effect::GoOn)));
         owed.extend(self.timers.iter().map(|(timer, deadline)| format!("{:?}", Effect::Arm(*timer, *deadline))));
         let rebuilt = self.rebuild(None);
         assert_eq!(rebuilt.snapshot(), self.run.snapshot(), "the whole journal gives the same run");
@@ -354,10 +379,10 @@ impl World {
 
     fn rebuild(&self, snapshot: Option<(usize, &Vec<u8>)>) -> Run {
         let (covered, mut run) = match snapshot {
-            None => (0, Run::new(Arc::clone(&self.graph), self.id, "h".into())),
+            None => (0, Run::new(Arc::clone(&self.graph), self.id, "h".into()).with_events_at_once(self.at_once)),
             Some((covered, bytes)) => {
-                let run = Run::restore(bytes, &self.translation, Arc::clone(&self.graph));
-                (covered, run.expect("a snapshot is read back").with_kept_state(&self.kept_state))
+                let run = Run::restore(bytes, &self.translation, Arc::clone(&self.graph)).expect("it is read back");
+                (covered, run.with_events_at_once(self.at_once).with_kept_state(&self.kept_state))
             }
         };
         let mut effects = Vec::new();
@@ -401,11 +426,12 @@ impl World {
         ];
         for input in inputs {
             let stale = match &input {
-                Input::Done { pass, .. } | Input::Noted { pass, .. } => {
+                Input::Done { pass, .. } | Input::LargeDone { pass, .. } | Input::Noted { pass, .. } => {
                     !self.ready.contains(pass) && !self.out.contains_key(pass)
                 }
                 Input::Due { timer } => !self.timers.contains_key(timer),
                 Input::Started { .. } | Input::StartedFrom { .. } => true,
+                Input::GoOn => !self.goes_on,
                 Input::Admitted => !self.model.is_unadmitted(),
                 Input::External(_) | Input::Cancel | Input::Fail(_) => false,
             };

@@ -1,0 +1,262 @@
+//! Deferred work: what an input led to and would take too long at once. Each [`Input::GoOn`] does a part of it.
+//!
+//! [`Input::GoOn`]: crate::engine::input::Input::GoOn
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{
+    Facts, Remnant, Turn,
+    memory::{event_bytes, place_bytes},
+    path::Path,
+    scope::{Closing, Place},
+};
+use crate::{
+    cost,
+    engine::{
+        published::Published,
+        record::{RecordError, Translation, malformed},
+    },
+    graph::{EventId, EventKind, Graph, StepId},
+    json::Json,
+    pass::{Emitted, EventRef},
+};
+
+/// What is deferred.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Deferred {
+    /// The events of a pass become work.
+    Emission(Emission),
+    /// The fan-ins of a scope that has closed are given what it collected.
+    Closing(Closing),
+}
+
+/// Events of one pass that are still to be routed. Its work stays in its scope until all of them are.
+#[derive(Debug)]
+pub(super) struct Emission {
+    /// The step that gave them out.
+    pub(super) step: StepId,
+    /// Where its work stood.
+    pub(super) around: Option<Box<Place>>,
+    /// The scope that the pass opened.
+    pub(super) opened: Option<u64>,
+    /// What it gave out, or what was left of that when it was read from a snapshot.
+    emitted: Arc<Emitted>,
+    /// The place of the first of them among all that the pass gave out.
+    first: u32,
+    /// How many of them have been routed.
+    routed: usize,
+    /// The works that the others come to at most, and the inputs of fan-ins.
+    pub(super) comes_to: ComesTo,
+}
+
+/// How much work some events come to at most.
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+pub(super) struct ComesTo {
+    pub(super) works: usize,
+    pub(super) collected: usize,
+}
+
+/// An [`Emission`] as bytes: without the events that have been routed.
+type EmissionParts<E> = (StepId, Option<Box<Place>>, Option<u64>, u32, [E; 2], ComesTo);
+
+impl Facts {
+    /// Puts something off until the next [`Input::GoOn`](crate::engine::input::Input::GoOn)s. The events in it are
+    /// counted already.
+    pub(super) fn defer(&mut self, deferred: Deferred) {
+        self.cost_bytes += DEFERRED_BYTES;
+        let number = self.number();
+        self.deferred.push(number, Box::new(deferred));
+    }
+
+    /// Does a part of what is deferred, the oldest first.
+    pub(super) fn go_on(&mut self, turn: &mut Turn<'_>) {
+        let mut left = self.events_at_once as usize;
+        while left > 0 {
+            let Some((number, mut deferred)) = self.deferred.pop_first() else { break };
+            let is_over = match &mut *deferred {
+                Deferred::Emission(emission) => self.emit_some(turn, emission, &mut left),
+                Deferred::Closing(closing) => self.give_some(turn, closing, &mut left),
+            };
+            if !is_over {
+                self.deferred.push_first(number, deferred);
+                return;
+            }
+            self.cost_bytes -= deferred.cost_bytes();
+            match *deferred {
+                Deferred::Emission(Emission { around, opened, emitted, .. }) => {
+                    turn.leave(Remnant::Emitted(emitted));
+                    for scope in opened.into_iter().chain(around.map(|around| around.scope)) {
+                        self.leave_scope(turn, scope);
+                    }
+                }
+                Deferred::Closing(closing) => {
+                    if let Some(outer) = closing.outer {
+                        self.leave_scope(turn, outer.scope);
+                    }
+                }
+            }
+        }
+        self.deferred.shrink();
+    }
+
+    /// Routes events until about `left` works have come of them; whether all are routed.
+    fn emit_some(&mut self, turn: &mut Turn<'_>, emission: &mut Emission, left: &mut usize) -> bool {
+        let graph = turn.graph;
+        let inside = emission.opened.map(|scope| Place { scope, path: Path::default() });
+        let returns_inside = inside.is_some() && graph.step(emission.step).fan_out;
+        while *left > 0 {
+            let Some((index, is_sent, event)) = emission.next() else { return true };
+            self.cost_bytes -= event_bytes(&event);
+            let (event, value) = event;
+            let around = emission.around.as_deref();
+            let place = if is_sent || returns_inside { inside.as_ref().or(around) } else { around };
+            if graph.event(event).kind == EventKind::InputRequired {
+                self.show_question(turn, event, value.clone());
+            }
+            let comes_to = ComesTo::of(graph, event);
+            emission.comes_to = emission.comes_to.less(comes_to);
+            self.route(turn, (event, value), place, index);
+            *left = left.saturating_sub((comes_to.works + comes_to.collected).max(1));
+        }
+        emission.is_routed()
+    }
+
+    /// A step has returned or sent a question: it shows, and may be replied to by its number.
+    pub(super) fn show_question(&mut self, turn: &mut Turn<'_>, event: EventId, value: Json) {
+        if turn.graph.goes_on_from_outside() {
+            self.note_shown(self.next_sequence, event);
+        }
+        self.publish(turn, Published::Event(EventRef::Known(event), value));
+    }
+
+    /// What all emissions that are deferred come to at most.
+    pub(super) fn owed(&self) -> ComesTo {
+        self.deferred.iter().fold(ComesTo::default(), |sum, (_, deferred)| match &**deferred {
+            Deferred::Emission(Emission { comes_to, .. }) => sum.and(*comes_to),
+            Deferred::Closing(_) => sum,
+        })
+    }
+}
+
+impl Deferred {
+    pub(super) fn cost_bytes(&self) -> usize {
+        DEFERRED_BYTES
+            + match self {
+                Self::Emission(emission) => emission.cost_bytes(),
+                Self::Closing(closing) => closing.cost_bytes(),
+            }
+    }
+
+    /// The scopes that it stands in: none of them closes before it is done.
+    pub(super) fn scopes(&self) -> impl Iterator<Item = u64> {
+        let scopes = match self {
+            Self::Emission(emission) => [emission.opened, emission.around.as_ref().map(|around| around.scope)],
+            Self::Closing(closing) => [closing.outer.as_ref().map(|outer| outer.scope), None],
+        };
+        scopes.into_iter().flatten()
+    }
+
+    /// Whether its paths are such that their order can be relied on.
+    pub(super) fn is_sound(&self) -> bool {
+        match self {
+            Self::Emission(emission) => {
+                let end = u32::try_from(emission.emitted.len()).ok().and_then(|len| emission.first.checked_add(len));
+                end.is_some() && emission.around.as_ref().is_none_or(|around| around.path.is_sound())
+            }
+            Self::Closing(closing) => closing.is_sound(),
+        }
+    }
+
+    /// Puts it in terms of another graph.
+    pub(super) fn translate(&mut self, translation: &Translation) -> Result<(), RecordError> {
+        match self {
+            Self::Emission(Emission { step, around, emitted, .. }) => {
+                translation.step(step)?;
+                let mut steps = around.iter_mut().flat_map(|around| around.path.steps_mut());
+                steps.try_for_each(|step| translation.step(step))?;
+                // It was just read, so nobody shares it.
+                let emitted = Arc::get_mut(emitted).ok_or_else(|| malformed("it shares its events"))?;
+                let mut events = emitted.sent.iter_mut().chain(&mut emitted.returned);
+                events.try_for_each(|(event, _)| translation.event(event))
+            }
+            Self::Closing(closing) => closing.translate(translation),
+        }
+    }
+}
+
+impl Emission {
+    pub(super) fn new(
+        step: StepId,
+        around: Option<Box<Place>>,
+        opened: Option<u64>,
+        emitted: Arc<Emitted>,
+        comes_to: ComesTo,
+    ) -> Self {
+        Self { step, around, opened, emitted, first: 0, routed: 0, comes_to }
+    }
+
+    pub(super) fn cost_bytes(&self) -> usize {
+        self.around.as_deref().map_or(0, place_bytes) + self.left().flatten().map(event_bytes).sum::<usize>()
+    }
+
+    /// The next event, its place among all that the pass gave out, and whether it was sent.
+    fn next(&mut self) -> Option<(u32, bool, (EventId, Json))> {
+        let Emitted { sent, returned } = &*self.emitted;
+        let is_sent = self.routed < sent.len();
+        let event = if is_sent { &sent[self.routed] } else { returned.get(self.routed - sent.len())? };
+        let index = self.first + self.routed as u32;
+        self.routed += 1;
+        Some((index, is_sent, event.clone()))
+    }
+
+    fn is_routed(&self) -> bool {
+        self.routed >= self.emitted.len()
+    }
+
+    /// The events that were sent and those that were returned, without the ones that have been routed.
+    fn left(&self) -> impl Iterator<Item = &[(EventId, Json)]> {
+        let Emitted { sent, returned } = &*self.emitted;
+        let of_sent = self.routed.min(sent.len());
+        [&sent[of_sent..], &returned[self.routed - of_sent..]].into_iter()
+    }
+}
+
+impl ComesTo {
+    /// What one event comes to at most.
+    pub(super) fn of(graph: &Graph, event: EventId) -> Self {
+        Self { works: graph.takers(event).len(), collected: graph.joiners(event).len() }
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { works: self.works + other.works, collected: self.collected + other.collected }
+    }
+
+    /// Under a later graph an event may come to more than was reckoned.
+    fn less(self, other: Self) -> Self {
+        Self {
+            works: self.works.saturating_sub(other.works),
+            collected: self.collected.saturating_sub(other.collected),
+        }
+    }
+}
+
+impl Serialize for Emission {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { step, around, opened, comes_to, .. } = self;
+        let mut left = self.left();
+        let left = [left.next().unwrap_or_default(), left.next().unwrap_or_default()];
+        (step, around, opened, self.first + self.routed as u32, left, comes_to).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Emission {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let parts = EmissionParts::<Vec<(EventId, Json)>>::deserialize(deserializer)?;
+        let (step, around, opened, first, [sent, returned], comes_to) = parts;
+        Ok(Self { first, ..Self::new(step, around, opened, Arc::new(Emitted { sent, returned }), comes_to) })
+    }
+}
+
+const DEFERRED_BYTES: usize = cost::boxed::<Deferred>() + cost::elements::<(u64, u64)>(1);
