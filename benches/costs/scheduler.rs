@@ -168,7 +168,7 @@ fn handlers() {
     row("purge, beside n runs that wait", RUNS_MAX_DEFAULT, |n| {
         let (mut world, keys) = World::new(1_000, None, true).waiting(n);
         each(200, |index| {
-            world.scheduler.purge(keys[scattered(index, n)], world.now);
+            world.scheduler.purge(keys[scattered(index, n)], world.now).expect("it is resident");
             world.settle();
         })
     });
@@ -177,7 +177,7 @@ fn handlers() {
         let keys: Vec<_> = (0..=n).map(|_| world.start()).collect();
         world.settle();
         each(200, |index| {
-            world.scheduler.cancel(keys[1 + scattered(index, n)], world.now);
+            world.scheduler.cancel(keys[1 + scattered(index, n)], world.now).expect("it is resident");
             world.settle();
         })
     });
@@ -201,7 +201,7 @@ fn handlers() {
         });
         row(&format!("the turn after that, {works}"), RUN_WORKS_MAX, |n| {
             let (mut world, key) = spread(n);
-            world.scheduler.cancel(key, world.now);
+            world.scheduler.cancel(key, world.now).expect("it is resident");
             once(|| {
                 world.settle();
                 assert!(world.scheduler.poll_pass(world.now).is_none());

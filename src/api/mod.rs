@@ -22,6 +22,7 @@ use crate::{
     engine::{
         kept::{Address, KeptHandler},
         keys::{HandlerKey, RunKey, WorkflowId},
+        scheduler::NotResident,
     },
     http::{Field, Request, Response, stream::Framing},
 };
@@ -58,6 +59,12 @@ pub enum Reply {
 impl From<Response> for Reply {
     fn from(response: Response) -> Self {
         Self::Now(response)
+    }
+}
+
+impl From<NotResident> for Reply {
+    fn from(NotResident(key): NotResident) -> Self {
+        Self::WhenRead(Address::Key(key))
     }
 }
 

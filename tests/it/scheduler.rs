@@ -226,7 +226,7 @@ fn what_finished_handlers_hold_is_bounded_but_the_newest_stays() {
     assert_eq!(world.handlers(), [small, first]);
     let second = finish_large(&mut world);
     assert_eq!(world.handlers(), [second]);
-    world.scheduler.purge(second, world.now);
+    world.scheduler.purge(second, world.now).expect("it is resident");
     let third = finish_large(&mut world);
     assert_eq!(world.handlers(), [third]);
 }
@@ -237,8 +237,8 @@ fn runs_are_admitted_in_order_and_one_that_ends_while_it_waits_leaves_the_line()
     let keys: Vec<HandlerKey> = (0..5).map(|_| world.begin()).collect();
     let first = world.passes();
     assert_eq!(first.len(), 1);
-    assert!(world.scheduler.cancel(keys[1], world.now));
-    world.scheduler.purge(keys[3], world.now);
+    assert_eq!(world.scheduler.cancel(keys[1], world.now), Ok(true));
+    world.scheduler.purge(keys[3], world.now).expect("it is resident");
     assert!(world.passes().is_empty(), "nobody's place is free");
     world.stop(first[0].tag);
     let second = world.passes();
@@ -246,7 +246,7 @@ fn runs_are_admitted_in_order_and_one_that_ends_while_it_waits_leaves_the_line()
     world.stop(second[0].tag);
     let third = world.passes();
     assert_eq!(third.len(), 1);
-    assert!(world.scheduler.cancel(keys[4], world.now));
+    assert_eq!(world.scheduler.cancel(keys[4], world.now), Ok(true));
     world.settle();
     let outcomes: Vec<bool> =
         [0, 1, 2, 4].map(|index| world.scheduler.view(keys[index]).is_some_and(|view| view.outcome.is_some())).to_vec();
@@ -265,7 +265,7 @@ fn purging_tells_all_who_read_or_wait() {
     assert_eq!(world.scheduler.acquire(run, ReaderId(1)), Some(true));
     assert_eq!(world.scheduler.acquire(run, ReaderId(2)), Some(false));
     assert!(world.scheduler.follow(run, ReaderId(3)));
-    world.scheduler.purge(key, world.now);
+    world.scheduler.purge(key, world.now).expect("it is resident");
     let notices = world.settle();
     for reader in 1..=3 {
         let told = notices.iter().filter(|notice| **notice == Notice::Gone(ReaderId(reader))).count();
@@ -325,7 +325,7 @@ fn a_pass_that_goes_on_after_its_run_hangs_until_it_comes_back() {
     let mut world = World::new(1, 100, None, None);
     let key = world.begin();
     let tag = world.passes()[0].tag;
-    world.scheduler.cancel(key, world.now);
+    world.scheduler.cancel(key, world.now).expect("it is resident");
     world.settle();
     assert_eq!(world.scheduler.poll_stop(), Some((tag, Stop::Cancelled)));
     world.pass_time(STRAGGLER_GRACE_US - 1);
@@ -348,7 +348,7 @@ fn a_pass_of_an_ended_run_that_no_thread_has_does_not_hang() {
     let mut world = World::new(1, 100, None, None);
     let key = world.begin();
     let tag = world.passes()[0].tag;
-    world.scheduler.cancel(key, world.now);
+    world.scheduler.cancel(key, world.now).expect("it is resident");
     world.scheduler.handle_not_begun(tag);
     world.pass_time(STRAGGLER_GRACE_US);
     assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 0));

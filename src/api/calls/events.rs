@@ -9,7 +9,7 @@ use crate::{
     engine::{
         input::{External, Outcome, Refusal},
         keys::HandlerKey,
-        scheduler::{HandlerView, Scheduler},
+        scheduler::{HandlerView, PostRefused, Scheduler},
     },
     graph::{EventId, Graph, StepId},
     http::{Field, Method, Request, Response},
@@ -83,7 +83,8 @@ pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: Err
     let in_reply_to = body.in_reply_to.map_err(faulty)?;
     match scheduler.post(key, External { event, value, step, in_reply_to, members: body.members }, *now) {
         Ok(()) => Ok(Reply::WhenCommitted(key, wire::json(200, wire::status("sent")))),
-        Err(refusal) => {
+        Err(PostRefused::NotResident(not_resident)) => Err(not_resident.into()),
+        Err(PostRefused::ByRun(refusal)) => {
             let Some(view) = scheduler.view(key) else { return Err(errors.handler_not_found().into()) };
             let refused = Refused { handler: key, graph: view.graph, event, step, in_reply_to };
             let reply = refused.reply(refusal, scheduler, errors);

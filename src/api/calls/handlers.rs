@@ -55,11 +55,15 @@ pub(super) fn cancel(
 ) -> Result<Reply, Response> {
     let key = scheduler.find(id).ok_or_else(|| errors.handler_not_found())?;
     if query.boolean("purge", false) {
-        scheduler.purge(key, now);
-        return Ok(Reply::WhenCommitted(key, wire::json(200, wire::status("deleted"))));
+        return Ok(match scheduler.purge(key, now) {
+            Ok(()) => Reply::WhenCommitted(key, wire::json(200, wire::status("deleted"))),
+            Err(not_resident) => not_resident.into(),
+        });
     }
-    if scheduler.cancel(key, now) {
-        return Ok(Reply::WhenCommitted(key, wire::json(200, wire::status("cancelled"))));
+    match scheduler.cancel(key, now) {
+        Ok(true) => return Ok(Reply::WhenCommitted(key, wire::json(200, wire::status("cancelled")))),
+        Ok(false) => {}
+        Err(not_resident) => return Ok(not_resident.into()),
     }
     let outcome = scheduler.view(key).and_then(|view| view.outcome);
     Err(outcome.map_or_else(|| errors.handler_not_found(), |outcome| errors.handler_not_found_as(ended(outcome))))

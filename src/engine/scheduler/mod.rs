@@ -148,6 +148,26 @@ pub enum Notice {
     Oldest(usize),
 }
 
+/// The run of this handler is in the store alone. Once [`Scheduler::handle_kept`] has been given the handler, the
+/// command can be given again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotResident(pub HandlerKey);
+
+/// Why an event from outside is not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PostRefused {
+    /// The run is not in memory.
+    NotResident(NotResident),
+    /// The run does not take it.
+    ByRun(Refusal),
+}
+
+impl From<NotResident> for PostRefused {
+    fn from(not_resident: NotResident) -> Self {
+        Self::NotResident(not_resident)
+    }
+}
+
 /// Handlers, runs, timers, passes that are ready.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -332,14 +352,14 @@ impl Scheduler {
     /// Gives an event from outside to a handler's run.
     ///
     /// # Errors
-    /// Why it is not taken; nothing has changed then.
-    pub fn post(&mut self, key: HandlerKey, external: External, now: Now) -> Result<(), Refusal> {
-        let Some(handler) = self.handlers.get(&key) else { return Err(Refusal::Ended) };
-        let Some(run) = handler.life.run() else { return Err(Refusal::Ended) };
+    /// Why the run does not take it; nothing has changed then.
+    pub fn post(&mut self, key: HandlerKey, external: External, now: Now) -> Result<(), PostRefused> {
+        let handler = self.resident(key)?;
+        let run = handler.life.run().ok_or(PostRefused::ByRun(Refusal::Ended))?;
         if !self.is_served(handler.workflow) {
-            return Err(Refusal::NotServed);
+            return Err(PostRefused::ByRun(Refusal::NotServed));
         }
-        run.check_external(&external)?;
+        run.check_external(&external).map_err(PostRefused::ByRun)?;
         self.reduce(key, Input::External(external), now);
         Ok(())
     }
@@ -359,18 +379,32 @@ impl Scheduler {
     }
 
     /// Cancels a running handler; `false` if it is not running.
-    pub fn cancel(&mut self, key: HandlerKey, now: Now) -> bool {
+    ///
+    /// # Errors
+    /// Its run is not in memory; nothing has changed.
+    pub fn cancel(&mut self, key: HandlerKey, now: Now) -> Result<bool, NotResident> {
+        self.resident(key)?;
         let is_running = self.live_run(key).is_some();
         if is_running {
             self.reduce(key, Input::Cancel, now);
         }
-        is_running
+        Ok(is_running)
     }
 
     /// Removes a handler, running or not. Its readers end after what they have been given.
-    pub fn purge(&mut self, key: HandlerKey, now: Now) {
-        self.cancel(key, now);
+    ///
+    /// # Errors
+    /// Its run is not in memory; nothing has changed.
+    pub fn purge(&mut self, key: HandlerKey, now: Now) -> Result<(), NotResident> {
+        self.cancel(key, now)?;
         self.remove(key);
+        Ok(())
+    }
+
+    /// A handler whose run is in memory or has ended.
+    fn resident(&self, key: HandlerKey) -> Result<&Handler, NotResident> {
+        let handler = self.handlers.get(&key).filter(|handler| !handler.life.is_parked());
+        handler.map(Box::as_ref).ok_or(NotResident(key))
     }
 
     /// The worker's pass of this tag has noted something.

@@ -12,7 +12,7 @@ use steprill::{
         input::External,
         kept::Address,
         keys::{CallerId, HandlerKey, RunKey, WorkflowId},
-        scheduler::{Batch, NewRun, Notice, Place, Scheduler, SchedulerLimits},
+        scheduler::{Batch, NewRun, NotResident, Notice, Place, PostRefused, Scheduler, SchedulerLimits},
     },
     graph::Graph,
     json::Json,
@@ -251,7 +251,7 @@ fn a_handler_whose_removal_is_not_kept_goes_on_with_all_who_read_or_wait() {
     world.scheduler.await_end(key, CallerId(7));
     let tag = world.passes()[0];
     assert_eq!(world.scheduler.acquire(run, ReaderId(1)), Some(true));
-    world.scheduler.purge(key, world.now);
+    world.scheduler.purge(key, world.now).expect("it is resident");
     world.stop(tag);
     world.lose();
     assert!(world.passes().is_empty());
@@ -268,7 +268,7 @@ fn a_pass_of_a_handler_whose_removal_is_not_kept_is_not_started_again_though_its
     let run = world.scheduler.run_of(key).expect("it is there");
     let tag = world.passes()[0];
     assert!(world.scheduler.follow(run, ReaderId(1)));
-    world.scheduler.purge(key, world.now);
+    world.scheduler.purge(key, world.now).expect("it is resident");
     world.scheduler.leave(run, ReaderId(1));
     world.stop(tag);
     world.lose();
@@ -329,7 +329,7 @@ fn nothing_is_due_for_a_queue_that_was_read_and_is_gone() {
     assert_eq!(world.scheduler.acquire(run, ReaderId(1)), Some(true));
     world.scheduler.handle_taken(run, 1);
     world.scheduler.handle_time(world.now);
-    world.scheduler.purge(key, world.now);
+    world.scheduler.purge(key, world.now).expect("it is resident");
     world.settle();
     world.now.alive_us += 3_600_000_000;
     assert_eq!(world.scheduler.poll_timeout(world.now), None);
@@ -341,7 +341,7 @@ fn what_was_asked_before_a_failure_is_asked_again() {
     let key = world.start(Place::New(None));
     world.settle();
     let asked = world.scheduler.begin_read();
-    assert!(world.scheduler.cancel(key, world.now));
+    assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
     world.lose();
     assert!(!world.scheduler.end_read(asked));
     let asked = world.scheduler.begin_read();
@@ -388,7 +388,7 @@ fn a_finished_handler_whose_removal_is_not_kept_counts() {
     let tag = world.passes()[0];
     world.stop(tag);
     let ended = world.seal();
-    world.scheduler.purge(key, world.now);
+    world.scheduler.purge(key, world.now).expect("it is resident");
     let removed = world.seal();
     world.keep(&ended);
     world.scheduler.handle_failed(removed.number, world.now);
@@ -434,7 +434,7 @@ fn a_run_that_rests_has_no_place_that_was_given_with_what_is_not_kept() {
     world.lose();
     world.settle();
     assert!(world.scheduler.is_backing_off(second));
-    assert!(world.scheduler.cancel(first, world.now));
+    assert_eq!(world.scheduler.cancel(first, world.now), Ok(true));
     world.lose();
     assert!(world.passes().is_empty());
     world.pass_time(REST_US);
@@ -453,11 +453,31 @@ fn an_answer_that_is_older_than_a_removal_has_nothing_removed_twice() {
     world.load(keys[1]);
     let asked = world.scheduler.begin_read();
     let oldest = [0, 1].map(|index| (keys[index], world.model.handlers[&keys[index]].updated_us));
-    world.scheduler.purge(keys[1], world.now);
+    world.scheduler.purge(keys[1], world.now).expect("it is resident");
     world.settle();
     assert_eq!(world.scheduler.kept_count(), 3);
     assert!(world.scheduler.end_read(asked));
     world.scheduler.handle_oldest(&oldest, world.now);
     assert_eq!(world.seal().purged, [keys[0]]);
     assert_eq!(world.scheduler.kept_count(), 2);
+}
+
+#[test]
+fn a_command_for_a_run_that_is_not_in_memory_says_so_and_changes_nothing() {
+    let mut world = World::new("a: S -> T ? NeedQ/HumanA\n b: HumanB -> T", None);
+    let key = world.start(Place::New(None));
+    let tag = world.passes()[0];
+    world.sleep(tag);
+    world.settle();
+    world.pass_time(60_000_000);
+    let event = world.graph.event_id("HumanB").expect("a type");
+    let external = || External::new(event, Json::parse("{}").expect("JSON"));
+    let not_resident = NotResident(key);
+    assert_eq!(world.scheduler.post(key, external(), world.now), Err(PostRefused::NotResident(not_resident)));
+    assert_eq!(world.scheduler.cancel(key, world.now), Err(not_resident));
+    assert_eq!(world.scheduler.purge(key, world.now), Err(not_resident));
+    assert!(world.scheduler.seal().is_none());
+    world.load(key);
+    assert_eq!(world.scheduler.post(key, external(), world.now), Ok(()));
+    assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
 }

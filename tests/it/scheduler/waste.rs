@@ -27,7 +27,7 @@ fn a_large_handler_that_goes_is_waste_and_a_small_one_is_not() {
     assert_eq!(world.waste(), 2, "the run, when it ended, and the handler with its state");
     let key = world.start_with(Place::New(None), large_state());
     world.settle();
-    world.scheduler.purge(key, world.now);
+    world.scheduler.purge(key, world.now).expect("it is resident");
     world.settle();
     assert_eq!(world.waste(), 1);
 }

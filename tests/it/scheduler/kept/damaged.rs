@@ -94,7 +94,7 @@ fn the_passes_of_a_run_that_cannot_be_read_again_are_stopped() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.start(Place::New(None));
     let tag = world.passes()[0];
-    assert!(world.scheduler.cancel(key, world.now));
+    assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
     world.lose();
     world.model.handlers.get_mut(&key).expect("it is committed").journal.records[0] = vec![1, 200];
     world.load(key);

@@ -18,7 +18,7 @@ fn nobody_is_refused_for_an_end_or_a_removal_that_is_not_kept() {
     world.settle();
     world.pass_time(REST_US);
     assert!(world.has_ended(key) && world.scheduler.unsettled("mine", true).is_none());
-    world.scheduler.purge(key, world.now);
+    world.scheduler.purge(key, world.now).expect("it is resident");
     let batch = world.scheduler.open_batch();
     assert_eq!(world.scheduler.unsettled("mine", false), Some(batch));
     world.settle();
@@ -26,7 +26,7 @@ fn nobody_is_refused_for_an_end_or_a_removal_that_is_not_kept() {
     assert_eq!(world.scheduler.place_of("mine"), Some(key), "its place in lists is known");
     let made = world.finish();
     let id = world.scheduler.view(made).expect("it is there").id.to_owned();
-    world.scheduler.purge(made, world.now);
+    world.scheduler.purge(made, world.now).expect("it is resident");
     assert!(world.scheduler.unsettled(&id, false).is_some());
     world.settle();
     assert_eq!((world.scheduler.find(&id), world.scheduler.place_of(&id)), (None, Some(made)));
