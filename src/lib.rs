@@ -218,7 +218,7 @@
 //! `panic = "abort"`: the panic of a step must fail its run, not end the server.
 //!
 //! Without the feature `sqlite`, which is on by default, there is no `--data DIR`: the server keeps everything in
-//! memory, and no C compiler is needed.
+//! memory, and SQLite is not built.
 //!
 //! # How it works inside
 //!
