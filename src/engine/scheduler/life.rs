@@ -1,17 +1,20 @@
 //! The life of a handler's newest run in memory. All transitions stand here, and [`Tally`] counts each of them.
 //!
 //! ```text
-//!   start ───────────────────► Running ──its end────────────────────────► Ended ──continue──► Running
-//!                               │  ▲ ▲                                     ▲
-//!                 only waits    │  │ └──────── a pause is over ──────┐     │
-//!                               ▼  │                                 │     │
-//!   load ────────────────────► Parked ──load, its end committed──────┼─────┤
-//!     │                            └────load, its rows damaged───────┼─────┘
-//!     └──after a failed commit─────────────────────────────────► BackingOff
+//!   a run starts ─────────────────────────────────► Running
+//!   Running ──it only waits, for a while──────────► Parked
+//!   Running ──its end─────────────────────────────► Ended
+//!   Parked ──something comes, and it is loaded────► Running
+//!   Parked ──its rows turn out to be damaged──────► Ended
+//!   Ended ──the handler is continued──────────────► Running
+//!
+//!   from the store, its run goes on ──────────────► Running; at the start Parked, if it only waits
+//!   from the store, it was rolled back ───────────► BackingOff ──the pause is over──► Running
+//!   from the store, it has ended ─────────────────► Ended
 //! ```
 //!
 //! A handler of any phase leaves memory when it is rolled back to what is committed, or removed; one that has ended
-//! also when there are many of them.
+//! also when there are many of them. See [`absent`](super::absent) for what is known of it then.
 
 use std::mem;
 

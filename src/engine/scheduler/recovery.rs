@@ -39,12 +39,12 @@ impl Scheduler {
         }
     }
 
-    /// All handlers are recovered: places under `max_runs` that are free are given to those in line.
+    /// All handlers are recovered: admits the runs that `max_runs` has places for.
     pub fn handle_recovered(&mut self, now: Now) {
         self.fill_places(now);
     }
 
-    /// Gives the places that are free to those in line.
+    /// Admits the first runs of every queue, as many as there are places for.
     pub(super) fn fill_places(&mut self, now: Now) {
         for index in 0..self.registered {
             self.admit_waiting(WorkflowId(index as u16), now);
