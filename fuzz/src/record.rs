@@ -69,8 +69,12 @@ fn records(graph: &Arc<Graph>, bytes: &[u8]) {
 /// A snapshot, read under the same graph and under the next one, and records that follow it.
 fn snapshot(which: usize, mut bytes: &[u8]) {
     let Some(snapshot) = take_chunk(&mut bytes) else { return };
+    let Ok((snapshot, behind)) = record::split(snapshot) else { return };
     let graphs = &known().graphs;
     let graph = &graphs[which];
+    for record in behind {
+        let _ = record::decode(record, graph);
+    }
     for other in [graph, &graphs[(which + 1) % graphs.len()]] {
         let translation = Names::of(graph).translation(other);
         if let Ok(run) = Run::restore(snapshot, &translation, Arc::clone(other)) {

@@ -35,6 +35,7 @@ impl Core {
             return self.load(address);
         }
         self.scheduler.handle_folded(&kept, folded, now);
+        self.scheduler.discard(kept.journal.bytes(), kept);
         self.resume_loaded(&address, None);
     }
 

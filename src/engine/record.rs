@@ -154,11 +154,50 @@ pub(super) fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Recor
 
 /// Reads what [`encode_value`] gave; and what stands behind it.
 pub(super) fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), RecordError> {
-    let (&version, bytes) = bytes.split_first().ok_or_else(|| malformed("it is empty"))?;
+    let (version, bytes) = bytes.split_first().ok_or_else(|| malformed("it is empty"))?;
+    let version = version & !JOINED;
     if !(VERSION_MIN..=VERSION).contains(&version) {
         return Err(RecordError::Version(version));
     }
     postcard::take_from_bytes(bytes).map_err(|error| malformed(&error.to_string()))
+}
+
+/// A snapshot with the records after it, as one snapshot.
+pub(super) fn join(mut snapshot: Vec<u8>, records: &[Vec<u8>]) -> Vec<u8> {
+    if let (false, Some(version)) = (records.is_empty(), snapshot.first_mut()) {
+        *version |= JOINED;
+        let end = snapshot.len() as u64;
+        for record in records {
+            snapshot.extend((record.len() as u64).to_le_bytes());
+            snapshot.extend_from_slice(record);
+        }
+        snapshot.extend(end.to_le_bytes());
+    }
+    snapshot
+}
+
+/// A snapshot as the store has it: what [`Run::restore`](super::run::Run::restore) reads, and the records that are to
+/// be reduced then.
+///
+/// # Errors
+/// When it is damaged.
+pub fn split(snapshot: &[u8]) -> Result<(&[u8], Vec<&[u8]>), RecordError> {
+    if snapshot.first().is_none_or(|version| version & JOINED == 0) {
+        return Ok((snapshot, Vec::new()));
+    }
+    let fault = || malformed("the records behind it are cut");
+    let (rest, end) = snapshot.split_last_chunk().ok_or_else(fault)?;
+    let end = usize::try_from(u64::from_le_bytes(*end)).map_err(|_| fault())?;
+    let (snapshot, mut rest) = rest.split_at_checked(end).ok_or_else(fault)?;
+    let mut records = Vec::new();
+    while !rest.is_empty() {
+        let (bytes, behind) = rest.split_first_chunk().ok_or_else(fault)?;
+        let bytes = usize::try_from(u64::from_le_bytes(*bytes)).map_err(|_| fault())?;
+        let (record, behind) = behind.split_at_checked(bytes).ok_or_else(fault)?;
+        records.push(record);
+        rest = behind;
+    }
+    Ok((snapshot, records))
 }
 
 /// Reads what [`append_value`] gave: all of it.
@@ -304,6 +343,10 @@ impl fmt::Display for RecordError {
 }
 
 impl std::error::Error for RecordError {}
+
+/// Set in the version of a snapshot behind which records stand: each after its length, and at last the length of what
+/// is before them.
+const JOINED: u8 = 0x80;
 
 /// What the records of small events take.
 const RECORD_BYTES: usize = 64;

@@ -35,6 +35,9 @@ pub const EVENTS_AT_ONCE: u32 = 500;
 /// Bytes of the events and writes of a pass's end from which on a worker makes the record of it.
 pub const WORKER_RECORD_BYTES_MIN: usize = 64 << 10;
 
+/// Bytes of memory that a run costs from which on its snapshots are made beside the loop: about a millisecond's worth.
+pub const COMPACTED_COST_BYTES_MIN: usize = 1 << 20;
+
 /// Bytes of memory that a run's works, with their events and what they remember, and its early answers may cost (see
 /// [`cost`](crate::cost)) and still take more from outside; then who posts gets 503. What its own steps give out is
 /// bounded by [`PASS_OUTPUT_BYTES_MAX`] and [`RUN_WORKS_MAX`] alone. As many bytes of answers may its works remember

@@ -16,12 +16,19 @@ pub(super) struct Asking {
     asked: BTreeMap<u64, usize>,
     /// The first batch after the last that failed: answers to what was asked before are of no use.
     sound_from: u64,
+    /// The first batch that the last answer may not know of.
+    answered: u64,
 }
 
 impl Asking {
     /// Batches were not committed.
     pub(super) fn handle_failed(&mut self, next: u64) {
         self.sound_from = next;
+    }
+
+    /// The first batch that the answer in hand may not know of.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered
     }
 }
 
@@ -44,6 +51,7 @@ impl Scheduler {
                 self.asking.asked.remove(&asked);
             }
         }
+        self.asking.answered = asked;
         asked >= self.asking.sound_from
     }
 

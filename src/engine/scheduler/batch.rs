@@ -130,12 +130,10 @@ pub struct Ended {
 }
 
 impl Batch {
-    /// Takes the record of an input; gives the bytes of that.
-    pub(super) fn record(&mut self, run: RunKey, record: Vec<u8>, now: Now) -> usize {
-        let bytes = record.len();
+    /// Takes the record of an input.
+    pub(super) fn record(&mut self, run: RunKey, record: Vec<u8>, now: Now) {
         self.records.push((run, record));
         self.now = now;
-        bytes
     }
 
     /// The empty batch behind this one, with room for as much.

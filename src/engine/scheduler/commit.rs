@@ -3,6 +3,7 @@
 use super::{
     Notice, Scheduler, Trouble,
     batch::{Batch, Snapshotted},
+    compact::Compaction,
     failure::Lost,
     newest,
     waste::discard,
@@ -30,6 +31,8 @@ pub(super) struct Held {
     pub(super) stops: Vec<u64>,
     /// Runs whose journals have grown long.
     pub(super) snapshots: Vec<RunKey>,
+    /// Runs whose snapshots are to be made of what is committed with this batch.
+    pub(super) compacted: Vec<RunKey>,
     /// Handlers that this batch changes. This and what follows only with a journal.
     pub(super) touched: Vec<HandlerKey>,
     pub(super) opened: Vec<RunKey>,
@@ -96,6 +99,7 @@ impl Held {
         self.left.retain(|(run, _)| !is_of(run));
         self.ended.retain(|run| !is_of(run));
         self.snapshots.retain(|run| !is_of(run));
+        self.compacted.retain(|run| !is_of(run));
         self.damaged.retain(|damaged| *damaged != key);
         let purged = self.purged.extract_if(.., |run| is_of(run));
         let touched = self.touched.extract_if(.., |touched| *touched == key);
@@ -171,9 +175,22 @@ impl Scheduler {
         if handler.journal.bytes == 0 {
             return;
         }
-        let (workflow, updated_us, snapshot) = (handler.workflow, handler.updated_us, live.snapshot());
-        let journal = &mut handler.journal;
-        (journal.bytes, journal.snapshot_bytes, journal.largest_bytes) = (0, snapshot.len(), 0);
+        // One with which this batch carries the run over to another version would take the place of what came after it.
+        let is_replaced = self.batch.snapshots.iter().any(|snapshotted| snapshotted.run == run);
+        let snapshot = match &mut handler.journal.compaction {
+            Some(compaction) => compaction.finish(),
+            None if is_replaced || live.cost_bytes() < self.limits.compacted_cost_bytes_min => Some(live.snapshot()),
+            None => {
+                let (batch, bytes) = (self.batch.number, handler.journal.bytes);
+                handler.journal.compaction = Some(Box::new(Compaction::new(batch, bytes)));
+                self.held.compacted.push(run);
+                None
+            }
+        };
+        let Some(snapshot) = snapshot else { return };
+        handler.journal.compaction = None;
+        handler.journal.replace(snapshot.len());
+        let (workflow, updated_us) = (handler.workflow, handler.updated_us);
         self.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
     }
 
@@ -222,6 +239,7 @@ impl Scheduler {
             self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.retention.handle_ended(run);
         }
+        self.load_compacted(&held.compacted);
         self.stop_passes(&held.stops, held.now);
         for run in held.purged {
             self.damage.forget(run.handler);

@@ -153,6 +153,7 @@ impl Scheduler {
     /// The store cannot read this handler, for which something waits: what was to be given to it is refused.
     pub fn handle_damaged(&mut self, key: HandlerKey, cause: &str, now: Now) {
         self.note_damaged(key, cause);
+        self.put_compaction_off(key);
         if let Some(reloading) = self.absent.take_reloading(key) {
             self.notices.extend(reloading.caller.map(Notice::Unread));
             let of_handler = RunKey { handler: key, run: 0 }..=RunKey { handler: key, run: u32::MAX };

@@ -23,13 +23,17 @@ pub struct Fold {
     run_id: Uuid,
     id: Arc<str>,
     events_at_once: u32,
+    /// Whether it is folded for a snapshot.
+    makes_snapshot: bool,
 }
 
 /// A run as its journal has it.
 #[derive(Debug)]
 pub struct Folded {
     pub(super) run: Run,
-    journal_bytes: usize,
+    /// Its snapshot, if it was folded for that.
+    pub(super) snapshot: Option<Vec<u8>>,
+    pub(super) journal_bytes: usize,
     snapshot_bytes: usize,
     largest_bytes: usize,
     pub(super) updated_us: i64,
@@ -44,6 +48,7 @@ impl Scheduler {
             run_id: handler.run_id,
             id: self.id_of(handler),
             events_at_once: self.limits.events_at_once,
+            makes_snapshot: self.handlers.get(&handler.key).is_some_and(|here| here.journal.compaction.is_some()),
         }
     }
 }
@@ -54,6 +59,7 @@ impl Folded {
         journal.bytes = self.journal_bytes;
         journal.snapshot_bytes = self.snapshot_bytes;
         journal.largest_bytes = self.largest_bytes;
+        journal.compaction = None;
     }
 }
 
@@ -65,17 +71,18 @@ impl Fold {
     pub fn fold(&self, kept: &Kept) -> Result<Folded, String> {
         let damaged = |what: &dyn std::fmt::Display| format!("the run's journal is damaged: {what}");
         let (Kept { handler, journal }, graph) = (kept, &self.graph);
-        let run = match &journal.snapshot {
-            None => Run::new(Arc::clone(graph), self.run_id, Arc::clone(&self.id)),
+        let (run, joined) = match &journal.snapshot {
+            None => (Run::new(Arc::clone(graph), self.run_id, Arc::clone(&self.id)), Vec::new()),
             Some(snapshot) => {
+                let (snapshot, joined) = record::split(snapshot).map_err(|error| damaged(&error))?;
                 let same = Names::of(graph).translation(graph);
                 let run = Run::restore(snapshot, &same, Arc::clone(graph)).map_err(|error| damaged(&error))?;
-                run.with_kept_state(&journal.state)
+                (run.with_kept_state(&journal.state), joined)
             }
         };
         let mut run = run.with_window().with_events_at_once(self.events_at_once);
         let (mut effects, mut updated_us) = (Vec::new(), handler.updated_us);
-        for record in &journal.records {
+        for record in joined.into_iter().chain(journal.records.iter().map(Vec::as_slice)) {
             let (mut input, then) = record::decode(record, graph).map_err(|error| damaged(&error))?;
             journal.complete(&mut input);
             run.handle(input, then, &mut effects);
@@ -93,6 +100,7 @@ impl Fold {
         let journal_bytes = journal.records.iter().map(Vec::len).sum();
         let snapshot_bytes = journal.snapshot.as_ref().map_or(0, Vec::len);
         let largest_bytes = journal.records.iter().map(Vec::len).max().unwrap_or(0);
-        Ok(Folded { run, journal_bytes, snapshot_bytes, largest_bytes, updated_us })
+        let snapshot = self.makes_snapshot.then(|| run.snapshot());
+        Ok(Folded { run, snapshot, journal_bytes, snapshot_bytes, largest_bytes, updated_us })
     }
 }

@@ -4,7 +4,10 @@ use std::sync::{Arc, atomic::AtomicUsize};
 
 use uuid::Uuid;
 
-use super::life::{Life, Phase, Share};
+use super::{
+    compact::Compaction,
+    life::{Life, Phase, Share},
+};
 use crate::{
     cost,
     engine::{
@@ -82,17 +85,34 @@ pub(super) struct Journal {
     pub(super) snapshot_bytes: usize,
     /// Bytes of the largest record since then: that of the start brings the run's state, others very many events.
     pub(super) largest_bytes: usize,
+    /// The snapshot of a large run that is being made.
+    pub(super) compaction: Option<Box<Compaction>>,
 }
 
 impl Journal {
-    /// A record of so many bytes comes; whether it is time for a snapshot: a run's journal is bounded by what it is
-    /// about, not by its age.
-    pub(super) fn grow(&mut self, bytes: usize, batch: u64, now: Now) -> bool {
+    /// A record comes; whether it is time for a snapshot: a run's journal is bounded by what it is about, not by its
+    /// age.
+    pub(super) fn grow(&mut self, record: &[u8], batch: u64, now: Now) -> bool {
+        let bytes = record.len();
+        if let Some(compaction) = &mut self.compaction {
+            compaction.note(record);
+        }
         self.batch = batch;
         self.touched_us = now.alive_us;
         self.largest_bytes = self.largest_bytes.max(bytes);
         self.bytes += bytes;
         self.bytes > SNAPSHOT_BYTES_MIN.max(SNAPSHOT_FACTOR * self.snapshot_bytes.max(self.largest_bytes))
+    }
+
+    /// A snapshot of so many bytes takes the place of all records.
+    pub(super) fn replace(&mut self, snapshot_bytes: usize) {
+        (self.bytes, self.snapshot_bytes, self.largest_bytes) = (0, snapshot_bytes, 0);
+    }
+
+    /// The snapshot cannot be made now: the journal may grow as long again.
+    pub(super) fn put_compaction_off(&mut self) {
+        self.compaction = None;
+        self.largest_bytes = self.bytes;
     }
 
     /// Whether it stays beside this outcome, with a state apart that cost so many bytes: it tells why the run failed.

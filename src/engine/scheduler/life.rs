@@ -235,6 +235,7 @@ impl Handler {
 
     /// The run leaves memory until something comes for it.
     pub(super) fn park(&mut self, key: HandlerKey, tally: &mut Tally) {
+        self.journal.compaction = None;
         let admission = if self.life.is_admitted() { Admission::Admitted } else { Admission::Waits };
         self.enter(key, Phase::Parked(admission), tally);
     }
@@ -268,6 +269,7 @@ impl Handler {
 
     /// The run has ended.
     pub(super) fn end(&mut self, key: HandlerKey, end: End, tally: &mut Tally) -> Phase {
+        self.journal.compaction = None;
         self.enter(key, Phase::Ended(end), tally)
     }
 }

@@ -9,6 +9,7 @@ mod absent;
 mod asking;
 mod batch;
 mod commit;
+mod compact;
 mod count;
 mod damage;
 mod failure;
@@ -57,8 +58,8 @@ use crate::{
     },
     graph::Graph,
     limits::{
-        EVENTS_AT_ONCE, FINISHED_BYTES_MAX_DEFAULT, IDLE_AFTER_DEFAULT, KEEP_FINISHED_DEFAULT, ROW_STATE_BYTES_MAX,
-        RUNS_MAX_DEFAULT, TURN_TIMERS_MAX, WORKERS_DEFAULT,
+        COMPACTED_COST_BYTES_MIN, EVENTS_AT_ONCE, FINISHED_BYTES_MAX_DEFAULT, IDLE_AFTER_DEFAULT,
+        KEEP_FINISHED_DEFAULT, ROW_STATE_BYTES_MAX, RUNS_MAX_DEFAULT, TURN_TIMERS_MAX, WORKERS_DEFAULT,
     },
     now::Now,
 };
@@ -98,6 +99,8 @@ pub struct SchedulerLimits {
     pub data_bytes_max: Option<u64>,
     /// Events that one input of a run makes work of: see [`Run::with_events_at_once`].
     pub events_at_once: u32,
+    /// With a journal: runs that cost this or more have their snapshots made beside the loop.
+    pub compacted_cost_bytes_min: usize,
     /// With a journal: what a state may cost that stands in the record of its run's start. The store keeps a larger one
     /// apart, and a run that continues its handler does not write it again.
     pub record_state_bytes_max: usize,
@@ -115,6 +118,7 @@ impl Default for SchedulerLimits {
             feed_keep: FeedKeep::default(),
             data_bytes_max: None,
             events_at_once: EVENTS_AT_ONCE,
+            compacted_cost_bytes_min: COMPACTED_COST_BYTES_MIN,
             record_state_bytes_max: ROW_STATE_BYTES_MAX,
         }
     }

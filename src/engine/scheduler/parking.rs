@@ -85,6 +85,10 @@ impl Scheduler {
                 let folded = fold(self);
                 self.unpark(key, folded, now);
             }
+            Some(handler) if handler.journal.compaction.is_some() => {
+                let folded = fold(self);
+                self.handle_compacted(kept, folded);
+            }
             Some(_) => {}
         }
     }
@@ -99,6 +103,7 @@ impl Scheduler {
 
     /// The store could not be read for this handler: something that waits for its run is tried again.
     pub fn handle_unread(&mut self, key: HandlerKey, now: Now) {
+        self.put_compaction_off(key);
         let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
         self.timers.arm(Timer::Again(key), deadline);
         let caller = self.absent.reloading(key).and_then(|reloading| reloading.caller);

@@ -79,10 +79,10 @@ impl Scheduler {
         if batch.journaled {
             held.note_input(run_key, &input);
             let record = record.unwrap_or_else(|| record::encode(&input, now));
-            let bytes = batch.record(run_key, record, now);
-            if handler.journal.grow(bytes, batch.number, now) {
+            if handler.journal.grow(&record, batch.number, now) {
                 held.snapshots.push(run_key);
             }
+            batch.record(run_key, record, now);
         }
         run.handle(input, now, effects);
         let feed_bytes = run.feed_bytes();

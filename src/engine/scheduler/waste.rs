@@ -25,6 +25,11 @@ impl Waste {
 }
 
 impl Scheduler {
+    /// Takes something of so many bytes that is no longer needed.
+    pub fn discard(&mut self, bytes: usize, unneeded: impl Send + 'static) {
+        discard(&mut self.waste, bytes, unneeded);
+    }
+
     /// The next thing to be dropped.
     pub fn poll_waste(&mut self) -> Option<Waste> {
         self.waste.pop()

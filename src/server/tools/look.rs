@@ -192,8 +192,16 @@ impl Look {
             return Ok(());
         }
         let mut run = Run::new(Arc::clone(graph), handler.run_id, self.id(handler).into()).with_window();
+        let mut joined = Vec::new();
         if let Some(snapshot) = &kept.journal.snapshot {
             put_title("snapshot", out)?;
+            let snapshot = match record::split(snapshot) {
+                Ok((snapshot, records)) => {
+                    joined = records;
+                    snapshot
+                }
+                Err(error) => return out.put(format_args!("  {error}")),
+            };
             match Run::restore(snapshot, &Names::of(graph).translation(graph), Arc::clone(graph)) {
                 Ok(restored) => run = restored.with_window().with_kept_state(&kept.journal.state),
                 Err(error) => return out.put(format_args!("  {error}")),
@@ -202,7 +210,7 @@ impl Look {
         }
         put_title("journal", out)?;
         let mut effects = Vec::new();
-        for record in &kept.journal.records {
+        for record in joined.into_iter().chain(kept.journal.records.iter().map(Vec::as_slice)) {
             let (mut input, now) = match record::decode(record, graph) {
                 Ok(record) => record,
                 Err(error) => return out.put(format_args!("  {error}")),

@@ -1,5 +1,6 @@
 //! With a store: what holds when a batch is not kept, when handlers leave memory and come back, after a start.
 
+mod compaction;
 mod damaged;
 mod dropped;
 mod unsettled;

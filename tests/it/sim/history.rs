@@ -144,7 +144,7 @@ impl History {
         let newest: BTreeMap<_, _> = batch.snapshots.iter().map(|of| (of.run, &of.snapshot)).collect();
         for (key, snapshot) in newest {
             let run = &self.runs[&key];
-            let same = run.end.is_some() || run.shadow.snapshot() == *snapshot;
+            let same = run.end.is_some() || run.shadow.snapshot() == run.resumed(snapshot, &before.versions);
             assert!(same, "{key:?}: a snapshot is what the whole journal comes to");
         }
         let ended: BTreeSet<RunKey> = batch.ended.iter().map(|ended| ended.run).collect();
@@ -223,6 +223,21 @@ impl RunHistory {
             event: None,
             newest: Now::default(),
         }
+    }
+
+    /// What the run comes to that goes on from this snapshot.
+    fn resumed(&self, snapshot: &[u8], versions: &[Arc<Graph>]) -> Vec<u8> {
+        let (snapshot, records) = record::split(snapshot).expect("it is whole");
+        let graph = &versions[self.version];
+        let same = Names::of(graph).translation(graph);
+        let run = Run::restore(snapshot, &same, Arc::clone(graph)).expect("it is read back");
+        let run = run.with_window().with_events_at_once(self.events_at_once);
+        let mut run = run.with_kept_state(&self.kept_state);
+        for record in records {
+            let (input, now) = record::decode(record, graph).expect("a record is read back");
+            run.handle(input, now, &mut Vec::new());
+        }
+        run.snapshot()
     }
 
     /// The live pass of a work, if there is one.

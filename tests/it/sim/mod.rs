@@ -59,6 +59,8 @@ struct Played {
     damaged: u64,
     loads: u64,
     snapshots: u64,
+    /// Snapshots with records behind them.
+    joined: u64,
 }
 
 /// Plays one world.
@@ -79,6 +81,7 @@ fn play_in(world: impl Fn(u64) -> World, seed: u64, played: &mut Played) {
         played.damaged += world.counts.damaged;
         played.loads += world.counts.loads;
         played.snapshots += world.counts.snapshots;
+        played.joined += world.counts.joined;
     }));
     played.worlds += 1;
     if let Err(panic) = result {
@@ -100,6 +103,7 @@ fn what_was_acknowledged_survives_whatever_happens() {
         // A finished handler is set aside while the removal of a younger one is on its way.
         play(12_089_348_012_227_231_075, &mut played);
         (0..WORLDS).for_each(|index| play(hash(&[5, index]), &mut played));
+        assert!(played.joined > 0, "snapshots are made beside the loop");
     }
     println!("{played:?}");
 }

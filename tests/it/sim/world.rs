@@ -12,11 +12,12 @@ use steprill::{
     engine::{
         input::PassId,
         keys::{HandlerKey, RunKey},
-        scheduler::{Scheduler, SchedulerLimits},
+        record,
+        scheduler::{Scheduler, SchedulerLimits, Snapshotted},
         window::FeedKeep,
     },
     json::Json,
-    limits::{EVENTS_AT_ONCE, ROW_STATE_BYTES_MAX},
+    limits::{COMPACTED_COST_BYTES_MIN, EVENTS_AT_ONCE, ROW_STATE_BYTES_MAX},
     now::{Now, Recorder},
 };
 
@@ -70,6 +71,7 @@ pub(crate) struct Counts {
     pub(crate) damaged: u64,
     pub(crate) loads: u64,
     pub(crate) snapshots: u64,
+    pub(crate) joined: u64,
 }
 
 pub(crate) struct World {
@@ -127,6 +129,7 @@ impl World {
             },
             data_bytes_max: random.one_in(4).then(|| 500 + random.next() % 20_000),
             events_at_once: *states.pick(&[1, 3, EVENTS_AT_ONCE]),
+            compacted_cost_bytes_min: *states.pick(&[0, 3_000, COMPACTED_COST_BYTES_MIN]),
             record_state_bytes_max: *states.pick(&[0, 200, ROW_STATE_BYTES_MAX]),
         };
         let settings = Settings {
@@ -355,6 +358,9 @@ impl World {
         self.check_purges(&batch, &oldest);
         self.counts.runs += batch.opened.len() as u64;
         self.counts.snapshots += batch.snapshots.len() as u64;
+        let records =
+            |snapshotted: &Snapshotted| record::split(&snapshotted.snapshot).map_or(0, |(_, behind)| behind.len());
+        self.counts.joined += batch.snapshots.iter().filter(|snapshotted| records(snapshotted) > 0).count() as u64;
         self.purged.extend(&batch.purged);
         for ended in &batch.ended {
             self.check_outcome(ended.run);

@@ -1,0 +1,122 @@
+//! Snapshots of large runs, which are made of the journal as the store has it.
+
+use steprill::{engine::kept::Kept, limits::SNAPSHOT_BYTES_MIN};
+
+use super::*;
+
+const LOOP: &str = "a: S -> L
+    b: L -> L|T";
+
+impl World {
+    /// A world in which every run is large.
+    fn compacting() -> Self {
+        let mut world = Self::new(LOOP, None);
+        world.limits.compacted_cost_bytes_min = 0;
+        world.limits.idle_after = Duration::from_hours(1);
+        world.restart(LOOP);
+        world
+    }
+
+    /// One round of the loop, in which an event of a third of what makes a snapshot due is given out; the batch of it.
+    fn round(&mut self, number: usize) -> Batch {
+        let tag = self.scheduler.poll_pass(self.now).expect("a pass").tag;
+        let event = self.graph.event_id("L").expect("L");
+        let text = format!("\"{number}{}\"", "x".repeat(SNAPSHOT_BYTES_MIN / 3));
+        self.done(tag, PassEnd::Returned(vec![(event, Json::parse(&text).expect("JSON"))]));
+        self.seal()
+    }
+
+    /// From the start on, rounds until the store is asked for the journal of this handler; how many that were.
+    fn until_load(&mut self, key: HandlerKey) -> usize {
+        let start = self.seal();
+        self.keep(&start);
+        self.until_load_from(key)
+    }
+
+    fn until_load_from(&mut self, key: HandlerKey) -> usize {
+        for round in 0..100 {
+            let batch = self.round(round);
+            assert!(batch.snapshots.is_empty(), "the loop makes none");
+            assert_eq!(self.scheduler.poll_notice(), None, "the store does not have it yet");
+            self.keep(&batch);
+            if let Some(notice) = self.scheduler.poll_notice() {
+                assert_eq!(notice, Notice::Load(key));
+                return round + 1;
+            }
+        }
+        panic!("no snapshot is made");
+    }
+
+    fn kept(&self, key: HandlerKey) -> Kept {
+        self.model.kept(key, &self.session)
+    }
+
+    /// After a start it goes on where it was, and ends.
+    fn check_goes_on(&mut self, key: HandlerKey) {
+        let row = self.kept(key).handler.next_sequence;
+        self.restart(LOOP);
+        let tag = self.passes()[0];
+        self.stop(tag);
+        self.settle();
+        assert!(self.kept(key).handler.next_sequence > row);
+        assert!(self.model.handlers[&key].end.is_some(), "it ends");
+    }
+}
+
+#[test]
+fn a_snapshot_made_of_the_store_has_behind_it_what_came_meanwhile() {
+    // How many rounds are committed before the store reads, and how many come before its answer.
+    for (before, after) in [(0, 0), (1, 0), (0, 1), (2, 3)] {
+        let mut world = World::compacting();
+        let key = world.start(Place::New(None));
+        let mut round = world.until_load(key);
+        for _ in 0..before {
+            let batch = world.round(round);
+            world.keep(&batch);
+            round += 1;
+        }
+        let asked = world.scheduler.begin_read();
+        let kept = world.kept(key);
+        for _ in 0..after {
+            let batch = world.round(round);
+            world.keep(&batch);
+            assert!(batch.snapshots.is_empty(), "the answer is not there");
+            round += 1;
+        }
+        assert!(world.scheduler.end_read(asked));
+        world.scheduler.handle_kept(&kept, world.now);
+        let batch = world.round(round);
+        let [snapshotted] = &batch.snapshots[..] else { panic!("{:?}", batch.snapshots.len()) };
+        let (_, records) = steprill::engine::record::split(&snapshotted.snapshot).expect("it is whole");
+        assert_eq!(records.len(), after + 1, "those that the store's answer was without");
+        world.keep(&batch);
+        let journal = world.kept(key).journal;
+        assert!(journal.records.is_empty() && journal.bytes() < (after + 4) * SNAPSHOT_BYTES_MIN / 2);
+        world.check_goes_on(key);
+    }
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_made_now_is_made_later() {
+    let mut world = World::compacting();
+    let key = world.start(Place::New(None));
+    // An answer to a question that was asked before the journal was long.
+    let too_old = world.scheduler.begin_read();
+    let start = world.seal();
+    world.keep(&start);
+    let kept = world.kept(key);
+    let batch = world.round(0);
+    world.keep(&batch);
+    let rounds = world.until_load_from(key);
+    assert!(world.scheduler.end_read(too_old));
+    world.scheduler.handle_kept(&kept, world.now);
+    let again = world.until_load_from(key);
+    assert!(again >= rounds, "{again} after {rounds}: it may grow as long again");
+    world.scheduler.handle_unread(key, world.now);
+    world.until_load_from(key);
+    world.load(key);
+    let batch = world.round(0);
+    assert_eq!(batch.snapshots.len(), 1);
+    world.keep(&batch);
+    world.check_goes_on(key);
+}
