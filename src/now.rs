@@ -1,4 +1,4 @@
-//! The two clocks, as values. Only `server.rs` reads them; everything else is handed a [`Now`].
+//! The two clocks, as values. Only `server/clock.rs` reads them; everything else is handed a [`Now`].
 //!
 //! # The wall clock that is recorded
 //!

@@ -4,34 +4,35 @@
 //! clients on sockets, [`Runtime`] for one run without any.
 
 mod answers;
+mod balance;
 mod clients;
+mod clock;
 mod config;
 mod descriptors;
+mod error;
+mod helped;
 mod helper;
 mod ids;
 mod keeping;
 mod log;
 mod memory;
 mod panics;
+mod reader;
 mod readers;
 mod shares;
 mod sharing;
 mod stop;
+mod stopping;
 mod tools;
 mod trial;
 mod trimming;
 mod turn;
 mod variables;
 
-use std::{
-    env, fmt, io,
-    process::ExitCode,
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{env, fmt, io, process::ExitCode, sync::mpsc, thread, time::Duration};
 
 pub use config::{Command, Config, FLAGS, Flag, UsageError, usage};
+pub use error::ServeError;
 pub use log::Format;
 pub use stop::Stopper;
 pub use tools::{TOOLS, run_tool};
@@ -40,10 +41,10 @@ pub use trial::{TestRun, WorkflowTest};
 use crate::{
     engine::input::Outcome,
     limits::LOG_LINE_BYTES_MAX,
-    now::{Now, Recorder},
     text::OneLine,
     workflow::{Event, Workflow},
 };
+use clock::Clock;
 use turn::{Flow, Loop};
 
 /// Serves workflows over the Workflows API.
@@ -75,21 +76,6 @@ pub struct Bound {
 /// Runs one workflow without a server.
 #[derive(Debug)]
 pub struct Runtime;
-
-/// Why a server does not serve.
-#[derive(Debug)]
-pub enum ServeError {
-    /// The program registers two workflows of one name: rename one.
-    SameName(String),
-    /// A value of the configuration is not understood; the text says what is expected.
-    Config(String),
-    /// The data directory cannot be used: what was found there, what was expected, what to do.
-    Store(String),
-    /// An address cannot be had; the text names it and says why.
-    Listen(io::Error),
-    /// The system refuses; the text says what was tried.
-    Io(String, io::Error),
-}
 
 impl Server {
     /// A server without workflows.
@@ -264,38 +250,6 @@ impl Runtime {
     }
 }
 
-/// The two clocks; read once a turn.
-#[derive(Debug)]
-pub(crate) struct Clock {
-    started: Instant,
-    recorder: Recorder,
-}
-
-impl Clock {
-    /// A clock whose alive time begins now.
-    fn start() -> Self {
-        Self { started: Instant::now(), recorder: Recorder::new() }
-    }
-
-    /// Goes on behind the newest record of a store.
-    #[cfg(feature = "sqlite")]
-    pub(crate) fn resume(&mut self, newest: Now) {
-        self.recorder.resume(newest);
-    }
-
-    /// The time that is recorded.
-    pub(crate) fn read(&mut self) -> Now {
-        let up_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.recorder.read(system_us(), up_us)
-    }
-}
-
-/// Microseconds since the epoch by the system's wall clock. Lines of the log have this time, not the recorded one.
-fn system_us() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
-}
-
 /// The text of `--version`: the library's, as it is the library that a program's server is.
 fn version(program: &str) -> String {
     let own = format!("steprill {}", env!("CARGO_PKG_VERSION"));
@@ -339,16 +293,3 @@ impl fmt::Debug for Bound {
         formatter.debug_struct("Bound").field("addresses", &self.addresses()).finish_non_exhaustive()
     }
 }
-
-impl fmt::Display for ServeError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SameName(name) => write!(formatter, "two workflows are named {name:?}; rename one"),
-            Self::Config(text) | Self::Store(text) => formatter.write_str(text),
-            Self::Listen(error) => write!(formatter, "{error}"),
-            Self::Io(what, error) => write!(formatter, "{what}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for ServeError {}

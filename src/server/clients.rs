@@ -1,6 +1,6 @@
 //! What the loop knows of each connection whose reply is not complete.
 
-use super::readers::Reader;
+use super::reader::Reader;
 use crate::{
     api::{ErrorFormat, List},
     core::ClientId,

@@ -13,12 +13,10 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::turn::Loop;
 use crate::{
-    api::{ErrorFormat, Form, Parsed},
+    api::{Form, Parsed},
     core::Loaded,
     engine::scheduler::{Fold, Folded, Waste},
-    limits::TURN_HELPED_BYTES_MAX,
     net::ConnectionId,
     workers::Ring,
 };
@@ -58,12 +56,12 @@ enum Job {
 }
 
 /// What a job of so many bytes has given.
-struct Done {
-    bytes: usize,
-    given: Given,
+pub(super) struct Done {
+    pub(super) bytes: usize,
+    pub(super) given: Given,
 }
 
-enum Given {
+pub(super) enum Given {
     /// `None`: the parser has panicked.
     Parsed(ConnectionId, Option<Parsed>),
     Folded(Loaded, Box<Result<Folded, String>>),
@@ -92,7 +90,7 @@ impl Helper {
         !self.done.is_empty()
     }
 
-    fn parse(&mut self, id: ConnectionId, form: Form, body: Vec<u8>) {
+    pub(super) fn parse(&mut self, id: ConnectionId, form: Form, body: Vec<u8>) {
         self.out += 1;
         self.bytes += body.len();
         self.hand_over(Job::Parse { id, form, body });
@@ -127,7 +125,7 @@ impl Helper {
     }
 
     /// What comes back next.
-    fn poll(&mut self) -> Option<Done> {
+    pub(super) fn poll(&mut self) -> Option<Done> {
         if self.out == 0 {
             return None;
         }
@@ -158,46 +156,6 @@ impl Helper {
 impl fmt::Debug for Helper {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Helper").field("out", &self.out).field("bytes", &self.bytes).finish_non_exhaustive()
-    }
-}
-
-impl Loop {
-    /// The call of this connection's request is to be made again when its body is parsed.
-    pub(super) fn begin_parsing(&mut self, id: ConnectionId, form: Form) {
-        let Some(connection) = self.reactor.connection(id) else { return };
-        let body = connection.exchange().detach_body();
-        self.helper.parse(id, form, body);
-    }
-
-    /// Goes on with what the helper has done, as much as one turn may.
-    pub(super) fn handle_helped(&mut self) {
-        let mut left_bytes = TURN_HELPED_BYTES_MAX;
-        while left_bytes > 0
-            && let Some(Done { bytes, given }) = self.helper.poll()
-        {
-            left_bytes = left_bytes.saturating_sub(bytes);
-            match given {
-                Given::Parsed(id, parsed) => self.handle_parsed(id, parsed),
-                Given::Folded(loaded, folded) => {
-                    self.core.handle_folded(loaded, *folded, self.now);
-                    self.carry_out_all();
-                }
-            }
-        }
-    }
-
-    /// Makes the call whose body is parsed.
-    fn handle_parsed(&mut self, id: ConnectionId, parsed: Option<Parsed>) {
-        if !self.core.resume_call(id.into()) {
-            return;
-        }
-        match parsed {
-            Some(parsed) => {
-                self.helper.keep(id, parsed);
-                self.answer_parsed(id);
-            }
-            None => self.answer_with(id, |errors: ErrorFormat| errors.error(500, "The body could not be parsed")),
-        }
     }
 }
 

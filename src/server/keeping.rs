@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Clock, Config, ServeError};
+use super::{clock::Clock, config::Config, error::ServeError};
 use crate::{
     account::Account,
     engine::scheduler::{Scheduler, SchedulerLimits},

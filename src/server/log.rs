@@ -111,7 +111,7 @@ impl Log for Lines {
 
 /// A line without its end.
 fn line(format: Format, level: Level, message: &str) -> String {
-    let time = Timestamp(super::system_us());
+    let time = Timestamp(super::clock::system_us());
     let message = OneLine::new(message, LOG_LINE_BYTES_MAX);
     match format {
         Format::Json => {

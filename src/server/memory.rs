@@ -1,33 +1,8 @@
-//! How much memory there is, and how much of it is in use.
+//! How much memory there is.
 
 use std::{fs, path::Path};
 
-use super::turn::Loop;
-use crate::{
-    account::Held,
-    limits::{MEMORY_MAX_DEFAULT, MEMORY_PART_DEFAULT},
-};
-
-impl Loop {
-    /// What is held now.
-    pub(super) fn held(&self) -> Held {
-        let requests = self.reactor.requests_bytes() + self.helper.bytes();
-        let mut held = Held { requests, replies: self.reactor.replies_bytes(), ..Held::default() };
-        self.core.scheduler().count_held(&mut held);
-        held.runs = held.runs.saturating_add(self.helper.run_bytes());
-        held
-    }
-
-    /// Has whoever can free something do so, and sets what requests may hold from here on.
-    pub(super) fn balance_memory(&mut self) {
-        let held = self.held();
-        let requests_max = self.account.requests_max(&held).saturating_sub(self.helper.bytes());
-        let requests_max = requests_max.max(self.account.requests_reserved());
-        self.reactor.set_requests_bytes_max(requests_max);
-        self.reactor.set_replies_bytes_max(self.account.replies_max());
-        self.core.scheduler_mut().set_pressed(self.account.is_pressed(&held));
-    }
-}
+use crate::limits::{MEMORY_MAX_DEFAULT, MEMORY_PART_DEFAULT};
 
 /// What the server may hold unless it is told: half of what there is, within bounds.
 pub(super) fn memory_max_default() -> usize {

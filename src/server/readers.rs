@@ -4,90 +4,23 @@ mod pages;
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{stop::cut_off, turn::Loop};
+use super::{
+    reader::{Cursors, Headless, Phase, Reader, take_marks},
+    stop::cut_off,
+    turn::Loop,
+};
 use crate::{
     api::{self, Cursor, ErrorFormat, Follow},
     core::ClientId,
     engine::{
         channel::{Channel, ReaderId},
-        feed::Feed,
-        keys::{RunKey, WorkflowId},
-        storage::Ticket,
+        keys::RunKey,
     },
     http::{Response, response::CACHE_CONTROL, stream},
     limits::HEARTBEAT_US,
     net::ConnectionId,
     now::Clock,
 };
-
-/// One GET /events: a cursor, and a page of the feed at most.
-#[derive(Debug)]
-pub(super) struct Reader {
-    pub(super) id: ConnectionId,
-    follow: Follow,
-    phase: Phase,
-    /// When its entry in the loop's list of what is due stands.
-    due_us: u64,
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// It waits for the lock.
-    Waiting { errors: ErrorFormat },
-    /// It reads.
-    Open(Cursors),
-}
-
-/// A reply whose head is not sent yet: it says where the stream begins, which the first page shows.
-#[derive(Clone, Copy, Debug)]
-struct Headless {
-    errors: ErrorFormat,
-    /// Whether events that the stream would have begun with are not there any more.
-    has_skipped: bool,
-}
-
-/// A part of the feed, and whose ids its events have.
-#[derive(Debug)]
-struct Page {
-    feed: Feed,
-    workflow: WorkflowId,
-}
-
-#[derive(Debug)]
-struct Cursors {
-    headless: Option<Headless>,
-    /// The next event to be written.
-    next: u64,
-    page: Option<Box<Page>>,
-    asked: Option<Ticket>,
-    /// Of a queue reader: where in the connection's output events end, and the number after them.
-    marks: VecDeque<(u64, u64)>,
-    /// When something was last written, for heartbeats.
-    written_us: u64,
-}
-
-/// A queue reader whose stream is written to its end, but not yet taken.
-#[derive(Debug)]
-pub(super) struct Finishing {
-    run: RunKey,
-    marks: VecDeque<(u64, u64)>,
-}
-
-impl Phase {
-    /// How the reader gets errors, if nothing of its reply is sent yet.
-    fn unanswered(&self) -> Option<ErrorFormat> {
-        match self {
-            Self::Waiting { errors } => Some(*errors),
-            Self::Open(cursors) => cursors.headless.map(|headless| headless.errors),
-        }
-    }
-}
-
-impl Reader {
-    fn is_queue(&self) -> bool {
-        matches!(self.follow.cursor, Cursor::Queue { .. })
-    }
-}
 
 /// From request to open stream.
 impl Loop {
@@ -313,16 +246,4 @@ const FIRST_SEQUENCE: &str = "X-First-Sequence";
 /// How the engine knows the connection that reads.
 fn reader_id(id: ConnectionId) -> ReaderId {
     ClientId::from(id).into()
-}
-
-/// Takes out the marks that are reached; the number after the last of them.
-fn take_marks(marks: &mut VecDeque<(u64, u64)>, taken: u64) -> Option<u64> {
-    let reached = marks.partition_point(|&(place, _)| place <= taken);
-    let next = reached.checked_sub(1).map(|last| marks[last].1);
-    if reached == marks.len() {
-        *marks = VecDeque::new();
-    } else {
-        marks.drain(..reached);
-    }
-    next
 }

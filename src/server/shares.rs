@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::{clients::Client, turn::Loop};
 use crate::{limits::TURN_OUTPUT_BYTES_MAX, net::ConnectionId};
 
 /// What is left of this turn, and who waits for the next, the first of them first.
@@ -39,32 +38,24 @@ impl Shares {
         self.left_bytes = self.left_bytes.saturating_sub(bytes);
     }
 
+    /// How many wait for a turn.
+    pub(super) fn waiting_count(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether anybody waits for a turn.
     pub(super) fn is_wanted(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    fn next(&mut self) -> Option<ConnectionId> {
+    /// Who is next in this turn, if anything is left of it.
+    pub(super) fn next(&mut self) -> Option<ConnectionId> {
         if self.left_bytes == 0 {
             return None;
         }
         let id = self.waiting.pop_front()?;
         self.is_waiting.remove(&id);
         Some(id)
-    }
-}
-
-impl Loop {
-    /// Lets those who wait write, as far as this turn allows. Each is looked at once: who is not through waits again.
-    pub(super) fn share_out(&mut self) {
-        for _ in 0..self.shares.waiting.len() {
-            let Some(id) = self.shares.next() else { return };
-            match self.clients.get(id.into()) {
-                Some(Client::Reading(_)) => self.pump_now(id),
-                Some(Client::Listing(_)) => self.write_list_now(id),
-                Some(Client::Answering(_)) | None => {}
-            }
-        }
     }
 }
 

@@ -2,28 +2,23 @@
 
 use std::{
     fs,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
-use super::turn::Loop;
-use crate::limits::{TRIM_BYTES_MIN, TRIM_PAUSE_US};
+use crate::limits::TRIM_BYTES_MIN;
 
 /// When to look, and what was seen.
 #[derive(Debug, Default)]
 pub(super) struct Trimming {
     /// When to look at the earliest, on the alive clock.
-    due_us: u64,
+    pub(super) due_us: u64,
     /// Whether something has happened since the last look.
-    is_stale: bool,
+    pub(super) is_stale: bool,
     /// The least that the process was seen to have beyond what is held: code, stacks, what steps keep.
     beyond_bytes: Option<usize>,
     /// Whether a thread is at it.
-    is_busy: Arc<AtomicBool>,
+    pub(super) is_busy: Arc<AtomicBool>,
 }
 
 impl Trimming {
@@ -33,7 +28,7 @@ impl Trimming {
     }
 
     /// Whether the process has so much more than it needs that it is to be given back.
-    fn look(&mut self, resident_bytes: usize, held_bytes: usize) -> bool {
+    pub(super) fn look(&mut self, resident_bytes: usize, held_bytes: usize) -> bool {
         let beyond_bytes = resident_bytes.saturating_sub(held_bytes);
         let least_bytes = self.beyond_bytes.map_or(beyond_bytes, |least_bytes| least_bytes.min(beyond_bytes));
         self.beyond_bytes = Some(least_bytes);
@@ -41,39 +36,8 @@ impl Trimming {
     }
 }
 
-impl Loop {
-    /// Looks now and then, while something happens, whether there is much to give back. A thread of its own does it: it
-    /// takes some milliseconds.
-    pub(super) fn trim_memory(&mut self) {
-        let now_us = self.now.alive_us;
-        if now_us < self.trimming.due_us {
-            self.trimming.is_stale = true;
-            return;
-        }
-        self.trimming.due_us = now_us + TRIM_PAUSE_US;
-        if self.trimming.is_busy.load(Ordering::Acquire) {
-            return;
-        }
-        let held_bytes = self.held().total();
-        let Some(resident_bytes) = resident_bytes() else { return };
-        // What happens from here on, the ends of passes too, has it looked at again.
-        self.trimming.is_stale = false;
-        if self.trimming.look(resident_bytes, held_bytes) {
-            let is_busy = Arc::clone(&self.trimming.is_busy);
-            is_busy.store(true, Ordering::Release);
-            let started = thread::Builder::new().name("trim".into()).spawn(move || {
-                steprill_trim::give_back();
-                is_busy.store(false, Ordering::Release);
-            });
-            if started.is_err() {
-                self.trimming.is_busy.store(false, Ordering::Release);
-            }
-        }
-    }
-}
-
 /// What the process has in memory, where the system tells.
-fn resident_bytes() -> Option<usize> {
+pub(super) fn resident_bytes() -> Option<usize> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1 << 10)

@@ -10,13 +10,15 @@ use std::{
 use signal_hook_mio::v1_0::Signals;
 
 use super::{
-    Clock, Config, ServeError,
     clients::Client,
+    clock::Clock,
+    config::Config,
     descriptors,
+    error::ServeError,
     helper::Helper,
     ids::Entropy,
     keeping, log, memory,
-    readers::{Finishing, Reader},
+    reader::{Finishing, Reader},
     shares::Shares,
     sharing::Sharing,
     stop::Stopping,
@@ -388,6 +390,18 @@ impl Loop {
             }
             self.due.pop_first();
             self.handle_reader_due(id);
+        }
+    }
+
+    /// Lets those who wait write, as far as this turn allows. Each is looked at once: who is not through waits again.
+    pub(super) fn share_out(&mut self) {
+        for _ in 0..self.shares.waiting_count() {
+            let Some(id) = self.shares.next() else { return };
+            match self.clients.get(id.into()) {
+                Some(Client::Reading(_)) => self.pump_now(id),
+                Some(Client::Listing(_)) => self.write_list_now(id),
+                Some(Client::Answering(_)) | None => {}
+            }
         }
     }
 

@@ -1,8 +1,8 @@
 //! From the store to the socket: a reader's pages, and what is written of them.
 
-use super::{Cursors, Finishing, Page, Phase, Reader, reader_id};
+use super::reader_id;
 use crate::{
-    api::{self, Cursor, ErrorFormat, Follow},
+    api::ErrorFormat,
     core::ClientId,
     engine::{
         channel::ReaderId,
@@ -10,11 +10,13 @@ use crate::{
         keys::{RunKey, WorkflowId},
         storage::{Query, Ticket},
     },
-    http::{Response, exchange::Exchange, stream},
+    http::Response,
     limits::PAGE_BYTES_MAX,
     net::ConnectionId,
-    now::Now,
-    server::turn::Loop,
+    server::{
+        reader::{Finishing, Page, Phase, Reader},
+        turn::Loop,
+    },
 };
 
 /// From the store to the socket.
@@ -159,68 +161,6 @@ impl Loop {
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().end_stream(self.now);
         }
-    }
-}
-
-impl Cursors {
-    /// Writes events of a page, those that may be seen, until the exchange's high-water mark or up to a large one; a
-    /// large one is shared.
-    fn write(
-        &mut self,
-        page: &Feed,
-        visible: u64,
-        exchange: &mut Exchange,
-        follow: &Follow,
-        texts: &api::WorkflowTexts,
-        now: Now,
-    ) {
-        let next = page.next().min(visible);
-        let (room, before) = (exchange.stream_room(), exchange.stream_position());
-        let first_mark = self.marks.len();
-        let mut end = 0;
-        if let Some(text) = page.shared(self.next) {
-            exchange.stream_shared(now, text.clone(), |out| {
-                let at = self.write_event(out, page, follow, texts);
-                end = out.len() as u64;
-                at
-            });
-        } else {
-            exchange.stream(now, |out| {
-                let start = out.len();
-                while out.len() - start < room && self.next < next && page.shared(self.next).is_none() {
-                    self.write_event(out, page, follow, texts);
-                }
-                end = out.len() as u64;
-            });
-        }
-        let after = exchange.stream_position();
-        if after > before {
-            self.written_us = now.alive_us;
-        }
-        // The marks were made within the output; what they mean is a place among all bytes of the connection.
-        let behind = if after > before { exchange.stream_end_bytes() } else { 0 };
-        for (place, _) in self.marks.iter_mut().skip(first_mark) {
-            *place = (after - behind) - (end - *place);
-        }
-    }
-
-    /// Writes the next event, if it is shown; where the value of a large one is to stand, which is left out.
-    fn write_event(&mut self, out: &mut Vec<u8>, page: &Feed, follow: &Follow, texts: &api::WorkflowTexts) -> usize {
-        let framing = follow.framing();
-        let mut value_at = out.len();
-        if let Some(item) = page.get(self.next).filter(|item| follow.include_internal || !item.is_internal()) {
-            stream::begin_event(out, framing, self.next);
-            let (json, number) = (out.len(), follow.numbered.then_some(self.next));
-            value_at = json + api::VALUE_AT;
-            let item = if page.shared(self.next).is_some() { item.without_value() } else { item };
-            api::render_event(out, texts, &item, follow.include_qualified_name, number);
-            stream::end_event(out, framing, json);
-        }
-        self.next += 1;
-        if matches!(follow.cursor, Cursor::Queue { .. }) {
-            self.marks.push_back((out.len() as u64, self.next));
-        }
-        value_at
     }
 }
 
