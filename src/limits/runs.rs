@@ -20,6 +20,10 @@ pub const OPEN_QUESTIONS_LISTED_MAX: usize = 8;
 /// Bytes of each value that such a question wants of its answer; the rest is cut.
 pub const VALUE_BYTES_LISTED_MAX: usize = 64;
 
+/// Bytes of the members, with their names, that an answer is to have: they are compared with every answer that comes
+/// while the question is open.
+pub const MATCHING_BYTES_MAX: usize = 4 << 10;
+
 /// Answers that an inbox of a step may be declared for: they are looked through at each question, and their bytes count
 /// towards [`RUN_EVENT_BYTES_MAX`].
 pub const INBOX_ANSWERS_MAX: usize = 1_000;

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     json::Json,
+    limits::MATCHING_BYTES_MAX,
     pass::{NewWait, Wait},
 };
 
@@ -91,7 +92,9 @@ impl<'a, Q: Question> Ask<'a, Q> {
         Self { pass, question, matching: Vec::new() }
     }
 
-    /// Takes only an answer whose `member` is exactly `value`: to tell answers to several open questions apart.
+    /// Takes only an answer whose `member` is exactly `value`: to tell answers to several open questions apart. The
+    /// names and values of all members take at most 4,096 bytes together, as JSON; a question with more fails the run.
+    /// An id tells as much as what it stands for.
     pub fn matching(mut self, member: impl Into<String>, value: impl Serialize) -> Self {
         let value = Json::from_value(&value).map_err(StepError::from);
         self.matching.push((member.into(), value));
@@ -142,7 +145,15 @@ impl<'a, Q: Question> Ask<'a, Q> {
     fn begin(self, ordinal: u32, timeout: Option<Duration>) -> StepError {
         let Self { pass, question, matching } = self;
         let wait = || -> Result<NewWait> {
-            let matching = matching.into_iter().map(|(member, value)| Ok((member, value?))).collect::<Result<_>>()?;
+            let matching = matching.into_iter().map(|(member, value)| Ok((member, value?)));
+            let matching = matching.collect::<Result<Vec<_>>>()?;
+            let bytes: usize = matching.iter().map(|(member, value)| member.len() + value.as_str().len()).sum();
+            if bytes > MATCHING_BYTES_MAX {
+                let max = MATCHING_BYTES_MAX;
+                let text =
+                    format!("what its answer is to match has {bytes} bytes, at most {max} are compared: match an id");
+                return Err(StepError::from(text));
+            }
             let value = encode(&question, Json::of_encoded)?;
             Ok(NewWait::Ask {
                 question: pass.id_of::<Q>()?,

@@ -28,6 +28,32 @@ fn a_stream_over_the_bound_of_the_feed_fails_and_the_end_still_shows() {
 }
 
 #[test]
+fn what_an_answer_is_to_match_is_bounded() {
+    event! {
+        struct Name: Asks<Named> {}
+        struct Named: HumanResponse { name: String }
+    }
+    let ask = |length: usize| {
+        move |ctx: &Ctx<steprill::Asks<(Name,)>>, _: StartEvent| {
+            Ok(done(ctx.ask(Name {}).matching("name", "x".repeat(length)).wait()?.name))
+        }
+    };
+    // With its quotes and the name of the member.
+    let longest = 4_096 - 6;
+    let server = Served::start([
+        build(workflow("fits").add(Step::new("w", ask(longest)))),
+        build(workflow("longer").add(Step::new("w", ask(longest + 1)))),
+    ]);
+    let fits = server.begin("fits", &json!({}));
+    server.follow(&fits).event_of("Name");
+    assert_eq!(server.send(&fits, "Named", &json!({ "name": "x".repeat(longest) })).status, 200);
+    assert_eq!(server.ended(&fits)["status"], "completed");
+    let error = server.ended(&server.begin("longer", &json!({})))["error"].clone();
+    let says = |text| error.as_str().is_some_and(|error| error.contains(text));
+    assert!(says("has 4097 bytes, at most 4096 are compared: match an id"), "{error}");
+}
+
+#[test]
 fn a_hundred_thousand_streamed_events_arrive_whole_and_in_order() {
     let server = Served::start([build(workflow("w").add(Step::new("w", |ctx: &Ctx, _: StartEvent| {
         (0..100_000).try_for_each(|n| ctx.stream(Small { n }))?;
