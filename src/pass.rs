@@ -57,7 +57,7 @@ pub enum WorkEvent {
     /// One event of this type.
     One(EventId, Json),
     /// The events of a fan-in, in order, each with its type.
-    All(Arc<[(EventId, Json)]>),
+    All(Arc<Vec<(EventId, Json)>>),
 }
 
 /// One wait of a work, remembered over passes and attempts.

@@ -91,7 +91,7 @@ fn a_snapshot_goes_on_under_a_graph_with_other_ids() {
     run.handle(Input::Done { pass, done }, Now::default(), &mut effects);
     let fan_in = run.pass_input(PassId { work: 4, pass: 0 }).expect("the fan-in fires");
     let elements = ["1", "2", "3"].map(|value| (event(&new, "F"), json(value)));
-    assert_eq!(fan_in.event, WorkEvent::All(elements.into()));
+    assert_eq!(fan_in.event, WorkEvent::All(elements.to_vec().into()));
 }
 
 #[test]

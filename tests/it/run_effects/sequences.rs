@@ -297,7 +297,7 @@ fn a_work_whose_last_attempt_fails_gives_its_event_in_a_pass_of_its_own() {
     let of = |event, value| (flow.event(event), json(value));
     let all = [of("Good", "10"), of("Bad", "11"), of("Good", "12")];
     let input = flow.run.pass_input(pass_id((4, 0))).expect("a live pass");
-    assert_eq!(input.event, WorkEvent::All(all.into()), "in order of the items, whatever became of them");
+    assert_eq!(input.event, WorkEvent::All(all.to_vec().into()), "in order of the items, whatever became of them");
 }
 
 #[test]
