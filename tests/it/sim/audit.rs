@@ -1,6 +1,6 @@
 //! What must hold: after every turn, at a start, where nothing is under way, at the end.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use steprill::{
     Outcome,
@@ -35,7 +35,10 @@ impl World {
 
     /// No more runs are admitted than `max_runs`, beside those whose end was dropped.
     fn check_places(&self) {
-        let (undone, unreadable) = (&self.store.undone, &self.store.unreadable);
+        let unreadable = &self.store.unreadable;
+        // An end that is on its way will be dropped, too, if its handler was set aside meanwhile and is here again.
+        let ended = self.store.submitted.iter().flat_map(|batch| &batch.ended).map(|ended| ended.run);
+        let undone: BTreeSet<RunKey> = self.store.undone.iter().copied().chain(ended).collect();
         for flow in &self.flows {
             let (Some(max), Some(workflow)) = (flow.graph.max_runs, self.core.scheduler().workflow(&flow.name)) else {
                 continue;
