@@ -57,6 +57,8 @@ pub struct Core {
     questions: Questions,
     health: Health,
     outputs: VecDeque<Output>,
+    /// Calls whose handler was loaded, or could not be.
+    loaded: VecDeque<Output>,
 }
 
 /// What a client waits for.
@@ -97,6 +99,7 @@ impl Core {
             questions: Questions::default(),
             health: Health::default(),
             outputs: VecDeque::new(),
+            loaded: VecDeque::new(),
         }
     }
 
@@ -251,8 +254,12 @@ impl Core {
                 return Some(output);
             }
         }
-        // Calls are made after all notices: one may begin the next run of a handler whose last one has just ended.
-        self.poll_call().or_else(|| self.scheduler.poll_trouble().map(Output::Trouble))
+        // Calls are made after all notices: one may begin the next run of a handler whose last one has just ended, or
+        // remove it before the caller of that run is told.
+        self.loaded
+            .pop_front()
+            .or_else(|| self.poll_call())
+            .or_else(|| self.scheduler.poll_trouble().map(Output::Trouble))
     }
 
     /// The next batch for the store, if something has changed.

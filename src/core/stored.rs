@@ -153,7 +153,7 @@ impl Core {
     fn resume_loaded(&mut self, address: &Address, error: Option<&StoreError>) {
         for client in self.questions.end_load(address) {
             if self.resume_call(client) {
-                self.outputs.push_back(match error {
+                self.loaded.push_back(match error {
                     None => Output::Call { client, is_read: true },
                     Some(error) => Output::CallFailed(client, error.clone()),
                 });
