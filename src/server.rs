@@ -144,6 +144,7 @@ impl Server {
 
     /// As [`Server::serve`]; `faults` are logged first.
     fn serve_noting(self, config: &Config, faults: &[String]) -> Result<(), ServeError> {
+        steprill_trim::join_at_once();
         log::install(config.log);
         panics::install();
         let greeting = self.greeting.clone();

@@ -33,6 +33,8 @@ impl Cost {
 }
 
 fn main() {
+    // As the server does.
+    steprill_trim::join_at_once();
     println!("{:<52}{:>9}{:>11}{:>11}{:>11}{:>12}{:>10}", "us", "n", "n/4", "n/2", "n", "longest", "exponent");
     runs::measure();
     scheduler::measure();

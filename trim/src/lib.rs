@@ -1,4 +1,4 @@
-//! Gives memory that a program has freed back to the system.
+//! Gives memory that a program has freed back to the system, and keeps glibc from putting off work that comes with it.
 //!
 //! glibc keeps what a thread frees in that thread's arena, for as long as the process lives: a server that once had
 //! large bodies stays large. Its `malloc_trim(3)` gives back every whole page that is free, of all arenas. No crate
@@ -12,6 +12,23 @@ mod glibc {
     unsafe extern "C" {
         pub(super) safe fn malloc_trim(pad: usize) -> i32;
     }
+
+    // SAFETY: as in <malloc.h>, `int mallopt(int, int)`. It takes no pointer. It locks the main arena and stores one
+    // number, which allocations read.
+    unsafe extern "C" {
+        pub(super) safe fn mallopt(parameter: i32, value: i32) -> i32;
+    }
+
+    /// `M_MXFAST` of <malloc.h>.
+    pub(super) const MAX_FAST: i32 = 1;
+}
+
+/// Has small blocks joined with their neighbours when they are freed, as large ones are. By default glibc puts that
+/// off, and joins all at once when it next needs a larger block: after 100,000 have been freed, that takes 10 ms. To be
+/// called when a program begins. Does nothing where the C library is not glibc.
+pub fn join_at_once() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    glibc::mallopt(glibc::MAX_FAST, 0);
 }
 
 /// Gives the system back what is free; whether that was anything. Other threads that allocate meanwhile may wait for
@@ -26,7 +43,8 @@ pub fn give_back() -> bool {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn it_may_be_called_at_any_time() {
+    fn both_may_be_called_at_any_time() {
+        super::join_at_once();
         drop(vec![7_u8; 1 << 20]);
         super::give_back();
         super::give_back();
