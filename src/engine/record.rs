@@ -88,8 +88,8 @@ pub fn encode(input: &Input, now: Now) -> Vec<u8> {
 /// The end of a pass that gave out a great deal, with its record as far as it can be made beside the loop.
 #[derive(Debug)]
 pub struct LargeDone {
-    pub(super) emitted: Arc<Emitted>,
-    pub(super) state: StateUse,
+    emitted: Arc<Emitted>,
+    state: StateUse,
     record: Vec<u8>,
 }
 
@@ -146,10 +146,7 @@ pub(super) fn append_value<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
 
 /// Reads what [`encode_value`] gave: all of it.
 pub(super) fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
-    match decode_first(bytes)? {
-        (value, []) => Ok(value),
-        _ => Err(malformed(BEHIND)),
-    }
+    whole(decode_first(bytes)?)
 }
 
 /// Reads what [`encode_value`] gave; and what stands behind it.
@@ -159,7 +156,7 @@ pub(super) fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8
     if !(VERSION_MIN..=VERSION).contains(&version) {
         return Err(RecordError::Version(version));
     }
-    postcard::take_from_bytes(bytes).map_err(|error| malformed(&error.to_string()))
+    take(bytes)
 }
 
 /// A snapshot with the records after it, as one snapshot.
@@ -202,11 +199,17 @@ pub fn split(snapshot: &[u8]) -> Result<(&[u8], Vec<&[u8]>), RecordError> {
 
 /// Reads what [`append_value`] gave: all of it.
 pub(super) fn decode_rest<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        Ok(_) => Err(malformed(BEHIND)),
-        Err(error) => Err(malformed(&error.to_string())),
-    }
+    whole(take(bytes)?)
+}
+
+/// Reads a value, and gives what stands behind it.
+fn take<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), RecordError> {
+    postcard::take_from_bytes(bytes).map_err(|error| malformed(&error.to_string()))
+}
+
+/// A value behind which nothing may stand.
+fn whole<T>((value, behind): (T, &[u8])) -> Result<T, RecordError> {
+    if behind.is_empty() { Ok(value) } else { Err(malformed("something stands behind it")) }
 }
 
 pub(super) fn malformed(fault: &str) -> RecordError {
@@ -356,6 +359,3 @@ const EVENT_BYTES: usize = 7;
 
 /// The place of [`Input::LargeDone`] among the variants.
 const LARGE_DONE: u32 = 9;
-
-/// What is wrong with bytes that are longer than what they say.
-const BEHIND: &str = "something stands behind it";

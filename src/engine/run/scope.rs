@@ -67,7 +67,7 @@ pub(super) struct Closing {
 
 impl Scope {
     pub(super) fn is_sound(&self) -> bool {
-        self.outer.as_ref().is_none_or(|outer| outer.path.is_sound()) && paths_are_sound(&self.collected)
+        paths_are_sound(self.outer.as_ref(), &self.collected)
     }
 
     /// Puts it in terms of another graph.
@@ -84,7 +84,7 @@ impl Closing {
     }
 
     pub(super) fn is_sound(&self) -> bool {
-        self.outer.as_ref().is_none_or(|outer| outer.path.is_sound()) && paths_are_sound(&self.collected)
+        paths_are_sound(self.outer.as_ref(), &self.collected)
     }
 
     /// Puts it in terms of another graph.
@@ -185,8 +185,8 @@ impl Facts {
     }
 }
 
-fn paths_are_sound(collected: &Collected) -> bool {
-    collected.keys().all(|(_, path)| path.is_sound())
+fn paths_are_sound(outer: Option<&Outer>, collected: &Collected) -> bool {
+    outer.is_none_or(|outer| outer.path.is_sound()) && collected.keys().all(|(_, path)| path.is_sound())
 }
 
 /// Ids are in order of name in every graph, so what is ordered by them stays in order.
