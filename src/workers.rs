@@ -381,10 +381,10 @@ impl Shared {
     /// The end of a pass; with its record, if to make that would take the loop long.
     fn end_of(&self, tag: u64, done: Done) -> Said {
         let is_many = |events: usize| events > EVENTS_AT_ONCE as usize;
-        let is_large = done.bytes() >= WORKER_RECORD_BYTES_MIN;
+        let is_large = self.makes_records && done.bytes() >= WORKER_RECORD_BYTES_MIN;
         match done {
             Done { end: PassEnd::Returned(returned), sent, state }
-                if self.makes_records && (is_large || is_many(returned.len() + sent.len())) =>
+                if is_large || (self.makes_records && is_many(returned.len() + sent.len())) =>
             {
                 Said::LargeDone(tag, Box::new(LargeDone::new(Emitted { sent, returned }, state)))
             }

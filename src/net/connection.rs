@@ -28,18 +28,6 @@ pub struct ConnectionId {
     pub generation: u32,
 }
 
-impl From<ConnectionId> for u64 {
-    fn from(id: ConnectionId) -> Self {
-        Self::from(id.generation) << 32 | Self::from(id.slot)
-    }
-}
-
-impl From<u64> for ConnectionId {
-    fn from(number: u64) -> Self {
-        Self { slot: number as u32, generation: (number >> 32) as u32 }
-    }
-}
-
 /// Where a connection came in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {
