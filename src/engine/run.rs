@@ -16,51 +16,47 @@
 //!
 //! `Held` has a slot and shows as running, but starts no pass: the run is not admitted yet, or another work runs alone.
 
+mod answer;
 mod check;
+mod collect;
 mod deferred;
 mod done;
 mod end;
+mod facts;
+mod launch;
 mod matching;
-mod memory;
 mod note;
+mod parts;
 mod path;
 mod question;
+mod reduce;
 mod route;
 mod scope;
 mod slots;
 mod snapshot;
 mod state;
 mod table;
+mod timer;
 mod wait;
 mod work;
 
-use std::{num::NonZeroU64, sync::Arc};
-
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use crate::{
-    engine::{
-        feed::Feed,
-        input::{Effect, External, Input, Outcome, PassId, Refusal, TimerId},
-        published::Published,
-    },
+    cost,
+    engine::input::{Effect, External, Input, Outcome, PassId, Refusal},
     graph::{EventId, Graph, StepId},
     json::Json,
-    limits::{EVENTS_AT_ONCE, RUN_EVENT_BYTES_MAX, RUN_WORKS_MAX, WASTE_BYTES_MIN},
-    now::{Clock, Deadline, Now},
-    pass::{Emitted, PassInput, WorkEvent},
+    now::{Deadline, Now},
+    pass::PassInput,
     values::Values,
 };
-use deferred::Deferred;
-use matching::OpenIndex;
+pub use facts::Remains;
+use facts::{Facts, Phase, Turn};
 pub use question::OpenQuestion;
-use question::{EarlyAnswer, Question, Shown};
-use scope::Scope;
-use slots::Slots;
 pub use state::Changed;
-use state::State;
-use table::Table;
-use work::{Work, WorkPhase};
+use timer::RUN_TIMER;
+use work::WorkPhase;
 
 /// One execution of a workflow.
 ///
@@ -71,115 +67,6 @@ pub struct Run {
     graph: Arc<Graph>,
     facts: Facts,
     remains: Option<Box<Remains>>,
-}
-
-/// What a run no longer needs and takes long to free.
-#[derive(Debug)]
-#[expect(dead_code, reason = "it is only dropped")]
-pub struct Remains {
-    remnant: Remnant,
-    others: Option<Box<Remains>>,
-}
-
-#[derive(Debug)]
-#[expect(dead_code, reason = "it is only dropped")]
-enum Remnant {
-    /// What a large run had when it ended.
-    Facts(Box<Facts>),
-    /// What a pass gave out.
-    Emitted(Arc<Emitted>),
-    /// The work of a fan-in.
-    Work(Box<Work>),
-}
-
-/// All that the inputs so far come to; with the graph it decides what the next one does.
-#[derive(Debug, Serialize, Deserialize)]
-struct Facts {
-    id: uuid::Uuid,
-    handler_id: Arc<str>,
-    phase: Phase,
-    next_work: u64,
-    /// For timers, early answers and scopes. Timer 0 is the run's time-out.
-    next_number: u64,
-    next_sequence: u64,
-    feed_bytes: usize,
-    /// What works, scopes and early answers cost in memory.
-    #[serde(skip)]
-    cost_bytes: usize,
-    /// What the answers that works remember cost of that.
-    #[serde(skip)]
-    answers_bytes: usize,
-    /// When the run's time-out is due on the alive clock: not at its very beginning, so that this takes one word.
-    timeout_at_us: Option<NonZeroU64>,
-    /// Works in [`WorkPhase::Running`].
-    running: u32,
-    /// Inputs that open scopes have collected.
-    collected: u32,
-    /// Whether works may be in [`WorkPhase::Held`] other than those in `alone`.
-    held: bool,
-    works: Table<Box<Work>>,
-    slots: Slots,
-    /// Timers that are armed, and their works.
-    timers: Table<u64>,
-    /// Questions that works wait on, by their feed numbers.
-    questions: Table<Question>,
-    /// Those by what they want, if they are many.
-    #[serde(skip)]
-    open_index: Option<Box<OpenIndex>>,
-    /// Questions that steps returned and no event has replied to by number, oldest first.
-    shown: Box<[Shown]>,
-    scopes: Table<Box<Scope>>,
-    /// Answers that wait for a question, in order of arrival.
-    early: Table<EarlyAnswer>,
-    /// Types of answers that were asked for.
-    asked: Box<[EventId]>,
-    /// Works that are to run alone, in order; the first does, or waits for those that run.
-    alone: Vec<u64>,
-    state: State,
-    /// Whether what it publishes does not add up to a bound: with a store old events leave its feed.
-    #[serde(skip)]
-    feed_is_window: bool,
-    /// Events that one input makes work of, or gives to a fan-in; the others are deferred.
-    #[serde(skip, default = "events_at_once")]
-    events_at_once: u32,
-    /// What is deferred. In a snapshot it stands behind the rest, if there is anything.
-    #[serde(skip)]
-    deferred: Table<Box<Deferred>>,
-}
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-enum Phase {
-    /// Before [`Input::Started`].
-    New,
-    /// Reduces its inputs, and starts no pass until [`Input::Admitted`].
-    Waiting,
-    /// Runs.
-    Admitted,
-    /// Has its outcome.
-    Ended(Outcome),
-}
-
-/// What one reduction has at hand.
-struct Turn<'a> {
-    graph: &'a Graph,
-    now: Now,
-    effects: &'a mut Vec<Effect>,
-    remains: &'a mut Option<Box<Remains>>,
-}
-
-impl Turn<'_> {
-    /// Leaves something to be freed elsewhere.
-    fn leave(&mut self, remnant: Remnant) {
-        let others = self.remains.take();
-        *self.remains = Some(Box::new(Remains { remnant, others }));
-    }
-
-    /// The same with a work that is done, if it had very many events.
-    fn leave_work(&mut self, work: Box<Work>) {
-        if matches!(&work.event, WorkEvent::All(events) if events.len() >= LARGE_EVENTS) {
-            self.leave(Remnant::Work(work));
-        }
-    }
 }
 
 impl Run {
@@ -330,145 +217,43 @@ impl Run {
         self.facts.state.rest_on(state);
         self
     }
-}
 
-impl Facts {
-    fn new(id: uuid::Uuid, handler_id: Arc<str>) -> Self {
-        Self {
-            id,
-            handler_id,
-            phase: Phase::New,
-            next_work: 0,
-            next_number: RUN_TIMER.0 + 1,
-            next_sequence: 0,
-            feed_bytes: 0,
-            cost_bytes: 0,
-            answers_bytes: 0,
-            timeout_at_us: None,
-            running: 0,
-            collected: 0,
-            held: false,
-            works: Table::default(),
-            slots: Slots::default(),
-            timers: Table::default(),
-            questions: Table::default(),
-            open_index: None,
-            shown: Box::default(),
-            scopes: Table::default(),
-            early: Table::default(),
-            asked: Box::default(),
-            alone: Vec::new(),
-            state: State::default(),
-            feed_is_window: false,
-            events_at_once: EVENTS_AT_ONCE,
-            deferred: Table::default(),
-        }
+    /// The answers that wait for a question, in order of arrival: type, value, and the step that they are for.
+    pub fn waiting_answers(&self) -> impl Iterator<Item = (EventId, &Json, Option<StepId>)> {
+        self.facts.early.iter().map(|(_, early)| (early.event, &early.value, early.step))
     }
 
-    fn reduce(&mut self, turn: &mut Turn<'_>, input: Input) {
-        let is_owed = !self.deferred.is_empty() && !matches!(input, Input::GoOn);
-        match (&self.phase, input) {
-            (Phase::New, Input::Started { event, state, admitted, sequence }) => {
-                self.start(turn, event, State::new(state), admitted, sequence);
-            }
-            (Phase::New, Input::StartedFrom { event, state, admitted, sequence }) => {
-                self.start(turn, event, State::kept(state), admitted, sequence);
-            }
-            (Phase::Waiting, Input::Admitted) => self.admit(turn),
-            (Phase::New | Phase::Ended(_), _)
-            | (_, Input::Started { .. } | Input::StartedFrom { .. } | Input::Admitted) => return,
-            (_, Input::External(external)) => self.external(turn, external),
-            (_, Input::Noted { pass, notes }) => self.noted(turn, pass, notes),
-            (_, Input::Done { pass, done }) => self.done(turn, pass, done),
-            (_, Input::LargeDone { pass, emitted, state }) => self.large_done(turn, pass, emitted, state),
-            (_, Input::GoOn) => self.go_on(turn),
-            (_, Input::Due { timer }) => self.due(turn, timer),
-            (_, Input::Cancel) => self.cancel(turn),
-            (_, Input::Fail(error)) => self.fail(turn, None, error, 0),
-        }
-        self.settle(turn);
-        if !is_owed && !self.deferred.is_empty() {
-            turn.effects.push(Effect::GoOn);
-        }
+    /// How many questions may be answered now.
+    pub fn open_question_count(&self) -> usize {
+        self.facts.questions.len() + self.facts.shown.len()
     }
 
-    fn start(&mut self, turn: &mut Turn<'_>, event: Json, state: State, admitted: bool, sequence: u64) {
-        self.state = state;
-        self.next_sequence = sequence;
-        self.phase = Phase::Waiting;
-        if admitted {
-            self.admit(turn);
-        }
-        self.route(turn, (turn.graph.start, event), None, 0);
+    /// The questions that may be answered now: those that works wait on, then those that steps returned; each oldest
+    /// first.
+    pub fn open_questions(&self) -> impl Iterator<Item = OpenQuestion<'_>> {
+        let asked = self.facts.questions.iter().filter_map(|(sequence, question)| {
+            let asking = self.facts.asking(question)?;
+            Some(OpenQuestion { question: asking.question, sequence, matching: &asking.matching })
+        });
+        let shown = self.facts.shown.iter();
+        asked.chain(shown.map(|shown| OpenQuestion {
+            question: shown.question,
+            sequence: shown.sequence,
+            matching: &[],
+        }))
     }
 
-    fn admit(&mut self, turn: &mut Turn<'_>) {
-        self.phase = Phase::Admitted;
-        if let Some(timeout) = turn.graph.timeout {
-            let deadline = turn.now.deadline(Clock::Alive, timeout);
-            self.timeout_at_us = Some(NonZeroU64::new(deadline.at_us).unwrap_or(NonZeroU64::MIN));
-            turn.effects.push(Effect::Arm(RUN_TIMER, deadline));
-        }
+    /// What it costs in memory beside its feed: events, questions, state, what its works remember. Follows from its
+    /// inputs; does not count passes that are with workers.
+    pub fn cost_bytes(&self) -> usize {
+        RUN_BYTES + self.facts.cost_bytes + self.facts.index_bytes() + self.facts.state.values().cost_bytes()
     }
 
-    /// What follows from where a reduction has led.
-    fn settle(&mut self, turn: &mut Turn<'_>) {
-        if matches!(self.phase, Phase::Ended(_)) || self.end_if_over(turn) {
-            return;
-        }
-        if self.running == 0 {
-            self.state.forget_changes();
-        }
-        if matches!(self.phase, Phase::Admitted) {
-            match self.alone.first() {
-                Some(&first) if self.running == 0 => self.launch(turn, first),
-                None if self.held => self.release_held(turn),
-                _ => {}
-            }
-        }
-        if self.works.is_empty() {
-            self.works.shrink();
-            self.slots.shrink();
-            self.timers.shrink();
-            self.questions.shrink();
-            self.scopes.shrink();
-        }
-    }
-
-    fn publish(&mut self, turn: &mut Turn<'_>, event: Published) {
-        self.count_published(Feed::cost_bytes(&event));
-        turn.effects.push(Effect::Publish(event));
-    }
-
-    /// An event that took so many bytes of the feed has been published.
-    fn count_published(&mut self, bytes: usize) {
-        self.feed_bytes = self.feed_bytes.saturating_add(bytes);
-        self.next_sequence = self.next_sequence.wrapping_add(1);
-    }
-
-    /// Whether so many works from outside fit into what the run has to do.
-    fn takes_more(&self, works: usize) -> bool {
-        self.works.len() + self.owed().works + works <= RUN_WORKS_MAX && self.cost_bytes <= RUN_EVENT_BYTES_MAX
-    }
-
-    fn number(&mut self) -> u64 {
-        self.next_number += 1;
-        self.next_number - 1
-    }
-
-    fn running_work(&self, pass: PassId) -> Option<&Work> {
-        let work = &**self.works.get(pass.work)?;
-        (work.pass == pass.pass && matches!(work.phase, WorkPhase::Running { .. })).then_some(work)
+    /// What the answers that its works remember cost of that.
+    pub fn answers_bytes(&self) -> usize {
+        self.facts.answers_bytes
     }
 }
 
-/// What a run defers beyond, unless told.
-fn events_at_once() -> u32 {
-    EVENTS_AT_ONCE
-}
-
-/// So many events take about as many bytes as are freed apart from the loop.
-const LARGE_EVENTS: usize = WASTE_BYTES_MIN / 64;
-
-/// The timer of the run's time-out.
-const RUN_TIMER: TimerId = TimerId(0);
+/// A run that has nothing to do.
+const RUN_BYTES: usize = cost::boxed::<Run>();

@@ -1,7 +1,7 @@
 //! Whether facts that were read from bytes fit together, so that a run on them can rely on their word.
 
 use super::{
-    Facts, Phase,
+    facts::{Facts, Phase},
     scope::Scope,
     work::{Memory, Work, WorkPhase},
 };

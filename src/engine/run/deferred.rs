@@ -1,26 +1,16 @@
-//! Deferred work: what an input led to and would take too long at once. Each [`Input::GoOn`] does a part of it.
-//!
-//! [`Input::GoOn`]: crate::engine::input::Input::GoOn
+//! Deferred work: what an input led to and would take too long at once.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{
-    Facts, Remnant, Turn,
-    memory::{event_bytes, place_bytes},
-    path::Path,
-    scope::{Closing, Place},
-};
+use super::scope::{Closing, Place, event_bytes, place_bytes};
 use crate::{
     cost,
-    engine::{
-        published::Published,
-        record::{RecordError, Translation, malformed},
-    },
-    graph::{EventId, EventKind, Graph, StepId},
+    engine::record::{RecordError, Translation, malformed},
+    graph::{EventId, Graph, StepId},
     json::Json,
-    pass::{Emitted, EventRef},
+    pass::Emitted,
 };
 
 /// What is deferred.
@@ -42,11 +32,11 @@ pub(super) struct Emission {
     /// The scope that the pass opened.
     pub(super) opened: Option<u64>,
     /// What it gave out, or what was left of that when it was read from a snapshot.
-    emitted: Arc<Emitted>,
+    pub(super) emitted: Arc<Emitted>,
     /// The place of the first of them among all that the pass gave out.
-    first: u32,
+    pub(super) first: u32,
     /// How many of them have been routed.
-    routed: usize,
+    pub(super) routed: usize,
     /// The works that the others come to at most, and the inputs of fan-ins.
     pub(super) comes_to: ComesTo,
 }
@@ -60,85 +50,6 @@ pub(super) struct ComesTo {
 
 /// An [`Emission`] as bytes: without the events that have been routed.
 type EmissionParts<E> = (StepId, Option<Box<Place>>, Option<u64>, u32, [E; 2], ComesTo);
-
-impl Facts {
-    /// Puts something off until the next [`Input::GoOn`](crate::engine::input::Input::GoOn)s. The events in it are
-    /// counted already.
-    pub(super) fn defer(&mut self, deferred: Deferred) {
-        self.cost_bytes += DEFERRED_BYTES;
-        let number = self.number();
-        self.deferred.push(number, Box::new(deferred));
-    }
-
-    /// Does a part of what is deferred, the oldest first.
-    pub(super) fn go_on(&mut self, turn: &mut Turn<'_>) {
-        let mut left = self.events_at_once as usize;
-        while left > 0 {
-            let Some((number, mut deferred)) = self.deferred.pop_first() else { break };
-            let is_over = match &mut *deferred {
-                Deferred::Emission(emission) => self.emit_some(turn, emission, &mut left),
-                Deferred::Closing(closing) => self.give_some(turn, closing, &mut left),
-            };
-            if !is_over {
-                self.deferred.push_first(number, deferred);
-                return;
-            }
-            self.cost_bytes -= deferred.cost_bytes();
-            match *deferred {
-                Deferred::Emission(Emission { around, opened, emitted, .. }) => {
-                    turn.leave(Remnant::Emitted(emitted));
-                    for scope in opened.into_iter().chain(around.map(|around| around.scope)) {
-                        self.leave_scope(turn, scope);
-                    }
-                }
-                Deferred::Closing(closing) => {
-                    if let Some(outer) = closing.outer {
-                        self.leave_scope(turn, outer.scope);
-                    }
-                }
-            }
-        }
-        self.deferred.shrink();
-    }
-
-    /// Routes events until about `left` works have come of them; whether all are routed.
-    fn emit_some(&mut self, turn: &mut Turn<'_>, emission: &mut Emission, left: &mut usize) -> bool {
-        let graph = turn.graph;
-        let inside = emission.opened.map(|scope| Place { scope, path: Path::default() });
-        let returns_inside = inside.is_some() && graph.step(emission.step).fan_out;
-        while *left > 0 {
-            let Some((index, is_sent, event)) = emission.next() else { return true };
-            self.cost_bytes -= event_bytes(&event);
-            let (event, value) = event;
-            let around = emission.around.as_deref();
-            let place = if is_sent || returns_inside { inside.as_ref().or(around) } else { around };
-            if graph.event(event).kind == EventKind::InputRequired {
-                self.show_question(turn, event, value.clone());
-            }
-            let comes_to = ComesTo::of(graph, event);
-            emission.comes_to = emission.comes_to.less(comes_to);
-            self.route(turn, (event, value), place, index);
-            *left = left.saturating_sub((comes_to.works + comes_to.collected).max(1));
-        }
-        emission.is_routed()
-    }
-
-    /// A step has returned or sent a question: it shows, and may be replied to by its number.
-    pub(super) fn show_question(&mut self, turn: &mut Turn<'_>, event: EventId, value: Json) {
-        if turn.graph.goes_on_from_outside() {
-            self.note_shown(self.next_sequence, event);
-        }
-        self.publish(turn, Published::Event(EventRef::Known(event), value));
-    }
-
-    /// What all emissions that are deferred come to at most.
-    pub(super) fn owed(&self) -> ComesTo {
-        self.deferred.iter().fold(ComesTo::default(), |sum, (_, deferred)| match &**deferred {
-            Deferred::Emission(Emission { comes_to, .. }) => sum.and(*comes_to),
-            Deferred::Closing(_) => sum,
-        })
-    }
-}
 
 impl Deferred {
     pub(super) fn cost_bytes(&self) -> usize {
@@ -202,7 +113,7 @@ impl Emission {
     }
 
     /// The next event, its place among all that the pass gave out, and whether it was sent.
-    fn next(&mut self) -> Option<(u32, bool, (EventId, Json))> {
+    pub(super) fn next(&mut self) -> Option<(u32, bool, (EventId, Json))> {
         let Emitted { sent, returned } = &*self.emitted;
         let is_sent = self.routed < sent.len();
         let event = if is_sent { &sent[self.routed] } else { returned.get(self.routed - sent.len())? };
@@ -211,7 +122,7 @@ impl Emission {
         Some((index, is_sent, event.clone()))
     }
 
-    fn is_routed(&self) -> bool {
+    pub(super) fn is_routed(&self) -> bool {
         self.routed >= self.emitted.len()
     }
 
@@ -234,7 +145,7 @@ impl ComesTo {
     }
 
     /// Under a later graph an event may come to more than was reckoned.
-    fn less(self, other: Self) -> Self {
+    pub(super) fn less(self, other: Self) -> Self {
         Self {
             works: self.works.saturating_sub(other.works),
             collected: self.collected.saturating_sub(other.collected),
@@ -259,4 +170,4 @@ impl<'de> Deserialize<'de> for Emission {
     }
 }
 
-const DEFERRED_BYTES: usize = cost::boxed::<Deferred>() + cost::elements::<(u64, u64)>(1);
+pub(super) const DEFERRED_BYTES: usize = cost::boxed::<Deferred>() + cost::elements::<(u64, u64)>(1);

@@ -3,9 +3,9 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use super::{
-    Facts, Turn,
     deferred::{ComesTo, Deferred, Emission},
     end::{cut, seconds},
+    facts::{Facts, Turn},
     scope::Place,
     work::{Work, WorkPhase},
 };

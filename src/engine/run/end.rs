@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::{Facts, Phase, Remnant, Turn, work::WorkPhase};
+use super::{
+    facts::{Facts, Phase, Remnant, Turn},
+    work::WorkPhase,
+};
 use crate::{
     engine::{
         input::{Effect, Outcome},

@@ -1,6 +1,9 @@
 //! Notes: what a pass streams and remembers while it runs.
 
-use super::{Facts, Turn, memory::once_bytes, work::Memory};
+use super::{
+    facts::{Facts, Turn},
+    work::{Memory, once_bytes},
+};
 use crate::{
     cost,
     engine::{input::PassId, published::Published},

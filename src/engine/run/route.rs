@@ -1,6 +1,10 @@
 //! Routing: which works an event becomes.
 
-use super::{Facts, Turn, question, scope::Place};
+use super::{
+    facts::{Facts, Turn},
+    question,
+    scope::Place,
+};
 use crate::{
     engine::input::{External, Refusal},
     graph::{EventId, EventKind, Graph, StepId},

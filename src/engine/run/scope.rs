@@ -4,18 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Facts, Turn,
-    deferred::Deferred,
-    memory::{SCOPE_BYTES, collected_bytes, event_bytes},
-    path::Path,
-    work::Work,
-};
+use super::path::Path;
 use crate::{
+    cost,
     engine::record::{RecordError, Translation},
     graph::{EventId, StepId},
     json::Json,
-    pass::WorkEvent,
 };
 
 /// Where something stands in a scope.
@@ -45,7 +39,7 @@ pub(super) struct Outer {
     /// The opener's.
     pub(super) path: Path,
     /// How many emissions the opener made.
-    index: u32,
+    pub(super) index: u32,
 }
 
 /// Inputs of fan-ins, in the order in which these are given them.
@@ -54,18 +48,22 @@ pub(super) type Collected = BTreeMap<(StepId, Path), (EventId, Json)>;
 /// A scope that has closed, while its fan-ins are given what it collected.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Closing {
-    opener: StepId,
+    pub(super) opener: StepId,
     pub(super) outer: Option<Outer>,
     /// What has not been given yet.
     #[serde(with = "in_order")]
-    collected: Collected,
+    pub(super) collected: Collected,
     /// The last fan-in that has become a work.
-    given: Option<StepId>,
+    pub(super) given: Option<StepId>,
     /// What the next one has been given so far.
-    events: Vec<(EventId, Json)>,
+    pub(super) events: Vec<(EventId, Json)>,
 }
 
 impl Scope {
+    pub(super) fn cost_bytes(&self) -> usize {
+        SCOPE_BYTES + self.collected.iter().map(collected_bytes).sum::<usize>()
+    }
+
     pub(super) fn is_sound(&self) -> bool {
         paths_are_sound(self.outer.as_ref(), &self.collected)
     }
@@ -96,95 +94,6 @@ impl Closing {
     }
 }
 
-impl Facts {
-    /// The scope of one pass of `opener`, which made so many emissions. It is kept open until it is left once.
-    pub(super) fn open_scope(&mut self, opener: &Work, emissions: usize) -> Place {
-        let outer = opener.place.as_deref().map(|place| {
-            if let Some(around) = self.scopes.get_mut(place.scope) {
-                around.live += 1;
-            }
-            Outer { scope: place.scope, path: place.path.clone(), index: emissions as u32 }
-        });
-        let number = self.number();
-        let scope = Scope { opener: opener.step, outer, live: 1, collected: Collected::new() };
-        self.cost_bytes += scope.cost_bytes();
-        self.scopes.push(number, Box::new(scope));
-        Place { scope: number, path: Path::default() }
-    }
-
-    /// Keeps an event for a fan-in, if that closes the scope.
-    pub(super) fn collect(
-        &mut self,
-        turn: &Turn<'_>,
-        fan_in: StepId,
-        (place, index): (&Place, u32),
-        event: (EventId, Json),
-    ) {
-        let Some(scope) = self.scopes.get_mut(place.scope) else { return };
-        if turn.graph.step(scope.opener).closers.contains(&fan_in) {
-            let at = (fan_in, place.path.then(index, None));
-            self.cost_bytes += collected_bytes((&at, &event));
-            scope.collected.insert(at, event);
-            self.collected += 1;
-        }
-    }
-
-    /// Something in the scope is through. If it was the last, the scope closes: its fan-ins become works of the scope
-    /// around it, which then has one thing less in it in turn.
-    pub(super) fn leave_scope(&mut self, turn: &mut Turn<'_>, number: u64) {
-        let mut number = number;
-        loop {
-            let Some(scope) = self.scopes.get_mut(number) else { return };
-            scope.live -= 1;
-            if scope.live > 0 {
-                return;
-            }
-            let Some(scope) = self.scopes.remove(number) else { return };
-            self.cost_bytes -= SCOPE_BYTES;
-            let Scope { opener, outer, collected, .. } = *scope;
-            self.collected -= collected.len() as u32;
-            let is_large = collected.len() > self.events_at_once as usize;
-            let mut closing = Closing { opener, outer, collected, given: None, events: Vec::new() };
-            if is_large {
-                return self.defer(Deferred::Closing(closing));
-            }
-            let mut all = usize::MAX;
-            self.give_some(turn, &mut closing, &mut all);
-            match closing.outer {
-                Some(outer) => number = outer.scope,
-                None => return,
-            }
-        }
-    }
-
-    /// Gives fan-ins about `left` events of those that they get; whether each has become a work.
-    pub(super) fn give_some(&mut self, turn: &mut Turn<'_>, closing: &mut Closing, left: &mut usize) -> bool {
-        let fan_ins = &turn.graph.step(closing.opener).closers;
-        for &fan_in in fan_ins {
-            if closing.given.is_some_and(|given| given >= fan_in) {
-                continue;
-            }
-            while closing.collected.first_key_value().is_some_and(|((step, _), _)| *step <= fan_in) {
-                if *left == 0 {
-                    return false;
-                }
-                *left -= 1;
-                if let Some((at, event)) = closing.collected.pop_first() {
-                    self.cost_bytes = self.cost_bytes + event_bytes(&event) - collected_bytes((&at, &event));
-                    closing.events.push(event);
-                }
-            }
-            self.cost_bytes -= closing.events.iter().map(event_bytes).sum::<usize>();
-            let taken_by = (fan_ins.len() > 1).then_some(fan_in);
-            let within = |outer: &Outer| Place { scope: outer.scope, path: outer.path.then(outer.index, taken_by) };
-            let place = closing.outer.as_ref().map(|outer| Box::new(within(outer)));
-            self.add_work(turn, fan_in, WorkEvent::All(std::mem::take(&mut closing.events).into()), place);
-            closing.given = Some(fan_in);
-        }
-        true
-    }
-}
-
 fn paths_are_sound(outer: Option<&Outer>, collected: &Collected) -> bool {
     outer.is_none_or(|outer| outer.path.is_sound()) && collected.keys().all(|(_, path)| path.is_sound())
 }
@@ -207,11 +116,31 @@ fn translate(
     Ok(())
 }
 
+/// An input of a fan-in, with its place in the order of them.
+pub(super) fn collected_bytes((at, event): (&(StepId, Path), &(EventId, Json))) -> usize {
+    (size_of_val(at) + size_of_val(event)) * 3 / 2 + at.1.cost_bytes() + cost::text(event.1.as_str().len())
+}
+
+/// One event of a list.
+pub(super) fn event_bytes(event: &(EventId, Json)) -> usize {
+    size_of_val(event) + cost::text(event.1.as_str().len())
+}
+
+pub(super) fn place_bytes(place: &Place) -> usize {
+    cost::block(size_of_val(place)) + place.path.cost_bytes()
+}
+
+pub(super) const SCOPE_BYTES: usize = cost::boxed::<Scope>() + cost::elements::<(u64, u64)>(1);
+
 /// As a list of fan-in, path, event and value.
 mod in_order {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    use super::{Collected, EventId, Json, Path, StepId};
+    use crate::{
+        engine::run::{path::Path, scope::Collected},
+        graph::{EventId, StepId},
+        json::Json,
+    };
 
     pub(super) fn serialize<S: Serializer>(collected: &Collected, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(collected.iter().map(|((fan_in, path), (event, value))| (fan_in, path, event, value)))

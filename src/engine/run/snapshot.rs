@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Facts, Run, work::WorkPhase};
+use super::{Run, facts::Facts, work::WorkPhase};
 use crate::{
     engine::record::{RecordError, Translation, append_value, decode_first, decode_rest, encode_value, malformed},
     graph::Graph,

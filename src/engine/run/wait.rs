@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    Facts, RUN_TIMER, Turn,
-    memory::{answer_bytes, wait_bytes},
+    facts::{Facts, Turn},
     question::{Asking, Question},
-    work::{Memory, Timer, WorkPhase},
+    timer::{RUN_TIMER, Timer},
+    work::{Memory, WorkPhase, answer_bytes, wait_bytes},
 };
 use crate::{
     engine::{

@@ -1,19 +1,17 @@
-//! Works: how they come in, take slots, start passes, and are held back.
+//! Works: what each is, what it remembers, and what it costs in memory.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Phase, Turn, question::Asking, scope::Place};
+use super::{
+    question::Asking,
+    scope::{Place, event_bytes, place_bytes},
+    timer::Timer,
+};
 use crate::{
     cost,
-    engine::{
-        input::{Effect, PassId, TimerId},
-        published::{Published, StepOutput, StepState},
-    },
     graph::{EventId, Graph, StepId},
-    limits::CONFLICTS_MAX,
-    now::Deadline,
     pass::{OnceValue, SharedList, Wait, WorkEvent},
 };
 
@@ -60,13 +58,6 @@ impl WorkPhase {
     }
 }
 
-/// A timer that is armed.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Timer {
-    pub(super) id: TimerId,
-    pub(super) deadline: Deadline,
-}
-
 /// What a work remembers from pass to pass.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Memory {
@@ -88,6 +79,18 @@ impl Memory {
     pub(super) fn streams_counted(&self) -> usize {
         let stood_for = self.once.last().map_or(0, |noted| noted.stream_ordinal as usize);
         self.published.len().max(stood_for)
+    }
+
+    fn total_bytes(&self) -> usize {
+        let failure = self.failure.as_ref().map_or(0, |error| cost::text(error.len()));
+        MEMORY_BYTES + failure + self.cost_bytes
+    }
+
+    pub(super) fn count(&mut self) {
+        let waits: usize = self.waits.iter().map(wait_bytes).sum();
+        self.answers_bytes = self.waits.iter().map(answer_bytes).sum();
+        let once: usize = self.once.iter().map(once_bytes).sum();
+        self.cost_bytes = waits + once + cost::elements::<u128>(1) * self.published.len();
     }
 }
 
@@ -118,7 +121,7 @@ impl Work {
     }
 
     /// A new attempt publishes anew and asks again what timed out; all else it remembers.
-    fn renew(&mut self) {
+    pub(super) fn renew(&mut self) {
         self.attempt = self.attempt.saturating_add(1);
         let Some(memory) = &mut self.memory else { return };
         memory.cost_bytes -= cost::elements::<u128>(1) * memory.published.len();
@@ -133,117 +136,47 @@ impl Work {
             }
         }
     }
-}
 
-impl Facts {
-    pub(super) fn add_work(&mut self, turn: &mut Turn<'_>, step: StepId, event: WorkEvent, place: Option<Box<Place>>) {
-        if let Some(scope) = place.as_deref().and_then(|place| self.scopes.get_mut(place.scope)) {
-            scope.live += 1;
-        }
-        let work = Work {
-            step,
-            event,
-            place,
-            attempt: 1,
-            pass: 0,
-            conflicts: 0,
-            began_us: 0,
-            phase: WorkPhase::Queued,
-            memory: None,
-        };
-        self.cost_bytes += work.cost_bytes();
-        let number = self.next_work;
-        self.next_work += 1;
-        self.works.push(number, Box::new(work));
-        self.enter(turn, number);
+    /// Its own cost and that of its event, which stay as they are.
+    fn fixed_bytes(&self) -> usize {
+        WORK_BYTES + self.place.as_deref().map_or(0, place_bytes) + work_event_bytes(&self.event)
     }
 
-    /// The work takes a slot, or queues for one.
-    pub(super) fn enter(&mut self, turn: &mut Turn<'_>, number: u64) {
-        let Some(work) = self.works.get_mut(number) else { return };
-        let step = work.step;
-        if let Some(slot) = self.slots.take_or_queue(step, turn.graph.step(step).workers, number) {
-            self.run_in_slot(turn, number, slot);
-        } else {
-            work.phase = WorkPhase::Queued;
-            let input = work.input(turn.graph);
-            let (state, output) = (StepState::Preparing, StepOutput::None);
-            self.publish(turn, Published::Step { step, state, slot: None, input, output });
-        }
+    /// What it remembers, and the question that it asks.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let asking = if let WorkPhase::Asking(asking) = &self.phase { asking.cost_bytes() } else { 0 };
+        asking + self.memory.as_ref().map_or(0, |memory| memory.total_bytes())
     }
 
-    /// The slot is free again; the oldest queued work of the step takes one.
-    pub(super) fn free_slot(&mut self, turn: &mut Turn<'_>, step: StepId, slot: u16) {
-        if let Some((number, slot)) = self.slots.release(step, turn.graph.step(step).workers, slot) {
-            self.run_in_slot(turn, number, slot);
-        }
+    pub(super) fn cost_bytes(&self) -> usize {
+        self.fixed_bytes() + self.kept_bytes()
     }
 
-    fn run_in_slot(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16) {
-        let Some(work) = self.works.get_mut(number) else { return };
-        work.phase = WorkPhase::Held { slot };
-        let (step, input) = (work.step, work.input(turn.graph));
-        let (state, output) = (StepState::Running, StepOutput::None);
-        self.publish(turn, Published::Step { step, state, slot: Some(slot), input, output });
-        self.launch_unless_held(turn, number);
-    }
-
-    /// Starts the pass of a work that has a slot, unless none of the run may start now.
-    pub(super) fn launch_unless_held(&mut self, turn: &mut Turn<'_>, number: u64) {
-        if matches!(self.phase, Phase::Admitted) && self.alone.is_empty() {
-            self.launch(turn, number);
-        } else {
-            self.held = true;
-        }
-    }
-
-    pub(super) fn launch(&mut self, turn: &mut Turn<'_>, number: u64) {
-        let Some(work) = self.works.get_mut(number) else { return };
-        let WorkPhase::Held { slot } = work.phase else { return };
-        work.phase = WorkPhase::Running { slot };
-        if work.pass == 0 {
-            work.began_us = turn.now.alive_us;
-        }
-        self.running += 1;
-        turn.effects.push(Effect::StartPass(PassId { work: number, pass: work.pass }));
-    }
-
-    pub(super) fn release_held(&mut self, turn: &mut Turn<'_>) {
-        self.held = false;
-        let held = self.works.iter().filter(|(_, work)| matches!(work.phase, WorkPhase::Held { .. }));
-        for number in held.map(|(number, _)| number).collect::<Vec<_>>() {
-            self.launch(turn, number);
-        }
-    }
-
-    /// The pass has ended: its number is used up, its work keeps the slot. `None` if the pass is stale.
-    pub(super) fn end_pass(&mut self, pass: PassId) -> Option<u16> {
-        let work = self.works.get_mut(pass.work).filter(|work| work.pass == pass.pass)?;
-        let WorkPhase::Running { slot } = work.phase else { return None };
-        work.phase = WorkPhase::Held { slot };
-        work.pass = work.pass.saturating_add(1);
-        self.running -= 1;
-        if self.alone.first() == Some(&pass.work) {
-            self.alone.remove(0);
-        }
-        Some(slot)
-    }
-
-    /// What the pass read has changed meanwhile: its body runs again, after some conflicts alone.
-    pub(super) fn run_again(&mut self, turn: &mut Turn<'_>, number: u64) {
-        let Some(work) = self.works.get_mut(number) else { return };
-        work.conflicts = work.conflicts.saturating_add(1);
-        if work.conflicts >= CONFLICTS_MAX {
-            self.alone.push(number);
-        } else {
-            self.launch_unless_held(turn, number);
-        }
-    }
-
-    /// The delay before the next attempt is over.
-    pub(super) fn try_again(&mut self, turn: &mut Turn<'_>, number: u64) {
-        if self.change(number, Work::renew).is_some() {
-            self.enter(turn, number);
-        }
+    pub(super) fn answers_bytes(&self) -> usize {
+        self.memory.as_ref().map_or(0, |memory| memory.answers_bytes)
     }
 }
+
+pub(super) fn wait_bytes(wait: &Wait) -> usize {
+    cost::elements::<Wait>(1) + answer_bytes(wait)
+}
+
+pub(super) fn answer_bytes(wait: &Wait) -> usize {
+    if let Wait::Asked { answer: Some(answer), .. } = wait { cost::text(answer.as_str().len()) } else { 0 }
+}
+
+pub(super) fn once_bytes(once: &OnceValue) -> usize {
+    cost::elements::<OnceValue>(1) + cost::text(once.value.as_str().len())
+}
+
+fn work_event_bytes(event: &WorkEvent) -> usize {
+    match event {
+        WorkEvent::One(_, value) => cost::text(value.as_str().len()),
+        WorkEvent::All(events) => events.iter().map(event_bytes).sum::<usize>() + cost::text(0),
+    }
+}
+
+/// A work, its place among the works, and its slot or timer.
+const WORK_BYTES: usize = cost::boxed::<Work>() + cost::elements::<(u64, u64)>(2) + 64;
+
+const MEMORY_BYTES: usize = cost::boxed::<Memory>() + 3 * cost::boxed::<Vec<u64>>();

@@ -1,0 +1,103 @@
+//! How scopes are opened, collect events for fan-ins, and close.
+
+use super::{
+    deferred::Deferred,
+    facts::{Facts, Turn},
+    path::Path,
+    scope::{Closing, Collected, Outer, Place, SCOPE_BYTES, Scope, collected_bytes, event_bytes},
+    work::Work,
+};
+use crate::{
+    graph::{EventId, StepId},
+    json::Json,
+    pass::WorkEvent,
+};
+
+impl Facts {
+    /// The scope of one pass of `opener`, which made so many emissions. It is kept open until it is left once.
+    pub(super) fn open_scope(&mut self, opener: &Work, emissions: usize) -> Place {
+        let outer = opener.place.as_deref().map(|place| {
+            if let Some(around) = self.scopes.get_mut(place.scope) {
+                around.live += 1;
+            }
+            Outer { scope: place.scope, path: place.path.clone(), index: emissions as u32 }
+        });
+        let number = self.number();
+        let scope = Scope { opener: opener.step, outer, live: 1, collected: Collected::new() };
+        self.cost_bytes += scope.cost_bytes();
+        self.scopes.push(number, Box::new(scope));
+        Place { scope: number, path: Path::default() }
+    }
+
+    /// Keeps an event for a fan-in, if that closes the scope.
+    pub(super) fn collect(
+        &mut self,
+        turn: &Turn<'_>,
+        fan_in: StepId,
+        (place, index): (&Place, u32),
+        event: (EventId, Json),
+    ) {
+        let Some(scope) = self.scopes.get_mut(place.scope) else { return };
+        if turn.graph.step(scope.opener).closers.contains(&fan_in) {
+            let at = (fan_in, place.path.then(index, None));
+            self.cost_bytes += collected_bytes((&at, &event));
+            scope.collected.insert(at, event);
+            self.collected += 1;
+        }
+    }
+
+    /// Something in the scope is through. If it was the last, the scope closes: its fan-ins become works of the scope
+    /// around it, which then has one thing less in it in turn.
+    pub(super) fn leave_scope(&mut self, turn: &mut Turn<'_>, number: u64) {
+        let mut number = number;
+        loop {
+            let Some(scope) = self.scopes.get_mut(number) else { return };
+            scope.live -= 1;
+            if scope.live > 0 {
+                return;
+            }
+            let Some(scope) = self.scopes.remove(number) else { return };
+            self.cost_bytes -= SCOPE_BYTES;
+            let Scope { opener, outer, collected, .. } = *scope;
+            self.collected -= collected.len() as u32;
+            let is_large = collected.len() > self.events_at_once as usize;
+            let mut closing = Closing { opener, outer, collected, given: None, events: Vec::new() };
+            if is_large {
+                return self.defer(Deferred::Closing(closing));
+            }
+            let mut all = usize::MAX;
+            self.give_some(turn, &mut closing, &mut all);
+            match closing.outer {
+                Some(outer) => number = outer.scope,
+                None => return,
+            }
+        }
+    }
+
+    /// Gives fan-ins about `left` events of those that they get; whether each has become a work.
+    pub(super) fn give_some(&mut self, turn: &mut Turn<'_>, closing: &mut Closing, left: &mut usize) -> bool {
+        let fan_ins = &turn.graph.step(closing.opener).closers;
+        for &fan_in in fan_ins {
+            if closing.given.is_some_and(|given| given >= fan_in) {
+                continue;
+            }
+            while closing.collected.first_key_value().is_some_and(|((step, _), _)| *step <= fan_in) {
+                if *left == 0 {
+                    return false;
+                }
+                *left -= 1;
+                if let Some((at, event)) = closing.collected.pop_first() {
+                    self.cost_bytes = self.cost_bytes + event_bytes(&event) - collected_bytes((&at, &event));
+                    closing.events.push(event);
+                }
+            }
+            self.cost_bytes -= closing.events.iter().map(event_bytes).sum::<usize>();
+            let taken_by = (fan_ins.len() > 1).then_some(fan_in);
+            let within = |outer: &Outer| Place { scope: outer.scope, path: outer.path.then(outer.index, taken_by) };
+            let place = closing.outer.as_ref().map(|outer| Box::new(within(outer)));
+            self.add_work(turn, fan_in, WorkEvent::All(std::mem::take(&mut closing.events).into()), place);
+            closing.given = Some(fan_in);
+        }
+        true
+    }
+}

@@ -1,0 +1,93 @@
+//! How what is deferred is done: each [`Input::GoOn`](crate::engine::input::Input::GoOn) does a part of it.
+
+use super::{
+    deferred::{ComesTo, DEFERRED_BYTES, Deferred, Emission},
+    facts::{Facts, Remnant, Turn},
+    path::Path,
+    scope::{Place, event_bytes},
+};
+use crate::{
+    engine::published::Published,
+    graph::{EventId, EventKind},
+    json::Json,
+    pass::EventRef,
+};
+
+impl Facts {
+    /// Puts something off until the next [`Input::GoOn`](crate::engine::input::Input::GoOn)s. The events in it are
+    /// counted already.
+    pub(super) fn defer(&mut self, deferred: Deferred) {
+        self.cost_bytes += DEFERRED_BYTES;
+        let number = self.number();
+        self.deferred.push(number, Box::new(deferred));
+    }
+
+    /// Does a part of what is deferred, the oldest first.
+    pub(super) fn go_on(&mut self, turn: &mut Turn<'_>) {
+        let mut left = self.events_at_once as usize;
+        while left > 0 {
+            let Some((number, mut deferred)) = self.deferred.pop_first() else { break };
+            let is_over = match &mut *deferred {
+                Deferred::Emission(emission) => self.emit_some(turn, emission, &mut left),
+                Deferred::Closing(closing) => self.give_some(turn, closing, &mut left),
+            };
+            if !is_over {
+                self.deferred.push_first(number, deferred);
+                return;
+            }
+            self.cost_bytes -= deferred.cost_bytes();
+            match *deferred {
+                Deferred::Emission(Emission { around, opened, emitted, .. }) => {
+                    turn.leave(Remnant::Emitted(emitted));
+                    for scope in opened.into_iter().chain(around.map(|around| around.scope)) {
+                        self.leave_scope(turn, scope);
+                    }
+                }
+                Deferred::Closing(closing) => {
+                    if let Some(outer) = closing.outer {
+                        self.leave_scope(turn, outer.scope);
+                    }
+                }
+            }
+        }
+        self.deferred.shrink();
+    }
+
+    /// Routes events until about `left` works have come of them; whether all are routed.
+    fn emit_some(&mut self, turn: &mut Turn<'_>, emission: &mut Emission, left: &mut usize) -> bool {
+        let graph = turn.graph;
+        let inside = emission.opened.map(|scope| Place { scope, path: Path::default() });
+        let returns_inside = inside.is_some() && graph.step(emission.step).fan_out;
+        while *left > 0 {
+            let Some((index, is_sent, event)) = emission.next() else { return true };
+            self.cost_bytes -= event_bytes(&event);
+            let (event, value) = event;
+            let around = emission.around.as_deref();
+            let place = if is_sent || returns_inside { inside.as_ref().or(around) } else { around };
+            if graph.event(event).kind == EventKind::InputRequired {
+                self.show_question(turn, event, value.clone());
+            }
+            let comes_to = ComesTo::of(graph, event);
+            emission.comes_to = emission.comes_to.less(comes_to);
+            self.route(turn, (event, value), place, index);
+            *left = left.saturating_sub((comes_to.works + comes_to.collected).max(1));
+        }
+        emission.is_routed()
+    }
+
+    /// A step has returned or sent a question: it shows, and may be replied to by its number.
+    pub(super) fn show_question(&mut self, turn: &mut Turn<'_>, event: EventId, value: Json) {
+        if turn.graph.goes_on_from_outside() {
+            self.note_shown(self.next_sequence, event);
+        }
+        self.publish(turn, Published::Event(EventRef::Known(event), value));
+    }
+
+    /// What all emissions that are deferred come to at most.
+    pub(super) fn owed(&self) -> ComesTo {
+        self.deferred.iter().fold(ComesTo::default(), |sum, (_, deferred)| match &**deferred {
+            Deferred::Emission(Emission { comes_to, .. }) => sum.and(*comes_to),
+            Deferred::Closing(_) => sum,
+        })
+    }
+}
