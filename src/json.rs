@@ -1,4 +1,4 @@
-//! Checked JSON text: the form in which every value is kept.
+//! Checked JSON text, the form in which all values are stored.
 
 mod canonical;
 mod lines;
@@ -20,29 +20,29 @@ pub(crate) use lines::{escape_bytes, escape_line_ends, find_line_end};
 pub use members::{Members, Wanted};
 pub use number::{fits_64_bits, whole};
 
-/// JSON text that is known to parse: UTF-8, nested at most [`JSON_DEPTH_MAX`] deep, no lone surrogate, no number
-/// out of range. Cloning shares the text.
+/// JSON text that is known to parse: UTF-8, nested at most [`JSON_DEPTH_MAX`] deep, without lone surrogates or numbers
+/// out of range. Clones share the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Json(Arc<str>);
 
-/// Why a text is not kept as [`Json`]; its text names the fault and its place.
+/// Why a text was refused as [`Json`]; the message names the fault and its position.
 #[derive(Debug)]
 pub struct JsonError(String);
 
 impl Json {
-    /// Checks `text` and keeps it.
+    /// Checks `text` and stores it.
     ///
     /// # Errors
-    /// When it is no JSON text, or one that could not be decoded again.
+    /// If it is not JSON text, or could not be decoded again.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         check(text.as_bytes(), JSON_DEPTH_MAX)?;
         Ok(Self(text.into()))
     }
 
-    /// Keeps a value that stands inside of a text that [`check`] has passed, so that only its depth is looked at again.
+    /// Stores a value taken from inside a text that passed [`check`]. Checks only its depth.
     ///
     /// # Errors
-    /// When it nests too deep.
+    /// If it is nested too deep.
     pub(crate) fn from_checked(text: &str) -> Result<Self, JsonError> {
         if depth_of(text.as_bytes()) > JSON_DEPTH_MAX {
             return Err(JsonError(format!("nested deeper than {JSON_DEPTH_MAX}")));
@@ -50,20 +50,20 @@ impl Json {
         Ok(Self(text.into()))
     }
 
-    /// The JSON text of a value. NaN and infinities are written as `null`.
+    /// Serialises a value. NaN and infinities are written as `null`.
     ///
     /// # Errors
-    /// When the value does not serialise (a map with keys that are no strings) or nests too deep.
+    /// If the value does not serialise (such as a map with keys that are not strings) or is nested too deep.
     pub fn from_value<T: Serialize + ?Sized>(value: &T) -> Result<Self, JsonError> {
         encode(value, Self::of_encoded)
     }
 
-    /// Keeps a text that [`encode`] has just given, or has given before.
+    /// Stores a text that [`encode`] returned, now or earlier.
     pub(crate) fn of_encoded(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// The same value with all line ends escaped.
+    /// Returns the same value with all line ends escaped.
     pub(crate) fn with_escaped_line_ends(&self) -> Self {
         let Some(first) = find_line_end(self.0.as_bytes()) else { return self.clone() };
         let mut text = self.0.as_bytes().to_vec();
@@ -71,17 +71,17 @@ impl Json {
         Self(String::from_utf8(text).expect("whole characters are replaced by ASCII").into())
     }
 
-    /// Bytes of its text with all line ends escaped.
+    /// Returns the length in bytes of the text with all line ends escaped.
     pub(crate) fn escaped_bytes(&self) -> usize {
         self.0.len() + escape_bytes(self.0.as_bytes())
     }
 
-    /// How many share the text.
+    /// Returns how many clones share the text.
     pub fn holders(&self) -> usize {
         Arc::strong_count(&self.0)
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -89,7 +89,7 @@ impl Json {
     /// Decodes the text.
     ///
     /// # Errors
-    /// When it is of another type.
+    /// If the value does not have the type `T`.
     pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(&self.0)
     }
@@ -107,7 +107,7 @@ impl Serialize for Json {
     }
 }
 
-/// Reads back what `serialize` wrote: the text as a string, checked anew, because a journal is input like any other.
+/// Deserialises from a string and checks the text again, because a journal is input like any other.
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(Kept)
@@ -137,26 +137,26 @@ impl fmt::Display for JsonError {
 impl std::error::Error for JsonError {}
 
 thread_local! {
-    /// Texts are written here first, so that keeping one takes one allocation of its exact size.
+    /// Texts are written here first, so that storing one takes a single allocation of its exact size.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Bytes of the scratch buffer that a thread keeps between values.
+/// Capacity in bytes of the scratch buffer that a thread retains between values.
 const SCRATCH_BYTES_KEPT: usize = 64 << 10;
 
-/// Hands the JSON text of `value` to `keep`.
+/// Passes the JSON text of `value` to `keep`.
 ///
 /// # Errors
-/// As [`Json::from_value`].
+/// See [`Json::from_value`].
 pub(crate) fn encode<T: Serialize + ?Sized, R>(value: &T, keep: impl FnOnce(&str) -> R) -> Result<R, JsonError> {
     let mut text = SCRATCH.take();
     text.clear();
     serde_json::to_writer(&mut text, value).map_err(|error| JsonError(error.to_string()))?;
-    // Only a raw value brings line ends, and only outside of strings; events are shown on one line each.
+    // Only a raw value contains line ends, and only outside of strings. Events must fit on one line.
     while let Some(place) = memchr2(b'\n', b'\r', &text) {
         text[place] = b' ';
     }
-    // Counting brackets is many times faster than following them, and few brackets cannot nest deep.
+    // Counting brackets is many times faster than tracking their nesting, and few brackets cannot nest deeply.
     let has_many_brackets = memchr2_iter(b'[', b'{', &text).nth(JSON_DEPTH_MAX).is_some();
     if has_many_brackets && depth_of(&text) > JSON_DEPTH_MAX {
         return Err(JsonError(format!("nested deeper than {JSON_DEPTH_MAX}")));
@@ -171,7 +171,7 @@ pub(crate) fn encode<T: Serialize + ?Sized, R>(value: &T, keep: impl FnOnce(&str
 /// Checks that `text` is one JSON value that can be decoded again, nested at most `depth_max` deep.
 ///
 /// # Errors
-/// When it is not; the error's text names the fault and its line and column.
+/// If it is not; the error names the fault and its line and column.
 pub fn check(text: &[u8], depth_max: usize) -> Result<(), JsonError> {
     if depth_of(text) > depth_max {
         return Err(JsonError(format!("nested deeper than {depth_max}")));
@@ -181,14 +181,14 @@ pub fn check(text: &[u8], depth_max: usize) -> Result<(), JsonError> {
     deserializer.end().map_err(|error| JsonError(error.to_string()))
 }
 
-/// How deep a value nests.
+/// Returns how deep a value is nested.
 pub(crate) fn depth(value: &Json) -> usize {
     let text = value.as_str().as_bytes();
     if text.iter().any(|byte| matches!(byte, b'[' | b'{')) { depth_of(text) } else { 0 }
 }
 
-/// How deep the brackets of `text` nest outside of strings. Takes any bytes, and never recurses: it is what makes the
-/// recursive parse after it safe.
+/// Returns how deep the brackets of `text` are nested outside of strings. Accepts any bytes and never recurses, which
+/// makes the recursive parse after it safe.
 fn depth_of(text: &[u8]) -> usize {
     let (mut depth, mut deepest, mut at) = (0_usize, 0, 0);
     while let Some(byte) = text.get(at) {
@@ -206,7 +206,7 @@ fn depth_of(text: &[u8]) -> usize {
     deepest
 }
 
-/// Where the string ends whose opening quote stands before `at`: behind its closing quote, or at the end of `text`.
+/// Returns the end of the string whose opening quote precedes `at`: after its closing quote, or the end of `text`.
 pub(crate) fn string_end(text: &[u8], mut at: usize) -> usize {
     while let Some(found) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         at += found + 1;
@@ -218,8 +218,8 @@ pub(crate) fn string_end(text: &[u8], mut at: usize) -> usize {
     text.len()
 }
 
-/// Walks a value through `deserialize_any`, so that strings and numbers are decoded and refused where
-/// `serde_json`'s own skipping would pass them over.
+/// Visits a value through `deserialize_any`, so that strings and numbers are decoded and refused where the skipping of
+/// `serde_json` would ignore them.
 #[derive(Clone, Copy)]
 struct Checked;
 

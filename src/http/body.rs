@@ -1,53 +1,53 @@
-//! The body of a request: where it ends, and the chunked coding taken off in place (RFC 9112 sections 6 and 7.1).
+//! Request bodies: finds where a body ends and decodes the chunked coding in place (RFC 9112 sections 6 and 7.1).
 
 use super::Refusal;
 use crate::limits::{CHUNK_EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
 
-/// How the end of a body is known (RFC 9112 section 6.3).
+/// How the length of a body is determined (RFC 9112 section 6.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Framing {
-    /// `Content-Length`, or none of both: that many bytes, perhaps 0.
+    /// `Content-Length`, or 0 if the request has neither field.
     Length(u64),
     /// `Transfer-Encoding: chunked`.
     Chunked,
 }
 
-/// Finds the end of a body in bytes that come bit by bit, and decodes it where it stands.
+/// Finds the end of a body that arrives in pieces and decodes it in place.
 ///
-/// Call [`Decoder::decode`] with all bytes from the body's first on, whenever there are more of them.
+/// Whenever more bytes arrive, call [`Decoder::decode`] with all of them, starting at the first byte of the body.
 #[derive(Debug)]
 pub enum Decoder {
-    /// So many bytes.
+    /// This many bytes.
     Length(usize),
-    /// Chunks.
+    /// The chunked coding.
     Chunked(Chunks),
 }
 
-/// How far a body has come.
+/// The progress made on a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress {
-    /// More bytes are needed. The bytes between the two places are used up and may be cut out; then tell
-    /// [`Decoder::was_cut`].
+    /// More bytes are needed. The caller may remove the bytes between `decoded` and `read`, which are consumed, and
+    /// must then call [`Decoder::was_cut`].
     More {
-        /// The decoded body's end so far.
+        /// Where the part decoded so far ends.
         decoded: usize,
-        /// Where the bytes not yet looked at begin.
+        /// Where the bytes not yet examined begin.
         read: usize,
     },
     /// The body is complete.
     Done {
         /// Where the decoded body ends; it begins at 0.
         decoded: usize,
-        /// Where the bytes behind the body begin.
+        /// Where the bytes after the body begin.
         read: usize,
     },
 }
 
 impl Decoder {
-    /// A decoder for a body framed so.
+    /// Creates a decoder for a body with this framing.
     ///
     /// # Errors
-    /// 413, if its length is known and beyond `body_bytes_max`.
+    /// 413 if the length is known and exceeds `body_bytes_max`.
     pub fn new(framing: Framing, body_bytes_max: usize) -> Result<Self, Refusal> {
         match framing {
             Framing::Length(length) => match usize::try_from(length) {
@@ -58,10 +58,10 @@ impl Decoder {
         }
     }
 
-    /// Goes on with the body that begins at `bytes[0]`. What was decoded before stays where it is.
+    /// Continues to decode the body that begins at `bytes[0]`. What is already decoded does not move.
     ///
     /// # Errors
-    /// 400 for a fault in the coding, 413 for a body beyond `body_bytes_max`.
+    /// 400 if the coding is malformed, 413 if the body exceeds `body_bytes_max`.
     pub fn decode(&mut self, bytes: &mut [u8], body_bytes_max: usize) -> Result<Progress, Refusal> {
         match self {
             Self::Length(length) if bytes.len() >= *length => Ok(Progress::Done { decoded: *length, read: *length }),
@@ -70,7 +70,7 @@ impl Decoder {
         }
     }
 
-    /// Says that the used bytes named by [`Progress::More`] are gone.
+    /// Tells the decoder that the consumed bytes reported by [`Progress::More`] were removed.
     pub fn was_cut(&mut self) {
         if let Self::Chunked(chunks) = self {
             chunks.read = chunks.write;
@@ -78,7 +78,7 @@ impl Decoder {
     }
 }
 
-/// The chunked coding, byte by byte where its grammar is, chunk by chunk where its data is.
+/// The state of the chunked coding: its grammar is read byte by byte, its data chunk by chunk.
 #[derive(Debug, Default)]
 pub struct Chunks {
     phase: Phase,
@@ -142,7 +142,7 @@ impl Chunks {
         Ok(Progress::More { decoded: self.write, read: self.read })
     }
 
-    /// The transition table of the coding's own bytes.
+    /// The transition table for all bytes except chunk data.
     fn next_phase(&mut self, byte: u8, body_bytes_max: usize) -> Result<Phase, Refusal> {
         let next = match (self.phase, byte) {
             (Phase::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {
@@ -229,15 +229,15 @@ impl Phase {
     }
 }
 
-/// Hexadecimal digits of a chunk size: as many as 64 bits have.
+/// The most hexadecimal digits of a chunk size: those of a 64-bit number.
 const SIZE_DIGITS_MAX: u8 = 16;
 
-/// Bytes of a field value or an extension: visible ones, blank, tab and obs-text.
+/// Returns whether the byte may stand in a field value or an extension: visible characters, space, tab and obs-text.
 fn is_text(byte: u8) -> bool {
     byte >= b' ' && byte != 0x7f || byte == b'\t'
 }
 
-/// `tchar` of RFC 9110 section 5.6.2.
+/// Returns whether the byte is a `tchar` of RFC 9110 section 5.6.2.
 pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -257,7 +257,7 @@ fn too_large(body_bytes_max: usize) -> Refusal {
 mod tests {
     use super::*;
 
-    /// Decodes `input` fed in pieces of `step` bytes, used bytes cut out in between.
+    /// Decodes `input`, fed in pieces of `step` bytes, and removes consumed bytes after each piece.
     fn decode(input: &[u8], step: usize, body_bytes_max: usize) -> Result<Option<(Vec<u8>, usize)>, Refusal> {
         let mut decoder = Decoder::new(Framing::Chunked, body_bytes_max)?;
         let mut buffer = Vec::new();

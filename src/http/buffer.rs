@@ -1,8 +1,8 @@
-//! A queue of bytes in one piece: appended behind, consumed in front, no memory held when empty.
+//! A contiguous byte queue: appends at the end, consumes at the front, holds no memory when empty.
 
 use std::{mem, ops::Range};
 
-/// Bytes that wait. Consuming moves a mark; the bytes behind it are moved down when that is cheap.
+/// A byte queue. Consuming advances `start`; the remaining bytes are moved down when that is cheap.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
@@ -30,9 +30,9 @@ impl Buffer {
         self.tail().extend_from_slice(bytes);
     }
 
-    /// The vector to append to; what it holds already must not be touched.
+    /// Returns the vector to append to; the caller must not modify its present contents.
     pub(super) fn tail(&mut self) -> &mut Vec<u8> {
-        // Each byte is moved at most once for each byte consumed before it.
+        // A byte is moved at most once for each byte consumed before it.
         if self.start > 0 && self.start >= self.len() {
             self.bytes.drain(..self.start);
             self.start = 0;
@@ -40,7 +40,7 @@ impl Buffer {
         &mut self.bytes
     }
 
-    /// Drops the first `count` bytes, and memory that is no longer in proportion to the rest.
+    /// Removes the first `count` bytes, and shrinks the allocation if it is much larger than what remains.
     pub(super) fn consume(&mut self, count: usize) {
         self.start += count;
         assert!(self.start <= self.bytes.len(), "consumed {count} bytes, more than there were");
@@ -52,12 +52,12 @@ impl Buffer {
         }
     }
 
-    /// Removes the bytes from `from` to `to`, counted from the first.
+    /// Removes the bytes from `from` to `to`, counted from the first unconsumed one.
     pub(super) fn cut(&mut self, from: usize, to: usize) {
         self.bytes.drain(self.start + from..self.start + to);
     }
 
-    /// Takes out the bytes of `range`, counted from the first: most of what there is, and not copied.
+    /// Removes and returns `range`, counted from the first unconsumed byte. Reuses the allocation, as it is most of it.
     pub(super) fn take(&mut self, range: Range<usize>) -> Vec<u8> {
         let mut taken = mem::take(&mut self.bytes);
         let range = range.start + self.start..range.end + self.start;
@@ -74,7 +74,7 @@ impl Buffer {
     }
 }
 
-/// A capacity up to which a buffer is not moved to a smaller one.
+/// Capacity up to which the allocation is never shrunk.
 const KEPT_BYTES: usize = 16 << 10;
 
 #[cfg(test)]

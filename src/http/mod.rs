@@ -1,7 +1,7 @@
-//! HTTP/1.1 by hand, as pure machines: bytes and `now` in, requests and bytes out (RFC 9110, RFC 9112).
+//! HTTP/1.1 as pure state machines: bytes and `now` in, requests and bytes out (RFC 9110, RFC 9112).
 //!
-//! [`exchange::Exchange`] is one connection's life; [`request`], [`body`], [`response`] and [`stream`] are the codecs
-//! under it. Nothing in here knows a socket or a clock.
+//! [`exchange::Exchange`] is the state of one connection; [`request`], [`body`], [`response`] and [`stream`] are the
+//! codecs that it uses. Nothing here knows a socket or a clock.
 
 pub mod body;
 mod buffer;
@@ -14,7 +14,7 @@ use std::{borrow::Cow, ops::Range};
 
 use crate::{json::Json, limits};
 
-/// A request method, as far as this server tells them apart.
+/// A request method, as far as this server distinguishes them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Method {
     /// GET.
@@ -29,7 +29,7 @@ pub enum Method {
     Other,
 }
 
-/// The header fields that this server looks at; all others are checked for form and skipped.
+/// The header fields that this server uses. Others are checked for their form and ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Field {
     /// `Host`.
@@ -48,7 +48,7 @@ pub enum Field {
     AccessControlRequestHeaders,
 }
 
-/// Values of [`Field`]s, by place in that enum; `None` if absent.
+/// Values indexed by [`Field`]; `None` if absent.
 pub type FieldValues<'a> = [Option<&'a [u8]>; 7];
 
 /// A complete request, borrowed from its exchange.
@@ -60,12 +60,12 @@ pub struct Request<'a> {
     pub http10: bool,
     /// The path, as sent (percent-encoded), without query; `*` for `OPTIONS *`.
     pub path: &'a str,
-    /// What stands behind the first `?`.
+    /// What follows the first `?`.
     pub query: Option<&'a str>,
-    /// `Sec-Fetch-Site: cross-site`: a browser says that a page of another site has it sent (W3C Fetch Metadata section
-    /// 2.4).
+    /// `Sec-Fetch-Site: cross-site`: the browser reports that a page of another site caused the request (W3C Fetch
+    /// Metadata section 2.4).
     pub cross_site: bool,
-    /// Values of [`Field`]s, by place in that enum; `None` if absent.
+    /// Values indexed by [`Field`]; `None` if absent.
     pub fields: &'a FieldValues<'a>,
     /// The body, decoded.
     pub body: &'a [u8],
@@ -74,7 +74,7 @@ pub struct Request<'a> {
 /// A reply of finite length.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Response {
-    /// The status: 200.
+    /// The status, such as 200.
     pub status: u16,
     /// `Content-Type`, if there is a body.
     pub content_type: Option<&'static str>,
@@ -82,34 +82,34 @@ pub struct Response {
     pub headers: Vec<(&'static str, String)>,
     /// The body; not sent to HEAD, but counted in `Content-Length`.
     pub body: Vec<u8>,
-    /// A part of it that somebody else has, too.
+    /// A part of the body whose text is shared with others.
     pub shared: Option<Shared>,
 }
 
-/// A large part of a body that is not copied: it is put out in pieces, as the client takes them.
+/// A large part of a body that is not copied but output in pieces, as the client takes them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Shared {
-    /// Where in the rest of the body it stands.
+    /// Where in `body` it is inserted.
     pub at: usize,
-    /// What it is a part of.
+    /// The text that it is a part of.
     pub text: Json,
     /// Which part.
     pub range: Range<usize>,
 }
 
 impl Response {
-    /// Bytes of its whole body.
+    /// Returns the length of the whole body in bytes.
     pub fn body_bytes(&self) -> usize {
         self.body.len() + self.shared.as_ref().map_or(0, |shared| shared.range.len())
     }
 }
 
-/// Why a request is refused: the reply's status and its text, which says what was expected and what came.
+/// Why a request is refused: the status of the reply, and a text that says what was expected and what came.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
     /// 4xx or 5xx.
     pub status: u16,
-    /// For people.
+    /// The text for people.
     pub text: Cow<'static, str>,
 }
 
@@ -119,30 +119,30 @@ impl Refusal {
     }
 }
 
-/// The bounds of an exchange. The defaults are those of [`crate::limits`], where the reasons stand.
+/// The limits of an exchange. The defaults are those of [`crate::limits`], which states the reasons.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Bytes of a request line: 414 beyond. Default 8 KiB.
+    /// Bytes of a request line; more get 414. Default 8 KiB.
     pub request_line_bytes_max: usize,
-    /// Bytes of a head: 431 beyond. Default 64 KiB.
+    /// Bytes of a head; more get 431. Default 64 KiB.
     pub head_bytes_max: usize,
-    /// Header fields: 431 beyond. Default, and most, 128.
+    /// Number of header fields; more get 431. Default and maximum 128.
     pub fields_max: usize,
-    /// Bytes of a body: 413 beyond. Default 4 MiB.
+    /// Bytes of a body; more get 413. Default 4 MiB.
     pub body_bytes_max: usize,
-    /// Bytes of requests that all connections of a reactor hold: 503 beyond, for the slowest. Default 256 MiB.
+    /// Bytes of requests that all connections of a reactor hold; beyond, the slowest get 503. Default 256 MiB.
     pub requests_bytes_max: usize,
-    /// Microseconds that a head may take from its first byte: 408 beyond. Default 30 s.
+    /// Microseconds from a head's first byte to its last; later gets 408. Default 30 s.
     pub head_timeout_us: u64,
-    /// Microseconds that a body may stand still: 408 beyond. Default 30 s.
+    /// Microseconds without a byte of a body; longer gets 408. Default 30 s.
     pub body_timeout_us: u64,
-    /// Bytes per second that a body must bring in each `body_timeout_us`: else 408. Default 100.
+    /// Bytes per second that a body must bring in each `body_timeout_us`; fewer get 408. Default 100.
     pub body_rate_min_bytes_per_s: u64,
-    /// Microseconds between two requests: closed beyond. Default 75 s.
+    /// Microseconds that a connection may be idle between requests before it is closed. Default 75 s.
     pub idle_timeout_us: u64,
-    /// Microseconds that pending output may stand still: closed beyond. Default 5 min.
+    /// Microseconds that pending output may make no progress before the connection is closed. Default 5 min.
     pub output_timeout_us: u64,
-    /// Microseconds that input is read and dropped after an error reply. Default 30 s, 5 s when nothing comes.
+    /// Microseconds for which input is read and dropped after an error reply. Default 30 s, or 5 s without input.
     pub linger_timeout_us: u64,
     /// Bytes that are read and dropped after an error reply. Default 32 MiB.
     pub linger_bytes_max: usize,

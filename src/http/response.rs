@@ -1,40 +1,40 @@
-//! The head of a reply, and `Date` (RFC 9112 section 4, RFC 9110 section 6.6.1).
+//! Encodes the head of a reply, including `Date` (RFC 9112 section 4, RFC 9110 section 6.6.1).
 
 use time::OffsetDateTime;
 
 use super::{Refusal, Response};
 
-/// How the end of the reply's body is known to the client (RFC 9112 section 6.3).
+/// How the client can tell where the body of a reply ends (RFC 9112 section 6.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ending {
-    /// There is no body and no length: 1xx, 204, 304.
+    /// There is neither body nor length: 1xx, 204, 304.
     NoBody,
     /// `Content-Length`.
     Length(usize),
     /// `Transfer-Encoding: chunked`.
     Chunked,
-    /// The connection closes, to HTTP/1.0.
+    /// The end of the connection, for HTTP/1.0.
     Close,
 }
 
-/// What the reply says of the connection's future (RFC 9112 section 9.3).
+/// What a reply announces about the connection (RFC 9112 section 9.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Persistence {
-    /// Nothing: HTTP/1.1 goes on.
+    /// Nothing: HTTP/1.1 connections persist by default.
     Implied,
-    /// `Connection: keep-alive`, to an HTTP/1.0 client that asked for it.
+    /// `Connection: keep-alive`, for an HTTP/1.0 client that asked for it.
     KeepAlive,
     /// `Connection: close`.
     Close,
 }
 
-/// A reply that has this field among its own says itself how it may be cached; every other gets `no-store`.
+/// A reply that sets this field decides how it may be cached; all others get `no-store`.
 pub const CACHE_CONTROL: &str = "Cache-Control";
 
-/// Bytes that a head without further fields has at most; for reserving room.
+/// The most bytes of a head without further fields; for reserving room.
 pub const HEAD_BYTES: usize = 256;
 
-/// Appends the head of `response`, whose body is not looked at, with the whole lines in `lines` behind its own fields.
+/// Appends the head of `response`, ignoring its body; the complete lines in `lines` follow its own fields.
 pub fn encode_head(
     out: &mut Vec<u8>,
     response: &Response,
@@ -44,7 +44,7 @@ pub fn encode_head(
     wall_us: i64,
 ) {
     match response.status {
-        // Of nearly all replies: in one piece.
+        // Nearly all replies have this status.
         200 => out.extend_from_slice(b"HTTP/1.1 200 OK\r\nDate: "),
         status => {
             out.extend_from_slice(b"HTTP/1.1 ");
@@ -79,14 +79,14 @@ pub fn encode_head(
         push_field(out, name, value);
     }
     if !may_be_stored {
-        // What a reply says holds for its moment only.
+        // A reply describes the present moment only.
         out.extend_from_slice(b"Cache-Control: no-store\r\n");
     }
     out.extend_from_slice(lines);
     out.extend_from_slice(b"\r\n");
 }
 
-/// The reply to a request that could not be understood: its text, plain.
+/// Returns the reply to a request that could not be understood: the refusal as plain text.
 pub(super) fn refusal(refusal: Refusal) -> Response {
     Response {
         status: refusal.status,
@@ -97,12 +97,12 @@ pub(super) fn refusal(refusal: Refusal) -> Response {
     }
 }
 
-/// Whether replies with this status never have a body (RFC 9110 section 6.4.1).
+/// Returns whether replies with this status never have a body (RFC 9110 section 6.4.1).
 pub fn has_no_body(status: u16) -> bool {
     matches!(status, 100..=199 | 204 | 304)
 }
 
-/// The reason phrase of a status; empty for one that has none here.
+/// Returns the reason phrase of a status, or an empty text for one that is not used here.
 pub fn reason(status: u16) -> &'static str {
     match status {
         100 => "Continue",
@@ -154,7 +154,7 @@ pub fn push_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&digits[start..]);
 }
 
-/// Appends a field's line. Control bytes in a value would end it early, so they become blanks.
+/// Appends a field line. Control bytes in the value, which could end the line, are replaced by spaces.
 fn push_field(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
@@ -168,11 +168,11 @@ fn push_field(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a time as IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7). Times outside the years
-/// 1970 to 9999 become the nearest end.
+/// Appends a time as IMF-fixdate, such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7). Times outside the
+/// years 1970 to 9999 are clamped.
 ///
 /// # Panics
-/// Never: each of these years has its dates.
+/// Never: these years have valid dates.
 pub fn push_date(out: &mut Vec<u8>, unix_s: i64) {
     const LAST_S: i64 = 253_402_300_799;
     const WEEKDAYS: &[u8; 21] = b"MonTueWedThuFriSatSun";

@@ -1,7 +1,7 @@
 //! Framing of streamed events: Server-Sent Events (HTML Standard, section 9.2) and NDJSON.
 //!
-//! An event is written straight into the output, between [`begin_event`] and [`end_event`], as many as there are; the
-//! chunk around them is [`Exchange::stream`](super::exchange::Exchange::stream)'s matter.
+//! An event is written directly into the output, between [`begin_event`] and [`end_event`]. Any number of events may
+//! follow each other in the one chunk that [`Exchange::stream`](super::exchange::Exchange::stream) writes around them.
 //!
 //! ```
 //! use steprill::http::stream::{self, Framing};
@@ -17,7 +17,7 @@
 use super::response::push_number;
 use crate::json::{escape_line_ends, find_line_end};
 
-/// How events are told apart on the wire.
+/// How events are separated on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Framing {
     /// `id: N\ndata: {json}\n\n`.
@@ -27,7 +27,7 @@ pub enum Framing {
 }
 
 impl Framing {
-    /// The stream's `Content-Type`.
+    /// Returns the `Content-Type` of the stream.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Sse => "text/event-stream; charset=utf-8",
@@ -36,7 +36,7 @@ impl Framing {
     }
 }
 
-/// Appends what stands before an event's JSON. The JSON must be one line.
+/// Appends what precedes an event's JSON. The JSON must be one line.
 pub fn begin_event(out: &mut Vec<u8>, framing: Framing, sequence: u64) {
     if framing == Framing::Sse {
         out.extend_from_slice(b"id: ");
@@ -45,9 +45,9 @@ pub fn begin_event(out: &mut Vec<u8>, framing: Framing, sequence: u64) {
     }
 }
 
-/// Appends what stands behind an event's JSON, which begins at `json`.
+/// Appends what follows an event's JSON, which begins at `json`.
 ///
-/// The characters that Unicode counts as line ends are escaped: clients that split lines by its rules, as Python's
+/// Escapes the characters that Unicode counts as line ends: clients that split lines by its rules, as Python's
 /// `str.splitlines` does, would otherwise cut an event in two.
 pub fn end_event(out: &mut Vec<u8>, framing: Framing, json: usize) {
     if !out[json..].is_ascii()
@@ -61,15 +61,15 @@ pub fn end_event(out: &mut Vec<u8>, framing: Framing, json: usize) {
     }
 }
 
-/// Appends what keeps an idle stream alive: a comment line; nothing to NDJSON, which knows none.
+/// Appends a comment line that keeps an idle stream alive; nothing to NDJSON, which has no comments.
 pub fn encode_heartbeat(out: &mut Vec<u8>, framing: Framing) {
     if framing == Framing::Sse {
         out.extend_from_slice(b":\n\n");
     }
 }
 
-/// Appends what says that events before `first`, which the reader would have begun with, are not kept any more: a
-/// comment line; nothing to NDJSON, which knows none.
+/// Appends a comment line that says that the events before `first`, with which the reader would have begun, were
+/// removed; nothing to NDJSON, which has no comments.
 pub fn encode_skipped(out: &mut Vec<u8>, framing: Framing, first: u64) {
     if framing == Framing::Sse {
         out.extend_from_slice(b": events before ");
@@ -78,11 +78,11 @@ pub fn encode_skipped(out: &mut Vec<u8>, framing: Framing, first: u64) {
     }
 }
 
-/// Bytes of a chunk's size line: a fixed width, so that it can be filled in when the chunk is written.
+/// Bytes of a chunk's size line: of fixed width, so that it can be filled in after the data is written.
 pub(super) const CHUNK_SIZE_BYTES: usize = 10;
 
-/// Appends what `write` appends, as one chunk (RFC 9112 section 7.1), or nothing if it appends nothing, as an empty
-/// chunk would end the body.
+/// Appends what `write` appends as one chunk (RFC 9112 section 7.1). Appends nothing if `write` appends nothing, as an
+/// empty chunk would end the body.
 ///
 /// # Panics
 /// If `write` appends 4 GiB or more.
@@ -90,7 +90,7 @@ pub fn encode_chunk(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     encode_chunk_around(out, 0, write);
 }
 
-/// The same around so many bytes that are put into it later.
+/// Like [`encode_chunk`], for a chunk into which `further_bytes` are inserted later.
 pub(super) fn encode_chunk_around(out: &mut Vec<u8>, further_bytes: usize, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(b"00000000\r\n");
@@ -109,10 +109,10 @@ pub(super) fn encode_chunk_around(out: &mut Vec<u8>, further_bytes: usize, write
     out.extend_from_slice(CHUNK_END);
 }
 
-/// What closes each chunk.
+/// The end of each chunk.
 pub(super) const CHUNK_END: &[u8] = b"\r\n";
 
-/// The end of a chunked body: the last chunk, no trailers.
+/// The end of a chunked body: the last chunk without trailers.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One text for all texts of equal values.
+//! The canonical text of a JSON value.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -6,9 +6,9 @@ use memchr::memchr;
 
 use super::{number, string_end};
 
-/// The text that all texts of an equal value come to: members in order of name, of two with one name the last, strings
-/// with the fewest escapes, numbers as digits and a power of ten, nothing between. Numbers are compared exactly,
-/// however many digits they have. `text` is a JSON text that was checked.
+/// Returns the canonical text of a value, which is the same for all texts of equal values: members in order of name,
+/// the last of several with one name, strings with the fewest escapes, numbers as digits and a power of ten, no white
+/// space. Numbers are compared exactly, whatever their number of digits. `text` must have been checked.
 ///
 /// ```
 /// use steprill::json::canonical;
@@ -22,8 +22,8 @@ pub fn canonical(text: &str) -> String {
     out
 }
 
-/// The same for an object, and where in it each of its members begins, in order of their names. Any other value has no
-/// members, and no text.
+/// Returns the canonical text of an object and where each of its members begins in it, in order of name. Any other
+/// value yields no members and no text.
 pub(super) fn canonical_members(text: &str) -> (String, Vec<usize>) {
     let mut out = String::with_capacity(text.len());
     let mut reader = Reader { rest: text };
@@ -31,7 +31,7 @@ pub(super) fn canonical_members(text: &str) -> (String, Vec<usize>) {
     (out, begins)
 }
 
-/// What is left of a text. What no checked text has is read as something or other, and never panics.
+/// The unread part of a text. Text that was not checked is read as something or other, but never panics.
 struct Reader<'a> {
     rest: &'a str,
 }
@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Gives where its members begin.
+    /// Writes an object and returns where its members begin.
     fn object(&mut self, out: &mut String) -> Vec<usize> {
         let (mut members, mut values): (Vec<(Cow<'a, str>, Range<usize>)>, _) = (Vec::new(), String::new());
         self.skip(1);
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
         out.push('{');
         let mut begins = Vec::with_capacity(members.len());
         for (index, (name, value)) in members.iter().enumerate() {
-            // The sort is stable, so the last of a name stands last.
+            // The sort is stable, so the last of several equal names stays last.
             if members.get(index + 1).is_some_and(|(next, _)| next == name) {
                 continue;
             }
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         out.push(']');
     }
 
-    /// A string with its quotes.
+    /// Reads a string with its quotes.
     fn string(&mut self) -> Cow<'a, str> {
         let text = self.skip(string_end(self.rest.as_bytes(), 1));
         let has_escapes = memchr(b'\\', text.as_bytes()).is_some();
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
         self.skip(end)
     }
 
-    /// The next byte behind white space.
+    /// Skips white space and returns the next byte without consuming it.
     fn peek(&mut self) -> Option<u8> {
         self.rest = self.rest.trim_ascii_start();
         self.rest.bytes().next()

@@ -1,33 +1,33 @@
-//! The members of an object by name, each as its canonical text.
+//! The members of an object by name, each as canonical text.
 
 use std::sync::{Arc, OnceLock};
 
 use super::{Json, canonical::canonical_members};
 use crate::cost;
 
-/// The members of one value, read when they are first asked for: whoever has a thread to spare may ask beforehand. They
-/// follow from the value, so that all of them are equal.
+/// The members of one value. They are read on first use; a thread with time to spare may call [`Members::read`]
+/// earlier. They follow from the value, so all `Members` compare equal.
 #[derive(Clone, Debug, Default)]
 pub struct Members(OnceLock<Read>);
 
 #[derive(Clone, Debug)]
 struct Read {
-    /// The canonical text of the object, unless the value's own is that.
+    /// The canonical text of the object, unless the text of the value is canonical.
     text: Option<Arc<str>>,
-    /// Where in it the members begin, in order of their names.
+    /// Where the members begin in that text, in order of name.
     begins: Arc<[u32]>,
 }
 
-/// The value that a member is to have.
+/// A member and the value that it must have.
 #[derive(Debug)]
 pub struct Wanted {
-    /// The canonical text of its name.
+    /// The canonical text of the name.
     name: String,
     value: String,
 }
 
 impl Members {
-    /// Reads them unless that was done. `value` is the same each time.
+    /// Reads the members unless that was done before. `value` must be the same on each call.
     pub fn read(&self, value: &Json) {
         self.found(value);
     }
@@ -41,12 +41,12 @@ impl Members {
         })
     }
 
-    /// The canonical text of a member of `value`.
+    /// Returns the canonical text of a member of `value`.
     pub fn get<'a>(&'a self, value: &'a Json, name: &str) -> Option<&'a str> {
         self.found(value).get(value, &text_of_name(name))
     }
 
-    /// Whether `value` has all the members with the values that are wanted: `2.0` is 2, and `{"b":1,"a":2}` is
+    /// Returns whether `value` has all the wanted members with equal values: `2.0` equals 2, and `{"b":1,"a":2}` equals
     /// `{"a":2,"b":1}`.
     pub fn have(&self, value: &Json, wanted: &[Wanted]) -> bool {
         let fits =
@@ -54,7 +54,7 @@ impl Members {
         wanted.iter().all(fits)
     }
 
-    /// What they cost beside the value; nothing before they are read.
+    /// Returns the memory that the members use beside the value; 0 before they are read.
     pub fn cost_bytes(&self) -> usize {
         let read = self.0.get();
         read.map_or(0, |Read { text, begins }| {
@@ -64,16 +64,16 @@ impl Members {
 }
 
 impl Read {
-    /// The value of a member by the canonical text of its name.
+    /// Returns the value of a member by the canonical text of its name.
     fn get<'a>(&'a self, value: &'a Json, name: &str) -> Option<&'a str> {
         let text = self.text.as_deref().unwrap_or(value.as_str());
-        // A name's text ends with a quote, which is in no other's before its end: none is the beginning of another.
+        // A name ends with a quote, which occurs nowhere else in it, so no name is a prefix of another.
         let name_at = |begin: u32| {
             let member = text.as_bytes().get(begin as usize..).unwrap_or_default();
             &member[..member.len().min(name.len())]
         };
         let place = self.begins.binary_search_by(|begin| name_at(*begin).cmp(name.as_bytes())).ok()?;
-        // Behind a member stands a comma or the closing bracket.
+        // A comma or the closing bracket follows each member.
         let end = self.begins.get(place + 1).map_or(text.len(), |next| *next as usize) - 1;
         text.get(self.begins[place] as usize + name.len() + 1..end)
     }
@@ -86,7 +86,7 @@ impl PartialEq for Members {
 }
 
 impl Wanted {
-    /// This member with this value.
+    /// Wants the member `name` to equal `value`.
     pub fn new(name: &str, value: &Json) -> Self {
         Self { name: text_of_name(name), value: super::canonical(value.as_str()) }
     }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
     use crate::json::canonical;
 
-    /// Names as they are written, some of which are equal; `""` and those that begin with another among them.
+    /// Names as they are written, some of them equal, with `""` and names that are prefixes of others.
     const NAMES: [&str; 12] = [
         "",
         "a",

@@ -1,13 +1,12 @@
-//! JSON numbers by their texts, which say exactly what they are.
+//! JSON numbers as text, which is exact.
 
-// Texts are far shorter than an i64 counts.
+// Texts are far shorter than the range of an i64.
 #![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 use std::borrow::Cow;
 
-/// A whole number as an integer literal: `2.0`, `2e0` and `20e-1` are `2`, and `-0` is `0`. `None` if the number is
-/// not whole, or has more than `DIGITS_MAX` digits. `text` is that of a JSON number.
-///
+/// Returns a whole number as an integer literal: `2.0`, `2e0` and `20e-1` are `2`, and `-0` is `0`. Returns `None` if
+/// the number is not whole or has more than `DIGITS_MAX` digits. `text` must be a JSON number.
 /// ```
 /// use steprill::json::whole;
 ///
@@ -32,8 +31,8 @@ pub fn whole(text: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(format!("{sign}{significant}{}", "0".repeat(exponent as usize))))
 }
 
-/// Whether a number is what it says after it was read into 64 bits: an integer that fits, or a float of at most
-/// `FLOAT_DIGITS_MAX` significant digits that is not so small that it would become 0. `text` is that of a JSON number.
+/// Returns whether a number survives being read into 64 bits: an integer in range, or a float of at most
+/// `FLOAT_DIGITS_MAX` significant digits that does not underflow to 0. `text` must be a JSON number.
 ///
 /// ```
 /// use steprill::json::fits_64_bits;
@@ -56,7 +55,7 @@ pub fn fits_64_bits(text: &str) -> bool {
     }
 }
 
-/// A number as its significant digits and the power of ten behind them, if that is not 1.
+/// Returns a number as its significant digits and the power of ten that scales them, unless that is 1.
 pub(super) fn canonical(text: &str) -> Cow<'_, str> {
     let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
     if mantissa.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.')) {
@@ -72,7 +71,7 @@ pub(super) fn canonical(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Sign, digits, and how many places the point stands behind them; `None` for an integer literal.
+/// Returns the sign, the digits and the exponent to which they are scaled; `None` for an integer literal.
 fn parts(text: &str) -> Option<(&str, Cow<'_, str>, Option<i64>)> {
     let (sign, rest) = if let Some(rest) = text.strip_prefix('-') { ("-", rest) } else { ("", text) };
     let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
@@ -86,10 +85,10 @@ fn parts(text: &str) -> Option<(&str, Cow<'_, str>, Option<i64>)> {
     Some((sign, Cow::Owned([before, after].concat()), Some(exponent)))
 }
 
-/// Digits of the integers that are written out: those of 128 bits have no more.
+/// The most digits of integers that are written out: those of 128 bits.
 const DIGITS_MAX: i64 = 39;
 
-/// Decimal digits after which a 64-bit float is known.
+/// The decimal digits that determine a 64-bit float.
 const FLOAT_DIGITS_MAX: usize = 17;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where to listen.
+//! Addresses to listen on.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-/// Where to listen: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` (which is 127.0.0.1) or `unix:/run/steprill.sock`.
+/// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` (127.0.0.1) or `unix:/run/steprill.sock`.
 ///
 /// ```
 /// use steprill::net::Address;
@@ -25,7 +25,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// Whether it can be reached from this machine only.
+    /// Returns whether the address can be reached only from this machine.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp(address) => is_loopback(address),
@@ -60,7 +60,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A text that is no [`Address`].
+/// A text that is not an [`Address`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AddressError(String);
 
@@ -72,7 +72,7 @@ impl fmt::Display for AddressError {
 
 impl std::error::Error for AddressError {}
 
-/// Whether an address is this machine's own, also when an IPv6 socket shows an IPv4 one.
+/// Returns whether an address is a loopback one, including an IPv4 address shown by an IPv6 socket.
 pub(super) fn is_loopback(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }

@@ -19,16 +19,16 @@ use crate::{
     now::Now,
 };
 
-/// Names a connection, for ever: an id outlives its connection without naming another.
+/// Identifies a connection. An id outlives its connection and never identifies another one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ConnectionId {
-    /// Its place, used again after its end.
+    /// Its slot, reused after its end.
     pub slot: u32,
-    /// How many connections had that place before.
+    /// How many connections had that slot before.
     pub generation: u32,
 }
 
-/// Where a connection came in.
+/// Where a connection came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {
     /// On a TCP address of this server.
@@ -47,27 +47,27 @@ pub struct Connection {
     exchange: Exchange,
     origin: Origin,
     ready: Readiness,
-    /// The reactor's lists that it stands in.
+    /// The lists of the reactor that contain it.
     pub(super) queued: Queued,
-    /// Whether it is one beyond the bound, which is only told so.
+    /// Whether it exceeds the limit and is only held to be told so.
     pub(super) is_refused: bool,
-    /// Bytes of requests and of replies that the reactor has counted for it.
+    /// Bytes of requests and of replies, as last added to the reactor's totals.
     pub(super) counted_bytes: usize,
     pub(super) counted_output_bytes: usize,
-    /// Until when the system lets the client take its time, as it has fallen behind; 0: it has not.
+    /// Until when the system's time-out is extended because the client reads slowly; 0 if it is not.
     patient_until_us: u64,
     is_shut: bool,
 }
 
-/// What the system last said, until the socket says otherwise: it tells each change once.
+/// The socket's readiness as last reported. Each change is reported only once.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that the system says by itself")]
 struct Readiness {
     readable: bool,
     writable: bool,
-    /// The end of input is on its way, perhaps behind more bytes.
+    /// The end of input will follow, perhaps after more bytes.
     ending: bool,
-    /// The client takes nothing any more: it has reset the connection, or both sides have ended theirs.
+    /// The client no longer reads: it has reset the connection, or both sides have ended theirs.
     gone: bool,
 }
 
@@ -103,17 +103,17 @@ impl Connection {
         }
     }
 
-    /// Its exchange.
+    /// Returns its exchange.
     pub fn exchange(&mut self) -> &mut Exchange {
         &mut self.exchange
     }
 
-    /// As [`Exchange::taken_position`].
+    /// See [`Exchange::taken_position`].
     pub fn taken_position(&self) -> u64 {
         self.exchange.taken_position()
     }
 
-    /// Where it came in.
+    /// Returns where it came from.
     pub fn origin(&self) -> Origin {
         self.origin
     }
@@ -133,7 +133,7 @@ impl Connection {
         self.ready.writable && !self.exchange.output().is_empty()
     }
 
-    /// Reads until the socket is empty, the exchange has enough, or about so many bytes were read; gives how many.
+    /// Reads until the socket is empty, the exchange has enough or about `bytes_max` were read. Returns the bytes read.
     pub(super) fn read(&mut self, buffer: &mut [u8], bytes_max: usize, now: Now) -> usize {
         let mut taken = 0;
         while self.can_read() && taken < bytes_max {
@@ -146,7 +146,7 @@ impl Connection {
                     }
                 }
                 Ok(count) => {
-                    // A short read emptied the socket; what comes later, an end too, is told anew.
+                    // A short read has emptied the socket; later bytes, or the end, are reported anew.
                     self.ready.readable = count == buffer.len() || self.ready.ending;
                     self.exchange.handle_input(&buffer[..count], now);
                     taken += count;
@@ -164,20 +164,19 @@ impl Connection {
         taken
     }
 
-    /// Whether it takes so much that others go first.
+    /// Returns whether it outputs so much that others are served first.
     pub(super) fn takes_much(&self) -> bool {
         self.exchange.output().len() > SMALL_WRITE_BYTES
     }
 
-    /// When [`Connection::handle_timeout`] wants to be called: microseconds on the alive clock.
+    /// Returns when to call [`Connection::handle_timeout`], in microseconds on the alive clock.
     pub(super) fn poll_timeout(&self) -> Option<u64> {
         let patient_until_us = (self.patient_until_us > 0).then_some(self.patient_until_us);
         [self.exchange.poll_timeout(), patient_until_us].into_iter().flatten().min()
     }
 
-    /// Does what is due. What has come, and what the socket takes, counts first: the loop may have stood still for
-    /// longer than a time-out, and a socket says that it takes more only when much of its buffer is free. Returns the
-    /// bytes taken.
+    /// Handles time-outs. Reads and writes first: the loop may have been blocked for longer than a time-out, and a
+    /// socket reports that it is writable only when much of its buffer is free. Returns the bytes read.
     pub(super) fn handle_timeout(&mut self, buffer: &mut [u8], now: Now) -> usize {
         let mut taken = 0;
         if self.exchange.poll_timeout().is_some_and(|at_us| at_us <= now.alive_us) {
@@ -194,9 +193,9 @@ impl Connection {
         taken
     }
 
-    /// The client does not take what there is. While it takes less at a time than the system would send, the system
-    /// counts that as nothing, so it is not to judge: a client has [`OUTPUT_TIMEOUT_US`] here, and as long again for
-    /// what the system holds.
+    /// Extends the system's time-out for a client that does not read. The system counts small reads as no progress, so
+    /// it must not decide: the client has [`OUTPUT_TIMEOUT_US`] for the output here, and as long again for what the
+    /// system has buffered.
     fn be_patient(&mut self, now: Now) {
         if self.patient_until_us == 0 {
             self.limit_unacknowledged(Duration::ZERO);
@@ -206,12 +205,12 @@ impl Connection {
 
     fn limit_unacknowledged(&self, timeout: Duration) {
         if let Socket::Tcp(stream) = &self.socket {
-            // If it fails, the socket has, which reading and writing tell.
+            // This fails only if the socket has failed, which reading and writing report.
             let _ = peer::limit_unacknowledged(stream, timeout);
         }
     }
 
-    /// Writes until the output or the socket's room is used up, or its turn is over; gives the bytes taken.
+    /// Writes until the output, the socket's room or this turn's share is used up. Returns the bytes written.
     pub(super) fn write(&mut self, now: Now) -> usize {
         let mut taken = 0;
         while self.can_write() && taken < TURN_BYTES_MAX {
@@ -233,11 +232,11 @@ impl Connection {
         taken
     }
 
-    /// Ends the output, as far as the client is concerned, once the exchange only lingers.
+    /// Shuts down the write side once the exchange only lingers.
     pub(super) fn shut_when_wanted(&mut self) {
         if self.exchange.wants_shutdown() && !self.is_shut {
             self.is_shut = true;
-            // If it fails, the client has gone, which reading tells.
+            // This fails only if the client has gone, which reading reports.
             let _ = self.socket.shutdown_write();
         }
     }

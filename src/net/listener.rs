@@ -25,12 +25,12 @@ use super::{
 };
 use crate::limits::LISTEN_BACKLOG;
 
-/// One listening socket. A unix socket's file is removed with it.
+/// A listening socket. The file of a unix socket is removed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Listener {
     kind: Kind,
     address: Address,
-    /// Whether connections may wait to be accepted: readiness is told once.
+    /// Whether connections may be waiting to be accepted. Readiness is reported only once.
     pub(super) pending: bool,
 }
 
@@ -42,7 +42,7 @@ enum Kind {
 
 impl Listener {
     /// # Errors
-    /// What the system says, with the address in the text.
+    /// The system's error, with the address added to its text.
     pub(super) fn bind(address: &Address, socket_mode: u32) -> io::Result<Self> {
         Self::bind_bare(address, socket_mode)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {}", reason(&error))))
@@ -72,18 +72,19 @@ impl Listener {
         }
     }
 
-    /// The address, with the port that was chosen.
+    /// Returns the address, with the port that the system chose.
     pub(super) fn address(&self) -> &Address {
         &self.address
     }
 
     /// # Errors
-    /// `WouldBlock` when nothing waits; else what the system says.
+    /// `WouldBlock` if no connection waits, else the system's error.
     pub(super) fn accept(&self) -> io::Result<(Socket, Origin)> {
         match &self.kind {
             Kind::Tcp(listener) => {
                 let (stream, _) = listener.accept()?;
-                // Replies are written whole; waiting for more of them only delays (RFC 896's algorithm).
+                // Replies are written whole; waiting to combine them (Nagle's algorithm, RFC 896) would only delay
+                // them.
                 stream.set_nodelay(true)?;
                 let loopback = match &self.address {
                     Address::Tcp(address) if !address.ip().is_unspecified() => is_loopback(address),
@@ -96,7 +97,7 @@ impl Listener {
     }
 }
 
-/// A unix socket's file, removed when dropped unless another server has put its own there.
+/// The file of a unix socket. Dropping it removes the file unless another server has replaced it.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
@@ -121,7 +122,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// Why there is no listening, and what to do if that is known.
+/// Returns the error's text, followed by what to do about it if that is known.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::AddrInUse => "in use; choose another with --listen".into(),
@@ -131,14 +132,14 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Listens on a socket whose file has exactly this mode. Nobody can connect before it has: until then the socket does
-/// not listen. On Linux the file is never open to more than the mode says.
+/// Listens on a socket whose file has exactly this mode. The socket does not listen before the mode is set, so nobody
+/// can connect earlier. On Linux the file never has wider permissions.
 fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     let permissions = Permissions::from_mode(mode);
     let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
     rustix::io::fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
     let socket = fs::File::from(socket);
-    // Where this is not allowed, the mode comes with the next call that sets it.
+    // Not every system allows this; the next call sets the mode everywhere.
     let _ = socket.set_permissions(permissions.clone());
     let socket = OwnedFd::from(socket);
     rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
@@ -150,7 +151,7 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     Ok((UnixListener::from_std(listener), file))
 }
 
-/// Removes the socket that a dead server has left; nobody answers on it.
+/// Removes a socket left behind by a server that has died.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

@@ -1,5 +1,5 @@
-//! Sockets: the only place that knows them. A [`Reactor`] waits for readiness and moves bytes between sockets and
-//! exchanges; it reads no clock and knows no API.
+//! Sockets, used nowhere else. A [`Reactor`] waits for readiness and moves bytes between sockets and exchanges; it
+//! reads no clock and does not know the API.
 
 mod address;
 mod connection;

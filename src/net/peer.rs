@@ -1,9 +1,8 @@
-//! What the system is told about TCP sockets, so that it finds out when a peer is gone, and how much it may hold for
-//! one that does not read.
+//! TCP socket options that let the system detect lost peers, and bound what it buffers for those that do not read.
 //!
-//! A client that closes sends the same as one that half-closes: it may still be reading. The difference shows when its
-//! system is asked: one that has closed is forgotten there after some time (a minute on Linux), and its system then
-//! answers a probe with a reset. So keep-alive probes tell the two apart, without a byte that a client would see.
+//! A client that closes its socket sends the same packet as one that half-closes it and still reads. They differ in how
+//! their system answers a probe: it forgets a closed socket after some time (a minute on Linux) and then answers with a
+//! reset. So keep-alive probes tell the two apart without sending a byte that a client would see.
 
 use std::{io, os::fd::AsFd, time::Duration};
 
@@ -14,7 +13,7 @@ use crate::limits::{
     HALF_CLOSED_PROBE, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES, LISTEN_BACKLOG, SEND_BUFFER_BYTES,
 };
 
-/// Sets on a listener what the connections that it accepts are to have: they inherit it.
+/// Sets the options on a listener that the connections it accepts inherit.
 pub(super) fn prepare(listener: &impl AsFd) -> io::Result<()> {
     rustix::net::listen(listener, LISTEN_BACKLOG)?;
     sockopt::set_socket_keepalive(listener, true)?;
@@ -25,21 +24,21 @@ pub(super) fn prepare(listener: &impl AsFd) -> io::Result<()> {
     limit_unacknowledged(listener, crate::limits::UNACKNOWLEDGED_TIMEOUT)
 }
 
-/// Probes a client that has sent its last byte more often: it may have closed.
+/// Probes a client that has sent its last byte more often, as it may have closed.
 pub(super) fn probe_half_closed(stream: &TcpStream) {
-    // Without it the client is found out later.
+    // If this fails, a closed client is detected later.
     let _ = sockopt::set_tcp_keepidle(stream, HALF_CLOSED_PROBE);
 }
 
-/// Says how long data may stay unacknowledged, or a client may take none; zero: until the system's probes stay without
-/// an answer.
+/// Limits how long sent data may stay unacknowledged, or unread by the client. With zero, the limit is that of the
+/// system's own probes.
 #[cfg(target_os = "linux")]
 pub(super) fn limit_unacknowledged(socket: &impl AsFd, timeout: Duration) -> io::Result<()> {
     let timeout_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     Ok(sockopt::set_tcp_user_timeout(socket, timeout_ms)?)
 }
 
-/// Elsewhere the system's own time-outs hold.
+/// On other systems their own time-outs apply.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn limit_unacknowledged(_: &impl AsFd, _: Duration) -> io::Result<()> {
     Ok(())
@@ -66,7 +65,7 @@ mod tests {
         {
             let timeout_ms = sockopt::tcp_user_timeout(&accepted).expect("an option");
             assert_eq!(u128::from(timeout_ms), UNACKNOWLEDGED_TIMEOUT.as_millis());
-            // The system doubles it.
+            // Linux doubles the value.
             assert_eq!(sockopt::socket_send_buffer_size(&accepted).expect("an option"), 2 * SEND_BUFFER_BYTES);
         }
     }

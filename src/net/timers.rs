@@ -1,21 +1,21 @@
-//! When connections want to be looked at: a heap that most changes never touch.
+//! Time-outs of connections: a heap that most changes do not touch.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-/// Times by slot. A time that moves back, as each request moves its connection's idle time-out, leaves the entry as it
-/// is: when it comes due, the owner is asked anew. So an entry costs one push per time-out and slot, and the heap stays
-/// within a few entries per slot, whatever comes and goes in it.
+/// Times by slot. When a time moves later, as an idle time-out does with each request, its entry stays in place; once
+/// the entry is due, the owner is asked again. So each time-out costs one push per slot, and the heap holds a few
+/// entries per slot, however many connections come and go.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(u64, u32)>>,
-    /// By slot: the earliest time in the heap that counts.
+    /// By slot: the earliest entry of the heap that is still valid.
     earliest_us: Vec<u64>,
 }
 
 const NEVER: u64 = u64::MAX;
 
 impl Timers {
-    /// Makes sure that `slot` comes due at `at_us` or earlier.
+    /// Ensures that `slot` comes due at `at_us` or earlier.
     pub(super) fn arm(&mut self, slot: u32, at_us: u64) {
         let index = slot as usize;
         if index >= self.earliest_us.len() {
@@ -27,12 +27,12 @@ impl Timers {
         }
     }
 
-    /// When the next slot comes due, or earlier.
+    /// Returns a time no later than that at which the next slot comes due.
     pub(super) fn next_us(&self) -> Option<u64> {
         self.heap.peek().map(|Reverse((at_us, _))| *at_us)
     }
 
-    /// A slot that may be due at `now_us`; it is forgotten until armed again.
+    /// Returns a slot that may be due at `now_us`, and forgets it until it is armed again.
     pub(super) fn pop_due(&mut self, now_us: u64) -> Option<u32> {
         while self.next_us()? <= now_us {
             let Reverse((at_us, slot)) = self.heap.pop()?;

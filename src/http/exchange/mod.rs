@@ -1,4 +1,4 @@
-//! One connection's life, without the connection: bytes in, a request at a time out, replies in, bytes out.
+//! The state of one connection without its socket: takes input bytes and replies, yields requests and output bytes.
 //!
 //! ```text
 //!            ┌──────── an empty line ────────┐
@@ -11,19 +11,22 @@
 //!            ├◄─────────────────── respond, keep-alive ─────────────┴─ Answering ── start_stream ──► Streaming
 //!            └◄──────────────────────────────────────────────────────────────────────── end_stream ────┘
 //!
-//!  any reply that is the last ──► Closing ── output taken ──► Closed
-//!  a fault in a body ──────────► Refused ── refuse_body ──► Closing, as the next
-//!  a body that is not wanted ──► Offered ── refuse_body ──► Closing, as the next
-//!  another in Head or Body ─────► Closing ── output taken ──► Lingering ── end of input, time, bytes ──► Closed
+//!  a reply that closes ─────────► Closing ── output taken ──► Closed
+//!  a fault in a body ───────────► Refused ── refuse_body ──► Closing, as below
+//!  an unwanted body ────────────► Offered ── refuse_body ──► Closing, as below
+//!  a fault in Head or Body ─────► Closing ── output taken ──► Lingering ── end of input, time, bytes ──► Closed
 //!  a time-out of Idle or of the output, close() ────────────────────────────────────────────────────► Closed
 //! ```
 //!
-//! How to drive it: hand in what the socket brings ([`Exchange::handle_input`], [`Exchange::handle_end_of_input`]) and
-//! the time ([`Exchange::handle_timeout`], when [`Exchange::poll_timeout`] says so); write out [`Exchange::output`] and
-//! tell what was taken ([`Exchange::consume_output`]). When [`Exchange::offered_request`] gives the head of a request,
-//! have its body read with [`Exchange::take_body`], or answer it with [`Exchange::refuse_body`]: the client may wait
-//! for `100 Continue`. When [`Exchange::request`] gives a request, take note of it with [`Exchange::accept_request`]
-//! and answer it, now or later, with exactly one of [`Exchange::respond`] and [`Exchange::start_stream`]. Further
+//! How to drive it: pass what the socket received to [`Exchange::handle_input`] and [`Exchange::handle_end_of_input`],
+//! and call [`Exchange::handle_timeout`] at the time that [`Exchange::poll_timeout`] returns. Write
+//! [`Exchange::output`] to the socket and report how much was written with [`Exchange::consume_output`].
+//!
+//! When [`Exchange::offered_request`] returns the head of a request, call [`Exchange::take_body`] to read its body or
+//! [`Exchange::refuse_body`] to answer without it, at once: the client may be waiting for `100 Continue`. When
+//! [`Exchange::request`] returns a request, call [`Exchange::accept_request`] and then, at any later time, exactly one
+//! of [`Exchange::respond`] and [`Exchange::start_stream`]. Pipelined requests wait until then. A command on an
+//! exchange that has closed in the meantime does nothing.
 //! requests wait until then. Commands on an exchange that has closed meanwhile are ignored.
 
 mod pace;
@@ -45,24 +48,24 @@ use crate::{
 };
 use pace::Pace;
 
-/// The header lines that stand on a reply whose request has none of its own: what a reply is may depend on the `Origin`
-/// of its request, for caches on the way (RFC 9110 section 12.5.5), and browsers must not guess its type.
+/// The default extra header lines of a reply. Replies may depend on `Origin`, which caches must know (RFC 9110 section
+/// 12.5.5), and browsers must not guess the content type.
 pub const DEFAULT_LINES: &[u8] = b"Vary: Origin\r\nX-Content-Type-Options: nosniff\r\n";
 
-/// One connection's life. Small, and without buffers while nothing is pending.
+/// The state of one connection. Small, and without buffers while nothing is pending.
 #[derive(Debug)]
 pub struct Exchange {
     limits: Arc<Limits>,
     state: State,
     input: Buffer,
     output: Buffer,
-    /// What comes behind the output, of the same reply.
+    /// What follows `output` in the same reply.
     rest: Option<Box<Rest>>,
-    /// Bytes ever taken from the output.
+    /// Bytes of output that the socket has ever taken.
     taken: u64,
-    /// Where the last stream's output ended, counted like `taken`.
+    /// Where the last stream's output ended, counted as in `taken`.
     stream_end: u64,
-    /// When, on the alive clock, the output last began or was taken from.
+    /// When output was last added to an empty buffer or taken by the socket, on the alive clock.
     output_moved_us: u64,
     input_ended: bool,
     peer: Peer,
@@ -70,17 +73,17 @@ pub struct Exchange {
     draining: bool,
 }
 
-/// What is known of the client, however much of its input has been read.
+/// What is known about the client, regardless of how much of its input has been read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Peer {
     Here,
     /// It has sent its last byte.
     Ending,
-    /// It takes nothing any more.
+    /// It no longer reads.
     Gone,
 }
 
-/// Where the exchange stands; see the graph above. Times are on the alive clock.
+/// The state; see the graph above. Times are on the alive clock.
 #[derive(Debug)]
 enum State {
     Idle { since_us: u64, empty_lines: u8 },
@@ -95,19 +98,19 @@ enum State {
     Closed,
 }
 
-/// Whether the server has said that it wants the body of a request: in the graph, a state of its own. Here it stands
-/// beside what both have, so that a connection stays small.
+/// Whether the server has asked for a request's body. The graph above draws these as two states; here they share the
+/// data of one, which keeps a connection small.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
     Offered,
     Taken,
 }
 
-/// What a reply still has to give.
+/// The part of a reply that is not yet in the output.
 #[derive(Debug)]
 struct Rest {
     shared: Shared,
-    /// What stands behind the shared part.
+    /// What follows the shared part.
     tail: Vec<u8>,
 }
 
@@ -117,7 +120,7 @@ impl Rest {
     }
 }
 
-/// What a request says about the form of its reply.
+/// What a request determines about the form of its reply.
 #[derive(Debug)]
 struct Form {
     head_only: bool,
@@ -134,7 +137,7 @@ impl Form {
 
 /// Input.
 impl Exchange {
-    /// The exchange of a connection that begins now.
+    /// Creates the exchange of a new connection.
     pub fn new(limits: Arc<Limits>, now: Now) -> Self {
         Self {
             limits,
@@ -152,15 +155,15 @@ impl Exchange {
         }
     }
 
-    /// The exchange of a connection that is not served: it gives `response` and closes.
+    /// Creates the exchange of a connection that is not served: it sends `response` and closes.
     pub fn refused(limits: Arc<Limits>, response: &Response, now: Now) -> Self {
         let mut exchange = Self::new(limits, now);
         exchange.state = exchange.refuse_with(response, DEFAULT_LINES, false, now);
         exchange
     }
 
-    /// Takes bytes that came. They are kept until their request is accepted; see [`Exchange::wants_input`] for the
-    /// bound.
+    /// Takes input bytes. They are buffered until their request is accepted; [`Exchange::wants_input`] tells when to
+    /// stop reading.
     pub fn handle_input(&mut self, bytes: &[u8], now: Now) {
         match &mut self.state {
             State::Closed => return,
@@ -182,7 +185,7 @@ impl Exchange {
         self.advance(now);
     }
 
-    /// Takes note that no more input will come: the client has closed, or half-closed, its side.
+    /// Handles the end of input: the client has closed, or half-closed, its side.
     pub fn handle_end_of_input(&mut self, now: Now) {
         self.input_ended = true;
         if matches!(self.state, State::Lingering { .. }) {
@@ -191,19 +194,19 @@ impl Exchange {
         self.advance(now);
     }
 
-    /// Takes note that the client has sent its last byte, which may not have been read yet.
+    /// Records that the client has sent its last byte, which may not have been read yet.
     pub fn handle_ending(&mut self) {
         if self.peer == Peer::Here {
             self.peer = Peer::Ending;
         }
     }
 
-    /// Takes note that the client takes nothing any more.
+    /// Records that the client no longer reads.
     pub fn handle_gone(&mut self) {
         self.peer = Peer::Gone;
     }
 
-    /// Does what is due at `now`; nothing, if it is called too early.
+    /// Does what is due at `now`. A call that is too early does nothing.
     pub fn handle_timeout(&mut self, now: Now) {
         if self.poll_timeout().is_none_or(|at_us| at_us > now.alive_us) {
             return;
@@ -230,10 +233,10 @@ impl Exchange {
         self.advance(now);
     }
 
-    /// Takes note that the first `count` bytes of [`Exchange::output`] are written.
+    /// Removes the first `count` bytes of [`Exchange::output`], which were written to the socket.
     ///
     /// # Panics
-    /// If there were not so many.
+    /// If `count` exceeds the length of the output.
     pub fn consume_output(&mut self, count: usize, now: Now) {
         self.output.consume(count);
         self.taken += count as u64;
@@ -250,8 +253,8 @@ impl Exchange {
 
 /// Output.
 impl Exchange {
-    /// The whole request that waits for its answer, if there is one not yet accepted. `fields` is where its field
-    /// values are put.
+    /// Returns the complete request that waits for its answer, unless it is already accepted. Its field values are
+    /// stored in `fields`.
     pub fn request<'a>(&'a self, fields: &'a mut FieldValues<'a>) -> Option<Request<'a>> {
         match &self.state {
             State::Ready { head, body, .. } => Some(head.request(self.input.as_slice(), body.clone(), fields)),
@@ -260,8 +263,8 @@ impl Exchange {
         }
     }
 
-    /// The head of a request whose body is still to come, and nothing of the body: is it wanted? It is to be answered
-    /// with [`Exchange::take_body`] or [`Exchange::refuse_body`], at once: the client may wait for that.
+    /// Returns the head of a request whose body has not been read yet. The caller must answer at once with
+    /// [`Exchange::take_body`] or [`Exchange::refuse_body`], as the client may be waiting for that.
     pub fn offered_request<'a>(&'a self, fields: &'a mut FieldValues<'a>) -> Option<Request<'a>> {
         match &self.state {
             State::Body { head, stage: Stage::Offered, .. } => {
@@ -271,12 +274,12 @@ impl Exchange {
         }
     }
 
-    /// The bytes to be written.
+    /// Returns the bytes to write.
     pub fn output(&self) -> &[u8] {
         self.output.as_slice()
     }
 
-    /// When [`Exchange::handle_timeout`] wants to be called: microseconds on the alive clock.
+    /// Returns when to call [`Exchange::handle_timeout`], in microseconds on the alive clock.
     pub fn poll_timeout(&self) -> Option<u64> {
         let limits = &*self.limits;
         let own_us = match &self.state {
@@ -300,8 +303,8 @@ impl Exchange {
         [own_us, self.output_timeout_us()].into_iter().flatten().min()
     }
 
-    /// Whether the socket should be read. False while enough waits to be answered, so that a client that sends faster
-    /// than it is served is slowed down; the bytes handed in at once may pass that bound.
+    /// Returns whether to read from the socket. False while enough input waits to be answered, which slows down a
+    /// client that sends faster than it is served. One call to [`Exchange::handle_input`] may exceed that bound.
     pub fn wants_input(&self) -> bool {
         !self.input_ended
             && match &self.state {
@@ -315,26 +318,26 @@ impl Exchange {
             }
     }
 
-    /// Whether the client has hung up on the reply it was to get: it is gone, or at its end by
-    /// [`Exchange::hang_up_on_end`]'s rule. What is pending may be dropped with [`Exchange::close`].
+    /// Returns whether the client no longer wants its reply: it is gone, or has ended its input and
+    /// [`Exchange::hang_up_on_end`] is set. The caller may drop what is pending with [`Exchange::close`].
     pub fn hung_up(&self) -> bool {
         let ends = self.input_ended || self.peer == Peer::Ending;
         matches!(self.state, State::Answering(_) | State::Streaming(_))
             && (self.peer == Peer::Gone || (self.hang_up_on_end && ends))
     }
 
-    /// Whether a whole request waits to be accepted.
+    /// Returns whether a complete request waits to be accepted.
     pub fn has_request(&self) -> bool {
         matches!(self.state, State::Ready { .. } | State::Refused { .. })
     }
 
-    /// Whether a request whose body is still to come waits for [`Exchange::take_body`] or [`Exchange::refuse_body`].
+    /// Returns whether a request waits for [`Exchange::take_body`] or [`Exchange::refuse_body`].
     pub fn has_offer(&self) -> bool {
         matches!(self.state, State::Body { stage: Stage::Offered, .. })
     }
 
-    /// Why the request that waits is at fault, if its body is: then only its head is there, and it is to be answered
-    /// with [`Exchange::refuse_body`].
+    /// Returns what is wrong with the body of the waiting request, if anything. Only the head of such a request is
+    /// available; answer it with [`Exchange::refuse_body`].
     pub fn refusal(&self) -> Option<&Refusal> {
         match &self.state {
             State::Refused { refusal, .. } => Some(refusal),
@@ -342,13 +345,13 @@ impl Exchange {
         }
     }
 
-    /// Whether a stream is open.
+    /// Returns whether a stream is open.
     pub fn is_streaming(&self) -> bool {
         matches!(self.state, State::Streaming(_))
     }
 
-    /// Bytes that [`Exchange::stream`] puts behind what was written: the end of its chunk; 0 if the stream has no
-    /// chunks.
+    /// Returns how many bytes [`Exchange::stream`] appends after what was written: the end of a chunk, or 0 if the
+    /// stream is not chunked.
     pub fn stream_end_bytes(&self) -> u64 {
         match self.state {
             State::Streaming(Form { http10: false, .. }) => CHUNK_END.len() as u64,
@@ -356,25 +359,25 @@ impl Exchange {
         }
     }
 
-    /// Whether a stream is open or its output not yet taken to the end: then the one who follows
-    /// [`Exchange::taken_position`] wants to know when output is taken.
+    /// Returns whether a stream is open or its output not yet fully taken, so that changes of
+    /// [`Exchange::taken_position`] matter to the server.
     pub fn follows_output(&self) -> bool {
         self.is_streaming() || self.taken < self.stream_end
     }
 
-    /// Whether the write side of the connection should be shut down: all output is taken, and input is read only so
-    /// that the client sees it (RFC 9112 section 9.6).
+    /// Returns whether to shut down the write side of the connection: all output is taken, and input is only read so
+    /// that the client receives that output (RFC 9112 section 9.6).
     pub fn wants_shutdown(&self) -> bool {
         matches!(self.state, State::Lingering { .. })
     }
 
-    /// Whether the connection is over.
+    /// Returns whether the connection is over.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
     }
 
-    /// Bytes per second of a request that is still coming, over about the last [`Limits::body_timeout_us`]; 0 for bytes
-    /// that wait behind the request that is being answered. `None` when there is nothing, or a whole request.
+    /// Returns the rate of an incomplete request in bytes per second over about the last [`Limits::body_timeout_us`]; 0
+    /// for input queued behind the request that is being answered, `None` for no input or a complete request.
     pub fn input_bytes_per_s(&self, now: Now) -> Option<u64> {
         match &self.state {
             State::Head { since_us, .. } => {
@@ -391,7 +394,8 @@ impl Exchange {
         }
     }
 
-    /// Since when the connection has waited for a request and has nothing else to do, on the alive clock.
+    /// Returns since when, on the alive clock, the connection has been idle: waiting for a request with nothing
+    /// pending.
     pub fn idle_since_us(&self) -> Option<u64> {
         match self.state {
             State::Idle { since_us, .. } if self.output.is_empty() && self.input.is_empty() => Some(since_us),
@@ -399,40 +403,41 @@ impl Exchange {
         }
     }
 
-    /// Whether pending output has stood still for as long as it may: then [`Exchange::handle_timeout`] closes.
+    /// Returns whether pending output has made no progress for too long, so that [`Exchange::handle_timeout`] will
+    /// close.
     pub fn is_output_overdue(&self, now: Now) -> bool {
         self.output_timeout_us().is_some_and(|at_us| at_us <= now.alive_us)
     }
 
-    /// Bytes of requests that are held.
+    /// Returns how many bytes of requests are buffered.
     pub fn input_bytes(&self) -> usize {
         self.input.len()
     }
 
-    /// Bytes of replies that are held for the client: what others have, too, in proportion.
+    /// Returns how many bytes of replies are buffered; shared text counts in proportion to its number of holders.
     pub fn output_bytes(&self) -> usize {
         let shared =
             |rest: &Rest| rest.shared.text.as_str().len() / rest.shared.text.holders().saturating_sub(1).max(1);
         self.output.len() + self.rest.as_deref().map_or(0, shared)
     }
 
-    /// When, on the alive clock, the output last began or was taken from; `None` if there is none.
+    /// Returns when output was last added to an empty buffer or taken, on the alive clock; `None` without output.
     pub fn output_moved_us(&self) -> Option<u64> {
         (!self.output.is_empty()).then_some(self.output_moved_us)
     }
 
-    /// Bytes ever put out, up to now. When [`Exchange::taken_position`] has come as far, all of them were taken.
+    /// Returns how many bytes were ever output. Once [`Exchange::taken_position`] reaches this, all of them were taken.
     pub fn stream_position(&self) -> u64 {
         let rest = self.rest.as_deref().map_or(0, Rest::bytes);
         self.taken + (self.output.len() + rest) as u64
     }
 
-    /// Bytes ever taken by the socket.
+    /// Returns how many bytes the socket has ever taken.
     pub fn taken_position(&self) -> u64 {
         self.taken
     }
 
-    /// Bytes that a stream may append before its high-water mark is reached; 0 if none is open.
+    /// Returns how many bytes a stream may append before it reaches its high-water mark; 0 if no stream is open.
     pub fn stream_room(&self) -> usize {
         match self.state {
             State::Streaming(_) if self.rest.is_none() => OUTPUT_HIGH_WATER_BYTES.saturating_sub(self.output.len()),
@@ -449,12 +454,12 @@ impl Exchange {
         write(self.rest.as_deref_mut().map_or_else(|| self.output.tail(), |rest| &mut rest.tail));
     }
 
-    /// Whether a further reply may be put out.
+    /// Returns whether there is room for another reply.
     fn is_output_low(&self) -> bool {
         self.rest.is_none() && self.output.len() < OUTPUT_HIGH_WATER_BYTES
     }
 
-    /// Puts out more of the reply that is shared, as there is room.
+    /// Moves as much of the shared part of the reply into the output as there is room for.
     fn refill(&mut self) {
         while let Some(rest) = &mut self.rest
             && self.output.len() < OUTPUT_HIGH_WATER_BYTES
@@ -470,7 +475,7 @@ impl Exchange {
         }
     }
 
-    /// A server that stops does not stay for what a client still sends.
+    /// While the server stops, it does not wait for what a client still sends.
     fn linger_timeout_us(&self) -> u64 {
         if self.draining {
             LINGER_STOPPING_US.min(self.limits.linger_timeout_us)

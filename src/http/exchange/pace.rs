@@ -1,21 +1,21 @@
-//! How fast a request comes in.
+//! The rate at which a request arrives.
 
 use crate::now::Now;
 
-/// Judges a request by what came in the last window, not by its average since the beginning: what came fast at first
-/// earns no time for later.
+/// Measures a request by the last window, not by its average: bytes that arrived quickly at first do not excuse a
+/// slow sender later.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// When the current window began, and when the last byte came, on the alive clock.
+    /// When the current window began, and when the last byte arrived, on the alive clock.
     window_us: u64,
     moved_us: u64,
-    /// Bytes of the current window and of the one before, as far as 32 bits tell: no window has as many.
+    /// Bytes of the current window and of the one before. A window never has more than 32 bits can count.
     received: u32,
     before: u32,
 }
 
 impl Pace {
-    /// The pace of a request of which so many bytes came at once.
+    /// Creates the pace of a request whose first `received` bytes arrived together.
     pub(super) fn new(received: usize, now: Now) -> Self {
         Self { window_us: now.alive_us, moved_us: now.alive_us, received: bytes(received), before: 0 }
     }
@@ -25,13 +25,13 @@ impl Pace {
         self.received = self.received.saturating_add(bytes(received));
     }
 
-    /// When [`Pace::is_too_slow`] is to be asked, with windows of `window_us`.
+    /// Returns when to call [`Pace::is_too_slow`], with windows of `window_us`.
     pub(super) fn due_us(&self, window_us: u64) -> u64 {
         self.window_us.min(self.moved_us).saturating_add(window_us)
     }
 
-    /// Whether nothing came for a whole window, or less than `bytes_per_s` in one. A window that brought enough is
-    /// followed by the next.
+    /// Returns whether a whole window brought nothing, or less than `bytes_per_s`. Starts the next window after one
+    /// that brought enough.
     pub(super) fn is_too_slow(&mut self, window_us: u64, bytes_per_s: u64, now: Now) -> bool {
         if self.moved_us.saturating_add(window_us) <= now.alive_us {
             return true;
@@ -47,7 +47,7 @@ impl Pace {
         false
     }
 
-    /// Bytes per second over about the last window. A request that has just begun is judged by its first second.
+    /// Returns the bytes per second over about the last window. A new request is measured over its first second.
     pub(super) fn bytes_per_s(&self, window_us: u64, now: Now) -> u64 {
         let elapsed_us = now.alive_us.saturating_sub(self.window_us);
         let left_us = window_us.saturating_sub(elapsed_us);

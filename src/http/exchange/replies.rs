@@ -1,4 +1,4 @@
-//! Commands: what the server has an exchange do. Replies, streams, ends.
+//! Commands of the server to an exchange: replies, streams and closing.
 
 use std::{borrow::Cow, mem};
 
@@ -14,17 +14,17 @@ use crate::{
 };
 
 impl Exchange {
-    /// The body of the request that waits, out of the exchange: from here on the request has an empty one.
+    /// Removes and returns the body of the waiting request, which then has an empty one.
     pub fn detach_body(&mut self) -> Vec<u8> {
         let State::Ready { body, end, .. } = &mut self.state else { return Vec::new() };
         let range = mem::replace(body, body.start..body.start);
-        // A chunked body leaves its last chunk behind it.
+        // The last chunk of a chunked body still follows it.
         *end -= range.len();
         self.input.take(range)
     }
 
-    /// Takes note that the request was read: its bytes are freed, and `lines` (whole header lines, each with its CRLF)
-    /// will stand on the head of its reply, whichever that is. Without this call a reply has [`DEFAULT_LINES`].
+    /// Accepts the waiting request and frees its bytes. `lines`, whole header lines each ending in CRLF, are added to
+    /// the head of its reply, whatever that will be. Without this call a reply has [`DEFAULT_LINES`].
     pub fn accept_request(&mut self, lines: impl Into<Cow<'static, [u8]>>) {
         if let State::Ready { head, end, .. } = &self.state {
             let (form, end) = (Form::of(head, lines.into()), *end);
@@ -40,15 +40,15 @@ impl Exchange {
     pub fn take_body(&mut self, now: Now) {
         let State::Body { head, stage: stage @ Stage::Offered, .. } = &mut self.state else { return };
         *stage = Stage::Taken;
-        // RFC 9110 section 10.1.1: needless once some of the body has come.
+        // RFC 9110 section 10.1.1: 100 Continue is unnecessary once part of the body has arrived.
         if head.expects_continue && self.input.len() == head.bytes {
             self.append_output(now, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
         }
         self.advance(now);
     }
 
-    /// Answers a request that has a [`Exchange::refusal`], or an [`Exchange::offered_request`], and ends the connection
-    /// behind it. One with a refusal that is accepted gets the refusal's bare text.
+    /// Answers a request that has a [`Exchange::refusal`], or an [`Exchange::offered_request`], and then closes the
+    /// connection. A request with a refusal that was accepted is answered with the text of the refusal.
     pub fn refuse_body(&mut self, response: &Response, lines: &[u8], now: Now) {
         if let State::Refused { head, .. } | State::Body { head, stage: Stage::Offered, .. } = &self.state {
             let head_only = head.method == Method::Head;
@@ -57,8 +57,8 @@ impl Exchange {
         }
     }
 
-    /// Whether the end of input counts as a hang-up for the request being answered, which is so for streams and what
-    /// waits to become one. Else it is a half-close, and the reply is sent. Ends with the reply; default false.
+    /// Sets whether the end of input means that the client has hung up on the request being answered, as for streams.
+    /// Otherwise it is a half-close, and the reply is sent. Reset to false after each reply.
     pub fn hang_up_on_end(&mut self, on: bool) {
         self.hang_up_on_end = on;
     }
@@ -86,8 +86,8 @@ impl Exchange {
         self.finish_reply(keep_alive, now);
     }
 
-    /// Answers the request with a body that comes bit by bit, by [`Exchange::stream`]; the body of `response` is not
-    /// used. Chunked to HTTP/1.1, ended by the connection's end to HTTP/1.0. To HEAD it is the whole reply.
+    /// Answers the request with a body that [`Exchange::stream`] writes; the body of `response` is ignored. Uses the
+    /// chunked coding for HTTP/1.1 and ends the connection for HTTP/1.0. For HEAD this is the complete reply.
     pub fn start_stream(&mut self, response: &Response, now: Now) {
         let Some(form) = self.take_form() else { return };
         let (ending, keep_alive) =
@@ -103,7 +103,7 @@ impl Exchange {
         }
     }
 
-    /// Sends what `write` appends, as one chunk; it must leave alone what is there already. Does nothing unless a
+    /// Sends what `write` appends as one chunk. `write` must not modify what is already there. Does nothing unless a
     /// stream is open.
     pub fn stream(&mut self, now: Now, write: impl FnOnce(&mut Vec<u8>)) {
         match self.state {
@@ -113,8 +113,8 @@ impl Exchange {
         }
     }
 
-    /// Sends what `write` gives as one chunk, with `text` put into it at the place that it names. The text is not
-    /// copied: it is put out in pieces, as the client takes them. Until it is, the stream has no room.
+    /// Sends what `write` appends as one chunk, with `text` inserted at the position that `write` returns. The text is
+    /// not copied but output in pieces as the client takes them; until it is taken, the stream has no room.
     pub fn stream_shared(&mut self, now: Now, text: Json, write: impl FnOnce(&mut Vec<u8>) -> usize) {
         let State::Streaming(Form { http10, .. }) = self.state else { return };
         let (mut bytes, mut at) = (Vec::new(), 0);
@@ -130,7 +130,7 @@ impl Exchange {
         self.refill();
     }
 
-    /// Ends the stream properly.
+    /// Ends the stream with its last chunk.
     pub fn end_stream(&mut self, now: Now) {
         if let State::Streaming(Form { http10, keep_alive, .. }) = self.state {
             if !http10 {
@@ -141,7 +141,8 @@ impl Exchange {
         }
     }
 
-    /// Ends the connection without the stream's end, behind what is pending: the client knows that there is more.
+    /// Closes the connection after what is pending, without a last chunk: the client can tell that the stream is cut
+    /// off.
     pub fn abort_stream(&mut self, now: Now) {
         if let State::Streaming(_) = self.state {
             self.stream_end = self.stream_position();
@@ -150,8 +151,8 @@ impl Exchange {
         }
     }
 
-    /// Gives `response` to a request that is still coming, and ends the connection behind it. Does nothing in any other
-    /// state.
+    /// Answers a request that is still arriving with `response`, and then closes the connection. Does nothing in any
+    /// other state.
     pub fn refuse_request(&mut self, response: &Response, now: Now) {
         if let State::Head { .. } | State::Body { .. } = self.state {
             self.state = self.refuse_with(response, DEFAULT_LINES, false, now);
@@ -159,13 +160,13 @@ impl Exchange {
         }
     }
 
-    /// Serves what was begun and nothing further: closes when no request is pending.
+    /// Closes after the pending request, or now if there is none.
     pub fn drain(&mut self, now: Now) {
         self.draining = true;
         self.advance(now);
     }
 
-    /// Ends the connection at once; what is pending is dropped.
+    /// Closes the connection at once and drops what is pending.
     pub fn close(&mut self) {
         self.state = State::Closed;
         self.input.clear();
@@ -174,9 +175,9 @@ impl Exchange {
     }
 }
 
-/// What commands have in common.
+/// Helpers of the commands.
 impl Exchange {
-    /// The form of the reply that is now given, if one is due.
+    /// Takes the form of the reply being sent, if a reply is due.
     fn take_form(&mut self) -> Option<Form> {
         self.accept_request(DEFAULT_LINES);
         match mem::replace(&mut self.state, State::Closed) {
@@ -192,7 +193,7 @@ impl Exchange {
         }
     }
 
-    /// Whether another request can come after the reply that is now given.
+    /// Returns whether another request may follow the reply being sent.
     fn keeps_alive(&self, form: &Form) -> bool {
         form.keep_alive && !self.draining && !(self.input_ended && self.input.is_empty())
     }
@@ -202,7 +203,7 @@ impl Exchange {
         self.state = if keep_alive {
             State::Idle { since_us: now.alive_us, empty_lines: 0 }
         } else {
-            // Requests behind the last one are not answered, but their bytes would turn the end into a reset.
+            // Requests behind the last one are not answered, but unread bytes would turn the close into a reset.
             let linger = !self.input.is_empty();
             self.input.clear();
             State::Closing { linger, dropped: 0 }

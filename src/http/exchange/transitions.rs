@@ -1,4 +1,4 @@
-//! The exchange's transition table: where each state goes when it can, without the outside.
+//! The transition table of the exchange: the state changes that need nothing from outside.
 
 use std::mem;
 
@@ -21,7 +21,7 @@ enum Step {
 }
 
 impl Exchange {
-    /// Goes on for as long as there is something to do without the outside.
+    /// Changes the state until it waits for something from outside.
     pub(super) fn advance(&mut self, now: Now) {
         loop {
             let step = match mem::replace(&mut self.state, State::Closed) {
@@ -98,7 +98,7 @@ impl Exchange {
         Step::Next(State::Body { head, decoder, pace: Pace::new(received, now), stage: Stage::Offered })
     }
 
-    /// A body that has come with its head is not asked about: its connection can go on whatever the answer.
+    /// A body that arrived with its head needs no decision: the connection can continue whatever the answer is.
     fn leave_offered(&mut self, head: Head, decoder: Decoder, pace: Pace) -> Step {
         if matches!(decoder, Decoder::Length(bytes) if bytes <= self.input.len() - head.bytes) {
             Step::Next(State::Body { head, decoder, pace, stage: Stage::Taken })
@@ -125,7 +125,7 @@ impl Exchange {
         }
     }
 
-    /// Puts out the reply to a request at fault, and ends the exchange behind it.
+    /// Sends the reply to a faulty request, and closes the exchange after it.
     pub(super) fn refuse(&mut self, refusal: Refusal, now: Now) -> State {
         let head_only = self.input.as_slice().starts_with(b"HEAD ");
         self.refuse_with(&response::refusal(refusal), DEFAULT_LINES, head_only, now)

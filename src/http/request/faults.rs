@@ -1,8 +1,8 @@
-//! What is wrong with a head, in words.
+//! Texts that describe what is wrong with a head.
 
 use crate::http::{Limits, Refusal, body::is_token};
 
-/// Says what is wrong with a head that `httparse` refused.
+/// Describes what is wrong with a head that `httparse` refused.
 pub(super) fn diagnose(error: httparse::Error, bytes: &[u8], fields_max: usize) -> Refusal {
     match error {
         httparse::Error::TooManyHeaders => {
@@ -65,7 +65,7 @@ pub(super) fn head_too_large(limits: &Limits) -> Refusal {
     Refusal::new(431, format!("The request's head is larger than {} bytes", limits.head_bytes_max))
 }
 
-/// So much of what came as helps to find it, in printable characters.
+/// Returns the start of `bytes` in printable characters, long enough to find it in the request.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     const EXCERPT_BYTES_MAX: usize = 80;
     let end = bytes.len().min(EXCERPT_BYTES_MAX);

@@ -1,9 +1,9 @@
-//! The header fields that decide something, and their checks (RFC 9110 section 5, RFC 9112 section 6).
+//! The header fields that affect how a request is handled, and their checks (RFC 9110 section 5, RFC 9112 section 6).
 
 use super::{faults::excerpt, span::Span};
 use crate::http::{Field, Refusal, body::Framing};
 
-/// What the fields say, gathered one by one.
+/// What the fields contain, collected one by one.
 #[expect(clippy::struct_excessive_bools, reason = "each is a field that is there or not")]
 pub(super) struct Seen<'a> {
     bytes: &'a [u8],
@@ -14,7 +14,7 @@ pub(super) struct Seen<'a> {
     pub(super) keep_alive: bool,
     pub(super) cross_site: bool,
     content_length: Option<u64>,
-    /// Codings in all, and whether all are `chunked`.
+    /// The number of transfer codings, and whether all are `chunked`.
     codings: Option<(usize, bool)>,
     expects: Option<&'a [u8]>,
     /// A content coding other than identity.
@@ -71,7 +71,7 @@ impl<'a> Seen<'a> {
             }
             14 if is("Content-Length") => self.content_length(value),
             16 if is("Content-Encoding") => {
-                // An empty element counts for nothing, and `identity` for no coding (RFC 9110 section 8.4.1).
+                // An empty element is ignored, and `identity` means no coding (RFC 9110 section 8.4.1).
                 let is_coded = |coding: &&[u8]| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity");
                 if let Some(coding) = value.split(|&byte| byte == b',').map(trim).find(is_coded) {
                     self.content_coding = Some(Span::locate(self.bytes, coding));
@@ -95,7 +95,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// A field that may stand once only: with two of them, who decides by one and who by the other would disagree.
+    /// Adds a field that may occur only once: given two, recipients that use the first and the last would disagree.
     fn single(&mut self, field: Field, name: &str, value: &[u8]) -> Result<(), Refusal> {
         match self.fields[field as usize].replace(Span::locate(self.bytes, value)) {
             None => Ok(()),
@@ -103,7 +103,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// A field whose lines make up one list (RFC 9110 section 5.3); empty lines add nothing to it.
+    /// Adds a field whose lines form one list (RFC 9110 section 5.3); empty lines add nothing.
     fn list(&mut self, field: Field, value: &[u8]) {
         let first = self.fields[field as usize].filter(|first| !first.of(self.bytes).is_empty());
         let Some(first) = first else {
@@ -122,8 +122,8 @@ impl<'a> Seen<'a> {
         joined.extend_from_slice(value);
     }
 
-    /// RFC 9110 section 8.6: digits, once. Lists of equal values could be accepted; that they came at all says that
-    /// something between here and the client has merged two opinions.
+    /// RFC 9110 section 8.6: digits, once. A list of equal values is refused too, although it may be accepted: it shows
+    /// that something between the client and this server has merged two messages.
     fn content_length(&mut self, value: &[u8]) -> Result<(), Refusal> {
         if self.content_length.is_some() {
             return Err(Refusal::new(400, "The request has more than one Content-Length field"));
@@ -142,7 +142,7 @@ impl<'a> Seen<'a> {
         Ok(())
     }
 
-    /// RFC 9112 section 6: what could be read in two ways is refused, as it may hide a second request.
+    /// RFC 9112 section 6: refuses what could be read in two ways, as that may hide a second request.
     pub(super) fn framing(&self, http10: bool) -> Result<Framing, Refusal> {
         let Some((count, chunked)) = self.codings else {
             return Ok(Framing::Length(self.content_length.unwrap_or(0)));
@@ -171,7 +171,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// `uri-host [":" port]` of RFC 9110 section 7.2. It may be empty: a target without authority has none.
+/// Checks `uri-host [":" port]` of RFC 9110 section 7.2. It may be empty if the target has no authority.
 pub(super) fn check_host(host: &[u8]) -> Result<(), Refusal> {
     let (name, port) = if host.starts_with(b"[") {
         let end = host.iter().position(|&byte| byte == b']').map_or(0, |place| place + 1);
@@ -199,12 +199,12 @@ pub(super) fn check_host(host: &[u8]) -> Result<(), Refusal> {
     ))
 }
 
-/// Bytes of `reg-name`: unreserved, sub-delims and percent-encoding (RFC 3986 section 3.2.2).
+/// Returns whether the byte may stand in a `reg-name`: unreserved, sub-delims and `%` (RFC 3986 section 3.2.2).
 fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
 }
 
-/// Without the blanks around it (OWS, RFC 9110 section 5.6.3).
+/// Removes leading and trailing blanks (OWS, RFC 9110 section 5.6.3).
 pub(super) fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;

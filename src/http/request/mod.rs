@@ -1,8 +1,8 @@
-//! The head of a request: where it ends, what it says, how its body is framed (RFC 9112 sections 2 to 6).
+//! The head of a request: where it ends, its contents, and the framing of its body (RFC 9112 sections 2 to 6).
 //!
-//! [`find_end`] walks over new bytes once and refuses what no head may hold: bare CR, bare LF, control bytes, too much.
-//! The whole head then goes through `httparse` and the checks that it lacks. A head is judged by its bytes alone, never
-//! by how they were cut up on their way.
+//! [`find_end`] scans new bytes once and refuses what no head may contain: bare CR, bare LF, control bytes, too many
+//! bytes. `httparse` then parses the complete head, and the checks that it lacks follow. The result depends only on the
+//! bytes of the head, never on the pieces in which they arrived.
 
 mod faults;
 mod fields;
@@ -18,7 +18,7 @@ use self::{
 use super::{Field, FieldValues, Limits, Method, Refusal, Request, body::Framing};
 use crate::limits::HEAD_FIELDS_MAX;
 
-/// What a head says, as places in its bytes.
+/// A parsed head, as positions in its bytes.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is something that a client says or does not")]
 pub struct Head {
@@ -28,29 +28,28 @@ pub struct Head {
     pub http10: bool,
     /// Whether the connection may serve another request after this one (RFC 9112 section 9.3).
     pub keep_alive: bool,
-    /// `Expect: 100-continue`, from a client that knows it.
+    /// Whether an HTTP/1.1 client sent `Expect: 100-continue`.
     pub expects_continue: bool,
-    /// As [`Request::cross_site`].
+    /// See [`Request::cross_site`].
     pub cross_site: bool,
-    /// Where the body ends.
+    /// How the length of the body is determined.
     pub framing: Framing,
-    /// Bytes of the head, its empty line included.
+    /// Length of the head in bytes, including its empty line.
     pub bytes: usize,
     path: Span,
     query: Option<Span>,
     fields: [Option<Span>; 7],
     content_coding: Option<Span>,
-    /// Values that came on several lines, joined.
+    /// Values that arrived on several lines, joined.
     joined: Vec<(Field, Vec<u8>)>,
 }
 
 impl Head {
-    /// The request with this head, which stands at the start of `bytes`, and a body that stands at `body`.
-    ///
-    /// `fields` is where the request's field values are put.
+    /// Returns the request with this head, which stands at the start of `bytes`, and the body at `body`. Stores its
+    /// field values in `fields`.
     ///
     /// # Panics
-    /// If the head at the start of `bytes` is another one.
+    /// If another head stands at the start of `bytes`.
     pub fn request<'a>(&'a self, bytes: &'a [u8], body: Range<usize>, fields: &'a mut FieldValues<'a>) -> Request<'a> {
         for (value, span) in fields.iter_mut().zip(&self.fields) {
             *value = span.map(|span| span.of(bytes));
@@ -60,7 +59,7 @@ impl Head {
         }
         let text = |span: Span| std::str::from_utf8(span.of(bytes)).expect("a target is ASCII, as parse_head saw");
         let path = match text(self.path) {
-            // RFC 9112 section 3.2.4: that of a URL without a path and a query asks about the server as a whole.
+            // RFC 9112 section 3.2.4: OPTIONS for a URL without path and query asks about the server as a whole.
             "" if self.method == Method::Options && self.query.is_none() => "*",
             "" => "/",
             path => path,
@@ -76,8 +75,8 @@ impl Head {
         }
     }
 
-    /// Why a body behind this head, which stands at the start of `bytes`, is not taken: 415 for a content coding other
-    /// than identity (RFC 9110 section 15.5.16).
+    /// Refuses the body after this head, which stands at the start of `bytes`, with 415 if it has a content coding
+    /// other than identity (RFC 9110 section 15.5.16).
     pub(super) fn check_coding(&self, bytes: &[u8]) -> Result<(), Refusal> {
         match self.content_coding {
             None => Ok(()),
@@ -92,7 +91,7 @@ impl Head {
     }
 }
 
-/// How far the search for a head's end has come.
+/// The progress of the search for the end of a head.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scan {
     at: usize,
@@ -106,14 +105,14 @@ pub enum Found {
     Nothing,
     /// An empty line in front of the request line: two bytes to skip (RFC 9112 section 2.2).
     EmptyLine,
-    /// The head is this many bytes long, its empty line included.
+    /// The head has this many bytes, including its empty line.
     End(usize),
 }
 
-/// Looks for the end of the head that begins at `bytes[0]`, going on from `scan`.
+/// Searches for the end of the head that begins at `bytes[0]`, continuing from `scan`.
 ///
 /// # Errors
-/// 400 for a bare CR or LF and for control bytes, 414 and 431 for what passes a bound: the first fault by place.
+/// The first fault by position: 400 for a bare CR or LF or a control byte, 414 or 431 for what exceeds a limit.
 pub fn find_end(bytes: &[u8], scan: &mut Scan, limits: &Limits) -> Result<Found, Refusal> {
     loop {
         let bound = if scan.line == 0 { limits.request_line_bytes_max } else { usize::MAX };
@@ -154,10 +153,10 @@ pub fn find_end(bytes: &[u8], scan: &mut Scan, limits: &Limits) -> Result<Found,
     }
 }
 
-/// How many bytes at the start of `bytes` are visible ones, blanks or obs-text; perhaps up to seven too few at its end.
+/// Returns how many bytes at the start of `bytes` are visible, blank or obs-text; up to seven too few near the end.
 ///
-/// Eight bytes at a time: in a word, subtracting shows which bytes are small. A borrow may mark bytes above the lowest
-/// that is marked, never below, and the lowest is all that is asked for.
+/// Examines eight bytes at a time: subtracting from a whole word reveals its small bytes. A borrow may mark bytes above
+/// the lowest marked one but never below it, and only the lowest is needed.
 fn clean_run(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 0xff;
     const TOPS: u64 = ONES << 7;
@@ -176,11 +175,11 @@ fn clean_run(bytes: &[u8]) -> usize {
     run
 }
 
-/// Reads a whole head, from its request line to its empty line, as [`find_end`] delimited it.
+/// Parses a complete head, from the request line to the empty line, as delimited by [`find_end`].
 ///
 /// # Errors
-/// 400 for a fault in its form, 417 for an unknown expectation, 431 for too many fields, 501 for a transfer coding
-/// other than `chunked`, 505 for a version other than 1.0 and 1.1.
+/// 400 for malformed text, 417 for an unknown expectation, 431 for too many fields, 501 for a transfer coding other
+/// than `chunked`, 505 for a version other than 1.0 and 1.1.
 pub fn parse_head(bytes: &[u8], limits: &Limits) -> Result<Head, Refusal> {
     let mut table = [const { MaybeUninit::uninit() }; HEAD_FIELDS_MAX];
     let fields_max = limits.fields_max.min(HEAD_FIELDS_MAX);
@@ -208,7 +207,7 @@ pub fn parse_head(bytes: &[u8], limits: &Limits) -> Result<Head, Refusal> {
     let http10 = version == 0;
     let (authority, path, query) = split_target(bytes, method, target)?;
     if let Some(authority) = authority {
-        // RFC 9112 section 3.2.2: the target's host counts, whatever Host says.
+        // RFC 9112 section 3.2.2: the host of the target takes precedence over Host.
         let sent = seen.fields[Field::Host as usize].replace(authority);
         seen.has_host |= http10 && sent.is_none();
     }
@@ -231,7 +230,7 @@ pub fn parse_head(bytes: &[u8], limits: &Limits) -> Result<Head, Refusal> {
     })
 }
 
-/// The target's authority, path and query (RFC 9112 section 3.2).
+/// Splits the target into authority, path and query (RFC 9112 section 3.2).
 fn split_target(bytes: &[u8], method: Method, target: &str) -> Result<(Option<Span>, Span, Option<Span>), Refusal> {
     let bad = |expected: &str| {
         Refusal::new(400, format!("The request's target must be {expected}, got '{}'", excerpt(target.as_bytes())))
@@ -277,7 +276,7 @@ mod tests {
         for byte in 0..=u8::MAX {
             let is_clean = byte >= b' ' && byte != 0x7f;
             for place in 0..16 {
-                // What stands behind must not matter, nor what a borrow from it may mark.
+                // Neither the bytes behind nor what a borrow from them marks may matter.
                 for behind in [b' ', b'a', 0x7f, 0x80, 0x00, 0xff] {
                     let mut bytes = [b'\x80'; 16];
                     bytes[place] = byte;

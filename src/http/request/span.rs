@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-/// A place in a head: 32 bits, as a head is bounded far below. It lies behind the method, so its end is never 0.
+/// A range in a head. 32 bits suffice, as heads are limited. It follows the method, so its end is never 0.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
     pub(super) start: u32,
@@ -14,7 +14,7 @@ impl Span {
         Self { start: start as u32, end: NonZeroU32::new(end as u32).expect("the method stands before it") }
     }
 
-    /// Where `part` stands in `whole`, of which it is a part.
+    /// Returns the position of `part` in `whole`, which must contain it.
     pub(super) fn locate(whole: &[u8], part: &[u8]) -> Self {
         let start = part.as_ptr() as usize - whole.as_ptr() as usize;
         Self::new(start, start + part.len())

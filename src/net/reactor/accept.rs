@@ -1,4 +1,4 @@
-//! New connections, up to the bound on them, and while there are file descriptors.
+//! Accepts connections, up to a limit and while there are file descriptors.
 
 use std::{
     io::{self, ErrorKind},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Reactor {
-    /// Takes in what waits at a listener: some of it, if there is much.
+    /// Accepts connections that wait at a listener, up to a number per turn.
     pub(super) fn accept(&mut self, index: usize, now: Now) {
         for _ in 0..TURN_ACCEPTS_MAX {
             let listener = &mut self.listeners[index];
@@ -28,22 +28,22 @@ impl Reactor {
                 Ok((socket, origin)) => self.admit(socket, origin, now),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => listener.pending = false,
-                    // The client was gone before it was accepted.
+                    // The client closed before it was accepted.
                     ErrorKind::ConnectionAborted
                     | ErrorKind::ConnectionReset
                     | ErrorKind::NotConnected
                     | ErrorKind::InvalidInput
                     | ErrorKind::Interrupted => {}
                     _ if is_out_of_descriptors(&error) => self.accept_on_reserve(index, now),
-                    // No memory for one. Trying again at once would find the same.
+                    // Out of memory; trying again at once would fail again.
                     _ => self.accept_paused_until_us = now.alive_us + ACCEPT_PAUSE_US,
                 },
             }
         }
     }
 
-    /// Accepts the next client on the descriptor in reserve. The longest idle connection makes room for it; if none is
-    /// idle, the client is told that there is no descriptor for it.
+    /// Accepts the next client on the reserve descriptor. Closes the longest idle connection to make room; if none is
+    /// idle, tells the client that there is no descriptor for it.
     fn accept_on_reserve(&mut self, index: usize, now: Now) {
         // Something else in the process may have taken the reserve.
         if self.descriptors.reserve.is_none() && self.make_room_for_connection() {
@@ -62,8 +62,8 @@ impl Reactor {
                 self.descriptors.complain(self.connection_count(), now);
                 let text = "The server has no file descriptors left; try again later";
                 let exchange = Exchange::refused(Arc::clone(&self.limits), &busy(text.to_owned()), now);
-                // What came is read away first: closing over it would reset the connection, perhaps before the reply
-                // is read.
+                // Read what has arrived first: closing over unread bytes would reset the connection, perhaps before the
+                // client has read the reply.
                 while socket.read(&mut self.read_buffer).is_ok_and(|count| count == self.read_buffer.len()) {}
                 let _ = socket.write(exchange.output());
                 let _ = socket.shutdown_write();
@@ -84,7 +84,7 @@ impl Reactor {
 
     fn admit(&mut self, mut socket: Socket, origin: Origin, now: Now) {
         let limits = Arc::clone(&self.limits);
-        // One that was refused takes no room, however long its client holds on to it.
+        // Refused connections do not count, however long their clients hold them open.
         let is_full = self.connection_count() - self.refused_count >= self.connections_max;
         let is_refused = is_full && !self.make_room_for_connection();
         let exchange = if is_refused {
@@ -109,13 +109,13 @@ impl Reactor {
                 self.slots[slot as usize].connection = Some(connection);
                 self.settle(slot);
             }
-            // Out of memory or of watches: as with file descriptors, the connection is lost but not the server.
+            // Out of memory or watches: as without descriptors, this connection is lost but the server continues.
             Err(_) => self.free.push(slot),
         }
     }
 }
 
-/// Whether the process, or the system, has no more file descriptors: EMFILE and ENFILE.
+/// Returns whether the process or the system has no more file descriptors (EMFILE, ENFILE).
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     use rustix::io::Errno;
     Errno::from_io_error(error).is_some_and(|errno| errno == Errno::MFILE || errno == Errno::NFILE)

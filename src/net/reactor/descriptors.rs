@@ -1,19 +1,19 @@
-//! File descriptors: one in reserve, and the log line when there are none.
+//! The reserve file descriptor, and the log line for when there are no others.
 
 use std::fs::File;
 
 use crate::{limits::COMPLAINT_PAUSE_US, now::Now};
 
-/// A file descriptor in reserve, for telling clients that there are no more.
+/// Holds a file descriptor in reserve, for telling clients that there are no more.
 #[derive(Debug, Default)]
 pub(super) struct Descriptors {
     pub(super) reserve: Option<File>,
-    /// When their lack was last logged, on the alive clock.
+    /// When the lack of descriptors was last logged, on the alive clock.
     complained_us: Option<u64>,
 }
 
 impl Descriptors {
-    /// Takes one into reserve, if there is one and none is.
+    /// Opens the reserve descriptor again if it was used and one is available.
     pub(super) fn keep(&mut self) {
         if self.reserve.is_none() {
             self.reserve = File::open("/dev/null").ok();

@@ -1,4 +1,4 @@
-//! The loop's one place to wait, and the connections it waits for.
+//! The server's only blocking wait, and the connections that it waits for.
 //!
 //! A turn of the loop:
 //!
@@ -6,8 +6,8 @@
 //! poll ──► (the caller reads its clock) ──► handle_ready ──► next_ready, next_closed ──► flush ──► next_ready ──► poll
 //! waits and collects                        reads, accepts   requests, hang-ups, room    writes
 //! ```
-//!
-//! [`Reactor::poll`] does not wait while something is left to be asked for, read, written or accepted. Each socket is
+//! [`Reactor::poll`] does not block while something is left to report, read, write or accept. Each socket is registered
+//! once, edge-triggered: a turn with one request costs a wait, a read and a write.
 //! registered once, edge-triggered: a turn with a request costs one wait for all, one read and one write.
 
 mod accept;
@@ -45,11 +45,11 @@ pub struct Reactor {
     waker: Arc<Waker>,
     limits: Arc<Limits>,
     listeners: Vec<Listener>,
-    /// On the alive clock; 0: accepting goes on.
+    /// Until when accepting is paused, on the alive clock; 0 if it is not.
     accept_paused_until_us: u64,
     descriptors: Descriptors,
     connections_max: usize,
-    /// Connections that are held only to be told that there is no room.
+    /// Connections that are held only to be told that the server is full.
     refused_count: usize,
     /// Bytes of requests held by all connections.
     requests_bytes: usize,
@@ -57,17 +57,17 @@ pub struct Reactor {
     /// Bytes of replies held by all connections.
     replies_bytes: usize,
     replies_bytes_max: usize,
-    /// Below so many bytes nobody can be refused to make room.
+    /// While requests hold fewer bytes than this, there is nobody to refuse to make room.
     requests_bytes_stuck: usize,
-    /// Connections that have waited long for a request, and since when; the longest is the last. May be out of date.
+    /// Connections that have long been idle, and since when; the last has been idle longest. May be out of date.
     spare: Vec<(u64, ConnectionId)>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     timers: Timers,
     read_buffer: Vec<u8>,
-    /// What may still be written in this turn to connections that take much.
+    /// How many bytes may still be written in this turn to connections with much output.
     write_left_bytes: usize,
-    /// To be read, to be read on, to be written, to be told to the server. Entries may be out of date.
+    /// Connections to read from, to continue reading from, to write to, and to report. Entries may be out of date.
     active: VecDeque<u32>,
     bulk: VecDeque<u32>,
     dirty: VecDeque<u32>,
@@ -81,25 +81,25 @@ struct Slot {
     connection: Option<Box<Connection>>,
 }
 
-/// What else than sockets ended a wait.
+/// What ended a wait besides sockets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Wakes {
-    /// The waker.
+    /// The waker was used.
     pub woken: bool,
-    /// What was registered with [`SIGNAL_TOKEN`].
+    /// A source registered with [`SIGNAL_TOKEN`] is ready.
     pub signal: bool,
 }
 
-/// The end of a connection.
+/// A connection that has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Closed {
-    /// It names nothing any more.
+    /// Its former id.
     pub id: ConnectionId,
-    /// As [`taken_position`](crate::http::exchange::Exchange::taken_position), at the end.
+    /// The final [`taken_position`](crate::http::exchange::Exchange::taken_position).
     pub taken_position: u64,
 }
 
-/// For the server's signals: register them with [`Reactor::registry`] and this token.
+/// The token with which the server registers its signals at [`Reactor::registry`].
 pub const SIGNAL_TOKEN: Token = Token(1);
 const WAKER_TOKEN: Token = Token(0);
 const LISTENER_TOKEN: usize = 16;
@@ -112,7 +112,7 @@ impl Reactor {
     /// sockets get the mode `socket_mode`.
     ///
     /// # Errors
-    /// What the system says, with the address in the text.
+    /// The system's error, with the address added to its text.
     pub fn bind(addresses: &[Address], socket_mode: u32, limits: Limits, connections_max: usize) -> io::Result<Self> {
         if addresses.len() > LISTENERS_MAX {
             return Err(io::Error::new(ErrorKind::InvalidInput, format!("more than {LISTENERS_MAX} addresses")));
@@ -153,36 +153,36 @@ impl Reactor {
         })
     }
 
-    /// Where it listens, with the ports that the system chose, in the order given.
+    /// Returns the addresses that it listens on, with the ports that the system chose, in the order of `bind`.
     pub fn local_addresses(&self) -> impl Iterator<Item = &Address> {
         self.listeners.iter().map(Listener::address)
     }
 
-    /// What ends a wait from another thread.
+    /// Returns a handle with which other threads end a wait.
     pub fn waker(&self) -> Arc<Waker> {
         Arc::clone(&self.waker)
     }
 
-    /// For registering signals with [`SIGNAL_TOKEN`].
+    /// Returns the registry, for registering signals with [`SIGNAL_TOKEN`].
     pub fn registry(&self) -> &Registry {
         self.poll.registry()
     }
 
-    /// How many connections there are, those included that are being told that there is no room.
+    /// Returns the number of connections, including those that are being told that the server is full.
     pub fn connection_count(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    /// When [`Reactor::handle_ready`] wants to be called at the latest: microseconds on the alive clock.
+    /// Returns when to call [`Reactor::handle_ready`] at the latest, in microseconds on the alive clock.
     pub fn poll_timeout(&self) -> Option<u64> {
         let accept_us = (self.accept_paused_until_us > 0).then_some(self.accept_paused_until_us);
         [self.timers.next_us(), accept_us].into_iter().flatten().min()
     }
 
-    /// Waits until something happens, at most for `timeout`; not at all while something is left to do.
+    /// Waits until something happens, at most for `timeout`. Returns at once while something is left to do.
     ///
     /// # Errors
-    /// What the system says, which is nothing that can be helped.
+    /// The system's error, from which there is no recovery.
     pub fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Wakes> {
         let timeout = if self.has_work() { Some(Duration::ZERO) } else { timeout };
         match self.poll.poll(&mut self.events, timeout) {
@@ -197,7 +197,7 @@ impl Reactor {
                 SIGNAL_TOKEN => wakes.signal = true,
                 Token(token) if token >= CONNECTION_TOKEN => {
                     let slot = token - CONNECTION_TOKEN;
-                    // Perhaps of a connection that has closed: then it is but a wrong hint to its successor.
+                    // A late event of a closed connection is only a wrong hint to the next one in its slot.
                     if let Some(connection) = self.slots.get_mut(slot).and_then(|slot| slot.connection.as_mut()) {
                         connection.note(event);
                         if !connection.queued.active {
@@ -216,7 +216,7 @@ impl Reactor {
         Ok(wakes)
     }
 
-    /// Does what the last wait showed: new connections, input, time-outs. Then ask [`Reactor::next_ready`].
+    /// Handles what the last wait reported: new connections, input, time-outs. Call [`Reactor::next_ready`] next.
     pub fn handle_ready(&mut self, now: Now) {
         if self.accept_paused_until_us <= now.alive_us {
             self.accept_paused_until_us = 0;
@@ -225,7 +225,7 @@ impl Reactor {
             self.accept(index, now);
         }
         self.write_left_bytes = TURN_WRITE_BYTES_MAX;
-        // Those that are queued again had their turn.
+        // Connections queued again have had their turn.
         for _ in 0..self.active.len() {
             let Some(slot) = self.active.pop_front() else { break };
             let Some(connection) = self.slots[slot as usize].connection.as_mut() else { continue };
@@ -242,7 +242,7 @@ impl Reactor {
         self.handle_due(now);
     }
 
-    /// Reads on from those that bring much, as far as one turn allows; the others go on in the next turn.
+    /// Continues to read from connections that send much, up to this turn's share; the rest continue in the next turn.
     fn read_bulk(&mut self, now: Now) {
         let mut left_bytes = TURN_READ_BYTES_MAX;
         for _ in 0..self.bulk.len() {
@@ -262,7 +262,7 @@ impl Reactor {
         }
     }
 
-    /// Judges time-outs, behind what has come.
+    /// Handles time-outs, after all input.
     fn handle_due(&mut self, now: Now) {
         while let Some(slot) = self.timers.pop_due(now.alive_us) {
             let Some(connection) = self.slots[slot as usize].connection.as_mut() else { continue };
@@ -275,8 +275,8 @@ impl Reactor {
         }
     }
 
-    /// The next connection that has something for the server: a request, whole or with its body still to come, a
-    /// hang-up, or output taken of a stream (during it and up to its last byte), so that there may be room.
+    /// Returns the next connection that has something for the server: a request (complete, or with its body to come), a
+    /// hang-up, or stream output that was taken, so that there may be room for more.
     pub fn next_ready(&mut self) -> Option<ConnectionId> {
         while let Some(id) = self.ready.pop_front() {
             let Some(slot) = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)
@@ -291,12 +291,12 @@ impl Reactor {
         None
     }
 
-    /// The next connection that has ended. Each is told once.
+    /// Returns the next connection that has ended. Each is reported once.
     pub fn next_closed(&mut self) -> Option<Closed> {
         self.closed.pop_front()
     }
 
-    /// The connection of that id, unless it has ended. What its exchange then puts out is written by the next
+    /// Returns the connection with that id unless it has ended. What its exchange then outputs is written by the next
     /// [`Reactor::flush`].
     pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         let slot = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
@@ -308,21 +308,21 @@ impl Reactor {
         Some(connection)
     }
 
-    /// As [`taken_position`](crate::http::exchange::Exchange::taken_position), without a write to follow.
+    /// See [`taken_position`](crate::http::exchange::Exchange::taken_position). Does not schedule a write.
     pub fn taken_position(&self, id: ConnectionId) -> Option<u64> {
         let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
         slot.connection.as_ref().map(|connection| connection.taken_position())
     }
 
-    /// Whether [`Reactor::next_ready`] or [`Reactor::next_closed`] has something.
+    /// Returns whether [`Reactor::next_ready`] or [`Reactor::next_closed`] would return something.
     pub fn has_ready(&self) -> bool {
         !(self.ready.is_empty() && self.closed.is_empty())
     }
 
-    /// Writes what is pending, as far as sockets take it. Then ask [`Reactor::next_ready`] again: a reply that is out
-    /// of the way may have let the next request in.
+    /// Writes pending output as far as the sockets accept it. Call [`Reactor::next_ready`] again afterwards: a reply
+    /// that was written may have made room for the next request.
     pub fn flush(&mut self, now: Now) {
-        // Those that are queued again had their turn.
+        // Connections queued again have had their turn.
         for _ in 0..self.dirty.len() {
             let Some(slot) = self.dirty.pop_front() else { break };
             let is_used_up = self.write_left_bytes == 0;
@@ -343,14 +343,14 @@ impl Reactor {
         }
     }
 
-    /// Closes the listeners: no new connections. The files of unix sockets are removed.
+    /// Closes the listeners, so that there are no new connections, and removes the files of unix sockets.
     pub fn stop_accepting(&mut self) {
         self.listeners.clear();
         self.accept_paused_until_us = 0;
     }
 
-    /// Closes the listeners and every connection that has no request pending; the others close behind their reply. A
-    /// request that is still coming gets `unfinished`.
+    /// Closes the listeners and every connection without a pending request; the others close after their reply. A
+    /// request that is still arriving gets `unfinished`.
     pub fn drain(&mut self, unfinished: &Response, now: Now) {
         self.stop_accepting();
         for slot in 0..self.slots.len() as u32 {
@@ -377,7 +377,7 @@ impl Reactor {
         self.slots.get_mut(slot as usize)?.connection.as_deref_mut()
     }
 
-    /// Brings the lists in line with what a connection has come to.
+    /// Updates the lists for a connection that may have changed.
     fn settle(&mut self, slot: u32) {
         self.count(slot);
         let Some(connection) = self.slots[slot as usize].connection.as_deref_mut() else { return };
@@ -405,7 +405,7 @@ impl Reactor {
         }
     }
 
-    /// Keeps the sum of what all connections hold.
+    /// Updates the totals of what all connections hold.
     fn count(&mut self, slot: u32) {
         let Some(connection) = self.slots[slot as usize].connection.as_deref_mut() else { return };
         let (input, output) = (connection.exchange().input_bytes(), connection.exchange().output_bytes());
@@ -432,12 +432,12 @@ impl Reactor {
         self.refused_count -= usize::from(connection.is_refused);
         self.free.push(slot);
         self.closed.push_back(Closed { id, taken_position: connection.exchange().taken_position() });
-        // Its file descriptor may be the one that accepting waits for.
+        // Accepting may have been waiting for its file descriptor.
         self.accept_paused_until_us = 0;
     }
 }
 
-/// The reply when a bound on all connections is reached.
+/// Returns the reply for when a limit on all connections is reached.
 fn busy(text: String) -> Response {
     Response {
         status: 503,

@@ -1,4 +1,4 @@
-//! Room for requests and for new connections: who gives it up when there is too little.
+//! Makes room for requests, replies and new connections when a limit is reached.
 
 use super::{Reactor, busy};
 use crate::{
@@ -8,20 +8,20 @@ use crate::{
 };
 
 impl Reactor {
-    /// Bounds the bytes of requests that all connections hold together. It takes effect with the next input.
+    /// Limits the bytes of requests that all connections hold together, from the next input on.
     pub fn set_requests_bytes_max(&mut self, bytes_max: usize) {
         self.requests_bytes_max = bytes_max;
     }
 
-    /// Bytes of requests that all connections hold together.
+    /// Returns the bytes of requests that all connections hold together.
     pub fn requests_bytes(&self) -> usize {
         self.requests_bytes
     }
 
-    /// Refuses requests that are still coming, the slowest first, when all connections together hold more than they
-    /// may. Goes on somewhat below the bound, so that not every further byte costs a look at all connections.
+    /// Refuses incomplete requests, the slowest first, while all connections together hold more than the limit. Stops
+    /// somewhat below it, so that not every further byte requires a scan of all connections.
     pub(super) fn make_room_for_requests(&mut self, now: Now) {
-        // When nobody could be refused, there may be somebody once more has come.
+        // If nobody could be refused, scan again only after this much more input.
         let step = self.requests_bytes_max / 16;
         if self.requests_bytes <= self.requests_bytes_max.max(self.requests_bytes_stuck) {
             return;
@@ -48,23 +48,23 @@ impl Reactor {
             if self.requests_bytes > self.requests_bytes_max { self.requests_bytes.saturating_add(step) } else { 0 };
     }
 
-    /// Bounds the bytes of replies that all connections hold together. It takes effect with the next output.
+    /// Limits the bytes of replies that all connections hold together, from the next output on.
     pub fn set_replies_bytes_max(&mut self, bytes_max: usize) {
         self.replies_bytes_max = bytes_max;
     }
 
-    /// Bytes of replies that all connections hold together.
+    /// Returns the bytes of replies that all connections hold together.
     pub fn replies_bytes(&self) -> usize {
         self.replies_bytes
     }
 
-    /// Closes connections whose clients do not take their large replies, those first that have stood still longest,
-    /// when all connections together hold more than they may.
+    /// Closes connections whose clients do not read their large replies while all connections together hold more than
+    /// the limit, those first that have made no progress for longest.
     pub(super) fn make_room_for_replies(&mut self) {
         if self.replies_bytes <= self.replies_bytes_max {
             return;
         }
-        // What was counted as somebody's part of a shared text is less by now, if others have come to share it.
+        // Shares of a shared text have shrunk since they were counted if others have come to share it.
         (0..self.slots.len() as u32).for_each(|slot| self.count(slot));
         if self.replies_bytes <= self.replies_bytes_max {
             return;
@@ -85,8 +85,8 @@ impl Reactor {
         }
     }
 
-    /// Connections that hold more than so many bytes of requests that are not there as a whole, each with the rate at
-    /// which they come.
+    /// Returns the connections that hold more than `bytes_min` of an incomplete request, each with the rate at which it
+    /// arrives.
     fn holders(&mut self, bytes_min: usize, now: Now) -> Vec<(u64, u32)> {
         let connections = self.slots.iter_mut().zip(0..).filter_map(|(slot, index)| {
             let exchange = slot.connection.as_deref_mut()?.exchange();
@@ -96,7 +96,7 @@ impl Reactor {
         connections.collect()
     }
 
-    /// Closes the connection that has waited longest for a request; `false` if none waits for one.
+    /// Closes the longest idle connection. Returns `false` if none is idle.
     pub(super) fn make_room_for_connection(&mut self) -> bool {
         if self.spare.is_empty() {
             self.find_spare();
@@ -107,7 +107,7 @@ impl Reactor {
                 continue;
             };
             let Some(connection) = &mut slot.connection else { continue };
-            // It has had a request since it was looked at.
+            // It has received a request since the scan.
             if connection.exchange().idle_since_us() != Some(since_us) {
                 continue;
             }
@@ -118,7 +118,8 @@ impl Reactor {
         false
     }
 
-    /// Looks for the few that have waited longest: a look at all of them is worth it only for several.
+    /// Finds the connections that have been idle longest. Finds several at once to make scanning all of them
+    /// worthwhile.
     fn find_spare(&mut self) {
         let idle = self.slots.iter_mut().zip(0..).filter_map(|(slot, index)| {
             let since_us = slot.connection.as_deref_mut()?.exchange().idle_since_us()?;
