@@ -266,7 +266,7 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// As [`print`], on a thread of its own, which a full pipe may hold for ever: whether it was done in time.
+/// As [`print()`], on a thread of its own, which a full pipe may hold for ever: whether it was done in time.
 fn print_within(text: String, at_most: Duration) -> bool {
     let (done, printed) = mpsc::channel();
     let thread = thread::Builder::new().name("steprill-ready".into());

@@ -1,13 +1,13 @@
-//! What `Accept` says about a media type (RFC 9110 section 12.5.1).
+//! Reads media types from `Accept` (RFC 9110 section 12.5.1).
 
-/// Thousandths of the quality that `accept` gives to a media type that it lists by its full name, ranges like `*/*`
-/// left aside; 0 if it does not list it.
+/// Returns the quality of a media type that `accept` lists by its full name, in thousandths; 0 if it does not. Ranges
+/// such as `*/*` do not count.
 pub(super) fn quality_permille(accept: Option<&[u8]>, media_type: &str) -> u16 {
     let ranges = accept.unwrap_or_default().split(|byte| *byte == b',');
     ranges.filter_map(|range| range_quality_permille(range, media_type)).max().unwrap_or(0)
 }
 
-/// Whether an event stream is to be NDJSON: listed, and not outweighed by SSE.
+/// Returns whether to send an event stream as NDJSON: listed, and with at least the quality of SSE.
 pub(super) fn prefers_ndjson(accept: Option<&[u8]>) -> bool {
     let ndjson = quality_permille(accept, "application/x-ndjson").max(quality_permille(accept, "application/ndjson"));
     ndjson > 0 && ndjson >= quality_permille(accept, "text/event-stream")
@@ -22,7 +22,7 @@ fn range_quality_permille(range: &[u8], media_type: &str) -> Option<u16> {
     Some(weight.map_or(1000, weight_permille))
 }
 
-/// `qvalue` of RFC 9110 section 12.4.2; a malformed one is none: 1.
+/// Parses a `qvalue` (RFC 9110 section 12.4.2). A malformed one counts as absent: 1.
 fn weight_permille(weight: &[u8]) -> u16 {
     let weight = std::str::from_utf8(weight).ok().and_then(|weight| weight.parse::<f32>().ok());
     weight.filter(|weight| (0.0..=1.0).contains(weight)).map_or(1000, permille)

@@ -1,4 +1,4 @@
-//! Who may call: `Host` against DNS rebinding, `Origin` against pages of other sites, CORS for the allowed ones
+//! Access control: `Host` against DNS rebinding, `Origin` against pages of other sites, CORS for the allowed ones
 //! (WHATWG Fetch section 3.3).
 
 use std::{
@@ -12,7 +12,7 @@ use crate::{
     limits::PREFLIGHT_AGE_S,
 };
 
-/// What is allowed beside the server's own pages and those of the loopback.
+/// What is allowed besides the server's own pages and those of the loopback.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Access {
     origins: Vec<String>,
@@ -20,24 +20,24 @@ pub struct Access {
     hosts: Vec<String>,
 }
 
-/// The kind of connection that a request came on.
+/// The kind of connection on which a request arrived.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Transport {
-    /// TCP, to a local address that is loopback.
+    /// TCP, on a loopback address of this machine.
     Loopback,
-    /// TCP, to another address.
+    /// TCP, on another address.
     Network,
     /// A unix socket.
     Unix,
 }
 
-/// What stands on the reply to a request that was let in: header lines that say so to browsers. The default is for
-/// replies to requests that were refused, or never understood.
+/// The header lines with which a reply tells browsers that the request was allowed. The default is for replies to
+/// requests that were refused or not understood.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Granted(Cow<'static, [u8]>);
 
 impl Granted {
-    /// The lines, whole, each with its CR LF.
+    /// Returns the complete lines, each ending in CRLF.
     pub fn lines(self) -> Cow<'static, [u8]> {
         self.0
     }
@@ -47,7 +47,7 @@ impl Granted {
             DEFAULT_LINES,
             b"Access-Control-Allow-Origin: ",
             origin.as_bytes(),
-            // All that replies have beside what scripts may read anyway (WHATWG Fetch section 2.2.2).
+            // All headers of replies that scripts could not read otherwise (WHATWG Fetch section 2.2.2).
             b"\r\nAccess-Control-Allow-Credentials: true\r\nAccess-Control-Expose-Headers: Allow, Location, \
               Retry-After, X-First-Sequence, X-Steprill-Damaged\r\n",
         ];
@@ -65,7 +65,7 @@ impl Access {
     /// Allows these origins (`https://app.example`, `null`, or `*` for all) and these names in `Host`.
     ///
     /// # Errors
-    /// When one of them is malformed; names it and what is expected.
+    /// If one of them is malformed; the text names it and what is expected.
     pub fn new(cors_origins: &[String], allow_hosts: &[String]) -> Result<Self, String> {
         let mut access = Self::default();
         for origin in cors_origins {
@@ -88,10 +88,10 @@ impl Access {
         Ok(access)
     }
 
-    /// Decides whether a request is let in at all, before anything else is looked at.
+    /// Decides whether a request is allowed, before anything else of it is examined.
     ///
     /// # Errors
-    /// The reply, 403, if it is not let in; it gets the default [`Granted`].
+    /// The reply, 403, if it is not; its header lines are those of the default [`Granted`].
     pub fn check(&self, request: &Request<'_>, transport: Transport) -> Result<Granted, Response> {
         let host = field(request, Field::Host);
         if let Some(host) = host {
@@ -106,9 +106,9 @@ impl Access {
         }
     }
 
-    /// A page may have its own name resolved to this server's address and count as of its origin then. Names of the
-    /// loopback, addresses and no name at all cannot be used for that. What is called on a loopback address is called
-    /// by a loopback address.
+    /// Checks `Host` against DNS rebinding: a page may have its own name resolve to this server's address, and would
+    /// then be of the same origin. Loopback names, addresses and a missing `Host` cannot be used for that. On a
+    /// loopback connection an address must be a loopback one.
     fn check_host(&self, request: &Request<'_>, host: &[u8], transport: Transport) -> Result<(), Response> {
         let name = printable(host).and_then(split_port).map(|(name, _)| name);
         let is_named = |name: &str| {
@@ -145,7 +145,7 @@ impl Access {
     }
 }
 
-/// The reply to a request of a page whose origin is not allowed.
+/// Returns the reply to a page whose origin is not allowed.
 fn foreign(request: &Request<'_>, origin: &[u8]) -> Response {
     static ORIGINS: Told = Told::new();
     if let Some(shown) = ORIGINS.first(&origin.escape_ascii().to_string()) {
@@ -157,7 +157,7 @@ fn foreign(request: &Request<'_>, origin: &[u8]) -> Response {
     ErrorFormat::of(request).error(403, message)
 }
 
-/// `name`: the host without its port, if it is well-formed.
+/// Logs a refused `Host`. `name` is the host without its port, if it is well-formed.
 fn log_refused_host(host: &[u8], name: Option<&str>) {
     static HOSTS: Told = Told::new();
     let value = name.map_or_else(|| host.escape_ascii().to_string(), str::to_ascii_lowercase);
@@ -167,8 +167,8 @@ fn log_refused_host(host: &[u8], name: Option<&str>) {
     }
 }
 
-/// The reply to a request that a page of another site had a browser send, though not as one that may read the reply:
-/// as a link, an image or a form of it, say.
+/// Returns the reply to a request that a page of another site caused without access to the reply, as with a link, an
+/// image or a form.
 fn cross_site(request: &Request<'_>) -> Response {
     static SITES: Told = Told::new();
     if SITES.first("").is_some() {
@@ -182,7 +182,7 @@ fn cross_site(request: &Request<'_>) -> Response {
     ErrorFormat::of(request).error(403, message)
 }
 
-/// The reply to a CORS preflight, if the request is one: the path's methods, and the headers that were asked for.
+/// Returns the reply to a CORS preflight, if the request is one: the path's methods and the requested headers.
 pub(super) fn preflight(request: &Request<'_>, allow: &'static str) -> Option<Response> {
     field(request, Field::Origin)?;
     field(request, Field::AccessControlRequestMethod)?;
@@ -203,7 +203,7 @@ pub(super) fn preflight(request: &Request<'_>, allow: &'static str) -> Option<Re
     Some(Response { status: 200, headers, ..Response::default() })
 }
 
-/// A serialised origin (RFC 6454 section 6.2).
+/// A serialized origin (RFC 6454 section 6.2).
 #[derive(Clone, Copy)]
 struct Origin<'a> {
     scheme: &'a str,
@@ -237,8 +237,8 @@ impl<'a> Origin<'a> {
             && self.port(self.port) == self.port(other.port)
     }
 
-    /// Whether it is the origin of a server that is called by this `Host`. The scheme is not known to a server behind a
-    /// proxy; the page's own decides what a missing port means.
+    /// Returns whether this is the origin of a server with this `Host`. Behind a proxy the server does not know its own
+    /// scheme, so the scheme of the page decides what a missing port means.
     fn is_of_host(&self, host: &str) -> bool {
         split_port(host).is_some_and(|(name, port)| {
             self.is_web() && name.eq_ignore_ascii_case(self.host) && self.port(port) == self.port(self.port)
@@ -246,7 +246,7 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// Host, with the brackets of an IPv6 address, and port (RFC 3986 section 3.2).
+/// Splits an authority into host, with the brackets of an IPv6 address, and port (RFC 3986 section 3.2).
 fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let host_end = match authority.strip_prefix('[') {
         Some(rest) => rest.find(']')? + 2,
@@ -267,7 +267,7 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     is_host.then_some((host, port))
 }
 
-/// Names that are resolved to the loopback without asking anybody (RFC 6761 section 6.3), and its addresses.
+/// Returns whether a host is a loopback address, or a name that resolves to one without a query (RFC 6761 section 6.3).
 fn is_loopback(host: &str) -> bool {
     if let Some(address) = parse_address(host) {
         return address.to_canonical().is_loopback();
@@ -277,7 +277,7 @@ fn is_loopback(host: &str) -> bool {
     parent.eq_ignore_ascii_case("localhost") && !name.starts_with('.')
 }
 
-/// The address that a host is, IPv6 in brackets.
+/// Parses a host that is an address; IPv6 addresses are in brackets.
 fn parse_address(host: &str) -> Option<IpAddr> {
     match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) => address.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
@@ -285,7 +285,7 @@ fn parse_address(host: &str) -> Option<IpAddr> {
     }
 }
 
-/// A value that can be echoed in a header: visible ASCII without spaces.
+/// Returns a value that may be echoed in a header: visible ASCII without spaces.
 fn printable(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().filter(|value| value.bytes().all(|byte| byte.is_ascii_graphic()))
 }

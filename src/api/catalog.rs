@@ -1,4 +1,4 @@
-//! What is rendered once at start, so that reads and streams only copy it.
+//! Texts that are rendered once at start, so that reads and streams only copy them.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
 /// The texts of all workflows.
 #[derive(Debug)]
 pub struct Catalog {
-    /// Body of `GET /workflows`.
+    /// The body of `GET /workflows`.
     pub names: Vec<u8>,
     workflows: Box<[WorkflowTexts]>,
 }
@@ -19,11 +19,11 @@ pub struct Catalog {
 /// The texts of one workflow.
 #[derive(Debug)]
 pub struct WorkflowTexts {
-    /// Body of `GET /workflows/{name}/schema`.
+    /// The body of `GET /workflows/{name}/schema`.
     pub schema: Vec<u8>,
-    /// Body of `GET /workflows/{name}/events`.
+    /// The body of `GET /workflows/{name}/events`.
     pub events: Vec<u8>,
-    /// Body of `GET /workflows/{name}/representation`.
+    /// The body of `GET /workflows/{name}/representation`.
     pub representation: Vec<u8>,
     graph: Arc<Graph>,
     event_texts: Box<[EventTexts]>,
@@ -31,8 +31,8 @@ pub struct WorkflowTexts {
 }
 
 impl Catalog {
-    /// Renders the workflows. The first `registered` of the graphs are those that there are now, in order of
-    /// registration; the others are what events of earlier ones need.
+    /// Renders the workflows. The first `registered` graphs are those of the present program, in order of registration;
+    /// the others are earlier ones whose events are still in the store.
     pub fn new(graphs: &[Arc<Graph>], registered: usize) -> Self {
         Self {
             names: wire::workflows(graphs.iter().take(registered).map(|graph| &*graph.name)),
@@ -40,10 +40,10 @@ impl Catalog {
         }
     }
 
-    /// The texts of a workflow.
+    /// Returns the texts of a workflow.
     ///
     /// # Panics
-    /// When it is not one of those that the catalog was made from.
+    /// If the catalog was not made from it.
     pub fn workflow(&self, workflow: WorkflowId) -> &WorkflowTexts {
         &self.workflows[usize::from(workflow.0)]
     }
@@ -61,17 +61,17 @@ impl WorkflowTexts {
         }
     }
 
-    /// The texts of an event type of this workflow.
+    /// Returns the texts of an event type of this workflow.
     pub(super) fn event(&self, event: EventId) -> &EventTexts {
         &self.event_texts[usize::from(event.0)]
     }
 
-    /// The texts of a step of this workflow.
+    /// Returns the texts of a step of this workflow.
     pub(super) fn step(&self, step: StepId) -> &StepTexts {
         &self.step_texts[usize::from(step.0)]
     }
 
-    /// The name of a step of this workflow.
+    /// Returns the name of a step of this workflow.
     pub(super) fn step_name(&self, step: StepId) -> &str {
         &self.graph.step(step).name
     }

@@ -1,4 +1,4 @@
-//! Replies that are errors, and the few others that have no content of their own.
+//! Error replies, and the few others without content of their own.
 
 use crate::{
     api::{accept, field, wire},
@@ -7,18 +7,18 @@ use crate::{
     limits::{MESSAGE_BYTES_MAX, RETRY_AFTER_S},
 };
 
-/// In which form a client gets the messages of errors.
+/// The form in which a client gets error messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ErrorFormat {
-    /// `text/plain`: the bare message.
+    /// `text/plain`: the message alone.
     #[default]
     Text,
-    /// `application/json`: `{"detail": message}`. For clients whose `Accept` names that type.
+    /// `application/json`: `{"detail": message}`, for clients whose `Accept` names that type.
     Json,
 }
 
 impl ErrorFormat {
-    /// What the request asks for.
+    /// Returns the form that the request asks for.
     pub fn of(request: &Request<'_>) -> Self {
         match accept::quality_permille(field(request, Field::Accept), "application/json") {
             0 => Self::Text,
@@ -26,7 +26,7 @@ impl ErrorFormat {
         }
     }
 
-    /// An error with this message, cut if what it quotes of the request makes it too long.
+    /// Returns an error with this message, cut if a quote from the request makes it too long.
     pub fn error(self, status: u16, message: &str) -> Response {
         let message = &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)];
         match self {
@@ -40,17 +40,17 @@ impl ErrorFormat {
         }
     }
 
-    /// 404 for a handler that does not exist, or no longer does.
+    /// 404 for a handler that does not exist or was removed.
     pub fn handler_not_found(self) -> Response {
         self.error(404, "Handler not found")
     }
 
-    /// The same, and why: `it has already completed`. Clients compare how the message begins.
+    /// 404 with a reason, such as `it has already completed`. Clients compare how the message begins.
     pub fn handler_not_found_as(self, reason: &str) -> Response {
         self.error(404, &format!("Handler not found: {reason}"))
     }
 
-    /// 409 for a reader of the queue whose turn did not come. Clients compare how the message begins.
+    /// 409 for a queue reader that did not get the lock in time. Clients compare how the message begins.
     pub fn no_lock(self, acquire_timeout_s: f64) -> Response {
         let timeout = decimal(acquire_timeout_s);
         let message = format!(
@@ -60,35 +60,35 @@ impl ErrorFormat {
         self.error(409, &message)
     }
 
-    /// 503 for a client who may try again in a moment: as much as is taken at a time is there already.
+    /// 503 for a client that may try again in a moment, as a limit on concurrent work is reached.
     pub fn overloaded(self, message: &str) -> Response {
         let mut response = self.error(503, message);
         response.headers.push(("Retry-After", RETRY_AFTER_S.to_string()));
         response
     }
 
-    /// 503 for a client who may try again in a moment: there is no memory for new work.
+    /// 503 for a client that may try again in a moment, as there is no memory for new work.
     pub fn no_memory(self) -> Response {
         self.overloaded("The server holds as much as it may (--memory-max); try again later")
     }
 
-    /// 507 or 500 for a client whose request changed nothing, because that could not be stored.
+    /// 507 or 500 for a request that changed nothing because the change could not be committed.
     pub fn not_kept(self, status: u16, reason: &str) -> Response {
         self.error(status, &format!("The server cannot store this now, and nothing has changed: {reason}"))
     }
 
-    /// 500 for a client whose request needs what cannot be read.
+    /// 500 for a request that needs what cannot be read.
     pub fn not_read(self, reason: &str) -> Response {
         self.error(500, &format!("The server cannot read this from its store: {reason}"))
     }
 
-    /// 500 for a client whose request would change a handler whose rows in the store are damaged.
+    /// 500 for a request to change a handler whose rows in the store are damaged.
     pub fn damaged(self) -> Response {
         self.error(500, "The handler's stored rows are damaged: it can be read as far as they go, and purged, no more")
     }
 
-    /// 500 for a client whose POST run has failed. Clients compare the text; where the handler is stands in a header,
-    /// and the step that failed beside the text in JSON.
+    /// 500 for a POST run whose run has failed. Clients compare the text; a header says where the handler is, and the
+    /// JSON form names the failed step beside the text.
     pub(super) fn run_failed(self, view: &HandlerView<'_>, error: &str) -> Response {
         let message = format!("Error running workflow: {error}");
         let mut response = match self {
@@ -99,24 +99,24 @@ impl ErrorFormat {
         response
     }
 
-    /// 503 for a client whose request came to its end after the stop began: it may send it again.
+    /// 503 for a request that was complete only after the stop began: the client may send it again.
     pub fn not_begun(self) -> Response {
         self.overloaded("The server is stopping and has not begun this request; send it again when the server is back")
     }
 
-    /// 503 for a client whose request waits while a server stops that keeps everything in memory. Not to be sent again
-    /// by itself: the runs will be gone, and steps of them have been done.
+    /// 503 for a request that waits when a server without a store stops. The client should not send it again by itself:
+    /// the runs will be gone, although some of their steps were done.
     pub fn ending(self) -> Response {
         self.error(503, "The server is stopping, and its runs end with it: everything was kept in memory")
     }
 
-    /// 503 for a client whose POST run waits while the server stops: where the run's end will be told.
+    /// 503 for a POST run that waits when the server stops; says where the result of the run will be.
     pub fn stopping(self, handler_id: &str) -> Response {
         let message = format!("The server is stopping; GET /handlers/{handler_id} tells the result once it is back");
         self.elsewhere(&message, handler_id)
     }
 
-    /// 503 for a client whose POST run waits while what the run does cannot be stored: where its end will be told.
+    /// 503 for a POST run that waits while its run's changes cannot be committed; says where its result will be.
     pub fn delayed(self, handler_id: &str) -> Response {
         let message = format!(
             "The run has begun, and the server cannot store now how it goes on; GET /handlers/{handler_id} tells the \
@@ -132,12 +132,12 @@ impl ErrorFormat {
     }
 }
 
-/// 204: a feed that is used up.
+/// 204: the feed has ended and was read.
 pub fn no_content() -> Response {
     Response { status: 204, ..Response::default() }
 }
 
-/// A number as Python writes it, which is what clients compare: `1.0`, `0.1`, `1e+16`, `1e-05`.
+/// Formats a number as Python does, which is what clients compare: `1.0`, `0.1`, `1e+16`, `1e-05`.
 pub(super) fn decimal(number: f64) -> String {
     let shortest = format!("{number:?}");
     match shortest.split_once('e') {

@@ -1,12 +1,12 @@
-//! A graph for the tests of this part.
+//! A graph for the tests of this module.
 
 use std::sync::Arc;
 
 use crate::graph::{EventKind, EventType, Graph, Parts, Shape, StepParts};
 
-/// Workflow `w`: `StartEvent` → `ask` (asks `Question`, answered by `Answer`; streams `Token`) → `Work` → `finish`,
-/// which also takes `Tick` from outside → a plain `StopEvent`, or a custom one, `Verdict`. `Answer` and `Work` need a
-/// `text`; in all of them it is a string, and everything else is taken.
+/// Returns workflow `w`: `StartEvent` → `ask` (asks `Question`, answered by `Answer`; streams `Token`) → `Work` →
+/// `finish`, which also takes `Tick` from outside → a plain `StopEvent`, or the custom one `Verdict`. `Answer` and
+/// `Work` require a string `text`; in all types, `text` must be a string, and other fields are accepted.
 pub(super) fn graph(stop_builtin: bool) -> Arc<Graph> {
     let stop = if stop_builtin { "StopEvent" } else { "Verdict" };
     let ask = StepParts {

@@ -1,7 +1,7 @@
 //! The Workflows API: routes, bodies, checks, replies.
 //!
-//! A request's way: [`Access::check`] (may it call at all?), [`call`] (route, body, scheduler → [`Reply`]), and, for
-//! what is not there at once, [`run_ended`], [`render_event`] and [`list_some`] when the server comes to it.
+//! A request passes through [`Access::check`] (is it allowed?) and [`call`] (route, body, scheduler → [`Reply`]). For
+//! replies that take longer, the server later calls [`run_ended`], [`render_event`] and [`list_some`].
 
 mod accept;
 mod access;
@@ -35,20 +35,20 @@ pub use parsed::{Form, Parsed};
 pub use told::note_time;
 pub use wire::{Timestamp, VALUE_AT, render_event};
 
-/// What a call comes to. The server carries it out.
+/// The result of a call, which the server carries out.
 #[derive(Debug)]
 pub enum Reply {
-    /// The reply, now.
+    /// Reply now.
     Now(Response),
-    /// The reply, as soon as what the call changed is kept.
+    /// Reply once the change made by the call is committed.
     WhenCommitted(HandlerKey, Response),
-    /// The call is to be made again when the scheduler has what the store knows under this address.
+    /// Repeat the call once the scheduler has what the store knows under this address.
     WhenRead(Address),
-    /// The call is to be made again with the request's body as [`Form::parse`] gives it, which may take long.
+    /// Repeat the call with the request's body as parsed by [`Form::parse`], which may take long.
     WhenParsed(Form),
-    /// The call is to be made again when this batch is kept or has failed.
+    /// Repeat the call once this batch is committed or has failed.
     WhenSettled(u64),
-    /// POST run: the reply when the run has ended; see [`run_ended`].
+    /// POST run: reply once the run has ended; see [`run_ended`].
     WhenRunEnds(HandlerKey),
     /// GET /events.
     Follow(Follow),
@@ -76,63 +76,63 @@ pub struct Follow {
     pub run: RunKey,
     /// Its workflow, whose texts [`render_event`] takes.
     pub workflow: WorkflowId,
-    /// How it reads.
+    /// Where and how to read.
     pub cursor: Cursor,
-    /// SSE, or NDJSON.
+    /// SSE or NDJSON.
     pub sse: bool,
-    /// Internal events too.
+    /// Whether to include internal events.
     pub include_internal: bool,
-    /// The qualified name, or null.
+    /// Whether to include qualified names, which otherwise are null.
     pub include_qualified_name: bool,
-    /// NDJSON: number each event in a member `sequence`.
+    /// NDJSON: whether to number each event in a member `sequence`.
     pub numbered: bool,
     /// HEAD: no body, no lock.
     pub head_only: bool,
 }
 
-/// How a reader reads.
+/// How a reader reads a feed.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Cursor {
-    /// The queue: one reader at a time; waits for its turn.
+    /// The queue, which has one reader at a time; others wait for it.
     Queue {
-        /// How long it waits; zero: tries once.
+        /// How long to wait for the queue; zero tries once.
         acquire_timeout: Duration,
-        /// As it stood in the request, for the 409's text.
+        /// The same as written in the request, for the text of a 409.
         acquire_timeout_s: f64,
     },
     /// The log, from this number on.
     Log {
-        /// The first number wanted.
+        /// The first number to read.
         from: u64,
     },
 }
 
-/// A list of handlers, and how far it is written.
+/// A list of handlers and how much of it was written.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct List {
-    /// After this one.
+    /// List only handlers after this one.
     pub after: Option<HandlerKey>,
-    /// At most so many (further ones).
+    /// List at most this many further handlers.
     pub limit: Option<usize>,
-    /// Only with one of these statuses; empty: all.
+    /// List only handlers with one of these statuses; empty for all.
     pub statuses: Vec<String>,
-    /// Only of one of these workflows; empty: all.
+    /// List only handlers of one of these workflows; empty for all.
     pub workflows: Vec<String>,
-    /// Only those whose newest run began before: microseconds since the epoch.
+    /// List only handlers whose newest run began earlier than this, in microseconds since the epoch.
     pub before_us: Option<i64>,
     /// What was written last.
     pub written: ListWritten,
-    /// What comes next, as the store gave it.
+    /// The next handlers, as returned by the store.
     pub page: VecDeque<KeptHandler>,
-    /// Whether the store has no more.
+    /// Whether the store has no further handlers.
     pub is_complete: bool,
-    /// Whether the store was asked for what comes next and has not answered.
+    /// Whether the store was asked for the next handlers and has not answered.
     pub is_asked: bool,
     /// HEAD: no body.
     pub head_only: bool,
 }
 
-/// How far a list is written.
+/// What was last written of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ListWritten {
     /// Nothing.
@@ -145,25 +145,25 @@ pub enum ListWritten {
 }
 
 impl List {
-    /// Whether only handlers whose runs go on are in it.
+    /// Returns whether the list contains only handlers whose runs have not ended.
     pub fn only_running(&self) -> bool {
         matches!(&self.statuses[..], [status] if status == wire::STATUSES[0])
     }
 }
 
 impl Follow {
-    /// How its events are told apart.
+    /// Returns how its events are framed.
     pub fn framing(&self) -> Framing {
         if self.sse { Framing::Sse } else { Framing::Ndjson }
     }
 
-    /// `Content-Type` of the stream.
+    /// Returns the `Content-Type` of the stream.
     pub fn content_type(&self) -> &'static str {
         self.framing().content_type()
     }
 }
 
-/// The value of a header field, if the request has it.
+/// Returns the value of a header field, if the request has it.
 fn field<'a>(request: &Request<'a>, field: Field) -> Option<&'a [u8]> {
     request.fields[field as usize]
 }

@@ -1,5 +1,5 @@
-//! Bodies of requests, parsed: the part of a call that takes longer the longer its body is, and needs nothing but the
-//! workflow's graph. The server may do it apart from the call: see [`Reply::WhenParsed`](super::Reply::WhenParsed).
+//! Parsed request bodies: the part of a call whose time grows with the body, and that needs only the workflow's graph.
+//! The server may do it before the call: see [`Reply::WhenParsed`](super::Reply::WhenParsed).
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     values::Values,
 };
 
-/// What a body is parsed as.
+/// How to parse a body.
 #[derive(Clone, Debug)]
 pub struct Form {
     /// The workflow that it is for.
@@ -20,7 +20,7 @@ pub struct Form {
     pub(super) kind: Kind,
 }
 
-/// Which call a body belongs to.
+/// The kind of call that a body belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     /// `run` and `run-nowait`.
@@ -29,8 +29,8 @@ pub(super) enum Kind {
     Posted,
 }
 
-/// A body that was parsed, for the call that it belongs to. Its faults stand in it: the call names the first that it
-/// meets.
+/// A parsed body, for the call that it belongs to. It contains its faults; the call reports the first that it comes
+/// to.
 #[derive(Debug)]
 pub struct Parsed(pub(super) Body);
 
@@ -61,14 +61,14 @@ pub(super) struct Run {
 #[derive(Debug)]
 pub(super) struct Posted {
     pub(super) event: Result<(EventId, Json), String>,
-    /// The event's members; those of a short body are read when a question looks at them.
+    /// The event's members; those of a short body are read only when a question examines them.
     pub(super) members: Members,
     pub(super) step: Result<Option<String>, String>,
     pub(super) in_reply_to: Result<Option<u64>, String>,
 }
 
 impl Form {
-    /// Parses a body, and reads beforehand what the call will look at.
+    /// Parses a body, and prepares what the call will examine.
     pub fn parse(&self, body: &[u8]) -> Parsed {
         Parsed(match self.kind {
             Kind::Run => Body::Run(self.parse_run(body)),
@@ -123,7 +123,7 @@ impl Posted {
 }
 
 impl Parsed {
-    /// Bytes of memory that it takes, about.
+    /// Returns about how much memory it uses, in bytes.
     pub fn bytes(&self) -> usize {
         match &self.0 {
             Body::Run(run) => run.body.as_ref().map_or(0, Run::bytes),
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn the_members_of_a_large_answer_are_read_before_the_call_and_counted() {
         assert!(members_bytes("Answer") > 0);
-        // No question looks at it.
+        // No question examines it.
         assert_eq!(members_bytes("Tick"), 0);
     }
 }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use crate::api::told::Told;
 
-/// Decodes `text`. What does not decode (an escape that is no escape, bytes that are no UTF-8) stands for itself, so
-/// that it is looked up as it came and is not found.
+/// Decodes `text`. What does not decode (a malformed escape, bytes that are not UTF-8) is returned unchanged, so that
+/// nothing is found under it.
 pub(super) fn decode(text: &str) -> Cow<'_, str> {
     if text.contains('%') {
         decode_escapes(text.as_bytes()).map_or(Cow::Borrowed(text), Cow::Owned)
@@ -19,7 +19,7 @@ pub(super) fn decode(text: &str) -> Cow<'_, str> {
 pub(super) struct Query<'a>(pub(super) Option<&'a str>);
 
 impl<'a> Query<'a> {
-    /// All values of a parameter, decoded, in order; one without `=` has the value `""`.
+    /// Returns all values of a parameter, decoded and in order; one without `=` has the value `""`.
     pub(super) fn values(self, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
         self.0.unwrap_or_default().split('&').filter_map(move |pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -27,20 +27,20 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// The value of a parameter; the last one, if it stands there more than once.
+    /// Returns the value of a parameter; the last one, if it occurs several times.
     pub(super) fn value(self, name: &'a str) -> Option<Cow<'a, str>> {
         self.0?;
         self.values(name).last()
     }
 
-    /// A boolean parameter: `true` in any case is true, anything else false; `default` if absent.
+    /// Returns a boolean parameter: `true` in any case is true, all else false; `default` if absent.
     pub(super) fn boolean(self, name: &'a str, default: bool) -> bool {
         self.value(name).map_or(default, |value| value.eq_ignore_ascii_case("true"))
     }
 }
 
 impl Query<'_> {
-    /// Logs the parameters that are near one that is known, and are ignored, each once.
+    /// Logs parameters that are ignored but resemble a known one, each once.
     pub(super) fn log_misspelt(self, known: &[&str]) {
         static PARAMETERS: Told = Told::new();
         for pair in self.0.unwrap_or_default().split('&') {
@@ -52,7 +52,7 @@ impl Query<'_> {
     }
 }
 
-/// As [`decode`], with `+` as a space.
+/// Like [`decode`], with `+` for a space.
 fn decode_form(text: &str) -> Cow<'_, str> {
     if text.contains('+') {
         let spaced = text.replace('+', " ");

@@ -1,4 +1,4 @@
-//! One table gives the call, 404, 405 and `Allow`.
+//! The table from which the call, 404, 405 and `Allow` follow.
 
 use std::borrow::Cow;
 
@@ -7,36 +7,36 @@ use crate::{api::percent, http::Method};
 /// One operation of the API.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Call {
-    /// `GET /health`
+    /// `GET /health`.
     Health,
-    /// `GET /workflows`
+    /// `GET /workflows`.
     Workflows,
-    /// `GET /workflows/{name}/schema`
+    /// `GET /workflows/{name}/schema`.
     WorkflowSchema,
-    /// `GET /workflows/{name}/events`
+    /// `GET /workflows/{name}/events`.
     WorkflowEvents,
-    /// `GET /workflows/{name}/representation`
+    /// `GET /workflows/{name}/representation`.
     WorkflowRepresentation,
-    /// `POST /workflows/{name}/run`
+    /// `POST /workflows/{name}/run`.
     Run,
-    /// `POST /workflows/{name}/run-nowait`
+    /// `POST /workflows/{name}/run-nowait`.
     RunNowait,
-    /// `GET /handlers`
+    /// `GET /handlers`.
     Handlers,
-    /// `GET /handlers/{handler_id}`
+    /// `GET /handlers/{handler_id}`.
     Handler,
-    /// `POST /handlers/{handler_id}/cancel`
+    /// `POST /handlers/{handler_id}/cancel`.
     Cancel,
-    /// `GET /results/{handler_id}`
+    /// `GET /results/{handler_id}`.
     Result,
-    /// `GET /events/{handler_id}`
+    /// `GET /events/{handler_id}`.
     StreamEvents,
-    /// `POST /events/{handler_id}`
+    /// `POST /events/{handler_id}`.
     PostEvent,
 }
 
 impl Call {
-    /// The parameters that it has in its query.
+    /// Returns the query parameters of the call.
     pub(super) fn parameters(self) -> &'static [&'static str] {
         match self {
             Self::StreamEvents => {
@@ -49,20 +49,20 @@ impl Call {
     }
 }
 
-/// What a method and a path come to.
+/// The result of routing a method and a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Routed<'a> {
-    /// A call, with the path's parameter, decoded (empty if it has none). HEAD comes to the call of GET.
+    /// A call with the decoded path parameter (empty if it has none). HEAD routes to the call of GET.
     Call(Call, Cow<'a, str>),
-    /// OPTIONS of a path that exists: all its methods.
+    /// OPTIONS of an existing path: all its methods.
     Options(&'static str),
-    /// A path that exists, but not with this method: all its methods.
+    /// An existing path without this method: all its methods.
     MethodNotAllowed(&'static str),
     /// No such path.
     NotFound,
 }
 
-/// Finds the call for a method and a path as it was sent.
+/// Finds the call for a method and a path as sent.
 pub(super) fn route(method: Method, path: &str) -> Routed<'_> {
     if path == "*" && method == Method::Options {
         return Routed::Options(ALLOW_GET_POST);
@@ -80,7 +80,7 @@ pub(super) fn route(method: Method, path: &str) -> Routed<'_> {
 }
 
 struct Entry {
-    /// The path's segments; `*` takes any one that is not empty.
+    /// The path's segments; `*` matches any that is not empty.
     segments: &'static [&'static str],
     get: Option<Call>,
     post: Option<Call>,
@@ -89,7 +89,7 @@ struct Entry {
 const PARAMETER: &str = "*";
 const ALLOW_GET: &str = "GET, HEAD, OPTIONS";
 const ALLOW_POST: &str = "POST, OPTIONS";
-/// All methods that there are.
+/// All methods of the API.
 pub(super) const ALLOW_GET_POST: &str = "GET, HEAD, POST, OPTIONS";
 
 const TABLE: [Entry; 12] = [
@@ -116,7 +116,7 @@ const fn post(segments: &'static [&'static str], call: Call) -> Entry {
 }
 
 impl Entry {
-    /// The path's parameter, if the path is this entry's.
+    /// Returns the path parameter, if the path matches this entry.
     fn parameter<'a>(&self, path: &'a str) -> Option<Cow<'a, str>> {
         let mut sent = path.strip_prefix('/')?.split('/');
         let mut parameter = Cow::Borrowed("");

@@ -1,4 +1,4 @@
-//! What clients do that they hardly mean to do: the log says it, once for each value.
+//! Logs likely mistakes of clients, once for each value.
 
 use std::{
     collections::VecDeque,
@@ -14,18 +14,18 @@ use crate::{
     text::{OneLine, nearest},
 };
 
-/// Values of one kind that the log was told of while the program runs. When there are enough of them a further one is
-/// told only now and then, and takes the place of the oldest.
+/// Values of one kind that were logged. Once there are many, a new one is logged only now and then and replaces the
+/// oldest.
 pub(super) struct Told(Mutex<Values>);
 
 struct Values {
-    /// The oldest first.
+    /// The logged values, oldest first.
     values: VecDeque<String>,
-    /// When the last of them was told, on the alive clock.
+    /// When the newest was logged, on the alive clock.
     last_us: u64,
 }
 
-/// Has the log's pauses go by this clock: values are met where no clock is at hand, and on other threads.
+/// Sets the time by which the pauses are measured: values occur where no clock is at hand, and on other threads.
 pub fn note_time(now: Now) {
     ALIVE_US.store(now.alive_us, Ordering::Relaxed);
 }
@@ -37,7 +37,7 @@ impl Told {
         Self(Mutex::new(Values { values: VecDeque::new(), last_us: 0 }))
     }
 
-    /// The value as the log may show it, if it is to be told of.
+    /// Returns the value in printable form if it is to be logged.
     pub(super) fn first(&self, value: &str) -> Option<String> {
         self.first_at(value, ALIVE_US.load(Ordering::Relaxed))
     }
@@ -60,7 +60,7 @@ impl Told {
         Some(shown)
     }
 
-    /// Logs that a request has `what`, `name`, which is not among those that are known, if it is near to one of them.
+    /// Logs an unknown `what` named `name`, if it resembles one of the known names.
     pub(super) fn misspelt(&self, what: &str, name: &str, known: &[&str]) {
         let Some(meant) = nearest(name, known.iter().copied()) else { return };
         if let Some(name) = self.first(name) {

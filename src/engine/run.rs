@@ -83,7 +83,7 @@ impl Run {
         self
     }
 
-    /// The same run that defers what comes to more than so many events at once, instead of [`EVENTS_AT_ONCE`]. A
+    /// The same run that defers what comes to more than so many events at once, instead of `EVENTS_AT_ONCE`. A
     /// journal is to be folded as it was written.
     #[must_use]
     pub fn with_events_at_once(mut self, events: u32) -> Self {
@@ -161,7 +161,7 @@ impl Run {
         runs.then(|| self.facts.stuck(&self.graph)).flatten()
     }
 
-    /// Bytes of what it has published, as [`Feed::cost_bytes`] counts them.
+    /// Bytes of what it has published, as `Feed::cost_bytes` counts them.
     pub fn feed_bytes(&self) -> usize {
         self.facts.feed_bytes
     }

@@ -39,7 +39,7 @@ impl Loop {
     }
 
     /// The first signal begins the stop. One that comes while a [`Stopper`] has begun it ends the process at once, as
-    /// [`SecondSignal`] does with a second one.
+    /// `SecondSignal` does with a second one.
     pub(super) fn handle_signals(&mut self) {
         let Some(signals) = &mut self.signals else { return };
         for signal in signals.pending().filter(|signal| *signal != SIGXFSZ).collect::<Vec<_>>() {

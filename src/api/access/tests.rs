@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A request with these fields: host, origin, and of a preflight the method and headers asked for.
+/// Passes a request with these fields: host, origin, and the method and headers that a preflight asks for.
 fn with_request<T>(
     method: Method,
     [host, origin, request_method, request_headers]: [Option<&str>; 4],
@@ -101,7 +101,7 @@ fn on_a_network_address_the_host_is_an_address_too() {
         ("300.0.0.1", false),
     ] {
         check(&access, Transport::Network, Some(host), None, allowed);
-        // A page whose name was made to mean this address counts as its own otherwise.
+        // Otherwise a page whose name was made to resolve to this address would count as the server's own.
         check(&access, Transport::Network, Some(host), Some(&format!("http://{host}")), allowed && !host.is_empty());
     }
     check(&access, Transport::Network, None, None, true);
@@ -248,7 +248,7 @@ proptest! {
     }
 }
 
-/// Anything, and often what looks like a host or an origin.
+/// Any text, often one that looks like a host or an origin.
 fn any_authority() -> impl Strategy<Value = String> {
     prop_oneof![
         "\\PC*",

@@ -1,4 +1,4 @@
-//! Reading a handler's events, and posting to it.
+//! Reads a handler's events, and posts events to it.
 
 use std::{fmt::Write as _, ops::Range, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     text::OneLine,
 };
 
-/// `GET /events/{handler_id}`, up to the lock
+/// `GET /events/{handler_id}`, up to the lock.
 pub(super) fn stream(
     id: &str,
     request: &Request<'_>,
@@ -31,7 +31,7 @@ pub(super) fn stream(
         Position::Queue { acquire_timeout_s } => (queue(acquire_timeout_s), scheduler.is_drained(handler)),
         Position::Log(start) => {
             let end = scheduler.feed_range(handler).unwrap_or_default().end;
-            // Whoever asks for what has left the window is told so when the stream begins.
+            // A reader that asks for removed events is told so when its stream begins.
             let range = scheduler.feed_begin(handler).unwrap_or_default()..end;
             let from = start.from(&range);
             (Cursor::Log { from }, view.outcome.is_some() && from >= range.end)
@@ -55,7 +55,7 @@ pub(super) fn stream(
     }))
 }
 
-/// `POST /events/{handler_id}`
+/// `POST /events/{handler_id}`.
 pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: ErrorFormat) -> Result<Reply, Reply> {
     let (key, view) = handlers::find(context.scheduler, id, errors)?;
     check_running(&view, errors)?;
@@ -65,7 +65,7 @@ pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: Err
     let workflow = context.scheduler.workflow_of(key).ok_or_else(|| errors.handler_not_found())?;
     let parsed = context.parsed_posted(body, workflow)?;
     if parsed.workflow != workflow {
-        // The handler that the request was for is gone, and another has its id.
+        // The handler that the request was for is gone, and another one has its id.
         return Err(errors.handler_not_found().into());
     }
     let body = parsed.body.map_err(|error| faulty_body(400, &error, errors))?;
@@ -88,13 +88,13 @@ pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: Err
             let Some(view) = scheduler.view(key) else { return Err(errors.handler_not_found().into()) };
             let refused = Refused { handler: key, graph: view.graph, event, step, in_reply_to };
             let reply = refused.reply(refusal, scheduler, errors);
-            // Perhaps for an answer that comes to nothing, if it cannot be stored.
+            // The refusal may rest on an answer that cannot be committed.
             Err(if scheduler.is_changing(key) { Reply::WhenCommitted(key, reply) } else { reply.into() })
         }
     }
 }
 
-/// An event from outside that the run does not take.
+/// An event from outside that the run does not accept.
 struct Refused<'a> {
     handler: HandlerKey,
     graph: &'a Graph,
@@ -139,7 +139,7 @@ impl Refused<'_> {
         errors.error(409, &message)
     }
 
-    /// `open: Approve (number 7, n = 2), Choose (number 9)`
+    /// Lists the open questions: `open: Approve (number 7, n = 2), Choose (number 9)`.
     fn list(&self, scheduler: &Scheduler) -> String {
         let mut list = String::new();
         for question in scheduler.open_questions(self.handler).take(OPEN_QUESTIONS_LISTED_MAX) {
@@ -176,7 +176,7 @@ fn unsendable(reason: &str, errors: ErrorFormat) -> Response {
     errors.error(400, &format!("Failed to send event: {reason}"))
 }
 
-/// What a reader asks for.
+/// Where a reader wants to begin in the log.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Wanted {
     position: Position,
@@ -192,11 +192,11 @@ enum Position {
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum LogStart {
-    /// With the newest run's first event.
+    /// At the newest run's first event.
     First,
-    /// With the next event that comes.
+    /// At the next event to be published.
     Next,
-    /// With the event after this one.
+    /// After the event with this number.
     After(u64),
 }
 
@@ -237,7 +237,7 @@ impl Wanted {
     }
 }
 
-/// Seconds, finite and not negative.
+/// Parses a time in seconds, which must be finite and not negative.
 fn parse_timeout(text: &str) -> Option<f64> {
     let seconds: f64 = text.trim_ascii().parse().ok()?;
     (seconds.is_finite() && seconds >= 0.0).then_some(seconds.abs())
@@ -251,13 +251,13 @@ fn parse_after_sequence(text: &str) -> Option<LogStart> {
     }
 }
 
-/// The header, which a reader sends that comes back; a bad one is ignored.
+/// Reads `Last-Event-ID`, which a reconnecting client sends. A malformed value is ignored.
 fn last_event_id(request: &Request<'_>) -> Option<LogStart> {
     let text = std::str::from_utf8(field(request, Field::LastEventId)?).ok()?;
     if text == "-1" { Some(LogStart::First) } else { parse_sequence(text).map(LogStart::After) }
 }
 
-/// Digits alone. A number too large for any feed is the largest.
+/// Parses decimal digits. A number that is too large for any feed is clamped.
 fn parse_sequence(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u64::MAX))

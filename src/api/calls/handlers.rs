@@ -1,4 +1,4 @@
-//! Handlers: reading, listing, cancelling.
+//! Reads, lists and cancels handlers.
 
 use super::Context;
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     now::Now,
 };
 
-/// `GET /handlers/{handler_id}`: the result is an envelope here, and only here.
+/// `GET /handlers/{handler_id}`: only here is the result an envelope.
 pub(super) fn get(id: &str, scheduler: &Scheduler, errors: ErrorFormat) -> Result<Reply, Response> {
     let (_, view) = find(scheduler, id, errors)?;
     let status = match view.outcome {
@@ -29,7 +29,7 @@ pub(super) fn get(id: &str, scheduler: &Scheduler, errors: ErrorFormat) -> Resul
     Ok(Reply::Now(wire::handler_reply(status, &view, ResultForm::Envelope)))
 }
 
-/// `GET /results/{handler_id}`
+/// `GET /results/{handler_id}`.
 pub(super) fn result(id: &str, scheduler: &Scheduler, errors: ErrorFormat) -> Result<Reply, Response> {
     let (_, view) = find(scheduler, id, errors)?;
     match view.outcome {
@@ -40,12 +40,12 @@ pub(super) fn result(id: &str, scheduler: &Scheduler, errors: ErrorFormat) -> Re
     }
 }
 
-/// A handler as a reply.
+/// Returns a reply with a handler.
 pub(super) fn response(status: u16, view: &HandlerView<'_>) -> Response {
     wire::handler_reply(status, view, ResultForm::Value)
 }
 
-/// `POST /handlers/{handler_id}/cancel`
+/// `POST /handlers/{handler_id}/cancel`.
 pub(super) fn cancel(
     id: &str,
     query: Query<'_>,
@@ -69,7 +69,7 @@ pub(super) fn cancel(
     Err(outcome.map_or_else(|| errors.handler_not_found(), |outcome| errors.handler_not_found_as(ended(outcome))))
 }
 
-/// That a run has ended, and how.
+/// Says that a run has ended, and how.
 pub(super) fn ended(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Completed(_) => "it has already completed",
@@ -78,7 +78,7 @@ pub(super) fn ended(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// `GET /handlers`
+/// `GET /handlers`.
 pub(super) fn list(
     request: &Request<'_>,
     query: Query<'_>,
@@ -93,7 +93,7 @@ pub(super) fn list(
     Ok(Reply::List(Box::new(List { head_only: request.method == Method::Head, ..list })))
 }
 
-/// The handler of that id, and its view.
+/// Returns the handler with that id, and its view.
 ///
 /// # Errors
 /// The reply, 404, if there is none.
@@ -106,19 +106,19 @@ pub(super) fn find<'a>(
     key.and_then(|key| Some((key, scheduler.view(key)?))).ok_or_else(|| errors.handler_not_found())
 }
 
-/// Whether a list goes on.
+/// What to do next about a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ListProgress {
     /// There is more to write: call again, in a later turn if nothing was appended.
     More,
-    /// There is more in the store: call again when its next page is in the list.
+    /// There is more in the store: call again once its next page is in the list.
     Read,
     /// It is complete.
     Complete,
 }
 
-/// Appends the next part of a list to `out`: about `bytes_wanted` bytes (at most one handler more), or what there is to
-/// the list's end, or less, perhaps nothing, if its filters passed many handlers over.
+/// Appends the next part of a list to `out`: about `bytes_wanted` bytes (at most one handler more), or less at the end
+/// of the list or after its filters have skipped many handlers, perhaps nothing.
 pub fn list_some(scheduler: &Scheduler, list: &mut List, out: &mut Vec<u8>, bytes_wanted: usize) -> ListProgress {
     let wanted_until = out.len().saturating_add(bytes_wanted);
     if list.written == ListWritten::Nothing {
@@ -141,7 +141,7 @@ pub fn list_some(scheduler: &Scheduler, list: &mut List, out: &mut Vec<u8>, byte
         }
         list.page.pop_front();
         list.after = Some(key);
-        // What is here is newer than what the store gave.
+        // A resident handler is newer than what the store returned.
         let (here, id);
         let view = match &next {
             Next::Kept(kept) => {
@@ -158,7 +158,7 @@ pub fn list_some(scheduler: &Scheduler, list: &mut List, out: &mut Vec<u8>, byte
     ListProgress::More
 }
 
-/// What a list comes to next.
+/// What comes next in a list.
 enum Next {
     Nothing,
     Unread,
@@ -195,7 +195,7 @@ fn write_item(list: &mut List, view: &HandlerView<'_>, out: &mut Vec<u8>) {
     wire::render_handler(out, view, ResultForm::Value);
 }
 
-/// Reads the parameters of a list.
+/// Parses the parameters of a list.
 fn parse_list(query: Query<'_>, find: impl Fn(&str) -> Option<HandlerKey>) -> Result<List, String> {
     let mut list = List::default();
     for status in query.values("status") {

@@ -1,5 +1,5 @@
-//! From a routed request to a [`Reply`]: checks in the order that clients rely on; nothing changes before all have
-//! passed.
+//! Turns a routed request into a [`Reply`]. Makes its checks in the order that clients rely on, and changes nothing
+//! before all have passed.
 
 mod events;
 mod handlers;
@@ -31,10 +31,10 @@ use crate::{
 pub use handlers::{ListProgress, list_some};
 pub use runs::run_ended;
 
-/// Draws the random id of a new run: a UUID 4.
+/// Draws the random id of a new run, a version 4 UUID.
 pub type Ids<'a> = dyn FnMut() -> Uuid + 'a;
 
-/// What a call works with, beside its request.
+/// What a call works with, besides its request.
 pub struct Context<'a> {
     /// Handlers and runs.
     pub scheduler: &'a mut Scheduler,
@@ -42,21 +42,21 @@ pub struct Context<'a> {
     pub catalog: &'a Catalog,
     /// The time of this turn.
     pub now: Now,
-    /// Draws the id of a run.
+    /// Draws the ids of runs.
     pub ids: &'a mut Ids<'a>,
-    /// Whether the scheduler was given what the store knows: [`Reply::WhenRead`] does not come again.
+    /// Whether the scheduler was given what the store knows, so that [`Reply::WhenRead`] is not returned again.
     pub is_read: bool,
-    /// The request's body, if it was parsed already. It stays where the call is to be made again.
+    /// The request's body, if it was already parsed. Left in place if the call has to be made again.
     pub parsed: Option<Parsed>,
-    /// What there is memory for; the rest is refused.
+    /// The work for which there is memory; other work is refused.
     pub room: Room,
-    /// Whether as many POST run calls wait for their runs as may.
+    /// Whether no further POST run call may wait for its run.
     pub callers_full: bool,
 }
 
-/// Carries out a request that [`super::Access::check`] has let in.
+/// Carries out a request that [`super::Access::check`] has allowed.
 ///
-/// The reply does not know HEAD: its body is what GET would get. The server leaves it out.
+/// HEAD is treated as GET; the server leaves out the body.
 pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
     let errors = ErrorFormat::of(request);
     let query = Query(request.query);
@@ -90,8 +90,8 @@ pub fn call(request: &Request<'_>, context: &mut Context<'_>) -> Reply {
     result.unwrap_or_else(Reply::Now)
 }
 
-/// The reply to a request that needs no more than its head, whatever its body: one that is not for this server, or that
-/// there is no memory for.
+/// Returns the reply to a request that can be refused by its head, whatever its body: one that matches no operation, or
+/// for which there is no memory.
 pub fn call_head(request: &Request<'_>, scheduler: &Scheduler, room: Room) -> Option<Response> {
     let errors = ErrorFormat::of(request);
     match resolve(request, errors) {
@@ -104,7 +104,7 @@ pub fn call_head(request: &Request<'_>, scheduler: &Scheduler, room: Room) -> Op
     }
 }
 
-/// The call that a request makes, and the parameter in its path.
+/// Returns the call that a request makes, and the parameter in its path.
 ///
 /// # Errors
 /// The reply, if it makes none.
@@ -118,7 +118,7 @@ fn resolve<'a>(request: &Request<'a>, errors: ErrorFormat) -> Result<(Call, Cow<
 }
 
 impl Context<'_> {
-    /// Where the named handler is not here to be asked, or may not change now: the reply.
+    /// Returns a reply if the named handler must first be read from the store, or may not change now.
     fn check_residence(&self, call: Call, name: &str, errors: ErrorFormat) -> Option<Reply> {
         let changes = match call {
             Call::Handler | Call::Result | Call::StreamEvents => false,
@@ -132,7 +132,7 @@ impl Context<'_> {
         is_backing_off.then(|| Reply::Now(errors.not_kept(507, "the run's last steps could not be stored either")))
     }
 
-    /// The body of a start, parsed: a large one is parsed apart, and the call made again.
+    /// Parses the body of a start. A large one is parsed elsewhere, after which the call is made again.
     fn parsed_run(&mut self, body: &[u8], workflow: WorkflowId) -> Result<ParsedAs<Run>, Reply> {
         match self.parsed.take() {
             Some(Parsed(Body::Run(run))) => Ok(run),
@@ -140,7 +140,7 @@ impl Context<'_> {
         }
     }
 
-    /// The same, of a posted event.
+    /// Parses the body of a posted event, in the same way.
     fn parsed_posted(&mut self, body: &[u8], workflow: WorkflowId) -> Result<ParsedAs<Posted>, Reply> {
         match self.parsed.take() {
             Some(Parsed(Body::Posted(posted))) => Ok(posted),
@@ -153,18 +153,18 @@ impl Context<'_> {
         if body.len() <= LOOP_PARSE_BYTES_MAX { Ok(form) } else { Err(Reply::WhenParsed(form)) }
     }
 
-    /// That there is memory for a new run.
+    /// Checks that there is memory for a new run.
     fn check_room(&self, errors: ErrorFormat) -> Result<(), Response> {
         if self.room == Room::Runs { Ok(()) } else { Err(errors.no_memory()) }
     }
 
-    /// That the store is to be asked first for the handler of this id.
+    /// Returns a reply if the store must be asked for the handler of this id first.
     fn read_first(&self, id: &str, with_run: bool) -> Option<Reply> {
         self.read_first_or_wait(id, with_run, with_run)
     }
 
-    /// The same; and what is removed, or for a change has ended, and is not kept yet is waited for: nobody is refused
-    /// for what a fault may still undo.
+    /// Like [`Self::read_first`], but also waits for a removal, or for a change for the run's end, that is not
+    /// committed yet: nobody is refused because of something that a fault may still undo.
     fn read_first_or_wait(&self, id: &str, with_run: bool, changes: bool) -> Option<Reply> {
         if let Some(batch) = self.scheduler.unsettled(id, changes) {
             return Some(Reply::WhenSettled(batch));
@@ -176,13 +176,13 @@ impl Context<'_> {
     }
 }
 
-/// OPTIONS: a CORS preflight, or just the path's methods.
+/// Answers OPTIONS: a CORS preflight, or a question for the methods of the path.
 fn options(request: &Request<'_>, allow: &'static str) -> Response {
     let plain = || Response { status: 204, headers: vec![("Allow", allow.to_owned())], ..Response::default() };
     access::preflight(request, allow).unwrap_or_else(plain)
 }
 
-/// 404; but a preflight is answered for every path, so that a page may read the 404 itself.
+/// Returns 404, except to a preflight, so that the page may read the 404 itself.
 fn not_found(request: &Request<'_>, errors: ErrorFormat) -> Response {
     access::preflight(request, ALLOW_GET_POST).unwrap_or_else(|| errors.error(404, "Not Found"))
 }

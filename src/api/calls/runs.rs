@@ -1,4 +1,4 @@
-//! Starting runs.
+//! Starts runs.
 
 use super::{Context, handlers, workflows};
 use crate::{
@@ -15,11 +15,11 @@ use crate::{
     http::Response,
 };
 
-/// `POST /workflows/{name}/run`
+/// `POST /workflows/{name}/run`.
 pub(super) fn run(name: &str, body: &[u8], context: &mut Context<'_>, errors: ErrorFormat) -> Result<Reply, Reply> {
     let workflow = workflows::find(context.scheduler, name, errors)?;
     context.check_room(errors)?;
-    // The reference page has a body that does not parse as the server's fault here.
+    // 500, as the reference server answers a body that does not parse.
     let run = context.parsed_run(body, workflow)?.body.map_err(|error| faulty_body(500, &error, errors))?;
     if context.callers_full {
         let message = "As many POST run calls wait as this server takes at a time; use run-nowait, or try again later";
@@ -28,7 +28,7 @@ pub(super) fn run(name: &str, body: &[u8], context: &mut Context<'_>, errors: Er
     start(workflow, run, context, errors).map(Reply::WhenRunEnds)
 }
 
-/// `POST /workflows/{name}/run-nowait`
+/// `POST /workflows/{name}/run-nowait`.
 pub(super) fn run_nowait(
     name: &str,
     body: &[u8],
@@ -43,7 +43,7 @@ pub(super) fn run_nowait(
     Ok(Reply::WhenCommitted(key, handlers::response(200, &view)))
 }
 
-/// The reply of `POST run`, once the run has ended; `None`: its handler was purged, which cancels it.
+/// Returns the reply to `POST run` after its run has ended. `None`: the handler was purged, which cancels the run.
 pub fn run_ended(view: Option<HandlerView<'_>>, errors: ErrorFormat) -> Response {
     let Some(view) = view else { return errors.error(500, &format!("Error running workflow: {CANCELLED}")) };
     match view.outcome {
@@ -56,12 +56,12 @@ pub fn run_ended(view: Option<HandlerView<'_>>, errors: ErrorFormat) -> Response
 
 const CANCELLED: &str = "Workflow was cancelled";
 
-/// The reply to a body that does not parse.
+/// Returns the reply to a body that does not parse.
 pub(super) fn faulty_body(status: u16, BodyError(error): &BodyError, errors: ErrorFormat) -> Response {
     errors.error(status, &format!("Error processing request body: {error}"))
 }
 
-/// Everything between a body that parses and the started run.
+/// Starts a run for a body that was parsed, after all checks.
 fn start(workflow: WorkflowId, run: Run, context: &mut Context<'_>, errors: ErrorFormat) -> Result<HandlerKey, Reply> {
     let faulty = |message: String| errors.error(400, &message);
     let handler_id = run.handler_id.clone().map_err(faulty)?;

@@ -1,4 +1,4 @@
-//! The calls on a real scheduler; the tests end its passes themselves.
+//! The calls on a real scheduler, whose passes the tests end themselves.
 
 mod lists;
 mod requests;
@@ -21,7 +21,7 @@ use crate::{
 
 const NOW: Now = Now { wall_us: 1_795_533_581_245_592, alive_us: 0 };
 
-/// A scheduler with workflow `w` of the fixtures, whose passes the test ends.
+/// A scheduler with workflow `w` of the fixtures.
 struct World {
     scheduler: Scheduler,
     catalog: Catalog,
@@ -70,7 +70,7 @@ impl World {
         reply
     }
 
-    /// Status and body of a reply that is there at once, or once it is kept.
+    /// Makes a request. Returns the status and body of its reply, after a commit if it waits for one.
     #[track_caller]
     fn ask(&mut self, method: Method, target: &str, body: &str) -> (u16, String) {
         match self.send(method, target, body, &[]) {
@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// Starts a run and gives its handler's id.
+    /// Starts a run and returns its handler's id.
     #[track_caller]
     fn start(&mut self, body: &str) -> String {
         let (status, body) = self.ask(Method::Post, "/workflows/w/run-nowait", body);
@@ -112,7 +112,7 @@ impl World {
         serde_json::from_str::<Value>(&body).unwrap()["handler_id"].as_str().unwrap().to_owned()
     }
 
-    /// Keeps what has happened.
+    /// Commits all changes.
     fn settle(&mut self) {
         while let Some(batch) = self.scheduler.seal() {
             self.scheduler.handle_committed(batch.number);
@@ -132,7 +132,7 @@ impl World {
         self.end_pass(PassEnd::Returned(vec![(event, Json::parse(value).unwrap())]));
     }
 
-    /// Lets the only run that there is end with this result.
+    /// Completes the only run with this result.
     fn complete(&mut self, result: &str) {
         self.return_event("Work", "{\"text\":\"\"}");
         self.return_event("StopEvent", &format!("{{\"result\":{result}}}"));

@@ -1,4 +1,4 @@
-//! What there is to say about a workflow.
+//! Describes workflows.
 
 use crate::{
     api::{Catalog, ErrorFormat, Reply, route::Call, wire},
@@ -6,7 +6,7 @@ use crate::{
     http::Response,
 };
 
-/// `GET /workflows/{name}/schema`, `/events`, `/representation`
+/// `GET /workflows/{name}/schema`, `/events` and `/representation`.
 pub(super) fn read(
     call: Call,
     name: &str,
@@ -23,7 +23,7 @@ pub(super) fn read(
     Ok(Reply::Now(wire::json(200, body.clone())))
 }
 
-/// The workflow of that name.
+/// Returns the workflow with that name.
 ///
 /// # Errors
 /// The reply, 404, if there is none.

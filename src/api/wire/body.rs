@@ -1,4 +1,4 @@
-//! Bodies of requests: their members, and the events in them.
+//! Request bodies: their members, and the events in them.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
     values::Values,
 };
 
-/// A body that is no JSON object, or whose `context` is none. The text says what is wrong.
+/// A body or `context` that is not a JSON object. The text says what is wrong.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct BodyError(pub(crate) String);
 
@@ -27,15 +27,15 @@ pub(crate) struct RunBody<'a> {
     context: Option<&'a RawValue>,
     handler_id: Option<&'a RawValue>,
     kwargs: Option<&'a RawValue>,
-    /// Names of members that the API does not know.
+    /// Names of unknown members.
     further: Vec<String>,
 }
 
 impl<'a> RunBody<'a> {
-    /// Takes the body apart; an empty one is `{}`.
+    /// Parses the members; an empty body counts as `{}`.
     ///
     /// # Errors
-    /// When it does not parse to an object, or `context` is there and no object.
+    /// If the body is not a JSON object, or has a `context` that is not an object.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, BodyError> {
         let ([start_event, context, handler_id, kwargs], further) = parse_object(body, &RUN_MEMBERS)?;
         let context = context.and_then(not_empty);
@@ -51,11 +51,11 @@ impl<'a> RunBody<'a> {
         })
     }
 
-    /// The handler that the run is to belong to, if one is named.
+    /// Returns the handler that the run is to belong to, if one is named.
     ///
     /// # Errors
-    /// When it is not 1 to 64 of `[A-Za-z0-9_.-]`, or a dot segment, which clients remove from paths (RFC 3986 section
-    /// 5.2.4), so that no request could name the handler; in people's words.
+    /// If the id is not 1 to 64 characters of `[A-Za-z0-9_.-]`, or is a dot segment: clients remove those from paths
+    /// (RFC 3986 section 5.2.4), so no request could name that handler. The text is for people.
     pub(crate) fn handler_id(&self) -> Result<Option<String>, String> {
         let Some(raw) = self.handler_id else { return Ok(None) };
         let id = string(raw).map_err(|error| format!("Invalid handler_id: {error}"))?;
@@ -69,15 +69,15 @@ impl<'a> RunBody<'a> {
         Ok(Some(id))
     }
 
-    /// Whether there is a context, which the run takes its state from instead of from the handler.
+    /// Returns whether there is a context, from which the run takes its state instead of from the handler.
     pub(crate) fn has_context(&self) -> bool {
         self.context.is_some()
     }
 
-    /// The state in the context: `state.state_data._data`, whose values are JSON texts.
+    /// Returns the state in the context: `state.state_data._data`, whose values are JSON texts.
     ///
     /// # Errors
-    /// When one of them is not; in people's words, naming the key.
+    /// If one of them is not; the text names the key.
     pub(crate) fn state(&self) -> Result<Values, String> {
         let mut data = self.context;
         for (name, path) in
@@ -93,10 +93,10 @@ impl<'a> RunBody<'a> {
         data.map_or(Ok(Values::default()), |data| state_values(data.get()))
     }
 
-    /// The value of the run's start event: from `start_event`, else from `kwargs`, else without fields.
+    /// Returns the value of the start event: from `start_event`, else from `kwargs`, else without fields.
     ///
     /// # Errors
-    /// When it cannot be one; in people's words, naming the field.
+    /// If that cannot be a start event; the text names the field.
     pub(crate) fn start_event(&self, start: &EventType) -> Result<Json, String> {
         let checked = match (self.start_event, self.kwargs) {
             (Some(raw), _) => text_of_object(raw).and_then(|text| start_event_value(&text, start)),
@@ -118,19 +118,19 @@ pub(crate) struct PostedBody<'a> {
 }
 
 impl<'a> PostedBody<'a> {
-    /// Takes the body apart; an empty one is `{}`.
+    /// Parses the members; an empty body counts as `{}`.
     ///
     /// # Errors
-    /// When it does not parse to an object.
+    /// If the body is not a JSON object.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, BodyError> {
         let ([event, step, in_reply_to], _) = parse_object(body, &["event", "step", "in_reply_to"])?;
         Ok(Self { event, step: step.and_then(not_empty), in_reply_to: in_reply_to.and_then(not_empty) })
     }
 
-    /// The event's type and value.
+    /// Returns the event's type and value.
     ///
     /// # Errors
-    /// When there is none, it is not of the workflow, or clients may not send it; in people's words.
+    /// If it is missing, the workflow does not have it, or clients may not send it. The text is for people.
     pub(crate) fn event(&self, graph: &Graph) -> Result<(EventId, Json), String> {
         const MISSING: &str = "Event data is required";
         const FAULTY: &str = "Failed to deserialize event";
@@ -159,25 +159,25 @@ impl<'a> PostedBody<'a> {
         Ok((id, value.map_err(|error| format!("{FAULTY}: {name}: {error}"))?))
     }
 
-    /// The step that the event is for, if one is named.
+    /// Returns the step that the event is for, if one is named.
     ///
     /// # Errors
-    /// When it is no string; in people's words.
+    /// If it is not a string. The text is for people.
     pub(crate) fn step(&self) -> Result<Option<String>, String> {
         self.step.map(string).transpose().map_err(|error| format!("Invalid step: {error}"))
     }
 
-    /// The feed number of the question that the event answers, if one is named.
+    /// Returns the feed number of the question that the event answers, if one is named.
     ///
     /// # Errors
-    /// When it is no integer from 0; in people's words.
+    /// If it is not a non-negative integer. The text is for people.
     pub(crate) fn in_reply_to(&self) -> Result<Option<u64>, String> {
         let Some(raw) = self.in_reply_to else { return Ok(None) };
         let got = match kind(raw.get()) {
             "number" => Cow::Borrowed(raw.get()),
             kind => Cow::Owned(with_article(kind)),
         };
-        // `2.0` and `2e0` are integers as well.
+        // `2.0` and `2e0` are integers, too.
         let number = json::whole(&got).and_then(|digits| digits.parse().ok());
         number.map(Some).ok_or_else(|| {
             format!(
@@ -189,15 +189,15 @@ impl<'a> PostedBody<'a> {
     }
 }
 
-/// The members of a body that are looked for, and the names of others.
+/// The known members of a body, and the names of the others.
 type Parsed<'a, const N: usize> = ([Option<&'a RawValue>; N], Vec<String>);
 
-/// What the body of `run` and `run-nowait` may have.
+/// The members that a body of `run` and `run-nowait` may have.
 const RUN_MEMBERS: [&str; 4] = ["start_event", "context", "handler_id", "kwargs"];
 
-/// Members of a body; null counts as absent. A byte order mark before them is passed over.
+/// Parses the members of a body. Null counts as absent.
 fn parse_object<'a, const N: usize>(body: &'a [u8], names: &[&str; N]) -> Result<Parsed<'a, N>, BodyError> {
-    // RFC 8259 section 8.1: a byte order mark is not to be sent, and may be passed over.
+    // RFC 8259 section 8.1: parsers may ignore a byte order mark.
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     if body.is_empty() {
         return Ok(([None; N], Vec::new()));
@@ -213,7 +213,7 @@ fn parse_object<'a, const N: usize>(body: &'a [u8], names: &[&str; N]) -> Result
     Ok((values, further))
 }
 
-/// A member, unless it is `""`, which clients send for none.
+/// Returns the member unless it is `""`, which some clients send for an absent one.
 fn not_empty(raw: &RawValue) -> Option<&RawValue> {
     (raw.get() != "\"\"").then_some(raw)
 }
@@ -222,7 +222,7 @@ fn is_empty_object(raw: &RawValue) -> bool {
     raw.get().strip_prefix('{').is_some_and(|rest| rest.trim_ascii_start() == "}")
 }
 
-/// What Python takes for false.
+/// Returns whether Python considers the value false.
 fn is_falsy(raw: &RawValue) -> bool {
     let is_empty_array = || raw.get().strip_prefix('[').is_some_and(|rest| rest.trim_ascii_start() == "]");
     let is_zero =
@@ -230,7 +230,7 @@ fn is_falsy(raw: &RawValue) -> bool {
     matches!(raw.get(), "\"\"" | "null" | "false") || is_empty_object(raw) || is_empty_array() || is_zero()
 }
 
-/// The text of an object that is given as itself, or as its JSON text in a string.
+/// Returns the text of an object, given either directly or as JSON text in a string.
 fn text_of_object(raw: &RawValue) -> Result<Cow<'_, str>, String> {
     match kind(raw.get()) {
         "object" => Ok(Cow::Borrowed(raw.get())),
@@ -247,7 +247,7 @@ fn text_of_object(raw: &RawValue) -> Result<Cow<'_, str>, String> {
     }
 }
 
-/// A start event's value from its object, which may be an envelope or the fields themselves.
+/// Returns a start event's value from its object, which may be an envelope or the fields themselves.
 fn start_event_value(text: &str, start: &EventType) -> Result<Json, String> {
     let Members { values: [value, name, types, qualified_name, data, unfolded], count } =
         members(text, &["value", "type", "types", "qualified_name", "data", "_data"])?;
@@ -265,7 +265,7 @@ fn start_event_value(text: &str, start: &EventType) -> Result<Json, String> {
     checked_value(&unfold_data(fields)?, start)
 }
 
-/// The type that an envelope names: by `type`, else by the last segment of `qualified_name`.
+/// Returns the type that an envelope names: by `type`, else by the last segment of `qualified_name`.
 fn type_name(name: Option<&RawValue>, qualified_name: Option<&RawValue>) -> Result<Option<String>, String> {
     if let Some(name) = name.and_then(not_empty) {
         return string(name).map(Some).map_err(|error| format!("member type: {error}"));
@@ -275,26 +275,26 @@ fn type_name(name: Option<&RawValue>, qualified_name: Option<&RawValue>) -> Resu
     Ok(Some(qualified_name.rsplit('.').next().unwrap_or_default().to_owned()))
 }
 
-/// Checks fields against their type, and makes them compact. They stand in a text that was checked as JSON, or were put
-/// together from parts of it.
+/// Checks fields against their type and makes them compact. Their text was already checked as JSON, or was assembled
+/// from parts of a text that was.
 fn checked_value(fields: &str, event: &EventType) -> Result<Json, String> {
     expect_object(fields)?;
     let fields = compact(fields);
     Json::from_checked(&event.shape.check(&fields)?).map_err(|error| error.to_string())
 }
 
-/// Checks a JSON text and keeps it as one line.
+/// Checks a JSON text and stores it as one line.
 fn checked_text(text: &str) -> Result<Json, JsonError> {
     json::check(text.as_bytes(), JSON_DEPTH_MAX)?;
     Json::from_checked(&compact(text))
 }
 
-/// What a client sent, in an error: cut, so that it leaves room for what was expected.
+/// Quotes what a client sent in an error, cut so that there is room for what was expected.
 fn quote(text: &str) -> OneLine<'_> {
     OneLine::new(text, QUOTED_BYTES_MAX)
 }
 
-/// What clients may send to runs of the workflow.
+/// Lists the types that clients may send to runs of the workflow.
 fn sendable_types(graph: &Graph) -> String {
     let names: Vec<&str> = graph.open_types().map(|event| &*event.name).collect();
     let names = if names.is_empty() { "no events from outside".to_owned() } else { names.join(", ") };

@@ -15,10 +15,10 @@ use crate::{
     http::response::push_number,
 };
 
-/// Where in an event that [`render_event`] appends its value stands, if it is one of the program's own.
+/// Where the value of a program's own event stands in what [`render_event`] appends.
 pub const VALUE_AT: usize = ENVELOPE_OPENS.len();
 
-/// Appends one event of a feed: compact, on one line, without framing. `sequence`, if given, becomes its last member.
+/// Appends one event of a feed: compact, on one line, without framing. `sequence`, if given, is its last member.
 pub fn render_event(
     out: &mut Vec<u8>,
     workflow: &WorkflowTexts,
@@ -74,14 +74,14 @@ pub fn render_event(
 const INTERNAL: &str = "[\"InternalDispatchEvent\"]";
 const BUILTIN_MODULE: &str = "workflows.events";
 
-/// An envelope of a built-in event, up to before its closing brace.
+/// Appends the envelope of a built-in event without its closing brace.
 fn open_builtin(out: &mut Vec<u8>, value: &str, name: &str, types: &str, include_qualified_name: bool) {
     out.extend_from_slice(ENVELOPE_OPENS);
     out.extend_from_slice(value.as_bytes());
     close_builtin(out, name, types, include_qualified_name);
 }
 
-/// From behind the value up to before the closing brace.
+/// Appends what follows the value in an envelope, without the closing brace.
 fn close_builtin(out: &mut Vec<u8>, name: &str, types: &str, include_qualified_name: bool) {
     if include_qualified_name {
         extend(
@@ -99,7 +99,7 @@ fn extend(out: &mut Vec<u8>, texts: &[&str]) {
     }
 }
 
-/// From the value of `step_state` to the end of the event's value.
+/// Appends a step change from the value of `step_state` to the end of the event's value.
 fn write_step_change(
     out: &mut Vec<u8>,
     workflow: &WorkflowTexts,
@@ -152,7 +152,7 @@ fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("strings and numbers serialise")
 }
 
-/// `{"timeout":0.2,"active_steps":["sleep"]}`
+/// Returns `{"timeout":0.2,"active_steps":["sleep"]}`.
 fn timed_out_text(workflow: &WorkflowTexts, timeout: Duration, active: &[StepId]) -> String {
     #[derive(Serialize)]
     struct TimedOut<'a> {

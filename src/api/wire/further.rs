@@ -1,4 +1,4 @@
-//! Members of a body that the API does not know. They are ignored, but a misspelt one is told once.
+//! Unknown members of a body. They are ignored, but a misspelt name is logged once.
 
 use super::object::each_member;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     text::{OneLine, nearest},
 };
 
-/// The names of members of the object in `text` that are not among `known`, the first few.
+/// Returns the names of members of the object in `text` that are not among `known`, the first few.
 pub(super) fn names(text: &str, known: &[&str]) -> Vec<String> {
     let mut names = Vec::new();
     let _ = each_member(text, |name, _| {
@@ -18,7 +18,7 @@ pub(super) fn names(text: &str, known: &[&str]) -> Vec<String> {
     names
 }
 
-/// Logs those of the names that are near a known one, each once while the program runs.
+/// Logs the names that resemble a known one, each once.
 pub(super) fn log_misspelt(names: &[String], known: &[&str]) {
     static MEMBERS: Told = Told::new();
     for name in names {
@@ -26,7 +26,7 @@ pub(super) fn log_misspelt(names: &[String], known: &[&str]) {
     }
 }
 
-/// What to do about a body whose fields are beside its `start_event`: appended to why the start event is refused.
+/// Returns a hint for a body that has its fields beside `start_event`, to be appended to the error.
 pub(super) fn hint(names: &[String], known: &[&str]) -> String {
     let Some(first) = names.first() else { return String::new() };
     match names.iter().find_map(|name| Some((name, nearest(name, known.iter().copied())?))) {
@@ -35,6 +35,6 @@ pub(super) fn hint(names: &[String], known: &[&str]) -> String {
     }
 }
 
-/// Names that are looked at in one body, and the bytes of one that are kept.
+/// The most names examined in one body, and the most bytes stored of one.
 const NAMES_MAX: usize = 8;
 const NAME_BYTES_MAX: usize = 64;

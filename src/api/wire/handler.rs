@@ -1,4 +1,4 @@
-//! A handler as JSON.
+//! Handlers as JSON.
 
 use std::ops::Range;
 
@@ -16,16 +16,16 @@ use crate::{
     limits::SHARED_BYTES_MIN,
 };
 
-/// What `result` holds.
+/// The form of `result`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ResultForm {
-    /// What was given to a plain `StopEvent`, or the object of a custom one's fields.
+    /// The value given to a plain `StopEvent`, or the object with the fields of a custom one.
     Value,
     /// The stop event's envelope.
     Envelope,
 }
 
-/// `status` of a handler.
+/// Returns the `status` of a handler.
 pub(crate) fn status_name(outcome: Option<&Outcome>) -> &'static str {
     match outcome {
         None => "running",
@@ -35,19 +35,19 @@ pub(crate) fn status_name(outcome: Option<&Outcome>) -> &'static str {
     }
 }
 
-/// A handler as a reply; a large result is not copied.
+/// Returns a reply with a handler. A large result is not copied.
 pub(crate) fn handler_reply(status: u16, view: &HandlerView<'_>, form: ResultForm) -> Response {
     let mut body = Vec::new();
     let shared = write_handler(&mut body, view, form, SHARED_BYTES_MIN);
     Response { shared, ..super::json(status, body) }
 }
 
-/// Appends a handler: always all nine members, null where empty.
+/// Appends a handler, always with all nine members, null where empty.
 pub(crate) fn render_handler(out: &mut Vec<u8>, view: &HandlerView<'_>, form: ResultForm) {
     write_handler(out, view, form, usize::MAX);
 }
 
-/// As [`render_handler`], but a result of `shared_bytes_min` or more is left out and given back.
+/// Like [`render_handler`], but leaves out and returns a result of `shared_bytes_min` or more.
 fn write_handler(
     out: &mut Vec<u8>,
     view: &HandlerView<'_>,
@@ -118,7 +118,7 @@ fn write_result(
     is_shared.then(|| Shared { at, text: value.clone(), range })
 }
 
-/// Where the value that a plain stop event was given stands in its text.
+/// Finds the value of `result` in the text of a plain stop event.
 fn result_of_stop(text: &str) -> Option<Range<usize>> {
     #[derive(Deserialize)]
     struct Stop<'a> {
@@ -126,7 +126,7 @@ fn result_of_stop(text: &str) -> Option<Range<usize>> {
         result: Option<&'a RawValue>,
     }
 
-    // As it is written: one member, or none. To parse a large one takes long.
+    // The usual form: one member, or none. Parsing a large one would take long.
     if text.len() >= SHARED_BYTES_MIN && text.starts_with(STOP_OPENS) && text.ends_with('}') {
         return Some(STOP_OPENS.len()..text.len() - 1);
     }
@@ -136,7 +136,7 @@ fn result_of_stop(text: &str) -> Option<Range<usize>> {
     Some(start..start + result.len())
 }
 
-/// What stands before the value in a plain stop event.
+/// What precedes the value in a plain stop event.
 const STOP_OPENS: &str = "{\"result\":";
 
 fn write_time(out: &mut Vec<u8>, time_us: i64) {

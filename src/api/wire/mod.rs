@@ -1,4 +1,4 @@
-//! JSON in and out: the only place that knows the names of members.
+//! JSON in and out: the only module that knows the names of members.
 
 mod body;
 mod event;
@@ -25,21 +25,21 @@ pub(super) use representation::representation;
 pub(super) use texts::{EventTexts, StepTexts, event_texts, step_texts};
 pub use timestamp::Timestamp;
 
-/// The statuses of a handler, as [`status_name`] gives them.
+/// The statuses of a handler, as returned by [`status_name`].
 pub(super) const STATUSES: [&str; 4] = ["running", "completed", "failed", "cancelled"];
 
-/// What stands before the handlers of a list.
+/// What precedes the handlers of a list.
 pub(super) const LIST_OPENS: &[u8] = b"{\"handlers\":[";
 
-/// What stands after them.
+/// What follows the handlers of a list.
 pub(super) const LIST_CLOSES: &[u8] = b"]}";
 
-/// A JSON reply.
+/// Returns a JSON reply.
 pub(super) fn json(status: u16, body: Vec<u8>) -> Response {
     Response { status, content_type: Some("application/json"), body, ..Response::default() }
 }
 
-/// `{"status": …}`
+/// Returns `{"status": …}`.
 pub(super) fn status(status: &'static str) -> Vec<u8> {
     #[derive(Serialize)]
     struct Status {
@@ -48,7 +48,7 @@ pub(super) fn status(status: &'static str) -> Vec<u8> {
     to_vec(&Status { status })
 }
 
-/// `{"status": "healthy"}`, or `{"status": "degraded", "reasons": […]}`
+/// Returns `{"status": "healthy"}` or `{"status": "degraded", "reasons": […]}`.
 pub(super) fn health(reasons: &[String]) -> Vec<u8> {
     #[derive(Serialize)]
     struct Degraded<'a> {
@@ -58,7 +58,7 @@ pub(super) fn health(reasons: &[String]) -> Vec<u8> {
     if reasons.is_empty() { status("healthy") } else { to_vec(&Degraded { status: "degraded", reasons }) }
 }
 
-/// `{"detail": …, "error": …, "step": …, "handler_id": …}`: why a run failed that a client waited for.
+/// Returns `{"detail": …, "error": …, "step": …, "handler_id": …}`: why a run failed that a client waited for.
 pub(super) fn run_failed(detail: &str, error: &str, step: Option<&str>, handler_id: &str) -> Vec<u8> {
     #[derive(Serialize)]
     struct RunFailed<'a> {
@@ -70,7 +70,7 @@ pub(super) fn run_failed(detail: &str, error: &str, step: Option<&str>, handler_
     to_vec(&RunFailed { detail, error, step, handler_id })
 }
 
-/// `{"detail": …}`
+/// Returns `{"detail": …}`.
 pub(super) fn detail(detail: &str) -> Vec<u8> {
     #[derive(Serialize)]
     struct Detail<'a> {
@@ -79,7 +79,7 @@ pub(super) fn detail(detail: &str) -> Vec<u8> {
     to_vec(&Detail { detail })
 }
 
-/// `{"workflows": […]}`
+/// Returns `{"workflows": […]}`.
 pub(super) fn workflows<'a>(names: impl Iterator<Item = &'a str>) -> Vec<u8> {
     #[derive(Serialize)]
     struct Workflows<'a> {
@@ -88,7 +88,7 @@ pub(super) fn workflows<'a>(names: impl Iterator<Item = &'a str>) -> Vec<u8> {
     to_vec(&Workflows { workflows: names.collect() })
 }
 
-/// `{"start": schema, "stop": schema}`
+/// Returns `{"start": schema, "stop": schema}`.
 pub(super) fn schema(graph: &Graph) -> Vec<u8> {
     #[derive(Serialize)]
     struct Schemas<'a> {
@@ -98,7 +98,7 @@ pub(super) fn schema(graph: &Graph) -> Vec<u8> {
     to_vec(&Schemas { start: &graph.event(graph.start).schema, stop: &graph.event(graph.stop).schema })
 }
 
-/// `{"events": [schema, …]}`
+/// Returns `{"events": [schema, …]}`.
 pub(super) fn event_schemas(graph: &Graph) -> Vec<u8> {
     #[derive(Serialize)]
     struct Events<'a> {
@@ -107,8 +107,8 @@ pub(super) fn event_schemas(graph: &Graph) -> Vec<u8> {
     to_vec(&Events { events: graph.events.iter().map(schema_of).collect() })
 }
 
-/// The schema of an event type. That of a type which its program opens to the outside says so: nothing else in it does,
-/// while an answer is known by the question that it answers.
+/// Returns the schema of an event type. If the program opens the type to the outside, the schema is marked so, as
+/// nothing else in it shows that; answers are recognized by their questions.
 fn schema_of(event: &EventType) -> Cow<'_, serde_json::Value> {
     let mut schema = Cow::Borrowed(&event.schema);
     if event.external

@@ -1,4 +1,4 @@
-//! Objects as JSON text: their members are looked up, unfolded and made compact without decoding their values.
+//! JSON objects as text: finds and unfolds members, and removes white space, without decoding values.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -10,29 +10,29 @@ use serde_json::value::RawValue;
 
 use crate::json;
 
-/// Some members of an object, by name, borrowed from its text.
+/// Some members of an object by name, borrowed from its text.
 #[derive(Debug)]
 pub(super) struct Members<'a, const N: usize> {
-    /// The values; of a name that stands there more than once, the last. Null counts as absent.
+    /// The values; the last of several with one name. Null counts as absent.
     pub(super) values: [Option<&'a RawValue>; N],
-    /// Members whose value is not null, those with other names too.
+    /// How many members are not null, including those with other names.
     pub(super) count: usize,
 }
 
-/// Looks up members of the object in `text`.
+/// Finds members of the object in `text` by name.
 ///
 /// # Errors
-/// When `text` is not the JSON text of an object; in people's words.
+/// If `text` is not the JSON text of an object. The text is for people.
 pub(super) fn members<'a, const N: usize>(text: &'a str, names: &[&str; N]) -> Result<Members<'a, N>, String> {
     expect_object(text)?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
     deserializer.deserialize_map(Named(names)).map_err(|error| error.to_string())
 }
 
-/// All members of the object in `text`, in order.
+/// Returns all members of the object in `text`, in order.
 ///
 /// # Errors
-/// When `text` is not the JSON text of an object; in people's words.
+/// If `text` is not the JSON text of an object. The text is for people.
 pub(super) fn all_members(text: &str) -> Result<Vec<(Cow<'_, str>, &RawValue)>, String> {
     let mut members = Vec::new();
     each_member(text, |name, value| {
@@ -42,10 +42,10 @@ pub(super) fn all_members(text: &str) -> Result<Vec<(Cow<'_, str>, &RawValue)>, 
     Ok(members)
 }
 
-/// Gives `take` each member of the object in `text`, in order, until it refuses one.
+/// Passes each member of the object in `text` to `take`, in order, until it returns an error.
 ///
 /// # Errors
-/// When `text` is not the JSON text of an object, in people's words; what `take` says.
+/// If `text` is not the JSON text of an object, as a text for people; else the error of `take`.
 pub(super) fn each_member<'a>(
     text: &'a str,
     take: impl FnMut(Cow<'a, str>, &'a RawValue) -> Result<(), String>,
@@ -57,10 +57,10 @@ pub(super) fn each_member<'a>(
     fault.map_or_else(|| walked.map_err(|error| error.to_string()), Err)
 }
 
-/// The string in `raw`.
+/// Decodes a string.
 ///
 /// # Errors
-/// When it is none; in people's words.
+/// If `raw` is not a string. The text is for people.
 pub(super) fn string(raw: &RawValue) -> Result<String, String> {
     match kind(raw.get()) {
         "string" => serde_json::from_str(raw.get()).map_err(|error| error.to_string()),
@@ -68,7 +68,7 @@ pub(super) fn string(raw: &RawValue) -> Result<String, String> {
     }
 }
 
-/// What kind of value a JSON text is.
+/// Returns the kind of value of a JSON text.
 pub(super) fn kind(text: &str) -> &'static str {
     match text.trim_ascii_start().bytes().next() {
         Some(b'{') => "object",
@@ -88,17 +88,17 @@ pub(super) fn with_article(kind: &str) -> String {
     }
 }
 
-/// The members of `text` with those of its member `_data` among them: what Python clients make of fields that an event
-/// does not declare. A member that stands outside wins over one of that name inside.
+/// Returns `text` with the members of its member `_data` among its own, as Python clients send fields that an event
+/// does not declare. A member outside of `_data` takes precedence over one with the same name inside.
 ///
 /// # Errors
-/// When `text` is not an object or its `_data` is none; in people's words.
+/// If `text` or its `_data` is not an object. The text is for people.
 pub(super) fn unfold_data(text: &str) -> Result<Cow<'_, str>, String> {
     let Members { values: [data], count } = members(text, &["_data"])?;
     unfold(text, data, count)
 }
 
-/// As [`unfold_data`], for an object whose `_data` and number of members are known.
+/// Like [`unfold_data`], for an object whose `_data` and number of members are known.
 pub(super) fn unfold<'a>(text: &'a str, data: Option<&'a RawValue>, count: usize) -> Result<Cow<'a, str>, String> {
     let Some(data) = data else { return Ok(Cow::Borrowed(text)) };
     expect_object(data.get()).map_err(|error| format!("member _data: {error}"))?;
@@ -122,7 +122,7 @@ pub(super) fn unfold<'a>(text: &'a str, data: Option<&'a RawValue>, count: usize
     Ok(Cow::Owned(merged))
 }
 
-/// The JSON text without white space outside of strings: one line, as feeds need it.
+/// Removes white space outside of strings, which leaves one line, as feeds need it.
 pub(super) fn compact(text: &str) -> Cow<'_, str> {
     let Some(first) = next_space(text, 0) else { return Cow::Borrowed(text) };
     let mut compacted = String::with_capacity(text.len());
@@ -136,7 +136,7 @@ pub(super) fn compact(text: &str) -> Cow<'_, str> {
     Cow::Owned(compacted)
 }
 
-/// The first white space from `from` on, which is outside of strings, that is outside of strings.
+/// Finds the first white space outside of strings from `from` on, which must be outside of a string itself.
 fn next_space(text: &str, mut from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     loop {
@@ -148,10 +148,10 @@ fn next_space(text: &str, mut from: usize) -> Option<usize> {
     }
 }
 
-/// That a JSON text is that of an object.
+/// Checks that a JSON text is that of an object.
 ///
 /// # Errors
-/// When it is not; in people's words.
+/// If it is not. The text is for people.
 pub(super) fn expect_object(text: &str) -> Result<(), String> {
     match kind(text) {
         "object" => Ok(()),
@@ -186,7 +186,7 @@ impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
     }
 }
 
-/// The place of a key among the names that are looked for.
+/// Deserializes a key to its index among the names to be found.
 #[derive(Clone, Copy)]
 struct Place<'n>(&'n [&'n str]);
 

@@ -1,4 +1,4 @@
-//! A workflow's graph as clients draw it.
+//! A workflow's graph in the form in which clients draw it.
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::to_vec;
 use crate::graph::{EventId, EventKind, Graph};
 
-/// `{"graph": {"name", "nodes", "edges"}}`: steps in order of name, then the events that pass between them or to and
-/// from outside in order of name, then, with a human in the loop, what is outside.
+/// Returns `{"graph": {"name", "nodes", "edges"}}`: the steps in order of name, then the events that pass between them
+/// or to and from outside in order of name, then, if a person takes part, the outside.
 pub(crate) fn representation(graph: &Graph) -> Vec<u8> {
     let edges = edges(graph);
     let events: BTreeSet<EventId> = edges.iter().flat_map(|edge| [edge.0, edge.1]).filter_map(End::event).collect();
@@ -83,7 +83,7 @@ impl End {
     }
 }
 
-/// Each edge once. What is only streamed has none.
+/// Returns each edge once. A type that is only streamed has none.
 fn edges(graph: &Graph) -> BTreeSet<(End, End)> {
     let mut edges = BTreeSet::new();
     for (index, step) in graph.steps.iter().enumerate() {

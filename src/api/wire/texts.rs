@@ -1,29 +1,29 @@
-//! The parts of event envelopes that are the same for every event of a type, rendered once.
+//! The constant parts of event envelopes, rendered once per type.
 
 use crate::graph::{EventKind, EventType, StepType};
 
-/// What of an event type's envelopes is always the same, as JSON.
+/// The constant parts of an event type's envelopes, as JSON.
 #[derive(Clone, Debug)]
 pub(crate) struct EventTexts {
-    /// Its name, quoted.
+    /// The name, quoted.
     pub(super) name: Box<str>,
-    /// From behind the value up to before the closing brace, with the qualified name.
+    /// What follows the value up to the closing brace, with the qualified name.
     qualified: Box<str>,
-    /// The same with null in its place.
+    /// The same with null for the qualified name.
     anonymous: Box<str>,
 }
 
-/// What of a step's state changes is always the same: up to the value of `step_state`.
+/// The constant part of a step's state changes: up to the value of `step_state`.
 #[derive(Clone, Debug)]
 pub(crate) struct StepTexts(pub(super) Box<str>);
 
-/// The texts of an event type.
+/// Renders the texts of an event type.
 pub(crate) fn event_texts(event: &EventType) -> EventTexts {
     let types = if event.builtin { "null" } else { base_kinds(event.kind) };
     envelope_texts(&event.name, &event.qualified_name, types)
 }
 
-/// The texts of a step.
+/// Renders the texts of a step.
 pub(crate) fn step_texts(step: &StepType) -> StepTexts {
     StepTexts(format!("{{\"value\":{{\"name\":{},\"step_state\":\"", quoted(&step.name)).into())
 }
@@ -36,7 +36,7 @@ pub(crate) fn write_envelope(out: &mut Vec<u8>, value: &str, texts: &EventTexts,
 
 pub(super) const ENVELOPE_OPENS: &[u8] = b"{\"value\":";
 
-/// `types` of a program's own event: the kinds between its class and `Event`.
+/// Returns `types` of a program's own event: the kinds between its class and `Event`.
 pub(super) fn base_kinds(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Plain => "null",

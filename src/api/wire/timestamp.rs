@@ -1,4 +1,4 @@
-//! Times as the API writes and reads them.
+//! Timestamps as the API writes and reads them.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use time::{Date, Month, OffsetDateTime};
 
 const SECOND_US: i64 = 1_000_000;
 const DAY_S: i64 = 86_400;
-/// 0000-01-01 and 9999-12-31, the ends of what RFC 3339 can write, in days since 1970-01-01.
+/// Days since 1970-01-01 of 0000-01-01 and 9999-12-31, the first and last date of RFC 3339.
 const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
 
 /// Microseconds since the epoch; shown as `2026-11-24T15:19:41.245592+00:00` (RFC 3339 section 5.6).
@@ -14,8 +14,8 @@ const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Reads a date and time with its offset (RFC 3339 section 5.6). A space may stand for the `+` of the offset, which
-    /// queries take for one. Beyond microseconds digits are cut off.
+    /// Parses a date and time with its offset (RFC 3339 section 5.6). Accepts a space for the `+` of the offset, as
+    /// which queries decode it. Truncates digits beyond microseconds.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.as_bytes();
         let number = |from: usize, to: usize| {
@@ -30,7 +30,7 @@ impl Timestamp {
         }
         let days = days_of(number(0, 4)?, number(5, 7)?, number(8, 10)?)?;
         let (hours, minutes) = (within(number(11, 13)?, 23)?, within(number(14, 16)?, 59)?);
-        // The last is a leap second's.
+        // Second 60 is a leap second.
         let mut time_us = (hours * 3_600 + minutes * 60 + within(number(17, 19)?, 60)?) * SECOND_US;
         let mut place = 19;
         if has(place, b".") {
@@ -51,7 +51,7 @@ impl Timestamp {
         Some(Self((days * DAY_S - offset_s) * SECOND_US + time_us))
     }
 
-    /// Its text.
+    /// Formats the timestamp.
     pub(super) fn text(self) -> [u8; 32] {
         let seconds = self.0.div_euclid(SECOND_US);
         let second_of_day = seconds.rem_euclid(DAY_S) as u32;
@@ -76,7 +76,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Days since 1970-01-01; `None` if the calendar has no such day.
+/// Returns the days since 1970-01-01, or `None` if the calendar has no such day.
 fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
     let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
     let date = Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()?;

@@ -84,9 +84,9 @@ pub(super) struct Facts {
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) enum Phase {
-    /// Before [`Input::Started`].
+    /// Before `Input::Started`.
     New,
-    /// Reduces its inputs, and starts no pass until [`Input::Admitted`].
+    /// Reduces its inputs, and starts no pass until `Input::Admitted`.
     Waiting,
     /// Runs.
     Admitted,

@@ -1,4 +1,4 @@
-//! Any request.
+//! Arbitrary requests.
 
 use proptest::prelude::*;
 
@@ -68,7 +68,7 @@ fn a_run_is_refused_by_its_head_without_its_workflow_or_memory() {
         ("/workflows/v/run", Some(404), Some(404)),
         ("/nope", Some(404), Some(404)),
         ("/health", Some(405), Some(405)),
-        // Whether it is for a run that goes on takes more than its head.
+        // The head alone does not tell whether the run still goes on.
         ("/events/h1", None, None),
         ("/handlers/h1/cancel", None, None),
     ] {
