@@ -54,18 +54,14 @@ impl Loop {
 
     /// A request's body is still to come: refuses it if its head alone is enough for that.
     fn judge_head(&mut self, id: ConnectionId) {
-        let room = self.account.room(&self.held());
+        let room = self.memory.account.room(&self.held());
         let judged =
-            judge(
-                &mut self.reactor,
-                &self.access,
-                id,
-                Exchange::offered_request,
-                |request, _, checked| match checked {
+            judge(&mut self.reactor, &self.site.access, id, Exchange::offered_request, |request, _, checked| {
+                match checked {
                     Err(refused) => (Granted::default(), Some(refused)),
                     Ok(granted) => (granted, api::call_head(request, self.core.scheduler(), room)),
-                },
-            );
+                }
+            });
         let Some((exchange, (granted, refused))) = judged else { return };
         match refused {
             Some(response) => exchange.refuse_body(&response, &granted.lines(), self.now),
@@ -94,7 +90,7 @@ impl Loop {
     pub(super) fn answer_with(&mut self, id: ConnectionId, reply: impl FnOnce(ErrorFormat) -> Response) {
         // It must not become the body of the connection's next request.
         self.helper.take(id);
-        let judged = judge(&mut self.reactor, &self.access, id, Exchange::request, |request, _, checked| {
+        let judged = judge(&mut self.reactor, &self.site.access, id, Exchange::request, |request, _, checked| {
             (checked.unwrap_or_default(), reply(ErrorFormat::of(request)))
         });
         let Some((exchange, (granted, response))) = judged else { return };
@@ -105,9 +101,9 @@ impl Loop {
 
     /// `is_read`: the scheduler has what the store knows of the request's handler.
     fn answer(&mut self, id: ConnectionId, is_read: bool) {
-        let room = self.account.room(&self.held());
+        let room = self.memory.account.room(&self.held());
         let mut parsed = self.helper.take(id);
-        let judged = judge(&mut self.reactor, &self.access, id, Exchange::request, |request, refusal, checked| {
+        let judged = judge(&mut self.reactor, &self.site.access, id, Exchange::request, |request, refusal, checked| {
             let errors = ErrorFormat::of(request);
             let (granted, reply) = match (checked, refusal) {
                 (Err(refused), _) => (Granted::default(), Reply::Now(refused)),
@@ -117,12 +113,12 @@ impl Loop {
                     (granted, Reply::Now(response))
                 }
                 // What is not begun may be sent again, to the server that comes next.
-                (Ok(granted), None) if self.stopping.is_some() => (granted, Reply::Now(errors.not_begun())),
+                (Ok(granted), None) if self.stop.has_begun() => (granted, Reply::Now(errors.not_begun())),
                 (Ok(granted), None) => {
-                    let entropy = &mut self.ids;
+                    let entropy = &mut self.site.ids;
                     let mut draw = || entropy.draw().expect("the system gave random bytes when the server began");
-                    let callers_full = self.core.caller_count() >= self.callers_max;
-                    let (scheduler, catalog, now) = (self.core.scheduler_mut(), &self.catalog, self.now);
+                    let callers_full = self.core.caller_count() >= self.site.callers_max;
+                    let (scheduler, catalog, now) = (self.core.scheduler_mut(), &self.site.catalog, self.now);
                     let (ids, was_parsed) = (&mut draw, parsed.take());
                     let mut context =
                         api::Context { scheduler, catalog, now, ids, is_read, parsed: was_parsed, room, callers_full };

@@ -1,8 +1,19 @@
-//! How much memory there is.
+//! How much memory there is, and what the server may take of it.
 
 use std::{fs, path::Path};
 
-use crate::limits::{MEMORY_MAX_DEFAULT, MEMORY_PART_DEFAULT};
+use super::trimming::Trimming;
+use crate::{
+    account::Account,
+    limits::{MEMORY_MAX_DEFAULT, MEMORY_PART_DEFAULT},
+};
+
+/// The bound on all that the server holds, and when freed memory goes back to the system.
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) account: Account,
+    pub(super) trimming: Trimming,
+}
 
 /// What the server may hold unless it is told: half of what there is, within bounds.
 pub(super) fn memory_max_default() -> usize {

@@ -16,14 +16,14 @@ use signal_hook_mio::v1_0::Signals;
 use crate::{
     api::ErrorFormat,
     http::Response,
-    now::{Deadline, Now},
+    now::{Clock, Deadline, Now},
 };
 
 /// Stops a server in order, as SIGTERM does: no new connections, callers told, work in progress given its grace.
 #[derive(Clone)]
 pub struct Stopper {
-    pub(super) wanted: Arc<AtomicBool>,
-    pub(super) waker: Arc<Waker>,
+    wanted: Arc<AtomicBool>,
+    waker: Arc<Waker>,
 }
 
 impl Stopper {
@@ -42,15 +42,43 @@ impl fmt::Debug for Stopper {
     }
 }
 
-/// A stop that is under way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stopping {
-    pub(super) until: Deadline,
+/// Whether the server is to stop, and how long it still may take.
+pub(super) struct Stop {
+    /// What work in progress has from the stop's begin on.
+    pub(super) grace: Duration,
+    pub(super) signals: Option<Signals>,
+    /// Set by a [`Stopper`].
+    wanted: Arc<AtomicBool>,
+    /// When a stop that has begun ends at the latest.
+    until: Option<Deadline>,
 }
 
-impl Stopping {
-    pub(super) fn time_left(&self, now: Now) -> Duration {
-        now.until(self.until)
+impl Stop {
+    pub(super) fn new(grace: Duration) -> Self {
+        Self { grace, signals: None, wanted: Arc::default(), until: None }
+    }
+
+    /// Returns what begins the stop from another thread.
+    pub(super) fn stopper(&self, waker: Arc<Waker>) -> Stopper {
+        Stopper { wanted: Arc::clone(&self.wanted), waker }
+    }
+
+    /// Returns whether a [`Stopper`] wants a stop that has not begun.
+    pub(super) fn is_due(&self) -> bool {
+        !self.has_begun() && self.wanted.load(Ordering::Acquire)
+    }
+
+    pub(super) fn begin(&mut self, now: Now) {
+        self.until = Some(now.deadline(Clock::Alive, self.grace));
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Returns how long a stop that has begun may still take.
+    pub(super) fn time_left(&self, now: Now) -> Option<Duration> {
+        self.until.map(|until| now.until(until))
     }
 }
 

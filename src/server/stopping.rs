@@ -1,39 +1,35 @@
 //! The loop's stop: who is told what, and when it is through.
 
-use std::{
-    io,
-    sync::{Arc, atomic::Ordering},
-};
+use std::io;
 
 use mio::Interest;
 use signal_hook::low_level;
 use signal_hook_mio::v1_0::Signals;
 
 use super::{
-    stop::{EXIT_AT_ONCE, SIGXFSZ, Stopper, Stopping, cut_off},
+    stop::{EXIT_AT_ONCE, SIGXFSZ, Stopper, cut_off},
     turn::{Flow, Loop},
 };
 use crate::{
     api::ErrorFormat,
     net::{ConnectionId, SIGNAL_TOKEN},
-    now::Clock,
 };
 
 impl Loop {
     /// Has these stop the loop.
     pub(super) fn listen_to_signals(&mut self, mut signals: Signals) -> io::Result<()> {
         self.reactor.registry().register(&mut signals, SIGNAL_TOKEN, Interest::READABLE)?;
-        self.signals = Some(signals);
+        self.stop.signals = Some(signals);
         Ok(())
     }
 
     pub(super) fn stopper(&self) -> Stopper {
-        Stopper { wanted: Arc::clone(&self.stop_wanted), waker: self.reactor.waker() }
+        self.stop.stopper(self.reactor.waker())
     }
 
     /// A [`Stopper`] begins the stop.
     pub(super) fn handle_stop_wanted(&mut self) {
-        if self.stopping.is_none() && self.stop_wanted.load(Ordering::Acquire) {
+        if self.stop.is_due() {
             self.begin_stop("told to stop");
         }
     }
@@ -41,9 +37,9 @@ impl Loop {
     /// The first signal begins the stop. One that comes while a [`Stopper`] has begun it ends the process at once, as
     /// `SecondSignal` does with a second one.
     pub(super) fn handle_signals(&mut self) {
-        let Some(signals) = &mut self.signals else { return };
+        let Some(signals) = &mut self.stop.signals else { return };
         for signal in signals.pending().filter(|signal| *signal != SIGXFSZ).collect::<Vec<_>>() {
-            if self.stopping.is_some() {
+            if self.stop.has_begun() {
                 log::warn!("signal {signal} while stopping: ending at once");
                 super::log::flush();
                 low_level::exit(EXIT_AT_ONCE);
@@ -53,8 +49,8 @@ impl Loop {
     }
 
     fn begin_stop(&mut self, why: &str) {
-        log::info!("{why}: stopping; work in progress has {:?}", self.grace);
-        self.stopping = Some(Stopping { until: self.now.deadline(Clock::Alive, self.grace) });
+        log::info!("{why}: stopping; work in progress has {:?}", self.stop.grace);
+        self.stop.begin(self.now);
         // First, so that the callers' replies say that they are the last.
         self.reactor.drain(&ErrorFormat::default().not_begun(), self.now);
         for client in self.core.callers().collect::<Vec<_>>() {
@@ -92,12 +88,12 @@ impl Loop {
 
     /// Whether the loop goes on: until a stop is through, or its time is up.
     pub(super) fn flow(&self) -> Flow {
-        match &self.stopping {
+        match self.stop.time_left(self.now) {
             None => Flow::Goes,
-            Some(stopping) => {
+            Some(time_left) => {
                 let idle = self.core.scheduler().working() == 0 && self.reactor.connection_count() == 0;
                 let through = idle && self.core.scheduler().is_settled();
-                if through || stopping.time_left(self.now).is_zero() { Flow::Ended } else { Flow::Goes }
+                if through || time_left.is_zero() { Flow::Ended } else { Flow::Goes }
             }
         }
     }

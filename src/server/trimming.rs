@@ -2,23 +2,27 @@
 
 use std::{
     fs,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
     time::Duration,
 };
 
-use crate::limits::TRIM_BYTES_MIN;
+use crate::limits::{TRIM_BYTES_MIN, TRIM_PAUSE_US};
 
 /// When to look, and what was seen.
 #[derive(Debug, Default)]
 pub(super) struct Trimming {
     /// When to look at the earliest, on the alive clock.
-    pub(super) due_us: u64,
+    due_us: u64,
     /// Whether something has happened since the last look.
-    pub(super) is_stale: bool,
+    is_stale: bool,
     /// The least that the process was seen to have beyond what is held: code, stacks, what steps keep.
     beyond_bytes: Option<usize>,
     /// Whether a thread is at it.
-    pub(super) is_busy: Arc<AtomicBool>,
+    is_busy: Arc<AtomicBool>,
 }
 
 impl Trimming {
@@ -27,8 +31,41 @@ impl Trimming {
         self.is_stale.then(|| Duration::from_micros(self.due_us.saturating_sub(alive_us)))
     }
 
+    /// Returns whether to look now, as happens now and then while something happens; [`Trimming::handle_look`] follows.
+    pub(super) fn is_due(&mut self, alive_us: u64) -> bool {
+        if alive_us < self.due_us {
+            self.is_stale = true;
+            return false;
+        }
+        self.due_us = alive_us + TRIM_PAUSE_US;
+        !self.is_busy.load(Ordering::Acquire)
+    }
+
+    /// Looks whether there is much to give back to the system, of which the server holds so many bytes. A thread of its
+    /// own gives it back, which takes some milliseconds.
+    pub(super) fn handle_look(&mut self, held_bytes: usize) {
+        let Some(resident_bytes) = resident_bytes() else { return };
+        // Whatever happens from here on, ends of passes included, makes it look again.
+        self.is_stale = false;
+        if self.look(resident_bytes, held_bytes) {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&self) {
+        let is_busy = Arc::clone(&self.is_busy);
+        is_busy.store(true, Ordering::Release);
+        let started = thread::Builder::new().name("trim".into()).spawn(move || {
+            steprill_trim::give_back();
+            is_busy.store(false, Ordering::Release);
+        });
+        if started.is_err() {
+            self.is_busy.store(false, Ordering::Release);
+        }
+    }
+
     /// Whether the process has so much more than it needs that it is to be given back.
-    pub(super) fn look(&mut self, resident_bytes: usize, held_bytes: usize) -> bool {
+    fn look(&mut self, resident_bytes: usize, held_bytes: usize) -> bool {
         let beyond_bytes = resident_bytes.saturating_sub(held_bytes);
         let least_bytes = self.beyond_bytes.map_or(beyond_bytes, |least_bytes| least_bytes.min(beyond_bytes));
         self.beyond_bytes = Some(least_bytes);
@@ -37,7 +74,7 @@ impl Trimming {
 }
 
 /// What the process has in memory, where the system tells.
-pub(super) fn resident_bytes() -> Option<usize> {
+fn resident_bytes() -> Option<usize> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()?.checked_mul(1 << 10)

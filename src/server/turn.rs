@@ -3,11 +3,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     io,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     time::Duration,
 };
-
-use signal_hook_mio::v1_0::Signals;
 
 use super::{
     clients::Client,
@@ -17,11 +15,14 @@ use super::{
     error::ServeError,
     helper::Helper,
     ids::Entropy,
-    keeping, log, memory,
+    keeping, log,
+    memory::{self, Memory},
+    notes::{NotesPace, StoreProgress},
     reader::{Finishing, Reader},
     shares::Shares,
     sharing::Sharing,
-    stop::Stopping,
+    site::Site,
+    stop::Stop,
     trimming::Trimming,
 };
 use crate::{
@@ -36,7 +37,7 @@ use crate::{
     graph::Graph,
     http,
     json::Json,
-    limits::{CALLERS_OF_CONNECTIONS, HEAD_BYTES_MAX, STORE_BEHIND_US_MAX, TURN_REPORTS_MAX},
+    limits::{CALLERS_OF_CONNECTIONS, HEAD_BYTES_MAX, TURN_REPORTS_MAX},
     net::{Address, ConnectionId, Reactor},
     now::Now,
     store::Store,
@@ -59,34 +60,23 @@ pub(super) struct Loop {
     pub(super) core: Core,
     pub(super) store: Box<dyn Store>,
     pub(super) pool: Pool,
-    pub(super) account: Account,
-    pub(super) trimming: Trimming,
+    pub(super) memory: Memory,
     pub(super) shares: Shares,
     pub(super) sharing: Sharing,
-    pub(super) workflows: Vec<Workflow>,
-    pub(super) catalog: Catalog,
-    pub(super) access: Access,
-    pub(super) ids: Entropy,
+    pub(super) site: Site,
     pub(super) clock: Clock,
     pub(super) now: Now,
-    pub(super) grace: Duration,
     /// Connections whose replies are not complete.
     pub(super) clients: Table<Client>,
-    /// How many POST run calls may wait for their runs.
-    pub(super) callers_max: usize,
     pub(super) helper: Helper,
     /// The thread of the store that has ended by a panic.
     pub(super) died: Option<&'static str>,
-    /// When notes of passes were last taken while a commit was under way, on the alive clock.
-    pub(super) notes_taken_us: u64,
+    pub(super) notes: NotesPace,
     /// Queue readers whose last bytes are still to be taken, by connection and the end of their stream there.
     pub(super) finishing: BTreeMap<(ConnectionId, u64), Finishing>,
     /// Lock time-outs and heartbeats, on the alive clock.
     pub(super) due: BTreeSet<(u64, ConnectionId)>,
-    pub(super) signals: Option<Signals>,
-    /// Set by a [`Stopper`](super::Stopper).
-    pub(super) stop_wanted: Arc<AtomicBool>,
-    pub(super) stopping: Option<Stopping>,
+    pub(super) stop: Stop,
 }
 
 impl Loop {
@@ -115,32 +105,31 @@ impl Loop {
         let registered = graphs.len();
         let keeping = keeping::open(config, account, graphs, secret, Arc::clone(&ring) as _, &mut clock)?;
         let now = clock.read();
+        let site = Site {
+            workflows,
+            catalog: Catalog::new(&keeping.graphs, registered),
+            access,
+            ids,
+            callers_max: callers_max(config.connections_max),
+        };
         Ok(Self {
             reactor,
             pool: Pool::new(config.workers, keeping.scheduler.is_journaled(), Arc::clone(&ring) as _),
             core: Core::new(keeping.scheduler),
             store: keeping.store,
-            account,
-            trimming: Trimming::default(),
+            memory: Memory { account, trimming: Trimming::default() },
             shares: Shares::default(),
             sharing: Sharing::default(),
-            workflows,
-            catalog: Catalog::new(&keeping.graphs, registered),
-            access,
-            ids,
+            site,
             clock,
             now,
-            grace: config.grace,
             clients: Table::default(),
-            callers_max: callers_max(config.connections_max),
             helper: Helper::new(ring),
             died: None,
-            notes_taken_us: 0,
+            notes: NotesPace::default(),
             finishing: BTreeMap::new(),
             due: BTreeSet::new(),
-            signals: None,
-            stop_wanted: Arc::default(),
-            stopping: None,
+            stop: Stop::new(config.grace),
         })
     }
 
@@ -203,14 +192,14 @@ impl Loop {
     /// Runs one workflow to its end.
     pub(super) fn run_one<S: Event>(&mut self, start: &S) -> Result<Outcome, ServeError> {
         let io = |error| ServeError::Io("the loop has failed".into(), error);
-        let graph = Arc::clone(self.workflows[0].graph());
+        let graph = Arc::clone(self.site.workflows[0].graph());
         let (expected, name) = (graph.event(graph.start), S::name());
         if *expected.name != *name {
             let text = format!("workflow {} starts with {}, not {name}", graph.name, expected.name);
             return Err(ServeError::Config(text));
         }
         let event = Json::from_value(start).map_err(|error| ServeError::Config(format!("{name}: {error}")))?;
-        let run_id = self.ids.draw().map_err(io)?;
+        let run_id = self.site.ids.draw().map_err(io)?;
         let (workflow, place, state) = (WorkflowId(0), Place::New(None), crate::values::Values::default());
         let new = NewRun { workflow, place, run_id, event, state };
         let key = self.core.scheduler_mut().start(new, self.now);
@@ -233,45 +222,29 @@ impl Loop {
     fn poll_timeout(&self) -> Option<Duration> {
         let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(self.now.alive_us));
         let due = self.due.first().map(|&(at_us, _)| until(at_us));
-        let stopping = self.stopping.as_ref().map(|stopping| stopping.time_left(self.now));
         let at_once = (self.shares.is_wanted() || self.helper.is_ready()).then_some(Duration::ZERO);
+        let notes =
+            self.pool.has_left_notes().then(|| self.notes.poll_timeout(self.store_progress(), self.now.alive_us));
         let timeouts = [
             self.pool.poll_timeout(self.now.alive_us),
-            self.trimming.poll_timeout(self.now.alive_us),
-            self.notes_timeout(),
+            self.memory.trimming.poll_timeout(self.now.alive_us),
+            notes.flatten(),
             self.core.scheduler().poll_timeout(self.now),
             self.reactor.poll_timeout().map(until),
             due,
-            stopping,
+            self.stop.time_left(self.now),
             at_once,
         ];
         timeouts.into_iter().flatten().min()
     }
 
-    /// While a commit is under way notes are taken now and then only: they would wait for the next one anyway, and many
-    /// at a time take fewer records. With nothing under way they are taken at once.
-    /// When the store stands still they stay with their passes, which wait when they have many.
-    fn takes_notes(&self) -> bool {
-        let is_time = self.now.alive_us >= self.notes_taken_us + NOTES_PAUSE_US;
-        self.core.scheduler().is_settled()
-            || (is_time && self.core.scheduler().behind_us(self.now) < STORE_BEHIND_US_MAX)
-    }
-
-    /// How long until notes that were left with their passes are taken.
-    fn notes_timeout(&self) -> Option<Duration> {
-        if self.core.scheduler().behind_us(self.now) >= STORE_BEHIND_US_MAX {
-            // The store rings when it is through with a batch.
-            return None;
-        }
-        let due_us = if self.core.scheduler().is_settled() { 0 } else { self.notes_taken_us + NOTES_PAUSE_US };
-        self.pool.has_left_notes().then(|| Duration::from_micros(due_us.saturating_sub(self.now.alive_us)))
+    fn store_progress(&self) -> StoreProgress {
+        let scheduler = self.core.scheduler();
+        StoreProgress { is_settled: scheduler.is_settled(), behind_us: scheduler.behind_us(self.now) }
     }
 
     fn handle_reports(&mut self) {
-        let takes_notes = self.takes_notes();
-        if takes_notes {
-            self.notes_taken_us = self.now.alive_us;
-        }
+        let takes_notes = self.notes.take(self.store_progress(), self.now.alive_us);
         let mut handled = 0;
         while handled < TURN_REPORTS_MAX {
             match self.pool.poll_report(takes_notes) {
@@ -368,13 +341,13 @@ impl Loop {
             }
         }
         self.pool.set_hanging(self.core.scheduler().hanging());
-        if self.stopping.is_some() {
+        if self.stop.has_begun() {
             return;
         }
         let mut urgent = 0;
         while self.pool.has_room() {
             let Some(start) = self.core.scheduler_mut().poll_pass(self.now) else { break };
-            let workflow = &self.workflows[usize::from(start.workflow.0)];
+            let workflow = &self.site.workflows[usize::from(start.workflow.0)];
             urgent += usize::from(workflow.graph().step(start.step).timeout.is_some());
             let body = Arc::clone(workflow.body(start.step));
             self.pool.start(start.tag, body, start.input, start.feed_room_bytes);
@@ -431,9 +404,6 @@ const ROUNDS_MAX: usize = 16;
 
 /// Bytes of a pass's events and writes that take as long as another report.
 const REPORT_BYTES: usize = 1 << 10;
-
-/// While commits are under way, notes are taken at most so often.
-const NOTES_PAUSE_US: u64 = 50_000;
 
 #[cfg(all(test, feature = "sqlite"))]
 mod tests;

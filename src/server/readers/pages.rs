@@ -113,7 +113,7 @@ impl Loop {
         let before = exchange.stream_position();
         while exchange.stream_room() > 0 {
             let Some(page) = cursors.page.take_if(|page| cursors.next < page.feed.next().min(visible)) else { break };
-            let texts = self.catalog.workflow(page.workflow);
+            let texts = self.site.catalog.workflow(page.workflow);
             cursors.write(&page.feed, visible, exchange, &reader.follow, texts, self.now);
             cursors.page = Some(page);
         }
