@@ -1,4 +1,4 @@
-//! From parts to a validated [`Graph`]: every fault of the graph at once, in words a newcomer can act on.
+//! Builds a validated [`Graph`] from parts, or reports every fault at once, in words that a newcomer can act on.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,14 +12,14 @@ use super::{
 };
 use crate::limits::{GRAPH_NAMES_MAX, INBOX_ANSWERS_MAX};
 
-/// What a workflow is made of, by name, before it is checked.
+/// The parts of a workflow, by name, before they are checked.
 #[derive(Clone, Debug)]
 pub struct Parts {
     /// The workflow's name.
     pub name: String,
     /// The module of its own events.
     pub module: Option<String>,
-    /// The event types, in any order; one type may stand there many times.
+    /// The event types, in any order; a type may occur several times.
     pub events: Vec<EventType>,
     /// The steps, in order of declaration.
     pub steps: Vec<StepParts>,
@@ -29,46 +29,46 @@ pub struct Parts {
     pub stop: String,
     /// The time-out of a run.
     pub timeout: Option<Duration>,
-    /// Runs at a time.
+    /// The most runs at a time.
     pub max_runs: Option<usize>,
 }
 
-/// One step, its types by name.
+/// The parts of one step, with its types by name.
 #[derive(Clone, Debug, Default)]
 pub struct StepParts {
     /// The step's name.
     pub name: String,
-    /// Types it takes.
+    /// The types it takes.
     pub takes: Vec<String>,
     /// Whether it takes a `Vec`.
     pub fan_in: bool,
-    /// Types it returns.
+    /// The types it returns.
     pub returns: Vec<String>,
     /// Whether it returns a `Vec`.
     pub fan_out: bool,
-    /// The type that it gives when its last attempt has failed.
+    /// The type it emits when its last attempt has failed.
     pub on_failure: Option<String>,
-    /// Types it sends.
+    /// The types it sends.
     pub sends: Vec<String>,
-    /// Questions it asks, and their answers.
+    /// The questions it asks, and their answers.
     pub asks: Vec<(String, String)>,
-    /// Answers that may wait for its next question, and how many of each.
+    /// The answers that may wait for its next question, and how many of each.
     pub inboxes: Vec<(String, usize)>,
-    /// Types it declares to stream.
+    /// The types it declares to stream.
     pub streams: Vec<String>,
-    /// Passes at a time.
+    /// The most passes at a time.
     pub workers: u16,
-    /// Retry policy.
+    /// The retry policy.
     pub retry: Retry,
-    /// Time-out of a pass.
+    /// The time-out of a pass.
     pub timeout: Option<Duration>,
 }
 
 impl Graph {
-    /// Checks the parts and interns them.
+    /// Checks the parts and interns their names.
     ///
     /// # Errors
-    /// Every fault at once.
+    /// All faults of the parts.
     pub fn build(parts: Parts) -> Result<Self, Faults> {
         if parts.steps.len() > GRAPH_NAMES_MAX {
             return Err(Faults(vec![too_many("steps", parts.steps.len())]));
@@ -120,7 +120,7 @@ impl Graph {
 
 type Ids = BTreeMap<Box<str>, EventId>;
 
-/// Names that stand for something else on the wire.
+/// Names that have another meaning on the wire.
 const RESERVED_NAMES: [&str; 12] = [
     "Event",
     "HumanResponseEvent",
@@ -215,7 +215,7 @@ fn check_inboxes(step: &StepParts, fault: &mut impl FnMut(String)) {
     }
 }
 
-/// What each type is for, where its use says more than its declaration. A type has one purpose.
+/// Returns the kind of each type whose use determines more than its declaration. A type has one purpose.
 fn kinds(parts: &Parts, faults: &mut Vec<Fault>) -> BTreeMap<String, EventKind> {
     let mut uses: BTreeMap<String, Vec<(EventKind, String)>> = BTreeMap::new();
     let mut note = |name: &str, kind: EventKind, words: String| {
@@ -307,7 +307,7 @@ fn intern_steps(steps: Vec<StepParts>, ids: &Ids, faults: &mut Vec<Fault>) -> Bo
                 _ => None,
             });
         let asks = asks.collect();
-        // One for a type that is not there is told as a fault of the step.
+        // An inbox for a missing type is reported as a fault of its step.
         let inbox = |(name, count): &(String, usize)| Some((*ids.get(name.as_str())?, *count as u32));
         let inboxes: Vec<_> = step.inboxes.iter().filter_map(inbox).collect();
         let step = StepType {
@@ -346,7 +346,7 @@ pub(super) fn takers(steps: &[StepType], events: usize, fan_in: bool) -> Box<[Bo
     takers.into_iter().map(Vec::into_boxed_slice).collect()
 }
 
-/// Per event type, whether clients may send it: see [`Graph::open`].
+/// Returns for each event type whether clients may send it: see [`Graph::open`].
 pub(super) fn open(events: &[EventType], steps: &[StepType], takers: &[Box<[StepId]>]) -> Box<[bool]> {
     let is_used = |index: usize| {
         let answers = |step: &StepType| step.asks.iter().any(|(_, answer)| usize::from(answer.0) == index);
@@ -358,7 +358,7 @@ pub(super) fn open(events: &[EventType], steps: &[StepType], takers: &[Box<[Step
     events.iter().enumerate().map(is_open).collect()
 }
 
-/// What is opened to the outside must lead somewhere.
+/// Checks that what is opened to the outside is taken by a step.
 fn check_external(graph: &Graph, faults: &mut Vec<Fault>) {
     for (index, event) in graph.events.iter().enumerate().filter(|(_, event)| event.external) {
         let name = &event.name;
@@ -379,7 +379,7 @@ fn check_external(graph: &Graph, faults: &mut Vec<Fault>) {
     }
 }
 
-/// "`A`, `B` and `C`", for a text.
+/// Formats a list: "`A`, `B` and `C`".
 fn list<T: AsRef<str>>(names: &[T]) -> String {
     let mut text = String::new();
     for (index, name) in names.iter().enumerate() {

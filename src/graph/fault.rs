@@ -1,12 +1,12 @@
-//! What is wrong with a graph.
+//! Faults of a graph.
 
 use std::fmt;
 
-/// One thing that is wrong with a graph.
+/// One fault of a graph.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fault(pub String);
 
-/// Everything that is wrong with a graph.
+/// All faults of a graph.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 
@@ -20,7 +20,7 @@ impl fmt::Display for Faults {
     }
 }
 
-/// As text too: this is what a `main` that returns it shows.
+/// The same text as [`Display`](fmt::Display): a `main` that returns the error shows it in this form.
 impl fmt::Debug for Faults {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "the workflow's graph has faults\n{self}")

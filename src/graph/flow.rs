@@ -1,11 +1,11 @@
-//! Where events come from and lead to: producers, consumers, steps that never run, steps that lead nowhere.
+//! Checks the flow of events: producers, consumers, steps that never run, steps that lead nowhere.
 
 use std::collections::BTreeSet;
 
 use super::{EventId, EventKind, Fault, Graph, StepId, StepType, scopes};
 
-/// Reports types without producer or consumer, and steps that never run or never lead to the stop event. What follows
-/// from a fault that is already told is not told again.
+/// Reports types without producer or consumer, and steps that never run or never lead to the stop event. Does not
+/// report what follows from a fault that is already reported.
 pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
     let flow = Flow { graph, produced: produced(graph) };
     flow.check_producers(faults);
@@ -16,7 +16,7 @@ pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
 
 struct Flow<'a> {
     graph: &'a Graph,
-    /// Types that some step returns or sends.
+    /// The types that some step returns or sends.
     produced: BTreeSet<EventId>,
 }
 
@@ -54,7 +54,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Types without a producer count as coming, so that only steps cut off by themselves are told.
+    /// Types without a producer are treated as reachable, so that only steps cut off for other reasons are reported.
     fn check_reachable(&self, faults: &mut Vec<Fault>) {
         let mut reached = BTreeSet::new();
         let mut steps: Vec<StepId> = Vec::new();
@@ -80,8 +80,8 @@ impl Flow<'_> {
         }
     }
 
-    /// A step is at fault if the stop event cannot be reached from it and the run may depend on it: nobody else takes
-    /// its event and goes on, no scope around it closes, and it was not sent beside something that goes on.
+    /// Reports a step if the stop event cannot be reached from it and the run may depend on it: no other step takes its
+    /// event and continues, no scope around it closes, and it was not sent beside an event that continues.
     fn check_ends(&self, faults: &mut Vec<Fault>) {
         let end = &self.graph.event(self.graph.stop).name;
         let stop = self.graph.stop;
@@ -103,7 +103,7 @@ impl Flow<'_> {
             .enumerate()
             .any(|(index, step)| ending.contains(&StepId(index as u16)) && !step.fan_in && step.takes.iter().any(opens))
         {
-            // Wherever the steps lead, clients can go on.
+            // Clients can continue the run, wherever the steps lead.
             return;
         }
         let dispensable = self.dispensable(&ending);
@@ -126,8 +126,8 @@ impl Flow<'_> {
         }
     }
 
-    /// Steps from which the stop event can be reached, found backwards from those that return it. A question that is
-    /// given out leads to wherever an answer from outside is taken.
+    /// Returns the steps from which the stop event can be reached, searching backwards from those that return it. A
+    /// question that is emitted leads to every step that takes an answer from outside.
     fn ending(&self) -> BTreeSet<StepId> {
         let mut producers = vec![Vec::new(); self.graph.events.len()];
         let mut questioners = Vec::new();
@@ -153,7 +153,8 @@ impl Flow<'_> {
         ending
     }
 
-    /// Types whose arrival at a step that leads nowhere does not hold the run up, and those that never arrive.
+    /// Returns the types whose arrival at a step that leads nowhere does not stall the run, and those that never
+    /// arrive.
     fn dispensable(&self, ending: &BTreeSet<StepId>) -> BTreeSet<EventId> {
         let goes_on = |event: EventId| self.consumers(event).any(|step| ending.contains(&step));
         let ids = (0..self.graph.events.len()).map(|index| EventId(index as u16));
@@ -183,7 +184,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Whether a step that gives out nothing can be reached: that one is told then.
+    /// Returns whether a step that emits nothing can be reached; only that step is reported then.
     fn leads_to_leaf(&self, from: StepId) -> bool {
         let (mut seen, mut steps) = (BTreeSet::new(), vec![from]);
         while let Some(id) = steps.pop() {
@@ -198,7 +199,7 @@ impl Flow<'_> {
         false
     }
 
-    /// Types that a step gives out and nobody takes.
+    /// Returns the types that a step emits and no step takes.
     fn lost(&self, step: &StepType) -> impl Iterator<Item = EventId> {
         let lost = |event: &EventId| {
             let shows = *event == self.graph.stop || self.graph.event(*event).kind == EventKind::InputRequired;
@@ -211,7 +212,7 @@ impl Flow<'_> {
         event == self.graph.start || self.produced.contains(&event) || self.is_from_outside(step, event)
     }
 
-    /// Fan-in steps take nothing from outside.
+    /// Returns whether the event may reach the step from outside, which is never so for fan-in steps.
     fn is_from_outside(&self, step: &StepType, event: EventId) -> bool {
         !step.fan_in && self.graph.is_open(event)
     }

@@ -1,5 +1,5 @@
-//! A workflow as data: its event types and steps by interned index. Built from Rust types by [`crate::workflow`],
-//! later from files; knows neither.
+//! A workflow as data: its event types and steps by interned index. [`crate::workflow`] builds it from Rust types;
+//! graphs from files may follow. This module knows neither.
 
 mod check;
 mod fault;
@@ -20,15 +20,15 @@ pub use shape::{PathStep, Shape};
 pub use stored::StoredGraphError;
 pub(crate) use stored::what_to_do;
 
-/// An event type of a graph: its place in [`Graph::events`], which are in order of name.
+/// An event type of a graph: its index in [`Graph::events`], which are in order of name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct EventId(pub u16);
 
-/// A step of a graph: its place in [`Graph::steps`], which are in order of name.
+/// A step of a graph: its index in [`Graph::steps`], which are in order of name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct StepId(pub u16);
 
-/// What an event is for.
+/// The role of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum EventKind {
     /// Passes between steps, or is streamed.
@@ -37,7 +37,7 @@ pub enum EventKind {
     Start,
     /// Ends a run with its result.
     Stop,
-    /// Asks somebody outside; shows in the feed.
+    /// Asks somebody outside; shown in the feed.
     InputRequired,
     /// Comes from outside as an answer.
     HumanResponse,
@@ -50,16 +50,16 @@ pub struct EventType {
     pub name: Box<str>,
     /// Module and name: `conformance.ApprovalStart`, `workflows.events.StopEvent`.
     pub qualified_name: Box<str>,
-    /// What it is for.
+    /// Its role.
     pub kind: EventKind,
-    /// Whether it is one of the built-in `StartEvent` and `StopEvent`, whose base kind is not named in `types`
-    /// and whose result is its `result` member.
+    /// Whether it is the built-in `StartEvent` or `StopEvent`, whose base kind is not listed in `types` and whose
+    /// result is its member `result`.
     pub builtin: bool,
-    /// Whether its program opens it to the outside: clients may send it though it is no answer.
+    /// Whether the program opens it to the outside: clients may send it although it is not an answer.
     pub external: bool,
     /// Its JSON Schema, as `GET /workflows/{name}/events` shows it.
     pub schema: serde_json::Value,
-    /// What its values look like: checked where they come from outside.
+    /// The shape of its values, by which those from outside are checked.
     pub shape: Shape,
 }
 
@@ -68,36 +68,36 @@ pub struct EventType {
 pub struct StepType {
     /// Its name in the workflow.
     pub name: Box<str>,
-    /// The types it takes one of; for a fan-in those of its elements.
+    /// The types of which it takes one; for a fan-in, the types of its elements.
     pub takes: Box<[EventId]>,
-    /// Whether it takes a `Vec` of its types, when a scope closes.
+    /// Whether it takes a `Vec` of its types once a scope closes.
     pub fan_in: bool,
     /// The types it returns, in order of declaration.
     pub returns: Box<[EventId]>,
     /// Whether it returns a `Vec`.
     pub fan_out: bool,
-    /// The type that a work of it gives when its last attempt has failed; without it the run fails.
+    /// The type that a work of the step emits when its last attempt has failed. Without one, the run fails.
     pub on_failure: Option<EventId>,
     /// The types it sends.
     pub sends: Box<[EventId]>,
-    /// The questions it asks, each with the type that answers it.
+    /// The questions it asks, each with its answer's type.
     pub asks: Box<[(EventId, EventId)]>,
-    /// The answers that may wait for its next question, each with how many of them.
+    /// The answers that may wait for its next question, each with their maximum number.
     pub inboxes: Box<[(EventId, u32)]>,
     /// The types it declares to stream.
     pub streams: Box<[EventId]>,
-    /// Passes at a time in one run; at least 1.
+    /// The most passes at a time in one run; at least 1.
     pub workers: u16,
-    /// What happens after a failure.
+    /// When to retry after a failure.
     pub retry: Retry,
     /// How long one pass may run.
     pub timeout: Option<Duration>,
-    /// The fan-in steps that close the scopes which this step opens; empty if it opens none.
+    /// The fan-in steps that close the scopes opened by this step; empty if it opens none.
     pub closers: Box<[StepId]>,
 }
 
 impl StepType {
-    /// All types that it returns, sends, or gives on its failure.
+    /// Returns all types that it returns, sends or emits on failure.
     pub fn outputs(&self) -> impl Iterator<Item = EventId> {
         self.returns.iter().chain(&self.on_failure).chain(&self.sends).copied()
     }
@@ -107,7 +107,7 @@ impl StepType {
 pub struct Graph {
     /// The workflow's name, as it was registered.
     pub name: Box<str>,
-    /// The module of its own events: the workflow's name unless said otherwise.
+    /// The module of its own events: the workflow's name unless set otherwise.
     pub module: Box<str>,
     /// All event types that steps take, return, send, ask, wait for or declare to stream, in order of name.
     pub events: Box<[EventType]>,
@@ -115,68 +115,69 @@ pub struct Graph {
     pub steps: Box<[StepType]>,
     /// The event that starts a run.
     pub start: EventId,
-    /// The event that ends one.
+    /// The event that ends a run.
     pub stop: EventId,
     /// The time-out of a run.
     pub timeout: Option<Duration>,
-    /// Runs at a time; further ones wait.
+    /// The most runs at a time; further ones wait.
     pub max_runs: Option<usize>,
-    /// Per event type, the steps that take it singly.
+    /// By event type, the steps that take it as a single event.
     pub takers: Box<[Box<[StepId]>]>,
-    /// Per event type, the fan-in steps that take a `Vec` of it.
+    /// By event type, the fan-in steps that take a `Vec` of it.
     pub joiners: Box<[Box<[StepId]>]>,
-    /// Per event type, whether clients may send it: a human response, or a type that is opened to the outside, if a
-    /// step takes it singly or waits for it.
+    /// By event type, whether clients may send it: an answer, or a type opened to the outside, that a step takes as a
+    /// single event or waits for.
     pub open: Box<[bool]>,
 }
 
 impl Graph {
-    /// The event type behind an id of this graph.
+    /// Returns the event type with this id, which must be one of this graph.
     pub fn event(&self, id: EventId) -> &EventType {
         &self.events[usize::from(id.0)]
     }
 
-    /// The step behind an id of this graph.
+    /// Returns the step with this id, which must be one of this graph.
     pub fn step(&self, id: StepId) -> &StepType {
         &self.steps[usize::from(id.0)]
     }
 
-    /// The event type of that wire name.
+    /// Returns the event type with this wire name.
     pub fn event_id(&self, name: &str) -> Option<EventId> {
         self.events.binary_search_by(|event| (*event.name).cmp(name)).ok().map(|index| EventId(index as u16))
     }
 
-    /// The step of that name.
+    /// Returns the step with this name.
     pub fn step_id(&self, name: &str) -> Option<StepId> {
         self.steps.binary_search_by(|step| (*step.name).cmp(name)).ok().map(|index| StepId(index as u16))
     }
 
-    /// Steps that take this type singly, in order of name.
+    /// Returns the steps that take this type as a single event, in order of name.
     pub fn takers(&self, id: EventId) -> &[StepId] {
         &self.takers[usize::from(id.0)]
     }
 
-    /// Whether clients may send this type.
+    /// Returns whether clients may send this type.
     pub fn is_open(&self, id: EventId) -> bool {
         self.open[usize::from(id.0)]
     }
 
-    /// Whether it answers some step's question.
+    /// Returns whether this type answers some step's question.
     pub fn is_answer(&self, id: EventId) -> bool {
         self.steps.iter().any(|step| step.asks.iter().any(|(_, answer)| *answer == id))
     }
 
-    /// The types that clients may send, in order of name.
+    /// Returns the types that clients may send, in order of name.
     pub fn open_types(&self) -> impl Iterator<Item = &EventType> {
         self.events.iter().zip(&self.open).filter(|(_, open)| **open).map(|(event, _)| event)
     }
 
-    /// Whether an event from outside can become work although no step runs: a step takes a type that clients may send.
+    /// Returns whether an event from outside can become work while no step runs: a step takes a type that clients may
+    /// send.
     pub fn goes_on_from_outside(&self) -> bool {
         self.open.iter().zip(&self.takers).any(|(open, takers)| *open && !takers.is_empty())
     }
 
-    /// Fan-in steps that take a `Vec` of this type, in order of name.
+    /// Returns the fan-in steps that take a `Vec` of this type, in order of name.
     pub fn joiners(&self, id: EventId) -> &[StepId] {
         &self.joiners[usize::from(id.0)]
     }

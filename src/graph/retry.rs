@@ -1,4 +1,4 @@
-//! Retry policies: pure functions of the attempt, the time gone by and a seed.
+//! Retry policies: pure functions of the attempt, the elapsed time and a seed.
 
 use std::time::Duration;
 
@@ -35,35 +35,35 @@ impl Retry {
         Self { attempts_max: 1, total_max: None, delay: Delay::Fixed(Duration::ZERO) }
     }
 
-    /// The same delay before every further attempt; [`RETRY_ATTEMPTS_DEFAULT`] attempts unless [`Retry::attempts`] says
-    /// otherwise.
+    /// Waits `delay` before every retry. Makes [`RETRY_ATTEMPTS_DEFAULT`] attempts unless [`Retry::attempts`] sets
+    /// another number.
     pub const fn fixed(delay: Duration) -> Self {
         Self { attempts_max: RETRY_ATTEMPTS_DEFAULT, total_max: None, delay: Delay::Fixed(delay) }
     }
 
-    /// `first`, then twice as long each time, at most [`RETRY_DELAY_MAX_DEFAULT`], each somewhere between half and the
-    /// whole of that, so that many failing at once do not all come back at once. [`RETRY_ATTEMPTS_DEFAULT`] attempts
-    /// unless [`Retry::attempts`] says otherwise.
+    /// Waits `first` before the first retry and twice as long each time, up to [`RETRY_DELAY_MAX_DEFAULT`]. Each delay
+    /// is drawn between half and the whole of that, so that works that fail together do not all retry together. Makes
+    /// [`RETRY_ATTEMPTS_DEFAULT`] attempts unless [`Retry::attempts`] sets another number.
     pub const fn exponential(first: Duration) -> Self {
         let delay = Delay::Exponential { first, factor: 2, longest: RETRY_DELAY_MAX_DEFAULT, jitter: true };
         Self { attempts_max: RETRY_ATTEMPTS_DEFAULT, total_max: None, delay }
     }
 
-    /// At most so many attempts, the first included; 0 counts as 1.
+    /// Makes at most this many attempts, including the first; 0 counts as 1.
     #[must_use]
     pub const fn attempts(mut self, attempts_max: u32) -> Self {
         self.attempts_max = attempts_max;
         self
     }
 
-    /// No attempt begins later than `total` after the first one began, downtime of the server not counted.
+    /// Begins no attempt later than `total` after the first one began, not counting downtime of the server.
     #[must_use]
     pub const fn within(mut self, total: Duration) -> Self {
         self.total_max = Some(total);
         self
     }
 
-    /// An exponential delay grows by this factor; no effect on a fixed one.
+    /// Sets the factor by which an exponential delay grows. No effect on a fixed delay.
     #[must_use]
     pub fn factor(mut self, by: u32) -> Self {
         if let Delay::Exponential { factor, .. } = &mut self.delay {
@@ -72,7 +72,7 @@ impl Retry {
         self
     }
 
-    /// An exponential delay grows no longer than this; no effect on a fixed one.
+    /// Sets the maximum of an exponential delay. No effect on a fixed delay.
     #[must_use]
     pub fn longest(mut self, delay: Duration) -> Self {
         if let Delay::Exponential { longest, .. } = &mut self.delay {
@@ -81,7 +81,7 @@ impl Retry {
         self
     }
 
-    /// An exponential delay is exactly as long as computed; no effect on a fixed one.
+    /// Makes an exponential delay exactly as long as computed. No effect on a fixed delay.
     #[must_use]
     pub fn without_jitter(mut self) -> Self {
         if let Delay::Exponential { jitter, .. } = &mut self.delay {
@@ -90,8 +90,8 @@ impl Retry {
         self
     }
 
-    /// The delay before the attempt after `attempt` (counted from 1), or `None` to give up. `elapsed` is the time since
-    /// the first attempt began, on the alive clock; `seed` makes the jitter, the same for the same seed.
+    /// Returns the delay before the attempt after `attempt` (counted from 1), or `None` to give up. `elapsed` is the
+    /// time since the first attempt began, on the alive clock. The jitter depends on `seed` alone.
     pub fn policy(&self, attempt: u32, elapsed: Duration, seed: u64) -> Option<Duration> {
         if attempt >= self.attempts_max {
             return None;
@@ -123,7 +123,7 @@ impl Delay {
     }
 }
 
-/// A number in 0..1 that looks random in `seed` (the finisher of `SplitMix64`).
+/// Returns a pseudo-random number in 0..1 (the finalizer of `SplitMix64`).
 fn fraction(seed: u64) -> f64 {
     let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -1,18 +1,19 @@
 //! Fan-out and fan-in as a property of the graph: which steps open a scope, which close it, and at which depth.
 //!
-//! A step that returns a `Vec` or declares sends *may* open a scope; it does if a fan-in is reachable from what it puts
-//! there. Its closers are those fan-ins. Within a scope one walks through a step to what it returns singly, and, if the
-//! step opens a scope of its own, on from the closers of that one, whose outputs belong to the outer scope again.
+//! A step that returns a `Vec` or declares sends *may* open a scope, and does if a fan-in can be reached from the
+//! events that it puts into it. Those fan-ins are its closers. A walk through a scope continues after each step with
+//! the types that the step returns singly and, if it opens a scope of its own, with the outputs of that scope's
+//! closers, which belong to the outer scope.
 
 use std::collections::BTreeSet;
 
 use super::{EventId, EventKind, Fault, Graph, StepId, StepType};
 
-/// Per step, the fan-in steps that close the scopes which it opens.
+/// Returns, by step, the fan-in steps that close the scopes opened by that step.
 ///
-/// Found as the least fixed point: a step is an opener once a fan-in is seen from it without walking through the
-/// elements of another step that may open. That misses none: on any longer path the last such step is an opener itself.
-/// A walk is repeated only when a step on it has got more closers; sets only grow, so it ends.
+/// They are the least fixed point: a step is an opener once a fan-in can be reached from it without a walk through the
+/// elements of another step that may open a scope. This misses none, as on any longer path the last such step is an
+/// opener itself. A walk is repeated only after a step on it has gained closers; sets only grow, so this terminates.
 pub(super) fn closers(graph: &Graph) -> Vec<Box<[StepId]>> {
     let mut closers: Vec<Box<[StepId]>> = vec![Box::default(); graph.steps.len()];
     let mut seen_from: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); graph.steps.len()];
@@ -30,12 +31,12 @@ pub(super) fn closers(graph: &Graph) -> Vec<Box<[StepId]>> {
     closers
 }
 
-/// The event types that may pass in the scopes which `opener` opens, but not in scopes inside of those.
+/// Returns the event types that may occur in the scopes opened by `opener`, excluding scopes nested in those.
 pub(super) fn types_inside(graph: &Graph, opener: &StepType) -> BTreeSet<EventId> {
     Walk::inside(graph, opener, |step| &graph.step(step).closers).types
 }
 
-/// Reports fan-ins without a scope or with two depths, and questions returned inside a scope.
+/// Reports fan-ins without a scope or at two depths, and questions returned inside a scope.
 pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
     let mut depths = Depths::new(graph);
     depths.fill();
@@ -79,25 +80,25 @@ pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
 }
 
 impl StepType {
-    /// Whether its passes open a scope if a fan-in is reachable.
+    /// Returns whether its passes open a scope if a fan-in can be reached.
     fn may_open(&self) -> bool {
         self.fan_out || !self.sends.is_empty()
     }
 
-    /// What it puts into the scope that it may open.
+    /// Returns the types that it puts into the scope that it may open.
     fn elements(&self) -> impl Iterator<Item = EventId> {
         let returned: &[EventId] = if self.fan_out { &self.returns } else { &[] };
         returned.iter().chain(&self.sends).copied()
     }
 
-    /// What it leaves in the scope that it runs in.
+    /// Returns the types that it emits into the scope in which it runs.
     fn singles(&self) -> impl Iterator<Item = EventId> {
         let returned: &[EventId] = if self.fan_out { &[] } else { &self.returns };
         returned.iter().chain(&self.on_failure).copied()
     }
 }
 
-/// A walk through all that may happen in one scope.
+/// A walk through everything that may happen in one scope.
 struct Walk {
     types: BTreeSet<EventId>,
     steps: BTreeSet<StepId>,
@@ -125,13 +126,13 @@ impl Walk {
     }
 }
 
-/// At which depths of scopes events pass and steps take them, found by following a run in the abstract. Of more than
-/// two depths two are kept: they are enough to tell one from many, and keep the search finite where a fan-out feeds
+/// The depths of scopes at which events occur and steps take them, found by following a run in the abstract. At most
+/// two depths are recorded: they suffice to tell one from many, and keep the search finite where a fan-out feeds
 /// itself.
 struct Depths<'a> {
     graph: &'a Graph,
     of_events: Vec<Vec<u32>>,
-    /// For a fan-in the depth of its elements; its output is one less deep.
+    /// For a fan-in, the depth of its elements; its output is one level up.
     of_steps: Vec<Vec<u32>>,
     arrivals: Vec<(EventId, u32)>,
 }
@@ -184,7 +185,7 @@ impl<'a> Depths<'a> {
     }
 }
 
-/// Whether `depth` is new among the first two.
+/// Records `depth`. Returns whether it is new and among the first two.
 fn note(depths: &mut Vec<u32>, depth: u32) -> bool {
     let new = depths.len() < 2 && !depths.contains(&depth);
     if new {

@@ -1,7 +1,7 @@
-//! What values of an event type look like, as data: its JSON Schema, compiled for checking what comes from outside.
+//! The shape of an event type's values: its JSON Schema, compiled for checking values from outside.
 //!
-//! The loop checks with it, so that no code of the program runs there. It refuses only what the type would refuse too:
-//! what it does not know of a schema it lets through, and the worker that decodes the value decides.
+//! The loop can check with it without running code of the program. It refuses only what the type would refuse, too: it
+//! accepts whatever depends on parts of a schema that it does not know, and the worker that decodes the value decides.
 
 mod compile;
 mod text;
@@ -9,15 +9,15 @@ mod walk;
 
 use std::borrow::Cow;
 
-/// The shape of values. The default takes everything.
+/// The shape of values. The default accepts everything.
 #[derive(Clone, Default, Debug)]
 pub struct Shape {
     nodes: Box<[Node]>,
 }
 
 impl Shape {
-    /// Compiles a JSON Schema as schemars writes it. `names` gives all names that the fields or variants at a place may
-    /// have, aliases too, which no schema shows; `None` if they are not known.
+    /// Compiles a JSON Schema as written by schemars. `names` returns all names that the fields or variants at a path
+    /// may have, including aliases, which no schema shows; `None` if they are not known.
     pub fn compile(
         schema: &serde_json::Value,
         names: &dyn Fn(&[PathStep<'_>]) -> Option<&'static [&'static str]>,
@@ -25,14 +25,13 @@ impl Shape {
         compile::compile(schema, names)
     }
 
-    /// The shape of values that no type describes: anything but numbers that 64 bits do not hold, which whoever decodes
-    /// them would round.
+    /// Returns the shape of values without a type: it accepts all but numbers that do not fit 64 bits, which decoding
+    /// would round.
     pub fn untyped() -> Self {
         Self { nodes: Box::new([Node::default()]) }
     }
 
-    /// Checks the text of a JSON value, and gives it back with every whole number that is to be an integer written as
-    /// one: `2.0` as `2`.
+    /// Checks the text of a JSON value. Returns the text with every integer written as such: `2.0` as `2`.
     ///
     /// Takes time in proportion to the text.
     ///
@@ -43,35 +42,35 @@ impl Shape {
     }
 }
 
-/// A step from a value into one inside of it.
+/// A step on the path from a value to one inside it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PathStep<'a> {
-    /// Into a field of this name, or a variant.
+    /// Into the field with this name, or a variant.
     Field(&'a str),
-    /// Into an element of an array, or a value of a map.
+    /// Into an element of an array or a value of a map.
     Element,
 }
 
-/// What one value has to be: all that stands in it. Other nodes are named by their place.
+/// What one value must satisfy, in all respects. Other nodes are referred to by index.
 #[derive(Clone, Default, Debug)]
 struct Node {
-    /// Bits of [`Kind`]; 0: any.
+    /// Bits of [`Kind`]; 0 allows any.
     kinds: u8,
-    /// Bounds of an integer, and of a number.
+    /// The bounds of a number.
     range: Range,
-    /// Characters of a string, elements of an array.
+    /// The bounds on a string's characters or an array's elements.
     length: Option<(usize, usize)>,
-    /// One of these values.
+    /// The allowed values.
     values: Option<Box<[serde_json::Value]>>,
-    /// All names that its fields, or the variants that it is one of, may have.
+    /// All names that its fields, or the variants of which it is one, may have.
     names: Option<Box<[Box<str>]>>,
     object: Option<Box<Object>>,
-    /// The first elements of an array, and those behind them.
+    /// The nodes of an array's first elements, and of those after them.
     prefix: Box<[usize]>,
     items: Option<usize>,
-    /// These too.
+    /// Nodes that it must satisfy, too.
     all: Box<[usize]>,
-    /// One of each of these.
+    /// Lists of nodes; it must satisfy one of each.
     any: Box<[Box<[usize]>]>,
     never: bool,
 }
@@ -86,18 +85,18 @@ struct Range {
 struct Object {
     /// In order of name.
     properties: Box<[(Box<str>, usize)]>,
-    /// In order of declaration; also names that another part of the schema declares.
+    /// In order of declaration, including names that another part of the schema declares.
     required: Box<[Box<str>]>,
     further: Further,
 }
 
-/// Members that are no properties.
+/// What to do with members that are not properties.
 #[derive(Clone, Copy, Default, Debug)]
 enum Further {
-    /// They are passed over.
+    /// The type ignores them.
     #[default]
     Any,
-    /// They are kept, whatever they are.
+    /// The type keeps them, whatever they are.
     Kept,
     Refused,
     Each(usize),

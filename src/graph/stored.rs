@@ -1,13 +1,12 @@
-//! A graph as bytes, for what is kept under its ids: a byte for the version, then [`Stored`] in the
-//! [postcard](https://postcard.jamesmunns.com/wire-format) format.
+//! The stored form of a graph, which is needed to read what refers to its ids: a byte for the version, then [`Stored`]
+//! in the [postcard](https://postcard.jamesmunns.com/wire-format) format.
 //!
-//! All that a run and its feed need of a graph is there; schemas and checks are not. What follows from the rest
-//! (takers, joiners, what may come from outside) is made anew; closers are kept, because runs were reduced with them.
-//! Equal graphs have equal bytes.
+//! It contains all that a run and its feed need of a graph, but no schemas and checks. What follows from the rest
+//! (takers, joiners, what may come from outside) is computed again; closers are stored, because runs were reduced with
+//! them. Equal graphs have equal bytes.
 //!
-//! Version 2 is the only one that is read: version 1 was that of programs before the first release. Any change of
-//! [`Stored`] or of a type in it is a new version; a later program reads the earlier ones, each through types of its
-//! own.
+//! Only version 2 is read: version 1 was used before the first release. Any change of [`Stored`] or of a type in it
+//! requires a new version; a later program must read the earlier ones, each through types of its own.
 
 use std::{fmt, time::Duration};
 
@@ -19,12 +18,12 @@ use super::{
 };
 use crate::limits::{GRAPH_NAMES_MAX, INBOX_ANSWERS_MAX};
 
-/// Why bytes are no graph.
+/// Why bytes could not be read as a graph.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StoredGraphError {
-    /// They are damaged: what is wrong.
+    /// They are damaged; the text says how.
     Malformed(String),
-    /// They are of this version, which this program does not read.
+    /// They have this version, which this program does not read.
     Version(u8),
 }
 
@@ -50,10 +49,10 @@ struct StoredEvent {
 }
 
 impl Graph {
-    /// The graph as bytes, without schemas and checks.
+    /// Encodes the graph without schemas and checks.
     ///
     /// # Panics
-    /// Never: what a graph holds serialises.
+    /// Never: the contents of a graph serialize.
     pub fn to_stored(&self) -> Vec<u8> {
         let event = |event: &EventType| StoredEvent {
             name: event.name.clone(),
@@ -75,11 +74,11 @@ impl Graph {
         postcard::to_extend(&stored, vec![VERSION]).expect("plain data serialises")
     }
 
-    /// The graph of these bytes. Its schemas are null, and its checks take everything. Every id in it is one of its
-    /// own, so that it does no harm, whatever the bytes were.
+    /// Decodes a graph. Its schemas are null, and its checks accept everything. All ids in it are valid, whatever the
+    /// bytes were.
     ///
     /// # Errors
-    /// When the bytes are not those of a graph.
+    /// If the bytes are not those of a graph.
     pub fn from_stored(bytes: &[u8]) -> Result<Self, StoredGraphError> {
         let (&version, bytes) = bytes.split_first().ok_or_else(|| malformed("there are none"))?;
         if version != VERSION {
@@ -122,7 +121,7 @@ impl Stored {
         }
     }
 
-    /// Whatever is looked up by an id, or searched by a name, is there and in order.
+    /// Checks that every id is in range and every list searched by name is sorted.
     fn check(&self) -> Result<(), &'static str> {
         let ensure = |holds: bool, fault| if holds { Ok(()) } else { Err(fault) };
         ensure(self.events.len() <= GRAPH_NAMES_MAX && self.steps.len() <= GRAPH_NAMES_MAX, "it is too large")?;
@@ -175,7 +174,7 @@ fn malformed(fault: impl ToString) -> StoredGraphError {
     StoredGraphError::Malformed(fault.to_string())
 }
 
-/// What somebody can do who has bytes of a version that this program does not read.
+/// Says what to do about bytes of a version that this program does not read.
 pub(crate) fn what_to_do(found: u8, known: u8) -> &'static str {
     if found > known {
         "use a newer program"

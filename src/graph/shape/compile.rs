@@ -1,4 +1,4 @@
-//! From a JSON Schema to a [`Shape`].
+//! Compiles a JSON Schema to a [`Shape`].
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ struct Compiler<'a> {
     definitions: Option<&'a Map<String, Value>>,
     names: &'a dyn Fn(&[PathStep<'_>]) -> Option<&'static [&'static str]>,
     nodes: Vec<Node>,
-    /// Places of the definitions that were begun: they may name themselves.
+    /// The nodes of definitions that were begun: definitions may refer to themselves.
     begun: BTreeMap<&'a str, usize>,
-    /// Where the schema at hand stands.
+    /// Where the schema being compiled stands.
     path: Vec<PathStep<'a>>,
 }
 
@@ -78,7 +78,7 @@ impl<'a> Compiler<'a> {
         let declared = schema.get("properties").and_then(Value::as_object);
         let patterns = schema.get("patternProperties").and_then(Value::as_object);
         let further = match (patterns, schema.get("additionalProperties")) {
-            // Keys that are integers, as maps with such keys have: which texts are keys the worker decides.
+            // Integer keys, as in maps with such keys: the worker decides which texts are keys.
             (Some(patterns), _) if patterns.len() == 1 && declared.is_none() => patterns
                 .values()
                 .next()
@@ -117,14 +117,14 @@ impl<'a> Compiler<'a> {
         places
     }
 
-    /// The names that the type tells at this place, where the schema has fields or variants.
+    /// Returns the names that the type allows at this path, if the schema has fields or variants.
     fn known_names(&self, schema: &Map<String, Value>) -> Option<Box<[Box<str>]>> {
         let has_names = ["properties", "enum", "const"].iter().any(|key| schema.contains_key(*key));
         let names = has_names.then(|| (self.names)(&self.path)).flatten()?;
         Some(names.iter().map(|name| Box::from(*name)).collect())
     }
 
-    /// The place of a definition; `None` if there is none, so that nothing is asked.
+    /// Returns the node of a definition; `None` if there is no such definition, so that nothing is checked.
     fn referred(&mut self, to: &'a str) -> Option<usize> {
         if to == "#" {
             return Some(0);
@@ -151,7 +151,7 @@ fn kinds(names: Option<&Value>) -> u8 {
     }
 }
 
-/// The bounds that are said, and those of the Rust type that the format names.
+/// Returns the bounds in the schema, combined with those of the Rust type that the format names.
 fn range(schema: &Map<String, Value>) -> Range {
     let (low, high) = match schema.get("format").and_then(Value::as_str) {
         Some("int8") => (Some(i8::MIN.into()), Some(i8::MAX.into())),

@@ -1,4 +1,4 @@
-//! Going over the text of a JSON value. Whatever the text is, this comes to its end.
+//! A cursor over the text of a JSON value. It reaches the end of any text, well-formed or not.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// The kind of the value here; a number is one, whole or not.
+    /// Returns the kind of the value at the cursor; all numbers have the same kind.
     pub(super) fn kind(&self) -> u8 {
         match self.byte() {
             Some(b'{') => Kind::OBJECT,
@@ -31,7 +31,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// A member's name and the colon behind it.
+    /// Reads a member's name and the colon after it.
     pub(super) fn key(&mut self) -> Cow<'a, str> {
         let start = self.at;
         self.skip_string();
@@ -51,11 +51,11 @@ impl<'a> Walk<'a, '_> {
     pub(super) fn skip_number(&mut self) {
         let rest = &self.text.as_bytes()[self.at..];
         let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
-        // At least one byte, so that whatever it is, the walk comes to its end.
+        // At least one byte, so that the walk reaches the end whatever the text is.
         self.at += rest.iter().take_while(|byte| is_part(byte)).count().max(1).min(rest.len());
     }
 
-    /// Goes behind the value here. In an untyped one, numbers that 64 bits do not hold are refused.
+    /// Skips the value at the cursor. In an untyped one, refuses numbers that do not fit 64 bits.
     pub(super) fn skip(&mut self, untyped: bool) -> Result<(), Fault> {
         let mut depth = 0_usize;
         loop {

@@ -1,4 +1,4 @@
-//! A walk over the text of a value beside the nodes of its shape. The text is that of a JSON value: checked before.
+//! Walks over the text of a value and the nodes of its shape together. The text was checked to be a JSON value.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -29,11 +29,11 @@ pub(super) struct Walk<'a, 'n> {
     nodes: &'n [Node],
     pub(super) text: &'a str,
     pub(super) at: usize,
-    /// What is left to do: alternatives of alternatives could take any time. Without any left, all is let through.
+    /// How many steps remain, as nested alternatives could take any time. Without any left, everything is accepted.
     steps: usize,
     depth: usize,
     path: Vec<Segment<'a>>,
-    /// Numbers to be written as integers: from, to, and what.
+    /// Numbers to be rewritten as integers: start, end and new text.
     edits: Vec<(usize, usize, String)>,
 }
 
@@ -45,24 +45,24 @@ enum Segment<'a> {
 /// A value that does not fit.
 pub(super) struct Fault {
     text: String,
-    /// How deep it is.
+    /// How deep it is nested.
     depth: usize,
-    /// Whether the value is none of a list: it belongs to another alternative, rather than being wrong in this one.
+    /// Whether the value is not in a list of allowed ones: it then belongs to another alternative, not wrongly to this.
     other: bool,
 }
 
 impl Fault {
-    /// What comes behind a part that does not fit for sure is of another alternative, probably.
+    /// Marks a fault that follows a part that is not certain to fit: it probably belongs to another alternative.
     fn after(self, sure: Sure) -> Self {
         Self { other: self.other || !sure, ..self }
     }
 }
 
-/// Whether a value fits for sure. It does not if a field could be there under a name that no schema shows.
+/// Whether a value certainly fits. It does not if a field could be present under a name that no schema shows.
 type Sure = bool;
 
 impl<'n> Walk<'_, 'n> {
-    /// Checks the value here and goes behind it.
+    /// Checks the value at the cursor and moves past it.
     fn value(&mut self, node: usize) -> Result<Sure, Fault> {
         self.skip_spaces();
         let (start, nodes) = (self.at, self.nodes);
@@ -111,7 +111,7 @@ impl<'n> Walk<'_, 'n> {
 
     fn object(&mut self, object: &'n Object, names: Option<&'n [Box<str>]>) -> Result<Sure, Fault> {
         let mut seen = vec![false; object.properties.len()];
-        // Whether a field could be there under an alias.
+        // Whether a field could be present under an alias.
         let mut aliased = false;
         self.members(b'}', |walk| {
             let name = walk.key();
@@ -149,7 +149,7 @@ impl<'n> Walk<'_, 'n> {
             };
             match object.required.iter().find(|name| !is_there(name)) {
                 None => Ok(sure),
-                // A required name that is no property is declared by another part of the schema.
+                // Another part of the schema declares a required name that is not a property.
                 Some(_) if aliased => Ok(false),
                 Some(name) => {
                     self.path.push(Segment::Field(Cow::Owned(name.to_string())));
@@ -183,7 +183,7 @@ impl<'n> Walk<'_, 'n> {
         }
     }
 
-    /// Gives `each` every member of the object or array here, and goes behind it.
+    /// Passes every member of the object or array at the cursor to `each`, and moves past it.
     fn members(&mut self, close: u8, mut each: impl FnMut(&mut Self) -> Result<Sure, Fault>) -> Result<Sure, Fault> {
         let mut sure = true;
         self.at += 1;
@@ -195,7 +195,7 @@ impl<'n> Walk<'_, 'n> {
                 self.at += 1;
                 self.skip_spaces();
             } else if self.byte() != Some(close) {
-                // No JSON: whoever decodes it says so.
+                // Not JSON; decoding will report it.
                 self.at = self.text.len();
             }
         }
@@ -252,7 +252,7 @@ impl<'n> Walk<'_, 'n> {
         Ok(())
     }
 
-    /// Whoever decodes it would round a number that 64 bits do not hold.
+    /// Refuses a number that does not fit 64 bits, which decoding would round.
     pub(super) fn untyped_number(&self, text: &str) -> Result<(), Fault> {
         if fits_64_bits(text) {
             return Ok(());
@@ -295,7 +295,8 @@ impl<'n> Walk<'_, 'n> {
         Err(Fault { other: true, ..self.fault(text) })
     }
 
-    /// Whether the value fits one of the alternatives. What is wrong inside of one that it is meant to be, is told.
+    /// Returns whether the value fits one of the alternatives. Reports a fault inside the alternative that it is meant
+    /// to be.
     fn any(&mut self, parts: &'n [usize], start: usize) -> Result<Sure, Fault> {
         let (depth, edits, path) = (self.path.len(), self.edits.len(), self.path.len());
         let (mut unsure, mut faults) = (false, Vec::new());
@@ -329,7 +330,7 @@ impl<'n> Walk<'_, 'n> {
             let came = serde_json::from_str::<String>(&self.text[start..self.at]).unwrap_or_default();
             return Fault { other: true, ..self.fault(format!("unknown variant `{came}`, {}", one_of_names(&names))) };
         }
-        // Of an option, what it is when it is there.
+        // For an option, report what is wrong with the inner value.
         let told: Vec<usize> =
             (0..parts.len().min(faults.len())).filter(|place| node(&parts[*place]).kinds != Kind::NULL).collect();
         if let [only] = told[..] {
@@ -343,7 +344,7 @@ impl<'n> Walk<'_, 'n> {
         self.fault(format!("expected {expected}, got {}", name_of(came)))
     }
 
-    /// The fault at the path here, in words.
+    /// Formats a fault at the current path.
     fn fault(&self, what: String) -> Fault {
         let mut text = String::new();
         for segment in &self.path {
@@ -359,20 +360,20 @@ impl<'n> Walk<'_, 'n> {
     }
 }
 
-/// A field's name as an error shows it: cut, so that it leaves room for what is wrong.
+/// Formats a field's name for an error, cut so that there is room for the fault.
 fn shown(name: &str) -> Cow<'_, str> {
     let end = name.floor_char_boundary(QUOTED_BYTES_MAX);
     if end == name.len() { name.into() } else { format!("{}…", &name[..end]).into() }
 }
 
 impl Node {
-    /// Whether it says nothing of what stands in its values.
+    /// Returns whether the node says nothing about the contents of its values.
     fn is_untyped(&self) -> bool {
         self.all.is_empty() && self.any.is_empty() && self.items.is_none() && self.prefix.is_empty()
     }
 }
 
-/// The kinds of values in a text that fit: a whole number may be written as any.
+/// Returns the kinds that a text may have to fit: an integer may be written as any number.
 fn accepted(kinds: u8) -> u8 {
     if kinds & Kind::INTEGER == 0 { kinds } else { kinds | Kind::NUMBER }
 }
@@ -390,7 +391,7 @@ fn with_article(kind: u8) -> String {
     }
 }
 
-/// What was expected, in the words of serde.
+/// Formats what was expected, in the words of serde.
 fn one_of_names(names: &[Box<str>]) -> String {
     match names {
         [] => "there are none".to_owned(),
@@ -410,9 +411,9 @@ fn amount(low: usize, high: usize, what: &str) -> String {
     }
 }
 
-/// Steps of a walk: a node at a value is one. Some per byte, so that a value of a few alternatives is checked whole.
+/// Steps per byte of text, where one node at one value is a step. Enough to check values with a few alternatives fully.
 const STEPS_PER_BYTE: usize = 16;
 const STEPS_MIN: usize = 4_096;
 
-/// Nodes in nodes: values nest up to 100 deep, with a reference and an alternative at each.
+/// The most nested nodes: values nest up to 100 deep, with a reference and an alternative at each level.
 const DEPTH_MAX: usize = 512;
