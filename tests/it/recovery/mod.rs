@@ -1,6 +1,7 @@
 //! The program, started again on what it left, after SIGKILL unless a test says otherwise.
 
 mod changed;
+mod earlier;
 mod finished;
 mod parked;
 mod passes;
