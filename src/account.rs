@@ -1,43 +1,43 @@
-//! One account of the bytes that the server holds, and the bound on all of them together.
+//! The account of the bytes that the server holds, and the limit on all of them together.
 
 use crate::limits::{
     EVENTS_PART, FINISHED_PART, PRESSURE_PERCENT, REPLIES_PART, REQUESTS_PART, REQUESTS_RESERVED_PART,
 };
 
-/// Bytes that are held, by what holds them.
+/// Bytes held, by purpose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Held {
-    /// Requests that are coming or waiting.
+    /// Requests that are arriving or waiting.
     pub requests: usize,
     /// Replies and events that clients have not taken.
     pub replies: usize,
-    /// Runs that are in memory: their events, states, waits, and without a store their feeds.
+    /// Resident runs: their events, states and waits, and without a store their feeds.
     pub runs: usize,
-    /// Finished handlers that are in memory.
+    /// Resident finished handlers.
     pub finished: usize,
-    /// What the store has been given and has not kept yet.
+    /// What was submitted to the store and is not committed yet.
     pub unkept: usize,
 }
 
 impl Held {
-    /// All of it.
+    /// Returns the total.
     pub fn total(&self) -> usize {
         [self.requests, self.replies, self.runs, self.finished, self.unkept].into_iter().fold(0, usize::saturating_add)
     }
 }
 
-/// What there is room for.
+/// The new work for which there is memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Room {
-    /// Nothing that stays.
+    /// Nothing that would hold memory.
     Nothing,
-    /// Events for runs that go on: what waits for them may end, and leave room.
+    /// Events for existing runs: what waits for them may then end and free memory.
     Events,
     /// New runs, too.
     Runs,
 }
 
-/// The bound on all that is held. Beyond it new work is refused; what exists goes on.
+/// The limit on all bytes held. Beyond it new work is refused; existing work continues.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Account {
     bytes_max: usize,
@@ -45,12 +45,12 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account of at most so many bytes; one request may have so many.
+    /// Creates an account with a limit of `bytes_max` in total and `request_bytes_max` for one request.
     pub fn new(bytes_max: usize, request_bytes_max: usize) -> Self {
         Self { bytes_max, request_bytes_max }
     }
 
-    /// What there is room for.
+    /// Returns the new work for which there is memory.
     pub fn room(self, held: &Held) -> Room {
         match held.total() {
             total if total <= self.bytes_max => Room::Runs,
@@ -59,12 +59,12 @@ impl Account {
         }
     }
 
-    /// Whether it is time to free what can be freed.
+    /// Returns whether to free as much memory as possible.
     pub fn is_pressed(self, held: &Held) -> bool {
         held.total() > self.bytes_max / 100 * PRESSURE_PERCENT
     }
 
-    /// Bytes that requests may hold: their part, or enough for one, less as the rest of the room is used up, but always
+    /// Returns how many bytes requests may hold: their share, or enough for one, less as other use grows, but always
     /// enough for some small ones.
     pub fn requests_max(self, held: &Held) -> usize {
         let others = held.total() - held.requests;
@@ -72,17 +72,17 @@ impl Account {
         left.min((self.bytes_max / REQUESTS_PART).max(self.request_bytes_max)).max(self.requests_reserved())
     }
 
-    /// Bytes that requests may hold, however little room there is: enough for some small ones.
+    /// Returns how many bytes requests may hold at least: enough for some small ones.
     pub fn requests_reserved(self) -> usize {
         self.bytes_max / REQUESTS_RESERVED_PART
     }
 
-    /// Bytes that replies may hold.
+    /// Returns how many bytes replies may hold.
     pub fn replies_max(self) -> usize {
         self.bytes_max / REPLIES_PART
     }
 
-    /// Bytes that finished handlers may hold in memory.
+    /// Returns how many bytes resident finished handlers may hold.
     pub fn finished_max(self) -> usize {
         self.bytes_max / FINISHED_PART
     }

@@ -1,15 +1,15 @@
-//! What values cost in memory, which for small ones is many times the length of their texts.
+//! The memory that values take, which for small ones is many times the length of their texts.
 //!
-//! The bounds in [`limits`](crate::limits) that speak of bytes held in memory mean these. The constants
-//! follow from how glibc's allocator lays out its blocks on 64-bit systems.
+//! The limits in [`limits`](crate::limits) on bytes held in memory mean these figures. The constants follow from the
+//! layout of blocks in glibc's allocator on 64-bit systems.
 
-/// An allocation of so many bytes: the allocator puts 8 bytes before it and gives out multiples of 16, 32 at least.
+/// An allocation of `bytes`: the allocator adds a header of 8 bytes and rounds up to multiples of 16, at least 32.
 pub const fn block(bytes: usize) -> usize {
     let rounded = (bytes + HEADER_BYTES).next_multiple_of(GRAIN_BYTES);
     if rounded < BLOCK_BYTES_MIN { BLOCK_BYTES_MIN } else { rounded }
 }
 
-/// A shared text of so many bytes, as [`Json`](crate::json::Json) is one: two counters stand before it.
+/// A shared text of `bytes`, such as [`Json`](crate::json::Json), with its two counters.
 pub const fn text(bytes: usize) -> usize {
     block(COUNTERS_BYTES + bytes)
 }
@@ -19,12 +19,12 @@ pub const fn boxed<T>() -> usize {
     block(COUNTERS_BYTES + size_of::<T>())
 }
 
-/// `T`s in a vector that grows by doubling, a quarter of which is unused on average.
+/// `T`s in a vector that grows by doubling, of which a quarter is unused on average.
 pub const fn elements<T>(count: usize) -> usize {
     count * size_of::<T>() * 4 / 3
 }
 
-/// `T`s in a set or the keys of a map, as a tree of nodes with room for eleven, of which two thirds are used.
+/// `T`s in a set, or the keys of a map: a tree of nodes with room for eleven, of which two thirds are used.
 pub const fn tree<T>(count: usize) -> usize {
     let (entries, node) = (count * size_of::<T>() * 3 / 2, block(11 * size_of::<T>() + GRAIN_BYTES));
     match count {

@@ -29,7 +29,7 @@ event! {
     pub struct Reading { pub number: u32, pub celsius: f64, pub attempts: u32 }
 }
 
-/// Serves the demo.
+/// Serves the demo workflows.
 pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let workflows = [story(), purchase(), devices()].into_iter().collect::<Result<Vec<_>, Faults>>();
     let workflows = workflows.expect("the demo's graphs are whole: a test builds them");
@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     server.greeting(GREETING).run_with("steprill", crate::COMMANDS, arguments)
 }
 
-/// Streams a story word by word, at a reader's pace.
+/// Streams a story word by word, at reading speed.
 fn story() -> Result<Workflow, Faults> {
     let tell = |ctx: &Ctx, start: StartEvent| {
         let pace = Duration::from_millis(start.get_or("pace_ms", 60)?);
@@ -53,7 +53,7 @@ fn story() -> Result<Workflow, Faults> {
     Workflow::new::<StartEvent, StopEvent>("story").add(Step::new("tell", tell).streams::<Word>()).build()
 }
 
-/// Waits for a person's answer, holding no thread, for as long as it takes.
+/// Waits for a person's answer for as long as it takes, holding no thread.
 fn purchase() -> Result<Workflow, Faults> {
     fn review(ctx: &Ctx<Asks<ApprovalRequested>>, request: PurchaseRequest) -> Result<Purchase> {
         let PurchaseRequest { item, price } = request;
@@ -64,7 +64,7 @@ fn purchase() -> Result<Workflow, Faults> {
     Workflow::new::<PurchaseRequest, Purchase>("purchase").add(Step::new("review", review)).build()
 }
 
-/// Reads many simulated devices at a time. Some do not answer at once, and are asked again.
+/// Reads many simulated devices concurrently. Some do not answer at once, so that their steps are retried.
 fn devices() -> Result<Workflow, Faults> {
     fn find(ctx: &Ctx<Sends<Device>>, start: StartEvent) -> Result<()> {
         let count = start.get_or("count", 5)?;

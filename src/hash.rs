@@ -1,14 +1,14 @@
-//! A 128-bit hash that is the same on every platform and in every version: it stands in journals and seeds jitter. Not
-//! for untrusted keys of a hash table, nor against forgery.
+//! A 128-bit hash that is the same on every platform and in every version, as it is stored in journals and seeds
+//! jitter. Not for untrusted keys of a hash table, nor against forgery.
 
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
 };
 
-/// The hash of `parts`, each with its length: `["ab", "c"]` and `["a", "bc"]` differ.
+/// Returns the hash of `parts`, each with its length: `["ab", "c"]` and `["a", "bc"]` differ.
 ///
-/// Eight bytes at a time are folded in with a 64 × 64 → 128 bit multiplication, as wyhash does.
+/// Folds in eight bytes at a time with a 64 × 64 → 128 bit multiplication, as wyhash does.
 ///
 /// ```
 /// assert_eq!(steprill::hash::hash128(&[b"a"]), steprill::hash::hash128(&[b"a"]));
@@ -29,7 +29,7 @@ pub fn hash128(parts: &[&[u8]]) -> u128 {
     lanes.finish()
 }
 
-/// Odd, with its bits well mixed: the golden ratio, and the square root of 3.
+/// Odd and with well mixed bits: the golden ratio and the square root of 3.
 const FACTOR_LOW: u64 = 0x9e37_79b9_7f4a_7c15;
 const FACTOR_HIGH: u64 = 0xbb67_ae85_84ca_a73b;
 
@@ -39,7 +39,7 @@ struct Lanes {
 }
 
 impl Lanes {
-    /// Each word goes into both lanes, and for a given word the step is a bijection of the low lane.
+    /// Folds a word into both lanes. For a given word this is a bijection of the low lane.
     fn fold(&mut self, word: u64) {
         let product = u128::from(self.low ^ word) * u128::from(FACTOR_LOW);
         self.low = product as u64 ^ self.high;
@@ -54,21 +54,21 @@ impl Lanes {
     }
 }
 
-/// Mixes a word with a key: every bit of the result hangs on all of both.
+/// Mixes a word with a key: every bit of the result depends on all bits of both.
 pub(crate) fn keyed_mix(key: u128, word: u64) -> u64 {
     let product = u128::from(word ^ key as u64) * u128::from((key >> 64) as u64 | 1);
     avalanche(product as u64 ^ (product >> 64) as u64)
 }
 
-/// The finaliser of splitmix64.
+/// The finalizer of splitmix64.
 fn avalanche(mut word: u64) -> u64 {
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     word ^ (word >> 31)
 }
 
-/// A map by keys that this process counts itself: nobody outside chooses them, so one multiplication spreads them well
-/// enough. For lookup only: never iterated.
+/// A map whose keys this process counts itself: as nobody outside chooses them, one multiplication spreads them well
+/// enough. For lookup only; never iterate over it.
 pub type CounterMap<K, V> = HashMap<K, V, BuildHasherDefault<CounterHasher>>;
 
 /// The hasher of a [`CounterMap`].
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    /// These stand in journals: they never change.
+    /// Hashes are stored in journals, so they must never change.
     #[test]
     fn known_texts_have_known_hashes() {
         let cases: [(&[&[u8]], u128); 6] = [

@@ -14,7 +14,7 @@
 //!
 //! # A workflow
 //!
-//! A step is a function from an event to an event. The types of the steps say which follows which:
+//! A step is a function from an event to an event. Their types determine which step follows which:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -54,26 +54,28 @@
 //! | [`ctx.state()`](Ctx::state) | reads and writes the state that the steps of a run share, as a transaction |
 //! | [`ctx.work_id()`](Ctx::work_id), [`ctx.attempt()`](Ctx::attempt) | name this piece of work, for other systems |
 //!
-//! What sends or asks says so in the type of its context, as in `ctx: &Ctx<Asks<Approve>>`, and is added with
-//! [`add`](WorkflowBuilder::add) as a [`Step`], which also has the settings: [`workers`](Step::workers),
+//! A step that sends or asks declares this in the type of its context, as in `ctx: &Ctx<Asks<Approve>>`, and is added
+//! with [`add`](WorkflowBuilder::add) as a [`Step`], which also has the settings: [`workers`](Step::workers),
 //! [`retry`](Step::retry), [`timeout`](Step::timeout), [`on_failure`](Step::on_failure), [`inbox`](Step::inbox).
 //!
 //! # Waits and replay
 //!
 //! A waiting step holds no thread, and survives a restart of the server if there is a data directory. `ask` and `sleep`
-//! end the pass with an error that `?` carries out of the body. When the answer is there or the time has come, the body
-//! runs again from its top, and the calls that were waited for return at once. The same happens after a crash, and when
-//! another step has changed state that this one has read. From this follow five rules:
+//! end the pass with an error that `?` carries out of the body. When the answer has arrived or the time has come, the
+//! body runs again from its top, and the waits that are over return at once. The same happens after a crash, and when
+//! another step has changed state that this one has read. Five rules follow:
 //!
-//! 1. Pass on with `?` what the calls of `ctx` return.
-//! 2. Code before a wait runs more than once. What must not repeat, such as a payment, belongs into
+//! 1. Use `?` on what the calls of `ctx` return.
+//! 2. Code before a wait runs more than once. What must not repeat, such as a payment, belongs in
 //!    [`ctx.once`](Ctx::once).
-//! 3. A body must come to the same waits in the same order each time. Decide from the event, the state, answers and
-//!    values of `once`, never directly from a clock, a random number or the environment. A body that comes to another
-//!    wait than before fails the run, and the error names both.
-//! 4. State that is written and events that are sent count when the step succeeds. What was streamed before a wait is
-//!    not shown again if it is the same.
-//! 5. Instead of a loop around a wait, return the event that the step takes. Each round is then work of its own, and a
+//! 3. A body must make the same waits in the same order each time. Decide from the event, the state, answers and values
+//!    of `once`, never directly from a clock, a random number or the environment. A body that makes another wait than
+//!    before fails the run, and the error names both.
+//! 4. State that is written and events that are sent take effect when the step succeeds. What was streamed before a
+//! wait
+//!    is not shown again if it is the same.
+//! 5. Instead of a loop around a wait, return the event that the step takes. Each round is then a work of its own, and
+//! a
 //!    run of a million rounds stays as small as one of ten.
 //!
 //! ```
@@ -98,9 +100,9 @@
 //!
 //! # Fan-out and fan-in
 //!
-//! A step that returns a `Vec`, or sends, starts work that goes on side by side: up to [`workers`](Step::workers) of a
-//! step at a time. A step that takes a `Vec` runs once when all of that work has ended, with what has arrived, in the
-//! order in which it was sent and not that in which it ended. Fan-outs nest.
+//! A step that returns a `Vec`, or sends, starts work that runs concurrently: up to [`workers`](Step::workers) of a
+//! step at a time. A step that takes a `Vec` runs once when all of that work has ended, with the events that arrived,
+//! in the order in which they were sent and not that in which work ended. Fan-outs nest.
 //!
 //! ```
 //! use steprill::{Ctx, Result, Runtime, StartEvent, Step, StopEvent, Workflow, event};
@@ -139,12 +141,12 @@
 //! [`timeout`](Step::timeout). `?` turns any error into a [`StepError`], and `Err("text")?` makes one. Then
 //!
 //! - a [`Retry`] policy makes further attempts, after a delay, as far as [`retry_if`](Step::retry_if) allows;
-//! - after the last one [`on_failure`](Step::on_failure) makes an event of the [`Failure`], and the run goes on;
+//! - after the last one [`on_failure`](Step::on_failure) turns the [`Failure`] into an event, and the run continues;
 //! - without `on_failure` the run fails: clients see the error and the step, and the log names both.
 //!
-//! Attempts and delays are counted over restarts of the server. A run also ends when it is cancelled, or when it takes
-//! longer than [the workflow's time-out](WorkflowBuilder::timeout). Each call of `ctx` fails then; long work in between
-//! should call [`ctx.check()`](Ctx::check).
+//! Attempts and delays are counted across restarts of the server. A run also ends when it is cancelled or exceeds [the
+//! workflow's time-out](WorkflowBuilder::timeout). Then each call of `ctx` fails; long work between such calls should
+//! call [`ctx.check()`](Ctx::check).
 //!
 //! ```
 //! use std::time::Duration;
@@ -165,9 +167,9 @@
 //!
 //! # Testing
 //!
-//! [`TestCtx`] runs one pass of one step: set the state, the answers and the attempt before, and look at what the step
-//! returned, sent, streamed and wrote. [`Runtime::test`] runs a whole workflow, with scripted answers and a clock that
-//! jumps to the next timer, so that a deadline of a day takes no time. Both are without threads and sockets.
+//! [`TestCtx`] runs one pass of one step: set the state, the answers and the attempt before, and examine afterwards
+//! what the step returned, sent, streamed and wrote. [`Runtime::test`] runs a whole workflow, with scripted answers and
+//! a clock that jumps to the next timer, so that a deadline of a day takes no time. Neither uses threads or sockets.
 //!
 //! ```
 //! use std::time::Duration;
@@ -213,9 +215,9 @@
 //! strip = true
 //! ```
 //!
-//! A program of one step comes to 3.34 MB instead of 6.54, and to 3.08 MB with a copy of the repository's
-//! `.cargo/config.toml`, too, which compiles SQLite without what the server does not use. Do not add
-//! `panic = "abort"`: the panic of a step must fail its run, not end the server.
+//! A program of one step takes 3.34 MB instead of 6.54, and 3.08 MB with a copy of the repository's
+//! `.cargo/config.toml`, too, which compiles SQLite without features that the server does not use. Do not add `panic =
+//! "abort"`: a panic in a step must fail its run, not end the server.
 //!
 //! Without the feature `sqlite`, which is on by default, there is no `--data DIR`: the server keeps everything in
 //! memory, and SQLite is not built.
@@ -251,13 +253,13 @@ pub use workflow::{
     Answer, Ask, Asks, Ctx, Event, Failure, Question, Result, Sends, StartEvent, State, Step, StepError, StopEvent,
     TestCtx, Tested, TimedAsk, Workflow, WorkflowBuilder,
 };
-/// For the derives of one's own types: `#[serde(crate = "steprill::serde")]`.
+/// For deriving their traits: `#[serde(crate = "steprill::serde")]`.
 pub use {schemars, serde};
 
-// The derives that `event!` writes name the crate by this name, inside of it too.
+// The derives written by `event!` name the crate by this name, also inside of it.
 extern crate self as steprill;
 
-/// Compiles the README's program.
+/// Compiles the program in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

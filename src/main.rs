@@ -1,4 +1,4 @@
-//! The program `steprill`: arguments to what is to be done, exit codes.
+//! The program `steprill`: chooses a command by the arguments, and sets the exit code.
 
 mod demo;
 
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     match command {
         "demo" => demo::run(arguments.into_iter().skip(1)),
         "serve" => fail("serve PATH: workflow files come with a later version; `steprill demo` shows what there is"),
-        // Asked of the program itself, what the flags are.
+        // Without a command, these are about the flags.
         "--help" | "-h" | "--version" | "-V" => Server::new().run_with("steprill", COMMANDS, arguments),
         "" => fail("expected a command: `steprill demo` serves a few small workflows to try"),
         other => fail(&match nearest(other, ["demo", "inspect", "backup"]) {
@@ -30,11 +30,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// A fault of usage.
+/// Reports a usage error.
 fn fail(error: &str) -> ExitCode {
     eprintln!("steprill: {}; see --help", OneLine::new(error, LOG_LINE_BYTES_MAX));
     ExitCode::from(2)
 }
 
-/// What may stand behind the program's name.
+/// The forms of the command line after the program's name.
 pub(crate) const COMMANDS: &[&str] = &["demo [OPTIONS]", TOOLS[0], TOOLS[1]];

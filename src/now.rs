@@ -1,23 +1,23 @@
-//! The two clocks, as values. Only `server/clock.rs` reads them; everything else is handed a [`Now`].
+//! The two clocks, as values. Only `server/clock.rs` reads them; everything else gets a [`Now`].
 //!
-//! # The wall clock that is recorded
+//! # Recorded wall time
 //!
-//! A machine's wall clock may show anything: 1970 until the network is up, ten years ahead until somebody notices. What
-//! is recorded of it never goes back ([`Recorder`]). While the system's clock is behind what is recorded, recorded time
-//! advances at half the speed of the alive clock: it never stands still, and the two meet after twice as long as they
-//! were apart. A step forward is followed at once.
+//! A machine's wall clock may show anything: 1970 until the network is up, or ten years ahead until somebody notices.
+//! The wall time that is recorded never goes back ([`Recorder`]). While the system's clock is behind it, recorded time
+//! advances at half the speed of the alive clock: it never stops, and the two meet after twice the time by which they
+//! differed. A step forward is followed at once.
 //!
 //! # When a wait is over
 //!
-//! A sleep or a retry's delay of *d* is over as soon as the alive clock has advanced by *d*, whatever the wall clock
-//! does. That holds across restarts, too: alive time is summed over them. So no wait lasts longer than *d* plus the
-//! time that the server was down.
+//! A sleep or retry delay of *d* is over as soon as the alive clock has advanced by *d*, whatever the wall clock does.
+//! This holds across restarts, as alive time is summed over them. So no wait takes longer than *d* plus the time during
+//! which the server was down.
 //!
-//! The wall clock can only bring the end forward, where the alive clock does not see time pass: while the server is
-//! down, and while the machine is suspended. A suspend cannot be told from a step of the clock, so a step forward
-//! counts as one; but not for waits shorter than [`CALENDAR_WAIT_MIN`], which last
-//! *d* while the server is up, even if the clock is first set meanwhile. What counts is the recorded wall time: nothing
-//! is known of time down that ends behind the newest record.
+//! The wall clock can only end a wait earlier, to count time that the alive clock does not see: while the server is
+//! down and while the machine is suspended. A suspend cannot be told from a step of the clock, so a step forward counts
+//! as one. Waits shorter than [`CALENDAR_WAIT_MIN`] are exempt: they last *d* while the server is up, even if the clock
+//! is first set in the meantime. All this uses recorded wall time, so downtime that ends before the newest record does
+//! not count.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use crate::limits::CALENDAR_WAIT_MIN;
 
 /// The time of one turn of the loop.
 ///
-/// Time-outs are due on `alive_us`, so that downtime does not count against them; sleeps and retry delays on either.
+/// Time-outs are due on `alive_us`, which excludes downtime; sleeps and retry delays on either clock.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Now {
     /// Microseconds since the Unix epoch (UTC), never behind the newest record.
@@ -36,10 +36,10 @@ pub struct Now {
     pub alive_us: u64,
 }
 
-/// Which of the two clocks a timer is due on.
+/// The clock on which a timer is due.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Clock {
-    /// [`Now::wall_us`], or [`Now::alive_us`] if that gets there first.
+    /// [`Now::wall_us`], or [`Now::alive_us`] if that reaches the end of the wait first.
     Wall,
     /// [`Now::alive_us`].
     Alive,
@@ -48,36 +48,37 @@ pub enum Clock {
 /// When something is due.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Deadline {
-    /// The clock that `at_us` is read on.
+    /// The clock of `at_us`.
     pub clock: Clock,
     /// Microseconds on that clock; on the wall clock never negative.
     pub at_us: u64,
-    /// When it is due on the alive clock at the latest.
+    /// When it is due at the latest, on the alive clock.
     pub alive_at_us: u64,
-    /// The alive clock when it was set; 0 if it is due on that clock alone.
+    /// The alive clock when the deadline was set; 0 if it is due only on that clock.
     pub set_us: u64,
 }
 
 impl Deadline {
-    /// A point on the alive clock.
+    /// Returns the deadline at a point on the alive clock.
     pub fn alive(at_us: u64) -> Self {
         Self { clock: Clock::Alive, at_us, alive_at_us: at_us, set_us: 0 }
     }
 
-    /// The point on the wall clock that brings it forward, in a server that began at `began_us` on the alive clock.
+    /// Returns the point on the wall clock at which it is due early, in a server that began at `began_us` (alive
+    /// clock).
     pub fn wall_us(&self, began_us: u64) -> Option<u64> {
         let is_calendar = self.alive_at_us - self.set_us.min(self.alive_at_us) >= CALENDAR_WAIT_US;
         (self.clock == Clock::Wall && (is_calendar || self.set_us < began_us)).then_some(self.at_us)
     }
 
-    /// Whether it is due at `now`, in a server that began at `began_us` on the alive clock.
+    /// Returns whether it is due at `now`, in a server that began at `began_us` on the alive clock.
     pub fn is_due(&self, now: Now, began_us: u64) -> bool {
         now.alive_us >= self.alive_at_us || self.wall_us(began_us).is_some_and(|at_us| now.is_past(at_us))
     }
 }
 
 impl Now {
-    /// The point `after` from now on `clock`. A wait too long for the clock is due at its very end.
+    /// Returns the deadline `after` from now on `clock`. A wait too long for the clock ends at its maximum.
     pub fn deadline(&self, clock: Clock, after: Duration) -> Deadline {
         let after_us = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
         let alive_at_us = self.alive_us.saturating_add(after_us);
@@ -90,23 +91,23 @@ impl Now {
         }
     }
 
-    /// How long until this point on the alive clock; zero when it is reached.
+    /// Returns how long until this point on the alive clock; zero if it has passed.
     pub fn until_alive(&self, at_us: u64) -> Duration {
         Duration::from_micros(at_us.saturating_sub(self.alive_us))
     }
 
-    /// How long until `deadline` on the alive clock, which is at most how long it takes; zero when it is reached.
+    /// Returns how long at most until `deadline`, on the alive clock; zero if it has passed.
     pub fn until(&self, deadline: Deadline) -> Duration {
         self.until_alive(deadline.alive_at_us)
     }
 
-    /// Whether the wall clock has got to this point.
+    /// Returns whether the wall clock has reached this point.
     pub fn is_past(&self, wall_us: u64) -> bool {
         u64::try_from(self.wall_us).is_ok_and(|now_us| now_us >= wall_us)
     }
 }
 
-/// Makes of what the system's clocks show the time that is recorded.
+/// Turns readings of the system's clocks into the recorded time.
 ///
 /// ```
 /// use steprill::now::{Now, Recorder};
@@ -120,24 +121,25 @@ impl Now {
 #[derive(Clone, Copy, Debug)]
 pub struct Recorder {
     last: Now,
-    /// Of earlier starts.
+    /// Alive time of earlier starts.
     alive_before_us: u64,
 }
 
 impl Recorder {
-    /// Nothing is recorded yet.
+    /// Creates a recorder without a record.
     pub fn new() -> Self {
         Self { last: Now { wall_us: i64::MIN, alive_us: 0 }, alive_before_us: 0 }
     }
 
-    /// Goes on behind the newest record of a store: alive time is summed over starts, the wall clock is never behind.
-    /// From here on every time is later on the alive clock than any record.
+    /// Continues after the newest record of a store: alive time is summed over starts, and the wall clock is never
+    /// behind. Every later time is after that record on the alive clock.
     pub fn resume(&mut self, newest: Now) {
         self.alive_before_us = newest.alive_us.saturating_add(1);
         self.last = Now { wall_us: self.last.wall_us.max(newest.wall_us), alive_us: self.alive_before_us };
     }
 
-    /// The time: `system_us` since the epoch by the system's wall clock, `up_us` since the start by its monotonic one.
+    /// Returns the time: `system_us` is the system's wall clock since the epoch, `up_us` its monotonic clock since the
+    /// start.
     pub fn read(&mut self, system_us: i64, up_us: u64) -> Now {
         let alive_us = self.alive_before_us.saturating_add(up_us).max(self.last.alive_us);
         let slow_us = (alive_us - self.last.alive_us).div_ceil(2);

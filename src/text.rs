@@ -1,10 +1,10 @@
-//! Text for people: a line that stays a line, and the spelling that was probably meant.
+//! Texts for people: printing on one line, and guessing what a misspelt word was meant to be.
 
 use std::fmt::{self, Write as _};
 
 use crate::limits::SPELLING_BYTES_MAX;
 
-/// Shows text on one line: control characters are escaped, and what is beyond a number of bytes is cut.
+/// Displays text on one line: escapes control characters, and cuts it after a number of bytes.
 ///
 /// ```
 /// use steprill::text::OneLine;
@@ -19,7 +19,7 @@ pub struct OneLine<'a> {
 }
 
 impl<'a> OneLine<'a> {
-    /// `text`, cut after `bytes_max` of its bytes.
+    /// Wraps `text`, to be cut after `bytes_max` of its bytes.
     pub fn new(text: &'a str, bytes_max: usize) -> Self {
         let end = text.floor_char_boundary(bytes_max);
         Self { text: &text[..end], is_cut: end < text.len() }
@@ -43,15 +43,15 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// Control characters, which move a terminal's cursor or forge a line; the line separators of Unicode; and the marks
-/// that reverse the direction of text, so that a line reads as it is.
+/// Returns whether to escape a character: control characters, which move a terminal's cursor or forge a line; the line
+/// separators of Unicode; and marks that reverse the direction of text and so make a line read differently.
 fn is_escaped(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The one of `known` that `word` was probably meant to be: the nearest by letters that are missing, wrong, too many or
-/// swapped, if at most a third of them are. Case does not count. `None` if `word` itself is among them.
+/// Returns the one of `known` that `word` was probably meant to be: the nearest by missing, wrong, surplus or swapped
+/// letters, if those are at most a third. Ignores case. Returns `None` if `word` itself is among them.
 ///
 /// ```
 /// use steprill::text::nearest;
@@ -79,7 +79,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     best.map(|(_, candidate)| candidate)
 }
 
-/// Letters to insert, remove, replace or swap with their neighbours to make one word of the other.
+/// Returns how many letters to insert, remove, replace or swap with a neighbour to turn one word into the other.
 fn distance(from: &[char], to: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=to.len()).collect();

@@ -1,8 +1,8 @@
-//! The values of a run's state: a sorted map whose copies share what they have in common.
+//! The values of a run's state: a sorted map whose clones share their common parts.
 //!
-//! A pass reads a copy while other passes write. Entries stand in chunks, so that a write beside a copy costs one
-//! chunk and the list of chunks, however many entries there are. An array that is pushed to is kept in parts, each at
-//! least twice as long as the next: a push costs the logarithm of the array's length, amortised.
+//! A pass reads a clone while other passes write. Entries are in chunks, so that a write copies one chunk and the list
+//! of chunks, however many entries there are. An array with pushed elements consists of parts, each at least twice as
+//! long as the next: a push takes amortized time logarithmic in the array's length.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -14,13 +14,13 @@ use serde::{
 
 use crate::{cost, json::Json};
 
-/// Values by key. Cloning shares them; empty, it takes one word.
+/// Values by key. Clones share them; an empty map takes one word.
 #[derive(Clone, Default)]
 pub struct Values(Option<Arc<Inner>>);
 
 #[derive(Clone, Default)]
 struct Inner {
-    /// In order, none of them empty.
+    /// In order; none of them is empty.
     chunks: Vec<Arc<Vec<Entry>>>,
     len: usize,
     cost_bytes: usize,
@@ -31,9 +31,9 @@ type Entry = (Arc<str>, Value);
 /// One value.
 #[derive(Clone)]
 pub enum Value {
-    /// Any value, as its text.
+    /// Any value, as text.
     Text(Json),
-    /// An array that was pushed to.
+    /// An array to which elements were pushed.
     Array(Arc<Array>),
 }
 
@@ -42,37 +42,37 @@ pub enum Value {
 pub struct Array {
     /// Elements separated by commas; no part is empty.
     parts: Vec<Arc<str>>,
-    /// Length of the array's text.
+    /// The length of the array's text.
     bytes: usize,
 }
 
 impl Values {
-    /// The number of keys.
+    /// Returns the number of keys.
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |inner| inner.len)
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What they cost in memory, if nobody shares them. Follows from keys and texts alone.
+    /// Returns the memory that they take unless shared. It depends only on keys and texts.
     pub fn cost_bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |inner| inner.cost_bytes)
     }
 
-    /// What one entry costs of that.
+    /// Returns the memory that one entry takes.
     pub fn entry_cost_bytes(key_bytes: usize, value_bytes: usize) -> usize {
         ENTRY_BYTES + cost::text(key_bytes) + cost::text(value_bytes)
     }
 
-    /// The text of a value.
+    /// Returns the text of a value.
     pub fn get(&self, key: &str) -> Option<Json> {
         self.entry(key).map(|(_, value)| value.json())
     }
 
-    /// A key and its value.
+    /// Returns a key and its value.
     pub fn entry(&self, key: &str) -> Option<(&Arc<str>, &Value)> {
         let inner = self.0.as_ref()?;
         let entries = inner.chunks.get(inner.chunk(key)?)?;
@@ -80,7 +80,7 @@ impl Values {
         entries.get(place).map(|(key, value)| (key, value))
     }
 
-    /// Sets a key. Whether it was there.
+    /// Sets a key. Returns whether it was present.
     pub fn insert(&mut self, key: Arc<str>, value: impl Into<Value>) -> bool {
         let value = value.into();
         let inner = Arc::make_mut(self.0.get_or_insert_default());
@@ -98,7 +98,7 @@ impl Values {
                 inner.cost_bytes -= Self::entry_cost_bytes(key.len(), before.bytes());
                 return true;
             }
-            // Keys that come in ascending order fill their chunks.
+            // Keys that arrive in ascending order fill their chunks.
             Err(place) if place == CHUNK_ENTRIES_MAX && is_last => inner.chunks.push(Arc::new(vec![(key, value)])),
             Err(place) => {
                 entries.insert(place, (key, value));
@@ -112,7 +112,7 @@ impl Values {
         false
     }
 
-    /// Removes a key. Whether it was there.
+    /// Removes a key. Returns whether it was present.
     pub fn remove(&mut self, key: &str) -> bool {
         let Some(before) = self.entry(key).map(|(_, value)| value.bytes()) else { return false };
         let Some(inner) = self.0.as_mut().map(Arc::make_mut) else { return false };
@@ -130,20 +130,20 @@ impl Values {
         true
     }
 
-    /// In order of key.
+    /// Iterates over the entries in order of key.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Value)> {
         let chunks = self.0.iter().flat_map(|inner| &inner.chunks);
         chunks.flat_map(|entries| entries.iter()).map(|(key, value)| (key, value))
     }
 
-    /// The keys, in order.
+    /// Iterates over the keys in order.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<str>> {
         self.iter().map(|(key, _)| key)
     }
 }
 
 impl Inner {
-    /// The chunk that has the key, or is the place for it; `None` if the key comes before all.
+    /// Returns the chunk that contains the key or is to contain it; `None` if the key precedes all.
     fn chunk(&self, key: &str) -> Option<usize> {
         let begins_there = |entries: &Arc<Vec<Entry>>| entries.first().is_some_and(|(first, _)| **first <= *key);
         self.chunks.partition_point(begins_there).checked_sub(1)
@@ -158,7 +158,7 @@ impl Inner {
 }
 
 impl Value {
-    /// Its text.
+    /// Returns its text.
     pub fn json(&self) -> Json {
         match self {
             Self::Text(json) => json.clone(),
@@ -166,7 +166,7 @@ impl Value {
         }
     }
 
-    /// The length of its text.
+    /// Returns the length of its text.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Text(json) => json.as_str().len(),
@@ -174,10 +174,10 @@ impl Value {
         }
     }
 
-    /// The array with these elements, which commas separate, behind its own; an absent one counts as empty.
+    /// Appends elements, separated by commas, to an array; an absent one counts as empty.
     ///
     /// # Errors
-    /// When the value is no array: its text.
+    /// If the value is not an array: its text.
     pub fn extend(this: Option<Self>, elements: &str) -> Result<Self, Json> {
         let mut array = match this {
             None => Arc::new(Array::new("")),
@@ -271,7 +271,7 @@ impl PartialEq<BTreeMap<Arc<str>, Json>> for Values {
     }
 }
 
-/// By their texts.
+/// Compares by text.
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -293,7 +293,7 @@ impl fmt::Debug for Value {
     }
 }
 
-/// As a map of texts.
+/// Serializes as a map of texts.
 impl Serialize for Values {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.len()))?;
@@ -337,10 +337,10 @@ impl<'de> Visitor<'de> for Read {
     }
 }
 
-/// Entries of a chunk: what a write beside a copy has to copy of it.
+/// The most entries of a chunk, which a write beside a clone has to copy.
 const CHUNK_ENTRIES_MAX: usize = 32;
 
-/// What an entry takes of its chunk, whose places are two thirds in use on average, and of the list of chunks.
+/// What an entry takes of its chunk, which on average is two thirds full, and of the list of chunks.
 const ENTRY_BYTES: usize = 52;
 
 #[cfg(test)]
@@ -351,7 +351,7 @@ mod tests {
         Json::parse(text).expect("good JSON")
     }
 
-    /// Writes that jump about, compared with a plain map after each; copies stay as they were.
+    /// Makes writes at random keys and compares with a plain map after each; clones must not change.
     #[test]
     fn values_are_those_of_a_map() {
         let (mut values, mut map) = (Values::default(), BTreeMap::<Arc<str>, Json>::new());

@@ -2,14 +2,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What happens to the system's clocks and the server.
+/// Events of the system's clocks and the server.
 #[derive(Clone, Debug)]
 enum Event {
-    /// The server runs on.
+    /// Time passes while the server runs.
     Passes(u64),
-    /// Somebody sets the wall clock; or, forward, the machine is suspended.
+    /// Somebody sets the wall clock; forward, the machine may also be suspended.
     Stepped(i64),
-    /// The server ends, and begins again after so long.
+    /// The server ends, and begins again after this long.
     Down(u64),
 }
 
@@ -26,7 +26,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// The clocks of a machine and a server on it.
+/// The clocks of a machine, and a server on it.
 struct World {
     system_us: i64,
     up_us: u64,
@@ -42,7 +42,7 @@ impl World {
         Self { system_us, up_us: 0, recorder, now, began_us: 0 }
     }
 
-    /// The time that this took which the alive clock does not see.
+    /// Handles the event. Returns the time that the alive clock does not see.
     fn handle(&mut self, event: &Event) -> u64 {
         let unseen_us = match *event {
             Event::Passes(passed_us) => {

@@ -1,4 +1,4 @@
-//! A question on its way out, and the wait for its answer.
+//! Questions, and waiting for their answers.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
     pass::{NewWait, Wait},
 };
 
-/// A question to be asked: [`Ask::wait`] asks it.
+/// A question that [`Ask::wait`] asks.
 #[must_use = "nothing is asked before `.wait()`"]
 pub struct Ask<'a, Q: Question> {
     pass: &'a Pass,
@@ -22,7 +22,7 @@ pub struct Ask<'a, Q: Question> {
     matching: Vec<(String, Result<Json>)>,
 }
 
-/// A question that waits for its answer a limited time: [`TimedAsk::wait`] asks it.
+/// A question that waits for its answer for a limited time. [`TimedAsk::wait`] asks it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,33 +52,33 @@ pub struct TimedAsk<'a, Q: Question> {
     timeout: Duration,
 }
 
-/// What came of a question with a time-out.
+/// The result of a question with a time-out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer<A> {
     /// Somebody answered.
     Given(A),
-    /// Nobody answered in time. It stays so while this attempt lasts; the next attempt asks again.
+    /// Nobody answered in time. This holds for the rest of the attempt; the next attempt asks again.
     TimedOut,
 }
 
 impl<Q: Question> TimedAsk<'_, Q> {
-    /// As [`Ask::matching`].
+    /// See [`Ask::matching`].
     pub fn matching(mut self, member: impl Into<String>, value: impl Serialize) -> Self {
         self.ask = self.ask.matching(member, value);
         self
     }
 
-    /// Asks, and gives the answer, or that there was none in time.
+    /// Asks the question. Returns the answer, or that nobody answered in time.
     ///
     /// # Errors
-    /// As [`Ask::wait`]: a time-out is none.
+    /// Those of [`Ask::wait`]. A time-out is not an error.
     pub fn wait(self) -> Result<Answer<Q::Answer>> {
         self.ask.ask(Some(self.timeout))
     }
 }
 
 impl<A> Answer<A> {
-    /// The answer, if there is one.
+    /// Returns the answer, if there is one.
     pub fn given(self) -> Option<A> {
         match self {
             Self::Given(answer) => Some(answer),
@@ -92,25 +92,25 @@ impl<'a, Q: Question> Ask<'a, Q> {
         Self { pass, question, matching: Vec::new() }
     }
 
-    /// Takes only an answer whose `member` is exactly `value`: to tell answers to several open questions apart. The
-    /// names and values of all members take at most 4,096 bytes together, as JSON; a question with more fails the run.
-    /// An id tells as much as what it stands for.
+    /// Accepts only answers whose `member` equals `value`, to tell apart the answers to several open questions. The
+    /// names and values of all members may take up to 4,096 bytes of JSON together; a question with more fails the run,
+    /// so match an id rather than a long text.
     pub fn matching(mut self, member: impl Into<String>, value: impl Serialize) -> Self {
         let value = Json::from_value(&value).map_err(StepError::from);
         self.matching.push((member.into(), value));
         self
     }
 
-    /// Waits at most so long, downtime of the server not counted; [`TimedAsk::wait`] then gives
-    /// [`Answer::TimedOut`]. Without it a question waits for ever.
+    /// Waits for at most this long, not counting downtime of the server; [`TimedAsk::wait`] then returns
+    /// [`Answer::TimedOut`]. Without a time-out, a question waits forever.
     pub fn timeout(self, timeout: Duration) -> TimedAsk<'a, Q> {
         TimedAsk { ask: self, timeout }
     }
 
-    /// Asks, and gives the answer.
+    /// Asks the question and returns the answer.
     ///
     /// # Errors
-    /// The interrupt by which the pass ends and waits, which `?` has to carry out of the body; when the run has ended.
+    /// The interrupt that ends the pass for the wait, which `?` must carry out of the body; if the run has ended.
     pub fn wait(self) -> Result<Q::Answer> {
         let (ordinal, pass) = (self.pass.wait_ordinal(), self.pass);
         match self.ask(None)? {

@@ -1,4 +1,4 @@
-//! From steps to a validated workflow.
+//! Builds a validated workflow from steps.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::graph::{EventKind, EventType, Faults, Graph, Parts};
 
-/// A workflow in the making: steps are added, then it is checked as a whole.
+/// A workflow being built: add its steps, then [build](WorkflowBuilder::build) it.
 #[must_use = "a workflow is made by `.build()`"]
 pub struct WorkflowBuilder {
     name: String,
@@ -26,9 +26,9 @@ impl WorkflowBuilder {
         Self { name, module: None, timeout: None, max_runs: None, start, stop, steps: Vec::new() }
     }
 
-    /// Adds a step with default settings that neither sends nor asks; [`WorkflowBuilder::add`] is for the others.
+    /// Adds a step with default settings that neither sends nor asks. Add others with [`WorkflowBuilder::add`].
     ///
-    /// A function whose context grants more, such as `&Ctx<Asks<Approve>>`, does not fit here: the compiler tells a
+    /// A function whose context grants more, such as `&Ctx<Asks<Approve>>`, does not fit here: the compiler reports a
     /// type mismatch in function arguments (E0631). Add it as a [`Step`]:
     ///
     /// ```
@@ -50,7 +50,7 @@ impl WorkflowBuilder {
     where
         I: StepInput,
         O: StepOutput,
-        // The compiler shows this line where a function with another context is given.
+        // The compiler shows the next line if the function has another context.
         F: Fn(&Ctx, I) -> Result<O> + Send + Sync + 'static, // if it sends or asks: `.add(Step::new(name, function))`
     {
         self.add(Step::new(name, function))
@@ -63,28 +63,28 @@ impl WorkflowBuilder {
         self
     }
 
-    /// The module in the qualified names of its events; by default the workflow's name.
+    /// Sets the module in the qualified names of its events. Defaults to the workflow's name.
     pub fn module(mut self, module: impl Into<String>) -> Self {
         self.module = Some(module.into());
         self
     }
 
-    /// How long a run may take, downtime of the server not counted; then it fails. By default there is no bound.
+    /// Sets how long a run may take, not counting downtime of the server, before it fails. Unlimited by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// How many of its runs go at a time; further ones wait. By default there is no bound.
+    /// Sets how many of its runs may run at a time; further ones wait. Unlimited by default.
     pub fn max_runs(mut self, max_runs: usize) -> Self {
         self.max_runs = Some(max_runs);
         self
     }
 
-    /// Checks the graph.
+    /// Checks the graph and returns the workflow.
     ///
     /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// All faults of the graph at once.
     pub fn build(self) -> std::result::Result<Workflow, Faults> {
         let entries: Vec<EventEntry> =
             [&self.start, &self.stop].into_iter().chain(self.steps.iter().flat_map(Step::entries)).cloned().collect();
@@ -111,7 +111,7 @@ impl WorkflowBuilder {
     }
 }
 
-/// Each type once; what answers a question that a step returns comes from outside, though no step waits for it.
+/// Returns each type once. Answers to questions that a step returns come from outside, though no step waits for them.
 fn describe(entries: &[EventEntry], module: &str) -> Vec<EventType> {
     let answers: BTreeSet<_> = entries.iter().filter_map(|entry| (entry.answer)()).map(|entry| entry.type_id).collect();
     let mut seen = BTreeSet::new();
@@ -126,7 +126,7 @@ fn describe(entries: &[EventEntry], module: &str) -> Vec<EventType> {
     .collect()
 }
 
-/// The bodies in order of the graph's steps, which is that of their names.
+/// Returns the bodies in the order of the graph's steps, which is by name.
 fn bodies(graph: &Graph, entries: &[EventEntry], mut steps: Vec<Step>) -> Arc<[Body]> {
     let ids = entries.iter().filter_map(|entry| Some((entry.type_id, graph.event_id(&entry.name)?)));
     let names = graph.events.iter().map(|event| event.name.clone()).collect();

@@ -1,4 +1,4 @@
-//! The two events that come with the library: an open start event and a plain stop event.
+//! The built-in events: a start event with any fields and a plain stop event.
 
 use std::{borrow::Cow, fmt};
 
@@ -14,7 +14,7 @@ use super::{Event, Result, StepError, explain};
 
 const MODULE: &str = "workflows.events";
 
-/// A start event that takes any fields and keeps them.
+/// A start event that accepts any fields.
 ///
 /// ```
 /// use steprill::StartEvent;
@@ -43,17 +43,17 @@ pub struct StartEvent {
 /// ```
 #[derive(Clone)]
 pub struct StopEvent {
-    /// The text of the result, or why there is none: then giving the event out fails with it.
+    /// The text of the result, or the reason for which returning the event fails.
     result: std::result::Result<Box<RawValue>, String>,
 }
 
 impl StartEvent {
-    /// One without fields.
+    /// Creates a start event without fields.
     pub fn new() -> Self {
         Self { text: to_raw_value(&serde_json::Map::new()).unwrap_or_default() }
     }
 
-    /// Adds a field; one of that name is replaced. A value that does not serialise is kept as null.
+    /// Sets a field, replacing one with the same name. A value that does not serialize becomes null.
     #[must_use]
     pub fn with(self, name: &str, value: impl Serialize) -> Self {
         let Fields(mut fields) = serde_json::from_str(self.text.get()).unwrap_or_default();
@@ -65,10 +65,10 @@ impl StartEvent {
         Self { text: to_raw_value(&Fields(fields)).unwrap_or_default() }
     }
 
-    /// The field of that name, `None` if it is absent.
+    /// Returns the field with this name, or `None` if it is absent.
     ///
     /// # Errors
-    /// When it is of another type: `field message: expected string, got number`. Such a failure is not retried.
+    /// If the field has another type: `field message: expected string, got number`. Such a failure is not retried.
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let mut deserializer = serde_json::Deserializer::from_str(self.text.get());
         let text = Find { name }.deserialize(&mut deserializer)?;
@@ -76,33 +76,33 @@ impl StartEvent {
         text.map(decode).transpose()
     }
 
-    /// The field of that name, `default` if it is absent.
+    /// Returns the field with this name, or `default` if it is absent.
     ///
     /// # Errors
-    /// As [`StartEvent::get`].
+    /// See [`StartEvent::get`].
     pub fn get_or<T: DeserializeOwned>(&self, name: &str, default: T) -> Result<T> {
         Ok(self.get(name)?.unwrap_or(default))
     }
 
-    /// All fields as a type of one's own.
+    /// Decodes all fields into a type of your own.
     ///
     /// # Errors
-    /// When a field is missing or of another type.
+    /// If a field is missing or has another type.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         explain::decode(self.text.get()).map_err(StepError::hopeless)
     }
 }
 
 impl StopEvent {
-    /// One with this result. If that does not serialise, returning the event fails with the reason.
+    /// Creates a stop event with this result. If that does not serialize, returning the event fails with the reason.
     pub fn new(result: impl Serialize) -> Self {
         Self { result: to_raw_value(&result).map_err(|error| error.to_string()) }
     }
 
-    /// The result.
+    /// Decodes the result.
     ///
     /// # Errors
-    /// When it is of another type.
+    /// If the result has another type.
     pub fn result<T: DeserializeOwned>(&self) -> Result<T> {
         let text = self.result.as_ref().map_err(|error| StepError::hopeless(error.as_str()))?;
         explain::decode_field("result", text.get()).map_err(StepError::hopeless)
@@ -115,7 +115,7 @@ impl Default for StartEvent {
     }
 }
 
-/// Without a result: null.
+/// The result is null.
 impl Default for StopEvent {
     fn default() -> Self {
         Self::new(())
@@ -178,7 +178,7 @@ impl<'de> Deserialize<'de> for StartEvent {
     }
 }
 
-/// `{"result": x}`, and `{}` if it is null.
+/// Writes `{"result": x}`, or `{}` if the result is null.
 impl Serialize for StopEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let result = self.result.as_ref().map_err(S::Error::custom)?;
@@ -202,12 +202,12 @@ impl<'de> Deserialize<'de> for StopEvent {
     }
 }
 
-/// Finds the text of one member in one walk; the last of that name counts.
+/// Finds the text of a member in one pass; the last of several with one name.
 struct Find<'a> {
     name: &'a str,
 }
 
-/// The fields of a start event, each value as its text: a number may have more digits than 64 bits hold.
+/// The fields of a start event, each value as text, as a number may have more digits than 64 bits can hold.
 #[derive(Default)]
 struct Fields(Vec<(String, Box<RawValue>)>);
 

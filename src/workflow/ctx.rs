@@ -1,4 +1,4 @@
-//! What a step can do besides returning.
+//! The context of a step: what it can do besides returning.
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -10,13 +10,13 @@ use crate::{
     pass::{NewWait, Wait},
 };
 
-/// A step's hand on its run: one pass of its body, from top to end.
+/// The context of one pass of a step's body, from its top to its end.
 ///
-/// `G` grants what the graph must know beforehand: `Ctx<Sends<..>>` may send, `Ctx<Asks<..>>` may ask.
+/// `G` grants what the graph must know in advance: `Ctx<Sends<..>>` may send, `Ctx<Asks<..>>` may ask.
 ///
-/// A body runs again from its top after a wait ([`Ctx::ask`], [`Ctx::sleep`]), after a crash, and when the state that
-/// it read has changed meanwhile. Pass on with `?` what these calls return, and keep in [`Ctx::once`] what costs or
-/// must not repeat. After an interrupt, and once the run has ended, every call fails and does nothing.
+/// A body runs again from its top after a wait ([`Ctx::ask`], [`Ctx::sleep`]), after a crash, and when state that it
+/// has read was changed by another step. Use `?` on what these calls return, and wrap in [`Ctx::once`] what is
+/// expensive or must not repeat. After an interrupt, and once the run has ended, every call fails and does nothing.
 pub struct Ctx<G: Grants = ()> {
     pub(super) pass: Pass,
     grants: PhantomData<fn() -> G>,
@@ -27,22 +27,22 @@ impl<G: Grants> Ctx<G> {
         Self { pass, grants: PhantomData }
     }
 
-    /// Writes an event to the stream, for clients to see at once; it goes to no step. Nothing written is taken back,
-    /// and a body that runs again after a wait does not write the same a second time.
-    /// It is the same if its JSON text is: in an event of a step that waits, use a `BTreeMap` rather than a `HashMap`.
+    /// Writes an event to the stream, where clients see it at once. No step receives it. What was written is never
+    /// taken back, and a body that runs again after a wait does not write the same event a second time. Events are the
+    /// same if their JSON texts are: in the events of a step that waits, use `BTreeMap` rather than `HashMap`.
     ///
     /// # Errors
-    /// When the run has ended, or its feed is full ([`FEED_BYTES_MAX`](crate::limits::FEED_BYTES_MAX)).
+    /// If the run has ended, or its feed is full ([`FEED_BYTES_MAX`](crate::limits::FEED_BYTES_MAX)).
     #[allow(clippy::needless_pass_by_value)] // An event written down is handed over.
     pub fn stream<E: Event>(&self, event: E) -> Result<()> {
         self.pass.stream(&event)
     }
 
-    /// Sends an event to the steps that take it, when this step succeeds. The context names the type:
+    /// Sends an event to the steps that take it once this step succeeds. The context names the type:
     /// `ctx: &Ctx<Sends<(Section, Draft)>>`.
     ///
     /// # Errors
-    /// When the run has ended, or the pass gives out more than
+    /// If the run has ended, or the events of the pass exceed
     /// [`PASS_OUTPUT_BYTES_MAX`](crate::limits::PASS_OUTPUT_BYTES_MAX).
     #[allow(clippy::needless_pass_by_value)] // As above.
     pub fn send<E, P>(&self, event: E) -> Result<()>
@@ -52,8 +52,8 @@ impl<G: Grants> Ctx<G> {
         self.pass.send(&event)
     }
 
-    /// Asks somebody outside; [`Ask::wait`] waits for the answer without holding a thread, for ever unless
-    /// [`Ask::timeout`] gives the person a deadline. The context names the question: `ctx: &Ctx<Asks<Approve>>`.
+    /// Asks somebody outside. [`Ask::wait`] waits for the answer without holding a thread, forever unless
+    /// [`Ask::timeout`] sets a deadline. The context names the question: `ctx: &Ctx<Asks<Approve>>`.
     pub fn ask<Q, P>(&self, question: Q) -> Ask<'_, Q>
     where
         Q: Question + In<G::Asks, P>,
@@ -61,12 +61,13 @@ impl<G: Grants> Ctx<G> {
         Ask::new(&self.pass, question)
     }
 
-    /// Sleeps without holding a thread, over restarts of the server too. How long must come out the same when the body
-    /// runs again: from the event, the state or [`Ctx::once`], not from a clock. A sleep of zero is none.
+    /// Sleeps without holding a thread, even over restarts of the server. The duration must be the same when the body
+    /// runs again: compute it from the event, the state or [`Ctx::once`], not from a clock. A sleep of zero does
+    /// nothing.
     ///
-    /// The body runs again from its top after each sleep, so a loop of n sleeps runs n²/2 rounds of it. One work may
-    /// wait [`WORK_WAITS_MAX`](crate::limits::WORK_WAITS_MAX) times. For more rounds, or without end, the step returns
-    /// what it takes: each round is a work of its own, and the run stays as small as it was.
+    /// The body runs again from its top after each sleep, so a loop of n sleeps runs n²/2 iterations. One work may wait
+    /// [`WORK_WAITS_MAX`](crate::limits::WORK_WAITS_MAX) times. For more rounds, or endless ones, return the event that
+    /// the step takes: then each round is a work of its own, and the run does not grow.
     ///
     /// ```
     /// use std::time::Duration;
@@ -83,7 +84,7 @@ impl<G: Grants> Ctx<G> {
     /// ```
     ///
     /// # Errors
-    /// The interrupt by which the pass ends and waits; that the work has waited too often; or when the run has ended.
+    /// The interrupt that ends the pass for the wait; if the work has waited too often; if the run has ended.
     pub fn sleep(&self, duration: Duration) -> Result<()> {
         if duration.is_zero() {
             return self.pass.ready_outside_once("sleep");
@@ -95,24 +96,24 @@ impl<G: Grants> Ctx<G> {
         }
     }
 
-    /// Blocks the worker's thread, and ends at once when the run does. For pacing under a second; [`Ctx::sleep`] is for
-    /// all else.
+    /// Blocks the worker's thread, until the run ends at the latest. For pacing under a second; otherwise use
+    /// [`Ctx::sleep`].
     ///
     /// # Errors
-    /// When the run has ended.
+    /// If the run has ended.
     pub fn pause(&self, duration: Duration) -> Result<()> {
         self.pass.ready()?;
         self.pass.line.pause(duration).map_err(|stop| self.pass.stopped(stop))
     }
 
-    /// Runs the closure once in this work and remembers its value over waits, attempts and crashes: for calls that cost
-    /// money or must not repeat, and for what changes by itself, such as the time. A crash while it runs repeats it.
+    /// Runs the closure once in this work and remembers its value over waits, attempts and crashes: for calls that are
+    /// expensive or must not repeat, and for values that change, such as the time. A crash while it runs repeats it.
     ///
-    /// Inside of it one may stream, pause and read the state; sending, waiting and writing the state fail. An error of
-    /// the closure ends the attempt if it is passed on, and the next attempt runs the closure again.
+    /// The closure may stream, pause and read the state, but not send, wait or write the state. If it returns an error
+    /// and that is passed on, the attempt fails, and the next attempt runs the closure again.
     ///
     /// # Errors
-    /// That of the closure; when the value does not serialise; when the run has ended.
+    /// Those of the closure; if the value does not serialize; if the run has ended.
     pub fn once<T: Serialize + DeserializeOwned>(&self, closure: impl FnOnce() -> Result<T>) -> Result<T> {
         if let Some(noted) = self.pass.begin_once()? {
             let noted: std::result::Result<T, String> = explain::decode(noted.value.as_str()).map_err(|fault| {
@@ -136,36 +137,36 @@ impl<G: Grants> Ctx<G> {
         result
     }
 
-    /// The state of the run, which its steps share.
+    /// Returns the state of the run, which its steps share.
     pub fn state(&self) -> State<'_> {
         State::new(&self.pass)
     }
 
-    /// Fails when the run has ended: for long work in between other calls.
+    /// Fails if the run has ended. For use between other calls in long work.
     ///
     /// # Errors
-    /// When the run has ended or the step is past its time-out.
+    /// If the run has ended or the step has exceeded its time-out.
     pub fn check(&self) -> Result<()> {
         self.pass.ready()
     }
 
-    /// The attempt, from 1.
+    /// Returns the number of this attempt, from 1.
     pub fn attempt(&self) -> u32 {
         self.pass.input.attempt
     }
 
-    /// Names this piece of work among all works of all runs, the same over passes, attempts and crashes: an idempotency
-    /// key for calls to other systems.
+    /// Returns an id of this work among all works of all runs, the same over passes, attempts and crashes: an
+    /// idempotency key for calls to other systems.
     pub fn work_id(&self) -> String {
         format!("{}-{}", self.pass.input.run_id, self.pass.input.work)
     }
 
-    /// The id of the run.
+    /// Returns the id of the run.
     pub fn run_id(&self) -> String {
         self.pass.input.run_id.to_string()
     }
 
-    /// The id of the handler, which stays the same when a run continues another.
+    /// Returns the id of the handler, which stays the same when another run continues it.
     pub fn handler_id(&self) -> &str {
         &self.pass.input.handler_id
     }

@@ -14,13 +14,13 @@ pub struct Emitter<'a> {
 }
 
 impl Emitter<'_> {
-    /// Reserves room for this many events.
+    /// Reserves room for `events` more events.
     #[doc(hidden)]
     pub fn reserve(&mut self, events: usize) {
         self.events.reserve(events);
     }
 
-    /// Takes one event.
+    /// Adds one event.
     #[doc(hidden)]
     pub fn push<E: Event>(&mut self, event: &E) -> Result<()> {
         let (id, value) = (self.pass.id_of::<E>()?, encode(event, Json::of_encoded)?);

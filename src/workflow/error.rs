@@ -2,13 +2,13 @@
 
 use std::{error::Error, fmt};
 
-/// What a step and the calls of its [`Ctx`](crate::Ctx) return.
+/// The result of a step and of the calls of its [`Ctx`](crate::Ctx).
 pub type Result<T, E = StepError> = std::result::Result<T, E>;
 
-/// Why a step did not succeed. Any error converts with `?`, a text too: `Err("no reply")?`.
+/// Why a step did not succeed. Any error converts with `?`, and so does a text: `Err("no reply")?`.
 ///
-/// It also carries the interrupts of waiting and cancelling out of the body, which is why it is best passed on with
-/// `?`. A body that swallows one waits all the same.
+/// It also carries the interrupts of waits and cancellation out of the body, so it is best passed on with `?`. A body
+/// that swallows an interrupt waits all the same.
 pub struct StepError(Repr);
 
 enum Repr {
@@ -16,12 +16,12 @@ enum Repr {
     Interrupted,
 }
 
-/// An error that no further attempt could mend.
+/// An error that a retry cannot mend.
 #[derive(Debug)]
 pub(super) struct Hopeless(pub(super) String);
 
 impl StepError {
-    /// The live error, if it is a `T`.
+    /// Returns the error that was converted, if it is a `T`.
     pub fn downcast_ref<T: Error + 'static>(&self) -> Option<&T> {
         match &self.0 {
             Repr::Live(error) => error.downcast_ref(),

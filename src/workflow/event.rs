@@ -1,4 +1,4 @@
-//! Events: what makes a type one, and the macros that write the line for you.
+//! The traits of events, and the macros that declare them.
 
 use std::{any::TypeId, borrow::Cow};
 
@@ -8,10 +8,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{names, schema};
 use crate::graph::{EventKind, EventType, Shape};
 
-/// A typed record that passes between steps, to clients and from them: a JSON object with a name.
+/// A typed record that passes between steps, or to and from clients: a JSON object with a name.
 ///
-/// [`event!`](crate::event) declares events. A type of one's own with named fields, with serde's and schemars' derives,
-/// becomes one by `impl Event for Mine {}`.
+/// [`event!`](crate::event) declares events. Any type with named fields that derives the traits of serde and schemars
+/// becomes an event by `impl Event for Mine {}`.
 ///
 /// ```
 /// use steprill::{Event, schemars::JsonSchema, serde::{Deserialize, Serialize}};
@@ -32,26 +32,26 @@ use crate::graph::{EventKind, EventType, Shape};
     note = "or, with serde's and schemars' derives, write `impl steprill::Event for {Self} {{}}`"
 )]
 pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
-    /// What the event is for, where its use in a workflow does not say: the start event, the stop event, questions and
-    /// their answers are known without it.
+    /// The role of the event, where its use in a workflow does not determine it. The start event, the stop event,
+    /// questions and their answers need not set this.
     const KIND: EventKind = EventKind::Plain;
 
-    /// The module in its qualified name; by default that of the workflow.
+    /// The module in the qualified name. Defaults to that of the workflow.
     const MODULE: Option<&'static str> = None;
 
-    /// Whether clients may send it although it answers no question: what [`event!`](crate::event) sets for `External`.
+    /// Whether clients may send it although it answers no question. [`event!`](crate::event) sets this for `External`.
     const EXTERNAL: bool = false;
 
-    /// Whether it is one of the two that come with the library.
+    /// Whether it is one of the two events of this library.
     #[doc(hidden)]
     const BUILTIN: bool = false;
 
-    /// The name on the wire: the type's name, or what its `rename` attribute says.
+    /// Returns the name on the wire: that of the type, or of its `rename` attribute.
     fn name() -> Cow<'static, str> {
         Self::schema_name()
     }
 
-    /// The type that answers it, if it is a [`Question`].
+    /// Returns the type that answers it, if it is a [`Question`].
     #[doc(hidden)]
     fn answer() -> Option<EventEntry> {
         None
@@ -65,11 +65,11 @@ pub trait Event: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
     note = "declare it as `struct {Self}: Asks<TheAnswer> {{ .. }}` inside `event! {{ .. }}`"
 )]
 pub trait Question: Event {
-    /// What answers it.
+    /// The type of the answer.
     type Answer: Event;
 }
 
-/// An event type as a step or a workflow mentions it.
+/// An event type as a step or a workflow refers to it.
 #[doc(hidden)]
 #[derive(Clone)]
 pub struct EventEntry {
@@ -80,7 +80,7 @@ pub struct EventEntry {
 }
 
 impl EventEntry {
-    /// The entry of `E`.
+    /// Returns the entry of `E`.
     pub fn of<E: Event>() -> Self {
         Self { type_id: TypeId::of::<E>(), name: E::name(), describe: describe::<E>, answer: E::answer }
     }
@@ -102,22 +102,23 @@ fn describe<E: Event>(module: &str) -> EventType {
     }
 }
 
-/// Declares events: structs with serde's and schemars' traits, `Clone` and `Debug`, and the name on the wire.
+/// Declares events: structs with the traits of serde and schemars, `Clone`, `Debug`, and a name on the wire.
 ///
 /// - `struct Approve: Asks<Verdict> { .. }` is a question for `ctx.ask`, answered by a `Verdict`.
-/// - `struct Wanted: InputRequired { .. }` asks somebody outside when a step returns it, without a wait in the step;
+/// - `struct Wanted: InputRequired { .. }` asks somebody outside when a step returns it; the step does not wait.
 ///   `struct Given: HumanResponse { .. }` comes from outside to the step that takes it.
 /// - `struct Tick: External { .. }` is a plain event that clients, too, may send to the step that takes it. Every other
 ///   type that is neither an answer nor a `HumanResponse` is refused from outside, so nobody can skip a step by sending
 ///   what it would have returned.
-/// - `struct Token as "token" { .. }` has another name on the wire; `struct Token in "shop" { .. }` is of another
-///   module than the workflow's. Both: `as` first.
+/// - `struct Token as "token" { .. }` has another name on the wire; `struct Token in "shop" { .. }` is in another
+/// module
+///   than that of the workflow. If both are given, `as` comes first.
 ///
-/// Doc comments become descriptions in the schema, by which the server checks values from outside. Attributes pass
-/// through: `#[serde(default)]` on a field, or `#[derive(PartialEq)]` on the struct.
+/// Doc comments become descriptions in the schema, with which the server checks values from outside. Attributes are
+/// passed through, such as `#[serde(default)]` on a field or `#[derive(PartialEq)]` on the struct.
 ///
-/// The type of a field needs the derives of serde and schemars, which this crate re-exports; both are told where the
-/// crates are, and then take any of their attributes:
+/// The types of fields must derive the traits of serde and schemars, which this crate re-exports. Tell the derives
+/// where these crates are, as here; they accept all their other attributes, too:
 ///
 /// ```
 /// use steprill::{event, schemars::JsonSchema, serde::{Deserialize, Serialize}};
@@ -201,7 +202,7 @@ macro_rules! event {
     };
 }
 
-/// One event of [`event!`]. The attributes name the crate, because `$crate` cannot stand in their strings.
+/// Declares one event of [`event!`]. Its attributes name the crate, because `$crate` does not work in their strings.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __event {
@@ -232,7 +233,7 @@ macro_rules! __event {
     };
 }
 
-/// Declares enums of events, one variant for each, named like it: for a step that takes or returns one of several.
+/// Declares enums of events with one variant per event, of the same name: for steps that take or return one of several.
 ///
 /// Each event converts into the enum with `.into()`.
 ///

@@ -1,12 +1,12 @@
-//! Decoding with errors that name the field, what was expected and what came: `field message: expected string, got
+//! Decodes with errors that name the field, what was expected and what came: `field message: expected string, got
 //! number`.
 
 use serde::de::DeserializeOwned;
 
 use super::whole::{Whole, plain};
 
-/// Decodes a JSON text. Whole numbers that are not written as integers, and the path to a fault, are only looked for
-/// once plain decoding has failed.
+/// Decodes a JSON text. Looks for integers written in another form, and for the path to a fault, only after plain
+/// decoding has failed.
 pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_str(text).or_else(|error| {
         let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -19,7 +19,7 @@ pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     })
 }
 
-/// Decodes an event, which is an object; serde would also take the fields of a struct as an array.
+/// Decodes an event, which must be an object; serde would also accept the fields of a struct as an array.
 pub(super) fn decode_event<E: DeserializeOwned>(text: &str) -> Result<E, String> {
     let got = match text.trim_ascii_start().bytes().next() {
         Some(b'{') | None => return decode(text),
@@ -32,7 +32,7 @@ pub(super) fn decode_event<E: DeserializeOwned>(text: &str) -> Result<E, String>
     Err(format!("expected object, got {got}"))
 }
 
-/// A fault inside the value of a field, its path put behind the field's name.
+/// Decodes the value of a field. The path to a fault in it begins with the field's name.
 pub(super) fn decode_field<T: DeserializeOwned>(field: &str, text: &str) -> Result<T, String> {
     decode(text).map_err(|fault| match fault.strip_prefix("field ") {
         Some(inner) if inner.starts_with('[') => format!("field {field}{inner}"),
@@ -51,12 +51,12 @@ fn explain(path: &str, message: &str) -> String {
     if root { fault } else { format!("field {path}: {fault}") }
 }
 
-/// The text in backticks that follows `before` at the start of `message`.
+/// Returns the text in backticks that follows `before` at the start of `message`.
 fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
     message.strip_prefix(before)?.strip_prefix('`')?.split('`').next()
 }
 
-/// Puts serde's "invalid type" and "invalid value" into the words of JSON.
+/// Translates serde's "invalid type" and "invalid value" into JSON terms.
 fn mismatch(message: &str) -> Option<String> {
     let (what, rest) = message.strip_prefix("invalid ")?.split_once(": ")?;
     let (got, expected) = rest.split_once(", expected ")?;
@@ -73,7 +73,7 @@ fn mismatch(message: &str) -> Option<String> {
 }
 
 enum Expected<'a> {
-    /// With its range in words.
+    /// The range in words.
     Integer(String),
     Words(&'a str),
 }
@@ -103,7 +103,7 @@ impl<'a> Expected<'a> {
     }
 }
 
-/// JSON's word for what serde says came, and the value where serde names it.
+/// Returns the JSON term for what serde says it got, and the value where serde shows it.
 fn json_kind(got: &str) -> Option<(&'static str, &str)> {
     let value = got.split_once(' ').map_or("", |(_, value)| value).trim_matches('`');
     let kinds = [

@@ -1,4 +1,4 @@
-//! The authoring API: events, steps, what a step can do, and the builder. Knows no engine and no server.
+//! The authoring API: events, steps, their contexts, and the builder. Knows neither engine nor server.
 
 pub mod line;
 
@@ -42,10 +42,10 @@ pub use types::{
     Asks, At, EventList, Grants, In, OneEvent, OneInput, QuestionList, Sends, StepInput, StepOutput, Whole,
 };
 
-/// The body of a step with its types erased: one pass in, what it did out. It catches the panics of the step.
+/// The type-erased body of a step: takes a pass and returns what it did. It catches panics of the step.
 pub type Body = Arc<dyn Fn(PassInput, &Arc<Line>) -> Done + Send + Sync>;
 
-/// A validated workflow: a graph, and a body for each of its steps. Cheap to clone.
+/// A validated workflow: a graph and a body for each of its steps. Cheap to clone.
 #[derive(Clone)]
 pub struct Workflow {
     graph: Arc<Graph>,
@@ -53,7 +53,7 @@ pub struct Workflow {
 }
 
 impl Workflow {
-    /// Begins a workflow whose runs start with an `S` and end with a `T`.
+    /// Starts to build a workflow whose runs begin with an `S` and end with a `T`.
     ///
     /// ```
     /// use steprill::{StartEvent, StopEvent, Workflow};
@@ -72,12 +72,12 @@ impl Workflow {
         WorkflowBuilder::new::<S, T>(name.into())
     }
 
-    /// Its graph.
+    /// Returns its graph.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.graph
     }
 
-    /// The body of a step of its graph.
+    /// Returns the body of a step of its graph.
     pub fn body(&self, step: StepId) -> &Body {
         &self.bodies[usize::from(step.0)]
     }

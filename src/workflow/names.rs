@@ -1,8 +1,8 @@
-//! The names that a type's fields and variants may have, aliases too: no schema shows those, but the derived
-//! `Deserialize` tells them to its deserializer.
+//! The names that a type's fields and variants may have, including aliases. No schema shows aliases, but a derived
+//! `Deserialize` passes them to its deserializer.
 //!
-//! Types are asked once, when their workflow is built. They are led to the place in question by names alone, and see no
-//! value.
+//! Each type is asked once, when its workflow is built. Its `Deserialize` is led to the path in question by names alone
+//! and never gets a value.
 
 use std::{cell::Cell, fmt};
 
@@ -15,10 +15,10 @@ use crate::graph::PathStep;
 
 type Names = &'static [&'static str];
 
-/// The names at a place inside of `T`; `None` where they cannot be told.
+/// Returns the names at a path inside `T`, or `None` if they cannot be determined.
 pub(super) fn of<T: DeserializeOwned>(path: &[PathStep<'_>]) -> Option<Names> {
     let found = Cell::new(None);
-    // A `Deserialize` of one's own may do anything.
+    // A hand-written `Deserialize` may do anything.
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         T::deserialize(Probe { path, found: &found }).is_ok()
     }));
@@ -32,7 +32,7 @@ struct Probe<'p> {
 }
 
 impl Probe<'_> {
-    /// Into the named field or variant, or notes the names.
+    /// Enters the next field or variant of the path, or records the names at its end.
     fn enter(self, names: Names) -> Result<(&'static str, Self), Stopped> {
         match self.path {
             [] => {
@@ -162,7 +162,7 @@ impl<'de> de::VariantAccess<'de> for Probe<'_> {
     }
 }
 
-/// Nothing further is looked at.
+/// The path ends here.
 #[derive(Debug)]
 struct Stopped;
 

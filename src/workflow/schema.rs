@@ -1,10 +1,10 @@
-//! JSON Schemas of events, in the shape that clients of the API know: pydantic's.
+//! JSON Schemas of events, in the form that clients of the API expect: pydantic's.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-/// The schema of an event of this name: `properties`, `title`, `type`, and what it needs of `$defs`, `description` and
-/// `required`. Members are in order of name, properties in order of declaration, as pydantic has them.
+/// Returns the schema of an event with this name: `properties`, `title`, `type`, and where needed `$defs`,
+/// `description` and `required`. Members are in order of name, properties in order of declaration, as in pydantic.
 pub(super) fn of<E: JsonSchema>(name: &str) -> Value {
     let mut schema = raw::<E>();
     if let Value::Object(root) = &mut schema {
@@ -17,7 +17,7 @@ pub(super) fn of<E: JsonSchema>(name: &str) -> Value {
     schema
 }
 
-/// The schema as schemars writes it, with what only the width of a Rust type says.
+/// Returns the schema as schemars writes it, including what follows only from the width of a Rust type.
 pub(super) fn raw<E: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.meta_schema = None);
     settings.into_generator().into_root_schema_for::<E>().to_value()
@@ -47,7 +47,7 @@ fn tidy(schema: &mut Map<String, Value>) {
     }
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         for (name, property) in properties.iter_mut() {
-            // `true` stands for any value; an object says the same and has room for a title.
+            // `true` accepts any value; so does an object, which has room for a title.
             if *property == Value::Bool(true) {
                 *property = json!({});
             }
@@ -63,7 +63,7 @@ fn tidy(schema: &mut Map<String, Value>) {
     }
 }
 
-/// Drops what only the width of the Rust type says: its format, and bounds that are exactly its own.
+/// Removes what follows only from the width of the Rust type: its format, and bounds that equal its own.
 fn forget_rust(schema: &mut Map<String, Value>) {
     let (low, high) = match schema.get("format").and_then(Value::as_str) {
         Some("int8") => (Some(i64::from(i8::MIN)), Some(i64::from(i8::MAX))),
@@ -82,7 +82,7 @@ fn forget_rust(schema: &mut Map<String, Value>) {
     }
 }
 
-/// `"type": ["string", "null"]` becomes `"anyOf": [{"type": "string"}, {"type": "null"}]`.
+/// Replaces `"type": ["string", "null"]` by `"anyOf": [{"type": "string"}, {"type": "null"}]`.
 fn nullable_as_any_of(schema: &mut Map<String, Value>) {
     let Some(Value::Array(types)) = schema.get("type") else { return };
     let [Value::String(one), Value::String(null)] = types.as_slice() else { return };
@@ -106,7 +106,7 @@ fn is_nullable(schema: &Map<String, Value>) -> bool {
     schema.get("anyOf").and_then(Value::as_array).is_some_and(|parts| parts.contains(&null))
 }
 
-/// `max_attempts` as `Max Attempts`: each run of letters begins with a capital and goes on in small ones.
+/// Returns `Max Attempts` for `max_attempts`: each run of letters has a capital followed by small letters.
 fn title(name: &str) -> String {
     let mut in_word = false;
     let mut title = String::with_capacity(name.len());

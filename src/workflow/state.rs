@@ -1,4 +1,4 @@
-//! What a step reads and writes of its run's state.
+//! A step's access to the state of its run.
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -7,9 +7,9 @@ use crate::{json::Json, pass::Write};
 
 /// The state of a run: values by key, shared by its steps.
 ///
-/// Reads see what stood there when the pass began, and the pass's own writes. Writes count when the step succeeds. If
-/// another step has changed a key that this one read, the body runs again on the new state; so steps are transactions.
-/// Writing without reading never runs a body again, nor do [`State::add`] and [`State::push`].
+/// Reads see the state as it was when the pass began, and the pass's own writes. Writes take effect when the step
+/// succeeds. If another step has changed a key that this one read, the body runs again on the new state, so steps are
+/// transactions. Writing without reading never causes that, nor do [`State::add`] and [`State::push`].
 pub struct State<'a> {
     pass: &'a Pass,
 }
@@ -19,10 +19,10 @@ impl<'a> State<'a> {
         Self { pass }
     }
 
-    /// The value of `key`, `None` if there is none.
+    /// Returns the value of `key`, or `None` if it is absent.
     ///
     /// # Errors
-    /// When it is of another type; when the run has ended.
+    /// If the value has another type; if the run has ended.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         self.pass.ready()?;
         let Some(value) = self.pass.view.borrow_mut().read(&self.pass.input.state, key) else { return Ok(None) };
@@ -30,43 +30,42 @@ impl<'a> State<'a> {
         decoded.map(Some).map_err(|fault| StepError::hopeless(format!("state key `{key}`: {fault}")))
     }
 
-    /// Sets `key`.
+    /// Sets `key` to a value.
     ///
     /// # Errors
-    /// When the value does not serialise; when the run has ended.
+    /// If the value does not serialize; if the run has ended.
     pub fn set(&self, key: &str, value: impl Serialize) -> Result<()> {
         self.write(key, Write::Set(encode(key, &value)?))
     }
 
-    /// Removes `key`, which need not be there.
+    /// Removes `key` if it is present.
     ///
     /// # Errors
-    /// When the run has ended.
+    /// If the run has ended.
     pub fn remove(&self, key: &str) -> Result<()> {
         self.write(key, Write::Remove)
     }
 
-    /// Adds to a number; an absent key counts as 0. Steps that add to the same key do not get in each other's way.
+    /// Adds to a number; an absent key counts as 0. Steps that add to the same key do not conflict.
     ///
     /// # Errors
-    /// When one of the two is no number or the sum is out of range; when the run has ended.
+    /// If either is not a number or the sum is out of range; if the run has ended.
     pub fn add(&self, key: &str, amount: impl Serialize) -> Result<()> {
         self.write(key, Write::Add(encode(key, &amount)?))
     }
 
-    /// Appends to an array; an absent key counts as `[]`. Steps that push to the same key do not get in each other's
-    /// way.
+    /// Appends to an array; an absent key counts as `[]`. Steps that push to the same key do not conflict.
     ///
     /// # Errors
-    /// When the key holds no array; when the run has ended.
+    /// If the value of the key is not an array; if the run has ended.
     pub fn push(&self, key: &str, value: impl Serialize) -> Result<()> {
         self.write(key, Write::Push(encode(key, &value)?))
     }
 
-    /// All keys, in order.
+    /// Returns all keys in order.
     ///
     /// # Errors
-    /// When the run has ended.
+    /// If the run has ended.
     pub fn keys(&self) -> Result<Vec<String>> {
         self.pass.ready()?;
         Ok(self.pass.view.borrow_mut().keys(&self.pass.input.state))

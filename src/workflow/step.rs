@@ -1,4 +1,4 @@
-//! A step: a function, its name and its settings.
+//! Steps: a function, its name and its settings.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -43,7 +43,7 @@ use crate::{
 ///     .retry_if(|error| error.to_string() != "not good enough");
 /// ```
 ///
-/// A closure works as well, with what it captures; it has to name the type of its `ctx`:
+/// A closure works as well, with what it captures; it must name the type of its `ctx`:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -74,31 +74,31 @@ pub struct Step {
     run: Run,
 }
 
-/// How the last attempt of a step failed: what [`Step::on_failure`] makes an event of.
+/// How the last attempt of a step failed. [`Step::on_failure`] turns it into an event.
 #[derive(Clone, Debug)]
 pub struct Failure<I> {
-    /// What the step took.
+    /// The event or events that the step took.
     pub input: I,
-    /// The error's text: what the step returned, how it panicked, or that it timed out.
+    /// The text of the error: what the step returned, how it panicked, or that it timed out.
     pub error: String,
     /// How many attempts there were.
     pub attempts: u32,
 }
 
-/// What a step gives when its last attempt has failed.
+/// What a step emits when its last attempt has failed.
 struct OnFailure {
     gives: EventEntry,
-    /// What it expects that the step takes.
+    /// The types that it expects the step to take.
     takes: Vec<EventEntry>,
     fan_in: bool,
     run: Run,
 }
 
-/// Runs a body on a pass and gives the pass back.
+/// Runs a body on a pass and returns the pass.
 type Run = Box<dyn Fn(Pass, &WorkEvent) -> (Pass, Ended) + Send + Sync>;
 
 impl Step {
-    /// A step that runs `function`. Its types say what it takes, returns, sends and asks.
+    /// Creates a step that runs `function`. What it takes, returns, sends and asks follows from the types.
     pub fn new<G, I, O, F>(name: impl Into<String>, function: F) -> Self
     where
         G: Grants,
@@ -125,41 +125,41 @@ impl Step {
         }
     }
 
-    /// How many passes of it run at a time in one run; [`STEP_WORKERS_DEFAULT`] unless said otherwise.
+    /// Sets how many of its passes may run at a time in one run. Defaults to [`STEP_WORKERS_DEFAULT`].
     #[must_use]
     pub fn workers(mut self, workers: u16) -> Self {
         self.workers = workers;
         self
     }
 
-    /// What happens after a failure; by default the run fails with it.
+    /// Sets when to retry after a failure. By default the run fails with the first one.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// Retries only after errors of which the closure says so. A panic is not shown to it.
+    /// Retries only after errors for which the closure returns true. Panics are not passed to it.
     #[must_use]
     pub fn retry_if(mut self, judge: impl Fn(&StepError) -> bool + Send + Sync + 'static) -> Self {
         self.retry_if = Some(Arc::new(judge));
         self
     }
 
-    /// How long one pass may run, waits not counted; then the attempt fails. By default there is no bound.
+    /// Sets how long one pass may run, not counting waits, before the attempt fails. Unlimited by default.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// What it gives when its last attempt has failed: without this the run fails then. So one bad input of many does
-    /// not cost the others.
+    /// Sets the event that the step emits when its last attempt has failed. Without this the run fails instead. So one
+    /// bad input of many need not cost the others.
     ///
-    /// The event counts as one that the step returns. The closure gets the error, the number of attempts and the input;
-    /// it runs on a worker in a pass of its own, once more if the server is killed meanwhile. If it panics, the run
-    /// fails. Time-outs and panics of the step count as failures. A cancelled run, a run past its time-out, and a body
-    /// that comes to other waits than before do not come here.
+    /// The event counts as one that the step returns. The closure gets the error, the number of attempts and the input.
+    /// It runs on a worker in a pass of its own, and again if the server is killed in the meantime. If it panics, the
+    /// run fails. Time-outs and panics of the step count as failures. The closure does not run if the run is cancelled
+    /// or exceeds its time-out, or if the body does not repeat its earlier waits.
     ///
     /// ```
     /// use steprill::{Ctx, Failure, Result, Step, StopEvent, event, one_of};
@@ -206,9 +206,9 @@ impl Step {
         self
     }
 
-    /// Keeps up to `answers` events of type `A` that come while no question waits for them, in order, for the next
-    /// questions of this step that `A` answers: what a chat wants. Without an inbox such an answer is refused, so that
-    /// a second click does not answer a question that nobody has seen. What is left in it when the run ends is dropped.
+    /// Stores up to `answers` events of type `A` that arrive while no question waits for them, in order, for the next
+    /// questions of this step that `A` answers: suits a chat. Without an inbox such an answer is refused, so that a
+    /// second click does not answer a question that nobody has seen. When the run ends, the rest is dropped.
     ///
     /// At least 1 and at most [`INBOX_ANSWERS_MAX`](crate::limits::INBOX_ANSWERS_MAX).
     ///
@@ -238,21 +238,21 @@ impl Step {
         self
     }
 
-    /// Declares that it streams `E`, so that clients find its schema among the workflow's events.
+    /// Declares that the step streams `E`, so that clients find its schema among the workflow's events.
     #[must_use]
     pub fn streams<E: Event>(mut self) -> Self {
         self.streams.push(EventEntry::of::<E>());
         self
     }
 
-    /// All types that it mentions.
+    /// Returns all types that it refers to.
     pub(super) fn entries(&self) -> impl Iterator<Item = &EventEntry> {
         let asks = self.asks.iter().flat_map(|(question, answer)| [question, answer]);
         let failed = self.on_failure.iter().map(|on_failure| &on_failure.gives);
         self.takes.iter().chain(&self.returns).chain(failed).chain(&self.sends).chain(asks).chain(&self.streams)
     }
 
-    /// What is wrong with it that its parts do not show.
+    /// Returns a fault of the step that its parts do not show.
     pub(super) fn fault(&self) -> Option<Fault> {
         let of = |entries: &[EventEntry], fan_in: bool| {
             let names: Vec<&str> = entries.iter().map(|entry| &*entry.name).collect();
@@ -293,7 +293,8 @@ impl Step {
         let (names, run, retry_if) = (Arc::new(names), self.run, self.retry_if);
         let on_failure = self.on_failure.map(|on_failure| on_failure.run);
         Arc::new(move |mut input, line| {
-            // What the step threw or returned is dropped in here, and its `Drop` is the program's code too.
+            // Values that the step returned or panicked with are dropped in here, as their `Drop` is code of the
+            // program, too.
             let done = catch_unwind(AssertUnwindSafe(|| {
                 let event = std::mem::replace(&mut input.event, WorkEvent::All(Arc::default()));
                 let pass = Pass::new(Arc::clone(&names), input, Arc::clone(line));
@@ -317,7 +318,7 @@ where
     F: Fn(&Ctx<G>, I) -> Result<O>,
 {
     let ctx = Ctx::new(pass);
-    // The pass is read after a panic: every change of it is whole before user code runs again.
+    // The pass may be read after a panic: every change to it is complete before code of the program runs again.
     let ended = catch_unwind(AssertUnwindSafe(|| {
         let input: I = decode(&ctx.pass.names, event)?;
         let mut emitter = Emitter { pass: &ctx.pass, events: Vec::new() };
@@ -343,7 +344,7 @@ where
     (pass, ended)
 }
 
-/// What the step takes. A type that it does not take stands at no place.
+/// Decodes what the step takes. A type that it does not take has no index.
 fn decode<I: StepInput>(names: &StepNames, event: &WorkEvent) -> Result<I> {
     let place = |id: &EventId| names.takes.iter().position(|taken| taken == id).unwrap_or(usize::MAX);
     match event {

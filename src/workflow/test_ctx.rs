@@ -1,4 +1,4 @@
-//! Runs one step without an engine, for tests of steps.
+//! Runs one step without an engine, to test it.
 
 use std::{
     any::TypeId,
@@ -23,8 +23,8 @@ use crate::{
     values::Values,
 };
 
-/// Runs one pass of a step without a workflow, an engine or a server: what it is given is set before, what it did is
-/// looked at after.
+/// Runs one pass of a step without a workflow, an engine or a server. Set its inputs before, and examine the [`Tested`]
+/// after.
 ///
 /// ```
 /// use steprill::{Asks, Ctx, Result, TestCtx, event};
@@ -59,7 +59,7 @@ pub struct TestCtx {
     attempt: u32,
 }
 
-/// A wait that is over before the pass begins.
+/// The end of a wait that is over before the pass begins.
 #[derive(Debug)]
 enum Over {
     Slept,
@@ -76,20 +76,20 @@ pub struct Tested<O> {
     state: Values,
 }
 
-/// Ids by the types that the step mentions.
+/// Ids of the types that the step refers to.
 #[derive(Debug)]
 struct Table(BTreeMap<TypeId, EventId>);
 
 impl TestCtx {
-    /// A first pass on an empty state.
+    /// Creates the context of a first pass on an empty state.
     pub fn new() -> Self {
         Self { state: Values::default(), waits: Vec::new(), attempt: 1 }
     }
 
-    /// Puts a value into the state.
+    /// Sets a key of the state.
     ///
     /// # Panics
-    /// When it does not serialise.
+    /// If the value does not serialize.
     #[must_use]
     #[track_caller]
     pub fn state(mut self, key: &str, value: impl Serialize) -> Self {
@@ -97,10 +97,10 @@ impl TestCtx {
         self
     }
 
-    /// The answer to the next wait of the step, which is `ctx.ask(Q)`.
+    /// Expects that the step's next wait is `ctx.ask(Q)`, and answers it.
     ///
     /// # Panics
-    /// When it does not serialise.
+    /// If the answer does not serialize.
     #[must_use]
     #[track_caller]
     #[allow(clippy::needless_pass_by_value)] // An event written down is handed over.
@@ -109,31 +109,31 @@ impl TestCtx {
         self
     }
 
-    /// The next wait of the step is `ctx.ask(Q)`, and nobody answers in time.
+    /// Expects that the step's next wait is `ctx.ask(Q)`, and lets it time out.
     #[must_use]
     pub fn timed_out<Q: Question>(mut self) -> Self {
         self.waits.push(Over::Answered { question: TypeId::of::<Q>(), answer: None });
         self
     }
 
-    /// The next wait of the step is `ctx.sleep`, and it is over.
+    /// Expects that the step's next wait is `ctx.sleep`, and ends it.
     #[must_use]
     pub fn slept(mut self) -> Self {
         self.waits.push(Over::Slept);
         self
     }
 
-    /// The attempt, from 1.
+    /// Sets the number of the attempt, from 1.
     #[must_use]
     pub fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
         self
     }
 
-    /// Runs one pass of the step. A panic in it goes through.
+    /// Runs one pass of the step. Does not catch panics.
     ///
     /// # Panics
-    /// When a given answer is to a question that the step does not declare.
+    /// If an answer was set for a question that the step does not declare.
     #[track_caller]
     pub fn run<G, I, O, F>(self, function: F, input: I) -> Tested<O>
     where
@@ -195,10 +195,10 @@ impl Default for TestCtx {
 }
 
 impl<O> Tested<O> {
-    /// What the step returned.
+    /// Returns what the step returned.
     ///
     /// # Panics
-    /// When it waits or failed; the message says which.
+    /// If the step waits or has failed; the message says which.
     #[track_caller]
     pub fn returned(self) -> O {
         match self.returned {
@@ -207,7 +207,7 @@ impl<O> Tested<O> {
         }
     }
 
-    /// The text of the error, if the step failed.
+    /// Returns the text of the error, if the step failed.
     pub fn error(&self) -> Option<&str> {
         match &self.done.end {
             PassEnd::Failed { error, .. } | PassEnd::Diverged(error) => Some(error),
@@ -215,7 +215,7 @@ impl<O> Tested<O> {
         }
     }
 
-    /// The question that the step waits on, if it is a `Q`.
+    /// Returns the question that the step waits for, if it is a `Q`.
     pub fn question<Q: Question>(&self) -> Option<Q> {
         match &self.done.end {
             PassEnd::Waits { wait: NewWait::Ask { question, value, .. }, .. }
@@ -227,7 +227,7 @@ impl<O> Tested<O> {
         }
     }
 
-    /// How long the step sleeps, if it waits on that.
+    /// Returns how long the step sleeps, if it does.
     pub fn sleeps(&self) -> Option<Duration> {
         match &self.done.end {
             PassEnd::Waits { wait: NewWait::Sleep(duration), .. } => Some(*duration),
@@ -235,20 +235,20 @@ impl<O> Tested<O> {
         }
     }
 
-    /// The events of this type that the step sent, in order.
+    /// Returns the events of this type that the step sent, in order.
     pub fn sent<E: Event>(&self) -> Vec<E> {
         let id = self.table.0.get(&TypeId::of::<E>());
         let sent = self.done.sent.iter().filter(|(sent, _)| Some(sent) == id);
         sent.filter_map(|(_, value)| value.decode().ok()).collect()
     }
 
-    /// The events of this type that the step streamed, in order; also if it failed afterwards.
+    /// Returns the events of this type that the step streamed, in order, even if it failed afterwards.
     pub fn streamed<E: Event>(&self) -> Vec<E> {
         let streamed = self.streamed.iter().filter(|(name, _)| *name == E::name());
         streamed.filter_map(|(_, value)| value.decode().ok()).collect()
     }
 
-    /// The value of `key` after the step, `None` if there is none or it is of another type.
+    /// Returns the value of `key` after the step, or `None` if it is absent or has another type.
     pub fn state<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         self.state.get(key)?.decode().ok()
     }
@@ -272,7 +272,7 @@ fn json(value: &impl Serialize) -> Json {
     Json::from_value(value).expect("a value that serialises")
 }
 
-/// A line whose notes are taken as they come, so that the pass never waits for somebody to take them.
+/// Returns a line whose notes are recorded at once, so that the pass never waits for somebody to take them.
 fn recorded_line() -> (Arc<Line>, Arc<Mutex<Vec<Note>>>) {
     let rung = Arc::new(OnceLock::<Weak<Line>>::new());
     let notes = Arc::new(Mutex::new(Vec::new()));

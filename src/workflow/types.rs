@@ -1,4 +1,4 @@
-//! What the types of a step's function say: what it takes and returns, and what it may send and ask.
+//! The traits by which the types of a step's function declare what it takes, returns, sends and asks.
 
 use std::marker::PhantomData;
 
@@ -13,20 +13,20 @@ use crate::json::Json;
     note = "or, with serde's and schemars' derives, write `impl steprill::Event for Name {{}}`"
 )]
 pub trait StepInput: Sized {
-    /// Whether it gathers what a scope gives.
+    /// Whether it collects the events of a scope.
     #[doc(hidden)]
     const FAN_IN: bool = false;
 
-    /// The event types, in order of declaration.
+    /// Returns the event types, in order of declaration.
     #[doc(hidden)]
     fn entries() -> Vec<EventEntry>;
 
-    /// Decodes the events that came, each with the place of its type among the entries.
+    /// Decodes the events, each with the index of its type among the entries.
     #[doc(hidden)]
     fn decode(events: &[(usize, &Json)]) -> Result<Self>;
 }
 
-/// One event that a step takes, of a type or of one of several.
+/// One event that a step takes, of a single type or of one of several.
 #[diagnostic::on_unimplemented(
     message = "a step cannot take `{Self}`",
     label = "not an event, a `one_of!` enum or a `Vec` of either",
@@ -34,11 +34,11 @@ pub trait StepInput: Sized {
     note = "or, with serde's and schemars' derives, write `impl steprill::Event for Name {{}}`"
 )]
 pub trait OneInput: Sized {
-    /// The event types, in order of declaration.
+    /// Returns the event types, in order of declaration.
     #[doc(hidden)]
     fn entries() -> Vec<EventEntry>;
 
-    /// Decodes the event whose type stands at `place` of the entries.
+    /// Decodes an event whose type has index `place` among the entries.
     #[doc(hidden)]
     fn decode(place: usize, text: &Json) -> Result<Self>;
 }
@@ -52,20 +52,20 @@ pub trait OneInput: Sized {
     note = "or, with serde's and schemars' derives, write `impl steprill::Event for Name {{}}`"
 )]
 pub trait StepOutput: Sized {
-    /// Whether it gives out any number of events.
+    /// Whether it emits any number of events.
     #[doc(hidden)]
     const FAN_OUT: bool = false;
 
-    /// The event types, in order of declaration.
+    /// Returns the event types, in order of declaration.
     #[doc(hidden)]
     fn entries() -> Vec<EventEntry>;
 
-    /// Gives its events out.
+    /// Emits its events.
     #[doc(hidden)]
     fn emit(self, to: &mut Emitter<'_>) -> Result<()>;
 }
 
-/// One event, of a type or of one of several.
+/// One event that a step returns, of a single type or of one of several.
 #[diagnostic::on_unimplemented(
     message = "a step cannot return `{Self}`",
     label = "not `()`, an event, a `one_of!` enum, or an `Option` or `Vec` of these",
@@ -73,11 +73,11 @@ pub trait StepOutput: Sized {
     note = "or, with serde's and schemars' derives, write `impl steprill::Event for Name {{}}`"
 )]
 pub trait OneEvent: Sized {
-    /// The event types, in order of declaration.
+    /// Returns the event types, in order of declaration.
     #[doc(hidden)]
     fn entries() -> Vec<EventEntry>;
 
-    /// Gives the event out.
+    /// Emits the event.
     #[doc(hidden)]
     fn emit(self, to: &mut Emitter<'_>) -> Result<()>;
 }
@@ -87,8 +87,8 @@ impl<E: Event> OneInput for E {
         vec![EventEntry::of::<E>()]
     }
 
-    /// What is accepted was checked by its schema; this fails where the type asks for more, and no retry would mend
-    /// it.
+    /// Accepted events were checked against their schema. This fails where the type demands more, and a retry would not
+    /// mend that.
     fn decode(_: usize, text: &Json) -> Result<Self> {
         explain::decode_event(text.as_str())
             .map_err(|fault| StepError::hopeless(format!("event {}: {fault}", E::name())))
@@ -173,23 +173,23 @@ impl StepOutput for () {
     }
 }
 
-/// Grants a step to send events: `ctx: &Ctx<Sends<Section>>`, or several: `Ctx<Sends<(Section, Draft)>>`. Such a step
-/// is added with `.add(Step::new(name, function))`.
+/// Allows a step to send events: `ctx: &Ctx<Sends<Section>>`, or of several types: `Ctx<Sends<(Section, Draft)>>`. Add
+/// such a step with `.add(Step::new(name, function))`.
 pub struct Sends<T>(PhantomData<fn() -> T>);
 
-/// Grants a step to ask questions: `ctx: &Ctx<Asks<Approve>>`, or several: `Ctx<Asks<(Approve, Choose)>>`. Such a step
-/// is added with `.add(Step::new(name, function))`.
+/// Allows a step to ask questions: `ctx: &Ctx<Asks<Approve>>`, or of several types: `Ctx<Asks<(Approve, Choose)>>`. Add
+/// such a step with `.add(Step::new(name, function))`.
 pub struct Asks<T>(PhantomData<fn() -> T>);
 
-/// What a step may do beyond returning: nothing more (`()`), [`Sends`], [`Asks`], or both as a pair.
+/// What a step may do besides returning: nothing (`()`), [`Sends`], [`Asks`], or both as a pair.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` grants nothing to a step",
     note = "write `Ctx`, `Ctx<Sends<(A, B)>>`, `Ctx<Asks<Q>>` or `Ctx<(Sends<(A, B)>, Asks<Q>)>`"
 )]
 pub trait Grants {
-    /// What it may send.
+    /// The events that it may send.
     type Sends: EventList;
-    /// What it may ask.
+    /// The questions that it may ask.
     type Asks: QuestionList;
 }
 
@@ -216,7 +216,7 @@ impl<T: EventList, U: QuestionList> Grants for (Sends<T>, Asks<U>) {
 /// An event, or up to eight as a tuple.
 #[diagnostic::on_unimplemented(message = "`{Self}` is no event and no tuple of events")]
 pub trait EventList {
-    /// Their entries.
+    /// Returns their entries.
     #[doc(hidden)]
     fn entries() -> Vec<EventEntry>;
 }
@@ -227,12 +227,12 @@ pub trait EventList {
     note = "a question is declared as `struct Q: Asks<TheAnswer> {{ .. }}` inside `event! {{ .. }}`"
 )]
 pub trait QuestionList {
-    /// The entries of the questions and of their answers.
+    /// Returns the entries of the questions and of their answers.
     #[doc(hidden)]
     fn entries() -> Vec<(EventEntry, EventEntry)>;
 }
 
-/// `Self` is in the list `L`, at a place that is inferred.
+/// `Self` is in the list `L`, at an inferred position.
 #[diagnostic::on_unimplemented(
     message = "this step does not declare `{Self}`",
     label = "not declared, so the graph would miss it",
@@ -241,11 +241,11 @@ pub trait QuestionList {
 )]
 pub trait In<L, Place> {}
 
-/// The whole of a list of one.
+/// The position in a list of one.
 #[doc(hidden)]
 pub struct Whole;
 
-/// A place in a tuple.
+/// A position in a tuple.
 #[doc(hidden)]
 pub struct At<const PLACE: usize>;
 

@@ -1,4 +1,4 @@
-//! One pass's view of the state: the snapshot that it began with, and its own writes over it.
+//! A pass's view of the state: the snapshot that it began with, overlaid by its own writes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use crate::{
     values::Value,
 };
 
-/// What a pass did with the state so far.
+/// What a pass has read and written so far.
 #[derive(Default)]
 pub(super) struct StateView {
     reads: BTreeSet<Arc<str>>,
@@ -20,16 +20,16 @@ pub(super) struct StateView {
     own: BTreeMap<Arc<str>, Own>,
 }
 
-/// What the pass's writes have made of a key.
+/// A key after the writes of the pass.
 struct Own {
     value: Option<Value>,
-    /// Whether the snapshot's value is still in it, so that reading it is reading the snapshot.
+    /// Whether the value still depends on the snapshot's, so that reading it reads the snapshot.
     of_snapshot: bool,
-    /// The place of the newest write to it.
+    /// The index of the newest write to it.
     write: usize,
 }
 
-/// Writes to one key, joined as far as that is possible: a loop that adds or pushes is one write to the run.
+/// Writes to one key, combined where possible: a loop that adds or pushes is a single write to the run.
 enum Pending {
     One(Write),
     /// The elements that were pushed, as an array.
@@ -85,7 +85,7 @@ impl StateView {
         keys.into_iter().map(str::to_owned).collect()
     }
 
-    /// The record of it. The writes of a pass that waits or fails are dropped.
+    /// Returns the record of the pass. The writes of a pass that waits or fails are dropped.
     pub(super) fn into_use(self, version: u64, succeeded: bool) -> StateUse {
         let writes = if succeeded { self.writes } else { Vec::new() };
         let writes = writes.into_iter().map(|(key, pending)| (key, pending.into_write())).collect();
@@ -94,7 +94,7 @@ impl StateView {
 }
 
 impl Pending {
-    /// Takes the next write to the same key in; gives it back if the two cannot be one.
+    /// Combines the next write to the same key with this one; returns it if that is not possible.
     fn join(&mut self, next: Write) -> Option<Write> {
         let extended = |pushed: Option<Value>, element: &Json| Value::extend(pushed, element.as_str()).ok();
         match (&mut *self, next) {
@@ -126,7 +126,7 @@ impl Pending {
     }
 }
 
-/// The snapshot's own copy of the key, if it has one.
+/// Returns the snapshot's copy of the key, if it has one.
 fn shared(snapshot: &Snapshot, key: &str) -> Arc<str> {
     snapshot.values.entry(key).map_or_else(|| key.into(), |(key, _)| Arc::clone(key))
 }

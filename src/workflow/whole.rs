@@ -1,7 +1,7 @@
-//! Decoding in which every whole number is an integer, however it is written: `2.0` and `2e0` are 2, as JSON Schema has
-//! it, where `serde_json` tells integers by their spelling.
+//! Decodes every whole number as an integer, however it is written: `2.0` and `2e0` are 2, as in JSON Schema, while
+//! `serde_json` recognizes integers by their spelling.
 //!
-//! Only what plain decoding has refused comes here.
+//! Used only for what plain decoding has refused.
 
 use std::borrow::Cow;
 
@@ -13,16 +13,16 @@ use serde_json::value::RawValue;
 
 use crate::json;
 
-/// Wraps `serde_json`'s deserializer, and what it hands out for the values inside.
+/// Wraps the deserializer of `serde_json`, and those that it passes on for the values inside.
 pub(super) struct Whole<T>(pub(super) T);
 
-/// The integer literal of a JSON text that is a whole number.
+/// Returns the integer literal of a JSON text that is a whole number.
 fn integer(text: &str) -> Option<Cow<'_, str>> {
     let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
     is_number.then(|| json::whole(text)).flatten()
 }
 
-/// An error without its place in the text, which means nothing to whoever sent the value inside others.
+/// Removes the position from an error, as it means nothing to the sender of a value that is part of others.
 pub(super) fn plain(message: &str) -> &str {
     message.rfind(" at line ").map_or(message, |end| &message[..end])
 }
@@ -30,7 +30,7 @@ pub(super) fn plain(message: &str) -> &str {
 macro_rules! integers {
     ($($method:ident)*) => { $(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            // The text is needed: a float that was read may have been rounded.
+            // The text is needed: reading it as a float may round it.
             let text = <&'de RawValue>::deserialize(self.0)?.get();
             if let Some(literal) = integer(text) {
                 if let Ok(number) = literal.parse() {
@@ -65,8 +65,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Whole<D> {
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
     }
 
-    /// Where serde asks for no type, to look at flattened members or at a tag first, a whole number is an integer:
-    /// whatever takes a float afterwards takes it, too.
+    /// Where serde requests no type, in order to examine flattened members or a tag first, a whole number becomes an
+    /// integer: whatever later expects a float accepts that, too.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
         let text = <&'de RawValue>::deserialize(self.0)?.get();
         if let Some(literal) = integer(text) {
@@ -166,7 +166,7 @@ impl<'de, A: de::SeqAccess<'de>> de::SeqAccess<'de> for Whole<A> {
 impl<'de, A: de::MapAccess<'de>> de::MapAccess<'de> for Whole<A> {
     type Error = A::Error;
 
-    /// Keys are strings, also where they stand for integers.
+    /// Keys are strings, even where they represent integers.
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
         self.0.next_key_seed(seed)
     }
