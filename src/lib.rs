@@ -72,11 +72,9 @@
 //!    of `once`, never directly from a clock, a random number or the environment. A body that makes another wait than
 //!    before fails the run, and the error names both.
 //! 4. State that is written and events that are sent take effect when the step succeeds. What was streamed before a
-//! wait
-//!    is not shown again if it is the same.
+//!    wait is not shown again if it is the same.
 //! 5. Instead of a loop around a wait, return the event that the step takes. Each round is then a work of its own, and
-//! a
-//!    run of a million rounds stays as small as one of ten.
+//!    a run of a million rounds stays as small as one of ten.
 //!
 //! ```
 //! use std::{sync::atomic::{AtomicU32, Ordering}, time::Duration};
@@ -224,7 +222,7 @@
 //!
 //! # How it works inside
 //!
-//! `docs/design.md` in the repository begins with a map of the code.
+//! `docs/design.md` in the repository has a glossary and the map of the code.
 
 pub mod account;
 pub mod api;

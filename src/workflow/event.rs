@@ -111,8 +111,7 @@ fn describe<E: Event>(module: &str) -> EventType {
 ///   type that is neither an answer nor a `HumanResponse` is refused from outside, so nobody can skip a step by sending
 ///   what it would have returned.
 /// - `struct Token as "token" { .. }` has another name on the wire; `struct Token in "shop" { .. }` is in another
-/// module
-///   than that of the workflow. If both are given, `as` comes first.
+///   module than that of the workflow. If both are given, `as` comes first.
 ///
 /// Doc comments become descriptions in the schema, with which the server checks values from outside. Attributes are
 /// passed through, such as `#[serde(default)]` on a field or `#[derive(PartialEq)]` on the struct.
