@@ -8,24 +8,24 @@ use crate::{
     now::{Clock, Deadline},
 };
 
-/// The timers of a run that are armed.
+/// The armed timers of a run.
 ///
-/// Most runs have one or none, so a few are kept in a list that takes no more than they do. More are kept in order on
-/// either clock. Only the earliest stand among the timers of all runs: see [`Timers`](super::timers::Timers).
+/// Most runs have one or none, so a few are stored in a small unsorted list. More are stored in order of either clock.
+/// [`Timers`](super::timers::Timers) contains only the earliest of each run.
 #[derive(Debug)]
 pub(super) enum Armed {
     Few(Vec<(TimerId, Deadline)>),
     Many(Box<Many>),
 }
 
-/// Timers in order.
+/// Timers in order of time.
 #[derive(Debug, Default)]
 pub(super) struct Many {
     deadlines: BTreeMap<TimerId, Deadline>,
     alive: BTreeSet<(u64, TimerId)>,
-    /// Those that the wall clock may bring forward.
+    /// The timers that the wall clock may end early.
     wall: BTreeSet<(u64, TimerId)>,
-    /// Those that are due on the alive clock alone.
+    /// How many timers are due only on the alive clock.
     time_outs: usize,
 }
 
@@ -48,7 +48,7 @@ impl Armed {
         }
     }
 
-    /// Adds a timer, in a server that began at `began_us` on the alive clock; `false` if it is there already.
+    /// Adds a timer, in a server that began at `began_us` on the alive clock. Returns `false` if it is already armed.
     pub(super) fn insert(&mut self, timer: TimerId, deadline: Deadline, began_us: u64) -> bool {
         match self {
             Self::Few(few) if few.iter().any(|(other, _)| *other == timer) => false,
@@ -71,7 +71,7 @@ impl Armed {
         }
     }
 
-    /// Takes out a timer.
+    /// Removes a timer.
     pub(super) fn remove(&mut self, timer: TimerId, began_us: u64) -> Option<Deadline> {
         let deadline = match self {
             Self::Few(few) => {
@@ -86,7 +86,7 @@ impl Armed {
         Some(deadline)
     }
 
-    /// The earliest ones; of those due at the same time, those with the lowest ids.
+    /// Returns the earliest timer on each clock; of those due at the same time, the one with the lowest id.
     pub(super) fn earliest(&self, began_us: u64) -> Earliest {
         match self {
             Self::Few(few) => {
@@ -105,7 +105,7 @@ impl Armed {
         }
     }
 
-    /// Those that are due on the alive clock alone.
+    /// Returns how many timers are due only on the alive clock.
     pub(super) fn time_outs(&self) -> usize {
         match self {
             Self::Few(few) => few.iter().filter(|(_, deadline)| deadline.clock == Clock::Alive).count(),
@@ -113,7 +113,7 @@ impl Armed {
         }
     }
 
-    /// The same, counted anew.
+    /// Recounts [`Self::time_outs`].
     pub(super) fn recount_time_outs(&self) -> usize {
         match self {
             Self::Few(_) => self.time_outs(),
@@ -121,7 +121,7 @@ impl Armed {
         }
     }
 
-    /// What they cost in memory.
+    /// Returns the memory that they take.
     pub(super) fn cost_bytes(&self) -> usize {
         match self {
             Self::Few(few) => cost::elements::<(TimerId, Deadline)>(few.len()),
@@ -159,10 +159,10 @@ impl Many {
     }
 }
 
-/// A timer of [`Many`] with its places on both clocks.
+/// A timer of [`Many`] with its entries on both clocks.
 type InOrder = (TimerId, Deadline, [(u64, TimerId); 2]);
 
-/// To look at each of so few costs less than to keep them in order.
+/// Scanning so few costs less than keeping them in order.
 const FEW_MAX: usize = 8;
 
 #[cfg(test)]
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::now::Now;
 
-    /// A timer that is due on one of the clocks, some at the same time.
+    /// Returns a deadline on one of the clocks. Some coincide.
     fn deadline(number: u64) -> Deadline {
         let clock = if number.is_multiple_of(3) { Clock::Alive } else { Clock::Wall };
         let now = Now { wall_us: 1_000_000 * (number % 5).cast_signed(), alive_us: number };
@@ -184,7 +184,7 @@ mod tests {
         let (mut armed, mut plain) = (Armed::default(), BTreeMap::new());
         for round in 0..2_000_u64 {
             let timer = TimerId(round * 7_919 % 61);
-            // At times there are few, at times many.
+            // Alternates between few and many timers.
             if round / 200 % 2 == 0 && round.is_multiple_of(3) || round.is_multiple_of(5) {
                 assert_eq!(armed.insert(timer, deadline(timer.0), 0), plain.insert(timer, deadline(timer.0)).is_none());
             } else {

@@ -1,12 +1,12 @@
-//! Who reads a run's feed: one queue with a lock and a line of waiters, and any number of log readers.
+//! The readers of a run's feed: one queue with a lock and waiters, and any number of log readers.
 
 use std::collections::VecDeque;
 
-/// A reader, by a number that the server gives it. Never used twice.
+/// Identifies a reader by a number that the server assigns and never reuses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ReaderId(pub u64);
 
-/// The readers of one run's feed, and how far the feed and its queue have come.
+/// The readers of one run's feed, and the positions of the feed and its queue.
 #[derive(Debug)]
 pub struct Channel {
     begin: u64,
@@ -20,7 +20,7 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// The channel of a run whose first event gets the number `first`.
+    /// Creates the channel of a run whose first event has the number `first`.
     pub fn new(first: u64) -> Self {
         Self {
             begin: first,
@@ -34,8 +34,8 @@ impl Channel {
         }
     }
 
-    /// The channel of a run that a store gives back: its events' numbers, the first that is still there, how far its
-    /// queue was taken, whether it has ended.
+    /// Restores the channel of a run from a store: the numbers of its events, the first that is retained, how far its
+    /// queue was taken, and whether it has ended.
     pub fn resumed(events: std::ops::Range<u64>, first: u64, taken: u64, ended: bool) -> Self {
         let taken = taken.clamp(events.start, events.end.max(events.start));
         let mut channel = Self { visible: events.end, taken, ended, ..Self::new(events.start) };
@@ -43,89 +43,89 @@ impl Channel {
         channel
     }
 
-    /// The number of the run's first event.
+    /// Returns the number of the run's first event.
     pub fn begin(&self) -> u64 {
         self.begin
     }
 
-    /// The number of the first event that has not left the feed's window.
+    /// Returns the number of the first event that has not left the feed's window.
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// The number after the newest event that readers may see.
+    /// Returns the number after the newest event that readers may see.
     pub fn visible(&self) -> u64 {
         self.visible
     }
 
-    /// The numbers of all its events that are kept, those that have left the window too.
+    /// Returns the numbers of all its committed events, including those that have left the window.
     pub fn range(&self) -> std::ops::Range<u64> {
         self.begin..self.visible
     }
 
-    /// Whether events have left the window that the queue had not come to, and nothing was read of it since.
+    /// Returns whether events left the window before the queue reached them, and nothing was read from the queue since.
     pub fn has_skipped(&self) -> bool {
         self.taken < self.first
     }
 
-    /// Whether the run's end is kept: nothing comes any more.
+    /// Returns whether the run's end is committed, so that no further events follow.
     pub fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// The next event of the queue.
+    /// Returns the number of the next event of the queue.
     pub fn cursor(&self) -> u64 {
         self.taken.max(self.first)
     }
 
-    /// How far the queue was taken, which may be before the window: what a store keeps of it, so that whoever reads on
-    /// is told of what has left meanwhile.
+    /// Returns how far the queue was taken, which may be before the window. A store retains this, so that the next
+    /// reader is told which events have left the window.
     pub fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Whether the queue is used up for good.
+    /// Returns whether all events were taken from the queue and no further ones follow.
     pub fn is_drained(&self) -> bool {
         self.ended && self.cursor() >= self.visible
     }
 
-    /// Whether anybody reads or waits.
+    /// Returns whether anybody reads or waits.
     pub fn is_busy(&self) -> bool {
         self.holder.is_some() || !self.waiting.is_empty() || !self.followers.is_empty()
     }
 
-    /// Everybody who reads now.
+    /// Iterates over the present readers.
     pub fn readers(&self) -> impl Iterator<Item = ReaderId> + '_ {
         self.holder.into_iter().chain(self.followers.iter().copied())
     }
 
-    /// Everybody who reads or waits: to be told when the handler is gone.
+    /// Iterates over those who read or wait, who must be told when the handler is gone.
     pub fn everybody(&self) -> impl Iterator<Item = ReaderId> + '_ {
         self.readers().chain(self.waiting.iter().copied())
     }
 
-    /// Events up to `next` are kept.
+    /// Events up to `next` are committed.
     pub fn handle_published(&mut self, next: u64) {
         self.visible = self.visible.max(next);
     }
 
-    /// Events before `first` have left the window, and that is kept.
+    /// Events before `first` have left the window, and that is committed.
     pub fn handle_left(&mut self, first: u64) {
         self.first = self.first.max(first);
     }
 
-    /// The run's end is kept.
+    /// The run's end is committed.
     pub fn handle_ended(&mut self) {
         self.ended = true;
     }
 
-    /// The holder's socket has taken the queue up to `next`.
+    /// The socket of the lock's holder has taken the queue up to `next`.
     pub fn handle_taken(&mut self, next: u64) {
         debug_assert!(next <= self.visible, "a reader takes what it has been shown");
         self.taken = self.taken.max(next);
     }
 
-    /// Takes the lock, or a place in the line for it.
+    /// Acquires the lock, or starts to wait for it. Returns whether the lock was acquired.
     pub fn acquire(&mut self, reader: ReaderId) -> bool {
         if self.holder.is_none() && self.waiting.is_empty() {
             self.holder = Some(reader);
@@ -135,12 +135,12 @@ impl Channel {
         false
     }
 
-    /// Begins to read the log.
+    /// Starts to read the log.
     pub fn follow(&mut self, reader: ReaderId) {
         self.followers.push(reader);
     }
 
-    /// The reader has ended, or no longer waits. Gives who has the lock next, if that has changed.
+    /// The reader has ended or no longer waits. Returns the new holder of the lock, if that has changed.
     pub fn leave(&mut self, reader: ReaderId) -> Option<ReaderId> {
         if self.holder == Some(reader) {
             self.holder = self.waiting.pop_front();
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!((channel.begin(), channel.first(), channel.cursor(), channel.has_skipped()), (5, 11, 11, true));
         let resumed = Channel::resumed(5..20, 11, 8, false);
         assert_eq!((resumed.begin(), resumed.first(), resumed.cursor(), resumed.has_skipped()), (5, 11, 11, true));
-        // The store is given how far it was taken, lest the one that it gives back has nothing to tell.
+        // The store gets the position that was taken, or the restored channel could not tell what was skipped.
         let resumed = Channel::resumed(5..20, 11, channel.taken(), false);
         assert_eq!((resumed.cursor(), resumed.has_skipped()), (11, true));
         channel.handle_taken(12);

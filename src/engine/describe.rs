@@ -1,4 +1,4 @@
-//! A journal in lines for people to read.
+//! Describes a journal in lines for people.
 
 use std::fmt::{self, Display, Write as _};
 
@@ -12,7 +12,7 @@ use crate::{
     pass::{Done, EventRef, NewWait, Note, PassEnd, StateUse, Write},
 };
 
-/// One record of a journal. `run` is the run as it was before it, which knows the steps of its works.
+/// Describes one record of a journal. `run` is the run before that record, which knows the steps of its works.
 pub fn describe_input(input: &Input, graph: &Graph, run: &Run) -> String {
     let pass_name = |pass: PassId| {
         let step = run.pass_step(pass).map_or("?", |step| &*graph.step(step).name);
@@ -102,7 +102,7 @@ fn describe_state(state: &StateUse, line: &mut String) {
     }
 }
 
-/// An event: its type and its value.
+/// Displays an event: its type and its value.
 struct Shown<'a>(&'a Graph, EventId, &'a Json);
 
 impl Display for Shown<'_> {
@@ -112,7 +112,7 @@ impl Display for Shown<'_> {
     }
 }
 
-/// What a run is about now: its works, one a line, answers that wait for a question, and its state.
+/// Describes the present state of a run: its works, one per line, answers that wait for a question, and its values.
 pub fn describe_run(run: &Run, graph: &Graph) -> Vec<String> {
     let name = |step: StepId| &*graph.step(step).name;
     let works = run.works().map(|(number, step, attempt, phase)| {

@@ -1,8 +1,7 @@
-//! The numbered list of what a handler's run has published, held compactly and rendered when read.
+//! The numbered list of events that a handler's run has published, stored compactly and rendered when read.
 //!
-//! All events lie in one string, one behind the other, each a tag and its fields. Numbers are written in ASCII
-//! characters of 7 bits each, so that texts are borrowed from the string as they are, without another check:
-//!
+//! All events are in one string, one after the other, each a tag and its fields. Numbers are written as ASCII
+//! characters of 7 bits each, so that texts can be borrowed from the string without another check:
 //! | tag | fields |
 //! |---|---|
 //! | `E` | type (2), JSON text |
@@ -15,9 +14,9 @@
 //! | `C` `.` | cancelled, ended by that: nothing |
 //! | `!` | ended by a failure: step (2), text |
 //!
-//! The JSON text of a large event stands apart and is shared with whoever else has it ([`Feed::shared`]).
+//! The JSON text of a large event is stored separately and shared with its other holders ([`Feed::shared`]).
 //!
-//! As bytes ([`Feed::encode_events`]) each event is its length, seven bits a byte from the lowest on, and its text.
+//! [`Feed::encode_events`] writes the length of each event, as seven bits per byte from the lowest, and then its text.
 
 mod code;
 mod large;
@@ -36,7 +35,7 @@ use large::{Large, is_large, value_bytes};
 
 /// The feed of one run.
 ///
-/// It does not bound itself: the run that publishes into it stays under
+/// It has no limit of its own: the run that publishes into it stays under
 /// [`FEED_BYTES_MAX`](crate::limits::FEED_BYTES_MAX).
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Feed {
@@ -47,19 +46,19 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// An empty feed whose first event gets the number `first`.
+    /// Creates an empty feed whose first event gets the number `first`.
     pub fn new(first: u64) -> Self {
         Self { first, ..Self::default() }
     }
 
-    /// Appends an event and gives its number.
+    /// Appends an event and returns its number.
     ///
     /// # Panics
-    /// When the feed would pass 4 GiB, 64 times what a run publishes.
+    /// If the feed would exceed 4 GiB, 64 times what a run publishes.
     pub fn push(&mut self, event: &Published) -> u64 {
         let sequence = self.next();
         if self.ends.is_empty() {
-            // A run of one step takes no more; others grow from here.
+            // Enough for a run of one step; the feeds of others grow from here.
             self.text.reserve(64);
             self.ends.reserve(4);
         }
@@ -75,22 +74,22 @@ impl Feed {
         sequence
     }
 
-    /// The number of the first event, or of the next one if there is none.
+    /// Returns the number of the first event, or of the next one if there is none.
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// The number that the next event will get.
+    /// Returns the number that the next event will get.
     pub fn next(&self) -> u64 {
         self.first.wrapping_add(self.ends.len() as u64)
     }
 
-    /// Bytes held.
+    /// Returns the size of the feed in bytes.
     pub fn bytes(&self) -> usize {
         self.text.len() + self.ends.len() * END_BYTES + self.large.bytes()
     }
 
-    /// Bytes that [`Feed::push`] would add for `event`.
+    /// Returns how many bytes [`Feed::push`] would add for `event`.
     pub fn cost_bytes(event: &Published) -> usize {
         let text_bytes = match event {
             Published::Step { .. } => STEP_BYTES,
@@ -104,7 +103,7 @@ impl Feed {
         text_bytes + END_BYTES
     }
 
-    /// As [`Feed::cost_bytes`], for an event that shows.
+    /// Like [`Feed::cost_bytes`], for a [`Published::Event`].
     pub(super) fn event_cost_bytes(event: &EventRef, value: &Json) -> usize {
         let fields_bytes = match event {
             EventRef::Known(_) => 3,
@@ -113,7 +112,7 @@ impl Feed {
         fields_bytes + value_bytes(value) + END_BYTES
     }
 
-    /// The event with that number.
+    /// Returns the event with that number.
     pub fn get(&self, sequence: u64) -> Option<Item<'_>> {
         let index = usize::try_from(sequence.wrapping_sub(self.first)).ok()?;
         let end = *self.ends.get(index)? as usize;
@@ -129,24 +128,24 @@ impl Feed {
         })
     }
 
-    /// The JSON text of the event with that number, if it is large: then its line ends are escaped.
+    /// Returns the JSON text of the event with that number, with escaped line ends, if the event is large.
     pub fn shared(&self, sequence: u64) -> Option<&Json> {
         self.large.get(sequence)
     }
 
-    /// The numbers of its large events.
+    /// Iterates over the numbers of its large events.
     pub fn large(&self) -> impl Iterator<Item = u64> {
         self.large.sequences()
     }
 
-    /// Has the large event with that number share a text that is the same.
+    /// Makes the large event with that number share an equal text.
     pub fn share(&mut self, sequence: u64, text: &Json) {
         if self.large.get(sequence) == Some(text) {
             self.large.insert(sequence, text);
         }
     }
 
-    /// The events as bytes, to be kept. What two feeds give, one behind the other, is what they give as one.
+    /// Encodes the events. The encodings of two feeds, concatenated, are the encoding of both as one feed.
     #[must_use]
     pub fn encode_events(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.text.len() + 2 * self.ends.len() + self.large.bytes());
@@ -160,11 +159,12 @@ impl Feed {
         bytes
     }
 
-    /// Reads what [`Feed::encode_events`] gave under the graph whose ids the events have; the first gets the number
-    /// `first`. JSON texts are not looked into; all else is, so that every event can be read and rendered.
+    /// Decodes what [`Feed::encode_events`] returned, under the graph to which the events' ids belong. The first event
+    /// gets the number `first`. JSON texts are not checked; everything else is, so that every event can be read and
+    /// rendered.
     ///
     /// # Errors
-    /// When the bytes are no events, or speak of what the graph does not have.
+    /// If the bytes are not events, or refer to something that the graph does not have.
     pub fn decode_events(first: u64, mut bytes: &[u8], graph: &Graph) -> Result<Self, FeedError> {
         let mut feed = Self::new(first);
         feed.text.reserve(bytes.len().min(PAGE_BYTES_MAX));
@@ -193,7 +193,7 @@ impl Feed {
         Ok(feed)
     }
 
-    /// The events of that range, as far as they are there and up to about `bytes_max` bytes, but one at least.
+    /// Returns the available events of that range, up to about `bytes_max` bytes but at least one.
     #[must_use]
     pub fn page(&self, range: std::ops::Range<u64>, bytes_max: usize) -> Self {
         let place = |sequence: u64| (sequence.max(self.first) - self.first).min(self.ends.len() as u64) as usize;
@@ -213,10 +213,10 @@ impl Feed {
     }
 }
 
-/// Why kept events cannot be read.
+/// Why stored events cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FeedError {
-    /// The number of the event that is wrong.
+    /// The number of the faulty event.
     pub sequence: u64,
     /// What is wrong with it.
     pub fault: &'static str,
@@ -230,7 +230,7 @@ impl fmt::Display for FeedError {
 
 impl std::error::Error for FeedError {}
 
-/// What the place of each event takes.
+/// The size of the entry that says where an event ends.
 const END_BYTES: usize = size_of::<u32>();
 
 #[cfg(test)]

@@ -1,23 +1,23 @@
-//! What handlers, runs and workflows are known by.
+//! Identifiers of handlers, runs and workflows.
 
-/// A handler, by order of creation. Never used twice.
+/// Identifies a handler, in order of creation. Never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct HandlerKey(pub u64);
 
-/// One run of a handler: the `run`-th, from 0.
+/// Identifies one run of a handler.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RunKey {
     /// The handler.
     pub handler: HandlerKey,
-    /// Runs of that handler before this one.
+    /// The number of earlier runs of that handler.
     pub run: u32,
 }
 
-/// A registered workflow, by order of registration; behind those, earlier versions of them and workflows of earlier
-/// programs, as a store knows them.
+/// A registered workflow, in order of registration. Higher ids denote earlier versions of them, and workflows of
+/// earlier programs, that a store knows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct WorkflowId(pub u16);
 
-/// Who waits for the end of a run, by a number that the server gives it. Never used twice.
+/// Identifies who waits for the end of a run, by a number that the server assigns and never reuses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CallerId(pub u64);

@@ -1,4 +1,4 @@
-//! The notes of a pass as they are recorded, for `serde(with)`.
+//! The recorded form of a pass's notes, for `serde(with)`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -17,7 +17,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     Ok(records.into_iter().map(Note::from).collect())
 }
 
-/// A note as it is recorded.
+/// The recorded form of a note.
 #[derive(Serialize, Deserialize)]
 enum NoteRecord {
     Kept { ordinal: u32, hash: u128, event: Option<EventId>, bytes: u32 },

@@ -1,4 +1,4 @@
-//! What a run publishes: the events of its feed.
+//! The events that a run publishes in its feed.
 
 use std::time::Duration;
 
@@ -15,27 +15,27 @@ pub enum Published {
     Step {
         /// The step.
         step: StepId,
-        /// What it does now.
+        /// What the step now does.
         state: StepState,
-        /// The slot, the lowest that was free; `None` while enqueued.
+        /// The slot, the lowest that was free; `None` while queued.
         slot: Option<u16>,
-        /// The type of the work's event; a fan-in's is its element's.
+        /// The type of the work's event; for a fan-in, that of its elements.
         input: EventId,
-        /// What it gave.
+        /// What the step returned.
         output: StepOutput,
     },
-    /// An event that shows: streamed, input-required, or the stop event.
+    /// A visible event: streamed, input-required, or the stop event.
     Event(EventRef, Json),
     /// `WorkflowFailedEvent` (internal).
     Failed {
-        /// The step that failed; `None` when no step is to blame.
+        /// The step that failed; `None` if no step caused the failure.
         step: Option<StepId>,
         /// The error's text.
         error: String,
-        /// Attempts of that work, 0 when no step is to blame.
+        /// The number of attempts of that work; 0 if no step caused the failure.
         attempts: u32,
     },
-    /// `StepRetriedEvent` (internal): an attempt has failed, and another one follows.
+    /// `StepRetriedEvent` (internal): an attempt has failed, and another one will follow.
     Retried {
         /// The step.
         step: StepId,
@@ -43,16 +43,16 @@ pub enum Published {
         error: String,
         /// The attempt that failed, from 1.
         attempt: u32,
-        /// When the next one is due, in microseconds on the wall clock.
+        /// When the next attempt is due, in microseconds on the wall clock.
         next_us: u64,
     },
     /// `StepFailedEvent` (internal): the last attempt has failed, and the step's `on_failure` event follows.
     StepFailed {
         /// The step.
         step: StepId,
-        /// The error's text, cut as that of [`Published::Retried`].
+        /// The error's text, cut like that of [`Published::Retried`].
         error: String,
-        /// Attempts of that work.
+        /// The number of attempts of that work.
         attempts: u32,
     },
     /// `WorkflowTimedOutEvent` (internal).
@@ -66,7 +66,7 @@ pub enum Published {
     Cancelled,
     /// The plain `StopEvent` without a result that ends the feed of a run that did not complete.
     Ended {
-        /// The step that failed; `None` when no step is to blame.
+        /// The step that failed; `None` if no step caused the failure.
         step: Option<StepId>,
         /// The error's text; `None` if the run was cancelled.
         error: Option<String>,
@@ -76,11 +76,11 @@ pub enum Published {
 /// `step_state` of a `StepStateChanged`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StepState {
-    /// The work had to queue.
+    /// The work was queued.
     Preparing,
-    /// A slot is taken.
+    /// The work took a slot.
     Running,
-    /// The slot is free again.
+    /// The work released its slot.
     NotRunning,
 }
 
@@ -98,7 +98,7 @@ pub enum StepOutput {
 /// One event of the feed, borrowed from it.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Item<'a> {
-    /// As [`Published::Step`].
+    /// See [`Published::Step`].
     Step {
         /// The step.
         step: StepId,
@@ -111,9 +111,9 @@ pub enum Item<'a> {
         /// The output.
         output: StepOutput,
     },
-    /// As [`Published::Event`] with a known type: type and JSON text.
+    /// A [`Published::Event`] of a known type: its type and JSON text.
     Event(EventId, &'a str),
-    /// As [`Published::Event`] with a type that no step declares.
+    /// A [`Published::Event`] of a type that no step declares.
     Other {
         /// Its wire name.
         name: &'a str,
@@ -124,16 +124,16 @@ pub enum Item<'a> {
         /// Its JSON text.
         value: &'a str,
     },
-    /// As [`Published::Failed`].
+    /// See [`Published::Failed`].
     Failed {
         /// The step.
         step: Option<StepId>,
         /// The error.
         error: &'a str,
-        /// Attempts.
+        /// The number of attempts.
         attempts: u32,
     },
-    /// As [`Published::Retried`].
+    /// See [`Published::Retried`].
     Retried {
         /// The step.
         step: StepId,
@@ -141,28 +141,28 @@ pub enum Item<'a> {
         error: &'a str,
         /// The attempt that failed.
         attempt: u32,
-        /// When the next one begins.
+        /// When the next attempt is due.
         next_us: u64,
     },
-    /// As [`Published::StepFailed`].
+    /// See [`Published::StepFailed`].
     StepFailed {
         /// The step.
         step: StepId,
         /// The error.
         error: &'a str,
-        /// Attempts.
+        /// The number of attempts.
         attempts: u32,
     },
-    /// As [`Published::TimedOut`].
+    /// See [`Published::TimedOut`].
     TimedOut {
         /// The time-out.
         timeout: Duration,
         /// Active steps.
         active: Vec<StepId>,
     },
-    /// As [`Published::Cancelled`].
+    /// See [`Published::Cancelled`].
     Cancelled,
-    /// As [`Published::Ended`].
+    /// See [`Published::Ended`].
     Ended {
         /// The step that failed.
         step: Option<StepId>,
@@ -172,7 +172,7 @@ pub enum Item<'a> {
 }
 
 impl Item<'_> {
-    /// The same without the JSON text of its value.
+    /// Returns the event without the JSON text of its value.
     #[must_use]
     pub fn without_value(&self) -> Self {
         match self.clone() {
@@ -182,7 +182,7 @@ impl Item<'_> {
         }
     }
 
-    /// Whether it shows only with `include_internal`.
+    /// Returns whether it is shown only with `include_internal`.
     pub fn is_internal(&self) -> bool {
         !matches!(self, Self::Event(..) | Self::Other { .. } | Self::Ended { .. })
     }

@@ -1,17 +1,17 @@
-//! One run: a reducer. [`Run::handle`] is the only way it changes.
+//! One run: a reducer. A run changes only through [`Run::handle`].
 //!
-//! What a work goes through; a pass of it is with a worker, or on its way there, only while it runs:
+//! The phases of a work. A worker has a pass of it, or will get one, only while the work is `Running`:
 //!
 //! ```text
 //!   new ──► Queued, or Held with a slot at once
 //!
 //!   Queued ──a slot is free──► Held ──it may start──► Running ──returned──► gone
-//!                                                       ├─conflict──► Held, its pass number one on
+//!   Queued ──a slot is free──► Held ──it may start──► Running ──returned──► gone
+//!                                                       ├─conflict──► Held, with the next pass number
 //!                                                       ├─sleep─────► Sleeping ──over──► Held, in its slot
 //!                                                       ├─ask───────► Asking ──answer or time-out──► as new
 //!                                                       ├─failed────► Delayed ──due──► as new
-//!                                                       └─failed at last──► Held, to give its `on_failure` event;
-//!                                                                           without one the run fails
+//!                                                       └─failed for good──► Held, to emit its `on_failure` event;
 //! ```
 //!
 //! `Held` has a slot and shows as running, but starts no pass: the run is not admitted yet, or another work runs alone.
@@ -60,7 +60,8 @@ use work::WorkPhase;
 
 /// One execution of a workflow.
 ///
-/// Give it its [`Input::Started`], carry out the effects in order, and give it what comes of them: [`Input::Noted`] and
+/// Pass it [`Input::Started`], carry out the effects in order, and pass it their results ([`Input::Noted`] and
+/// [`Input::Done`] of passes, [`Input::Due`] of timers) until it emits [`Effect::Finish`].
 /// [`Input::Done`] of passes, [`Input::Due`] of timers, until it says [`Effect::Finish`].
 #[derive(Debug)]
 pub struct Run {
@@ -70,46 +71,46 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run before its [`Input::Started`]. `id` seeds what looks random: the jitter of retries.
+    /// Creates a run, which expects [`Input::Started`]. `id` seeds the jitter of retries.
     pub fn new(graph: Arc<Graph>, id: uuid::Uuid, handler_id: Arc<str>) -> Self {
         Self { graph, facts: Facts::new(id, handler_id), remains: None }
     }
 
-    /// The same run with a feed that may be as long as it likes, because old events leave it. A journal is to be folded
-    /// as it was written: with all of it, or none.
+    /// Makes the feed unlimited, because old events leave it. A journal must be folded with the setting with which it
+    /// was written.
     #[must_use]
     pub fn with_window(mut self) -> Self {
         self.facts.feed_is_window = true;
         self
     }
 
-    /// The same run that defers what comes to more than so many events at once, instead of `EVENTS_AT_ONCE`. A
-    /// journal is to be folded as it was written.
+    /// Makes the run defer what leads to more than `events` events at once, instead of `EVENTS_AT_ONCE`. A journal must
+    /// be folded with the setting with which it was written.
     #[must_use]
     pub fn with_events_at_once(mut self, events: u32) -> Self {
         self.facts.events_at_once = events.max(1);
         self
     }
 
-    /// Whether its feed may be as long as it likes.
+    /// Returns whether its feed is unlimited.
     pub fn has_window(&self) -> bool {
         self.facts.feed_is_window
     }
 
-    /// Reduces one input. Appends what is to be done to `effects`, in order. Never panics: an input that is late,
-    /// twice or unknown changes nothing.
+    /// Reduces one input. Appends the effects to carry out to `effects`, in order. Never panics: an input that is late,
+    /// duplicate or unknown changes nothing.
     pub fn handle(&mut self, input: Input, now: Now, effects: &mut Vec<Effect>) {
         let Self { graph, facts, remains } = self;
         facts.reduce(&mut Turn { graph, now, effects, remains }, input);
     }
 
-    /// What the run no longer needs and would take long to free, if there is anything.
+    /// Returns what the run no longer needs and would take long to free, if anything.
     pub fn take_remains(&mut self) -> Option<Box<Remains>> {
         self.remains.take()
     }
 
-    /// What is still owed: passes to start, timers to arm, parts to go on with. After a crash, exactly what the lost
-    /// effects were. Nothing before the run has started and after it has ended.
+    /// Returns the effects that are still to be carried out: passes to start, timers to arm, deferred parts. After a
+    /// crash these are exactly the lost effects. Empty before the run has started and after it has ended.
     pub fn pending(&self) -> Vec<Effect> {
         let timeout = self.facts.timeout_at_us.map(|at_us| Deadline::alive(at_us.get()));
         let of_run = timeout.map(|deadline| Effect::Arm(RUN_TIMER, deadline));
@@ -121,7 +122,7 @@ impl Run {
         of_run.into_iter().chain(of_works).chain(of_deferred).collect()
     }
 
-    /// What to hand to a worker for this pass, with the state as it is now; `None` if the pass is stale.
+    /// Returns what a worker needs for this pass, with the present state; `None` if the pass is stale.
     pub fn pass_input(&self, pass: PassId) -> Option<PassInput> {
         let work = self.facts.running_work(pass)?;
         let memory = work.memory.as_deref();
@@ -139,15 +140,15 @@ impl Run {
         })
     }
 
-    /// The step whose body this pass runs; `None` if the pass is stale.
+    /// Returns the step whose body this pass runs; `None` if the pass is stale.
     pub fn pass_step(&self, pass: PassId) -> Option<StepId> {
         self.facts.running_work(pass).map(|work| work.step)
     }
 
-    /// Whether an event from outside would be taken: asked before it is made an input.
+    /// Checks whether the run would accept an event from outside. To be called before it becomes an input.
     ///
     /// # Errors
-    /// Why it is not.
+    /// Why it would not.
     pub fn check_external(&self, external: &External) -> Result<(), Refusal> {
         match self.facts.phase {
             Phase::New | Phase::Ended(_) => Err(Refusal::Ended),
@@ -155,39 +156,39 @@ impl Run {
         }
     }
 
-    /// Why the run can never go on, if nothing is left to do in it and nothing from outside can change that.
+    /// Returns why the run can never continue, if it has nothing left to do and nothing from outside can change that.
     pub fn stuck(&self) -> Option<String> {
         let runs = matches!(self.facts.phase, Phase::Waiting | Phase::Admitted);
         runs.then(|| self.facts.stuck(&self.graph)).flatten()
     }
 
-    /// Bytes of what it has published, as `Feed::cost_bytes` counts them.
+    /// Returns the size of what it has published, as counted by `Feed::cost_bytes`.
     pub fn feed_bytes(&self) -> usize {
         self.facts.feed_bytes
     }
 
-    /// Its works: number, step, attempt, and what they do now, in a word.
+    /// Iterates over its works: number, step, attempt, and the present phase in a word.
     pub fn works(&self) -> impl Iterator<Item = (u64, StepId, u32, &'static str)> {
         self.facts.works.iter().map(|(number, work)| (number, work.step, work.attempt, work.phase.name()))
     }
 
-    /// The number that its next event will get.
+    /// Returns the number that its next event will get.
     pub fn next_sequence(&self) -> u64 {
         self.facts.next_sequence
     }
 
-    /// Whether it may start passes: it has its place under `max_runs`.
+    /// Returns whether it was admitted under `max_runs` and may start passes.
     pub fn is_admitted(&self) -> bool {
         matches!(self.facts.phase, Phase::Admitted)
     }
 
-    /// Whether none of its passes runs or is to start, and nothing is deferred: nothing goes on before a timer is due
-    /// or something comes from outside.
+    /// Returns whether no pass runs or is to start and nothing is deferred, so that nothing happens before a timer is
+    /// due or something arrives from outside.
     pub fn only_waits(&self) -> bool {
         self.facts.running == 0 && self.facts.deferred.is_empty()
     }
 
-    /// The outcome, once there is one.
+    /// Returns the outcome, once there is one.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.facts.phase {
             Phase::Ended(outcome) => Some(outcome),
@@ -195,41 +196,42 @@ impl Run {
         }
     }
 
-    /// The state, for continuing this run's handler.
+    /// Returns the state, for continuing this run's handler.
     pub fn state(&self) -> Values {
         self.facts.state.values().clone()
     }
 
-    /// What of the state has changed since the run began; `None` unless the store keeps apart what it was then.
+    /// Returns which keys of the state have changed since the run began; `None` unless the store has its initial state.
     pub fn changed(&self) -> Option<Changed> {
         self.facts.state.changed()
     }
 
-    /// What the state cost that the run began with, if the store keeps that apart.
+    /// Returns the cost of the state with which the run began, if the store has that separately.
     pub fn kept_state_bytes(&self) -> usize {
         self.facts.state.kept_bytes()
     }
 
-    /// A run of a snapshot has of a state that is kept apart only what has changed since the run began; `state` is what
-    /// it was then, or any later one of the same run.
+    /// Completes a restored run whose snapshot contains only changes to a state that is stored separately. `state` is
+    /// the state with which the run began, or any later one of the same run.
     #[must_use]
     pub fn with_kept_state(mut self, state: &Values) -> Self {
         self.facts.state.rest_on(state);
         self
     }
 
-    /// The answers that wait for a question, in order of arrival: type, value, and the step that they are for.
+    /// Iterates over the answers that wait for a question, in order of arrival: type, value, and the step that they are
+    /// for.
     pub fn waiting_answers(&self) -> impl Iterator<Item = (EventId, &Json, Option<StepId>)> {
         self.facts.early.iter().map(|(_, early)| (early.event, &early.value, early.step))
     }
 
-    /// How many questions may be answered now.
+    /// Returns how many questions may be answered now.
     pub fn open_question_count(&self) -> usize {
         self.facts.questions.len() + self.facts.shown.len()
     }
 
-    /// The questions that may be answered now: those that works wait on, then those that steps returned; each oldest
-    /// first.
+    /// Iterates over the questions that may be answered now: those for which works wait, then those that steps
+    /// returned; each from the oldest.
     pub fn open_questions(&self) -> impl Iterator<Item = OpenQuestion<'_>> {
         let asked = self.facts.questions.iter().filter_map(|(sequence, question)| {
             let asking = self.facts.asking(question)?;
@@ -243,17 +245,17 @@ impl Run {
         }))
     }
 
-    /// What it costs in memory beside its feed: events, questions, state, what its works remember. Follows from its
-    /// inputs; does not count passes that are with workers.
+    /// Returns the memory that the run takes beside its feed: events, questions, state, what its works remember. It
+    /// follows from the inputs; passes with workers do not count.
     pub fn cost_bytes(&self) -> usize {
         RUN_BYTES + self.facts.cost_bytes + self.facts.index_bytes() + self.facts.state.values().cost_bytes()
     }
 
-    /// What the answers that its works remember cost of that.
+    /// Returns how much of that the answers take that its works remember.
     pub fn answers_bytes(&self) -> usize {
         self.facts.answers_bytes
     }
 }
 
-/// A run that has nothing to do.
+/// The cost of a run that has nothing to do.
 const RUN_BYTES: usize = cost::boxed::<Run>();

@@ -1,4 +1,4 @@
-//! Everything that is due at some time, on either clock, in a definite order.
+//! The timers of everything, on either clock, in a deterministic order.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,36 +12,36 @@ use crate::{
     now::{Clock, Deadline, Now},
 };
 
-/// What is due.
+/// Something that comes due.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Timer {
     /// A timer of a run.
     Run(RunKey, TimerId),
-    /// The step's time-out of the pass with this tag.
+    /// The time-out of a step, for the pass with this tag.
     Pass(u64),
-    /// The pass with this tag has run on since its run ended.
+    /// The pass with this tag has continued to run after its run ended.
     Straggler(u64),
-    /// What could not be kept of this handler is offered again.
+    /// A write of this handler that failed is to be retried.
     Again(HandlerKey),
 }
 
-/// The timers that are armed.
+/// The armed timers.
 ///
-/// One that is due on the wall clock stands in both lists: whichever clock gets to it first has it. Of the timers of a
-/// run only the earliest on each clock stand here, so that a run with very many ends as fast as others. Its handler has
-/// all of them.
+/// A timer that may be due on the wall clock is in both lists; whichever clock reaches it first ends it. Only the
+/// earliest timer of each run on each clock is here, so that a run with very many timers ends as fast as others. Its
+/// handler has all of them.
 #[derive(Debug, Default)]
 pub struct Timers {
     /// The alive clock when the server began.
     began_us: u64,
     wall: BTreeSet<(u64, Timer, Deadline)>,
     alive: BTreeSet<(u64, Timer, Deadline)>,
-    /// Those that are due on the alive clock alone.
+    /// How many are due only on the alive clock.
     time_outs: usize,
 }
 
 impl Timers {
-    /// No timers, in a server that began at `began_us` on the alive clock.
+    /// Creates an empty set of timers, in a server that began at `began_us` on the alive clock.
     pub fn new(began_us: u64) -> Self {
         Self { began_us, ..Self::default() }
     }
@@ -66,7 +66,7 @@ impl Timers {
         }
     }
 
-    /// Arms a timer of a run; `false` if it is armed already.
+    /// Arms a timer of a run. Returns `false` if it is already armed.
     pub(super) fn arm_of_run(&mut self, run: RunKey, armed: &mut Armed, timer: TimerId, deadline: Deadline) -> bool {
         self.change(run, armed, |armed, began_us| armed.insert(timer, deadline, began_us))
     }
@@ -76,7 +76,7 @@ impl Timers {
         self.change(run, armed, |armed, began_us| armed.remove(timer, began_us));
     }
 
-    /// Disarms all timers of a run, and takes them out.
+    /// Disarms all timers of a run, and returns them.
     pub(super) fn disarm_all(&mut self, run: RunKey, armed: &mut Armed) -> Armed {
         self.change(run, armed, |armed, _| std::mem::take(armed))
     }
@@ -98,8 +98,8 @@ impl Timers {
         changed
     }
 
-    /// Takes out a timer that is due; those on the wall clock first, earlier ones before later ones. One of a run is
-    /// still to be disarmed.
+    /// Removes and returns a due timer: those on the wall clock first, and earlier ones before later ones. A timer of a
+    /// run must still be disarmed.
     pub fn poll_due(&mut self, now: Now) -> Option<Timer> {
         let by_wall = self.wall.first().filter(|&&(at_us, ..)| now.is_past(at_us)).copied();
         let by_alive = || self.alive.first().filter(|&&(at_us, ..)| at_us <= now.alive_us).copied();
@@ -112,17 +112,17 @@ impl Timers {
         Some(timer)
     }
 
-    /// Whether any is due on the alive clock alone.
+    /// Returns whether any timer is due only on the alive clock.
     pub fn has_alive(&self) -> bool {
         self.time_outs > 0
     }
 
-    /// Those that are due on the alive clock alone.
+    /// Returns how many timers are due only on the alive clock.
     pub(super) fn time_outs(&self) -> usize {
         self.time_outs
     }
 
-    /// The same, counted anew, but for those of runs.
+    /// Recounts [`Self::time_outs`], without those of runs.
     pub(super) fn recount_time_outs(&self) -> usize {
         let is_counted = |(_, timer, deadline): &&(u64, Timer, Deadline)| {
             deadline.clock == Clock::Alive && !matches!(timer, Timer::Run(..))
@@ -130,7 +130,7 @@ impl Timers {
         self.alive.iter().filter(is_counted).count()
     }
 
-    /// The earliest timers of runs as they stand here: for tests.
+    /// Returns the earliest timers of runs in these lists, for tests.
     pub(super) fn earliest_of_runs(&self) -> BTreeSet<(bool, u64, RunKey, TimerId)> {
         let of_run = |is_wall: bool, &(at_us, timer, _): &(u64, Timer, Deadline)| match timer {
             Timer::Run(run, timer) => Some((is_wall, at_us, run, timer)),
@@ -140,15 +140,15 @@ impl Timers {
         alive.chain(self.wall.iter().filter_map(|entry| of_run(true, entry))).collect()
     }
 
-    /// The same of one run, as its handler has them.
+    /// Returns what [`Self::earliest_of_runs`] must contain for one run, computed from its handler's timers.
     pub(super) fn earliest_of(&self, run: RunKey, armed: &Armed) -> impl Iterator<Item = (bool, u64, RunKey, TimerId)> {
         let Earliest { alive, wall } = armed.earliest(self.began_us);
         let of_clock = move |is_wall| move |(at_us, timer, _)| (is_wall, at_us, run, timer);
         alive.map(of_clock(false)).into_iter().chain(wall.map(of_clock(true)))
     }
 
-    /// How long until the next one is due, as far as that is known: while the wall clock may bring one forward, it is
-    /// looked at now and then.
+    /// Returns how long until the next timer is due, as far as that is known: while the wall clock may end one early,
+    /// it must be checked regularly.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         let alive = self.alive.first().map(|&(at_us, ..)| now.until_alive(at_us));
         let is_due = |&(at_us, ..): &(u64, Timer, Deadline)| now.is_past(at_us);
@@ -161,7 +161,7 @@ impl Timers {
 mod tests {
     use super::*;
 
-    /// A timer of one of three runs, due at times at which others are, too.
+    /// Returns a timer of one of three runs, with deadlines that coincide with others.
     fn due_at(number: u64) -> (RunKey, TimerId, Deadline) {
         let run = RunKey { handler: HandlerKey(number % 3), run: 0 };
         let clock = if number.is_multiple_of(4) { Clock::Alive } else { Clock::Wall };

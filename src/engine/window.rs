@@ -1,35 +1,35 @@
-//! The window of a run's feed: with a store old events leave, so that a run may live as long as it likes.
+//! The window of a run's feed: with a store old events leave the feed, so that a run may live forever.
 
 use std::collections::VecDeque;
 
 use crate::limits::{FEED_KEEP_BYTES_DEFAULT, FEED_KEEP_EVENTS_DEFAULT};
 
-/// What is kept of a run's feed.
+/// How much of a run's feed is retained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FeedKeep {
-    /// Events.
+    /// The number of events.
     pub events: u64,
-    /// Bytes of them, as [`Feed::cost_bytes`](super::feed::Feed::cost_bytes) counts; the newest stays in any case.
+    /// Their size as counted by [`Feed::cost_bytes`](super::feed::Feed::cost_bytes). The newest is always retained.
     pub bytes: u64,
 }
 
-/// A place between two events of a run.
+/// A position between two events of a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Mark {
-    /// The number of the event behind it.
+    /// The number of the event after it.
     pub sequence: u64,
-    /// Bytes that the run has published before it.
+    /// The number of bytes that the run has published before it.
     pub bytes: u64,
 }
 
-/// Where a run's window begins, and places where it may begin later. It moves on in steps: one part of what is kept at
-/// a time.
+/// Where a run's window begins, and positions where it may begin later. It moves in steps, each a fraction of what is
+/// retained.
 #[derive(Debug)]
 pub(super) struct Window {
     marks: VecDeque<Mark>,
 }
 
-/// Steps that a whole window has.
+/// The number of steps in a full window.
 const STEPS: u64 = 16;
 
 impl Default for FeedKeep {
@@ -39,7 +39,7 @@ impl Default for FeedKeep {
 }
 
 impl FeedKeep {
-    /// How many steps lie between two places.
+    /// Returns how many steps lie between two positions.
     fn steps(&self, from: Mark, to: Mark) -> u64 {
         let by_events = (to.sequence - from.sequence) / (self.events / STEPS).max(1);
         by_events.max(to.bytes.saturating_sub(from.bytes) / (self.bytes / STEPS).max(1))
@@ -49,26 +49,26 @@ impl FeedKeep {
         to.sequence - from.sequence <= self.events && to.bytes.saturating_sub(from.bytes) <= self.bytes
     }
 
-    /// Whether a feed between these places is so long that its window may have to move on soon.
+    /// Returns whether a feed between these positions is so long that its window may soon have to move.
     pub(super) fn needs_window(&self, first: Mark, next: Mark) -> bool {
         self.steps(first, next) > 0
     }
 }
 
 impl Window {
-    /// A window that begins here.
+    /// Creates a window that begins at `first`.
     pub(super) fn new(first: Mark) -> Self {
         Self { marks: VecDeque::from([first]) }
     }
 
-    /// The feed has come to `next`: where the window begins from now on, if that has changed.
+    /// Records that the feed has reached `next`. Returns where the window begins from now on, if that has changed.
     ///
-    /// Where what was published since the last call is more than a step, as after a start, its events are taken to be
-    /// of one size.
+    /// If more than a step was published since the last call, as after a start, its events are assumed to have equal
+    /// sizes.
     pub(super) fn advance(&mut self, next: Mark, keep: &FeedKeep) -> Option<Mark> {
         let last = self.marks.back().copied().unwrap_or_default();
         let steps = keep.steps(last, next);
-        // What is more than a window before `next` is not begun with any more.
+        // Steps more than a window before `next` are not needed any more.
         for step in steps.saturating_sub(STEPS).max(1)..=steps {
             let part =
                 |from: u64, to: u64| from + (u128::from(to - from) * u128::from(step) / u128::from(steps)) as u64;
@@ -91,7 +91,7 @@ mod tests {
 
     const KEEP: FeedKeep = FeedKeep { events: 100, bytes: 10_000 };
 
-    /// Publishes events of this size; where the window begins then.
+    /// Publishes events of this size. Returns where the window begins then.
     fn publish(window: &mut Window, next: &mut Mark, count: u64, bytes: u64, first: &mut u64) {
         for _ in 0..count {
             *next = Mark { sequence: next.sequence + 1, bytes: next.bytes + bytes };

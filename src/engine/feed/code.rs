@@ -1,4 +1,4 @@
-//! Events as text: the layout that the feed's header tells.
+//! Events as text, in the layout described in the header of the feed's module.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{
     pass::EventRef,
 };
 
-/// Appends an event; `with_value`: with the JSON text that stands at its end, if it has one.
+/// Appends an event. `with_value` includes the JSON text at its end, if it has one.
 pub(super) fn encode(text: &mut String, event: &Published, with_value: bool) {
     match event {
         Published::Step { step, state, slot, input, output } => {
@@ -79,7 +79,7 @@ pub(super) fn encode(text: &mut String, event: &Published, with_value: bool) {
     }
 }
 
-/// Reads what [`encode`] wrote; of any other text nothing, or an event that [`encode`] writes as that text.
+/// Decodes what [`encode`] wrote. Any other text yields nothing, or an event that [`encode`] writes as that text.
 pub(super) fn decode(text: &str) -> Option<Item<'_>> {
     let (tag, mut rest) = text.split_at_checked(1)?;
     Some(match tag {
@@ -137,12 +137,12 @@ fn decode_step<'a>(state: StepState, mut rest: &str) -> Option<Item<'a>> {
     rest.is_empty().then_some(Item::Step { step, state, slot, input, output })
 }
 
-/// The step that a number stands for, if for any.
+/// Returns the step that a number stands for, if any.
 fn some_step(number: u64) -> Option<StepId> {
     (number != NONE).then_some(StepId(number as u16))
 }
 
-/// Whether the graph has all that the event speaks of.
+/// Returns whether the graph has everything that the event refers to.
 pub(super) fn fits(item: &Item<'_>, graph: &Graph) -> bool {
     let event = |event: EventId| usize::from(event.0) < graph.events.len();
     let step = |step: StepId| usize::from(step.0) < graph.steps.len();
@@ -169,7 +169,7 @@ fn put<const N: usize>(text: &mut String, number: u64) {
     }
 }
 
-/// Takes back what [`put`] appended, if it is that and fits.
+/// Removes and returns what [`put`] appended, if the text begins with that and the number fits.
 fn take<const N: usize, T: TryFrom<u64>>(text: &mut &str) -> Option<T> {
     let (digits, rest) = text.split_at_checked(N)?;
     *text = rest;
@@ -183,7 +183,7 @@ fn take<const N: usize, T: TryFrom<u64>>(text: &mut &str) -> Option<T> {
     T::try_from(number).ok()
 }
 
-/// Appends a length: seven bits a byte, the lowest first, all bytes but the last with their highest bit set.
+/// Appends a length: seven bits per byte from the lowest, with the highest bit set on all bytes but the last.
 pub(super) fn put_length(bytes: &mut Vec<u8>, mut length: usize) {
     while length > 0x7F {
         bytes.push(length as u8 | 0x80);
@@ -192,7 +192,7 @@ pub(super) fn put_length(bytes: &mut Vec<u8>, mut length: usize) {
     bytes.push(length as u8);
 }
 
-/// Takes back what [`put_length`] appended.
+/// Removes and returns what [`put_length`] appended.
 pub(super) fn take_length(bytes: &mut &[u8]) -> Option<usize> {
     let mut length = 0_u64;
     for place in 0..LENGTH_BYTES_MAX {
@@ -200,14 +200,14 @@ pub(super) fn take_length(bytes: &mut &[u8]) -> Option<usize> {
         *bytes = rest;
         length |= u64::from(byte & 0x7F) << (7 * place);
         if byte < 0x80 {
-            // One number has one form.
+            // Refuse all but the shortest form of a number.
             return if byte == 0 && place > 0 { None } else { usize::try_from(length).ok() };
         }
     }
     None
 }
 
-/// What a [`Published::Step`] takes of the text.
+/// The size of a [`Published::Step`] in the text.
 pub(super) const STEP_BYTES: usize = 10;
 
 /// A feed stays under 4 GiB.
@@ -215,7 +215,7 @@ const LENGTH_BYTES_MAX: u32 = 5;
 
 const NANOSECONDS_PER_SECOND: u32 = 1_000_000_000;
 
-/// Ids end far below these: [`GRAPH_NAMES_MAX`](crate::limits::GRAPH_NAMES_MAX).
+/// Ids are far smaller than this: [`GRAPH_NAMES_MAX`](crate::limits::GRAPH_NAMES_MAX).
 const NONE: u64 = 0x3FFF;
 const NOTHING: u64 = 0x3FFE;
 const SLOT_NONE: u64 = 0x1F_FFFF;

@@ -1,4 +1,4 @@
-//! How questions are opened, answered and closed.
+//! Opens, answers and closes questions.
 
 use super::{
     facts::{Facts, Turn},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Facts {
-    /// The oldest open question that an event from outside answers: the work that asked it.
+    /// Returns the work that asked the oldest open question that an event from outside answers.
     pub(super) fn find_question(&self, external: &External) -> Option<u64> {
         let External { event, ref value, step, ref members, .. } = *external;
         if let Some(index) = &self.open_index {
@@ -31,7 +31,7 @@ impl Facts {
         of_type.find(|question| self.fits(question, external)).map(|question| question.work)
     }
 
-    /// A work waits on a question now.
+    /// Records that a work now waits for an answer.
     pub(super) fn open_question(&mut self, sequence: u64, question: Question) {
         if let Some(mut index) = self.open_index.take() {
             self.index_question(&mut index, sequence, &question);
@@ -41,7 +41,7 @@ impl Facts {
         self.index_questions();
     }
 
-    /// Makes an index of the open questions if there are so many that it is worth its memory.
+    /// Builds an index of the open questions, once they are enough to be worth its memory.
     pub(super) fn index_questions(&mut self) {
         if self.open_index.is_none() && self.questions.len() > INDEXED_QUESTIONS_MIN {
             let mut index = Box::<OpenIndex>::default();
@@ -52,8 +52,8 @@ impl Facts {
         }
     }
 
-    /// What the index costs. With few questions it is there only if there were more, which is not counted: what a run
-    /// counts follows from what it is.
+    /// Returns the cost of the index. It does not count if there are few questions, where it exists only if there were
+    /// more before: the cost of a run must follow from its state.
     pub(super) fn index_bytes(&self) -> usize {
         let index = self.open_index.as_ref().filter(|_| self.questions.len() > INDEXED_QUESTIONS_MIN);
         index.map_or(0, |index| index.cost_bytes())
@@ -65,8 +65,8 @@ impl Facts {
         }
     }
 
-    /// The work that waits on the question of this number, if the event answers it; `None` if a step returned that
-    /// question, so that no work waits on it.
+    /// Returns the work that waits on the question with this number, if the event answers it; `None` if a step returned
+    /// the question, so that no work waits.
     pub(super) fn replied(&self, sequence: u64, external: &External) -> Result<Option<u64>, Refusal> {
         let Some(question) = self.questions.get(sequence) else {
             let is_shown = self.shown.iter().any(|shown| shown.sequence == sequence);
@@ -78,7 +78,7 @@ impl Facts {
         if self.fits(question, external) { Ok(Some(question.work)) } else { Err(Refusal::NotThatQuestion) }
     }
 
-    /// Whether an answer of the right type, maybe for this step alone, answers the question.
+    /// Returns whether an answer of the right type, perhaps for a named step only, answers the question.
     fn fits(&self, question: &Question, external: &External) -> bool {
         let External { value, step, members, .. } = external;
         step.is_none_or(|step| self.works.get(question.work).is_some_and(|work| work.step == step))
@@ -92,8 +92,8 @@ impl Facts {
         }
     }
 
-    /// Where an answer waits for which no question is open: until its type is asked for the first time as an early
-    /// answer, and in the first inbox that has room.
+    /// Returns where an answer waits if no question is open: as an early answer until its type is first asked for, or
+    /// in the first inbox that has room.
     pub(super) fn waiting_place(
         &self,
         graph: &Graph,
@@ -118,7 +118,7 @@ impl Facts {
         Err(refusal)
     }
 
-    /// Takes the oldest early answer that fits a question of `step`.
+    /// Removes and returns the oldest waiting answer that fits a question of `step`.
     pub(super) fn take_early(&mut self, answer: EventId, step: StepId, matching: &[(String, Json)]) -> Option<Json> {
         if self.early.is_empty() {
             return None;
@@ -145,19 +145,19 @@ impl Facts {
         self.early.push(number, early);
     }
 
-    /// A step has returned a question, which got this feed number.
+    /// Records that a step has returned a question, which got this feed number.
     pub(super) fn note_shown(&mut self, sequence: u64, question: EventId) {
         let forgotten = (self.shown.len() + 1).saturating_sub(SHOWN_QUESTIONS_MAX);
         let known = self.shown[forgotten..].iter().copied();
         self.shown = known.chain([Shown { sequence, question }]).collect();
     }
 
-    /// Somebody has replied to a question that a step returned.
+    /// Forgets a question that a step returned, as somebody has replied to it.
     pub(super) fn forget_shown(&mut self, sequence: u64) {
         self.shown = self.shown.iter().copied().filter(|shown| shown.sequence != sequence).collect();
     }
 
-    /// The work's question is answered: its body runs again.
+    /// Answers the work's question, so that its body runs again.
     pub(super) fn answer(&mut self, turn: &mut Turn<'_>, number: u64, value: Json) {
         if let Some(timer) = self.close_question(number, Some(value)) {
             self.timers.remove(timer.id.0);
@@ -166,7 +166,7 @@ impl Facts {
         self.enter(turn, number);
     }
 
-    /// The work's question is over, with an answer or without: gives the timer that it had.
+    /// Closes the work's question, with or without an answer. Returns its timer.
     pub(super) fn close_question(&mut self, number: u64, answer: Option<Json>) -> Option<Timer> {
         let closed = self.change(number, |work| {
             let WorkPhase::Asking(asking) = std::mem::replace(&mut work.phase, WorkPhase::Queued) else { return None };
@@ -186,5 +186,5 @@ impl Facts {
     }
 }
 
-/// A run with no more open questions than this has no index of them: to look at each costs less than its memory.
+/// With no more open questions than this there is no index: scanning them costs less than its memory.
 const INDEXED_QUESTIONS_MIN: usize = 32;

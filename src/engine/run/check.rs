@@ -1,4 +1,4 @@
-//! Whether facts that were read from bytes fit together, so that a run on them can rely on their word.
+//! Checks that facts that were decoded from bytes are consistent, so that a run may rely on them.
 
 use super::{
     facts::{Facts, Phase},
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Facts {
-    /// Ids are those of the graph already. The error: what no run comes to.
+    /// Checks all facts. Their ids already belong to the graph. The error says what no run can lead to.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         let ensure = |holds: bool, fault| if holds { Ok(()) } else { Err(fault) };
         let live = Live::of(self);
@@ -37,7 +37,7 @@ impl Facts {
         tables + self.deferred.len() + self.early.len() + self.shown.len() == 0 && self.timeout_at_us.is_none()
     }
 
-    /// Numbers are given out in ascending order, and enough are left.
+    /// Returns whether numbers are ascending, and enough are left.
     fn numbers_are_ahead(&self) -> bool {
         let works = self.works.iter().map(|(number, _)| number);
         let scopes = self.scopes.iter().map(|(number, _)| number);
@@ -59,7 +59,7 @@ impl Facts {
             && (1..=NUMBER_MAX).contains(&next)
     }
 
-    /// Each queue is one step's, holds something, and all of them together hold the works that are queued.
+    /// Returns whether each queue belongs to one step, is not empty, and all together contain exactly the queued works.
     fn queues_are_sound(&self, works: &[(StepId, u64)]) -> bool {
         let queues = &self.slots.queues;
         let mut queued: Vec<(StepId, u64)> =
@@ -70,7 +70,7 @@ impl Facts {
             && queued == works
     }
 
-    /// Each stands there once, and has a slot; the first may run.
+    /// Returns whether each work that runs alone occurs once and has a slot; the first may run.
     fn alone_is_sound(&self) -> bool {
         let mut sorted = self.alone.clone();
         sorted.sort_unstable();
@@ -82,7 +82,7 @@ impl Facts {
         sorted.is_sorted_by(|one, other| one < other) && self.alone.iter().enumerate().all(waits)
     }
 
-    /// `inside`: per thing that stands in a scope, that scope; sorted. Scopes lie in earlier ones.
+    /// Returns whether scopes are nested in earlier ones. `inside` has the scope of each thing in a scope, sorted.
     fn scopes_are_sound(&self, inside: &[u64]) -> bool {
         let (mut rest, mut collected) = (inside, 0);
         for (number, scope) in self.scopes.iter() {
@@ -101,7 +101,7 @@ impl Facts {
     }
 }
 
-/// What the works say of slots, queues, timers, questions and scopes; each in order.
+/// Slots, queues, timers, questions and scopes as the works refer to them, each in order.
 #[derive(Default)]
 struct Live {
     running: usize,
@@ -160,11 +160,11 @@ impl Work {
 }
 
 impl Memory {
-    /// What a `once` stands for was published.
+    /// Returns whether the stream ordinals of its `once` calls are possible.
     fn is_sound(&self) -> bool {
         self.once.iter().all(|once| once.stream_ordinal as usize <= WORK_STREAMS_MAX)
     }
 }
 
-/// No run gives out as many.
+/// More than any run assigns.
 const NUMBER_MAX: u64 = 1 << 48;

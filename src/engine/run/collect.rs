@@ -1,4 +1,4 @@
-//! How scopes are opened, collect events for fan-ins, and close.
+//! Opens scopes, collects events for their fan-ins, and closes them.
 
 use super::{
     deferred::Deferred,
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Facts {
-    /// The scope of one pass of `opener`, which made so many emissions. It is kept open until it is left once.
+    /// Opens the scope of one pass of `opener` with this many emissions. It stays open until it is left once.
     pub(super) fn open_scope(&mut self, opener: &Work, emissions: usize) -> Place {
         let outer = opener.place.as_deref().map(|place| {
             if let Some(around) = self.scopes.get_mut(place.scope) {
@@ -29,7 +29,7 @@ impl Facts {
         Place { scope: number, path: Path::default() }
     }
 
-    /// Keeps an event for a fan-in, if that closes the scope.
+    /// Collects an event for a fan-in, if that closes the scope.
     pub(super) fn collect(
         &mut self,
         turn: &Turn<'_>,
@@ -46,8 +46,8 @@ impl Facts {
         }
     }
 
-    /// Something in the scope is through. If it was the last, the scope closes: its fan-ins become works of the scope
-    /// around it, which then has one thing less in it in turn.
+    /// Records that something in the scope has finished. After the last one the scope closes: its fan-ins become works
+    /// of the outer scope, in which one thing less remains in turn.
     pub(super) fn leave_scope(&mut self, turn: &mut Turn<'_>, number: u64) {
         let mut number = number;
         loop {
@@ -74,7 +74,7 @@ impl Facts {
         }
     }
 
-    /// Gives fan-ins about `left` events of those that they get; whether each has become a work.
+    /// Passes about `left` of the collected events to fan-ins. Returns whether each fan-in has become a work.
     pub(super) fn give_some(&mut self, turn: &mut Turn<'_>, closing: &mut Closing, left: &mut usize) -> bool {
         let fan_ins = &turn.graph.step(closing.opener).closers;
         for &fan_in in fan_ins {

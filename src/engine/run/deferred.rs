@@ -1,4 +1,4 @@
-//! Deferred work: what an input led to and would take too long at once.
+//! Deferred work: consequences of an input that would take too long at once.
 
 use std::sync::Arc;
 
@@ -13,42 +13,42 @@ use crate::{
     pass::Emitted,
 };
 
-/// What is deferred.
+/// Something that was deferred.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Deferred {
-    /// The events of a pass become work.
+    /// The events of a pass become works.
     Emission(Emission),
-    /// The fan-ins of a scope that has closed are given what it collected.
+    /// The fan-ins of a closed scope get the events that it collected.
     Closing(Closing),
 }
 
-/// Events of one pass that are still to be routed. Its work stays in its scope until all of them are.
+/// Events of one pass that are still to be routed. The pass's work stays in its scope until all of them are.
 #[derive(Debug)]
 pub(super) struct Emission {
-    /// The step that gave them out.
+    /// The step that emitted them.
     pub(super) step: StepId,
-    /// Where its work stood.
+    /// The position of its work.
     pub(super) around: Option<Box<Place>>,
     /// The scope that the pass opened.
     pub(super) opened: Option<u64>,
-    /// What it gave out, or what was left of that when it was read from a snapshot.
+    /// The events of the pass, or those that were left when it was read from a snapshot.
     pub(super) emitted: Arc<Emitted>,
-    /// The place of the first of them among all that the pass gave out.
+    /// The index of the first of them among all emissions of the pass.
     pub(super) first: u32,
     /// How many of them have been routed.
     pub(super) routed: usize,
-    /// The works that the others come to at most, and the inputs of fan-ins.
+    /// The works and inputs of fan-ins that the remaining events lead to at most.
     pub(super) comes_to: ComesTo,
 }
 
-/// How much work some events come to at most.
+/// The most work that some events lead to.
 #[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
 pub(super) struct ComesTo {
     pub(super) works: usize,
     pub(super) collected: usize,
 }
 
-/// An [`Emission`] as bytes: without the events that have been routed.
+/// The encoded form of an [`Emission`], without the events that have been routed.
 type EmissionParts<E> = (StepId, Option<Box<Place>>, Option<u64>, u32, [E; 2], ComesTo);
 
 impl Deferred {
@@ -60,7 +60,7 @@ impl Deferred {
             }
     }
 
-    /// The scopes that it stands in: none of them closes before it is done.
+    /// Returns the scopes that contain it, which do not close before it is done.
     pub(super) fn scopes(&self) -> impl Iterator<Item = u64> {
         let scopes = match self {
             Self::Emission(emission) => [emission.opened, emission.around.as_ref().map(|around| around.scope)],
@@ -69,7 +69,7 @@ impl Deferred {
         scopes.into_iter().flatten()
     }
 
-    /// Whether its paths are such that their order can be relied on.
+    /// Returns whether its paths are sound, as their order requires.
     pub(super) fn is_sound(&self) -> bool {
         match self {
             Self::Emission(emission) => {
@@ -80,14 +80,14 @@ impl Deferred {
         }
     }
 
-    /// Puts it in terms of another graph.
+    /// Translates its ids to another graph.
     pub(super) fn translate(&mut self, translation: &Translation) -> Result<(), RecordError> {
         match self {
             Self::Emission(Emission { step, around, emitted, .. }) => {
                 translation.step(step)?;
                 let mut steps = around.iter_mut().flat_map(|around| around.path.steps_mut());
                 steps.try_for_each(|step| translation.step(step))?;
-                // It was just read, so nobody shares it.
+                // It was just decoded, so nobody shares it.
                 let emitted = Arc::get_mut(emitted).ok_or_else(|| malformed("it shares its events"))?;
                 let mut events = emitted.sent.iter_mut().chain(&mut emitted.returned);
                 events.try_for_each(|(event, _)| translation.event(event))
@@ -112,7 +112,7 @@ impl Emission {
         self.around.as_deref().map_or(0, place_bytes) + self.left().flatten().map(event_bytes).sum::<usize>()
     }
 
-    /// The next event, its place among all that the pass gave out, and whether it was sent.
+    /// Returns the next event, its index among all emissions of the pass, and whether it was sent.
     pub(super) fn next(&mut self) -> Option<(u32, bool, (EventId, Json))> {
         let Emitted { sent, returned } = &*self.emitted;
         let is_sent = self.routed < sent.len();
@@ -126,7 +126,7 @@ impl Emission {
         self.routed >= self.emitted.len()
     }
 
-    /// The events that were sent and those that were returned, without the ones that have been routed.
+    /// Returns the events that were sent and those that were returned, without those that have been routed.
     fn left(&self) -> impl Iterator<Item = &[(EventId, Json)]> {
         let Emitted { sent, returned } = &*self.emitted;
         let of_sent = self.routed.min(sent.len());
@@ -135,7 +135,7 @@ impl Emission {
 }
 
 impl ComesTo {
-    /// What one event comes to at most.
+    /// Returns the most work that one event leads to.
     pub(super) fn of(graph: &Graph, event: EventId) -> Self {
         Self { works: graph.takers(event).len(), collected: graph.joiners(event).len() }
     }
@@ -144,7 +144,7 @@ impl ComesTo {
         Self { works: self.works + other.works, collected: self.collected + other.collected }
     }
 
-    /// Under a later graph an event may come to more than was reckoned.
+    /// Subtracts without underflow: under a later graph an event may lead to more than was counted.
     pub(super) fn less(self, other: Self) -> Self {
         Self {
             works: self.works.saturating_sub(other.works),

@@ -1,4 +1,4 @@
-//! A pass has ended: what it gave out, or how it failed.
+//! Handles the end of a pass: what it emitted, or how it failed.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
     pass::{Done, Emitted, PassEnd, StateUse},
 };
 
-/// What a pass that succeeded gave out.
+/// What a successful pass emitted.
 enum Output {
     /// Routed at once.
     AtOnce(Emitted),
@@ -66,14 +66,14 @@ impl Facts {
         }
     }
 
-    /// The pass has returned, and what it gave out is routed in parts.
+    /// Handles a pass that returned, whose events are routed in parts.
     pub(super) fn large_done(&mut self, turn: &mut Turn<'_>, pass: PassId, emitted: Arc<Emitted>, state: StateUse) {
         if let Some(slot) = self.end_pass(pass) {
             self.returned(turn, pass.work, slot, Output::InParts(emitted), state);
         }
     }
 
-    /// No attempt is left: the work gives its step's `on_failure` event, which one more pass makes, or its run fails.
+    /// No attempt is left: the work emits its step's `on_failure` event, which another pass makes, or its run fails.
     fn give_up(&mut self, turn: &mut Turn<'_>, number: u64, error: String) {
         let Some(work) = self.works.get(number) else { return };
         let (step, attempts) = (work.step, work.attempt);
@@ -91,7 +91,8 @@ impl Facts {
         self.launch_unless_held(turn, number);
     }
 
-    /// Not running; the events that show; the slot; then sent and then returned events are routed.
+    /// Publishes that the work no longer runs and the visible events, frees the slot, routes sent and then returned
+    /// events.
     fn returned(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, output: Output, used: StateUse) {
         if self.state.conflicts(&used) {
             self.run_again(turn, number);
@@ -128,7 +129,7 @@ impl Facts {
         }
         self.free_slot(turn, work.step, slot);
         let step = turn.graph.step(work.step);
-        // What failed opens no scope: its one event stands for all that it would have given out.
+        // A failed work opens no scope: its one event replaces everything that it would have emitted.
         let opens = !step.closers.is_empty() && work.failure().is_none();
         let opened = opens.then(|| self.open_scope(&work, output.len()));
         match output {
@@ -143,7 +144,7 @@ impl Facts {
         turn.leave_work(work);
     }
 
-    /// Everything that a pass gave out becomes work.
+    /// Turns everything that a pass emitted into works.
     fn emit(&mut self, turn: &mut Turn<'_>, work: &Work, opened: Option<&Place>, emitted: Emitted) {
         let Emitted { sent, returned } = emitted;
         let around = work.place.as_deref();
@@ -163,8 +164,8 @@ impl Facts {
         }
     }
 
-    /// Whether the output is of the graph and within the bounds of the run: how much work it comes to, or what fails
-    /// it.
+    /// Checks that the output fits the graph and the limits of the run. Returns how much work it leads to, or the error
+    /// that fails the run.
     fn check_output(&self, turn: &Turn<'_>, work: &Work, output: &Emitted) -> Result<ComesTo, String> {
         let (graph, name) = (turn.graph, &turn.graph.step(work.step).name);
         let (mut comes_to, mut shown_bytes) = (ComesTo::default(), STEP_BYTES);
@@ -198,7 +199,7 @@ impl Facts {
         Ok(comes_to)
     }
 
-    /// Whether the feed may take this event.
+    /// Checks that there is room in the feed for this event.
     pub(super) fn check_room(&self, event: &Published) -> Result<(), String> {
         self.check_bytes(STEP_BYTES + Feed::cost_bytes(event), FEED_BYTES_RESERVED)
     }
@@ -212,7 +213,7 @@ impl Facts {
         ))
     }
 
-    /// The attempt has failed: the work is tried again after a delay, or given up.
+    /// Handles a failed attempt: the work is retried after a delay, or fails.
     fn failed(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, error: String) {
         let Some(work) = self.works.get_mut(number) else { return };
         let elapsed = Duration::from_micros(turn.now.alive_us.saturating_sub(work.began_us));
@@ -233,7 +234,7 @@ impl Facts {
         self.free_slot(turn, step, slot);
     }
 
-    /// The pass waits or has failed.
+    /// Publishes that the work does not run, as its pass waits or has failed.
     pub(super) fn publish_not_running(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16) {
         let Some(work) = self.works.get(number) else { return };
         let (step, input) = (work.step, work.input(turn.graph));
@@ -247,7 +248,7 @@ impl Facts {
     }
 }
 
-/// What went wrong in a pass that neither returned nor waits.
+/// Returns what went wrong in a pass that neither returned nor waits.
 fn fault(end: &PassEnd, step: &StepType) -> Option<String> {
     match end {
         PassEnd::Returned(_) | PassEnd::Waits { .. } => None,
@@ -257,7 +258,7 @@ fn fault(end: &PassEnd, step: &StepType) -> Option<String> {
     }
 }
 
-/// What a retry's jitter hangs on, mixed so that neighbours have nothing in common.
+/// Returns the seed of a retry's jitter, mixed so that seeds of neighbours are unrelated.
 fn seed(run: uuid::Uuid, work: u64, attempt: u32) -> u64 {
     let (high, low) = run.as_u64_pair();
     [high, low, work, u64::from(attempt)].into_iter().fold(0, |seed, part| {
@@ -267,6 +268,6 @@ fn seed(run: uuid::Uuid, work: u64, attempt: u32) -> u64 {
     })
 }
 
-/// What a [`Published::Step`] takes of the feed, and what an event takes beside its value, with something to spare.
+/// An upper bound of what a [`Published::Step`], or an event beside its value, takes in the feed.
 const STEP_BYTES: usize = 16;
 const VALUE_BYTES: usize = 16;

@@ -1,4 +1,4 @@
-//! How a run ends: exactly once, and nothing comes after it.
+//! Ends a run: exactly once, and nothing is published after it.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -24,14 +24,14 @@ impl Facts {
         self.end(turn, Outcome::Completed(value));
     }
 
-    /// Somebody outside ends it.
+    /// The run was cancelled from outside.
     pub(super) fn cancel(&mut self, turn: &mut Turn<'_>) {
         self.publish(turn, Published::Cancelled);
         self.publish(turn, Published::Ended { step: None, error: None });
         self.end(turn, Outcome::Cancelled);
     }
 
-    /// Its time-out is due.
+    /// The run's time-out is due.
     pub(super) fn time_out(&mut self, turn: &mut Turn<'_>) {
         self.timeout_at_us = None;
         let active = self.active(turn.graph);
@@ -47,7 +47,7 @@ impl Facts {
         self.end(turn, Outcome::Failed(error));
     }
 
-    /// The steps that have works, in order.
+    /// Returns the steps that have works, in order.
     fn active(&self, graph: &Graph) -> Vec<StepId> {
         let mut is_active = vec![false; graph.steps.len()];
         for (_, work) in self.works.iter() {
@@ -57,7 +57,7 @@ impl Facts {
         steps.map(|(step, _)| StepId(step as u16)).collect()
     }
 
-    /// A work that runs, or has just run, fails its run.
+    /// Fails the run because of a work that runs or has just run.
     pub(super) fn fail_work(&mut self, turn: &mut Turn<'_>, number: u64, error: String) {
         let Some(work) = self.works.get(number) else { return };
         let (step, attempts) = (work.step, work.attempt);
@@ -67,7 +67,7 @@ impl Facts {
         self.fail(turn, Some(step), error, attempts);
     }
 
-    /// Ends a run that is over without anybody having said so; whether it was.
+    /// Ends a run that has nothing left to do. Returns whether it did.
     pub(super) fn end_if_over(&mut self, turn: &mut Turn<'_>) -> bool {
         if !self.feed_is_window && self.feed_bytes > FEED_BYTES_MAX - FEED_BYTES_RESERVED {
             let error = format!("the run's feed has reached {FEED_BYTES_MAX} bytes: publish less, or in more runs");
@@ -78,8 +78,8 @@ impl Facts {
         matches!(self.phase, Phase::Ended(_))
     }
 
-    /// Why a run with nothing left to do can never go on: what it lacks. Answers that wait help no more, because nobody
-    /// is left to ask for them.
+    /// Returns why a run with nothing left to do can never continue. Answers that wait do not help, as no work is left
+    /// that could ask for them.
     pub(super) fn stuck(&self, graph: &Graph) -> Option<String> {
         if !self.works.is_empty() || !self.deferred.is_empty() || graph.goes_on_from_outside() {
             return None;
@@ -101,7 +101,7 @@ impl Facts {
         self.end(turn, Outcome::Failed(error));
     }
 
-    /// Keeps the state, for continuing the handler, and lets go of all else.
+    /// Retains the state, for continuing the handler, and drops everything else.
     fn end(&mut self, turn: &mut Turn<'_>, outcome: Outcome) {
         self.state.forget_changes();
         let ended = Self {
@@ -122,13 +122,13 @@ impl Facts {
     }
 }
 
-/// A duration in seconds, as the shortest decimal that is exactly it.
+/// Formats a duration in seconds, as the shortest exact decimal.
 pub(super) fn seconds(duration: Duration) -> String {
     let text = format!("{}.{:09}", duration.as_secs(), duration.subsec_nanos());
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// At most so many bytes of the error's text.
+/// Cuts the error's text after `bytes_max` bytes.
 pub(super) fn cut(mut error: String, bytes_max: usize) -> String {
     error.truncate(error.floor_char_boundary(bytes_max));
     error

@@ -1,4 +1,4 @@
-//! What a run comes to so far, and what one reduction has at hand.
+//! The facts of a run, and the context of one reduction.
 
 use std::{num::NonZeroU64, sync::Arc};
 
@@ -27,74 +27,74 @@ use crate::{
     pass::{Emitted, WorkEvent},
 };
 
-/// All that the inputs so far come to; with the graph it decides what the next one does.
+/// Everything that follows from the inputs so far. Together with the graph it determines the effect of the next one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Facts {
     pub(super) id: uuid::Uuid,
     pub(super) handler_id: Arc<str>,
     pub(super) phase: Phase,
     pub(super) next_work: u64,
-    /// For timers, early answers and scopes. Timer 0 is the run's time-out.
+    /// The next number of a timer, early answer or scope. Timer 0 is the run's time-out.
     pub(super) next_number: u64,
     pub(super) next_sequence: u64,
     pub(super) feed_bytes: usize,
-    /// What works, scopes and early answers cost in memory.
+    /// The memory that works, scopes and early answers take.
     #[serde(skip)]
     pub(super) cost_bytes: usize,
-    /// What the answers that works remember cost of that.
+    /// How much of that the answers take that works remember.
     #[serde(skip)]
     pub(super) answers_bytes: usize,
-    /// When the run's time-out is due on the alive clock: not at its very beginning, so that this takes one word.
+    /// When the run's time-out is due on the alive clock. Never 0, so that this takes one word.
     pub(super) timeout_at_us: Option<NonZeroU64>,
-    /// Works in [`WorkPhase::Running`].
+    /// How many works are in [`WorkPhase::Running`].
     pub(super) running: u32,
-    /// Inputs that open scopes have collected.
+    /// How many inputs the open scopes have collected.
     pub(super) collected: u32,
-    /// Whether works may be in [`WorkPhase::Held`] other than those in `alone`.
+    /// Whether works other than those in `alone` may be in [`WorkPhase::Held`].
     pub(super) held: bool,
     pub(super) works: Table<Box<Work>>,
     pub(super) slots: Slots,
-    /// Timers that are armed, and their works.
+    /// The armed timers, and their works.
     pub(super) timers: Table<u64>,
-    /// Questions that works wait on, by their feed numbers.
+    /// The questions on which works wait, by feed number.
     pub(super) questions: Table<Question>,
-    /// Those by what they want, if they are many.
+    /// An index of those, if they are many.
     #[serde(skip)]
     pub(super) open_index: Option<Box<OpenIndex>>,
-    /// Questions that steps returned and no event has replied to by number, oldest first.
+    /// Questions that steps returned and that no event has replied to by number, oldest first.
     pub(super) shown: Box<[Shown]>,
     pub(super) scopes: Table<Box<Scope>>,
     /// Answers that wait for a question, in order of arrival.
     pub(super) early: Table<EarlyAnswer>,
-    /// Types of answers that were asked for.
+    /// The types of answers that were asked for.
     pub(super) asked: Box<[EventId]>,
-    /// Works that are to run alone, in order; the first does, or waits for those that run.
+    /// Works that must run alone, in order. The first runs, or waits for the running ones to end.
     pub(super) alone: Vec<u64>,
     pub(super) state: State,
-    /// Whether what it publishes does not add up to a bound: with a store old events leave its feed.
+    /// Whether the feed is unlimited: with a store, old events leave it.
     #[serde(skip)]
     pub(super) feed_is_window: bool,
-    /// Events that one input makes work of, or gives to a fan-in; the others are deferred.
+    /// The most events that one input turns into works or passes to a fan-in; others are deferred.
     #[serde(skip, default = "events_at_once")]
     pub(super) events_at_once: u32,
-    /// What is deferred. In a snapshot it stands behind the rest, if there is anything.
+    /// What is deferred. A snapshot contains this at its end, if it is not empty.
     #[serde(skip)]
     pub(super) deferred: Table<Box<Deferred>>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) enum Phase {
-    /// Before `Input::Started`.
+    /// Expects `Input::Started`.
     New,
-    /// Reduces its inputs, and starts no pass until `Input::Admitted`.
+    /// Reduces inputs, but starts no pass before `Input::Admitted`.
     Waiting,
-    /// Runs.
+    /// May start passes.
     Admitted,
     /// Has its outcome.
     Ended(Outcome),
 }
 
-/// What one reduction has at hand.
+/// The context of one reduction.
 pub(super) struct Turn<'a> {
     pub(super) graph: &'a Graph,
     pub(super) now: Now,
@@ -109,7 +109,7 @@ impl Turn<'_> {
         *self.remains = Some(Box::new(Remains { remnant, others }));
     }
 
-    /// The same with a work that is done, if it had very many events.
+    /// Leaves a finished work to be freed elsewhere, if it has very many events.
     pub(super) fn leave_work(&mut self, work: Box<Work>) {
         if matches!(&work.event, WorkEvent::All(events) if events.len() >= LARGE_EVENTS) {
             self.leave(Remnant::Work(work));
@@ -128,9 +128,9 @@ pub struct Remains {
 #[derive(Debug)]
 #[expect(dead_code, reason = "it is only dropped")]
 pub(super) enum Remnant {
-    /// What a large run had when it ended.
+    /// The facts of a large run that has ended.
     Facts(Box<Facts>),
-    /// What a pass gave out.
+    /// The events of a pass.
     Emitted(Arc<Emitted>),
     /// The work of a fan-in.
     Work(Box<Work>),
@@ -174,13 +174,13 @@ impl Facts {
         turn.effects.push(Effect::Publish(event));
     }
 
-    /// An event that took so many bytes of the feed has been published.
+    /// Counts a published event that takes `bytes` of the feed.
     pub(super) fn count_published(&mut self, bytes: usize) {
         self.feed_bytes = self.feed_bytes.saturating_add(bytes);
         self.next_sequence = self.next_sequence.wrapping_add(1);
     }
 
-    /// Whether so many works from outside fit into what the run has to do.
+    /// Returns whether there is room for this many works from outside.
     pub(super) fn takes_more(&self, works: usize) -> bool {
         self.works.len() + self.owed().works + works <= RUN_WORKS_MAX && self.cost_bytes <= RUN_EVENT_BYTES_MAX
     }
@@ -195,7 +195,7 @@ impl Facts {
         (work.pass == pass.pass && matches!(work.phase, WorkPhase::Running { .. })).then_some(work)
     }
 
-    /// Changes a work, and counts what that makes of its cost.
+    /// Changes a work and updates the costs.
     pub(super) fn change<R>(&mut self, number: u64, change: impl FnOnce(&mut Work) -> R) -> Option<R> {
         let work = self.works.get_mut(number)?;
         self.cost_bytes -= work.kept_bytes();
@@ -206,13 +206,13 @@ impl Facts {
         Some(changed)
     }
 
-    /// A work is no longer there.
+    /// Subtracts the costs of a removed work.
     pub(super) fn uncount(&mut self, work: &Work) {
         self.cost_bytes -= work.cost_bytes();
         self.answers_bytes -= work.answers_bytes();
     }
 
-    /// Counts everything, where it was read from bytes.
+    /// Computes all counts, after decoding.
     pub(super) fn count(&mut self) {
         for (_, work) in self.works.iter_mut() {
             if let Some(memory) = &mut work.memory {
@@ -232,10 +232,10 @@ impl Facts {
     }
 }
 
-/// What a run defers beyond, unless told.
+/// The default of [`Facts::events_at_once`].
 fn events_at_once() -> u32 {
     EVENTS_AT_ONCE
 }
 
-/// So many events take about as many bytes as are freed apart from the loop.
+/// This many events take about as many bytes as make it worth freeing them outside the loop.
 const LARGE_EVENTS: usize = WASTE_BYTES_MIN / 64;

@@ -1,4 +1,4 @@
-//! Works of a run: how they come in, take slots, start passes, and are held back.
+//! Works of a run: how they are created, take slots, start passes, and are held back.
 
 use super::{
     facts::{Facts, Phase, Turn},
@@ -38,7 +38,7 @@ impl Facts {
         self.enter(turn, number);
     }
 
-    /// The work takes a slot, or queues for one.
+    /// Gives the work a slot, or queues it for one.
     pub(super) fn enter(&mut self, turn: &mut Turn<'_>, number: u64) {
         let Some(work) = self.works.get_mut(number) else { return };
         let step = work.step;
@@ -52,7 +52,7 @@ impl Facts {
         }
     }
 
-    /// The slot is free again; the oldest queued work of the step takes one.
+    /// Frees a slot, which the oldest queued work of the step takes.
     pub(super) fn free_slot(&mut self, turn: &mut Turn<'_>, step: StepId, slot: u16) {
         if let Some((number, slot)) = self.slots.release(step, turn.graph.step(step).workers, slot) {
             self.run_in_slot(turn, number, slot);
@@ -68,7 +68,7 @@ impl Facts {
         self.launch_unless_held(turn, number);
     }
 
-    /// Starts the pass of a work that has a slot, unless none of the run may start now.
+    /// Starts the pass of a work that has a slot, unless no work of the run may start now.
     pub(super) fn launch_unless_held(&mut self, turn: &mut Turn<'_>, number: u64) {
         if matches!(self.phase, Phase::Admitted) && self.alone.is_empty() {
             self.launch(turn, number);
@@ -96,7 +96,7 @@ impl Facts {
         }
     }
 
-    /// The pass has ended: its number is used up, its work keeps the slot. `None` if the pass is stale.
+    /// Ends the pass: its number is used up, its work retains the slot. Returns `None` if the pass is stale.
     pub(super) fn end_pass(&mut self, pass: PassId) -> Option<u16> {
         let work = self.works.get_mut(pass.work).filter(|work| work.pass == pass.pass)?;
         let WorkPhase::Running { slot } = work.phase else { return None };
@@ -109,7 +109,7 @@ impl Facts {
         Some(slot)
     }
 
-    /// What the pass read has changed meanwhile: its body runs again, after some conflicts alone.
+    /// Runs the body again because state that the pass read has changed; after several conflicts it runs alone.
     pub(super) fn run_again(&mut self, turn: &mut Turn<'_>, number: u64) {
         let Some(work) = self.works.get_mut(number) else { return };
         work.conflicts = work.conflicts.saturating_add(1);
@@ -120,7 +120,7 @@ impl Facts {
         }
     }
 
-    /// The delay before the next attempt is over.
+    /// Begins the next attempt after its delay.
     pub(super) fn try_again(&mut self, turn: &mut Turn<'_>, number: u64) {
         if self.change(number, Work::renew).is_some() {
             self.enter(turn, number);

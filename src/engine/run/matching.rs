@@ -1,4 +1,4 @@
-//! Which answer matches which question: by the exact values of members, found without a look at every question.
+//! Finds the question that an answer matches by the exact values of members, without examining every question.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +9,16 @@ use crate::{
     json::{Json, Members, Wanted, canonical},
 };
 
-/// The open questions of a run by what they want. Its answers are found again by a look at the question itself.
+/// An index of a run's open questions by what they want. A match must be confirmed on the question itself.
 #[derive(Debug, Default)]
 pub(super) struct OpenIndex {
-    /// By hash of the values that their members are to have, and number. There are as many groups as ways to ask.
+    /// The questions by a hash of the wanted values, and by number. There is one group per way of asking.
     groups: BTreeMap<Group, BTreeSet<(u128, u64)>>,
-    /// What the groups cost.
+    /// The memory that the groups take.
     groups_bytes: usize,
 }
 
-/// Questions of one step that look at the same members of the same answer.
+/// Questions of one step that examine the same members of the same answer type.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Group {
     answer: EventId,
@@ -31,7 +31,7 @@ impl Group {
         Self { answer, step, members: matching.iter().map(|(member, _)| member.as_str().into()).collect() }
     }
 
-    /// What it costs with so many questions.
+    /// Returns its cost with this many questions.
     fn cost_bytes(&self, questions: usize) -> usize {
         let members = if self.members.is_empty() { 0 } else { cost::block(size_of_val(&*self.members)) };
         members + self.members.iter().map(|member| cost::block(member.len())).sum::<usize>() + tree_bytes(questions)
@@ -48,7 +48,7 @@ impl OpenIndex {
         self.groups_bytes += empty_bytes + tree_bytes(questions.len()) - before_bytes;
     }
 
-    /// What it costs.
+    /// Returns its cost.
     pub(super) fn cost_bytes(&self) -> usize {
         cost::boxed::<Self>() + cost::tree::<(Group, BTreeSet<(u128, u64)>)>(self.groups.len()) + self.groups_bytes
     }
@@ -65,7 +65,7 @@ impl OpenIndex {
         }
     }
 
-    /// What `fits` gives for the oldest question that an answer may be for, and that it gives something for.
+    /// Returns the result of `fits` for the oldest question in the index for which it returns something.
     pub(super) fn oldest(
         &self,
         answer: EventId,
@@ -114,11 +114,11 @@ fn hash_texts(texts: &[impl AsRef<str>]) -> u128 {
     hash128(&texts.map(|text| &text.as_bytes()[..hashed(text)]).collect::<Vec<_>>())
 }
 
-/// Bytes of a value that its hash takes in: more would hold the loop up, and a run has no room for many questions that
-/// want longer values.
+/// How many bytes of a value are hashed: more would block the loop, and a run has no room for many questions that want
+/// longer values.
 const HASHED_BYTES_MAX: usize = 64 << 10;
 
-/// What a question wants of its answer's members.
+/// Returns what a question wants of its answer's members.
 pub(super) fn wanted(matching: &[(String, Json)]) -> Vec<Wanted> {
     matching.iter().map(|(member, value)| Wanted::new(member, value)).collect()
 }

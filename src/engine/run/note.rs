@@ -1,4 +1,4 @@
-//! Notes: what a pass streams and remembers while it runs.
+//! Notes: what a running pass streams and remembers.
 
 use super::{
     facts::{Facts, Turn},
@@ -43,9 +43,9 @@ impl Facts {
         }
     }
 
-    /// Whether a stream write is new. One that equals the published one at its ordinal is that one; from the first that
-    /// differs on, all are new. Ordinals that a skipped `once` stands for, but that this attempt has not published, are
-    /// filled with a hash that no write has.
+    /// Returns whether a stream write is new. A write that equals the published one at its ordinal is not; from the
+    /// first that differs on, all are new. Ordinals of a skipped `once` that this attempt has not published are filled
+    /// with a hash that no write has.
     fn streamed(
         &mut self,
         graph: &Graph,

@@ -1,4 +1,4 @@
-//! How what is deferred is done: each [`Input::GoOn`](crate::engine::input::Input::GoOn) does a part of it.
+//! Carries out deferred work, a part with each [`Input::GoOn`](crate::engine::input::Input::GoOn).
 
 use super::{
     deferred::{ComesTo, DEFERRED_BYTES, Deferred, Emission},
@@ -14,15 +14,15 @@ use crate::{
 };
 
 impl Facts {
-    /// Puts something off until the next [`Input::GoOn`](crate::engine::input::Input::GoOn)s. The events in it are
-    /// counted already.
+    /// Defers something to later [`Input::GoOn`](crate::engine::input::Input::GoOn)s. Its events must be counted
+    /// already.
     pub(super) fn defer(&mut self, deferred: Deferred) {
         self.cost_bytes += DEFERRED_BYTES;
         let number = self.number();
         self.deferred.push(number, Box::new(deferred));
     }
 
-    /// Does a part of what is deferred, the oldest first.
+    /// Carries out a part of what is deferred, oldest first.
     pub(super) fn go_on(&mut self, turn: &mut Turn<'_>) {
         let mut left = self.events_at_once as usize;
         while left > 0 {
@@ -53,7 +53,7 @@ impl Facts {
         self.deferred.shrink();
     }
 
-    /// Routes events until about `left` works have come of them; whether all are routed.
+    /// Routes events until they have become about `left` works. Returns whether all are routed.
     fn emit_some(&mut self, turn: &mut Turn<'_>, emission: &mut Emission, left: &mut usize) -> bool {
         let graph = turn.graph;
         let inside = emission.opened.map(|scope| Place { scope, path: Path::default() });
@@ -75,7 +75,7 @@ impl Facts {
         emission.is_routed()
     }
 
-    /// A step has returned or sent a question: it shows, and may be replied to by its number.
+    /// Publishes a question that a step has returned or sent; it may be replied to by its number.
     pub(super) fn show_question(&mut self, turn: &mut Turn<'_>, event: EventId, value: Json) {
         if turn.graph.goes_on_from_outside() {
             self.note_shown(self.next_sequence, event);
@@ -83,7 +83,7 @@ impl Facts {
         self.publish(turn, Published::Event(EventRef::Known(event), value));
     }
 
-    /// What all emissions that are deferred come to at most.
+    /// Returns the most work that all deferred emissions lead to.
     pub(super) fn owed(&self) -> ComesTo {
         self.deferred.iter().fold(ComesTo::default(), |sum, (_, deferred)| match &**deferred {
             Deferred::Emission(Emission { comes_to, .. }) => sum.and(*comes_to),

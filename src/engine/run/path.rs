@@ -1,4 +1,4 @@
-//! Where a work stands in its scope: what orders the inputs of a fan-in.
+//! The position of a work in its scope, which orders the inputs of a fan-in.
 
 use std::cmp::Ordering;
 
@@ -6,16 +6,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{cost, graph::StepId};
 
-/// The emission indexes that lead from a scope's opener to an event, and the steps on that way.
+/// The emission indexes that lead from a scope's opener to an event, and the steps on the way.
 ///
-/// Paths are ordered by their indexes, then by their steps. The index of each emission stands with the step that took
-/// it, or with none where only one could: two paths that agree up to an event differ there only if it went to several
-/// steps. Equal legs in a row are one with a count, so that a loop in a scope takes no memory for its rounds.
+/// Paths are ordered by their indexes, then by their steps. Each index is stored with the step that took the emission,
+/// or with none if only one step could take it: two paths that are equal up to an event differ there only if several
+/// steps took it. Equal consecutive legs are stored once with a count, so that a loop in a scope takes no memory per
+/// round.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Path {
-    /// Those of most works: they take no allocation, of which a fan-out would make very many at once.
+    /// The paths of most works. They need no allocation, of which a fan-out would make very many at once.
     Short(Option<Legs>),
-    /// Two at least.
+    /// At least two legs.
     Long(Box<[Legs]>),
 }
 
@@ -27,7 +28,7 @@ pub(super) struct Legs {
 }
 
 impl Path {
-    /// This way and one emission further.
+    /// Returns this path extended by one emission.
     pub(super) fn then(&self, index: u32, step: Option<StepId>) -> Self {
         match self.legs().last() {
             Some(last) if last.index == index && last.step == step && last.count < u32::MAX => {
@@ -56,7 +57,7 @@ impl Path {
         }
     }
 
-    /// What it costs in memory beside its own place.
+    /// Returns the memory that it takes beside its own size.
     pub(super) fn cost_bytes(&self) -> usize {
         match self {
             Self::Short(_) => 0,
@@ -64,12 +65,12 @@ impl Path {
         }
     }
 
-    /// Whether every leg of it is gone at least once, on which its order rests.
+    /// Returns whether every leg is used at least once, as the order requires.
     pub(super) fn is_sound(&self) -> bool {
         self.legs().iter().all(|legs| legs.count > 0)
     }
 
-    /// Each step on the way, to be put in terms of another graph.
+    /// Iterates over the steps on the way, for translating them to another graph.
     pub(super) fn steps_mut(&mut self) -> impl Iterator<Item = &mut StepId> {
         self.legs_mut().iter_mut().filter_map(|legs| legs.step.as_mut())
     }
@@ -135,7 +136,7 @@ impl Ord for Path {
 mod tests {
     use super::*;
 
-    /// What [`Path`] says, leg by leg.
+    /// Expands the legs of a [`Path`].
     fn plain(legs: &[(u32, Option<u16>)]) -> (Vec<u32>, Vec<Option<u16>>) {
         legs.iter().copied().unzip()
     }

@@ -1,4 +1,4 @@
-//! Questions that steps ask somebody outside, and answers that wait for one.
+//! Questions that steps ask somebody outside, and answers that wait for a question.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,26 +9,26 @@ use crate::{
     json::{Json, Members},
 };
 
-/// A question that is open: the type that answers it, and the work that waits.
+/// An open question: the type that answers it, and the work that waits.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Question {
     pub(super) answer: EventId,
     pub(super) work: u64,
 }
 
-/// What a work that asks keeps of its question.
+/// What a work that asks stores of its question.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Asking {
     /// The question's feed number.
     pub(super) sequence: u64,
-    /// Its place among the waits of the work.
+    /// Its ordinal among the waits of the work.
     pub(super) ordinal: u32,
     pub(super) question: EventId,
     pub(super) matching: Vec<(String, Json)>,
     pub(super) timer: Option<Timer>,
 }
 
-/// A question that a step returned, for an event that another step takes: nothing of the run waits on it.
+/// A question that a step returned, whose answer another step takes: nothing in the run waits on it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Shown {
     /// Its feed number.
@@ -36,21 +36,21 @@ pub(super) struct Shown {
     pub(super) question: EventId,
 }
 
-/// An answer that came before its question.
+/// An answer that arrived before its question.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct EarlyAnswer {
     pub(super) event: EventId,
     pub(super) value: Json,
-    /// The step it is for.
+    /// The step that it is for, if one was named.
     pub(super) step: Option<StepId>,
     /// Whether it waits in an inbox of that step.
     pub(super) in_inbox: bool,
-    /// Its members, read: a question is to pass over an answer that is not its own at once.
+    /// Its members, read in advance, so that a question can quickly skip answers that do not match.
     #[serde(skip)]
     pub(super) members: Members,
 }
 
-/// A question that may be answered now, as people are told of it.
+/// A question that may be answered now, as described to people.
 #[derive(Debug)]
 pub struct OpenQuestion<'a> {
     /// Its type.
@@ -76,7 +76,7 @@ impl EarlyAnswer {
     }
 }
 
-/// Whether a step, or the named one, declares a question that this type answers.
+/// Returns whether any step, or the named one, declares a question that this type answers.
 pub(super) fn declared(graph: &Graph, answer: EventId, step: Option<StepId>) -> bool {
     match step {
         Some(step) => graph.step(step).asks.iter().any(|(_, by)| *by == answer),
@@ -84,5 +84,5 @@ pub(super) fn declared(graph: &Graph, answer: EventId, step: Option<StepId>) -> 
     }
 }
 
-/// What a work keeps of its question, and the question's place among those of the run.
+/// The memory of a question in its work and in the table of the run.
 const QUESTION_BYTES: usize = cost::boxed::<Asking>() + cost::elements::<(u64, Question)>(1);

@@ -1,4 +1,4 @@
-//! What each input does to a run.
+//! The effect of each input on a run.
 
 use std::num::NonZeroU64;
 
@@ -60,7 +60,7 @@ impl Facts {
         }
     }
 
-    /// What follows from where a reduction has led.
+    /// Carries out what follows from the state that a reduction has reached.
     fn settle(&mut self, turn: &mut Turn<'_>) {
         if matches!(self.phase, Phase::Ended(_)) || self.end_if_over(turn) {
             return;

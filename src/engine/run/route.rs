@@ -1,4 +1,4 @@
-//! Routing: which works an event becomes.
+//! Routing: the works that an event becomes.
 
 use super::{
     facts::{Facts, Turn},
@@ -14,8 +14,8 @@ use crate::{
 };
 
 impl Facts {
-    /// An event from a step goes to every step that takes it, in order of their names, and to the fan-ins of its scope.
-    /// `index` is its place among the emissions of its pass.
+    /// Routes an event from a step to every step that takes it, in order of their names, and to the fan-ins of its
+    /// scope. `index` is its index among the emissions of its pass.
     pub(super) fn route(
         &mut self,
         turn: &mut Turn<'_>,
@@ -40,8 +40,7 @@ impl Facts {
         }
     }
 
-    /// What [`Run::check_external`](super::Run::check_external) has accepted goes where it said; anything else changes
-    /// nothing.
+    /// Routes an event that [`Run::check_external`](super::Run::check_external) accepts; any other changes nothing.
     pub(super) fn external(&mut self, turn: &mut Turn<'_>, external: External) {
         let Ok(destination) = self.destination(turn.graph, &external) else { return };
         match destination {
@@ -63,8 +62,8 @@ impl Facts {
         }
     }
 
-    /// Where an event from outside goes: to the oldest open question that it matches, or the one that it replies to;
-    /// else to the steps that take it; else it waits as an early answer or in an inbox.
+    /// Returns where an event from outside goes: to the oldest open question that it matches, or the one that it
+    /// replies to; else to the steps that take it; else it waits as an early answer or in an inbox.
     pub(super) fn destination<'g>(&self, graph: &'g Graph, external: &External) -> Result<Destination<'g>, Refusal> {
         let External { event, step, in_reply_to, .. } = *external;
         if usize::from(event.0) >= graph.events.len() || !graph.is_open(event) {
@@ -95,8 +94,8 @@ impl Facts {
 }
 
 impl Facts {
-    /// The question of this work may be answered unless the run holds too many answers already. What else it holds does
-    /// not count: a run whose own events are many is to be answered all the same.
+    /// Returns this work's question as destination, unless the run already holds too many answers. Its other contents
+    /// do not count: a run with many events of its own must still accept answers.
     fn answerable<'g>(&self, work: u64) -> Result<Destination<'g>, Refusal> {
         if self.answers_bytes > RUN_EVENT_BYTES_MAX {
             return Err(Refusal::AnswersFull);
@@ -117,7 +116,7 @@ pub(super) enum Destination<'g> {
     Inbox(StepId),
 }
 
-/// The steps that take an event from outside: all that take it, or the named one if it does.
+/// Returns the steps that take an event from outside: all, or the named one if it does.
 fn takers_outside(graph: &Graph, event: EventId, step: Option<StepId>) -> &[StepId] {
     let takers = graph.takers(event);
     match step.map(|step| takers.iter().position(|taker| *taker == step)) {

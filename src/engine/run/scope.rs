@@ -1,4 +1,4 @@
-//! Scopes: what a fan-out opened, and what its fan-ins have collected so far.
+//! Scopes: what a fan-out opened, and what was collected for its fan-ins.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::{
     json::Json,
 };
 
-/// Where something stands in a scope.
+/// The position of something in a scope.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Place {
     pub(super) scope: u64,
@@ -24,38 +24,38 @@ pub(super) struct Place {
 pub(super) struct Scope {
     /// The step whose pass opened it.
     pub(super) opener: StepId,
-    /// `None`: no scope is around it.
+    /// The scope around it, if any.
     pub(super) outer: Option<Outer>,
-    /// Works in it, open scopes directly in it, and what is deferred in it.
+    /// The number of works, open scopes and deferred items directly in it.
     pub(super) live: u32,
     #[serde(with = "in_order")]
     pub(super) collected: Collected,
 }
 
-/// Where the fan-ins of a scope come in: in the scope around it, behind the emissions of the pass that opened it.
+/// Where the output of a scope's fan-ins continues: in the outer scope, after the emissions of the opener's pass.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Outer {
     pub(super) scope: u64,
-    /// The opener's.
+    /// The opener's path.
     pub(super) path: Path,
     /// How many emissions the opener made.
     pub(super) index: u32,
 }
 
-/// Inputs of fan-ins, in the order in which these are given them.
+/// Inputs of fan-ins, in the order in which these get them.
 pub(super) type Collected = BTreeMap<(StepId, Path), (EventId, Json)>;
 
-/// A scope that has closed, while its fan-ins are given what it collected.
+/// A closed scope whose fan-ins are being given the events that it collected.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Closing {
     pub(super) opener: StepId,
     pub(super) outer: Option<Outer>,
-    /// What has not been given yet.
+    /// The events that were not given yet.
     #[serde(with = "in_order")]
     pub(super) collected: Collected,
-    /// The last fan-in that has become a work.
+    /// The last fan-in that became a work.
     pub(super) given: Option<StepId>,
-    /// What the next one has been given so far.
+    /// The events that the next fan-in was given so far.
     pub(super) events: Vec<(EventId, Json)>,
 }
 
@@ -68,7 +68,7 @@ impl Scope {
         paths_are_sound(self.outer.as_ref(), &self.collected)
     }
 
-    /// Puts it in terms of another graph.
+    /// Translates its ids to another graph.
     pub(super) fn translate(&mut self, translation: &Translation) -> Result<(), RecordError> {
         translation.step(&mut self.opener)?;
         translate(self.outer.as_mut(), &mut self.collected, translation)
@@ -85,7 +85,7 @@ impl Closing {
         paths_are_sound(self.outer.as_ref(), &self.collected)
     }
 
-    /// Puts it in terms of another graph.
+    /// Translates its ids to another graph.
     pub(super) fn translate(&mut self, translation: &Translation) -> Result<(), RecordError> {
         translation.step(&mut self.opener)?;
         self.given.as_mut().map_or(Ok(()), |step| translation.step(step))?;
@@ -98,7 +98,7 @@ fn paths_are_sound(outer: Option<&Outer>, collected: &Collected) -> bool {
     outer.is_none_or(|outer| outer.path.is_sound()) && collected.keys().all(|(_, path)| path.is_sound())
 }
 
-/// Ids are in order of name in every graph, so what is ordered by them stays in order.
+/// Ids are in order of name in every graph, so translation preserves the order.
 fn translate(
     outer: Option<&mut Outer>,
     collected: &mut Collected,
@@ -116,12 +116,12 @@ fn translate(
     Ok(())
 }
 
-/// An input of a fan-in, with its place in the order of them.
+/// Returns the memory of one input of a fan-in, including its key.
 pub(super) fn collected_bytes((at, event): (&(StepId, Path), &(EventId, Json))) -> usize {
     (size_of_val(at) + size_of_val(event)) * 3 / 2 + at.1.cost_bytes() + cost::text(event.1.as_str().len())
 }
 
-/// One event of a list.
+/// Returns the memory of one event of a list.
 pub(super) fn event_bytes(event: &(EventId, Json)) -> usize {
     size_of_val(event) + cost::text(event.1.as_str().len())
 }
@@ -132,7 +132,7 @@ pub(super) fn place_bytes(place: &Place) -> usize {
 
 pub(super) const SCOPE_BYTES: usize = cost::boxed::<Scope>() + cost::elements::<(u64, u64)>(1);
 
-/// As a list of fan-in, path, event and value.
+/// Serializes as a list of fan-in, path, event and value.
 mod in_order {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

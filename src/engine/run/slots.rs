@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::graph::StepId;
 
-/// Per step up to `workers` slots, and a queue in order of arrival. A queue is empty while a slot of its step is free.
+/// Up to `workers` slots per step, and a queue in order of arrival, which is empty while a slot of its step is free.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Slots {
-    /// Slots that are taken, in order.
+    /// The slots that are taken, in order.
     pub(super) taken: Vec<(StepId, u16)>,
-    /// Queues that are not empty, in order of step.
+    /// The queues that are not empty, in order of step.
     pub(super) queues: Vec<(StepId, VecDeque<u64>)>,
 }
 
 impl Slots {
-    /// Takes the lowest free slot of a step; queues the work if there is none.
+    /// Takes and returns the lowest free slot of a step. Queues the work if there is none.
     pub(super) fn take_or_queue(&mut self, step: StepId, workers: u16, work: u64) -> Option<u16> {
         let slot = self.take(step, workers);
         if slot.is_none() {
@@ -28,7 +28,7 @@ impl Slots {
         slot
     }
 
-    /// Frees a slot. The oldest queued work takes the lowest free one: its number and the slot's.
+    /// Frees a slot. Returns the oldest queued work and the slot that it takes, the lowest free one.
     pub(super) fn release(&mut self, step: StepId, workers: u16, slot: u16) -> Option<(u64, u16)> {
         if let Ok(place) = self.taken.binary_search(&(step, slot)) {
             self.taken.remove(place);
@@ -45,12 +45,12 @@ impl Slots {
         Some((work, slot))
     }
 
-    /// Each step, to be put in terms of another graph.
+    /// Iterates over the steps, for translating them to another graph.
     pub(super) fn steps_mut(&mut self) -> impl Iterator<Item = &mut StepId> {
         self.taken.iter_mut().map(|(step, _)| step).chain(self.queues.iter_mut().map(|(step, _)| step))
     }
 
-    /// Gives back the memory of nothing.
+    /// Frees unused memory.
     pub(super) fn shrink(&mut self) {
         if self.taken.is_empty() {
             self.taken = Vec::new();
@@ -60,7 +60,7 @@ impl Slots {
         }
     }
 
-    /// Slots are taken from the lowest on, so the first gap is where slot and place begin to differ.
+    /// Slots are taken from the lowest, so the first gap is where slot and index begin to differ.
     fn take(&mut self, step: StepId, workers: u16) -> Option<u16> {
         let start = self.taken.partition_point(|(other, _)| *other < step);
         let of_step = &self.taken[start..];
@@ -76,7 +76,7 @@ impl Slots {
     }
 }
 
-/// Room for so many is not worth giving back one by one.
+/// Spare capacity that is not worth freeing.
 const SLACK_MIN: usize = 64;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A run as bytes, for not having to replay its whole journal.
+//! Snapshots of a run, which avoid replaying its whole journal.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Run {
-    /// All that its inputs so far come to. With the inputs after it, it makes the same run again.
+    /// Encodes everything that follows from the inputs so far. With the inputs after it, it restores the same run.
     pub fn snapshot(&self) -> Vec<u8> {
         let mut bytes = encode_value(&self.facts, SNAPSHOT_BYTES);
         if !self.facts.deferred.is_empty() {
@@ -18,11 +18,11 @@ impl Run {
         bytes
     }
 
-    /// The run of a snapshot, under the graph that `translation` leads to. It is sound, whatever the bytes were. If the
-    /// store keeps the state apart that it began with, it needs [`Run::with_kept_state`].
+    /// Decodes a run under the graph to which `translation` leads. The run is sound, whatever the bytes were. If the
+    /// store has its initial state separately, it must be completed by [`Run::with_kept_state`].
     ///
     /// # Errors
-    /// When it cannot be read, or the graph lacks something that the run still needs.
+    /// If the snapshot cannot be read, or the graph lacks something that the run still needs.
     pub fn restore(snapshot: &[u8], translation: &Translation, graph: Arc<Graph>) -> Result<Self, RecordError> {
         let (mut facts, behind): (Facts, _) = decode_first(snapshot)?;
         if !behind.is_empty() {
@@ -35,7 +35,7 @@ impl Run {
 }
 
 impl Facts {
-    /// Ids are in order of name in every graph, so what is ordered by them stays in order.
+    /// Ids are in order of name in every graph, so translation preserves the order.
     fn translate(&mut self, translation: &Translation) -> Result<(), RecordError> {
         for (_, work) in self.works.iter_mut() {
             translation.step(&mut work.step)?;
@@ -56,7 +56,7 @@ impl Facts {
         for (_, question) in self.questions.iter_mut() {
             translation.event(&mut question.answer)?;
         }
-        // Nothing of the run waits on these: what is gone is forgotten.
+        // Nothing in the run waits on these, so what the new graph does not have is forgotten.
         let mut shown = std::mem::take(&mut self.shown).into_vec();
         shown.retain_mut(|shown| translation.event(&mut shown.question).is_ok());
         self.shown = shown.into();
@@ -66,7 +66,7 @@ impl Facts {
         for (_, deferred) in self.deferred.iter_mut() {
             deferred.translate(translation)?;
         }
-        // They were acknowledged: a workflow that cannot take them any more fails the run rather than drop them.
+        // They were acknowledged: if the new workflow cannot take them, the run fails rather than drop them.
         for (_, early) in self.early.iter_mut() {
             translation.event(&mut early.event)?;
             early.step.as_mut().map_or(Ok(()), |step| translation.step(step))?;
@@ -79,5 +79,5 @@ impl Facts {
     }
 }
 
-/// What the snapshot of a run that waits for one answer takes.
+/// The size of a snapshot of a run that waits for one answer.
 const SNAPSHOT_BYTES: usize = 256;

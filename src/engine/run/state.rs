@@ -1,4 +1,4 @@
-//! A run's state: a snapshot to each pass, and the writes of passes that succeed, as transactions.
+//! The state of a run: each pass gets a snapshot of it, and the writes of successful passes are transactions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,37 +14,37 @@ use crate::{
     values::{Value, Values},
 };
 
-/// The values, and which of them changed since the oldest snapshot that is still in use.
+/// The values, and which of them changed since the oldest snapshot that is in use.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(into = "Recorded", from = "Recorded")]
 pub(super) struct State {
-    /// Counts the passes that wrote.
+    /// The number of passes that wrote.
     version: u64,
     /// The version that last added or removed a key.
     keys_version: u64,
     values: Values,
-    /// The version that last changed or removed a key; kept only while passes run.
+    /// The version that last changed or removed a key; recorded only while passes run.
     changes: BTreeMap<Arc<str>, u64>,
-    /// With a state that the store keeps as it was when the run began: what is not so any more.
+    /// What has changed, if the store has the state with which the run began.
     since: Option<Box<Since>>,
 }
 
 /// What has changed of a state since its run began.
 #[derive(Clone, Debug)]
 struct Since {
-    /// What the state cost then.
+    /// The cost of the initial state.
     kept_bytes: usize,
     changed: Changed,
-    /// About what the names of the changed keys cost.
+    /// Approximate cost of the names of the changed keys.
     names_bytes: usize,
 }
 
 /// What has changed of a state since its run began.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Changed {
-    /// The values of no other keys.
+    /// Only the values of these keys.
     Keys(BTreeSet<Arc<str>>),
-    /// So many that nobody counts them: all of it is to be kept anew.
+    /// More than was recorded: all of it must be stored again.
     Much,
 }
 
@@ -59,11 +59,11 @@ struct Recorded {
 
 #[derive(Serialize, Deserialize)]
 enum RecordedValues {
-    /// All of them.
+    /// All values.
     All(Values),
-    /// What is not as it was when the run began.
+    /// What differs from the state with which the run began.
     Since { kept_bytes: usize, set: Values, removed: Vec<Arc<str>> },
-    /// All of them, much being not as it was.
+    /// All values, as much differs from that state.
     Anew { kept_bytes: usize, all: Values },
 }
 
@@ -88,13 +88,13 @@ impl State {
         Self { values, ..Self::default() }
     }
 
-    /// A state that the store keeps as it is now.
+    /// Creates the state of a run that begins with `values`, which the store has.
     pub(super) fn kept(values: Values) -> Self {
         let since = Since::new(values.cost_bytes());
         Self { values, since: Some(Box::new(since)), ..Self::default() }
     }
 
-    /// What a snapshot had of the values are changes of these.
+    /// Completes the state that a snapshot contained as changes to `kept`.
     pub(super) fn rest_on(&mut self, kept: &Values) {
         let Some(Since { changed: Changed::Keys(keys), .. }) = self.since.as_deref() else { return };
         let mut values = kept.clone();
@@ -123,13 +123,13 @@ impl State {
         &self.values
     }
 
-    /// Whether what a pass read has changed since its snapshot.
+    /// Returns whether something that a pass read has changed since its snapshot.
     pub(super) fn conflicts(&self, used: &StateUse) -> bool {
         let changed = |key: &Arc<str>| self.changes.get(key).is_some_and(|version| *version > used.version);
         (used.listed && self.keys_version > used.version) || used.reads.iter().any(changed)
     }
 
-    /// Applies the writes of a pass, all or none. The error names the key and what is wrong.
+    /// Applies the writes of a pass, all or none. The error names the key and the fault.
     pub(super) fn apply(&mut self, writes: Vec<(Arc<str>, Write)>) -> Result<(), String> {
         if writes.is_empty() {
             return Ok(());
@@ -169,12 +169,12 @@ impl State {
         Ok(())
     }
 
-    /// Counts the passes that wrote.
+    /// Returns the number of passes that wrote.
     pub(super) fn version(&self) -> u64 {
         self.version
     }
 
-    /// Forgets which keys changed: no pass runs, so every later snapshot is newer.
+    /// Forgets which keys changed: as no pass runs, every later snapshot is newer.
     pub(super) fn forget_changes(&mut self) {
         if !self.changes.is_empty() {
             self.changes = BTreeMap::new();
@@ -214,8 +214,8 @@ impl From<Recorded> for State {
     }
 }
 
-/// The names of changed keys cost no more than this part of the state, or so many bytes: when much has changed it is
-/// kept as a whole.
+/// The names of changed keys may take this part of the state's cost, or `NAMES_BYTES_MIN` if that is
+/// more: beyond, the state is stored as a whole.
 const NAMES_PART: usize = 4;
 const NAMES_BYTES_MIN: usize = 1 << 10;
 

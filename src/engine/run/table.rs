@@ -1,10 +1,10 @@
-//! Values by ascending number: what a run has many of, or none.
+//! Values by ascending number, for things of which a run has many or none.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeSeq};
 
-/// Values under numbers that only grow. Empty it takes one word; the oldest are the cheapest to remove.
+/// Values by numbers that only grow. An empty table takes one word; the oldest value is the cheapest to remove.
 #[derive(Debug)]
 pub(super) struct Table<V>(Option<Box<Entries<V>>>);
 
@@ -20,7 +20,7 @@ impl<V> Table<V> {
         self.len() == 0
     }
 
-    /// Adds a value under a number greater than all before it.
+    /// Adds a value under a number greater than all earlier ones.
     pub(super) fn push(&mut self, number: u64, value: V) {
         self.0.get_or_insert_with(|| Box::new(Entries(VecDeque::new()))).0.push_back((number, value));
     }
@@ -45,27 +45,27 @@ impl<V> Table<V> {
         Some(value)
     }
 
-    /// Takes out the value under the lowest number.
+    /// Removes the value with the lowest number.
     pub(super) fn pop_first(&mut self) -> Option<(u64, V)> {
         self.0.as_mut()?.0.pop_front()
     }
 
-    /// Adds a value under a number less than all that are there.
+    /// Adds a value under a number less than all present ones.
     pub(super) fn push_first(&mut self, number: u64, value: V) {
         self.0.get_or_insert_with(|| Box::new(Entries(VecDeque::new()))).0.push_front((number, value));
     }
 
-    /// In ascending order.
+    /// Iterates in ascending order.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut V)> {
         self.0.iter_mut().flat_map(|entries| &mut entries.0).map(|(number, value)| (*number, value))
     }
 
-    /// In ascending order.
+    /// Iterates in ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &V)> + Clone {
         self.0.iter().flat_map(|entries| &entries.0).map(|(number, value)| (*number, value))
     }
 
-    /// Gives back the memory of an empty table.
+    /// Frees the memory of an empty table.
     pub(super) fn shrink(&mut self) {
         if self.is_empty() {
             self.0 = None;
@@ -96,7 +96,7 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Table<V> {
     }
 }
 
-/// The oldest is asked for most often.
+/// The oldest is looked up most often.
 fn place<V>(entries: &VecDeque<(u64, V)>, number: u64) -> Option<usize> {
     match entries.front()?.0 {
         first if first == number => Some(0),
@@ -104,7 +104,7 @@ fn place<V>(entries: &VecDeque<(u64, V)>, number: u64) -> Option<usize> {
     }
 }
 
-/// Room for so many is not worth giving back one by one.
+/// Spare capacity that is not worth freeing.
 const SLACK_MIN: usize = 64;
 
 #[cfg(test)]

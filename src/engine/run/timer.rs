@@ -1,10 +1,10 @@
-//! Timers of a run that are armed.
+//! The armed timers of a run.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{engine::input::TimerId, now::Deadline};
 
-/// A timer that is armed.
+/// An armed timer.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Timer {
     pub(super) id: TimerId,

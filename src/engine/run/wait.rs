@@ -1,4 +1,4 @@
-//! Waits: what a body that asks or sleeps sets up, and what the timers do.
+//! Waits: what a body that asks or sleeps sets up, and what its timers do.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
     pass::{EventRef, NewWait, SharedList, Wait},
 };
 
-/// What [`NewWait::Ask`] says.
+/// The contents of [`NewWait::Ask`].
 struct Ask {
     question: EventId,
     answer: EventId,
@@ -30,7 +30,7 @@ struct Ask {
 }
 
 impl Facts {
-    /// The pass has ended in a wait.
+    /// Handles a pass that ended in a wait.
     pub(super) fn wait(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, ordinal: u32, wait: NewWait) {
         let Some(work) = self.works.get_mut(number) else { return };
         work.conflicts = 0;
@@ -66,7 +66,7 @@ impl Facts {
         }
     }
 
-    /// The slot is given back, the question shows; an early answer gives the same events as a late one.
+    /// Frees the slot and publishes the question; an early answer leads to the same events as a late one.
     fn ask(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, ordinal: u32, ask: Ask) {
         let Ask { question, answer, value, matching, timeout } = ask;
         let Some(step) = self.works.get(number).map(|work| work.step) else { return };
@@ -108,7 +108,7 @@ impl Facts {
         timer
     }
 
-    /// A timer is due: a sleep is over, a question has timed out, a failed work is tried again, or the run times out.
+    /// Handles a due timer: a sleep is over, a question has timed out, a failed work is retried, or the run times out.
     pub(super) fn due(&mut self, turn: &mut Turn<'_>, timer: TimerId) {
         if timer == RUN_TIMER && self.timeout_at_us.is_some() {
             self.time_out(turn);

@@ -1,4 +1,4 @@
-//! Works: what each is, what it remembers, and what it costs in memory.
+//! Works: their phases, what they remember, and the memory that they take.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use crate::{
     pass::{OnceValue, SharedList, Wait, WorkEvent},
 };
 
-/// One (event, step) pair that has to be done.
+/// One (event, step) pair to be processed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Work {
     pub(super) step: StepId,
     pub(super) event: WorkEvent,
-    /// Where it stands in its scope; outside of all scopes it needs no place.
+    /// Its position in its scope; `None` outside of all scopes.
     pub(super) place: Option<Box<Place>>,
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub(super) attempt: u32,
-    /// The pass that runs, or else the next one.
+    /// The number of the running pass, or of the next one.
     pub(super) pass: u32,
-    /// Conflicts in a row.
+    /// The number of consecutive conflicts.
     pub(super) conflicts: u32,
     /// When its first attempt began, on the alive clock.
     pub(super) began_us: u64,
@@ -45,7 +45,7 @@ pub(super) enum WorkPhase {
 }
 
 impl WorkPhase {
-    /// What a work in it does, in a word.
+    /// Names the phase in a word.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Queued => "queues",
@@ -58,24 +58,24 @@ impl WorkPhase {
     }
 }
 
-/// What a work remembers from pass to pass.
+/// What a work remembers across passes.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Memory {
     pub(super) waits: SharedList<Wait>,
     pub(super) once: SharedList<OnceValue>,
     pub(super) published: SharedList<u128>,
-    /// The error of the last attempt: the next pass makes the event that the work gives because of it.
+    /// The error of the last attempt, if the next pass makes the `on_failure` event.
     pub(super) failure: Option<Arc<str>>,
-    /// What the entries of the three cost in memory.
+    /// The memory that the entries of the three take.
     #[serde(skip)]
     pub(super) cost_bytes: usize,
-    /// What the answers among them cost of that.
+    /// How much of that the answers take.
     #[serde(skip)]
     pub(super) answers_bytes: usize,
 }
 
 impl Memory {
-    /// Stream writes that this attempt has published, or that a noted `once` stands for.
+    /// Returns how many stream writes this attempt has published, or a noted `once` stands for.
     pub(super) fn streams_counted(&self) -> usize {
         let stood_for = self.once.last().map_or(0, |noted| noted.stream_ordinal as usize);
         self.published.len().max(stood_for)
@@ -95,7 +95,7 @@ impl Memory {
 }
 
 impl Work {
-    /// The type of its event; a fan-in's is its element's, the first that its step declares.
+    /// Returns the type of its event; for a fan-in, the first element type that its step declares.
     pub(super) fn input(&self, graph: &Graph) -> EventId {
         match self.event {
             WorkEvent::One(event, _) => event,
@@ -111,7 +111,7 @@ impl Work {
         }
     }
 
-    /// The error of the last attempt, if its pass makes the `on_failure` event.
+    /// Returns the error of the last attempt, if its pass makes the `on_failure` event.
     pub(super) fn failure(&self) -> Option<&Arc<str>> {
         self.memory.as_ref()?.failure.as_ref()
     }
@@ -120,7 +120,7 @@ impl Work {
         self.memory.get_or_insert_default()
     }
 
-    /// A new attempt publishes anew and asks again what timed out; all else it remembers.
+    /// Prepares a new attempt, which publishes anew and asks again what timed out; everything else is remembered.
     pub(super) fn renew(&mut self) {
         self.attempt = self.attempt.saturating_add(1);
         let Some(memory) = &mut self.memory else { return };
@@ -137,12 +137,12 @@ impl Work {
         }
     }
 
-    /// Its own cost and that of its event, which stay as they are.
+    /// Returns the memory of the work and its event, which do not change.
     fn fixed_bytes(&self) -> usize {
         WORK_BYTES + self.place.as_deref().map_or(0, place_bytes) + work_event_bytes(&self.event)
     }
 
-    /// What it remembers, and the question that it asks.
+    /// Returns the memory of what it remembers, and of the question that it asks.
     pub(super) fn kept_bytes(&self) -> usize {
         let asking = if let WorkPhase::Asking(asking) = &self.phase { asking.cost_bytes() } else { 0 };
         asking + self.memory.as_ref().map_or(0, |memory| memory.total_bytes())
@@ -176,7 +176,7 @@ fn work_event_bytes(event: &WorkEvent) -> usize {
     }
 }
 
-/// A work, its place among the works, and its slot or timer.
+/// The memory of a work, its entry in the table, and its slot or timer.
 const WORK_BYTES: usize = cost::boxed::<Work>() + cost::elements::<(u64, u64)>(2) + 64;
 
 const MEMORY_BYTES: usize = cost::boxed::<Memory>() + 3 * cost::boxed::<Vec<u64>>();
