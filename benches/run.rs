@@ -1,4 +1,4 @@
-//! What a run costs, without a server: `cargo bench --bench run`. Prints nanoseconds and bytes.
+//! The cost of a run without a server: `cargo bench --bench run`. Prints nanoseconds and bytes.
 
 use std::{hint::black_box, sync::Arc, time::Instant};
 
@@ -30,7 +30,7 @@ fn main() {
     records("a waiting run's journal", &interactive, &[started(&value()), question]);
 }
 
-/// Inputs written, read back and reduced again; and, where the run goes on, its snapshot.
+/// Writes inputs, reads them back and reduces them again; and takes a snapshot of a run that has not ended.
 fn records(name: &str, graph: &Arc<Graph>, inputs: &[Input]) {
     let now = Now { wall_us: 1_764_000_000_000_000, alive_us: 3_600_000_000 };
     let handler_id: Arc<str> = "abcdefghij".into();
@@ -70,7 +70,7 @@ fn records(name: &str, graph: &Arc<Graph>, inputs: &[Input]) {
     println!("  its snapshot          {} bytes; {taking} ns to take, {restoring} to restore", snapshot.len());
 }
 
-/// Started, one pass, completed; with what a worker is given.
+/// A run with one pass, started and completed, including the input of its worker.
 fn one_step_run() {
     let graph = graph(&[("process", "S", "T", false, false)]);
     let (handler_id, event): (Arc<str>, _) = ("abcdefghij".into(), value());
@@ -103,7 +103,7 @@ fn looping() {
     println!("one round of a loop   {:>8} ns", begun.elapsed().as_nanos() / u128::from(count));
 }
 
-/// 100,000 elements, done in an order that jumps about.
+/// A fan-out of 100,000 elements, completed in a scattered order.
 fn fan_out() {
     let steps = [("a", "S", "E", true, false), ("b", "E", "F", false, false), ("c", "F", "T", false, true)];
     let graph = graph(&steps);
@@ -145,7 +145,7 @@ fn feed() {
     println!("one internal event    {:>8} ns, {} bytes", begun.elapsed().as_nanos() / count, feed.bytes() / 1_000_000);
 }
 
-/// Runs as `interactive` has them: a question has been returned, and somebody outside is to answer.
+/// Runs like those of `interactive`: a question was returned, and somebody outside is to answer.
 fn waiting_runs() {
     let graph = graph(&[("ask", "S", "NeedQ", false, false), ("answer", "HumanA", "T", false, false)]);
     let question = graph.event_id("NeedQ").expect("NeedQ");
@@ -237,7 +237,7 @@ fn graph(steps: &[(&str, &str, &str, bool, bool)]) -> Arc<Graph> {
     Arc::new(Graph::build(parts).unwrap_or_else(|faults| panic!("{faults}")))
 }
 
-/// Resident memory, as Linux tells it; elsewhere 0.
+/// Returns the resident memory as reported by Linux, or 0 elsewhere.
 fn resident_bytes() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.and_then(|text| text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()));

@@ -8,7 +8,7 @@
 //! curl localhost:8080/results/HANDLER_ID
 //! ```
 //!
-//! Replace `HANDLER_ID` by the `handler_id` that the first line prints. The waiting run holds no thread, and with
+//! Replace `HANDLER_ID` with the `handler_id` that the first line prints. The waiting run holds no thread, and with
 //! `--data` it survives a restart of the server: the question stays open and is not asked twice.
 
 // Steps take their event by value and return a `Result`, even where they need neither.

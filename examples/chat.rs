@@ -8,8 +8,8 @@
 //! curl -N localhost:8080/events/HANDLER_ID
 //! ```
 //!
-//! The third line shows the replies as they come. The message `bye` ends the run. To go on with the same memory, start
-//! the next run with the id of the first: `-d '{"handler_id": "HANDLER_ID"}'`.
+//! The third line shows the replies as they come. The message `bye` ends the run. To continue with the same memory,
+//! start the next run with the id of the first: `-d '{"handler_id": "HANDLER_ID"}'`.
 
 // Steps take their event by value and return a `Result`, even where they need neither.
 #![allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps)]
@@ -37,7 +37,7 @@ fn begin(_: &Ctx, _: StartEvent) -> Result<Turn> {
     Ok(Turn {})
 }
 
-/// Takes one turn and returns the next one: each message is work of its own, so the run stays small however long the
+/// Takes one turn and returns the next one: each message is a work of its own, so the run stays small however long the
 /// conversation gets. A loop around `ask` would run all earlier turns again for each message.
 fn listen(ctx: &Ctx<Asks<Listening>>, _: Turn) -> Result<Next> {
     let Message { text } = ctx.ask(Listening {}).wait()?;
@@ -59,7 +59,7 @@ fn reply(heard: &[String], text: &str) -> String {
 }
 
 fn main() -> ExitCode {
-    // Messages that come while none is asked for wait in the inbox.
+    // Messages that arrive while none is asked for wait in the inbox.
     let listen = Step::new("listen", listen).inbox::<Message>(100).streams::<Reply>();
     let chat = Workflow::new::<StartEvent, StopEvent>("chat").step("begin", begin).add(listen).build();
     Server::new().add(chat.expect("the graph is valid")).run()

@@ -58,17 +58,17 @@ fn workflows() -> std::result::Result<Vec<Workflow>, Faults> {
     ])
 }
 
-/// All of them say that their events are of the module `conformance`.
+/// All of them declare their events in the module `conformance`.
 fn workflow<Start: steprill::Event, Stop: steprill::Event>(name: &str) -> WorkflowBuilder {
     Workflow::new::<Start, Stop>(name).module("conformance")
 }
 
-/// A delay of less than nothing is none.
+/// A negative delay counts as zero.
 fn milliseconds(delay_ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0))
 }
 
-// echo: gives back what it was given, unless the state knows better.
+// echo: returns its input, unless the state contains a value.
 
 fn process(ctx: &Ctx, start: StartEvent) -> Result<StopEvent> {
     let message = match ctx.state().get::<String>("test_param")? {
@@ -115,7 +115,7 @@ fn answer(_: &Ctx, event: ExternalEvent) -> Result<StopEvent> {
     Ok(StopEvent::new(format!("received: {}", event.response)))
 }
 
-// approval: asks in the middle of a step and goes on with the answer, without holding a thread.
+// approval: asks in the middle of a step and continues with the answer, without holding a thread.
 
 event! {
     struct ApprovalStart { subject: String }
@@ -130,7 +130,7 @@ fn review(ctx: &Ctx<Asks<ApprovalRequested>>, start: ApprovalStart) -> Result<Ap
     Ok(ApprovalResult { subject, approved, by })
 }
 
-// cumulative: keeps state from one run of a handler to the next.
+// cumulative: carries state from one run of a handler to the next.
 
 fn accumulate(ctx: &Ctx, start: StartEvent) -> Result<StopEvent> {
     let increment = start.get_or("increment", 1_i64)?;
@@ -143,7 +143,7 @@ fn accumulate(ctx: &Ctx, start: StartEvent) -> Result<StopEvent> {
     Ok(StopEvent::new(format!("count: {count}, runs: {}", history.len())))
 }
 
-// structured: a start event with a field that must be there.
+// structured: a start event with a required field.
 
 event! {
     struct RequiredStartEvent { message: String }
@@ -153,7 +153,7 @@ fn start(_: &Ctx, start: RequiredStartEvent) -> Result<StopEvent> {
     Ok(StopEvent::new(start.message))
 }
 
-// fan_out: sends many events, works on four at a time, and joins what came of them in the order of the items.
+// fan_out: sends many events, works on four at a time, and joins the results in the order of the items.
 
 event! {
     struct FanOutStart { items: Vec<i64>, #[serde(default)] delay_ms: i64 }
@@ -225,7 +225,7 @@ fn choose(_: &Ctx, start: BranchStart) -> Result<Branch> {
     }
 }
 
-// flaky: fails a few times before it succeeds. `max_attempts` is only there to be ignored: the policy says 3.
+// flaky: fails a few times before it succeeds. `max_attempts` is there to be ignored: the policy sets 3.
 
 event! {
     struct FlakyStart { failures: i64, #[serde(default = "three")] max_attempts: i64 }

@@ -39,7 +39,7 @@ one_of! {
     enum Probed { Up, Down }
 }
 
-/// Returning a `Vec` fans out: each element becomes work of its own.
+/// Returning a `Vec` fans out: each element becomes a work of its own.
 fn split(_: &Ctx, probe: Probe) -> Result<Vec<Target>> {
     Ok(probe.addresses.into_iter().map(|address| Target { address }).collect())
 }
@@ -68,7 +68,7 @@ fn collect(_: &Ctx, all: Vec<Probed>) -> Result<Report> {
 
 fn main() -> ExitCode {
     let retry = Retry::exponential(Duration::from_millis(50)).attempts(3);
-    // Without `on_failure` the run would fail when the last attempt of one address has failed.
+    // Without `on_failure` the run would fail after the last attempt at one address has failed.
     let connect = Step::new("connect", connect).workers(8).retry(retry).on_failure(|failure: Failure<Target>| Down {
         address: failure.input.address,
         error: failure.error,

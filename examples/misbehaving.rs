@@ -1,4 +1,4 @@
-//! Workflows whose steps misbehave, to see what a server makes of that.
+//! Workflows whose steps misbehave, to see how a server copes with them.
 //!
 //! ```text
 //! cargo run --example misbehaving -- --workers 2
@@ -34,13 +34,13 @@ fn burst(_: &Ctx, start: StartEvent) -> Result<StopEvent> {
     panic!("{text}")
 }
 
-/// Takes longer than it may, but ends when it is told to.
+/// Exceeds its time-out, but ends when it is told to.
 fn linger(ctx: &Ctx, _: StartEvent) -> Result<StopEvent> {
     ctx.pause(Duration::from_hours(1))?;
     Ok(StopEvent::new("late"))
 }
 
-/// Never looks at `ctx` again, and so hears of no time-out and no cancel.
+/// Never uses `ctx` again, and so learns of no time-out and no cancel.
 fn hang(ctx: &Ctx, start: StartEvent) -> Result<StopEvent> {
     ctx.stream(Begun {})?;
     thread::sleep(Duration::from_millis(start.get_or("ms", 3_600_000)?));

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The second line shows how many entries the directory has, every second; the third ends the run. With `--data` a
-//! server that is stopped and started goes on at the time when the next round is due, or at once if that has passed.
+//! server that is restarted continues when the next round is due, or at once if that time has passed.
 
 // Steps take their event by value and return a `Result`, even where they need neither.
 #![allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps)]
@@ -41,7 +41,7 @@ fn begin(_: &Ctx, watch: Watch) -> Result<Round> {
     Ok(Round { number: 1, watch })
 }
 
-/// Does one round and returns the next: each is work of its own, so the run stays small however long it goes on.
+/// Does one round and returns the next: each is a work of its own, so the run stays small however long it lasts.
 fn count(ctx: &Ctx, round: Round) -> Result<Next> {
     let Round { number, watch } = round;
     if number > 1 {
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     let count = Step::new("count", count)
         .streams::<Counted>()
         .retry(Retry::fixed(Duration::from_secs(1)).attempts(3))
-        // A round that fails for good is left out, and the next one begins.
+        // A round that fails for good is skipped, and the next one begins.
         .on_failure(|Failure { input, .. }: Failure<Round>| Round { number: input.number + 1, ..input });
     let watch = Workflow::new::<Watch, StopEvent>("watch").step("begin", begin).add(count).build();
     Server::new().add(watch.expect("the graph is valid")).run()

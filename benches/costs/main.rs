@@ -1,8 +1,8 @@
-//! What each thing that the loop's thread does costs, up to the sizes that the limits allow: `cargo bench --bench costs`.
-//! An argument picks the rows whose names hold it.
+//! Measures everything that the loop's thread does, up to the sizes that the limits allow: `cargo bench --bench costs`.
+//! An argument selects the rows whose names contain it.
 //!
-//! Each row is measured at a quarter of its size, at a half and at all of it. The exponent says how the median grows: 0
-//! not at all, 1 with the size. `OVER` marks what takes the loop more than [`TURN_US`] at once.
+//! Each row is measured at a quarter, half and all of its size. The exponent says how the median grows: 0 not at all, 1
+//! in proportion to the size. `OVER` marks what takes the loop more than [`TURN_US`] at once.
 
 mod runs;
 mod scheduler;
@@ -10,10 +10,10 @@ mod setup;
 
 use std::time::{Duration, Instant};
 
-/// What no input and no page may take, in microseconds.
+/// The limit in microseconds for one input or page.
 const TURN_US: f64 = 2_000.0;
 
-/// The median of many operations and the longest but for one in fifty, which other programs may have interrupted.
+/// The median of many operations, and the longest except one in fifty, which other programs may have interrupted.
 #[derive(Clone, Copy)]
 struct Cost {
     usual: Duration,
@@ -56,8 +56,8 @@ fn once(operation: impl FnOnce()) -> Cost {
     each(1, |_| operation.take().expect("it is called once")())
 }
 
-/// Measures what `cost` does with a quarter of `size`, half of it and all of it. Of some rounds the least counts: other
-/// programs make an operation longer, never shorter.
+/// Measures `cost` with a quarter, half and all of `size`. The least of several rounds counts: other programs make an
+/// operation longer, never shorter.
 fn row(name: &str, size: usize, cost: impl Fn(usize) -> Cost) {
     if std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).any(|part| !name.contains(&part)) {
         return;
@@ -74,5 +74,5 @@ fn row(name: &str, size: usize, cost: impl Fn(usize) -> Cost) {
 
 const ROUNDS: usize = 3;
 
-/// Rows whose names end with this tell what other threads do for the loop.
+/// The end of the names of rows about what other threads do for the loop.
 const BESIDE: &str = "beside the loop";

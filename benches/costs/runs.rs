@@ -1,4 +1,4 @@
-//! What inputs of one run cost.
+//! The costs of the inputs of one run.
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
@@ -23,16 +23,16 @@ use super::{
     setup::{Driven, graph_with, json, numbered, scattered},
 };
 
-/// Times that a pass is handed out and notes something.
+/// How often a pass is handed out and notes something.
 const FIRST: usize = 200;
 
-/// Members of `{"m0":0}` that a body of the usual bound may have.
+/// How many members like `{"m0":0}` a body of the default limit may have.
 const MEMBERS: usize = 250_000;
 
-/// Members of `{"0":0}` that a body may have which the loop reads itself.
+/// How many members like `{"0":0}` a body may have that the loop parses itself.
 const LOOP_MEMBERS: usize = 7_500;
 
-/// Keys that a state of small values may have.
+/// How many keys a state of small values may have.
 const KEYS: usize = 140_000;
 
 pub(crate) fn measure() {
@@ -117,7 +117,7 @@ fn large_answers() {
         let members: Vec<String> = (0..n).map(|index| format!("\"m{index}\":{index}")).collect();
         json(&format!("{{{}}}", members.join(",")))
     };
-    // As the thread does that parses large bodies.
+    // As the thread that parses large bodies does.
     let read = |external: External| {
         external.members.read(&external.value);
         external
@@ -172,8 +172,8 @@ fn note(driven: &Driven, index: usize) -> Note {
 
 fn notes() {
     let pass = |pass: u32| PassId { work: 1, pass };
-    // The pass has a copy of the list, which its first note makes the run's own. Many times in one run, so that the list
-    // is copied each time and no other row's memory is freed meanwhile.
+    // The pass has a clone of the list, so the run copies the list at its first note. Done many times in one run, so
+    // that the list is copied each time and no memory of another row is freed meanwhile.
     row("pass handed out and its first note, after n events", WORK_STREAMS_MAX - FIRST, |n| {
         let mut driven = Driven::spread(1);
         let notes = (0..n).map(|index| note(&driven, index)).collect();
@@ -248,7 +248,7 @@ fn state() {
             let output = vec![(driven.event("F"), json("{}"))];
             driven.done_with(work, 0, PassEnd::Returned(output), vec![(key(0), Write::Push(json("1")))]);
         };
-        // The array becomes one that is kept in parts.
+        // Turns the array into one that is stored in parts.
         push(&mut driven, 1);
         each(199, |index| push(&mut driven, index as u64 + 2))
     });
@@ -300,7 +300,7 @@ fn works() {
             let output = vec![(driven.event("F"), numbered(work))];
             driven.done(work as u64 + 1, 0, PassEnd::Returned(output));
         };
-        // Only so many run at a time.
+        // Only this many run at a time.
         let part = n / 4;
         let order = (0..4).flat_map(|block| (0..part).map(move |index| block * part + (index * 7_919) % part));
         order.skip(1).for_each(|work| end(&mut driven, work));
@@ -323,7 +323,7 @@ fn works() {
         driven.go_on();
         let output = vec![(driven.event("L"), json("{}"))];
         let cost = once(|| driven.done(n as u64 + 1, 0, PassEnd::Returned(output)));
-        // The helper frees these.
+        // The helper thread frees these.
         drop(driven.run.take_remains());
         cost
     });

@@ -1,4 +1,4 @@
-//! What many handlers cost.
+//! The costs of many handlers.
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ struct World {
     graph: Arc<Graph>,
     now: Now,
     started: u128,
-    /// Batches that a store would have: to free them is its thread's work.
+    /// Batches that a store would have; freeing them is the work of its thread.
     committed: Vec<Batch>,
 }
 
@@ -67,7 +67,7 @@ impl World {
         self.scheduler.retire();
     }
 
-    /// Runs go on with what they have deferred: what each turn takes.
+    /// Continues what the runs have deferred. Measures each turn.
     fn go_on(&mut self) -> Cost {
         let mut turns = Vec::new();
         while self.scheduler.poll_timeout(self.now) == Some(Duration::ZERO) {
@@ -81,7 +81,7 @@ impl World {
         Cost { longest: turns.iter().copied().max().unwrap_or_default(), ..Cost::of(turns) }
     }
 
-    /// Ends what is ready in this way.
+    /// Ends all ready passes in this way.
     fn work(&mut self, end: &PassEnd) {
         self.settle();
         while let Some(pass) = self.scheduler.poll_pass(self.now) {
@@ -91,7 +91,7 @@ impl World {
         self.settle();
     }
 
-    /// Ends the pass that is ready in this way.
+    /// Ends the ready pass in this way.
     fn work_one(&mut self, end: &PassEnd) {
         self.settle();
         let pass = self.scheduler.poll_pass(self.now).expect("a pass");
@@ -100,7 +100,7 @@ impl World {
         self.settle();
     }
 
-    /// So many runs that wait for somebody outside.
+    /// Adds `count` runs that wait for somebody outside.
     fn waiting(mut self, count: usize) -> (Self, Vec<HandlerKey>) {
         let keys = (0..count).map(|_| self.start()).collect();
         self.work(&PassEnd::Returned(vec![(self.graph.event_id("E").expect("E"), json("{}"))]));
@@ -118,7 +118,7 @@ impl World {
         PassEnd::Failed { error: "no".into(), retry: false }
     }
 
-    /// So many runs that have failed.
+    /// Adds `count` runs that have failed.
     fn finished(mut self, count: usize) -> Self {
         for _ in 0..count.div_ceil(1_000) {
             (0..1_000).for_each(|_| _ = self.start());
@@ -194,7 +194,7 @@ fn handlers() {
             }
             (world, key)
         };
-        // The turn of the input, then that in which it is kept.
+        // The turn of the input, then that of its commit.
         row(&format!("cancel of a run with n works {works}"), RUN_WORKS_MAX, |n| {
             let (mut world, key) = spread(n);
             once(|| _ = world.scheduler.cancel(key, world.now))
@@ -210,8 +210,8 @@ fn handlers() {
     }
 }
 
-/// Passes that give or take very many events, as the server meets them: with the journal, in the turn of the input and
-/// in those in which its run goes on.
+/// Passes that emit or take very many events, as the server handles them: with the journal, in the turn of the input
+/// and those in which the run continues.
 fn large_ends() {
     let element = |world: &World, name: &str| world.graph.event_id(name).expect("it is there");
     let fan_out = |n: usize| {
@@ -283,7 +283,7 @@ fn timers() {
     });
 }
 
-/// What the steps of a list take.
+/// Measures the steps of writing a list.
 fn listed(world: &World, list: &List) -> Cost {
     let (mut list, mut goes_on) = (list.clone(), true);
     let mut times = Vec::new();

@@ -1,4 +1,4 @@
-//! Graphs, runs and values that the rows begin with.
+//! Graphs, runs and values that the rows start from.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,18 +25,18 @@ pub(crate) fn numbered(number: usize) -> Json {
     json(&format!("{{\"n\":{number}}}"))
 }
 
-/// A number below `size` that jumps about.
+/// Returns a number below `size`, in a scattered order.
 pub(crate) fn scattered(index: usize, size: usize) -> usize {
     (index * 7_919 + 13) % size
 }
 
-/// `spread` (S) gives many E; `each` takes one, asks Q, which A answers, and has an inbox; it gives F; `join` takes all.
-/// `loop` takes L and gives L. `listen` takes X from outside.
+/// `spread` (S) emits many E; `each` takes one, asks Q, which A answers, and has an inbox; it emits F; `join` takes
+/// all. `loop` takes and emits L. `listen` takes X from outside.
 pub(crate) fn graph(max_runs: Option<usize>) -> Arc<Graph> {
     graph_with(max_runs, None)
 }
 
-/// The same with a time-out of the run.
+/// Returns the same graph with a time-out of the run.
 pub(crate) fn graph_with(max_runs: Option<usize>, timeout: Option<Duration>) -> Arc<Graph> {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let step = |name: &str, takes: &[&str], returns: &[&str]| StepParts {
@@ -84,7 +84,7 @@ pub(crate) fn graph_with(max_runs: Option<usize>, timeout: Option<Duration>) -> 
     Arc::new(Graph::build(parts).unwrap_or_else(|faults| panic!("{faults}")))
 }
 
-/// A run and what it last wanted done.
+/// A run, and its last effects.
 pub(crate) struct Driven {
     pub(crate) graph: Arc<Graph>,
     pub(crate) run: Run,
@@ -103,7 +103,7 @@ impl Driven {
         driven
     }
 
-    /// So many works of `each` that run, from work 1 on.
+    /// Creates a run with `count` running works of `each`, from work 1.
     pub(crate) fn spread(count: usize) -> Self {
         Self::new(Values::default()).spread_out(count)
     }
@@ -116,26 +116,26 @@ impl Driven {
         driven
     }
 
-    /// So many events that `each` takes.
+    /// Returns `count` events that `each` takes.
     pub(crate) fn elements(&self, count: usize) -> Emitted {
         let returned = (0..count).map(|index| (self.event("E"), numbered(index))).collect();
         Emitted { sent: Vec::new(), returned }
     }
 
-    /// The first work gives these out.
+    /// Makes the first work emit these.
     pub(crate) fn large_done(&mut self, emitted: Emitted) {
         let (emitted, state, pass) = (Arc::new(emitted), StateUse::default(), PassId { work: 0, pass: 0 });
         self.handle(Input::LargeDone { emitted, state, pass });
     }
 
-    /// Does all that is deferred.
+    /// Carries out everything that is deferred.
     pub(crate) fn go_on(&mut self) {
         while self.effects.contains(&Effect::GoOn) {
             self.handle(Input::GoOn);
         }
     }
 
-    /// The same, and what each part of it takes.
+    /// Does the same, and measures each part.
     pub(crate) fn each_part(&mut self) -> Cost {
         let mut parts = Vec::new();
         while self.effects.contains(&Effect::GoOn) {
@@ -144,7 +144,7 @@ impl Driven {
         Cost { longest: parts.iter().copied().max().unwrap_or_default(), ..Cost::of(parts) }
     }
 
-    /// So many questions that are open, each for its own number.
+    /// Creates a run with `count` open questions, each for its own number.
     pub(crate) fn asking(count: usize, matching: bool) -> Self {
         let mut driven = Self::spread(count);
         for index in 0..count {

@@ -1,4 +1,4 @@
-//! Chunked bodies: the decoder against a plain one that has all bytes at once.
+//! Compares the decoder of chunked bodies with a simple one that has all bytes at once.
 
 use steprill::http::{
     Refusal,
@@ -7,7 +7,7 @@ use steprill::http::{
 
 const BODY_BYTES_MAX: usize = 64;
 
-/// The first byte says in which steps the rest comes.
+/// The first byte determines the size of the pieces in which the rest arrives.
 pub fn run(data: &[u8]) {
     let Some((&step, input)) = data.split_first() else { return };
     let whole = decode(input, input.len().max(1));
@@ -23,7 +23,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The body and how many bytes it took.
+/// Returns the body, and how many bytes it took.
 fn decode(input: &[u8], step: usize) -> Result<Option<(Vec<u8>, usize)>, Refusal> {
     let mut decoder = Decoder::new(Framing::Chunked, BODY_BYTES_MAX)?;
     let (mut buffer, mut cut) = (Vec::new(), 0);
@@ -42,7 +42,7 @@ fn decode(input: &[u8], step: usize) -> Result<Option<(Vec<u8>, usize)>, Refusal
     Ok(None)
 }
 
-/// As RFC 9112 section 7.1 has it, `None` for what is incomplete, at fault or too large.
+/// Decodes as described in RFC 9112 section 7.1. Returns `None` for what is incomplete, malformed or too large.
 fn reference(input: &[u8]) -> Option<(Vec<u8>, usize)> {
     let mut body = Vec::new();
     let mut rest = input;

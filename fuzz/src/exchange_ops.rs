@@ -1,5 +1,5 @@
-//! Sequences of reads, writes, replies, time-outs and ends against a model: whatever the order, the client sees the
-//! replies to its requests, in order, whole or cut off by the connection's end, and buffers stay bounded.
+//! Compares sequences of reads, writes, replies, time-outs and ends with a model: in any order, the client sees the
+//! replies to its requests in order, complete or cut off by the end of the connection, and buffers stay bounded.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -39,16 +39,16 @@ pub fn run(data: &[u8]) {
 struct World {
     exchange: Exchange,
     now: Now,
-    /// What the client has yet to send.
+    /// What the client has still to send.
     unsent: VecDeque<u8>,
-    /// Requests composed and not yet seen by the server, by number, with the body each must have.
+    /// Requests that were composed and that the server has not seen, by number, with their bodies.
     composed: VecDeque<(usize, Vec<u8>)>,
     composed_count: usize,
-    /// Once the client has sent what is no request, no further one is foretold.
+    /// Once the client has sent something that is not a request, no further one is expected.
     is_spoiled: bool,
     is_accepted: bool,
     input_ended: bool,
-    /// Bodies of replies given, in order; the last may be a stream that is open, or cut off.
+    /// The bodies of the replies in order; the last may be a stream that is open or cut off.
     replies: Vec<Vec<u8>>,
     received: Vec<u8>,
 }
@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    /// The client writes a good request.
+    /// The client writes a valid request.
     fn compose(&mut self, kind: usize, size: usize) {
         let number = self.composed_count;
         let body: Vec<u8> = (0..size * 4).map(|place| (place + number) as u8).collect();
@@ -130,7 +130,7 @@ impl World {
         }
         match self.composed.pop_front() {
             Some((number, body)) => {
-                // The raw bytes may have become part of a request, but only of those behind the last foretold one.
+                // The raw bytes may have become part of a request, but only after the last expected one.
                 assert_eq!(request.path, format!("/{number}"));
                 assert_eq!(request.body, body);
             }
@@ -213,7 +213,7 @@ impl World {
         }
     }
 
-    /// Whether a reply is due; the exchange may have closed meanwhile.
+    /// Returns whether a reply is due; the exchange may have closed in the meantime.
     fn is_answering(&mut self) -> bool {
         std::mem::take(&mut self.is_accepted) && !self.exchange.is_closed()
     }
@@ -222,7 +222,7 @@ impl World {
         let exchange = &self.exchange;
         assert_eq!(exchange.taken_position(), self.received.len() as u64);
         assert_eq!(exchange.stream_position(), exchange.taken_position() + exchange.output().len() as u64);
-        // Beyond the mark by one reply, or one piece of a stream, and heads.
+        // At most one reply, or one piece of a stream, and heads beyond the mark.
         assert!(exchange.output().len() <= OUTPUT_HIGH_WATER_BYTES + 300 * 256 + 1_024);
         let held_max = PIPELINE_BYTES_MAX + SEND_BYTES_MAX + HEAD_BYTES_MAX + 8 * BODY_BYTES_MAX;
         assert!(exchange.input_bytes() <= held_max);
@@ -237,7 +237,7 @@ impl World {
         }
     }
 
-    /// Serves all that is left, and reads what the client got.
+    /// Serves everything that is left, and reads what the client received.
     fn finish(mut self) {
         loop {
             self.exchange.take_body(self.now);
@@ -278,7 +278,7 @@ impl World {
                 return;
             }
         }
-        // What may come behind: one reply to a fault, and nothing after it.
+        // At most one reply to a fault may follow, and nothing after it.
         if let Some((status, _, _)) = take_reply(&mut rest) {
             assert!(status >= 400 && !is_open, "{status}");
         }
@@ -287,7 +287,7 @@ impl World {
     }
 }
 
-/// Status, body and whether it is whole, of the next final reply.
+/// Returns status, body and completeness of the next final reply.
 fn take_reply(rest: &mut &[u8]) -> Option<(u16, Vec<u8>, bool)> {
     let end = rest.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&rest[..end]).expect("a head is text");

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use steprill::graph::{EventKind, EventType, Graph, Parts, Retry, StepParts};
 
-/// Steps as `name: takes -> returns`, `[E]` for a `Vec`, `+` what it sends, `?` what it asks and by what it is answered.
+/// Steps as `name: takes -> returns`, `[E]` for a `Vec`, `+` what it sends, `?` what it asks and by what it is
+/// answered.
 pub const GRAPHS: [&[&str]; 5] = [
     &["a: S -> T ? NeedQ HumanA"],
     &["ask: S -> NeedQ", "answer: HumanA -> T", "watch: NeedQ -> S"],
@@ -13,7 +14,7 @@ pub const GRAPHS: [&[&str]; 5] = [
     &["a: S -> NeedQ|T ? NeedQ HumanA", "b: OpenX -> S ? NeedQ HumanA", "c: HumanB -> T"],
 ];
 
-/// The graph of these lines.
+/// Builds the graph described by these lines.
 pub fn build(lines: &[&str]) -> Graph {
     let mut names = BTreeSet::from(["S".to_owned(), "T".to_owned()]);
     let mut steps = Vec::new();

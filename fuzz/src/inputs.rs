@@ -1,4 +1,4 @@
-//! Inputs of a run from bytes: mostly ones that do something to it.
+//! Generates inputs of a run from bytes, mostly ones that have an effect.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,19 +17,19 @@ use steprill::{
     pass::{Done, Emitted, EventRef, NewWait, Note, OnceValue, OtherEvent, PassEnd, StateUse, Write},
 };
 
-/// Where inputs come from.
+/// The source of inputs.
 pub struct Inputs<'a> {
     pub bytes: std::iter::Copied<std::slice::Iter<'a, u8>>,
     pub now: Now,
-    /// Passes that the run owes.
+    /// Passes that the run has started.
     pub live: BTreeSet<PassId>,
-    /// Timers that it owes.
+    /// Timers that it has armed.
     pub timers: BTreeMap<TimerId, Deadline>,
     /// Whether it has deferred something.
     pub goes_on: bool,
 }
 
-/// So many events become work with one input: few, so that others are deferred.
+/// The most events that one input turns into works: few, so that others are deferred.
 pub const EVENTS_AT_ONCE: u32 = 2;
 
 impl<'a> Inputs<'a> {
@@ -43,7 +43,7 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Takes what the run owes.
+    /// Records the effects that the run has pending.
     pub fn owe(&mut self, run: &Run) {
         (self.live, self.timers, self.goes_on) = (BTreeSet::new(), BTreeMap::new(), false);
         for effect in run.pending() {
@@ -60,7 +60,7 @@ impl<'a> Inputs<'a> {
         self.bytes.next().unwrap_or(0)
     }
 
-    /// One of nine kinds of inputs.
+    /// Returns an input of one of nine kinds.
     pub fn input(&mut self, kind: u8, run: &Run, graph: &Graph) -> Input {
         match kind {
             0 => Input::Started {
@@ -79,13 +79,13 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Time goes on, on each clock by itself.
+    /// Advances both clocks independently.
     pub fn pass_time(&mut self) {
         self.now.wall_us += i64::from(self.byte()) * 100_000;
         self.now.alive_us += u64::from(self.byte()) * 100_000;
     }
 
-    /// A pass: mostly one that is live.
+    /// Returns a pass, mostly a live one.
     fn pass(&mut self) -> PassId {
         let (byte, live) = (usize::from(self.byte()), self.live.len());
         match self.live.iter().nth(byte % live.max(1)) {
@@ -94,7 +94,7 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// An event type: mostly one that the pass's step returns, sometimes one that the graph does not have.
+    /// Returns events of types that the pass's step mostly returns, sometimes of one that the graph does not have.
     fn events(&mut self, run: &Run, graph: &Graph, pass: PassId) -> Vec<(EventId, Json)> {
         let count = self.byte() % 5;
         let returns = run.pass_step(pass).map(|step| graph.step(step).returns.clone()).unwrap_or_default();
@@ -216,7 +216,7 @@ impl<'a> Inputs<'a> {
         let step = (step > 127).then(|| StepId(u16::from(step) % (graph.steps.len() as u16 + 1)));
         let byte = self.byte();
         let value = json(if byte.is_multiple_of(2) { r#"{"n":1}"# } else { "[1]" });
-        // A reply now and then, mostly to a question that is open.
+        // A reply now and then, mostly to an open question.
         let open = run.open_questions().map(|question| question.sequence).nth(usize::from(byte >> 6));
         let in_reply_to = (byte % 8 > 5).then(|| open.unwrap_or(u64::from(byte)));
         let external = External { step, in_reply_to, ..External::new(event, value) };
@@ -229,7 +229,7 @@ pub fn json(text: &str) -> Json {
     Json::parse(text).expect("good JSON")
 }
 
-/// The same for every run: all that hangs on it is the jitter of retries.
+/// The same for every run: only the jitter of retries depends on it.
 pub fn uuid() -> uuid::Uuid {
     uuid::Uuid::nil()
 }

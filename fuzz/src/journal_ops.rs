@@ -1,6 +1,6 @@
-//! Sequences of what a store lives through: runs are opened, their inputs recorded, snapshots taken, workflows changed,
-//! and the process dies with the last records not kept. What is rebuilt from the newest snapshot and the records after
-//! it is what was there at that record: the same state, the same passes and timers owed, the same feed.
+//! Sequences of what happens to a store: runs are opened, their inputs recorded, snapshots taken, workflows changed,
+//! and the process dies with the last records uncommitted. What is restored from the newest snapshot and the records
+//! after it must equal the state at that record: the same state, the same pending passes and timers, the same feed.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
     inputs::{EVENTS_AT_ONCE, Inputs, json, uuid},
 };
 
-/// Each byte is an operation, with its arguments behind it.
+/// Each byte is an operation, followed by its arguments.
 pub fn run(data: &[u8]) {
     let mut world = World { inputs: Inputs::new(data), runs: Vec::new() };
     while let Some(operation) = world.inputs.bytes.next() {
@@ -35,22 +35,22 @@ struct World<'a> {
     runs: Vec<Kept>,
 }
 
-/// A run, what a store has of it, and what it was after each of its records.
+/// A run, what a store has of it, and its state after each of its records.
 struct Kept {
     run: Run,
     graph: Arc<Graph>,
     snapshot: Option<Vec<u8>>,
-    /// After the snapshot.
+    /// The records after the snapshot.
     records: Vec<Vec<u8>>,
-    /// The run as it was at the snapshot, and after each record since.
+    /// The state at the snapshot, and after each record since.
     states: Vec<State>,
-    /// Events as they were published, under any graph.
+    /// All events as they were published, under any graph.
     feed: Feed,
-    /// The same as a store has them: per record that published, the graph, and the events.
+    /// The same as in a store: for each record that published, the graph and the events.
     rows: Vec<(Arc<Graph>, Vec<u8>)>,
 }
 
-/// What a run was.
+/// The state of a run.
 #[derive(PartialEq, Debug)]
 struct State {
     snapshot: Vec<u8>,
@@ -112,7 +112,7 @@ impl World<'_> {
         self.runs[index].record(input, self.inputs.now);
     }
 
-    /// The process dies, and so many records of this run were not kept. What of a run nothing was kept, never was.
+    /// The process dies before some records of this run are committed. A run without committed records never existed.
     fn crash(&mut self, index: usize) {
         let kept = &mut self.runs[index];
         let boundaries = kept.records.len() + usize::from(kept.snapshot.is_some());
@@ -120,11 +120,11 @@ impl World<'_> {
         kept.rebuild(lost);
     }
 
-    /// The program is started again with a workflow that has changed: the run goes on if all is there that it needs.
+    /// Restarts the program with a changed workflow: the run continues if the graph has all that it needs.
     fn change_workflow(&mut self, index: usize) {
         let kept = &mut self.runs[index];
         let mut lines = GRAPHS[usize::from(self.inputs.byte()) % GRAPHS.len()].to_vec();
-        // All ids are others then.
+        // This changes all ids.
         lines.extend(["0: HumanA0 -> A0", "1: A0 -> T"]);
         let graph = Arc::new(build(&lines));
         let translation = Names::of(&kept.graph).translation(&graph);
@@ -144,7 +144,7 @@ impl Kept {
         let bytes = record::encode(&input, now);
         match record::decode(&bytes, &self.graph) {
             Ok((read, then)) => assert_eq!((record::encode(&read, then), then), (bytes.clone(), now)),
-            // It names a type that the graph does not have: no program gives it.
+            // It names a type that the graph does not have, which no program records.
             Err(_) => return,
         }
         let mut effects = Vec::new();
@@ -174,7 +174,7 @@ impl Kept {
         }
     }
 
-    /// Takes the place of all records so far.
+    /// Replaces all records so far.
     fn take_snapshot(&mut self) {
         self.snapshot = Some(self.run.snapshot());
         self.records.clear();
@@ -203,7 +203,7 @@ impl Kept {
         self.rebuild_feed();
     }
 
-    /// Rows under one graph can be read as one.
+    /// Rows under one graph can be decoded together.
     fn rebuild_feed(&mut self) {
         let mut again = Vec::new();
         for rows in self.rows.chunk_by(|(one, _), (other, _)| Arc::ptr_eq(one, other)) {

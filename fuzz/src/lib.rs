@@ -14,7 +14,7 @@ pub mod record;
 pub mod request_head;
 pub mod run_ops;
 
-/// One target: it panics if the bytes break a rule.
+/// A target, which panics if a rule is broken.
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each is the directory of that name in `corpus/`.

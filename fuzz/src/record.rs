@@ -1,5 +1,5 @@
-//! Bytes that a store may give back: records, snapshots, graphs, events of a feed. Whatever they are, reading them does
-//! no harm; what is read is written as bytes that are read as the same; and a run goes on with it and stays sound.
+//! Bytes that a store may return: records, snapshots, graphs, events of a feed. Decoding any bytes is harmless; what is
+//! decoded is encoded as bytes that decode to the same; and a run continues with it and stays sound.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,7 +23,7 @@ use crate::{
     inputs::{EVENTS_AT_ONCE, Inputs, json, uuid},
 };
 
-/// The first byte says what the bytes behind the second are; that chooses the graph.
+/// The first byte says what follows the second one, which chooses the graph.
 pub fn run(data: &[u8]) {
     let [kind, which, bytes @ ..] = data else { return };
     let which = usize::from(*which) % GRAPHS.len();
@@ -49,7 +49,7 @@ fn known() -> &'static Known {
     })
 }
 
-/// A byte, or two if the first is 128 or more, that say how many bytes follow, and these.
+/// Reads a length, of one byte or of two if the first is 128 or more, and that many bytes.
 fn take_chunk<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, rest) = match bytes {
         [length @ ..128, rest @ ..] => (usize::from(*length), rest),
@@ -61,12 +61,12 @@ fn take_chunk<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(chunk)
 }
 
-/// Records, one behind the other, reduced by a new run.
+/// Decodes consecutive records, and reduces them by a new run.
 fn records(graph: &Arc<Graph>, bytes: &[u8]) {
     go_on(Run::new(Arc::clone(graph), uuid(), "h".into()), graph, bytes);
 }
 
-/// A snapshot, read under the same graph and under the next one, and records that follow it.
+/// Decodes a snapshot under the same graph and the next one, and then records that follow it.
 fn snapshot(which: usize, mut bytes: &[u8]) {
     let Some(snapshot) = take_chunk(&mut bytes) else { return };
     let Ok((snapshot, behind)) = record::split(snapshot) else { return };
@@ -94,7 +94,7 @@ fn go_on(run: Run, graph: &Arc<Graph>, mut bytes: &[u8]) {
         assert_eq!(record::encode(&input, now), again);
         run.handle(input, now, &mut Vec::new());
     }
-    // And what it waits for comes.
+    // What it waits for arrives.
     for effect in run.pending() {
         if let Effect::Arm(timer, _) = effect {
             run.handle(Input::Due { timer }, Now::default(), &mut Vec::new());
@@ -105,7 +105,7 @@ fn go_on(run: Run, graph: &Arc<Graph>, mut bytes: &[u8]) {
     check_run(&run, graph);
 }
 
-/// All that is asked of a run can be asked, and its snapshot is one. Whether it can go on.
+/// Calls all getters of a run, and decodes its snapshot. Returns whether the run can continue.
 fn check_run(run: &Run, graph: &Arc<Graph>) -> bool {
     for effect in run.pending() {
         if let Effect::StartPass(pass) = effect {
@@ -121,13 +121,13 @@ fn check_run(run: &Run, graph: &Arc<Graph>) -> bool {
             assert_eq!(again.snapshot(), snapshot);
             true
         }
-        // It was made up with the last numbers that there are.
+        // The bytes contain the highest possible numbers.
         Err(RecordError::Malformed(fault)) if fault.contains("used up") => false,
         Err(error) => panic!("a sound run has become another: {error}"),
     }
 }
 
-/// Every pass that is owed gives out all that its step declares, so many times.
+/// Makes every pending pass emit all that its step declares, `rounds` times.
 fn give_everything(run: &mut Run, graph: &Graph, rounds: usize) {
     for _ in 0..rounds {
         for effect in run.pending() {
@@ -169,7 +169,7 @@ fn events(which: usize, bytes: &[u8]) {
     assert!(page.next() <= feed.next());
 }
 
-/// Inputs of this target that are all right, by name: to begin with.
+/// Returns valid inputs of this target by name, to start from.
 pub fn seeds() -> Vec<(String, Vec<u8>)> {
     let mut seeds = Vec::new();
     for (which, graph) in known().graphs.iter().enumerate() {
@@ -190,7 +190,7 @@ pub fn seeds() -> Vec<(String, Vec<u8>)> {
     seeds
 }
 
-/// What a run was given, and what it was after each.
+/// The inputs of a run, and its state after each.
 struct Life {
     records: Vec<Vec<u8>>,
     snapshots: Vec<Vec<u8>>,
@@ -198,7 +198,7 @@ struct Life {
 }
 
 impl Life {
-    /// A run that is given what a number comes to.
+    /// Creates a run with inputs that follow from a number.
     fn lead(graph: &Arc<Graph>, number: u64) -> Self {
         let chance: Vec<u8> =
             (0..12_u64).flat_map(|part| hash128(&[&number.to_le_bytes(), &part.to_le_bytes()]).to_le_bytes()).collect();
@@ -230,7 +230,7 @@ impl Life {
         life
     }
 
-    /// Long ones that come to an end.
+    /// Rates long lives that end highest.
     fn worth(&self) -> usize {
         self.records.len().min(24)
     }

@@ -1,4 +1,4 @@
-//! Heads of requests: no bytes panic, how they are cut up changes nothing, and what is accepted is unambiguous.
+//! Heads of requests: no bytes panic, cutting them up changes nothing, and what is accepted is unambiguous.
 
 use steprill::http::{
     Limits, Refusal,
@@ -6,7 +6,7 @@ use steprill::http::{
     request::{Found, Head, Scan, find_end, parse_head},
 };
 
-/// The first byte says in which steps the rest comes.
+/// The first byte determines the size of the pieces in which the rest arrives.
 pub fn run(data: &[u8]) {
     let Some((&step, input)) = data.split_first() else { return };
     let limits = Limits { request_line_bytes_max: 128, head_bytes_max: 512, fields_max: 8, ..Limits::default() };
@@ -20,7 +20,7 @@ pub fn run(data: &[u8]) {
     }
     match whole {
         Ok(Some(head)) => check(&head, input),
-        // An empty line in front is all that was looked for.
+        // The search stops at an empty line in front.
         Ok(None) if input.starts_with(b"\r\n") => {}
         Ok(None) => assert!(input.len() < limits.head_bytes_max + 2, "a head beyond the bound is still waited for"),
         Err(refusal) => {

@@ -1,5 +1,5 @@
-//! Sequences of a run's inputs, good ones and bad ones: it never panics, owes exactly what it has not been given, says
-//! nothing after its end, and its journal and its snapshot make the same run again.
+//! Sequences of a run's inputs, valid and invalid: it never panics, its pending effects are exactly those that were not
+//! answered, it publishes nothing after its end, and its journal and its snapshot restore the same run.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +21,7 @@ use crate::{
     inputs::{EVENTS_AT_ONCE, Inputs, uuid},
 };
 
-/// The first byte chooses the graph; each further one is an operation, with its arguments behind it.
+/// The first byte chooses the graph; each further one is an operation, followed by its arguments.
 pub fn run(data: &[u8]) {
     let mut inputs = Inputs::new(data);
     let graph = GRAPHS[usize::from(inputs.byte()) % GRAPHS.len()];
@@ -33,7 +33,7 @@ pub fn run(data: &[u8]) {
     world.replay();
 }
 
-/// Answers that wait, questions that works wait on, works.
+/// Counts the answers that wait, the questions on which works wait, and the works.
 fn places(run: &Run) -> [isize; 3] {
     let asking = run.works().filter(|(.., phase)| *phase == "asks").count();
     [run.waiting_answers().count(), asking, run.works().count()].map(|count| count as isize)
@@ -129,7 +129,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What the run owes is what it has not been given.
+    /// Checks that the pending effects are those that were not answered.
     fn check(&self) {
         let (mut passes, mut timers, mut goes_on) = (BTreeSet::new(), BTreeMap::new(), false);
         for effect in self.run.pending() {
@@ -151,7 +151,7 @@ impl<'a> World<'a> {
             if let Ok((input, now)) = record::decode(bytes, &self.graph) {
                 again.handle(input, now, &mut Vec::new());
             } else {
-                // It names a type that the graph does not have: no program of this graph wrote it.
+                // It names a type that the graph does not have, which no program of this graph records.
                 return;
             }
         }

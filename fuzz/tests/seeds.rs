@@ -1,6 +1,7 @@
-//! Writes the seeds of `record`, which are no bytes to type: `cargo test --manifest-path fuzz/Cargo.toml
-//! --no-default-features --test seeds -- --ignored`. Those in git were written by the first version of the layout; a
-//! later one leaves them, and adds its own.
+//! Writes the binary seeds of `record`: `cargo test --manifest-path fuzz/Cargo.toml --no-default-features --test seeds
+//! --
+//! --ignored`. Those in git were written by the first version of the layout; a later version adds its own and leaves
+//! them.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! One connection's life: streams, waits, ends and time-outs, with the time handed in.
+//! The state of one connection: streams, waits, ends and time-outs, with the time as a parameter.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ fn exchange_with(input: &[u8]) -> Exchange {
     exchange
 }
 
-/// Takes all output, as text.
+/// Takes all output as text.
 fn take(exchange: &mut Exchange, now: Now) -> String {
     let text = String::from_utf8(exchange.output().to_vec()).unwrap();
     exchange.consume_output(text.len(), now);
@@ -43,7 +43,7 @@ fn stream_head() -> Response {
     Response { status: 200, content_type: Some("application/x-ndjson"), ..Response::default() }
 }
 
-/// Seconds from the start until it wants to be called.
+/// Returns in how many seconds from the start it wants to be called.
 fn timeout_s(exchange: &Exchange) -> Option<u64> {
     exchange.poll_timeout().map(|at_us| (at_us - 1_000_000) / 1_000_000)
 }
@@ -173,7 +173,7 @@ fn a_body_is_refused_before_it_is_asked_for_and_read() {
     let text = take(&mut exchange, at(0));
     assert!(text.starts_with("HTTP/1.1 404 ") && text.contains("Connection: close\r\n"), "{text}");
     assert!(text.contains("X-Extra: 1\r\n") && text.ends_with("\r\n\r\nnone"), "{text}");
-    // What the client sends all the same is dropped, within bounds.
+    // What the client sends nevertheless is dropped, within limits.
     exchange.handle_input(b"hi", at(1));
     assert!(exchange.wants_shutdown() && exchange.output().is_empty() && exchange.input_bytes() == 0);
     exchange.handle_timeout(at(1 + LINGER_IDLE_TIMEOUT_US / 1_000_000));

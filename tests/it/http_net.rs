@@ -1,4 +1,4 @@
-//! The reactor over real sockets: one thread drives both ends, and every wait is for an event.
+//! The reactor with real sockets: one thread drives both ends, and every wait is for an event.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -14,23 +14,23 @@ use steprill::{
     now::Now,
 };
 
-/// A server whose replies are decided here: `GET /stream` opens a stream that is pulled from, `/wait` waits for the
-/// test, all else is echoed.
+/// A server whose replies are decided here: `GET /stream` opens a stream that is pulled from `source_bytes`, `/wait`
+/// waits for the test, everything else is echoed.
 struct Echo {
     reactor: Reactor,
     start: Instant,
-    /// What the clock is ahead of the time that has really passed.
+    /// How far the clock is ahead of the time that has really passed.
     skipped_us: u64,
     streams: Vec<ConnectionId>,
     waiting: Vec<ConnectionId>,
     hung_up: Vec<ConnectionId>,
     closed: Vec<Closed>,
     served: usize,
-    /// Bytes that streams still have to give.
+    /// How many bytes streams still have to send.
     source_bytes: usize,
 }
 
-/// So long that only a hang reaches it, on the slowest machine.
+/// Long enough that only a hang reaches it, even on the slowest machine.
 const WAIT: Duration = Duration::from_mins(2);
 
 impl Echo {
@@ -74,7 +74,7 @@ impl Echo {
         Now { wall_us: 784_111_777_000_000, alive_us: self.start.elapsed().as_micros() as u64 + self.skipped_us }
     }
 
-    /// One turn of the loop. It waits for the server's sockets only, and briefly: the client's may be ready meanwhile.
+    /// Runs one turn of the loop. Waits only for the server's sockets, and briefly, as the client's may be ready.
     fn turn(&mut self) {
         self.reactor.poll(Some(Duration::from_millis(5))).unwrap();
         let now = self.now();
@@ -125,7 +125,7 @@ impl Echo {
         }
     }
 
-    /// Turns until `done`; a wait that never ends is a failure.
+    /// Runs turns until `done` returns true. Fails the test if that takes too long.
     #[track_caller]
     fn until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         let deadline = Instant::now() + WAIT;
@@ -135,7 +135,7 @@ impl Echo {
         }
     }
 
-    /// What the client has read when it ends in `end`, or when the server closes.
+    /// Returns what the client has read once it ends in `end`, or once the server closes.
     #[track_caller]
     fn read_until(&mut self, client: &mut impl Read, end: &str) -> String {
         let mut text = Vec::new();
@@ -221,7 +221,7 @@ fn a_hang_up_on_a_stream_is_noticed_and_frees_the_connection() {
 
 #[test]
 fn a_client_that_is_gone_is_noticed_while_its_reply_is_waited_for() {
-    // What it has sent behind its request is more than is read meanwhile, so that its end is not.
+    // The bytes after its request are more than the server reads, so the end of input is not reached.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let mut echo = Echo::on(&format!("unix:{}", path.display()), 10);
@@ -236,7 +236,7 @@ fn a_client_that_is_gone_is_noticed_while_its_reply_is_waited_for() {
         assert_eq!(echo.hung_up.pop(), Some(id));
     }
 
-    // Over TCP a client that closes may as well have half-closed, until its system resets the connection.
+    // Over TCP, a client that closes may as well have half-closed, until its system resets the connection.
     let mut echo = Echo::new(10);
     let mut client = echo.connect();
     client.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -283,8 +283,8 @@ fn what_arrived_while_the_loop_stood_still_is_read_before_time_outs_are_judged()
     }
 }
 
-/// What the system shows of the server's end of a connection on 127.0.0.1: bytes that it holds to be sent, the kind of
-/// timer that is set (2: keep-alive), and its hundredths of a second.
+/// Returns what the system shows of the server's end of a connection on 127.0.0.1: the bytes that it has still to send,
+/// the kind of timer that is set (2: keep-alive), and the hundredths of a second until it expires.
 #[cfg(target_os = "linux")]
 fn system_row(server: SocketAddr, client: SocketAddr) -> (usize, u8, u32) {
     let ends = [server, client].map(|end| format!("0100007F:{:04X}", end.port()));
@@ -362,7 +362,7 @@ fn a_slow_reader_holds_its_stream_back_and_loses_nothing() {
 
 #[test]
 fn a_client_that_sends_without_reading_is_not_read_on() {
-    // A unix socket's buffers, unlike TCP's, do not grow meanwhile.
+    // The buffers of a unix socket, unlike those of TCP, do not grow meanwhile.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let mut echo = Echo::on(&format!("unix:{}", path.display()), 10);
@@ -371,7 +371,7 @@ fn a_client_that_sends_without_reading_is_not_read_on() {
     client.write_all(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     let piece = vec![b'y'; 1 << 16];
     let (mut sent, mut last) = (0, usize::MAX);
-    // Until the server reads no more and the sockets' buffers are full.
+    // Until the server stops reading and the sockets' buffers are full.
     echo.until(|echo| {
         last = sent;
         while let Ok(count) = client.write(&piece) {
@@ -399,7 +399,7 @@ fn a_connection_over_the_bound_is_told_503_and_when_to_come_back() {
     assert!(reply.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{reply}");
     assert!(reply.contains("\r\nRetry-After: 1\r\n"), "{reply}");
     drop(first);
-    // The one that was refused is still there, as its client holds on to it: it takes no room.
+    // The refused connection still exists, as its client holds it open, but does not count.
     echo.until(|echo| echo.reactor.connection_count() == 1);
     let mut third = echo.connect();
     third.write_all(b"GET /c HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -409,7 +409,7 @@ fn a_connection_over_the_bound_is_told_503_and_when_to_come_back() {
     echo.until(|echo| echo.reactor.connection_count() == 0);
 }
 
-/// Sends all of it, while the server reads.
+/// Sends all bytes while the server reads.
 #[track_caller]
 fn send(echo: &mut Echo, client: &mut impl Write, bytes: &[u8]) {
     let mut sent = 0;
@@ -437,7 +437,7 @@ fn large_bodies_at_once_are_bounded_together_and_the_slowest_is_refused() {
     fast.write_all(b"z").unwrap();
     let reply = echo.read_until(&mut fast, "yz");
     assert!(reply.starts_with("HTTP/1.1 200 "), "{}", &reply[..100]);
-    // Nothing of it is counted any more.
+    // Its bytes are no longer counted.
     assert_eq!(echo.reactor.requests_bytes(), 0);
 }
 
@@ -481,7 +481,7 @@ fn replies_at_once_are_bounded_together_and_who_has_stood_still_longest_is_cut_o
         ids.push(id);
         echo.skipped_us += 1_000_000;
         echo.turn();
-        // The first one takes some of it meanwhile.
+        // The first one reads some of it in the meantime.
         let before = echo.reactor.replies_bytes();
         if ids.len() == 4 {
             while clients[0].read(&mut [0; 4_096]).is_ok() {}
@@ -494,7 +494,7 @@ fn replies_at_once_are_bounded_together_and_who_has_stood_still_longest_is_cut_o
 
 #[test]
 fn a_reader_that_takes_a_little_now_and_then_is_not_gone() {
-    // A unix socket says that it takes more only when three quarters of its buffer are free.
+    // A unix socket reports that it is writable only when three quarters of its buffer are free.
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let mut echo = Echo::on(&format!("unix:{}", path.display()), 10);
@@ -530,7 +530,7 @@ fn an_error_reply_reaches_a_client_that_is_still_sending() {
     let mut client = echo.connect();
     client.set_nonblocking(false).unwrap();
     let sender = client.try_clone().unwrap();
-    // A blocking client that sends a body of 20 MiB, whatever the server says, and reads then.
+    // A blocking client that sends a body of 20 MiB, whatever the server replies, and then reads.
     let thread = std::thread::spawn(move || {
         let mut sender = sender;
         sender.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20971520\r\n\r\n").unwrap();

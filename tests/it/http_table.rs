@@ -1,4 +1,4 @@
-//! HTTP by table: bytes in, bytes out, and the same again however the bytes are cut up.
+//! HTTP by table: bytes in, bytes out, and the same for any way of splitting the input.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ struct Case {
     expected: Vec<String>,
 }
 
-/// What a connection was told, and whether it then ended.
+/// What a connection replied, and whether it then ended.
 #[derive(PartialEq, Eq, Debug)]
 struct Transcript {
     replies: Vec<(u16, String)>,
@@ -39,7 +39,8 @@ fn each_input_gets_its_replies() {
 fn each_input_gets_the_same_replies_wherever_it_is_split() {
     for case in cases() {
         let length = case.input.len();
-        // Long ones take every place near the ends, and others at a stride that meets all places modulo the buffers'.
+        // Long inputs are split everywhere near their ends, and elsewhere at a stride that meets all offsets in the
+        // buffers.
         let stride = if length > 2_000 { 997 } else { 1 };
         let places = (1..length).filter(|place| place % stride == 0 || length - place < 40 || *place < 40);
         for place in places {
@@ -114,7 +115,7 @@ const PIECES: &[&[u8]] = &[
 ];
 
 proptest! {
-    /// Any bytes, in any pieces: no panic, and what goes out depends on the bytes alone.
+    /// Any bytes in any pieces: no panic, and the output depends only on the bytes.
     #[test]
     fn any_input_is_answered_alike_in_any_pieces(
         input in prop::collection::vec(prop::sample::select(PIECES), 0..12),
@@ -131,7 +132,7 @@ proptest! {
 }
 
 impl Case {
-    /// What comes of the input handed in up to each of `places` in turn.
+    /// Returns the output for the input handed in up to each of `places` in turn.
     fn run(&self, places: &[usize]) -> Transcript {
         let limits = Limits { body_bytes_max: 65_536, ..Limits::default() };
         let mut exchange = Exchange::new(Arc::new(limits), NOW);
@@ -168,7 +169,7 @@ impl Case {
     }
 }
 
-/// Answers all that waits with what the request was, and takes the output.
+/// Answers all waiting requests with a description of each, and takes the output.
 fn serve(exchange: &mut Exchange, output: &mut Vec<u8>) {
     loop {
         exchange.take_body(NOW);
@@ -208,7 +209,7 @@ fn describe(request: &Request<'_>) -> String {
     }
 }
 
-/// Status and body of each reply, by `Content-Length`; a reply to HEAD has none, which is told by what follows.
+/// Returns status and body of each reply, by `Content-Length`; a reply to HEAD, told by what follows, has none.
 fn replies(mut output: &[u8]) -> Vec<(u16, String)> {
     let mut replies = Vec::new();
     while !output.is_empty() {
@@ -246,7 +247,7 @@ fn cases() -> Vec<Case> {
             "+" => case.input.extend(unescape(text)),
             "." => case.ends = true,
             "<" => {
-                // In replies only the repetition is written short.
+                // In replies only the repetition is abbreviated.
                 let text = if text.contains('{') { String::from_utf8(unescape(text)).unwrap() } else { text.into() };
                 case.expected.push(text);
             }

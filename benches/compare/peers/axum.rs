@@ -1,5 +1,5 @@
-//! What a Rust user would write by hand: the part of the Workflows API that the bench uses, faked on axum and tokio,
-//! with one worker thread behind a bounded channel. `axum-peer PORT`.
+//! A server as a Rust user would write it by hand: the part of the Workflows API that the bench uses, faked on axum and
+//! tokio, with one worker thread behind a bounded channel. `axum-peer PORT`.
 
 use std::{
     cmp::Ordering,
@@ -47,7 +47,7 @@ struct Envelope {
     types: Option<Vec<&'static str>>,
 }
 
-/// As the API names its members.
+/// With the member names of the API.
 #[derive(Serialize)]
 #[allow(clippy::struct_field_names)]
 struct Handler {
@@ -178,7 +178,7 @@ async fn events(State(app): State<App>, Path(id): Path<String>) -> Response {
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
 }
 
-/// The worker. Streams in progress are advanced in turn, so that a slow reader of one does not hold up the others.
+/// The worker. Advances all streams in turn, so that a slow reader of one does not block the others.
 fn work(taken: &Receiver<Job>) {
     let mut producers: Vec<Producer> = Vec::new();
     loop {
@@ -204,7 +204,7 @@ fn work(taken: &Receiver<Job>) {
 }
 
 impl Producer {
-    /// Sends up to 64 events; `false` at the end.
+    /// Sends up to 64 events. Returns `false` at the end.
     fn advance(&mut self, has_progressed: &mut bool) -> bool {
         for _ in 0..64 {
             let Some(event) = self.pending.take().or_else(|| self.make()) else { return false };

@@ -1,9 +1,9 @@
-//! The floor: a bare loop on mio that fakes the part of the Workflows API that the bench uses, without any engine.
-//! What it costs, the machine, HTTP and JSON cost. `floor PORT`.
+//! The floor: a bare loop on mio that fakes the part of the Workflows API that the bench uses, without any engine. Its
+//! cost is that of the machine, HTTP and JSON. `floor PORT`.
 //!
-//! One thread owns all sockets; the runs of one turn go to one worker thread as one batch and come back as one. Events
-//! of a stream are made as the socket takes them, in large chunks. Nothing is checked: it is made for the bench's own
-//! requests.
+//! One thread owns all sockets; the runs of a turn go to one worker thread as one batch and return as one. Events of a
+//! stream are generated as the socket takes them, in large chunks. Nothing is checked: only the bench's own requests
+//! work.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 const LISTENER: Token = Token(usize::MAX);
 const WAKER: Token = Token(usize::MAX - 1);
 
-/// A chunk of a stream holds about so much.
+/// The approximate size of a stream's chunk.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 const DATE: &str = "Mon, 01 Jan 2025 00:00:00 GMT";
@@ -61,7 +61,7 @@ struct StreamValue<'a> {
     sequence: u64,
 }
 
-/// As the API names its members.
+/// With the member names of the API.
 #[derive(Serialize)]
 #[allow(clippy::struct_field_names)]
 struct Handler<'a> {
@@ -76,7 +76,7 @@ struct Handler<'a> {
     completed_at: Option<&'a str>,
 }
 
-/// A run of `echo` for the worker; its result comes back in the same shape.
+/// A run of `echo` for the worker; its result comes back in the same form.
 struct Job {
     connection: usize,
     text: String,
@@ -90,21 +90,21 @@ struct Connection {
     phase: Phase,
 }
 
-/// What a connection is at.
+/// The state of a connection.
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
     Idle,
-    /// Its run is with the worker.
+    /// The worker has its run.
     Running,
     Streaming {
         next: u64,
         count: u64,
     },
-    /// Its stream waits for somebody to answer.
+    /// Its stream waits for an answer.
     Waiting,
 }
 
-/// A run that was started and whose events nobody has asked for yet.
+/// A run that was started and whose events were not requested yet.
 enum Started {
     Streaming { count: u64 },
     Interactive,
@@ -288,7 +288,7 @@ impl Floor {
         reply(output, &self.scratch);
     }
 
-    /// Ten characters, as cheap as they come.
+    /// Returns ten characters, computed as cheaply as possible.
     fn new_id(&mut self) -> String {
         const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         self.ids += 1;
@@ -299,7 +299,7 @@ impl Floor {
 }
 
 impl Connection {
-    /// Reads what has come; `false` when the client has left.
+    /// Reads what has arrived. Returns `false` if the client has gone.
     fn read(&mut self, buffer: &mut [u8]) -> bool {
         loop {
             match self.socket.read(buffer) {
@@ -315,7 +315,7 @@ impl Connection {
         }
     }
 
-    /// Writes, and goes on with its stream, until the socket is full or there is nothing more.
+    /// Writes, and continues its stream, until the socket is full or there is nothing more.
     fn pump(&mut self, scratch: &mut Vec<u8>) {
         loop {
             while self.written < self.output.len() {

@@ -1,4 +1,4 @@
-//! The client's half of HTTP/1.1, as far as the load needs it.
+//! The client side of HTTP/1.1, as far as the load needs it.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -25,7 +25,7 @@ impl Client {
         Ok(Self { socket, output: Vec::new(), input: Vec::new() })
     }
 
-    /// Sends a request, as far as the socket takes it; [`Client::flush`] sends the rest.
+    /// Sends a request as far as the socket takes it; [`Client::flush`] sends the rest.
     pub fn send(&mut self, request: &[u8]) -> io::Result<()> {
         self.output.extend_from_slice(request);
         self.flush()
@@ -42,7 +42,7 @@ impl Client {
         Ok(())
     }
 
-    /// Reads all that has come.
+    /// Reads everything that has arrived.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<()> {
         loop {
             match self.socket.read(buffer) {
@@ -54,7 +54,7 @@ impl Client {
         }
     }
 
-    /// The body of the next reply, once all of it has come.
+    /// Returns the body of the next reply, once it is complete.
     pub fn reply(&mut self) -> Result<Option<Vec<u8>>> {
         let Some(head) = self.peek_head()? else { return Ok(None) };
         let end = head.bytes + head.body_bytes;
@@ -66,14 +66,14 @@ impl Client {
         Ok(Some(body))
     }
 
-    /// Whether the head of the next reply has come; takes it.
+    /// Removes the head of the next reply. Returns whether it was there.
     pub fn head(&mut self) -> Result<bool> {
         let Some(head) = self.peek_head()? else { return Ok(false) };
         self.input.drain(..head.bytes);
         Ok(true)
     }
 
-    /// What has come and was not taken.
+    /// Removes and returns the bytes that are left.
     pub fn rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.input)
     }
@@ -115,7 +115,7 @@ enum Chunk {
     Data {
         bytes_left: u64,
     },
-    /// The line end behind the data.
+    /// The line end after the data.
     DataEnd,
     Last,
 }
@@ -160,7 +160,7 @@ impl EventCounter {
         Ok(())
     }
 
-    /// An empty line ends an event.
+    /// Counts events, each of which ends with an empty line.
     fn count(&mut self, data: &[u8]) {
         let mut line_start = 0;
         for end in memchr::memchr_iter(b'\n', data) {
@@ -172,7 +172,7 @@ impl EventCounter {
     }
 }
 
-/// A POST of JSON.
+/// Returns a POST request with a JSON body.
 pub fn post(path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(

@@ -24,11 +24,11 @@ pub enum Until {
     Requests(usize),
 }
 
-/// What a load of requests came to.
+/// The result of a load of requests.
 pub struct Load {
     pub requests: usize,
     pub seconds: f64,
-    /// The time from request to reply, in order.
+    /// The times from request to reply, sorted.
     latencies_us: Vec<u32>,
 }
 
@@ -42,7 +42,7 @@ impl Load {
     }
 }
 
-/// Sends the same request on each of these connections, again and again, each after the reply to the one before.
+/// Sends the same request on each connection again and again, each time after the reply to the previous one.
 pub fn requests(address: SocketAddr, request: &[u8], connections: usize, until: Until) -> Result<Load> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
@@ -79,12 +79,12 @@ pub fn requests(address: SocketAddr, request: &[u8], connections: usize, until: 
     Ok(Load { requests: latencies_us.len(), seconds, latencies_us })
 }
 
-/// Runs to start, and how far their streams are followed.
+/// The runs to start, and how far to follow their streams.
 pub struct Streams {
     pub workflow: &'static str,
     pub start_event: String,
     pub runs: usize,
-    /// Streams that are opened at a time.
+    /// The number of streams that are opened concurrently.
     pub opening_max: usize,
     pub follow: Follow,
 }
@@ -108,7 +108,7 @@ enum Phase {
     Reading(EventCounter),
 }
 
-/// Starts these runs and follows their streams. The followers, and how many events came.
+/// Starts these runs and follows their streams. Returns the followers and the number of events received.
 pub fn streams(address: SocketAddr, streams: &Streams) -> Result<(Vec<Follower>, u64)> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(4096);

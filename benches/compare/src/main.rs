@@ -50,13 +50,13 @@ Usage: compare [OPTIONS]
   --seconds N          length of a round of requests (3)
   --data DIR           where the stores are; should be on a real disk (target/ of this crate)";
 
-/// What is to be measured, and how long.
+/// What to measure, and for how long.
 struct Plan {
     rounds: usize,
     seconds: u64,
     data: PathBuf,
     steprill: Peer,
-    /// The program `steprill` itself, whose size is that of a release.
+    /// The program `steprill`, whose size is that of a release.
     program: PathBuf,
     floor: Peer,
     axum: Peer,
@@ -143,7 +143,7 @@ fn plan(here: &Path, reference: Option<OsString>, rounds: usize, seconds: u64, d
     })
 }
 
-/// Builds in a directory, with the flags that its own `.cargo/config.toml` names.
+/// Builds in a directory, with the flags in its `.cargo/config.toml`.
 fn build(directory: &Path, what: &[&str]) -> Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status =
@@ -151,7 +151,7 @@ fn build(directory: &Path, what: &[&str]) -> Result<()> {
     if status.success() { Ok(()) } else { Err(format!("{what:?} does not build in {}", directory.display()).into()) }
 }
 
-/// Raises the limit on open files as far as it goes, for this process and the servers that it starts.
+/// Raises the limit on open files as far as possible, for this process and the servers that it starts.
 fn allow_many_connections() -> Result<()> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

@@ -13,12 +13,12 @@ use crate::{
 /// Connections of a load that keeps a server busy.
 pub const CONNECTIONS: usize = 64;
 
-/// Runs that wait at the same time, each with an open stream.
+/// Runs that wait concurrently, each with an open stream.
 const WAITING: usize = 10_000;
 
 const STARTS: usize = 15;
 
-/// What each server did in each round.
+/// The measurements of each server in each round.
 struct Measured {
     cpu_us: Vec<f64>,
     per_second: Vec<f64>,
@@ -26,7 +26,7 @@ struct Measured {
 
 pub fn measure(plan: &Plan) -> Result<()> {
     let peers: Vec<&Peer> = [&plan.steprill, &plan.floor, &plan.axum].into_iter().chain(&plan.reference).collect();
-    // What takes the reference minutes, or what only Rust programs are to be compared by.
+    // Rows that would take the reference minutes, or that compare Rust programs only.
     let compiled = &peers[..3];
     let table = Table::begin(&peers.iter().map(|peer| peer.name).collect::<Vec<_>>());
     let rounds = plan.rounds;
@@ -62,7 +62,7 @@ fn start(peers: &[&Peer]) -> Result<Vec<Server>> {
     peers.iter().map(|peer| peer.start()).collect()
 }
 
-/// `POST echo/run` on each of the servers in turn, after a second to get warm.
+/// Measures `POST echo/run` on each of the servers in turn, after a second of warming up.
 fn echo_runs(servers: &[Server], plan: &Plan, rounds: usize) -> Result<Vec<Measured>> {
     for server in servers {
         load::requests(server.address, &echo_run(), CONNECTIONS, Until::Time(Duration::from_secs(1)))?;
@@ -79,7 +79,7 @@ fn echo_runs(servers: &[Server], plan: &Plan, rounds: usize) -> Result<Vec<Measu
     Ok(measured)
 }
 
-/// One load of `POST echo/run`, and the processor time for each.
+/// Measures one load of `POST echo/run`, and the processor time of each.
 pub fn echo_round(server: &Server, connections: usize, until: Until) -> Result<(Load, f64)> {
     let before_us = server.cpu_us()?;
     let load = load::requests(server.address, &echo_run(), connections, until)?;
@@ -95,7 +95,7 @@ fn leasts(measured: &[Measured]) -> Vec<f64> {
     measured.iter().map(|measured| least(&measured.cpu_us)).collect()
 }
 
-/// The least processor time for an event, of streams that are followed while they are written.
+/// Measures the least processor time per event, for streams that are followed while they are written.
 pub fn stream_events(servers: &[Server], runs: usize, events: u64, rounds: usize) -> Result<Vec<f64>> {
     let streams = Streams {
         workflow: "streaming",
@@ -109,7 +109,7 @@ pub fn stream_events(servers: &[Server], runs: usize, events: u64, rounds: usize
         for (server, cpu_us) in servers.iter().zip(&mut cpu_us) {
             let before_us = server.cpu_us()?;
             let (_, came) = load::streams(server.address, &streams)?;
-            // The stop event is one, too.
+            // Including the stop event.
             let expected = runs as u64 * (events + 1);
             if came != expected {
                 return Err(format!("expected {expected} events, got {came}").into());
@@ -131,7 +131,7 @@ fn memory_of_a_waiting_run(peer: &Peer) -> Result<f64> {
         follow: Follow::ToFirstEvent,
     };
     let followers = load::streams(server.address, &streams)?;
-    // Buffers that grew in passing are given back by then.
+    // Buffers that grew temporarily are freed by then.
     thread::sleep(Duration::from_secs(2));
     let after = server.memory_bytes()?;
     drop(followers);

@@ -1,4 +1,4 @@
-//! A server as a child process, and what it takes: processor time, memory, writes. From `/proc`, so on Linux only.
+//! A server as a child process, and its use of processor time, memory and the disk, from `/proc` (so on Linux only).
 
 use std::{
     ffi::OsString,
@@ -12,10 +12,10 @@ use std::{
 
 use crate::Result;
 
-/// How long a server may take to answer first. The Python reference needs a second on a busy machine.
+/// How long a server may take to answer for the first time. The Python reference needs a second on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Microseconds of a tick in `/proc/PID/stat`: `USER_HZ` is 100 on every Linux that Rust has.
+/// Microseconds per tick in `/proc/PID/stat`: `USER_HZ` is 100 on every Linux that Rust supports.
 const TICK_US: f64 = 10_000.0;
 
 /// A server that can be started; `{port}` in its arguments becomes a free port.
@@ -27,14 +27,14 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The same with further arguments.
+    /// Returns the same server with further arguments.
     pub fn with(&self, arguments: &[&str]) -> Self {
         let mut peer = self.clone();
         peer.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         peer
     }
 
-    /// Starts it and waits for its first 200.
+    /// Starts it, and waits for its first 200.
     pub fn start(&self) -> Result<Server> {
         let address = free_address()?;
         let port = address.port().to_string();
@@ -58,17 +58,17 @@ impl Peer {
     }
 }
 
-/// A server that runs. Killed on drop.
+/// A running server. Killed on drop.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
-    /// From its start to the first 200.
+    /// The time from its start to the first 200.
     pub start: Duration,
 }
 
 impl Server {
-    /// The processor time that it has taken so far. The threads' own figures are precise, but lack those that have
-    /// ended; the process's are rounded to ticks.
+    /// Returns the processor time that it has used. The figures per thread are precise, but exclude threads that have
+    /// ended; those of the process are rounded to ticks.
     pub fn cpu_us(&self) -> Result<f64> {
         let stat = self.proc("stat")?;
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -76,20 +76,20 @@ impl Server {
             fields.get(11..13).ok_or("expected times in stat")?.iter().flat_map(|t| t.parse::<f64>()).sum();
         let mut threads_us = 0.0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            // A thread may end meanwhile.
+            // A thread may end in the meantime.
             let schedstat = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
             threads_us += schedstat.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) / 1e3;
         }
         Ok(threads_us.max((ticks - 2.0) * TICK_US))
     }
 
-    /// Resident memory.
+    /// Returns its resident memory.
     pub fn memory_bytes(&self) -> Result<f64> {
         let kilobytes = self.proc("smaps_rollup")?.lines().find_map(|line| line.strip_prefix("Rss:").map(first_number));
         Ok(kilobytes.ok_or("expected Rss in smaps_rollup")? * 1024.0)
     }
 
-    /// Bytes that it has caused to be written to a disk.
+    /// Returns how many bytes it has caused to be written to a disk.
     pub fn written_bytes(&self) -> Result<f64> {
         let written = self.proc("io")?.lines().find_map(|line| line.strip_prefix("write_bytes:").map(first_number));
         Ok(written.ok_or("expected write_bytes in io")?)

@@ -22,7 +22,7 @@ use crate::{
 /// Runs that wait when the server is killed.
 const WAITING: usize = 100_000;
 
-/// Finished runs that are all kept.
+/// Finished runs, all retained.
 const FINISHED: usize = 500_000;
 
 const STARTS: usize = 15;
@@ -77,7 +77,7 @@ fn echo_runs(plan: &Plan, servers: &[Server], table: &Table) -> Result<()> {
     Ok(())
 }
 
-/// Bytes that each run causes to be written.
+/// Measures how many bytes each run causes to be written.
 fn written(server: &Server, connections: usize, until: Until) -> Result<(Load, f64)> {
     let before = server.written_bytes()?;
     let (load, _) = echo_round(server, connections, until)?;
@@ -85,7 +85,7 @@ fn written(server: &Server, connections: usize, until: Until) -> Result<(Load, f
     Ok((load, bytes))
 }
 
-/// What the disk itself takes for 4 KB more of a file.
+/// Measures how long the disk takes to append 4 KB to a file.
 fn synced_append_us(plan: &Plan) -> Result<f64> {
     let mut file = tempfile::tempfile_in(&plan.data)?;
     let append = |file: &mut File| -> Result<f64> {
@@ -111,7 +111,7 @@ fn starts(plan: &Plan, table: &Table) -> Result<()> {
 
 fn after_a_kill(plan: &Plan, table: &Table) -> Result<()> {
     let directory = TempDir::new_in(&plan.data)?;
-    // More than the server would take at a time by itself, if they come faster than they leave memory.
+    // More than the server would accept by default, if they start faster than they leave memory.
     let steprill = stored(&plan.steprill, directory.path())?.with(&["--runs-max", "200000"]);
     let server = steprill.start()?;
     let begin = post("/workflows/interactive/run-nowait", r#"{"start_event":{}}"#);
@@ -133,7 +133,7 @@ fn many_finished(plan: &Plan, table: &Table) -> Result<()> {
     let idle = idle_memory(&steprill)?;
     let server = steprill.start()?;
     echo_round(&server, CONNECTIONS, Until::Requests(FINISHED))?;
-    // By then what was in use under load has gone back to the system.
+    // By then the memory that was used under load has gone back to the system.
     thread::sleep(Duration::from_secs(5));
     let memory = Unit::Bytes.show(server.memory_bytes()? - idle);
     table.text("memory after 500,000 finished runs, all kept, above that when idle", &[memory]);
@@ -143,7 +143,7 @@ fn many_finished(plan: &Plan, table: &Table) -> Result<()> {
     Ok(())
 }
 
-/// The server with a store there.
+/// Returns the server with a store in this directory.
 fn stored(steprill: &Peer, path: &Path) -> Result<Peer> {
     Ok(steprill.with(&["--data", path.to_str().ok_or("a path that is not UTF-8")?]))
 }

@@ -1,8 +1,8 @@
-//! A table in Markdown: figures of steprill, and of each peer its ratio to steprill with the figure behind it.
+//! A table in Markdown: the figures of steprill, and for each peer the ratio to steprill with the figure.
 
 use std::fmt::Write;
 
-/// What a figure is of.
+/// The unit of a figure.
 #[derive(Clone, Copy)]
 pub enum Unit {
     Microseconds,
@@ -25,19 +25,19 @@ impl Unit {
     }
 }
 
-/// A table, printed as its rows come.
+/// A table that is printed row by row.
 pub struct Table {
     columns: usize,
 }
 
 impl Table {
-    /// Begins a table; the first column of figures is steprill's.
+    /// Begins a table, whose first column of figures is steprill's.
     pub fn begin(columns: &[&str]) -> Self {
         println!("\n| what | {} |\n|{}", columns.join(" | "), "---|".repeat(columns.len() + 1));
         Self { columns: columns.len() }
     }
 
-    /// A row of one figure for each server, in order of the columns; columns without a figure stay empty.
+    /// Prints a row of figures, one per server in order of the columns; columns without a figure stay empty.
     pub fn row(&self, what: &str, unit: Unit, figures: &[f64]) {
         let ours = figures.first().copied().unwrap_or(f64::NAN);
         let cells = figures.iter().enumerate().map(|(column, figure)| {
@@ -47,7 +47,7 @@ impl Table {
         self.text(what, &cells.collect::<Vec<_>>());
     }
 
-    /// A row of text.
+    /// Prints a row of texts.
     pub fn text(&self, what: &str, cells: &[String]) {
         let mut row = format!("| {what} |");
         for column in 0..self.columns {
@@ -57,7 +57,7 @@ impl Table {
     }
 }
 
-/// At most three digits that count, and a comma before each three: `0.0022`, `0.78`, `10.9`, `95,100`.
+/// Formats at most three significant digits, with a comma per three digits: `0.0022`, `0.78`, `10.9`, `95,100`.
 pub fn three_digits(value: f64) -> String {
     if !value.is_finite() {
         return "?".to_owned();
@@ -65,7 +65,7 @@ pub fn three_digits(value: f64) -> String {
     if value < 100.0 {
         let places = match value {
             0.0 => 0,
-            // A small ratio: two digits behind the zeros.
+            // A small ratio gets two digits after its zeros.
             ..0.1 => 2 + (-value.abs().log10()).floor().min(9.0) as usize,
             ..10.0 => 2,
             _ => 1,
@@ -79,7 +79,7 @@ pub fn three_digits(value: f64) -> String {
     groups.join(",")
 }
 
-/// The one in the middle; the lower of two.
+/// Returns the median; the lower of two.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)

@@ -38,7 +38,7 @@ fn an_answer_reaches_the_oldest_question_that_it_matches() {
             .step("split", |_, _: StartEvent| Ok((0..3).map(|n| Item { n }).collect::<Vec<_>>()))
             .add(Step::new("work", |ctx: &Asking, item: Item| {
                 let ask = ctx.ask(Approve { n: item.n });
-                // The middle one takes the 7 only, the others take any.
+                // The middle one accepts only 7, the others accept any.
                 let answer = if item.n == 1 { ask.matching("n", 7).wait()? } else { ask.wait()? };
                 Ok(Got { asked: item.n, came: answer.n })
             }))
@@ -172,7 +172,7 @@ fn a_body_that_swallows_the_interrupt_waits_all_the_same() {
     static WRONG: Counter = Counter::new();
     let server = Served::start([asking("w", |ctx| {
         let Ok(verdict) = ctx.ask(Approve { n: 1 }).wait() else {
-            // After the interrupt each call gives it again and does nothing.
+            // After the interrupt each call returns it again and does nothing.
             WRONG.0.fetch_add(
                 usize::from(ctx.state().set("k", 1).is_ok())
                     + usize::from(ctx.stream(Verdict { n: 1 }).is_ok())
@@ -225,7 +225,7 @@ fn a_graph_with_a_human_response_stays_running_with_nothing_left_to_do() {
     assert_eq!(result(&server.ended(&handler)), &json!(2));
 }
 
-/// Asks for so many verdicts, and is held up by a gate after the first.
+/// Asks for `verdicts` verdicts, and waits at a gate after the first.
 fn asking_again(gate: &Arc<Gate>, verdicts: i64) -> impl Fn(&Asking) -> steprill::Result<Value> + use<> {
     let gate = Arc::clone(gate);
     move |ctx| {

@@ -1,4 +1,4 @@
-//! Steps whose last attempt fails, and that give an event because of it.
+//! Steps whose last attempt fails and that emit an event because of it.
 
 #![expect(
     clippy::needless_pass_by_value,

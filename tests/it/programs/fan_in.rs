@@ -50,7 +50,7 @@ fn the_order_of_a_fan_in_does_not_depend_on_completion() {
             .step("split", |_, _: StartEvent| Ok(items(12)))
             .add(
                 Step::new("work", |ctx: &Ctx, item: Item| {
-                    // The later ones are through first.
+                    // The later ones finish first.
                     ctx.sleep(Duration::from_millis(3 * (12 - item.n) as u64))?;
                     Ok(ItemDone { n: item.n })
                 })

@@ -1,4 +1,4 @@
-//! Bounds that a program can reach, and what it is told.
+//! Limits that a program can reach, and the errors that it gets.
 
 use serde_json::{Value, json};
 use steprill::{Ctx, StartEvent, Step, StopEvent, event};
@@ -19,7 +19,7 @@ fn a_stream_over_the_bound_of_the_feed_fails_and_the_end_still_shows() {
         Ok(done(1))
     })))]);
     let handler = server.begin("w", &json!({}));
-    // The step has one event before the 63 that it can stream; the end is behind them.
+    // The step publishes one event before the 63 that it can stream; the end follows them.
     let end = server.get(&format!("/events/{handler}?sse=false&include_internal=true&after_sequence=63"));
     let names: Vec<Value> = end.events().into_iter().map(|mut event| event["type"].take()).collect();
     assert_eq!(names, ["StepStateChanged", "WorkflowFailedEvent", "StopEvent"]);
@@ -38,7 +38,7 @@ fn what_an_answer_is_to_match_is_bounded() {
             Ok(done(ctx.ask(Name {}).matching("name", "x".repeat(length)).wait()?.name))
         }
     };
-    // With its quotes and the name of the member.
+    // Less the quotes and the name of the member.
     let longest = 4_096 - 6;
     let server = Served::start([
         build(workflow("fits").add(Step::new("w", ask(longest)))),

@@ -1,4 +1,4 @@
-//! Many runs at once: workers work side by side, and the loop goes on.
+//! Many runs at once: workers work concurrently, and the loop is not blocked.
 
 use std::{
     sync::{
@@ -32,7 +32,7 @@ fn eight_workers_work_side_by_side() {
             *there = (0, generation + 1);
             changed.notify_all();
         }
-        // Each waits for seven others: were fewer than eight at work, none would get away.
+        // Each waits for seven others: with fewer than eight at work, none would finish.
         let waited = changed.wait_timeout_while(there, PATIENCE, |there| there.1 == generation).unwrap();
         Ok(done(!waited.1.timed_out()))
     }))]);
@@ -129,7 +129,7 @@ fn runs_without_a_server_leave_no_threads_behind() {
     for _ in 0..300 {
         Runtime::run(&workflow, StartEvent::new());
     }
-    // Other tests have workers too, but by far not as many; each is through within moments.
+    // Other tests have workers, too, but far fewer, and each ends within moments.
     let since = Instant::now();
     while threads() >= 150 {
         assert!(since.elapsed() < Duration::from_secs(5), "{} worker threads stay", threads());

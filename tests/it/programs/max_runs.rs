@@ -1,4 +1,4 @@
-//! Workflows of which only so many runs go on at a time.
+//! Workflows with a limited number of concurrent runs.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Whole programs as a user of the library writes them: real workers, the real loop, and clients where one is needed.
+//! Complete programs as a user of the library writes them: real workers, the real loop, and clients where needed.
 
 mod asks;
 mod failures;
@@ -38,7 +38,7 @@ pub(crate) fn build(builder: WorkflowBuilder) -> Workflow {
     builder.build().unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-/// Runs a workflow to its end; the result in its stop event.
+/// Runs a workflow to its end. Returns the result in its stop event.
 #[track_caller]
 fn result_of(builder: WorkflowBuilder, start: impl Event) -> Value {
     match Runtime::run(&build(builder), start) {
@@ -47,7 +47,7 @@ fn result_of(builder: WorkflowBuilder, start: impl Event) -> Value {
     }
 }
 
-/// Runs a workflow that fails; the error's text.
+/// Runs a workflow that fails. Returns the text of the error.
 #[track_caller]
 fn error_of(builder: WorkflowBuilder, start: impl Event) -> String {
     match Runtime::run(&build(builder), start) {
@@ -65,7 +65,7 @@ pub(crate) fn done(result: impl Serialize) -> StopEvent {
     StopEvent::new(result)
 }
 
-/// Counts, across passes and threads.
+/// A counter across passes and threads.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicUsize);
 
@@ -74,7 +74,7 @@ impl Counter {
         Self(AtomicUsize::new(0))
     }
 
-    /// Counts one more; how many it were before.
+    /// Adds one. Returns the count before.
     pub(crate) fn count(&self) -> usize {
         self.0.fetch_add(1, Ordering::SeqCst)
     }
@@ -84,7 +84,7 @@ impl Counter {
     }
 }
 
-/// Holds threads up until it is opened.
+/// Blocks threads until it is opened.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     state: Mutex<(usize, bool)>,
@@ -101,7 +101,7 @@ impl Gate {
         assert!(!waited.timed_out(), "nobody opened the gate");
     }
 
-    /// Blocks until so many have come.
+    /// Blocks until this many have come.
     #[track_caller]
     pub(crate) fn await_comers(&self, comers: usize) {
         let state = self.state.lock().unwrap();

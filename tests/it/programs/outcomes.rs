@@ -1,4 +1,4 @@
-//! How runs end, and what a program is told.
+//! How runs end, and what a program learns of it.
 
 use std::panic::panic_any;
 

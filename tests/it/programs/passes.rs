@@ -19,7 +19,7 @@ fn token(text: &str) -> Token {
     Token { text: text.into() }
 }
 
-/// What the body streams, in order.
+/// Returns what the body streams, in order.
 fn streamed(body: impl Fn(&Ctx) -> Result<()> + Send + Sync + 'static) -> Vec<String> {
     let step = Step::new("w", move |ctx: &Ctx, _: StartEvent| body(ctx).map(|()| done(1)));
     let retry = Retry::fixed(Duration::ZERO).attempts(3);

@@ -16,7 +16,7 @@ one_of! {
     enum Either { Seen, StopEvent }
 }
 
-/// Stops with all that was seen, in order of value, when there is so much of it.
+/// Stops with all values that were seen, in order, once there are `wanted` of them.
 fn collect(ctx: &Ctx, seen: &Seen, wanted: usize) -> Result<Option<StopEvent>> {
     let mut all: Vec<(i64, String)> = ctx.state().get("seen")?.unwrap_or_default();
     all.push((seen.n, seen.by.clone()));

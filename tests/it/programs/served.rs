@@ -1,4 +1,4 @@
-//! A server inside of the test.
+//! A server inside the test.
 
 use std::{
     net::TcpStream,
@@ -12,7 +12,7 @@ use steprill::{Config, Server, Stopper, Workflow};
 
 use crate::support::{Connection, Response};
 
-/// A server of these workflows; stopped on drop.
+/// A server of these workflows. Stopped on drop.
 #[derive(Debug)]
 pub(crate) struct Served {
     host: String,
@@ -59,7 +59,7 @@ impl Served {
         self.post(&format!("/workflows/{workflow}/run"), &json!({ "start_event": start }))
     }
 
-    /// Starts a run; its handler id.
+    /// Starts a run. Returns its handler id.
     #[track_caller]
     pub(crate) fn begin(&self, workflow: &str, start: &Value) -> String {
         let response = self.post(&format!("/workflows/{workflow}/run-nowait"), &json!({ "start_event": start }));
@@ -77,7 +77,7 @@ impl Served {
         self.post(&format!("/handlers/{handler}/cancel"), &json!({}))
     }
 
-    /// The feed from its beginning, to be read while the run goes on.
+    /// Reads the feed from its beginning while the run continues.
     pub(crate) fn follow(&self, handler: &str) -> Connection {
         let mut connection = self.connect();
         let path = format!("/events/{handler}?sse=false&include_internal=true&after_sequence=-1");
@@ -87,13 +87,13 @@ impl Served {
         connection
     }
 
-    /// All events of a run, when it has ended.
+    /// Returns all events of a run once it has ended.
     pub(crate) fn feed(&self, handler: &str) -> Vec<Value> {
         let mut connection = self.follow(handler);
         std::iter::from_fn(|| connection.event()).collect()
     }
 
-    /// The handler, when its run has ended.
+    /// Returns the handler once its run has ended.
     #[track_caller]
     pub(crate) fn ended(&self, handler: &str) -> Value {
         self.feed(handler);
@@ -113,7 +113,7 @@ impl Drop for Served {
     }
 }
 
-/// Values of the events of this type, in order.
+/// Returns the values of the events of this type, in order.
 pub(crate) fn values<'a>(feed: &'a [Value], name: &str) -> Vec<&'a Value> {
     feed.iter().filter(|event| event["type"] == name).map(|event| &event["value"]).collect()
 }

@@ -1,4 +1,4 @@
-//! Slots, queues and the order of what shows.
+//! Slots, queues and the order of what is published.
 
 use serde_json::{Value, json};
 use steprill::{Ctx, StartEvent, Step, event};
@@ -14,7 +14,7 @@ fn items(start: &StartEvent) -> steprill::Result<Vec<Item>> {
     Ok((0..start.get_or("count", 5)?).map(|n| Item { n }).collect())
 }
 
-/// `name state slot input output` of each `StepStateChanged`; the type of each other event.
+/// Returns `name state slot input output` of each `StepStateChanged`, and the type of each other event.
 fn lines(feed: &[Value]) -> Vec<String> {
     let text = |value: &Value| match value {
         Value::String(text) => {

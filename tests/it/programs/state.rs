@@ -15,7 +15,7 @@ event! {
     struct Done { n: usize }
 }
 
-/// `count` works of one body, all at once; the state's `key` when all are through.
+/// Runs `count` works of one body concurrently. Returns the state's `key` after all have finished.
 fn concurrent(
     count: usize,
     key: &'static str,

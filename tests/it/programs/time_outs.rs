@@ -168,7 +168,7 @@ fn a_pass_of_a_run_that_has_ended_in_the_queue_is_not_begun_and_no_thread_counts
     gate.await_comers(1);
     let waiting = server.begin("counted", &json!({}));
     assert_eq!(server.cancel(&waiting).status, 200);
-    // Longer than a pass may run on after its run: the one worker is busy, not hung, so runs are still taken.
+    // Longer than a pass may outlast its run: the one worker is busy, not hung, so runs are still accepted.
     let until = Instant::now() + Duration::from_millis(1_200);
     while Instant::now() < until {
         let other = server.begin("counted", &json!({}));

@@ -1,4 +1,4 @@
-//! Values from outside: the program's own code for them runs on workers, and every whole number is an integer.
+//! Values from outside: the program's code for them runs on workers, and every whole number is an integer.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},

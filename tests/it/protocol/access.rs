@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Every path, with the methods that it has.
+/// Every path and its methods.
 const ROUTES: &[(&str, &[&str])] = &[
     ("/health", &["GET", "HEAD", "OPTIONS"]),
     ("/workflows", &["GET", "HEAD", "OPTIONS"]),
@@ -60,7 +60,7 @@ fn head_is_get_without_a_body() {
         if let Some(length) = get.header("content-length") {
             assert_eq!(head.header("content-length"), Some(length), "{path}");
         }
-        // Nothing of a body stands in the way of the next reply.
+        // No part of a body stands in the way of the next reply.
         assert_eq!(connection.request("GET", "/health", &[], None).status, 200, "{path}");
     }
 }

@@ -1,4 +1,4 @@
-//! What may stand still and must not hold the server: a stderr or a stdout that nobody reads, a disk that hangs.
+//! What may block without blocking the server: a stderr or stdout that nobody reads, a disk that hangs.
 
 use std::{
     io::{BufRead, BufReader, PipeReader, PipeWriter, Write},
@@ -10,7 +10,7 @@ use std::{
 use super::*;
 use crate::support::within;
 
-/// A pipe that nobody reads and that is full, as long as the first end is there.
+/// Returns a full pipe that nobody reads while its first end exists.
 fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut filler = writer.try_clone().expect("one more end");
@@ -39,7 +39,7 @@ fn a_log_that_nobody_reads_holds_neither_requests_nor_the_stop() {
     BufReader::new(stdout).read_line(&mut ready).expect("the ready line");
     let host = ready.trim().strip_prefix("steprill listening on http://").expect("TCP").to_owned();
     let connect = || Connection::tcp(TcpStream::connect(&host).expect("the port is open"), &host);
-    // More lines than the queue takes.
+    // More lines than fit into the queue.
     let mut connection = connect();
     for _ in 0..50 {
         let run = connection.request("POST", "/workflows/error/run", &[], Some(b"{}"));
@@ -86,7 +86,7 @@ fn a_second_signal_ends_a_server_whose_disk_hangs() {
     caller.send("POST", "/workflows/echo/run", &[], Some(b"{}"));
     assert_eq!(program.get("/health").status, 200, "the disk holds only who needs it");
     program.signal("TERM");
-    // The first signal is taken when nobody listens any more. With no grace the loop waits for the store then.
+    // The first signal has been handled once nobody listens any more. Without grace, the loop then waits for the store.
     let begun = Instant::now();
     while TcpStream::connect(program.host()).is_ok() {
         assert!(begun.elapsed() < PATIENCE);
@@ -97,7 +97,7 @@ fn a_second_signal_ends_a_server_whose_disk_hangs() {
     assert!(begun.elapsed().as_secs() < 4, "at once, and not when the store is given up");
 }
 
-/// Milliseconds of CPU that a process has used.
+/// Returns the milliseconds of CPU time that a process has used.
 #[cfg(all(target_os = "linux", feature = "sqlite"))]
 fn cpu_ms(program: &Program) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.pid())).expect("Linux");
@@ -120,7 +120,7 @@ fn a_request_that_waits_for_a_commit_takes_no_cpu() {
     let (mut canceller, mut waiting) = (program.connect(), program.connect());
     canceller.send("POST", &format!("/handlers/{handler}/cancel"), &[], Some(b"{}"));
     assert_eq!(program.get("/health").status, 200, "the cancel was read");
-    // Whether it is too late for this is known when the cancel is kept or has failed.
+    // Whether it is too late for this is known once the cancel is committed or has failed.
     let answer = json!({"event": {"type": "ExternalEvent", "value": {"response": "late"}}}).to_string();
     waiting.send("POST", &format!("/events/{handler}"), &[], Some(answer.as_bytes()));
     assert_eq!(program.get("/health").status, 200, "the event was read");

@@ -1,8 +1,8 @@
-//! Bodies that are wrong, from the first byte to the sixteen-millionth, and what they leave behind: nothing.
+//! Bodies that are wrong, from the first byte to the sixteen-millionth, and that they have no effect.
 
 use super::*;
 
-/// A body that does not parse to an object.
+/// Returns bodies that are not JSON objects.
 fn unparsable() -> Vec<(&'static str, Vec<u8>)> {
     let deep = |open: &str, close: &str| [open.repeat(100_000), close.repeat(100_000)].concat().into_bytes();
     vec![
@@ -154,7 +154,7 @@ fn content_type_of_a_request_is_not_looked_at() {
     }
 }
 
-/// A body that the loop does not parse itself.
+/// Returns a body that the loop does not parse itself.
 fn large(member: &str) -> Vec<u8> {
     format!(r#"{{"start_event": {{"message": "{}"}}{member}}}"#, "x".repeat(1 << 20)).into_bytes()
 }

@@ -1,4 +1,4 @@
-//! Bounds that flags set: reaching one is an answer.
+//! Limits that flags set, and the replies when they are reached.
 
 use super::*;
 
@@ -133,7 +133,7 @@ fn oldest_finished_handlers_are_let_go_and_running_ones_never() {
 fn handler_that_is_being_read_is_kept() {
     let program = Program::with(&["--keep-finished", "0"]);
     let (handler, mut reader) = asked(&program);
-    // Whoever waits for the end holds the handler too.
+    // A reader that waits for the end holds the handler, too.
     let mut waiting = ask_to_follow(&program, &handler, "sse=false&after_sequence=-1");
     assert_eq!(waiting.head().status, 200);
     answer(&program, &handler);
@@ -147,7 +147,7 @@ fn handler_that_is_being_read_is_kept() {
 #[test]
 fn a_reader_of_an_earlier_run_reads_it_to_its_end() {
     let program = Program::with(&["--keep-finished", "1"]);
-    // More than the sockets' buffers hold.
+    // More than fits into the sockets' buffers.
     let read = program.begin("streaming", json!({"count": 50_000, "delay_ms": 0}));
     let mut reader = follow(&program, &read, "sse=false&after_sequence=-1");
     assert!(reader.event().is_some());
@@ -180,7 +180,7 @@ fn connections_beyond_the_bound_are_sent_away() {
     assert!(reply.header("retry-after").is_some());
     assert!(first.event().is_some());
     drop((second, third));
-    // The place is free again as soon as the server has seen the end of the connection.
+    // There is room again as soon as the server has seen the end of the connection.
     while program.connect().try_request("/health").is_none_or(|status| status != 200) {}
 }
 

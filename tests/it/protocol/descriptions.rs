@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Without the descriptions of the built-in events, which are free.
+/// Returns a schema without the descriptions of the built-in events, which are not specified.
 fn schema(program: &Program, workflow: &str) -> Value {
     let reply = program.get(&format!("/workflows/{workflow}/schema"));
     assert_eq!(reply.status, 200, "{}", reply.text());
@@ -62,7 +62,7 @@ fn events_are_listed_by_name_and_alike_on_every_call() {
     }
 }
 
-/// The edges of a workflow's graph as `a>b`, sorted, and the kinds of its nodes.
+/// Returns the edges of a workflow's graph as `a>b`, sorted, and the kinds of its nodes.
 fn graph(program: &Program, workflow: &str) -> (Vec<String>, Vec<String>) {
     let reply = program.get(&format!("/workflows/{workflow}/representation"));
     assert_eq!(reply.status, 200);

@@ -1,4 +1,4 @@
-//! The queue and its one reader: who waits, who is refused, who comes next, what stays.
+//! The queue and its one reader: who waits, who is refused, who is next, and what stays in the queue.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! The numbered log: any number of readers, from any number on, after the end too.
+//! The numbered log: any number of readers, from any number, also after the end.
 
 use super::*;
 
-/// The numbers of an NDJSON log, and the types of its events.
+/// Returns the numbers of an NDJSON log, and the types of its events.
 fn numbered(reply: &Response) -> Vec<(u64, String)> {
     let event = |event: &Value| {
         (event["sequence"].as_u64().expect("a number"), event["type"].as_str().expect("a type").to_owned())

@@ -1,4 +1,4 @@
-//! How much memory the program takes, watched from outside under more load than it holds.
+//! The memory of the program, watched from outside under more load than fits.
 
 use std::{fs, time::Duration};
 
@@ -6,14 +6,14 @@ use super::*;
 
 const MIB: usize = 1 << 20;
 
-/// Bytes that the program has in memory.
+/// Returns how many bytes the program has in memory.
 fn resident(program: &Program) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", program.pid())).expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
     line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
 }
 
-/// A body that starts a run with so many bytes.
+/// Returns a body that starts a run with this many bytes.
 fn large(bytes: usize) -> String {
     format!(r#"{{"start_event":{{"message":"{}"}}}}"#, "x".repeat(bytes))
 }
@@ -40,7 +40,7 @@ fn beyond_the_bound_new_work_is_refused_and_the_rest_goes_on() {
         assert!(grown < 16 * MIB, "{} MiB more behind {} runs", grown / MIB, waiting.len());
     }
     assert!((8..20).contains(&waiting.len()), "{} fit", waiting.len());
-    // Smaller ones take the rest of the room.
+    // Smaller ones fill the remaining room.
     let small = large(2_000);
     while program.post_text("/workflows/sleepy/run-nowait", &small).status == 200 {}
     assert_eq!(program.get("/health").status, 200);
@@ -50,7 +50,7 @@ fn beyond_the_bound_new_work_is_refused_and_the_rest_goes_on() {
     for handler in waiting.iter().take(8) {
         assert_eq!(program.post(&format!("/handlers/{handler}/cancel?purge=true"), &json!({})).status, 200);
     }
-    // What large values took is freed apart from the loop.
+    // Large values are freed outside of the loop.
     let mut tries = (0..1_000).map(|_| program.post_text("/workflows/sleepy/run-nowait", &body).status);
     assert!(tries.any(|status| status == 200), "there is room again");
 }
@@ -169,7 +169,7 @@ fn large_events_that_were_read_leave_memory_with_their_runs() {
     (0..24).for_each(|_| end(begin()));
     let start = Instant::now();
     let mut grown = usize::MAX;
-    // The allocator and the store keep some; all of the events would be 72 MiB.
+    // The allocator and the store retain some; all of the events would be 72 MiB.
     while grown > 40 * MIB {
         assert!(start.elapsed() < PATIENCE, "{} MiB more", grown / MIB);
         std::thread::sleep(Duration::from_millis(100));

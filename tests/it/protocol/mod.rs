@@ -1,5 +1,5 @@
-//! What the API promises beyond the recorded exchanges, from outside: the conformance program as a process, bytes on
-//! sockets. Every test has a server of its own.
+//! What the API promises beyond the recorded exchanges, tested from outside: the conformance program as a process,
+//! bytes on sockets. Every test has its own server.
 
 mod access;
 mod blocked;
@@ -32,14 +32,14 @@ use serde_json::{Value, json};
 
 use crate::support::{Connection, PATIENCE, Program, Response};
 
-/// Checks a reply that is an error: its status, its exact text, as plain text.
+/// Checks an error reply: its status and its exact text, as plain text.
 #[track_caller]
 fn refused(reply: &Response, status: u16, text: &str) {
     assert_eq!((reply.status, reply.text()), (status, text));
     assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
 }
 
-/// Checks a reply that is an error: its status, and what its text names.
+/// Checks an error reply: its status, and what its text names.
 #[track_caller]
 fn refused_naming(reply: &Response, status: u16, names: &[&str]) {
     assert_eq!(reply.status, status, "{}", reply.text());
@@ -48,7 +48,7 @@ fn refused_naming(reply: &Response, status: u16, names: &[&str]) {
     }
 }
 
-/// Opens a stream and reads its head, as which it has its turn.
+/// Opens a stream and reads its head, after which it has the lock.
 #[track_caller]
 fn follow(program: &Program, handler: &str, query: &str) -> Connection {
     let mut reader = ask_to_follow(program, handler, query);
@@ -57,7 +57,7 @@ fn follow(program: &Program, handler: &str, query: &str) -> Connection {
     reader
 }
 
-/// Asks for a stream and reads nothing.
+/// Requests a stream and reads nothing.
 #[track_caller]
 fn ask_to_follow(program: &Program, handler: &str, query: &str) -> Connection {
     let mut reader = program.connect();
@@ -65,8 +65,8 @@ fn ask_to_follow(program: &Program, handler: &str, query: &str) -> Connection {
     reader
 }
 
-/// Returns when the server has taken in all that was sent before: what is ready in a turn of its loop is handled in
-/// that turn, and these are three turns at least.
+/// Returns once the server has read all that was sent before: what is ready in a turn of its loop is handled in that
+/// turn, and this takes at least three turns.
 #[track_caller]
 fn settle(program: &Program) {
     for _ in 0..3 {
@@ -74,7 +74,7 @@ fn settle(program: &Program) {
     }
 }
 
-/// A run of `interactive` whose question has been read and whose reader still reads.
+/// Returns a run of `interactive` whose question was read, and its reader, which continues to read.
 #[track_caller]
 fn asked(program: &Program) -> (String, Connection) {
     let handler = program.begin("interactive", json!({}));
@@ -96,13 +96,13 @@ fn cancel(program: &Program, handler: &str, query: &str) -> Response {
     program.post_text(&format!("/handlers/{handler}/cancel{query}"), "")
 }
 
-/// Runs to the end; the handler, whatever the status.
+/// Runs to the end. Returns the handler, whatever the status.
 #[track_caller]
 fn run(program: &Program, workflow: &str, body: &Value) -> Response {
     program.post(&format!("/workflows/{workflow}/run"), body)
 }
 
-/// Waits until exactly these handlers are listed: a store removes what is over the bound a moment later.
+/// Waits until exactly these handlers are listed: a store removes what exceeds the limit a moment later.
 #[track_caller]
 fn await_listed(program: &Program, expected: &[&str]) {
     let begun = Instant::now();
@@ -111,7 +111,7 @@ fn await_listed(program: &Program, expected: &[&str]) {
     }
 }
 
-/// The conformance program, started by a shell that first does this.
+/// Returns the conformance program, started by a shell that first executes `first`.
 fn shell(first: &str, flags: &[&str]) -> Program {
     let script = format!("{first} && exec \"$0\" \"$@\"");
     let mut arguments = vec!["-c", &script, Program::path().to_str().expect("a path of characters")];
@@ -119,7 +119,7 @@ fn shell(first: &str, flags: &[&str]) -> Program {
     Program::of(std::path::Path::new("/bin/sh"), &arguments)
 }
 
-/// The types of events, in order.
+/// Returns the types of events, in order.
 fn types(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["type"].as_str().expect("a type")).collect()
 }

@@ -88,7 +88,7 @@ fn what_may_not_come_from_outside_is_refused_and_changes_nothing() {
     answer(&program, &handler);
     assert_eq!(types(&[reader.event().expect("the end")]), ["StopEvent"]);
     assert_eq!(program.get(&format!("/results/{handler}")).json()["result"], "received: pong");
-    // What passes between steps, or is streamed, does not come from outside either.
+    // What passes between steps or is streamed may not come from outside either.
     for (workflow, start, name) in [
         ("looping", json!({"target": 2_000_000_000}), "Tick"),
         ("fan_out", json!({"items": [1], "delay_ms": 60_000}), "ItemDone"),

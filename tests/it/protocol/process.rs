@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn exit_code_tells_good_from_usage_and_failure() {
-    // A program without a store does not know what to do with a directory.
+    // A program without a store cannot use a directory.
     let unusable_directory = if cfg!(feature = "sqlite") { (1, "/proc/nowhere") } else { (2, "without feature") };
     for (flags, code, says) in [
         (&["--help"][..], 0, "--listen"),

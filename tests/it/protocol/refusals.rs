@@ -1,8 +1,8 @@
-//! What is refused by its head alone is refused before `100 Continue`, and before its body is read.
+//! What can be refused by its head alone is refused before `100 Continue`, and before its body is read.
 
 use super::*;
 
-/// A request line, header lines beside `Host: localhost`, and the status that they alone come to.
+/// Request lines, header lines besides `Host: localhost`, and the status that they alone lead to.
 const REFUSED: &[(&str, &str, u16)] = &[
     ("POST /workflows/echo/run", "Origin: http://evil.example\r\n", 403),
     ("POST /workflows/echo/run", "Origin: null\r\n", 403),
@@ -25,7 +25,7 @@ const REFUSED: &[(&str, &str, u16)] = &[
 
 const FRAMINGS: &[&str] = &["Content-Length: 1000000", "Content-Length: 999999999", "Transfer-Encoding: chunked"];
 
-/// Sends a head whose body does not come; the reply's head.
+/// Sends a head without its body. Returns the head of the reply.
 #[track_caller]
 fn offer(program: &Program, line: &str, lines: &str, framing: &str) -> (Connection, Response) {
     let mut connection = program.connect();
@@ -67,7 +67,7 @@ fn what_the_head_does_not_refuse_is_asked_to_go_on() {
         connection.write(body.as_bytes());
         assert_eq!(connection.head().status, 200, "{line}");
     }
-    // What takes more than the head to refuse.
+    // Requests that cannot be refused by the head alone.
     let (_, reply) = offer(&program, "POST /events/nope", "Expect: 100-continue\r\n", "Content-Length: 5");
     assert_eq!(reply.status, 100);
 }

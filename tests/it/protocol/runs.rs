@@ -21,7 +21,7 @@ fn start_event_comes_in_every_form() {
         (r#"{"start_event":{"types":[],"value":{"message":"hi"}}}"#, "hi"),
         (r#"{"start_event":{"qualified_name":"any.where.StartEvent","value":{"message":"hi"}}}"#, "hi"),
         (r#"{"start_event":{"value":{"_data":{"message":"hi"}},"type":"StartEvent","qualified_name":null}}"#, "hi"),
-        // No envelopes: the members are the fields.
+        // Not envelopes: the members are the fields.
         (r#"{"start_event":{"value":{"message":"no"}}}"#, "default"),
         (r#"{"start_event":{"value":{"message":"no"},"message":"hi"}}"#, "hi"),
         (r#"{"start_event":{"type":"Any","message":"hi"}}"#, "hi"),
@@ -232,7 +232,7 @@ fn bad_context_says_what_is_wrong_with_it() {
     assert_eq!(run(&program, "echo", &body).json()["handler_id"], longest);
 }
 
-/// Sends POST run of `interactive` and waits until the run is there; its handler.
+/// Sends POST run of `interactive` and waits until the run exists. Returns its handler.
 fn waiting_caller(program: &Program) -> (Connection, String) {
     let mut caller = program.connect();
     caller.send("POST", "/workflows/interactive/run", &[], Some(b""));

@@ -1,9 +1,9 @@
-//! Nobody is answered from what is not kept yet: requests wait until it is, or has failed.
+//! Nobody is answered from what is not committed: requests wait until it is committed or has failed.
 
 use super::*;
 use crate::support::Disk;
 
-/// A program whose disk can be held.
+/// A program whose disk can be blocked.
 struct Held {
     program: Program,
     disk: Disk,
@@ -20,8 +20,8 @@ impl Held {
         Self { program: Program::spawned(&mut command), disk, _data: data }
     }
 
-    /// Sends these requests in order, each on a connection of its own, while the disk hangs, and checks that none is
-    /// answered; then it goes on, or fails until all are answered. Their statuses.
+    /// Sends these requests in order, each on a new connection, while the disk hangs, and checks that none is answered.
+    /// Then the disk continues, or fails until all are answered. Returns their statuses.
     #[track_caller]
     fn while_it_hangs(&self, keeps: bool, requests: &[(&str, &str, &str)]) -> Vec<u16> {
         self.disk.hang();
@@ -43,7 +43,7 @@ impl Held {
         statuses
     }
 
-    /// Starts a run of `approval` under this id, which waits for its answer when this returns.
+    /// Starts a run of `approval` under this id. It waits for its answer when this returns.
     #[track_caller]
     fn asking(&self, id: &str) {
         let reply = self.program.post_text("/workflows/approval/run-nowait", body_as(id));
@@ -53,7 +53,7 @@ impl Held {
     }
 }
 
-/// A start under an id that the client chooses.
+/// Returns a body that starts a run under an id chosen by the client.
 fn body_as(id: &str) -> String {
     json!({"handler_id": id, "start_event": {"subject": "a"}, "context": {"state": {}}}).to_string()
 }

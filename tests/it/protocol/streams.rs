@@ -1,4 +1,4 @@
-//! GET events: framing, envelopes, what shows in which order, how a feed ends.
+//! GET events: framing, envelopes, which events are shown in which order, how a feed ends.
 
 use super::*;
 
@@ -95,7 +95,7 @@ fn queue_uses_internal_events_up_unseen() {
     assert_eq!((&first["value"]["name"], &first["value"]["step_state"]), (&json!("answer"), &json!("running")));
 }
 
-/// The state changes of a finished run as `step state worker`.
+/// Returns the state changes of a finished run as `step state worker`.
 fn changes(program: &Program, workflow: &str, start_event: Value) -> Vec<String> {
     let handler = program.begin(workflow, start_event);
     let mut reader = follow(program, &handler, "sse=false&include_internal=true");
@@ -222,7 +222,7 @@ fn slow_reader_gets_every_event() {
     let count = 20_000;
     let handler = program.begin("streaming", json!({"count": count, "delay_ms": 0}));
     let mut reader = follow(&program, &handler, "sse=false");
-    // Reads on only after the run is over: whatever the socket did not take has stayed in the feed.
+    // Continues to read only after the run has ended: what the socket did not take is still in the feed.
     while program.get(&format!("/results/{handler}")).status == 202 {}
     for sequence in 0..count {
         assert_eq!(reader.event().expect("an event")["value"]["sequence"], sequence);
@@ -233,7 +233,7 @@ fn slow_reader_gets_every_event() {
 
 #[test]
 fn line_separators_of_other_standards_are_escaped_in_ndjson() {
-    // The stock Python client splits NDJSON lines as `str.splitlines` does, inside of strings too.
+    // The stock Python client splits NDJSON lines as `str.splitlines` does, inside of strings, too.
     let program = Program::start();
     let message = "a\u{85}b\u{2028}c\u{2029}d";
     let handler = program.begin("echo", json!({"message": message}));

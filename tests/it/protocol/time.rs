@@ -1,4 +1,4 @@
-//! What a wall clock that is set does to waits: the program is shown one of its own.
+//! The effect of setting the wall clock on waits, with a clock of the program's own.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::support::Clock;
 const HOUR_S: i64 = 3_600;
 const TEN_YEARS_S: i64 = 10 * 365 * 24 * HOUR_S;
 
-/// Runs `sleepy` for so long; how long that took.
+/// Runs `sleepy` with this delay. Returns how long it took.
 #[track_caller]
 fn sleep(program: &Program, delay: Duration) -> Duration {
     let begun = Instant::now();
@@ -25,7 +25,7 @@ fn a_commit_made_ten_years_ahead_does_not_hold_later_sleeps() {
     let clock = Clock::before(&mut command);
     clock.set_ahead(TEN_YEARS_S);
     let program = Program::spawned(&mut command);
-    // One that is asleep at the end, and one more commit.
+    // One run that is asleep at the end, and one more commit.
     let asleep = program.begin("sleepy", json!({"delay_ms": 1_000}));
     let ahead = program.finish("echo", json!({}));
     let updated_at = |program: &Program, handler: &str| {
@@ -53,7 +53,7 @@ fn a_step_forward_ends_a_long_sleep_without_a_request_and_leaves_a_short_one() {
     let long = program.begin("sleepy", json!({"delay_ms": 30 * 60 * 1_000}));
     let short = program.begin("sleepy", json!({"delay_ms": 1_000}));
     let mut readers = [&long, &short].map(|handler| follow(&program, handler, "sse=false"));
-    // From here on nothing is sent.
+    // Nothing is sent from here on.
     clock.set_ahead(HOUR_S);
     let stepped = Instant::now();
     let [long, short] = &mut readers;

@@ -1,11 +1,11 @@
-//! Clients that are gone hold no place for others.
+//! Clients that have gone do not take room from others.
 
 use super::*;
 
-/// POST run calls that wait, at most as many as may when there are eight connections.
+/// The most POST run calls that may wait if there are eight connections.
 const CALLERS: usize = 7;
 
-/// Starts as many calls that wait as may be, each behind `before`. They wait when this returns.
+/// Makes as many waiting calls as allowed, each after `before`. They wait when this returns.
 #[track_caller]
 fn call(program: &Program, before: &str, last: &mut Connection, listed: usize) -> Vec<Connection> {
     let request = "POST /workflows/interactive/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}";
@@ -26,7 +26,7 @@ fn call(program: &Program, before: &str, last: &mut Connection, listed: usize) -
     callers
 }
 
-/// Waits until there is a place for a call; how long that took.
+/// Waits until there is room for a call. Returns how long that took.
 #[track_caller]
 fn await_place(last: &mut Connection, at_most: Duration) -> Duration {
     let begun = Instant::now();
@@ -53,7 +53,7 @@ fn calls_whose_connections_are_reset_free_their_places_at_once() {
     }
 }
 
-/// Over TCP a close looks like a half-close until the client's system has forgotten the connection, which takes a
+/// Over TCP, a close looks like a half-close until the client's system has forgotten the connection, which takes a
 /// minute on Linux.
 #[test]
 #[ignore = "takes more than a minute"]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::support::{command, example};
 
-/// The lines of the log at this level, when the program has ended in order.
+/// Returns the lines of the log at this level after the program has ended normally.
 #[track_caller]
 fn lines(program: Program, level: &str) -> Vec<String> {
     program.signal("TERM");
@@ -76,7 +76,7 @@ fn a_pass_that_does_not_end_is_a_line_and_its_thread_is_replaced() {
     let handler = program.begin("deaf", json!({}));
     follow(&program, &handler, "sse=false").event_of("Begun");
     assert_eq!(cancel(&program, &handler, "").status, 200);
-    // There is one worker: this one has its turn when that thread is given up.
+    // There is one worker, so this run waits until the hanging thread is replaced.
     assert_eq!(run(&program, "panics", &json!({})).status, 500);
     let warned = lines(program, " WARN ");
     let abandoned: Vec<&String> = warned.iter().filter(|line| line.contains("pass abandoned: ")).collect();
@@ -110,7 +110,7 @@ fn a_misspelt_variable_is_named_once() {
     assert!(line.ends_with("STEPRILL_WORKRES is not a setting; did you mean STEPRILL_WORKERS?"), "{line}");
 }
 
-/// What the log warns of, without its times.
+/// Returns the warnings in the log, without their times.
 #[track_caller]
 fn warnings(program: Program) -> Vec<String> {
     let message = |line: &String| line.split_once(" WARN ").expect("a warning").1.to_owned();

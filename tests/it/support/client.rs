@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client small enough to see through: what it sends is what the test wrote, what it read it shows.
+//! A small HTTP/1.1 client: it sends exactly what the test wrote, and shows exactly what it read.
 
 use std::{
     io::{self, Read, Write},
@@ -15,12 +15,12 @@ use super::PATIENCE;
 pub(crate) struct Connection {
     socket: Socket,
     host: String,
-    /// Bytes read and not yet used.
+    /// Bytes that were read and are not used yet.
     buffer: Vec<u8>,
     body: Framing,
 }
 
-/// A reply: its head, and its body as far as it was read.
+/// A reply: its head, and as much of its body as was read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -82,7 +82,7 @@ impl Connection {
         Self { socket, host: host.to_owned(), buffer: Vec::new(), body: Framing::Ended }
     }
 
-    /// Sends one request and reads its whole reply.
+    /// Sends one request and reads the complete reply.
     #[track_caller]
     pub(crate) fn request(
         &mut self,
@@ -100,20 +100,20 @@ impl Connection {
         response
     }
 
-    /// `GET path`; its status, or nothing if the server refuses or drops the connection.
+    /// Sends `GET path`. Returns the status, or nothing if the server refuses or drops the connection.
     pub(crate) fn try_request(&mut self, path: &str) -> Option<u16> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
         self.socket.write_all(request.as_bytes()).ok()?;
         self.status()
     }
 
-    /// The status of a reply; nothing if the server closes without one.
+    /// Returns the status of a reply, or nothing if the server closes without one.
     pub(crate) fn status(&mut self) -> Option<u16> {
         self.until(b"\r\n").ok()?;
         std::str::from_utf8(&self.buffer[9..12]).ok()?.parse().ok()
     }
 
-    /// Sends one request. `Host` is added if it is not among the headers.
+    /// Sends one request. Adds `Host` if it is not among the headers.
     #[track_caller]
     pub(crate) fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) {
         let mut lines = vec![format!("{method} {path} HTTP/1.1")];
@@ -126,18 +126,18 @@ impl Connection {
         self.write(&[head.as_bytes(), body.unwrap_or_default()].concat());
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     #[track_caller]
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).expect("the server reads");
     }
 
-    /// Says that nothing more will be sent, and goes on reading.
+    /// Shuts down sending, and continues to read.
     pub(crate) fn half_close(&self) {
         self.socket.half_close().expect("the connection is open");
     }
 
-    /// Reads a reply's head; its body comes from [`Self::line`] or [`Self::rest`].
+    /// Reads a reply's head; [`Self::line`] or [`Self::rest`] read its body.
     #[track_caller]
     pub(crate) fn head(&mut self) -> Response {
         let mut response = Response::default();
@@ -167,7 +167,7 @@ impl Connection {
         response
     }
 
-    /// The next line of a chunked body, without its end; `None` at the end of the body. Every event ends a line.
+    /// Reads the next line of a chunked body, without its end; `None` at the end of the body. Every event ends a line.
     #[track_caller]
     pub(crate) fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
@@ -183,13 +183,13 @@ impl Connection {
         }
     }
 
-    /// The next event of an NDJSON stream; `None` at its end.
+    /// Reads the next event of an NDJSON stream; `None` at its end.
     #[track_caller]
     pub(crate) fn event(&mut self) -> Option<Value> {
         self.line().map(|line| serde_json::from_str(&line).expect("an event"))
     }
 
-    /// Reads events of an NDJSON stream until one of this type.
+    /// Reads events of an NDJSON stream up to one of this type.
     #[track_caller]
     pub(crate) fn event_of(&mut self, name: &str) -> Value {
         loop {
@@ -200,7 +200,7 @@ impl Connection {
         }
     }
 
-    /// What is left of the body.
+    /// Reads the rest of the body.
     #[track_caller]
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
@@ -210,7 +210,7 @@ impl Connection {
         body
     }
 
-    /// What comes of a chunked body until it ends or is cut off.
+    /// Reads a chunked body until it ends or is cut off.
     pub(crate) fn rest_or_cut(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         while self.until(b"\r\n").is_ok()
@@ -221,7 +221,7 @@ impl Connection {
         body
     }
 
-    /// Whether nothing has come that was not read.
+    /// Returns whether nothing has arrived that was not read.
     #[track_caller]
     pub(crate) fn is_silent(&mut self) -> bool {
         let Socket::Tcp(socket) = &self.socket else { panic!("a TCP connection") };
@@ -231,13 +231,13 @@ impl Connection {
         self.buffer.is_empty() && peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Whether the peer has closed the connection and sent nothing more. Waits for one or the other.
+    /// Waits until the peer closes the connection or sends something. Returns whether it closed.
     #[track_caller]
     pub(crate) fn is_closed(&mut self) -> bool {
         self.buffer.is_empty() && matches!(self.fill(), Err(Lost::Closed))
     }
 
-    /// Whether a chunked body breaks off: the connection ends before the last chunk.
+    /// Returns whether a chunked body breaks off: the connection ends before the last chunk.
     #[track_caller]
     pub(crate) fn breaks_off(&mut self) -> bool {
         assert_eq!(self.body, Framing::Chunked, "a chunked body is being read");
@@ -251,7 +251,7 @@ impl Connection {
         }
     }
 
-    /// Some bytes of the body; `None` at its end.
+    /// Reads some bytes of the body; `None` at its end.
     #[track_caller]
     fn piece(&mut self) -> Option<Vec<u8>> {
         match self.body {
@@ -295,7 +295,7 @@ impl Connection {
         }
     }
 
-    /// Gives bytes of a body back, to be read again.
+    /// Puts back bytes of a body, to be read again.
     fn put_back(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -313,7 +313,7 @@ impl Connection {
         self.buffer = front;
     }
 
-    /// Reads until `end` is in the buffer; the place behind it.
+    /// Reads until `end` is in the buffer. Returns the position after it.
     fn until(&mut self, end: &[u8]) -> Result<usize, Lost> {
         loop {
             if let Some(at) = self.buffer.windows(end.len()).position(|window| window == end) {
@@ -332,7 +332,7 @@ impl Connection {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Err(Lost::Closed),
-            // A signal of another test in this process.
+            // Caused by a signal of another test in this process.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             Err(error) => Err(Lost::Failed { _error: error }),
         }
@@ -347,7 +347,7 @@ enum Lost {
 }
 
 impl Response {
-    /// The value of a header field, its name in any case. Fields that stand twice fail the test.
+    /// Returns the value of a header field, by name in any case. A field that occurs twice fails the test.
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -356,19 +356,19 @@ impl Response {
         value
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     #[track_caller]
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("UTF-8")
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(self.text()).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// The body as the events of an NDJSON stream.
+    /// Returns the body as the events of an NDJSON stream.
     #[track_caller]
     pub(crate) fn events(&self) -> Vec<Value> {
         self.text().lines().map(|line| serde_json::from_str(line).expect("an event")).collect()

@@ -1,8 +1,8 @@
-//! Command lines that the documentation and the demo tell people to try, sent as `curl` would send them.
+//! Sends the command lines in the documentation and the demo as `curl` would.
 
 use super::{Connection, Program, Response};
 
-/// A request, as a command line describes it.
+/// A request described by a command line.
 #[derive(Debug)]
 pub(crate) struct Curl {
     method: String,
@@ -11,8 +11,8 @@ pub(crate) struct Curl {
 }
 
 impl Curl {
-    /// Parses `curl [-N] [-s] [-X METHOD] URL [-d BODY]`, where the URL begins with `origin` and URL and body may stand
-    /// in single quotes.
+    /// Parses `curl [-N] [-s] [-X METHOD] URL [-d BODY]`, where the URL begins with `origin`. URL and body may be in
+    /// single quotes.
     #[track_caller]
     pub(crate) fn parse(line: &str, origin: &str) -> Self {
         let line = line.trim().strip_prefix("curl ").unwrap_or_else(|| panic!("expected a curl line, got {line}"));
@@ -31,7 +31,7 @@ impl Curl {
         Self { method: method.to_owned(), path: path.to_owned(), body: body.map(str::to_owned) }
     }
 
-    /// Sends it on a connection of its own, whose reply is still to be read.
+    /// Sends it on a new connection, whose reply is still to be read.
     #[track_caller]
     pub(crate) fn send(&self, program: &Program) -> Connection {
         let mut connection = program.connect();
@@ -39,7 +39,7 @@ impl Curl {
         connection
     }
 
-    /// Sends it and reads the whole reply.
+    /// Sends it and reads the complete reply.
     #[track_caller]
     pub(crate) fn reply(&self, program: &Program) -> Response {
         let body = self.body.as_deref().map(str::as_bytes);

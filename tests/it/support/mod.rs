@@ -1,5 +1,5 @@
-//! What the tests from outside share: the conformance program as a child process, a small HTTP client that shows
-//! every byte, JSON that keeps the order of its members.
+//! What tests of the program share: the program as a child process, a small HTTP client that shows every byte, and JSON
+//! that retains the order of its members.
 
 mod client;
 mod curl;
@@ -20,7 +20,7 @@ use std::{env, process::Command, sync::mpsc, thread, time::Duration};
 /// How long a test waits for a byte, a reply or the end of a process before it fails. No test waits on purpose.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What `wait` gives, within patience.
+/// Returns the result of `wait`, which must not take longer than [`PATIENCE`].
 #[track_caller]
 pub(crate) fn within<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, ended) = mpsc::channel();
@@ -28,11 +28,11 @@ pub(crate) fn within<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'stati
     ended.recv_timeout(PATIENCE).expect("it does not take for ever")
 }
 
-/// Set in a process that runs one test alone.
+/// The variable that is set in a process that runs one test alone.
 const ALONE: &str = "STEPRILL_TEST_ALONE";
 
-/// Whether this process runs the test `name` of `module` alone, so that what the process takes is what the test takes.
-/// Else a process of its own is started for it, and has to pass.
+/// Returns whether this process runs only the test `name` of `module`, so that the test uses all that the process uses.
+/// Otherwise starts a process for the test, which must pass.
 #[track_caller]
 pub(crate) fn is_alone(module: &str, name: &str) -> bool {
     if env::var_os(ALONE).is_some() {

@@ -1,4 +1,4 @@
-//! JSON that keeps the order of its members, so that a test can tell it.
+//! JSON that retains the order of its members, so that tests can check it.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ impl Ordered {
         serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
-    /// A member of an object.
+    /// Returns a member of an object.
     pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(members) => members.iter().find(|(known, _)| known == name).map(|(_, value)| value),
@@ -30,7 +30,7 @@ impl Ordered {
         }
     }
 
-    /// The text of a string.
+    /// Returns the text of a string.
     pub(crate) fn as_str(&self) -> Option<&str> {
         match self {
             Self::Scalar(Value::String(text)) => Some(text),
@@ -52,7 +52,7 @@ impl Ordered {
         }
     }
 
-    /// Without the order of members.
+    /// Converts to a value without the order of members.
     pub(crate) fn into_value(self) -> Value {
         match self {
             Self::Scalar(value) => value,

@@ -1,4 +1,4 @@
-//! A disk that hangs and a clock that is set, for one program: a library of C between it and the system.
+//! A disk that hangs and a clock that is set, for one program: a C library between the program and the system.
 
 use std::{
     fs,
@@ -9,14 +9,14 @@ use std::{
 
 use tempfile::TempDir;
 
-/// Says whether the disk of a program hangs, or fails.
+/// Controls whether the disk of a program hangs or fails.
 #[derive(Debug)]
 pub(crate) struct Disk {
     directory: TempDir,
 }
 
 impl Disk {
-    /// A disk that works, under the program that `command` starts.
+    /// Puts a working disk under the program that `command` starts.
     pub(crate) fn under(command: &mut Command) -> Self {
         let disk = Self { directory: tempfile::tempdir().expect("a directory") };
         preload(command)
@@ -25,12 +25,12 @@ impl Disk {
         disk
     }
 
-    /// From now on no sync returns.
+    /// Makes every sync block from now on.
     pub(crate) fn hang(&self) {
         fs::write(self.file(), "").expect("the file is written");
     }
 
-    /// Lets the syncs that hang, and those that come, succeed or fail.
+    /// Lets blocked and future syncs succeed or fail.
     pub(crate) fn end_hang(&self, succeed: bool) {
         let failing = self.file().with_extension("failing");
         let ended = if succeed { fs::remove_file(self.file()) } else { fs::rename(self.file(), failing) };
@@ -54,7 +54,7 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// The system's clock, before the program that `command` starts.
+    /// Puts a clock, which shows the system's time, before the program that `command` starts.
     pub(crate) fn before(command: &mut Command) -> Self {
         let clock = Self { directory: tempfile::tempdir().expect("a directory") };
         clock.set_ahead(0);
@@ -67,9 +67,9 @@ impl Clock {
         preload(command).env("STEPRILL_TEST_CLOCK", self.file());
     }
 
-    /// From now on it is so many seconds ahead of the system's.
+    /// Sets the clock this many seconds ahead of the system's from now on.
     pub(crate) fn set_ahead(&self, seconds: i64) {
-        // Put in place whole: the program reads it at any time.
+        // Replaced atomically: the program may read it at any time.
         let fresh = self.directory.path().join("fresh");
         fs::write(&fresh, seconds.to_string()).and_then(|()| fs::rename(&fresh, self.file())).expect("it is written");
     }
@@ -83,7 +83,7 @@ fn preload(command: &mut Command) -> &mut Command {
     command.env("LD_PRELOAD", library())
 }
 
-/// Built by the C compiler that SQLite was built with.
+/// Builds the library with the C compiler that built SQLite.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {

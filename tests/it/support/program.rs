@@ -1,4 +1,4 @@
-//! A server program, most often the conformance program, started for one test and ended with it.
+//! A server program, usually the conformance program, that is started for one test and ends with it.
 
 use std::{
     env,
@@ -20,23 +20,23 @@ use super::{
     client::{Connection, Response},
 };
 
-/// Origin that every program of these tests is told to answer.
+/// The origin that all programs of these tests are told to allow.
 pub(crate) const ORIGIN: &str = "http://app.example";
 
-/// A running program. Killed on drop; what it wrote to stderr is shown if the test fails.
+/// A running program. Killed on drop; its stderr is shown if the test fails.
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
     /// The address in its first line on stdout: `http://127.0.0.1:PORT` or `unix:PATH`.
     listening: String,
-    /// What it prints behind that line.
+    /// What it prints after that line.
     lines: mpsc::Receiver<String>,
     stderr: Option<JoinHandle<String>>,
-    /// What it keeps everything in, if the tests are run on a store.
+    /// The data directory, if the tests are run with a store.
     data: Option<TempDir>,
 }
 
-/// Set to have every program of these tests keep everything in a directory of its own.
+/// Set to give every program of these tests a data directory of its own.
 const WITH_STORE: &str = "STEPRILL_TEST_WITH_STORE";
 
 impl Program {
@@ -52,7 +52,7 @@ impl Program {
         Self::with_only(&all)
     }
 
-    /// Starts it with exactly these flags and waits until it says that it listens.
+    /// Starts it with exactly these flags, and waits until it listens.
     pub(crate) fn with_only(flags: &[&str]) -> Self {
         if env::var_os(WITH_STORE).is_none() || flags.contains(&"--data") {
             return Self::of(conformance(), flags);
@@ -70,7 +70,7 @@ impl Program {
         Self::spawned(command(path).args(arguments))
     }
 
-    /// Starts what this command says, and waits until it says that it listens.
+    /// Starts this command, and waits until it listens.
     pub(crate) fn spawned(command: &mut Command) -> Self {
         let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
@@ -82,11 +82,11 @@ impl Program {
             String::from_utf8_lossy(&text).into_owned()
         });
         let (sender, lines) = mpsc::channel();
-        // Stays at the pipe, so that a later line of the program does not hit a closed one.
+        // Continues to read, so that later lines of the program do not meet a closed pipe.
         thread::spawn(move || stdout.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
         let mut program = Self { child, listening: String::new(), lines, stderr: Some(stderr), data: None };
         let line = program.line();
-        // With several places the first: `http://127.0.0.1:8080 and unix:/run/steprill.sock`.
+        // The first of several addresses: `http://127.0.0.1:8080 and unix:/run/steprill.sock`.
         let places = line.strip_prefix("steprill listening on ");
         let listening = places.and_then(|places| places.split(" and ").next());
         listening
@@ -100,39 +100,39 @@ impl Program {
         command(conformance()).args(flags).output().expect("the conformance program starts")
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub(crate) fn path() -> &'static Path {
         conformance()
     }
 
-    /// What starts it, silent, with exactly these flags.
+    /// Returns the command that starts it, without a log, with exactly these flags.
     pub(crate) fn command(flags: &[&str]) -> Command {
         let mut command = command(conformance());
         command.args(flags).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
 
-    /// The next line that it prints; empty if none comes.
+    /// Returns the next line that it prints, or an empty one if none comes.
     pub(crate) fn line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).unwrap_or_default()
     }
 
-    /// Whether the tests are run on a store, and it has one.
+    /// Returns whether it has a store because the tests are run with one.
     pub(crate) fn has_store(&self) -> bool {
         self.data.is_some()
     }
 
-    /// What it says it listens on.
+    /// Returns the address on which it says that it listens.
     pub(crate) fn listening(&self) -> &str {
         &self.listening
     }
 
-    /// The TCP address it listens on; also the value of `Host`.
+    /// Returns the TCP address on which it listens, which is also the value of `Host`.
     pub(crate) fn host(&self) -> &str {
         self.listening.strip_prefix("http://").expect("it listens on TCP")
     }
 
-    /// The ids of the handlers that it lists, in order.
+    /// Returns the ids of the handlers that it lists, in order.
     #[track_caller]
     pub(crate) fn listed(&self, query: &str) -> Vec<String> {
         let reply = self.get(&format!("/handlers{query}"));
@@ -141,7 +141,7 @@ impl Program {
         handlers.iter().map(|handler| handler["handler_id"].as_str().expect("an id").to_owned()).collect()
     }
 
-    /// Its process.
+    /// Returns its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -154,22 +154,22 @@ impl Program {
         }
     }
 
-    /// `GET path` on a connection of its own.
+    /// Sends `GET path` on a new connection.
     pub(crate) fn get(&self, path: &str) -> Response {
         self.connect().request("GET", path, &[], None)
     }
 
-    /// `POST path` with a JSON body, on a connection of its own.
+    /// Sends `POST path` with a JSON body on a new connection.
     pub(crate) fn post(&self, path: &str, body: &Value) -> Response {
         self.post_text(path, body.to_string())
     }
 
-    /// `POST path` with any body, on a connection of its own.
+    /// Sends `POST path` with any body on a new connection.
     pub(crate) fn post_text(&self, path: &str, body: impl AsRef<[u8]>) -> Response {
         self.connect().request("POST", path, &[("Content-Type", "application/json")], Some(body.as_ref()))
     }
 
-    /// Starts a run and does not wait for it; its handler id.
+    /// Starts a run without waiting for it. Returns the handler id.
     #[track_caller]
     pub(crate) fn begin(&self, workflow: &str, start_event: Value) -> String {
         let body = Value::Object([("start_event".to_owned(), start_event)].into_iter().collect());
@@ -178,7 +178,7 @@ impl Program {
         response.json()["handler_id"].as_str().expect("a handler id").to_owned()
     }
 
-    /// Starts a run, reads its feed to the end, as which its final state is stored; its handler id.
+    /// Starts a run and reads its feed to the end, when its final state is committed. Returns the handler id.
     #[track_caller]
     pub(crate) fn finish(&self, workflow: &str, start_event: Value) -> String {
         let handler = self.begin(workflow, start_event);
@@ -193,17 +193,17 @@ impl Program {
         assert!(status.expect("kill is there").success(), "kill -{name}");
     }
 
-    /// Kills it at once; what it wrote to stderr.
+    /// Kills it at once. Returns its stderr.
     #[track_caller]
     pub(crate) fn kill(mut self) -> String {
         self.child.kill().expect("it is our child");
         self.wait().1
     }
 
-    /// Waits for its end; how it ended, and what it wrote to stderr.
+    /// Waits for its end. Returns how it ended, and its stderr.
     #[track_caller]
     pub(crate) fn wait(mut self) -> (ExitStatus, String) {
-        // Its stderr closes at its end, so that waiting for the reader is waiting for the process, within patience.
+        // Its stderr closes at its end, so waiting for the reader, for a limited time, is waiting for the process.
         let stderr = self.stderr.take().expect("not waited for yet");
         let (sender, ended) = mpsc::channel();
         thread::spawn(move || sender.send(stderr.join().unwrap_or_default()));
@@ -222,8 +222,8 @@ impl Drop for Program {
     }
 }
 
-/// What starts a program the same way on every machine: unless told it listens on a free port, and no variable of the
-/// tests' own surroundings sets anything.
+/// Returns a command that starts a program in the same way on every machine: on a free port unless told otherwise, and
+/// without variables from the environment of the tests.
 pub(crate) fn command(path: &Path) -> Command {
     let mut command = Command::new(path);
     for (key, _) in env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("STEPRILL_")) {
@@ -233,13 +233,13 @@ pub(crate) fn command(path: &Path) -> Command {
     command
 }
 
-/// An example of the crate that is no server of the conformance workflows: its path.
+/// Returns the path of an example of this crate.
 pub(crate) fn example(name: &str) -> PathBuf {
     build_example(name)
 }
 
-/// The program's path. Built here, so that a test binary run on its own never meets an old one; `cargo test` has
-/// built it already. `CONFORMANCE_PROGRAM` names another program that answers in its place.
+/// Returns the program's path. Builds it, so that a test binary that is run directly never uses an old one; `cargo
+/// test` has built it already. `CONFORMANCE_PROGRAM` names another program to test in its place.
 fn conformance() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
@@ -260,7 +260,7 @@ fn build_example(name: &str) -> PathBuf {
     if !cfg!(feature = "sqlite") {
         build.arg("--no-default-features");
     }
-    // target/debug/deps/it-0123456789abcdef, this very test, says where the target directory is.
+    // The path of this test, target/debug/deps/it-0123456789abcdef, tells where the target directory is.
     let test = env::current_exe().expect("the test has a path");
     let profile = test.ancestors().nth(2).expect("target, profile, deps, test");
     build.arg("--target-dir").arg(profile.parent().expect("target, profile"));
