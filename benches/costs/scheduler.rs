@@ -8,7 +8,8 @@ use steprill::{
         input::External,
         keys::{HandlerKey, WorkflowId},
         record::LargeDone,
-        scheduler::{Batch, NewRun, Place, Scheduler, SchedulerLimits},
+        scheduler::{NewRun, Place, Scheduler, SchedulerLimits},
+        storage::{Batch, Recall},
     },
     graph::Graph,
     limits::{BODY_BYTES_MAX_DEFAULT, PAGE_BYTES_MAX, RETENTION_SLICE_MAX, RUN_WORKS_MAX, RUNS_MAX_DEFAULT},
@@ -32,7 +33,7 @@ struct World {
 }
 
 impl World {
-    fn new(keep_finished: usize, max_runs: Option<usize>, journaled: bool) -> Self {
+    fn new(keep_finished: usize, max_runs: Option<usize>, recall: Recall) -> Self {
         let graph = graph(max_runs);
         let limits = SchedulerLimits {
             keep_finished,
@@ -40,7 +41,7 @@ impl World {
             finished_bytes_max: usize::MAX,
             ..SchedulerLimits::default()
         };
-        let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, journaled, 7);
+        let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, recall, 7);
         Self {
             scheduler,
             graph,
@@ -143,14 +144,14 @@ pub(crate) fn measure() {
 
 fn handlers() {
     row("start, beside n runs that wait", RUNS_MAX_DEFAULT, |n| {
-        let (mut world, _) = World::new(1_000, None, true).waiting(n);
+        let (mut world, _) = World::new(1_000, None, Recall::Everything).waiting(n);
         each(200, |_| {
             world.start();
             world.settle();
         })
     });
     row("posted answer, beside n runs that wait", RUNS_MAX_DEFAULT, |n| {
-        let (mut world, keys) = World::new(1_000, None, true).waiting(n);
+        let (mut world, keys) = World::new(1_000, None, Recall::Everything).waiting(n);
         let event = world.graph.event_id("A").expect("A");
         each(200, |index| {
             let external = External::new(event, numbered(index));
@@ -159,21 +160,21 @@ fn handlers() {
         })
     });
     row("posted answer of n bytes, with its record", BODY_BYTES_MAX_DEFAULT, |n| {
-        let (mut world, keys) = World::new(1_000, None, true).waiting(1);
+        let (mut world, keys) = World::new(1_000, None, Recall::Everything).waiting(1);
         let value = json(&format!("{{\"m\":\"{}\"}}", "x".repeat(n)));
         let external = External::new(world.graph.event_id("A").expect("A"), value);
         external.members.read(&external.value);
         once(|| world.scheduler.post(keys[0], external, world.now).expect("it is taken"))
     });
     row("purge, beside n runs that wait", RUNS_MAX_DEFAULT, |n| {
-        let (mut world, keys) = World::new(1_000, None, true).waiting(n);
+        let (mut world, keys) = World::new(1_000, None, Recall::Everything).waiting(n);
         each(200, |index| {
             world.scheduler.purge(keys[scattered(index, n)], world.now).expect("it is resident");
             world.settle();
         })
     });
     row("cancel of one of n runs that wait for a place", RUNS_MAX_DEFAULT, |n| {
-        let mut world = World::new(1_000, Some(1), true);
+        let mut world = World::new(1_000, Some(1), Recall::Everything);
         let keys: Vec<_> = (0..=n).map(|_| world.start()).collect();
         world.settle();
         each(200, |index| {
@@ -184,7 +185,7 @@ fn handlers() {
     large_ends();
     for (works, sleep) in [("that sleep", true), ("whose passes are ready", false)] {
         let spread = move |n: usize| {
-            let mut world = World::new(1_000, None, true);
+            let mut world = World::new(1_000, None, Recall::Everything);
             let key = world.start();
             let element = world.graph.event_id("E").expect("E");
             world.work_one(&PassEnd::Returned(vec![(element, json("{}")); n]));
@@ -215,7 +216,7 @@ fn handlers() {
 fn large_ends() {
     let element = |world: &World, name: &str| world.graph.event_id(name).expect("it is there");
     let fan_out = |n: usize| {
-        let mut world = World::new(1_000, None, true);
+        let mut world = World::new(1_000, None, Recall::Everything);
         world.start();
         world.settle();
         let tag = world.scheduler.poll_pass(world.now).expect("a pass").tag;
@@ -270,12 +271,12 @@ fn large_ends() {
 
 fn timers() {
     row("turn in which n timers are due", RUNS_MAX_DEFAULT, |n| {
-        let mut world = World::new(1_000, None, false).sleeping(n);
+        let mut world = World::new(1_000, None, Recall::Feeds).sleeping(n);
         world.now.alive_us += 100_000_000;
         once(|| world.scheduler.handle_time(world.now))
     });
     row("turn in which one of n timers is due", RUNS_MAX_DEFAULT, |n| {
-        let mut world = World::new(1_000, None, false).sleeping(n);
+        let mut world = World::new(1_000, None, Recall::Feeds).sleeping(n);
         world.start();
         world.work(&PassEnd::Waits { ordinal: 0, wait: NewWait::Sleep(Duration::from_millis(1)) });
         world.now.alive_us += 2_000;
@@ -310,18 +311,18 @@ fn lists() {
     ];
     for (filter, list) in lists {
         row(&format!("step of a list, {filter}, n finished"), RUNS_MAX_DEFAULT, |n| {
-            listed(&World::new(n, None, false).finished(n), &list)
+            listed(&World::new(n, None, Recall::Feeds).finished(n), &list)
         });
     }
     let list = List { statuses: vec!["completed".into()], ..List::default() };
     row("step of a list, status=completed, n running", RUNS_MAX_DEFAULT, |n| {
-        listed(&World::new(n, None, false).waiting(n).0, &list)
+        listed(&World::new(n, None, Recall::Feeds).waiting(n).0, &list)
     });
 }
 
 fn retention() {
     row("end of a run, beside n finished", RUNS_MAX_DEFAULT, |n| {
-        let mut world = World::new(n, None, false).finished(n);
+        let mut world = World::new(n, None, Recall::Feeds).finished(n);
         let stop = World::stop();
         each(200, |_| {
             world.start();
@@ -329,7 +330,7 @@ fn retention() {
         })
     });
     row("removal of n from the store in one turn", RETENTION_SLICE_MAX, |n| {
-        let mut world = World::new(0, None, true).finished(n);
+        let mut world = World::new(0, None, Recall::Everything).finished(n);
         let now = world.now;
         let oldest: Vec<_> = (0..n as u64).map(|key| (HandlerKey(key), 0)).collect();
         let asked = world.scheduler.begin_read();

@@ -1,7 +1,7 @@
 //! Whether the store commits what it is given, and when somebody is told that it does not.
 
 use crate::{
-    engine::{scheduler::Batch, storage::StoreError},
+    engine::storage::{Batch, StoreError},
     now::Now,
 };
 

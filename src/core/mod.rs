@@ -34,8 +34,8 @@ use crate::{
     engine::{
         kept::Address,
         keys::{CallerId, HandlerKey},
-        scheduler::{Batch, Notice, Scheduler, Waste},
-        storage::{Query, Ticket},
+        scheduler::{Notice, Scheduler, Waste},
+        storage::{Batch, Query, Ticket},
     },
     http::Response,
     limits::{LIST_PAGE_HANDLERS, PAGE_BYTES_MAX, REST_US},

@@ -14,9 +14,22 @@ use crate::{
     values::Values,
 };
 
+/// What a store gives back of what it was given. It says so once, when it is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Recall {
+    /// The events of runs, until the process ends. All else that there is of handlers is in memory as long as they are
+    /// retained, and batches do not hold it.
+    #[default]
+    Feeds,
+    /// Everything, also after the next start.
+    Everything,
+}
+
 /// What a store knew when it was opened.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Beginning {
+    /// What it gives back.
+    pub recall: Recall,
     /// No record is newer than this, on either clock.
     pub newest: Now,
     /// Greater than the key of every handler that ever was.
@@ -41,7 +54,7 @@ pub struct Aside {
     pub is_own: bool,
     /// Whether it was among the finished handlers of the store; it is no longer.
     pub was_finished: bool,
-    /// Counts these: [`Batch::asides_heard`](super::scheduler::Batch::asides_heard).
+    /// Counts these: [`Batch::asides_heard`](super::storage::Batch::asides_heard).
     pub serial: u64,
 }
 

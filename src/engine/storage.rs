@@ -1,9 +1,62 @@
-//! What the engine asks of a store, and what a store answers.
+//! What the engine asks of a store, and what a store answers: batches and queries go in, each [`Completed`] comes out.
 //!
-//! Batches and queries go in, each [`Completed`] comes out: batches in the order of their numbers, answers in any. A
-//! query sees every batch that had completed when it was asked.
+//! # Contract
+//!
+//! Each rule names its test in `tests/it/contract`, which runs on every store. A batch *completes* when the store says
+//! [`Completed::Batch`] with its number or a later one; what is in it is *committed* then.
+//!
+//! 1. Batches complete in the order of their numbers; one that completes stands for all before it.
+//!    `batches_complete_in_order`
+//! 2. Each batch completes or fails, and each query is answered, once. Answers come in any order.
+//!    `nothing_is_completed_twice`
+//! 3. Of a batch that fails, and of all batches behind it in its epoch, nothing is committed; only the first is heard
+//!    of. A batch of a later epoch is not affected. `what_rests_on_a_failed_batch_is_dropped`
+//! 4. A query sees all batches that had completed when it was asked, perhaps later ones, and no part of one.
+//!    `a_query_sees_what_has_completed`
+//! 5. A handler is found by its key, and by its id: one that a client chose comes before one that follows from a key.
+//!    `a_handler_is_found_as_last_committed`
+//! 6. A journal holds the newest snapshot and the records behind it. `a_snapshot_replaces_the_records_before_it`
+//! 7. A state apart is kept until its run ends, and begins the next run if the batch says so.
+//!    `a_state_apart_begins_the_next_run`
+//! 8. A page begins with the event asked for and holds one at least, if there is one; all its events have the ids of
+//!    one workflow. `a_page_has_events_of_one_workflow`
+//! 9. A page that would begin before the window begins with the window. `a_page_begins_with_the_window`
+//! 10. Lists are in order of creation, without states; one that is not complete has one handler at least.
+//!     `lists_are_in_order_of_creation`
+//! 11. The oldest come in the order of their ends, and fewer than were asked for only if there are no more.
+//!     `the_oldest_come_first`
+//! 12. An earlier run's events stay until they are removed, the newest run's until the handler is purged.
+//!     `the_events_of_a_run_stay_until_they_are_removed`
+//! 13. Of a purged handler nothing is left, and its id may begin another handler in the same batch.
+//!     `of_a_purged_handler_nothing_is_left`
+//! 14. If the rows of one handler cannot be changed, the batch is committed without that handler: [`Completed::Aside`]
+//!     says so before the batch completes. What batches hold of it that were sealed before the scheduler heard of it is
+//!     dropped. `a_handler_that_cannot_be_changed_is_left_out`
+//! 15. One whose own rows are damaged is no longer among the finished or the recovered ones, and the next start says
+//!     so. `a_damaged_handler_is_set_aside_for_good`
+//! 16. A store that is opened again has all that was committed, and recovers every run that goes on, in order of
+//!     creation. Nothing that it has is newer than `newest` of its [`Beginning`](super::kept::Beginning), and no key
+//!     was as great as `next_handler`. `what_was_committed_is_there_after_a_start`
+//! 17. A batch for the clock's sake moves the clock that the next start is given. `a_batch_may_commit_the_time_alone`
+//! 18. The secret is that of the first start, whatever later ones offer. `the_secret_is_that_of_the_first_start`
+//! 19. Graphs that are not registered any more come behind those that are, and what was committed under them still has
+//!     their ids. `what_was_committed_under_another_graph_has_its_ids`
+//! 20. Closing waits until all that was submitted has completed or failed. `closing_waits_for_what_was_submitted`
+//!
+//! A store that recalls [`Recall::Feeds`] alone is given no more than `opened`, `published` and `removed`. It never
+//! fails a batch, so that 3, 14 and 15 do not arise, answers each query for handlers with "there is none", and begins
+//! empty.
+//!
+//! In return the scheduler numbers batches without gaps within an epoch, begins a new epoch after each failure, names
+//! only handlers and runs that are there, opens a run only once the one before it has ended, asks for no events beyond
+//! the end of a run, and never uses a [`Ticket`] twice.
 
 use std::{fmt, sync::Arc};
+
+mod batch;
+
+pub use super::kept::Recall;
+pub use batch::{Batch, Ended, Head, Opened, Snapshotted, StartState};
 
 use super::{
     feed::Feed,

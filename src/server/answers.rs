@@ -5,7 +5,11 @@ use crate::{
     account::Room,
     api::{self, Access, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
     core::{Needs, Refused},
-    engine::{kept::KeptHandler, keys::HandlerKey, storage::StoreError},
+    engine::{
+        kept::KeptHandler,
+        keys::HandlerKey,
+        storage::{Recall, StoreError},
+    },
     http::{FieldValues, Refusal, Request, Response, exchange::Exchange},
     limits::PAGE_BYTES_MAX,
     net::{ConnectionId, Origin, Reactor},
@@ -200,7 +204,7 @@ impl Loop {
     /// The server stops before the run that the connection waits for ends.
     pub(super) fn answer_stopping(&mut self, id: ConnectionId) {
         let (Some(errors), Some(key)) = (self.errors_of(id), self.core.release_caller(id.into())) else { return };
-        let response = if self.store.is_durable() {
+        let response = if self.core.scheduler().recall() == Recall::Everything {
             errors.stopping(&self.core.scheduler().known_id(key))
         } else if self.core.scheduler().view(key).is_some() {
             errors.ending()

@@ -8,7 +8,7 @@ use crate::{
     engine::scheduler::{Scheduler, SchedulerLimits},
     graph::Graph,
     limits::{KEEP_FINISHED_DEFAULT, KEEP_FINISHED_STORE_DEFAULT},
-    store::{Store, memory::MemoryStore},
+    store::{Opened, Store, memory::MemoryStore},
 };
 
 /// A store and its scheduler.
@@ -26,7 +26,7 @@ type Ring = Arc<dyn Fn() + Send + Sync>;
 pub(super) fn open(
     config: &Config,
     account: Account,
-    graphs: Vec<Arc<Graph>>,
+    graphs: &[Arc<Graph>],
     secret: u128,
     ring: Ring,
     clock: &mut Clock,
@@ -43,11 +43,12 @@ pub(super) fn open(
         ..SchedulerLimits::default()
     };
     if config.data.is_some() {
-        return open_sqlite(config, &graphs, secret, ring, clock, limits);
+        return open_sqlite(config, graphs, secret, ring, clock, limits);
     }
     clock.read();
-    let scheduler = Scheduler::new(graphs.clone(), limits, false, secret);
-    Ok(Keeping { store: Box::new(MemoryStore::default()), scheduler, graphs })
+    let Opened { store, graphs, beginning } = MemoryStore::open(graphs, secret);
+    let scheduler = Scheduler::resume(graphs.clone(), graphs.len(), limits, &beginning);
+    Ok(Keeping { store: Box::new(store), scheduler, graphs })
 }
 
 #[cfg(feature = "sqlite")]
@@ -59,13 +60,10 @@ fn open_sqlite(
     clock: &mut Clock,
     mut limits: SchedulerLimits,
 ) -> Result<Keeping, ServeError> {
-    use crate::{
-        limits::HANDLERS_LOST_MAX,
-        store::sqlite::{Opened, SqliteStore},
-    };
-    let failed = |error| ServeError::Store(format!("{error}"));
+    use crate::{limits::HANDLERS_LOST_MAX, store::sqlite::SqliteStore};
     let Some(directory) = &config.data else { return Err(ServeError::Store("no directory".into())) };
-    let opened = SqliteStore::open(directory, config.durability, graphs, secret, ring).map_err(failed)?;
+    let opened = SqliteStore::open(directory, config.durability, graphs, secret, ring);
+    let opened = opened.map_err(|error| ServeError::Store(error.to_string()))?;
     let Opened { mut store, graphs: all, mut beginning } = opened;
     limits.data_bytes_max = config.data_bytes_max.map(|bytes_max| store.say_size(bytes_max));
     // What a loss of power took may have had the next keys: clients know their ids, which are not to name others.
@@ -79,7 +77,7 @@ fn open_sqlite(
             recovered += 1;
             scheduler.recover_any(handler, now);
         })
-        .map_err(failed)?;
+        .map_err(|error| ServeError::Store(error.to_string()))?;
     now = clock.read();
     if !beginning.aside.is_empty() {
         let count = beginning.aside.len();

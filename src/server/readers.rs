@@ -234,8 +234,8 @@ impl Loop {
     pub(super) fn stop_reader(&mut self, id: ConnectionId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         self.send_head(&mut reader);
-        let is_durable = self.store.is_durable();
-        self.break_off(*reader, |errors| cut_off(is_durable, errors));
+        let recall = self.core.scheduler().recall();
+        self.break_off(*reader, |errors| cut_off(recall, errors));
     }
 }
 

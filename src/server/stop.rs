@@ -15,6 +15,7 @@ use signal_hook_mio::v1_0::Signals;
 
 use crate::{
     api::ErrorFormat,
+    engine::storage::Recall,
     http::Response,
     now::{Clock, Deadline, Now},
 };
@@ -116,8 +117,11 @@ impl Drop for SecondSignal {
 }
 
 /// The reply to a client that waits to read. What it came for is there again only if a store keeps it.
-pub(super) fn cut_off(is_durable: bool, errors: ErrorFormat) -> Response {
-    if is_durable { errors.overloaded("The server is stopping; come back in a moment") } else { errors.ending() }
+pub(super) fn cut_off(recall: Recall, errors: ErrorFormat) -> Response {
+    match recall {
+        Recall::Everything => errors.overloaded("The server is stopping; come back in a moment"),
+        Recall::Feeds => errors.ending(),
+    }
 }
 
 /// The exit code of a server that was told twice to stop.

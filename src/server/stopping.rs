@@ -72,7 +72,7 @@ impl Loop {
         if connection.exchange().is_streaming() {
             connection.exchange().abort_stream(self.now);
         } else {
-            let response = cut_off(self.store.is_durable(), ErrorFormat::Text);
+            let response = cut_off(self.core.scheduler().recall(), ErrorFormat::Text);
             self.respond(id, &response);
         }
     }

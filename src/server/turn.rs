@@ -40,7 +40,7 @@ use crate::{
     limits::{CALLERS_OF_CONNECTIONS, HEAD_BYTES_MAX, TURN_REPORTS_MAX},
     net::{Address, ConnectionId, Reactor},
     now::Now,
-    store::Store,
+    store::{Recall, Store},
     workers::{Pool, Report},
     workflow::{Event, Workflow},
 };
@@ -103,7 +103,7 @@ impl Loop {
             }
         });
         let registered = graphs.len();
-        let keeping = keeping::open(config, account, graphs, secret, Arc::clone(&ring) as _, &mut clock)?;
+        let keeping = keeping::open(config, account, &graphs, secret, Arc::clone(&ring) as _, &mut clock)?;
         let now = clock.read();
         let site = Site {
             workflows,
@@ -114,7 +114,7 @@ impl Loop {
         };
         Ok(Self {
             reactor,
-            pool: Pool::new(config.workers, keeping.scheduler.is_journaled(), Arc::clone(&ring) as _),
+            pool: Pool::new(config.workers, keeping.scheduler.recall() == Recall::Everything, Arc::clone(&ring) as _),
             core: Core::new(keeping.scheduler),
             store: keeping.store,
             memory: Memory { account, trimming: Trimming::default() },

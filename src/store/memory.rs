@@ -1,10 +1,11 @@
-//! The store that forgets: feeds in memory, everything completed at once.
+//! The store that recalls feeds alone, as long as the process lives. Everything completes at once.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
-use super::{Answer, Completed, Query, Store, Ticket};
+use super::{Answer, Batch, Beginning, Completed, Opened, Query, Recall, Recovered, Store, StoreError, Ticket};
 use crate::{
-    engine::{feed::Feed, keys::RunKey, scheduler::Batch},
+    engine::{feed::Feed, keys::RunKey},
+    graph::Graph,
     hash::CounterMap,
 };
 
@@ -15,7 +16,19 @@ pub struct MemoryStore {
     completed: VecDeque<Completed>,
 }
 
+impl MemoryStore {
+    /// Opens an empty one, with `secret` as what the ids of handlers are made with.
+    pub fn open(graphs: &[Arc<Graph>], secret: u128) -> Opened<Self> {
+        let beginning = Beginning { recall: Recall::Feeds, secret, ..Beginning::default() };
+        Opened { store: Self::default(), graphs: graphs.to_vec(), beginning }
+    }
+}
+
 impl Store for MemoryStore {
+    fn recover(&mut self, _: &mut dyn FnMut(Recovered)) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn submit(&mut self, batch: Batch) {
         for opened in batch.opened {
             self.feeds.insert(opened.run, Feed::new(opened.first));
@@ -39,7 +52,6 @@ impl Store for MemoryStore {
                 let page = feed.map_or_else(|| Feed::new(from), |feed| feed.page(from..until, bytes_max));
                 Answer::Page { feed: page, workflow: None }
             }
-            // What there is of handlers, the scheduler has.
             Query::Handler(_) => Answer::Handler(None),
             Query::List { .. } | Query::Running { .. } => {
                 Answer::List { handlers: Vec::new(), damaged: Vec::new(), is_complete: true }
@@ -51,10 +63,6 @@ impl Store for MemoryStore {
 
     fn poll_completed(&mut self) -> Option<Completed> {
         self.completed.pop_front()
-    }
-
-    fn is_durable(&self) -> bool {
-        false
     }
 
     fn close(&mut self) {}

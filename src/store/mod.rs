@@ -4,13 +4,13 @@ pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
-use crate::engine::scheduler::Batch;
 pub use crate::engine::{
-    kept::Address,
-    storage::{Answer, Completed, Query, StoreError, Ticket},
+    kept::{Address, Beginning, Recovered},
+    storage::{Answer, Batch, Completed, Query, Recall, StoreError, Ticket},
 };
+use crate::graph::Graph;
 
 /// When a batch counts as kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -49,10 +49,29 @@ impl FromStr for Durability {
     }
 }
 
-/// Keeps batches and gives back what they held. Queries complete in any order, batches in theirs. A query sees every
-/// batch that was completed before it was asked.
+/// A store that was opened.
+pub struct Opened<S> {
+    /// The store.
+    pub store: S,
+    /// The graphs behind the workflow ids that it gives: the registered ones first, in their order, then earlier
+    /// versions of them and workflows that are not registered any more.
+    pub graphs: Vec<Arc<Graph>>,
+    /// What it knew.
+    pub beginning: Beginning,
+}
+
+/// Commits batches and gives back what they held, as the contract in [`storage`](crate::engine::storage) says.
+///
+/// Order of calls: [`Store::recover`] once, before anything is submitted; then [`Store::submit`], [`Store::read`] and
+/// [`Store::poll_completed`] in any order; [`Store::close`] at the end.
 pub trait Store {
-    /// Takes a batch. It is kept when [`Store::poll_completed`] gives its number.
+    /// Gives `each` every handler whose run goes on, in order of creation, with its journal.
+    ///
+    /// # Errors
+    /// When it cannot be read which those are.
+    fn recover(&mut self, each: &mut dyn FnMut(Recovered)) -> Result<(), StoreError>;
+
+    /// Takes a batch. It is committed when [`Store::poll_completed`] gives its number.
     fn submit(&mut self, batch: Batch);
 
     /// Asks for something. The answer completes under this ticket.
@@ -61,9 +80,6 @@ pub trait Store {
     /// The next batch or query that is completed.
     fn poll_completed(&mut self) -> Option<Completed>;
 
-    /// Whether the store survives the process, so that batches must carry the inputs.
-    fn is_durable(&self) -> bool;
-
-    /// Waits until everything that was submitted is kept or has failed, and closes.
+    /// Waits until everything that was submitted is committed or has failed, and closes.
     fn close(&mut self);
 }

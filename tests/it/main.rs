@@ -7,6 +7,8 @@
 mod byte_forms;
 /// Usual mistakes in a step: they do not compile, and the compiler's message names the remedy.
 mod compile_fail;
+/// The contract of stores: each rule on every store.
+mod contract;
 /// The conformance program, killed at random under load: what it acknowledged is still there.
 #[cfg(feature = "sqlite")]
 mod crash;

@@ -15,6 +15,7 @@ use steprill::{
         keys::{CallerId, HandlerKey, RunKey, WorkflowId},
         record,
         scheduler::{NewRun, Notice, Place, Scheduler, SchedulerLimits, StartPass, StartRefused, TroubleKind},
+        storage::Recall,
     },
     graph::Graph,
     json::Json,
@@ -39,12 +40,12 @@ struct World {
 impl World {
     /// One step, of two workers' time; `change` sets the workflow up.
     fn new(workers: usize, keep_finished: usize, max_runs: Option<usize>, timeout: Option<Duration>) -> Self {
-        Self::kept(workers, keep_finished, max_runs, timeout, false)
+        Self::kept(workers, keep_finished, max_runs, timeout, Recall::Feeds)
     }
 
     /// As with a store that survives the process.
     fn journaled() -> Self {
-        Self::kept(8, 100, None, None, true)
+        Self::kept(8, 100, None, None, Recall::Everything)
     }
 
     fn kept(
@@ -52,7 +53,7 @@ impl World {
         keep_finished: usize,
         max_runs: Option<usize>,
         timeout: Option<Duration>,
-        journaled: bool,
+        recall: Recall,
     ) -> Self {
         let step = Step::new("w", |_: &Ctx, _: StartEvent| Ok(StopEvent::new(1)));
         let step = if let Some(timeout) = timeout { step.timeout(timeout) } else { step };
@@ -67,7 +68,7 @@ impl World {
             finished_bytes_max: FINISHED_BYTES_MAX,
             ..SchedulerLimits::default()
         };
-        let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, journaled, 7);
+        let scheduler = Scheduler::new(vec![Arc::clone(&graph)], limits, recall, 7);
         Self { scheduler, limits, graph, now: Now::default(), drawn: 0, removed: Vec::new() }
     }
 
@@ -167,7 +168,7 @@ fn a_handler_stays_while_an_earlier_run_of_it_is_read() {
     for by_age in [false, true] {
         let mut world = World::new(8, if by_age { 100 } else { 2 }, None, None);
         let limits = SchedulerLimits { keep_for: by_age.then_some(Duration::from_hours(1)), ..world.limits };
-        world.scheduler = Scheduler::new(vec![Arc::clone(&world.graph)], limits, false, 7);
+        world.scheduler = Scheduler::new(vec![Arc::clone(&world.graph)], limits, Recall::Feeds, 7);
         let read = world.finish();
         let run = world.run(read);
         assert!(world.scheduler.follow(run, ReaderId(1)));

@@ -12,6 +12,7 @@ use crate::{
         kept::KeptHandler,
         keys::HandlerKey,
         scheduler::{HandlerView, Scheduler},
+        storage::Recall,
     },
     http::{Method, Request, Response},
     limits::LIST_SCAN_HANDLERS_MAX,
@@ -168,7 +169,7 @@ enum Next {
 
 impl Next {
     fn of(scheduler: &Scheduler, list: &List) -> Self {
-        if !scheduler.is_journaled() {
+        if scheduler.recall() == Recall::Feeds {
             return scheduler.next_handler(list.after).map_or(Self::Nothing, Self::Here);
         }
         match list.page.front() {

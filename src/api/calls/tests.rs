@@ -13,6 +13,7 @@ use crate::{
         channel::ReaderId,
         keys::{HandlerKey, RunKey, WorkflowId},
         scheduler::SchedulerLimits,
+        storage::Recall,
     },
     http::{Field, Method},
     json::Json,
@@ -45,7 +46,7 @@ impl World {
             idle_after: std::time::Duration::MAX,
             ..SchedulerLimits::default()
         };
-        Self { scheduler: Scheduler::new(graphs, limits, false, 0), catalog, drawn: 0 }
+        Self { scheduler: Scheduler::new(graphs, limits, Recall::Feeds, 0), catalog, drawn: 0 }
     }
 
     fn send(&mut self, method: Method, target: &str, body: &str, headers: &[(Field, &str)]) -> Reply {

@@ -1,18 +1,12 @@
 //! The write-ahead rule: what is held back until a batch is kept.
 
-use super::{
-    Notice, Scheduler, Trouble,
-    batch::{Batch, Snapshotted},
-    compact::Compaction,
-    failure::Lost,
-    newest,
-    waste::discard,
-};
+use super::{Notice, Scheduler, Trouble, compact::Compaction, failure::Lost, newest, waste::discard};
 use crate::{
     engine::{
         channel::Channel,
         input::{Input, PassId},
         keys::{HandlerKey, RunKey},
+        storage::{Batch, Snapshotted},
     },
     now::Now,
 };

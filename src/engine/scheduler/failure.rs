@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Notice, Scheduler,
     absent::{Reloading, Removed},
-    batch::Batch,
     life::Phase,
     waste::discard,
 };
@@ -15,6 +14,7 @@ use crate::{
         channel::Channel,
         input::Input,
         keys::{HandlerKey, RunKey},
+        storage::Batch,
         timers::Timer,
     },
     limits::REST_US,

@@ -19,7 +19,7 @@
 use std::mem;
 
 use super::{
-    Ended, Scheduler,
+    Scheduler,
     count::Tally,
     handler::{HANDLER_BYTES, Handler},
     waste::discard,
@@ -30,6 +30,7 @@ use crate::{
         keys::{HandlerKey, RunKey},
         published::Published,
         run::Run,
+        storage::Ended,
     },
     graph::StepId,
     now::Now,

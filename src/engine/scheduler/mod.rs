@@ -7,7 +7,6 @@
 
 mod absent;
 mod asking;
-mod batch;
 mod commit;
 mod compact;
 mod count;
@@ -35,7 +34,6 @@ use std::{
 };
 
 pub use asking::Asked;
-pub use batch::{Batch, Ended, Head, Opened, Snapshotted, StartState};
 pub use count::Counts;
 pub use fold::{Fold, Folded};
 pub use handler::HandlerView;
@@ -53,6 +51,7 @@ use crate::{
         kept::{Beginning, KeptHandler},
         keys::{CallerId, HandlerKey, RunKey, WorkflowId},
         run::{OpenQuestion, Run},
+        storage::{Batch, Recall},
         timers::{Timer, Timers},
         window::FeedKeep,
     },
@@ -215,17 +214,11 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A scheduler without runs. `journaled`: whether batches carry the inputs. `secret`: what the ids of handlers are
-    /// made with.
-    pub fn new(graphs: Vec<Arc<Graph>>, limits: SchedulerLimits, journaled: bool, secret: u128) -> Self {
+    /// A scheduler without runs, over an empty store that gives back this. `secret`: what the ids of handlers are made
+    /// with.
+    pub fn new(graphs: Vec<Arc<Graph>>, limits: SchedulerLimits, recall: Recall, secret: u128) -> Self {
         let registered = graphs.len();
-        let beginning = Beginning { secret, ..Beginning::default() };
-        Self {
-            tally: Tally::new(registered, journaled),
-            timers: Timers::default(),
-            batch: Batch { journaled, ..Batch::default() },
-            ..Self::resume(graphs, registered, limits, &beginning)
-        }
+        Self::resume(graphs, registered, limits, &Beginning { recall, secret, ..Beginning::default() })
     }
 
     /// A scheduler that goes on where its store left off; [`Scheduler::recover`] follows. The first `registered` of the
@@ -233,7 +226,8 @@ impl Scheduler {
     pub fn resume(graphs: Vec<Arc<Graph>>, registered: usize, limits: SchedulerLimits, beginning: &Beginning) -> Self {
         let named = |(index, graph): (usize, &Arc<Graph>)| (graph.name.clone(), WorkflowId(index as u16));
         let workflows = graphs.iter().take(registered).enumerate().map(named).collect();
-        let tally = Tally::new(graphs.len(), true);
+        let journaled = beginning.recall == Recall::Everything;
+        let tally = Tally::new(graphs.len(), journaled);
         Self {
             graphs,
             registered,
@@ -258,7 +252,7 @@ impl Scheduler {
             timers: Timers::new(beginning.newest.alive_us + 1),
             passes: Passes::default(),
             deferring: VecDeque::new(),
-            batch: Batch { number: 1, journaled: true, now: beginning.newest, ..Batch::default() },
+            batch: Batch { number: 1, journaled, now: beginning.newest, ..Batch::default() },
             held: Held::default(),
             committing: VecDeque::new(),
             notices: VecDeque::new(),
@@ -309,9 +303,9 @@ impl Scheduler {
         }
     }
 
-    /// Whether batches carry what a store that survives the process needs.
-    pub fn is_journaled(&self) -> bool {
-        self.batch.journaled
+    /// What the store gives back.
+    pub fn recall(&self) -> Recall {
+        if self.batch.journaled { Recall::Everything } else { Recall::Feeds }
     }
 
     /// Whether nothing goes on in a handler's run before something comes from outside: no pass, no timer.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Folded, Notice, Scheduler, Snapshotted,
+    Folded, Notice, Scheduler,
     absent::Reloading,
     handler::{Handler, Journal},
     is_served,
@@ -18,6 +18,7 @@ use crate::{
         keys::{CallerId, RunKey, WorkflowId},
         record::Names,
         run::Run,
+        storage::Snapshotted,
         window::Window,
     },
     now::Now,

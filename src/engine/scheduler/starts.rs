@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{
-    Head, Opened, Scheduler, StartState,
+    Scheduler,
     handler::{Handler, Journal},
     life::Life,
 };
@@ -16,6 +16,7 @@ use crate::{
         input::{Input, Outcome},
         keys::{HandlerKey, RunKey, WorkflowId},
         run::Run,
+        storage::{Head, Opened, StartState},
     },
     json::Json,
     limits::PARKED_MAX,

@@ -8,7 +8,7 @@ use crate::{
         channel::ReaderId,
         feed::Feed,
         keys::{RunKey, WorkflowId},
-        storage::{Query, Ticket},
+        storage::{Query, Recall, Ticket},
     },
     http::Response,
     limits::PAGE_BYTES_MAX,
@@ -44,7 +44,7 @@ impl Loop {
             && cursors.asked == Some(ticket)
         {
             cursors.asked = None;
-            if self.store.is_durable() {
+            if self.core.scheduler().recall() == Recall::Everything {
                 self.sharing.share(reader.follow.run, &mut feed);
             }
             if feed.next() <= cursors.next {

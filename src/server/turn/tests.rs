@@ -2,10 +2,7 @@ use std::sync::Arc;
 
 use crate::{
     Config, Server, StartEvent, StopEvent, Workflow,
-    store::{
-        Durability,
-        sqlite::{Opened, SqliteStore},
-    },
+    store::{Durability, Opened, sqlite::SqliteStore},
 };
 
 #[test]

@@ -4,7 +4,7 @@ use super::rows;
 use crate::engine::{
     feed::Feed,
     keys::HandlerKey,
-    scheduler::{Ended, Head},
+    storage::{Ended, Head},
     window::Mark,
 };
 

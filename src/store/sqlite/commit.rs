@@ -14,7 +14,7 @@ use super::{
     write::{Blamed, Writing},
 };
 use crate::{
-    engine::{kept::Aside, keys::HandlerKey, scheduler::Batch},
+    engine::{kept::Aside, keys::HandlerKey, storage::Batch},
     limits::{ASIDE_MAX, TRASH_SLICE_BYTES},
     now::Now,
 };

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     engine::{
         keys::{HandlerKey, RunKey},
-        scheduler::{Batch, Opened, Snapshotted},
+        storage::{Batch, Opened, Snapshotted},
     },
     hash::CounterMap,
 };

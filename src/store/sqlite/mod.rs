@@ -63,12 +63,8 @@ pub use backup::backup;
 pub use fault::OpenError;
 pub use inspect::{Inspected, Inspector};
 
-use super::{Completed, Durability, Query, Store, Ticket};
+use super::{Batch, Completed, Durability, Opened, Query, Recovered, Store, StoreError, Ticket};
 use crate::{
-    engine::{
-        kept::{Beginning, Recovered},
-        scheduler::Batch,
-    },
     graph::Graph,
     limits::{STORE_CLOSE_WAIT, WAL_BYTES_MAX},
 };
@@ -84,17 +80,6 @@ const LOG_PART: u64 = 8;
 
 /// The part of a bounded database that is left for free pages.
 const FREE_PART_BOUNDED: u64 = 16;
-
-/// A store that was opened.
-pub struct Opened {
-    /// The store.
-    pub store: SqliteStore,
-    /// The graphs behind the workflow ids that the store gives: the registered ones first, in their order, then
-    /// earlier versions of them and workflows that are not registered any more.
-    pub graphs: Vec<Arc<Graph>>,
-    /// What it knew.
-    pub beginning: Beginning,
-}
 
 /// A database in a directory, and its two threads.
 ///
@@ -124,7 +109,7 @@ impl SqliteStore {
         graphs: &[Arc<Graph>],
         fresh_secret: u128,
         ring: Ring,
-    ) -> Result<Opened, OpenError> {
+    ) -> Result<Opened<Self>, OpenError> {
         let path = open::database(directory);
         let open::Open { lock, connection, versions, known, beginning, unsynced } =
             open::open(directory, durability, graphs, fresh_secret)?;
@@ -169,19 +154,6 @@ impl SqliteStore {
         Ok(Opened { store, graphs, beginning })
     }
 
-    /// Gives `each` every handler whose run goes on, in order of creation, with its journal. To be called once, before
-    /// anything is submitted.
-    ///
-    /// # Errors
-    /// When it cannot be read which those are.
-    pub fn recover(&mut self, each: &mut dyn FnMut(Recovered)) -> Result<(), OpenError> {
-        let recovered = open::open_for_reading(&self.path).and_then(|connection| {
-            let reading = Reading { connection, versions: Arc::clone(&self.versions) };
-            reading.recover(each)
-        });
-        recovered.map_err(|fault| fault.open_error(&self.path))
-    }
-
     /// Has the store say its size ([`Completed::Size`]), so that its directory can be kept below `bytes_max`, but for
     /// what one commit writes. The log is bounded to a part of that, and free pages that would not fit beside it are
     /// given back. Gives the bound for what is said: bytes of the database without free pages.
@@ -217,6 +189,14 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
+    fn recover(&mut self, each: &mut dyn FnMut(Recovered)) -> Result<(), StoreError> {
+        let recovered = open::open_for_reading(&self.path).and_then(|connection| {
+            let reading = Reading { connection, versions: Arc::clone(&self.versions) };
+            reading.recover(each)
+        });
+        recovered.map_err(|fault| StoreError::Failed(fault.open_error(&self.path).to_string()))
+    }
+
     fn submit(&mut self, batch: Batch) {
         let number = batch.number;
         let sent = self.orders.as_ref().is_some_and(|orders| orders.send(Order::Keep(batch)).is_ok());
@@ -238,10 +218,6 @@ impl Store for SqliteStore {
             self.said.rung.store(false, Ordering::Release);
             self.completed.try_recv().ok()
         })
-    }
-
-    fn is_durable(&self) -> bool {
-        true
     }
 
     fn close(&mut self) {

@@ -21,7 +21,10 @@ use super::{
     write::{self, Known},
 };
 use crate::{
-    engine::{kept::Beginning, keys::HandlerKey},
+    engine::{
+        kept::{Beginning, Recall},
+        keys::HandlerKey,
+    },
     graph::Graph,
     limits::{DATABASE_BUSY_TIMEOUT, READER_CACHE_KIB, WRITER_CACHE_KIB},
 };
@@ -83,7 +86,14 @@ pub(super) fn open(
         )?;
         let aside = aside(&connection)?;
         let known = Known::new(ended_next, aside.iter().map(|(key, _)| *key).collect());
-        let beginning = Beginning { newest, next_handler, secret: u128::from_le_bytes(secret), finished, aside };
+        let beginning = Beginning {
+            recall: Recall::Everything,
+            newest,
+            next_handler,
+            secret: u128::from_le_bytes(secret),
+            finished,
+            aside,
+        };
         Ok((connection, versions, known, beginning))
     });
     let (connection, versions, known, beginning) = opened.map_err(|fault| fault.open_error(&path))?;

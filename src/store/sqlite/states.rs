@@ -14,7 +14,7 @@ use super::{
 use crate::{
     engine::{
         run::Changed,
-        scheduler::{Ended, StartState},
+        storage::{Ended, StartState},
     },
     json::Json,
     limits::ROW_STATE_BYTES_MAX,

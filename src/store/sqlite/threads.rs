@@ -24,7 +24,7 @@ use super::{
     write::Known,
 };
 use crate::{
-    engine::{keys::HandlerKey, scheduler::Batch},
+    engine::{keys::HandlerKey, storage::Batch},
     limits::{COMMIT_BYTES_MAX, STORE_IDLE, WAL_BYTES_MAX},
     store::{Completed, Query, StoreError, Ticket},
 };

@@ -16,7 +16,7 @@ use crate::{
     engine::{
         input::Outcome,
         keys::{HandlerKey, WorkflowId},
-        scheduler::Ended,
+        storage::Ended,
     },
     hash::CounterMap,
     limits::{FEED_ROW_BYTES_MAX, LIVE_CACHED_MAX, TAIL_BYTES_MAX},

@@ -1,7 +1,7 @@
 //! When a run's journal is cut short by a snapshot.
 
 use steprill::{
-    engine::{run::Changed, scheduler::StartState},
+    engine::{run::Changed, storage::StartState},
     pass::Write,
 };
 
@@ -16,7 +16,7 @@ fn large() -> Values {
 fn a_large_start_is_not_written_again_at_once() {
     let mut world = World::journaled();
     let limits = SchedulerLimits { record_state_bytes_max: usize::MAX, ..world.limits };
-    world.scheduler = Scheduler::new(vec![Arc::clone(&world.graph)], limits, true, 7);
+    world.scheduler = Scheduler::new(vec![Arc::clone(&world.graph)], limits, Recall::Everything, 7);
     world.start_with(Place::New(None), large());
     let mut journal_bytes = 0;
     while let Some(batch) = world.scheduler.seal() {

@@ -76,7 +76,7 @@ fn handlers_cost_what_they_take() {
         let mut world = World::new(8, 5_000, None, None);
         world.limits.finished_bytes_max = usize::MAX;
         let graphs = vec![Arc::clone(&world.graph)];
-        world.scheduler = Scheduler::new(graphs, world.limits, false, 7);
+        world.scheduler = Scheduler::new(graphs, world.limits, Recall::Feeds, 7);
         for _ in 0..50 {
             (0..100).for_each(|_| _ = world.begin());
             world.stop_all();

@@ -7,7 +7,7 @@ use steprill::{
     engine::{
         input::PassId,
         keys::{HandlerKey, RunKey, WorkflowId},
-        scheduler::Batch,
+        storage::Batch,
     },
     graph::StepId,
     limits::{REST_US, RETENTION_PAUSE_US},

@@ -13,7 +13,7 @@ use steprill::{
         published::Published,
         record::{self, Names},
         run::Run,
-        scheduler::{Batch, StartState},
+        storage::{Batch, StartState},
     },
     graph::{EventId, Graph, StepId},
     json::Json,

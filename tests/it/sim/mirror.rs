@@ -15,13 +15,10 @@ use steprill::{
         kept::{Address, Kept, KeptHandler, Recovered},
         keys::{HandlerKey, RunKey, WorkflowId},
         record,
-        scheduler::Batch,
+        storage::Batch,
     },
     graph::Graph,
-    store::{
-        Answer, Completed, Durability, Query, Store as _, Ticket,
-        sqlite::{Opened, SqliteStore},
-    },
+    store::{Answer, Completed, Durability, Opened, Query, Store as _, Ticket, sqlite::SqliteStore},
     values::Values,
 };
 

@@ -34,7 +34,7 @@ mod lists;
 mod mirror;
 pub(crate) mod model;
 mod readers;
-mod store;
+pub(crate) mod store;
 mod workers;
 mod workflows;
 mod world;

@@ -13,7 +13,7 @@ use steprill::{
         keys::{HandlerKey, RunKey, WorkflowId},
         published::Published,
         run::Changed,
-        scheduler::{Batch, StartState},
+        storage::{Batch, Recall, StartState},
         window::Mark,
     },
     graph::Graph,
@@ -39,6 +39,8 @@ pub(crate) struct Model {
     pub(crate) ended: BTreeMap<u64, HandlerKey>,
     pub(crate) newest: Now,
     pub(crate) next_handler: u64,
+    /// That of the first start.
+    secret: Option<u128>,
     next_ended: u64,
 }
 
@@ -120,9 +122,10 @@ impl Model {
         }
         let aside = self.handlers.iter().filter(|(_, row)| row.is_aside).map(|(key, _)| (*key, CAUSE.into()));
         let beginning = Beginning {
+            recall: Recall::Everything,
             newest: self.newest,
             next_handler: self.next_handler,
-            secret,
+            secret: *self.secret.get_or_insert(secret),
             finished: self.ended.len(),
             aside: aside.collect(),
         };
@@ -209,7 +212,7 @@ impl Model {
         }
     }
 
-    fn open_run(&mut self, opened: &steprill::engine::scheduler::Opened, session: &Session) {
+    fn open_run(&mut self, opened: &steprill::engine::storage::Opened, session: &Session) {
         let head = opened.head.as_ref().expect("a journaled batch has it");
         let key = opened.run.handler;
         let mut state = match &head.state {
@@ -278,11 +281,18 @@ impl Model {
         match query {
             Query::Page { run, from, until, bytes_max } => self.page(*run, *from..*until, *bytes_max, session),
             Query::Handler(address) => Answer::Handler(self.find(address).map(|key| Box::new(self.kept(key, session)))),
-            Query::List { after, count, .. } => {
+            Query::List { after, count, bytes_max } => {
                 let from = after.map_or(HandlerKey(0), |key| HandlerKey(key.0 + 1));
-                let handlers: Vec<_> =
-                    self.handlers.range(from..).take(*count).map(|(&key, _)| self.kept(key, session).handler).collect();
-                let is_complete = handlers.len() < *count;
+                let mut bytes = 0;
+                let mut has_room = |row: &Row| {
+                    let is_within = bytes < *bytes_max;
+                    bytes += row.end.as_ref().map_or(0, |end| end.outcome.cost_bytes());
+                    is_within
+                };
+                let listed = self.handlers.range(from..).take(*count).take_while(|(_, row)| has_room(row));
+                let handlers: Vec<_> = listed.map(|(&key, _)| self.listed(key, session)).collect();
+                let next = handlers.last().map_or(from, |last: &KeptHandler| HandlerKey(last.key.0 + 1));
+                let is_complete = handlers.len() < *count && self.handlers.range(next..).next().is_none();
                 Answer::List { handlers, damaged: Vec::new(), is_complete }
             }
             Query::Running { after, count } => {
@@ -328,6 +338,13 @@ impl Model {
             end,
         };
         Kept { handler, journal: row.journal.clone() }
+    }
+
+    /// A handler as lists have it: without its state.
+    fn listed(&self, key: HandlerKey, session: &Session) -> KeptHandler {
+        let mut handler = self.kept(key, session).handler;
+        handler.end.iter_mut().for_each(|end| end.state = Values::default());
+        handler
     }
 
     /// Handlers whose runs go on.

@@ -10,7 +10,7 @@ use steprill::{
     engine::{
         kept::{Aside, Beginning, Recovered},
         keys::{HandlerKey, RunKey},
-        scheduler::{Batch, Ended, Opened, Snapshotted},
+        storage::{Batch, Ended, Opened, Snapshotted},
     },
     graph::Graph,
     store::{Answer, Completed, Query, StoreError, Ticket},

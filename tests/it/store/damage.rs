@@ -59,7 +59,7 @@ fn read_all(directory: &Path) -> Result<Vec<KeptHandler>, String> {
     };
     let mut kit = Kit::open_with(directory, &[graph()]).map_err(text)?;
     let mut keys = Vec::new();
-    kit.store.recover(&mut |recovered| keys.push(recovered)).map_err(text)?;
+    kit.store.recover(&mut |recovered| keys.push(recovered)).map_err(|error| error.to_string())?;
     let said = |error: StoreError| error.to_string();
     kit.ask(Query::Oldest { count: 100 }).map_err(said)?;
     let answer = kit.ask(Query::List { after: None, count: 100, bytes_max: usize::MAX }).map_err(said)?;

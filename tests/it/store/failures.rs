@@ -15,52 +15,6 @@ fn large(kit: &mut Kit, bytes: usize) -> Batch {
     batch
 }
 
-#[test]
-fn without_room_the_first_batch_fails_and_those_behind_it_are_not_heard_of() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let mut kit = Kit::open(directory.path());
-    kit.complete_one();
-    let next_handler = kit.next_handler;
-    kit.store.set_bytes_max(bound(directory.path(), 50_000));
-    let batch = large(&mut kit, 200_000);
-    let failed = batch.number;
-    kit.store.submit(batch);
-    // These would fit, and rest on what is not kept.
-    for _ in 0..3 {
-        let mut batch = kit.batch();
-        kit.begin(&mut batch);
-        kit.store.submit(batch);
-    }
-    match kit.completed() {
-        Completed::Failed { number, error: StoreError::Full(text) } if number == failed => {
-            assert!(text.contains("full"), "{text}");
-        }
-        other => panic!("expected batch {failed} to fail for want of room, got {other:?}"),
-    }
-    // Queries are answered, and nothing of the failed batches is there.
-    assert_eq!(kit.list(None, 10).len(), 1);
-    let mut batch = kit.batch();
-    kit.begin(&mut batch);
-    kit.store.submit(batch);
-    assert_eq!(kit.list(None, 10).len(), 1);
-    // The scheduler has gone back: what it gives now stands on what is kept.
-    (kit.epoch, kit.next_handler) = (1, next_handler);
-    let mut batch = kit.batch();
-    let run = kit.begin(&mut batch);
-    kit.keep(batch);
-    assert_eq!(kit.list(None, 10).len(), 2);
-    assert_eq!(kit.handler(run.handler.0).expect("the handler").journal.records.len(), 1);
-    let batch = large(&mut kit, 200_000);
-    assert!(matches!(kit.fail(batch), StoreError::Full(_)));
-    // And with room again all goes well.
-    kit.store.set_bytes_max(u64::MAX);
-    (kit.epoch, kit.next_handler) = (2, next_handler + 1);
-    let batch = large(&mut kit, 200_000);
-    kit.keep(batch);
-    kit.store.close();
-    assert_eq!(Kit::open(directory.path()).recover().len(), 2);
-}
-
 /// To be run by hand as `mount -t tmpfs -o size=4m none DIR; TMPDIR=DIR cargo test … -- --ignored`.
 #[test]
 #[ignore = "it fills the disk that TMPDIR is on"]

@@ -138,17 +138,6 @@ fn what_a_start_that_was_cut_off_left_is_no_hindrance() {
 }
 
 #[test]
-fn the_secret_is_that_of_the_first_start() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let open = |secret| {
-        let opened = SqliteStore::open(directory.path(), Durability::Off, &[graph()], secret, Arc::new(|| {}));
-        opened.unwrap_or_else(|error| panic!("{error}")).beginning
-    };
-    assert_eq!(open(7), Beginning { secret: 7, ..Beginning::default() });
-    assert_eq!(open(8), Beginning { secret: 7, ..Beginning::default() });
-}
-
-#[test]
 fn graphs_that_are_not_registered_any_more_come_behind_the_others() {
     let directory = tempfile::tempdir().expect("a directory");
     let graphs = ["a: S -> T ~ E", "a: S -> T ~ D|E", "b: S -> T ~ E"].map(graph_of);

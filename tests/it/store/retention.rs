@@ -76,60 +76,6 @@ fn of_a_purged_handler_nothing_is_left() {
 }
 
 #[test]
-fn a_run_that_is_continued_leaves_only_events_that_may_still_be_asked_for() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let mut kit = Kit::open(directory.path());
-    for is_read in [false, true] {
-        let first = begin_wide(&mut kit, if is_read { "read" } else { "not" });
-        let mut batch = kit.batch();
-        complete(&mut batch, first, "1");
-        kit.keep(batch);
-        let second = RunKey { run: 1, ..first };
-        let mut batch = kit.batch();
-        open(&mut batch, second, 7, Some(if is_read { "read" } else { "not" }));
-        record(&mut batch, second, "start");
-        publish(&mut batch, second, 2);
-        if !is_read {
-            batch.removed.push((first, 0..7));
-        }
-        kit.keep(batch);
-        assert_eq!(kit.page(first, 0, 7, 1_000).0.len(), if is_read { 7 } else { 0 });
-        assert_eq!(kit.page(second, 7, 9, 1_000).0.len(), 1);
-        let kept = kit.handler(first.handler.0).expect("the handler");
-        assert_eq!((kept.handler.end, kept.journal.records.len()), (None, 1));
-        if is_read {
-            let mut batch = kit.batch();
-            batch.removed.push((first, 0..7));
-            kit.keep(batch);
-            assert_eq!(kit.page(first, 0, 7, 1_000).0.len(), 0);
-        }
-        assert_eq!(kit.page(second, 7, 9, 1_000).0.len(), 1);
-        let mut batch = kit.batch();
-        batch.purged.push(first.handler);
-        kit.keep(batch);
-        assert_eq!(rows(directory.path()), []);
-    }
-}
-
-#[test]
-fn an_id_is_free_at_once_when_its_handler_is_purged_in_the_same_transaction() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let mut kit = Kit::open(directory.path());
-    let mut batch = kit.batch();
-    for key in 0..2 {
-        open(&mut batch, run(key, 0), 0, Some("mine"));
-        batch.removed.push((run(key, 0), 0..0));
-        batch.purged.push(run(key, 0).handler);
-    }
-    open(&mut batch, run(2, 0), 0, Some("mine"));
-    batch.next_handler = 3;
-    kit.keep(batch);
-    let found = kit.ask(Query::Handler(Address::Id("mine".into(), None)));
-    let Ok(Answer::Handler(Some(found))) = found else { panic!("{found:?}") };
-    assert_eq!(found.handler.key, run(2, 0).handler);
-}
-
-#[test]
 fn a_large_feed_goes_bit_by_bit_even_after_a_new_start() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());

@@ -1,6 +1,7 @@
 //! What tests of the program share: the program as a child process, a small HTTP client that shows every byte, and JSON
 //! that retains the order of its members.
 
+pub(crate) mod batches;
 mod client;
 mod curl;
 mod ordered;

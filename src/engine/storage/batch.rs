@@ -131,13 +131,13 @@ pub struct Ended {
 
 impl Batch {
     /// Takes the record of an input.
-    pub(super) fn record(&mut self, run: RunKey, record: Vec<u8>, now: Now) {
+    pub(in crate::engine) fn record(&mut self, run: RunKey, record: Vec<u8>, now: Now) {
         self.records.push((run, record));
         self.now = now;
     }
 
     /// The empty batch behind this one, with room for as much.
-    pub(super) fn next(&self) -> Self {
+    pub(in crate::engine) fn next(&self) -> Self {
         Self {
             journaled: self.journaled,
             number: self.number + 1,

@@ -1,0 +1,217 @@
+//! The stores that the contract is tested on, and how each is made to fail.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, sync::mpsc};
+
+use steprill::{
+    engine::{kept::Recovered, keys::HandlerKey, storage::Recall},
+    graph::Graph,
+    store::{Completed, Opened, Query, Store, StoreError, Ticket, memory::MemoryStore},
+};
+
+use crate::{sim::store::Store as ModelStore, simulation::random::Random};
+
+/// Where a store is opened, again and again.
+pub(super) trait Medium {
+    /// Opens the store, which the one before has left closed, and what it rings.
+    fn open(&mut self, graphs: &[Arc<Graph>], secret: u128) -> (Opened<Box<dyn Store>>, mpsc::Receiver<()>);
+
+    /// Whether there is no room for the next batches.
+    fn set_full(&mut self, is_full: bool);
+
+    /// Has records of this handler be refused, which is whole; `None`: of nobody any more.
+    fn block(&mut self, handler: Option<HandlerKey>);
+
+    /// While the store is closed: damages what it has of this handler, which is full of this mark.
+    fn damage(&mut self, handler: HandlerKey, mark: &str);
+}
+
+/// A store that its medium has a hand on.
+struct Held<S>(Rc<RefCell<S>>);
+
+impl<S: Store> Store for Held<S> {
+    fn recover(&mut self, each: &mut dyn FnMut(Recovered)) -> Result<(), StoreError> {
+        self.0.borrow_mut().recover(each)
+    }
+
+    fn submit(&mut self, batch: steprill::engine::storage::Batch) {
+        self.0.borrow_mut().submit(batch);
+    }
+
+    fn read(&mut self, ticket: Ticket, query: Query) {
+        self.0.borrow_mut().read(ticket, query);
+    }
+
+    fn poll_completed(&mut self) -> Option<Completed> {
+        self.0.borrow_mut().poll_completed()
+    }
+
+    fn close(&mut self) {
+        self.0.borrow_mut().close();
+    }
+}
+
+/// The store without `--data`.
+pub(super) struct InMemory;
+
+impl Medium for InMemory {
+    fn open(&mut self, graphs: &[Arc<Graph>], secret: u128) -> (Opened<Box<dyn Store>>, mpsc::Receiver<()>) {
+        let Opened { store, graphs, beginning } = MemoryStore::open(graphs, secret);
+        assert_eq!(beginning.recall, Recall::Feeds);
+        (Opened { store: Box::new(store), graphs, beginning }, mpsc::channel().1)
+    }
+
+    fn set_full(&mut self, _: bool) {
+        unreachable!("it fails no batch");
+    }
+
+    fn block(&mut self, _: Option<HandlerKey>) {
+        unreachable!("it has no handlers");
+    }
+
+    fn damage(&mut self, _: HandlerKey, _: &str) {
+        unreachable!("it has no handlers");
+    }
+}
+
+/// The store of the simulator, as slow as chance has it.
+pub(super) struct OnModel(Rc<RefCell<Model>>);
+
+struct Model {
+    store: ModelStore,
+    random: Random,
+    is_open: bool,
+}
+
+impl OnModel {
+    pub(super) fn new() -> Self {
+        let (store, random) = (ModelStore::new(true), Random::new(29));
+        Self(Rc::new(RefCell::new(Model { store, random, is_open: false })))
+    }
+}
+
+impl Medium for OnModel {
+    fn open(&mut self, graphs: &[Arc<Graph>], secret: u128) -> (Opened<Box<dyn Store>>, mpsc::Receiver<()>) {
+        let mut model = self.0.borrow_mut();
+        let Model { store, random, is_open } = &mut *model;
+        if std::mem::replace(is_open, true) {
+            store.crash(false, random);
+        }
+        let beginning = store.open(graphs, secret);
+        let graphs = store.session.graphs.clone();
+        (Opened { store: Box::new(Held(Rc::clone(&self.0))), graphs, beginning }, mpsc::channel().1)
+    }
+
+    fn set_full(&mut self, is_full: bool) {
+        self.0.borrow_mut().store.failing = if is_full { usize::MAX } else { 0 };
+    }
+
+    fn block(&mut self, handler: Option<HandlerKey>) {
+        self.0.borrow_mut().store.blocked = handler.map(|key| (key, usize::MAX)).into_iter().collect();
+    }
+
+    fn damage(&mut self, handler: HandlerKey, _: &str) {
+        let store = &mut self.0.borrow_mut().store;
+        store.unwritable.insert(handler);
+        store.unreadable.insert(handler);
+    }
+}
+
+impl Model {
+    /// Has something happen; whether there was anything left to do.
+    fn work(&mut self) -> bool {
+        let has_batches = !self.store.submitted.is_empty();
+        match () {
+            () if self.store.has_queries() && (!has_batches || self.random.one_in(2)) => {
+                self.store.answer(&mut self.random);
+            }
+            () if has_batches && self.store.failing > 0 => self.store.fail(),
+            () if has_batches => {
+                let aside = self.store.set_aside();
+                self.store.commit(aside);
+            }
+            () => return false,
+        }
+        true
+    }
+}
+
+impl Store for Model {
+    fn recover(&mut self, each: &mut dyn FnMut(Recovered)) -> Result<(), StoreError> {
+        self.store.recovered().into_iter().for_each(each);
+        Ok(())
+    }
+
+    fn submit(&mut self, batch: steprill::engine::storage::Batch) {
+        self.store.submit(batch);
+    }
+
+    fn read(&mut self, ticket: Ticket, query: Query) {
+        self.store.read(ticket, query, &mut self.random);
+    }
+
+    fn poll_completed(&mut self) -> Option<Completed> {
+        while self.store.completed.is_empty() && self.work() {}
+        self.store.completed.pop_front()
+    }
+
+    fn close(&mut self) {
+        while self.work() {}
+    }
+}
+
+#[cfg(feature = "sqlite")]
+pub(super) use on_disk::OnDisk;
+
+#[cfg(feature = "sqlite")]
+mod on_disk {
+    use steprill::store::{Durability, sqlite::SqliteStore};
+
+    use super::*;
+    use crate::store::isolation::damage;
+
+    /// The SQLite store in a directory.
+    pub(in crate::contract) struct OnDisk {
+        directory: tempfile::TempDir,
+        store: Option<Rc<RefCell<SqliteStore>>>,
+    }
+
+    impl OnDisk {
+        pub(in crate::contract) fn new() -> Self {
+            Self { directory: tempfile::tempdir().expect("a directory"), store: None }
+        }
+    }
+
+    impl Medium for OnDisk {
+        fn open(&mut self, graphs: &[Arc<Graph>], secret: u128) -> (Opened<Box<dyn Store>>, mpsc::Receiver<()>) {
+            let (bell, rung) = mpsc::channel();
+            let ring = Arc::new(move || bell.send(()).unwrap_or_default());
+            let opened = SqliteStore::open(self.directory.path(), Durability::Off, graphs, secret, ring);
+            let Opened { store, graphs, beginning } = opened.unwrap_or_else(|error| panic!("{error}"));
+            let store = Rc::new(RefCell::new(store));
+            self.store = Some(Rc::clone(&store));
+            (Opened { store: Box::new(Held(store)), graphs, beginning }, rung)
+        }
+
+        fn set_full(&mut self, is_full: bool) {
+            let size = std::fs::metadata(self.directory.path().join("steprill.db")).expect("a database").len();
+            let store = self.store.as_ref().expect("it is open");
+            store.borrow_mut().set_bytes_max(if is_full { size + 50_000 } else { u64::MAX });
+        }
+
+        fn block(&mut self, handler: Option<HandlerKey>) {
+            let other = rusqlite::Connection::open(self.directory.path().join("steprill.db")).expect("a database");
+            let sql = match handler {
+                Some(HandlerKey(key)) => format!(
+                    "CREATE TRIGGER no BEFORE INSERT ON journal WHEN NEW.handler = {key}
+                     BEGIN SELECT RAISE(ABORT, 'no'); END"
+                ),
+                None => "DROP TRIGGER no".to_owned(),
+            };
+            other.execute_batch(&sql).expect("a trigger");
+        }
+
+        fn damage(&mut self, _: HandlerKey, mark: &str) {
+            damage(self.directory.path(), mark);
+        }
+    }
+}
