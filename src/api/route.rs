@@ -35,7 +35,35 @@ pub(super) enum Call {
     PostEvent,
 }
 
+/// What a call needs of the handler that its path names, before it is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Needs {
+    /// Its path names none, or what it names may be absent.
+    Nothing,
+    /// The handler, in memory or read from the store.
+    Handler,
+    /// The handler's run in memory, and free to change: no failed commit is being waited out.
+    Change,
+}
+
 impl Call {
+    /// Returns what the call needs of the handler that its path names.
+    pub(super) fn needs(self) -> Needs {
+        match self {
+            Self::Handler | Self::Result | Self::StreamEvents => Needs::Handler,
+            Self::Cancel | Self::PostEvent => Needs::Change,
+            Self::Health
+            | Self::Workflows
+            | Self::WorkflowSchema
+            | Self::WorkflowEvents
+            | Self::WorkflowRepresentation
+            // Starts name their handler in the body, and lists a cursor in the query: these ask for it themselves.
+            | Self::Run
+            | Self::RunNowait
+            | Self::Handlers => Needs::Nothing,
+        }
+    }
+
     /// Returns the query parameters of the call.
     pub(super) fn parameters(self) -> &'static [&'static str] {
         match self {

@@ -18,7 +18,7 @@
 //!                                          forget, at any time
 //! ```
 
-mod health;
+mod failures;
 mod output;
 mod questions;
 mod replies;
@@ -41,7 +41,7 @@ use crate::{
     limits::{LIST_PAGE_HANDLERS, PAGE_BYTES_MAX, REST_US},
     now::Now,
 };
-use health::Health;
+use failures::Failures;
 use questions::{Question, Questions};
 use replies::{HeldCalls, Replies};
 
@@ -55,7 +55,7 @@ pub struct Core {
     replies: Replies,
     held_calls: HeldCalls,
     questions: Questions,
-    health: Health,
+    failures: Failures,
     outputs: VecDeque<Output>,
     /// Calls whose handler was loaded, or could not be.
     loaded: VecDeque<Output>,
@@ -97,7 +97,7 @@ impl Core {
             replies: Replies::default(),
             held_calls: HeldCalls::default(),
             questions: Questions::default(),
-            health: Health::default(),
+            failures: Failures::default(),
             outputs: VecDeque::new(),
             loaded: VecDeque::new(),
         }
@@ -265,7 +265,7 @@ impl Core {
     /// The next batch for the store, if something has changed.
     pub fn poll_batch(&mut self) -> Option<Batch> {
         let batch = self.scheduler.seal()?;
-        self.health.handle_submitted(&batch);
+        self.failures.handle_submitted(&batch);
         Some(batch)
     }
 
@@ -324,7 +324,7 @@ impl Core {
             }
             Notice::NotKept(CallerId(caller)) => {
                 let client = caller.into();
-                let error = self.health.last();
+                let error = self.failures.last();
                 self.take_caller(client, None).map(|_| Output::Refuse(client, Refused::NotStored(error)))
             }
             Notice::Delayed(handler, CallerId(caller)) => self.delay_caller(handler, caller.into(), now),

@@ -40,7 +40,7 @@ impl Core {
     }
 
     fn note_committed(&mut self, number: u64) {
-        if let Some(was_told) = self.health.handle_committed(number) {
+        if let Some(was_told) = self.failures.handle_committed(number) {
             self.scheduler.note_store_fault(None);
             self.outputs.extend(was_told.then_some(Output::StoreWorks));
         }
@@ -48,14 +48,14 @@ impl Core {
 
     /// Nothing of this batch and those after it is committed.
     fn handle_failed(&mut self, number: u64, error: StoreError, now: Now) {
-        if self.health.handle_failed(now) {
+        if self.failures.handle_failed(now) {
             self.outputs.push_back(Output::StoreFails(error.clone()));
         }
         self.scheduler.note_store_fault(Some(error.to_string()));
         self.scheduler.handle_failed(number, now);
         let refused = self.replies.take_from(number);
         self.refuse(refused, &error);
-        self.health.note_last(error);
+        self.failures.note_last(error);
     }
 
     /// The next batches to be committed hold nothing of this handler.
@@ -64,7 +64,7 @@ impl Core {
         let refused = self.replies.take_of(aside.handler);
         let error = StoreError::Damaged(aside.handler, aside.cause);
         self.refuse(refused, &error);
-        self.health.note_last(error);
+        self.failures.note_last(error);
     }
 
     fn refuse(&mut self, clients: impl Iterator<Item = super::ClientId>, error: &StoreError) {
@@ -79,7 +79,7 @@ impl Core {
         let Some(question) = self.questions.take(ticket) else { return };
         match &answer {
             Err(StoreError::Damaged(key, cause)) => self.scheduler.note_damaged(*key, cause),
-            Err(error) if self.health.complain(now) => self.outputs.push_back(Output::StoreFails(error.clone())),
+            Err(error) if self.failures.complain(now) => self.outputs.push_back(Output::StoreFails(error.clone())),
             Err(_) | Ok(_) => {}
         }
         match (question, answer) {

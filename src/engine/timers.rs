@@ -19,7 +19,7 @@ pub enum Timer {
     Run(RunKey, TimerId),
     /// The time-out of a step, for the pass with this tag.
     Pass(u64),
-    /// The pass with this tag has continued to run after its run ended.
+    /// The pass with this tag was told to stop and has not returned in time.
     Straggler(u64),
     /// A write of this handler that failed is to be retried.
     Again(HandlerKey),

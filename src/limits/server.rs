@@ -51,7 +51,8 @@ pub const TURN_REPORTS_MAX: usize = 4_096;
 /// are served between them. About a millisecond's worth.
 pub const TURN_TIMERS_MAX: usize = 512;
 
-/// Microseconds that a pass may run on after its run has ended, before its thread is given up.
+/// Microseconds that a pass may take to return once it was told to stop, because its run has ended or its step has
+/// timed out, before its thread is replaced.
 pub const STRAGGLER_GRACE_US: u64 = 1_000_000;
 
 /// Finished handlers that one turn of the loop looks at for removal, beside twice as many as have ended in it: what is

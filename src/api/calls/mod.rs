@@ -16,7 +16,7 @@ use crate::{
         Catalog, ErrorFormat, Form, Parsed, Reply, access,
         parsed::{Body, Kind, ParsedAs, Posted, Run},
         percent::Query,
-        route::{ALLOW_GET_POST, Call, Routed, route},
+        route::{ALLOW_GET_POST, Call, Needs, Routed, route},
         wire,
     },
     engine::{
@@ -120,10 +120,10 @@ fn resolve<'a>(request: &Request<'a>, errors: ErrorFormat) -> Result<(Call, Cow<
 impl Context<'_> {
     /// Returns a reply if the named handler must first be read from the store, or may not change now.
     fn check_residence(&self, call: Call, name: &str, errors: ErrorFormat) -> Option<Reply> {
-        let changes = match call {
-            Call::Handler | Call::Result | Call::StreamEvents => false,
-            Call::Cancel | Call::PostEvent => true,
-            _ => return None,
+        let changes = match call.needs() {
+            Needs::Nothing => return None,
+            Needs::Handler => false,
+            Needs::Change => true,
         };
         if let Some(reply) = self.read_first(name, changes) {
             return Some(reply);

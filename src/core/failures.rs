@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub(super) struct Failures {
     /// Why something could not be stored last.
     last: Option<StoreError>,
     /// When a failure was last told, on the alive clock.
@@ -23,7 +23,7 @@ struct Failing {
     is_told: bool,
 }
 
-impl Health {
+impl Failures {
     /// Why something could not be stored last.
     pub(super) fn last(&self) -> StoreError {
         self.last.clone().unwrap_or_else(|| StoreError::Failed(String::new()))
