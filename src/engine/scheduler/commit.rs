@@ -27,7 +27,7 @@ pub(super) struct Held {
     pub(super) snapshots: Vec<RunKey>,
     /// Runs whose snapshots are to be made of what is committed with this batch.
     pub(super) compacted: Vec<RunKey>,
-    /// Handlers that this batch changes. This and what follows only with a journal.
+    /// Handlers that this batch changes. This and what follows only if runs are recorded.
     pub(super) touched: Vec<HandlerKey>,
     pub(super) opened: Vec<RunKey>,
     /// Finished handlers of the store that are none any more.
@@ -148,10 +148,8 @@ impl Scheduler {
         }
         self.batch.next_handler = self.next_handler;
         self.held.now = self.batch.now;
-        if self.batch.journaled {
-            self.held.bytes = self.batch.bytes();
-            self.tally.handle_sealed(self.held.bytes);
-        }
+        self.held.bytes = self.policies.recording.bytes(&self.batch);
+        self.tally.handle_sealed(self.held.bytes);
         let number = self.batch.number;
         let (batch, held) = (self.batch.next(), self.held.next());
         self.committing.push_back((number, std::mem::replace(&mut self.held, held)));

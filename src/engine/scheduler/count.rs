@@ -36,7 +36,8 @@ pub struct Counts {
 /// What is counted of the handlers in memory, by what they are.
 #[derive(Debug)]
 pub(super) struct Tally {
-    journaled: bool,
+    /// Whether feeds are in memory.
+    counts_feeds: bool,
     /// Runs that have not ended, parked ones included.
     pub(super) running: usize,
     /// Runs that wait in the store alone.
@@ -61,9 +62,9 @@ struct AdmissionQueue {
 }
 
 impl Tally {
-    pub(super) fn new(workflows: usize, journaled: bool) -> Self {
+    pub(super) fn new(workflows: usize, counts_feeds: bool) -> Self {
         Self {
-            journaled,
+            counts_feeds,
             running: 0,
             parked: 0,
             finished: 0,
@@ -77,7 +78,7 @@ impl Tally {
     /// The handler has changed. Its workflow, its run and the time when that began change only while it has no run that
     /// goes on.
     pub(super) fn recount(&mut self, key: HandlerKey, handler: &mut Handler) {
-        let share = handler.share(self.journaled);
+        let share = handler.share(self.counts_feeds);
         let counted = handler.life.counted;
         if share.standing == counted.standing && share.standing != Standing::Finished {
             self.live_bytes = self.live_bytes - counted.bytes + share.bytes;
@@ -197,7 +198,7 @@ impl Scheduler {
             let run = super::RunKey { handler: key, run: handler.run };
             earliest.extend(self.timers.earliest_of(run, &handler.armed));
             counts.time_outs += handler.armed.recount_time_outs();
-            let Share { bytes, standing } = handler.share(self.batch.journaled);
+            let Share { bytes, standing } = handler.share(self.policies.counts_feeds());
             match standing {
                 Standing::Uncounted => {}
                 Standing::Ending => counts.held.runs += bytes,

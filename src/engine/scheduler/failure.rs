@@ -160,7 +160,7 @@ impl Scheduler {
     /// Whether the handler of this run, its newest, is removed and that is not committed yet.
     fn is_being_purged(&self, run: RunKey) -> bool {
         let removed = self.absent.removed(run.handler).filter(|removed| removed.run == Some(run));
-        self.batch.journaled && removed.is_some_and(|removed| removed.batch >= self.uncommitted())
+        removed.is_some_and(|removed| removed.batch >= self.uncommitted())
     }
 
     /// A run that was reloaded takes no input for a while: what that does could not be committed either.

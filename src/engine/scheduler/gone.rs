@@ -57,9 +57,6 @@ impl Scheduler {
     /// The batch with which it is settled whether the handler of this id is there, if its newest run has begun or it is
     /// removed and that is not kept yet; for a change of it (`changes`), also whether its run has ended.
     pub fn unsettled(&self, id: &str, changes: bool) -> Option<u64> {
-        if !self.batch.journaled {
-            return None;
-        }
         let Some(key) = self.find(id) else {
             let removed = self.absent.removed(self.place_of(id)?)?;
             return Some(removed.batch).filter(|batch| *batch >= self.first_unsettled());
@@ -71,7 +68,7 @@ impl Scheduler {
 
     /// Whether something of this handler is not kept yet.
     pub fn is_changing(&self, key: HandlerKey) -> bool {
-        let is_open = |batch| self.batch.journaled && batch >= self.first_unsettled();
+        let is_open = |batch| batch >= self.first_unsettled();
         self.handlers.get(&key).is_some_and(|handler| is_open(handler.journal.batch))
     }
 

@@ -64,11 +64,11 @@ pub(super) struct Handler {
     pub(super) passes: Vec<u64>,
     /// What the feed can still take of stream writes; shared with the lines of its passes, made with the first of them.
     pub(super) feed_room_bytes: Option<Arc<AtomicUsize>>,
-    /// Where its feed's window begins and may begin later, with a journal; `None` as long as the feed is short.
+    /// Where its feed's window begins and may begin later; `None` as long as the feed is short or in memory.
     pub(super) window: Option<Box<Window>>,
     /// Whom to tell when the run has ended.
     pub(super) caller: Option<CallerId>,
-    /// What is kept of it beside its feed: nothing without a journal.
+    /// What is kept of it beside its feed: nothing unless runs are recorded.
     pub(super) journal: Journal,
 }
 
@@ -139,11 +139,11 @@ impl Handler {
         }
     }
 
-    /// What it counts as, and with how many bytes; without a journal its feed is in memory, too.
-    pub(super) fn share(&self, journaled: bool) -> Share {
+    /// What it counts as, and with how many bytes; those of its feed if that is in memory.
+    pub(super) fn share(&self, counts_feeds: bool) -> Share {
         let bytes = match self.life.phase() {
             Phase::Running(run) | Phase::BackingOff { run, .. } => {
-                let feed_bytes = if journaled { 0 } else { run.feed_bytes() };
+                let feed_bytes = if counts_feeds { run.feed_bytes() } else { 0 };
                 HANDLER_BYTES + self.armed_bytes() + run.cost_bytes() + feed_bytes
             }
             Phase::Parked(_) => HANDLER_BYTES,

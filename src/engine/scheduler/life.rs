@@ -280,27 +280,28 @@ impl Scheduler {
     /// stop once its end is committed.
     pub(super) fn finish(&mut self, run: RunKey, outcome: Outcome, failed_step: Option<StepId>, now: Now) {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
-        let is_journaled = self.batch.journaled;
+        let is_recorded = self.policies.recording.is_on();
         let (mut state, mut changed, mut feed_bytes) = (Values::default(), None, 0);
         let keeps_journal = match handler.life.phase() {
             Phase::Running(live) | Phase::BackingOff { run: live, .. } => {
                 if matches!(outcome, Outcome::Completed(_)) {
                     state = live.state();
                 }
-                if is_journaled {
+                if is_recorded {
                     changed = live.changed();
-                } else {
-                    // With a journal the feed is in the store alone, without one it stays with the end.
+                }
+                if self.policies.counts_feeds() {
+                    // What is in memory stays with the end.
                     feed_bytes = live.feed_bytes();
                 }
-                is_journaled && handler.journal.outlives(&outcome, live.kept_state_bytes())
+                is_recorded && handler.journal.outlives(&outcome, live.kept_state_bytes())
             }
             // It fails because it cannot be read: its journal tells why.
             Phase::Parked(_) => true,
             Phase::Ended(_) => return,
         };
         let bytes = feed_bytes + end_bytes(&outcome, &state);
-        if is_journaled {
+        if is_recorded {
             let (outcome, state) = (outcome.clone(), state.clone());
             self.batch.ended.push(Ended { run, outcome, state, changed, updated_us: now.wall_us, keeps_journal });
         }

@@ -18,6 +18,7 @@ mod handler;
 mod life;
 mod parking;
 mod passes;
+mod policies;
 mod reading;
 mod recovery;
 mod reduce;
@@ -71,6 +72,7 @@ use gone::Gone;
 use handler::Handler;
 use parking::Parking;
 use passes::Passes;
+use policies::Policies;
 use reading::Cursors;
 use retention::Retention;
 use room::Room;
@@ -87,21 +89,21 @@ pub struct SchedulerLimits {
     /// How long they are kept; `None`: as long as their number allows.
     pub keep_for: Option<Duration>,
     /// Bytes of outcome, state and feed that are kept of them together in memory; the newest one stays in any case.
-    /// With a journal the store has them, and this is what stays in memory beside it.
+    /// If the store recalls them, this is what stays in memory beside it.
     pub finished_bytes_max: usize,
-    /// With a journal: how long a run that only waits stays in memory.
+    /// If the store recalls everything: how long a run that only waits stays in memory.
     pub idle_after: Duration,
-    /// With a journal: what is kept of a run's feed.
+    /// If the store recalls everything: what is kept of a run's feed.
     pub feed_keep: FeedKeep,
-    /// With a journal: bytes that the store may take. Beyond, finished handlers go, the longest ended first, and with
-    /// none left that may go no run starts. `None`: as many as there is room for.
+    /// If the store recalls everything: bytes that it may take. Beyond, finished handlers go, the longest ended first,
+    /// and with none left that may go no run starts. `None`: as many as there is room for.
     pub data_bytes_max: Option<u64>,
     /// Events that one input of a run makes work of: see [`Run::with_events_at_once`].
     pub events_at_once: u32,
-    /// With a journal: runs that cost this or more have their snapshots made beside the loop.
+    /// If the store recalls everything: runs that cost this or more have their snapshots made beside the loop.
     pub compacted_cost_bytes_min: usize,
-    /// With a journal: what a state may cost that stands in the record of its run's start. The store keeps a larger one
-    /// apart, and a run that continues its handler does not write it again.
+    /// If the store recalls everything: what a state may cost that stands in the record of its run's start. The store
+    /// keeps a larger one apart, and a run that continues its handler does not write it again.
     pub record_state_bytes_max: usize,
 }
 
@@ -179,6 +181,7 @@ pub struct Scheduler {
     registered: usize,
     workflows: HashMap<Box<str>, WorkflowId>,
     limits: SchedulerLimits,
+    policies: Policies,
     handlers: BTreeMap<HandlerKey, Box<Handler>>,
     ids: HandlerIds,
     /// Ids that clients chose, of handlers that are here. For lookup only: never iterated.
@@ -218,7 +221,8 @@ impl Scheduler {
     /// with.
     pub fn new(graphs: Vec<Arc<Graph>>, limits: SchedulerLimits, recall: Recall, secret: u128) -> Self {
         let registered = graphs.len();
-        Self::resume(graphs, registered, limits, &Beginning { recall, secret, ..Beginning::default() })
+        let beginning = Beginning { recall, secret, ..Beginning::default() };
+        Self { timers: Timers::default(), ..Self::resume(graphs, registered, limits, &beginning) }
     }
 
     /// A scheduler that goes on where its store left off; [`Scheduler::recover`] follows. The first `registered` of the
@@ -226,13 +230,14 @@ impl Scheduler {
     pub fn resume(graphs: Vec<Arc<Graph>>, registered: usize, limits: SchedulerLimits, beginning: &Beginning) -> Self {
         let named = |(index, graph): (usize, &Arc<Graph>)| (graph.name.clone(), WorkflowId(index as u16));
         let workflows = graphs.iter().take(registered).enumerate().map(named).collect();
-        let journaled = beginning.recall == Recall::Everything;
-        let tally = Tally::new(graphs.len(), journaled);
+        let policies = Policies::new(beginning.recall, &limits);
+        let tally = Tally::new(graphs.len(), policies.counts_feeds());
         Self {
             graphs,
             registered,
             workflows,
             limits,
+            policies,
             handlers: BTreeMap::new(),
             ids: HandlerIds::new(beginning.secret),
             names: HashMap::new(),
@@ -245,14 +250,14 @@ impl Scheduler {
             asking: Asking::default(),
             store_fault: None,
             damage: Damage::new(&beginning.aside),
-            retention: Retention::new(beginning.finished),
+            retention: Retention::new(policies.retained, beginning.finished),
             room: Room::default(),
-            parking: Parking::default(),
+            parking: Parking::new(policies.idle_after),
             cursors: Cursors::default(),
             timers: Timers::new(beginning.newest.alive_us + 1),
             passes: Passes::default(),
             deferring: VecDeque::new(),
-            batch: Batch { number: 1, journaled, now: beginning.newest, ..Batch::default() },
+            batch: Batch { number: 1, now: beginning.newest, ..Batch::default() },
             held: Held::default(),
             committing: VecDeque::new(),
             notices: VecDeque::new(),
@@ -305,7 +310,7 @@ impl Scheduler {
 
     /// What the store gives back.
     pub fn recall(&self) -> Recall {
-        if self.batch.journaled { Recall::Everything } else { Recall::Feeds }
+        self.policies.recall
     }
 
     /// Whether nothing goes on in a handler's run before something comes from outside: no pass, no timer.
@@ -413,8 +418,8 @@ impl Scheduler {
     }
 
     /// Gives timers that are due to their runs, [`TURN_TIMERS_MAX`] at most, and has one run go on with what it has
-    /// deferred: while there is more of either, [`Scheduler::poll_timeout`] is zero. With a journal, sees to what is to
-    /// be done now and then.
+    /// deferred: while there is more of either, [`Scheduler::poll_timeout`] is zero. Sees to what is to be done now and
+    /// then.
     pub fn handle_time(&mut self, now: Now) {
         for _ in 0..TURN_TIMERS_MAX {
             let Some(timer) = self.timers.poll_due(now) else { break };
@@ -427,12 +432,10 @@ impl Scheduler {
         }
         self.go_on(now);
         self.handle_ages(now);
-        if self.batch.journaled {
-            self.park_some(now);
-            self.cursors.handle_time(now);
-            self.handle_clock(now);
-            self.handle_excess(now);
-        }
+        self.park_some(now);
+        self.cursors.handle_time(now);
+        self.handle_clock(now);
+        self.handle_excess(now);
     }
 
     /// How long until something is due.
@@ -442,10 +445,10 @@ impl Scheduler {
         }
         let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(now.alive_us));
         let cursors_us = self.cursors.due_us(now);
-        let parking_us = self.parking.due_us(&self.tally).filter(|_| self.batch.journaled);
+        let parking_us = self.parking.due_us(&self.tally);
         let clock_us = self.clock_due_us();
         let ages_us = self.retention.due_us().filter(|_| self.limits.keep_for.is_some());
-        let excess_us = self.excess_due_us(now).filter(|_| self.batch.journaled);
+        let excess_us = self.excess_due_us(now);
         let due = [cursors_us, parking_us, clock_us, ages_us, excess_us].into_iter().flatten().min().map(until);
         self.timers.poll_timeout(now).into_iter().chain(due).min()
     }

@@ -1,6 +1,6 @@
 //! Where a handler is: here, or in the store alone; runs that only wait leave memory, and come back.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Folded, Scheduler, count::Tally, is_served, life::Phase};
 use crate::{
@@ -26,6 +26,8 @@ pub enum Residence {
 /// The search for runs that only wait.
 #[derive(Debug, Default)]
 pub(super) struct Parking {
+    /// How long a run only waits before it leaves memory; `None`: it stays.
+    idle_after_us: Option<u64>,
     /// When the search goes on, on the alive clock.
     next_us: u64,
     /// Where it goes on.
@@ -37,9 +39,15 @@ pub(super) struct Parking {
 }
 
 impl Parking {
+    /// `idle_after`: how long a run only waits before it leaves memory; `None`: it stays.
+    pub(super) fn new(idle_after: Option<Duration>) -> Self {
+        let idle_after_us = idle_after.map(|after| u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
+        Self { idle_after_us, ..Self::default() }
+    }
+
     /// When to look for runs that only wait, if any may be found.
     pub(super) fn due_us(&self, tally: &Tally) -> Option<u64> {
-        (tally.running > tally.parked).then_some(self.next_us)
+        (self.idle_after_us.is_some() && tally.running > tally.parked).then_some(self.next_us)
     }
 }
 
@@ -51,7 +59,7 @@ impl Scheduler {
                 Some(handler) if with_run && handler.life.is_parked() => Residence::Away(Address::Key(key)),
                 _ => Residence::Known,
             },
-            None if !self.batch.journaled => Residence::Known,
+            None if self.policies.has_all_resident() => Residence::Known,
             None => {
                 let key = self.ids.key(id).filter(|key| key.0 < self.next_handler);
                 Residence::Away(Address::Id(id.into(), key))
@@ -104,7 +112,7 @@ impl Scheduler {
     /// The store could not be read for this handler: something that waits for its run is tried again.
     pub fn handle_unread(&mut self, key: HandlerKey, now: Now) {
         self.put_compaction_off(key);
-        let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
+        let deadline = now.deadline(Clock::Alive, Duration::from_micros(REST_US));
         self.timers.arm(Timer::Again(key), deadline);
         let caller = self.absent.reloading(key).and_then(|reloading| reloading.caller);
         self.notices.extend(caller.map(|caller| super::Notice::Delayed(key, caller)));
@@ -167,7 +175,7 @@ impl Scheduler {
         if self.parking.due_us(&self.tally).is_none_or(|due_us| due_us > now.alive_us) {
             return;
         }
-        let idle_after_us = u64::try_from(self.limits.idle_after.as_micros()).unwrap_or(u64::MAX);
+        let Some(idle_after_us) = self.parking.idle_after_us else { return };
         let idle_us = if self.parking.is_pressed { 0 } else { idle_after_us };
         let (unseen, registered, mut looked_at) = (self.unseen(), self.registered, 0);
         for (&key, handler) in self.handlers.range_mut(self.parking.from..).take(PARKING_SLICE) {
@@ -195,7 +203,7 @@ impl Scheduler {
     pub(super) fn handle_clock(&mut self, now: Now) {
         if self.has_changes() || !self.timers.has_alive() {
             self.parking.clock_us = now.alive_us;
-        } else if now.alive_us >= self.parking.clock_us + CLOCK_AGE_US {
+        } else if self.clock_due_us().is_some_and(|due_us| due_us <= now.alive_us) {
             self.parking.clock_us = now.alive_us;
             self.note_time(now);
         }
@@ -203,14 +211,12 @@ impl Scheduler {
 
     /// Has the next batch tell the store the time.
     pub fn note_time(&mut self, now: Now) {
-        if self.batch.journaled {
-            self.batch.now = now;
-            self.batch.is_clock = true;
-        }
+        self.batch.now = now;
+        self.batch.is_clock = true;
     }
 
     pub(super) fn clock_due_us(&self) -> Option<u64> {
-        (self.batch.journaled && self.timers.has_alive()).then_some(self.parking.clock_us + CLOCK_AGE_US)
+        (self.policies.stores_progress && self.timers.has_alive()).then_some(self.parking.clock_us + CLOCK_AGE_US)
     }
 
     /// The id of a handler that the store gave.

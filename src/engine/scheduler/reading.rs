@@ -83,7 +83,7 @@ impl Scheduler {
     pub fn handle_taken(&mut self, run: RunKey, next: u64) {
         let Some(channel) = self.channel_mut(run) else { return };
         channel.handle_taken(next);
-        if self.batch.journaled && self.run_of(run.handler) == Some(run) && !self.is_aside(run.handler) {
+        if self.policies.stores_progress && self.run_of(run.handler) == Some(run) && !self.is_aside(run.handler) {
             self.cursors.moved.insert(run.handler);
         }
     }

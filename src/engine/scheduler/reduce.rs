@@ -45,7 +45,7 @@ impl Scheduler {
             graphs,
             registered,
             timers,
-            limits,
+            policies,
             batch,
             held,
             effects,
@@ -76,7 +76,7 @@ impl Scheduler {
                 return;
             }
         };
-        if batch.journaled {
+        if policies.recording.is_on() {
             held.note_input(run_key, &input);
             let record = record.unwrap_or_else(|| record::encode(&input, now));
             if handler.journal.grow(&record, batch.number, now) {
@@ -123,8 +123,8 @@ impl Scheduler {
         }
         if handler.next_sequence > published {
             held.note_published(run_key, handler.next_sequence);
-            if batch.journaled
-                && let Some(first) = handler.slide(feed_bytes, &limits.feed_keep)
+            if let Some(feed_keep) = &policies.feed_keep
+                && let Some(first) = handler.slide(feed_bytes, feed_keep)
             {
                 batch.left.push((run_key, first));
                 held.left.push((run_key, first.sequence));

@@ -1,8 +1,8 @@
-//! Which finished handlers stay: in memory, and, with a journal, in the store.
+//! Which finished handlers stay: in memory, and in the store if they are retained there.
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Notice, Scheduler, newest, waste::discard};
+use super::{Notice, Scheduler, newest, policies::Retained, waste::discard};
 use crate::{
     engine::{
         channel::Channel,
@@ -18,15 +18,16 @@ use crate::{
 /// Finished handlers, those that are here and those in the store.
 #[derive(Debug)]
 pub(super) struct Retention {
+    place: Retained,
     /// Those that are here, in the order in which they ended or came.
     resident: VecDeque<RunKey>,
     /// Runs that have ended since they were last looked at.
     ended_since: usize,
-    /// Runs that have ended since the store was last asked for the oldest, with a journal.
+    /// Runs that have ended since the store was last asked for the oldest.
     ended_since_asked: usize,
     /// Whether the store has more handlers that have been kept long enough.
     has_expired: bool,
-    /// Finished handlers in the store, with a journal.
+    /// Finished handlers where they are retained.
     kept_count: isize,
     /// Whether the store was asked for the oldest.
     is_asked: bool,
@@ -45,8 +46,9 @@ pub(super) struct Retention {
 }
 
 impl Retention {
-    pub(super) fn new(kept_count: usize) -> Self {
+    pub(super) fn new(place: Retained, kept_count: usize) -> Self {
         Self {
+            place,
             resident: VecDeque::new(),
             ended_since: 0,
             ended_since_asked: 0,
@@ -130,15 +132,16 @@ impl Retention {
 
 impl Scheduler {
     /// Removes finished handlers over the number, the bytes or the age that are kept, the longest ended first. Those
-    /// with a reader stay. With a journal, removes them from memory only, and has the store asked for those that are to
-    /// go for good. Call it when the notices are carried out. It looks at more handlers than have ended since it was
-    /// called last, so that what is over the bound becomes less in any case.
+    /// with a reader stay. If they are retained in the store, removes them from memory only, and has the store asked
+    /// for those that are to go for good. Call it when the notices are carried out. It looks at more handlers than have
+    /// ended since it was called last, so that what is over the bound becomes less in any case.
     pub fn retire(&mut self) {
-        let journaled = self.batch.journaled;
-        let (count_max, bytes_max) = if journaled {
-            (RESIDENT_FINISHED_MAX, RESIDENT_FINISHED_BYTES_MAX.min(self.limits.finished_bytes_max))
-        } else {
-            (self.limits.keep_finished, self.limits.finished_bytes_max)
+        let limits = &self.limits;
+        let (count_max, bytes_max) = match self.retention.place {
+            Retained::InMemory => (limits.keep_finished, limits.finished_bytes_max),
+            Retained::InStore => {
+                (RESIDENT_FINISHED_MAX, RESIDENT_FINISHED_BYTES_MAX.min(limits.finished_bytes_max))
+            }
         };
         let looked_at_max = 2 * std::mem::take(&mut self.retention.ended_since) + RETIRED_PER_TURN_MIN;
         for _ in 0..looked_at_max {
@@ -149,8 +152,7 @@ impl Scheduler {
             }
             let Some(run) = self.retention.resident.pop_front() else { break };
             match newest(&mut self.handlers, run).map(|handler| handler.is_idle()) {
-                Some(true) if !journaled && !self.has_earlier(run.handler) => self.remove(run.handler),
-                Some(true) if journaled && self.is_unchanged(run.handler) => self.forget(run.handler),
+                Some(true) if self.may_leave(run.handler) => self.leave_memory(run.handler),
                 Some(_) => self.retention.resident.push_back(run),
                 None => {}
             }
@@ -159,10 +161,32 @@ impl Scheduler {
             let handlers = &self.handlers;
             self.retention.resident.retain(|run| handlers.get(&run.handler).is_some_and(|other| other.run == run.run));
         }
+        if self.retention.place == Retained::InStore {
+            self.ask_for_excess();
+        }
+    }
+
+    /// Whether a finished handler that nobody reads may leave memory.
+    fn may_leave(&self, key: HandlerKey) -> bool {
+        match self.retention.place {
+            Retained::InMemory => !self.has_earlier(key),
+            Retained::InStore => self.is_unchanged(key),
+        }
+    }
+
+    fn leave_memory(&mut self, key: HandlerKey) {
+        match self.retention.place {
+            Retained::InMemory => self.remove(key),
+            Retained::InStore => self.forget(key),
+        }
+    }
+
+    /// Has the store asked for finished handlers if there are more than are retained.
+    fn ask_for_excess(&mut self) {
         // Many at a time write less: those of a page of the store go together.
         let excess = self.retention.excess(self.limits.keep_finished);
         let is_over = excess > RETENTION_SLACK_MAX.min(self.limits.keep_finished / RETENTION_SLACK_PART);
-        if journaled && (is_over || self.retention.has_expired || self.is_over_bytes()) {
+        if is_over || self.retention.has_expired || self.is_over_bytes() {
             let by_bytes = self.excess_by_bytes(self.retention.finished());
             self.ask_oldest(if self.retention.has_expired { usize::MAX } else { excess.max(by_bytes) });
         }
@@ -181,6 +205,9 @@ impl Scheduler {
     /// When the few that are too many go.
     pub(super) fn excess_due_us(&self, now: Now) -> Option<u64> {
         let retention = &self.retention;
+        if retention.place == Retained::InMemory {
+            return None;
+        }
         if retention.rests_until_us.is_some() {
             return retention.rests_until_us;
         }
@@ -295,7 +322,7 @@ impl Scheduler {
             return;
         }
         self.retention.uncount();
-        if self.batch.journaled {
+        if self.policies.recording.is_on() {
             self.held.uncounted.push(key);
         }
     }
@@ -307,11 +334,18 @@ impl Scheduler {
             return;
         }
         self.retention.ages_due_us = Some(now.alive_us + self.ages_pause_us());
-        if self.batch.journaled {
-            self.retention.is_stuck = false;
-            self.retention.has_expired = true;
-            return self.ask_oldest(usize::MAX);
+        match self.retention.place {
+            Retained::InMemory => self.remove_expired(keep_for, now),
+            Retained::InStore => {
+                self.retention.is_stuck = false;
+                self.retention.has_expired = true;
+                self.ask_oldest(usize::MAX);
+            }
         }
+    }
+
+    /// Removes handlers that have been retained in memory for long enough.
+    fn remove_expired(&mut self, keep_for: Duration, now: Now) {
         let expired_us = now.wall_us.saturating_sub_unsigned(micros(keep_for));
         // Those that have to stay are looked at again after a pause.
         let mut is_stuck = true;
@@ -367,19 +401,20 @@ impl Scheduler {
         self.cursors.forget(key);
         let is_read = run.run > 0 || handler.channel.is_busy() || handler.caller.is_some();
         discard(&mut self.waste, handler.life.counted.bytes, handler.life);
-        if !self.batch.journaled && !is_read {
+        match self.retention.place {
             // As nearly all go that memory keeps: nobody is to be told.
-            return self.batch.removed.push((run, handler.channel.range()));
+            Retained::InMemory if !is_read => return self.batch.removed.push((run, handler.channel.range())),
+            Retained::InMemory => {}
+            Retained::InStore => {
+                self.held.touch(key);
+                self.batch.purged.push(key);
+            }
         }
         self.earlier.insert(run, handler.channel);
         let channels = self.earlier.range(RunKey { handler: key, run: 0 }..=run);
         self.batch.removed.extend(channels.map(|(&run, channel)| (run, channel.range())));
         self.held.purged.push(run);
         self.note_removed(key, Some(run), handler.caller);
-        if self.batch.journaled {
-            self.held.touch(key);
-            self.batch.purged.push(key);
-        }
     }
 
     /// The handler of this run, its newest, is gone.

@@ -133,8 +133,9 @@ impl Scheduler {
         };
         let run = RunKey { handler: key, run };
         let admitted = self.has_place(workflow);
-        let is_apart = self.batch.journaled && state.cost_bytes() > self.limits.record_state_bytes_max;
-        let head = self.batch.journaled.then(|| {
+        let recording = self.policies.recording;
+        let is_apart = recording.keeps_apart(state.cost_bytes());
+        let head = recording.is_on().then(|| {
             self.held.opened.push(run);
             let id = chosen_id.or_else(|| self.chosen_id(key));
             let state = match () {
@@ -232,7 +233,7 @@ impl Scheduler {
     pub(super) fn new_run(&self, workflow: WorkflowId, run_id: Uuid, id: &Arc<str>) -> Run {
         let run = Run::new(Arc::clone(self.graph(workflow)), run_id, Arc::clone(id));
         let run = run.with_events_at_once(self.limits.events_at_once);
-        if self.batch.journaled { run.with_window() } else { run }
+        if self.policies.feed_keep.is_some() { run.with_window() } else { run }
     }
 
     /// Whether a run of this workflow that begins now may start passes at once.

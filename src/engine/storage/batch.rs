@@ -29,9 +29,6 @@ pub struct Batch {
     /// How many handlers the scheduler has heard of that were set aside. What a batch has of one that it has not heard
     /// of rests on what is not kept, and is dropped.
     pub asides_heard: u64,
-    /// Whether inputs are recorded: a store that survives a crash needs them, and all fields; others need only
-    /// `opened`, `published` and `removed`.
-    pub journaled: bool,
     /// The time of its newest input.
     pub now: Now,
     /// Greater than the key of every handler that ever was.
@@ -68,7 +65,7 @@ pub struct Opened {
     pub run: RunKey,
     /// The number that its first event will get.
     pub first: u64,
-    /// What else is kept of it; only in a journaled batch.
+    /// What else is kept of it; `None` for a store that recalls feeds alone.
     pub head: Option<Box<Head>>,
 }
 
@@ -139,7 +136,6 @@ impl Batch {
     /// The empty batch behind this one, with room for as much.
     pub(in crate::engine) fn next(&self) -> Self {
         Self {
-            journaled: self.journaled,
             number: self.number + 1,
             epoch: self.epoch,
             asides_heard: self.asides_heard,

@@ -93,7 +93,7 @@ impl History {
             published.entry(*run).or_default().push_back(event);
         }
         for opened in &batch.opened {
-            let head = opened.head.as_ref().expect("a journaled batch has it");
+            let head = opened.head.as_ref().expect("what is begun is recorded");
             assert!(!self.refused_runs.contains(&head.run_id), "what was refused never shows up");
             let spelled = || String::from_utf8_lossy(&HandlerIds::new(SECRET).spell(opened.run.handler)).into();
             let id = head.id.clone().unwrap_or_else(spelled);

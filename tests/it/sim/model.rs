@@ -213,7 +213,7 @@ impl Model {
     }
 
     fn open_run(&mut self, opened: &steprill::engine::storage::Opened, session: &Session) {
-        let head = opened.head.as_ref().expect("a journaled batch has it");
+        let head = opened.head.as_ref().expect("what is begun is recorded");
         let key = opened.run.handler;
         let mut state = match &head.state {
             StartState::Given(state) => state.clone(),

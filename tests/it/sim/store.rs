@@ -298,7 +298,6 @@ pub(crate) fn copy(batch: &Batch) -> Batch {
         number: batch.number,
         epoch: batch.epoch,
         asides_heard: batch.asides_heard,
-        journaled: batch.journaled,
         now: batch.now,
         next_handler: batch.next_handler,
         opened: batch.opened.iter().map(opened).collect(),

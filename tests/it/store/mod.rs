@@ -84,7 +84,6 @@ impl Kit {
         Batch {
             number: self.number,
             epoch: self.epoch,
-            journaled: true,
             now: self.now,
             next_handler: self.next_handler,
             ..Batch::default()
