@@ -3,14 +3,19 @@
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "sqlite")]
+mod threads;
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 pub use crate::engine::{
-    kept::{Address, Beginning, Recovered},
+    kept::{Address, Aside, Beginning, Recovered},
     storage::{Answer, Batch, Completed, Query, Recall, StoreError, Ticket},
 };
 use crate::graph::Graph;
+
+/// Wakes the loop from another thread: something is completed.
+pub type Ring = Arc<dyn Fn() + Send + Sync>;
 
 /// When a batch counts as kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -139,9 +139,7 @@ impl Scheduler {
         let limits = &self.limits;
         let (count_max, bytes_max) = match self.retention.place {
             Retained::InMemory => (limits.keep_finished, limits.finished_bytes_max),
-            Retained::InStore => {
-                (RESIDENT_FINISHED_MAX, RESIDENT_FINISHED_BYTES_MAX.min(limits.finished_bytes_max))
-            }
+            Retained::InStore => (RESIDENT_FINISHED_MAX, RESIDENT_FINISHED_BYTES_MAX.min(limits.finished_bytes_max)),
         };
         let looked_at_max = 2 * std::mem::take(&mut self.retention.ended_since) + RETIRED_PER_TURN_MIN;
         for _ in 0..looked_at_max {

@@ -9,9 +9,9 @@ use super::{
     group::Group,
     open::sync_directory,
     schema::PAGE_BYTES,
-    threads::Writer,
     verify::verify,
     write::{Blamed, Writing},
+    writer::Writer,
 };
 use crate::{
     engine::{kept::Aside, keys::HandlerKey, storage::Batch},
@@ -62,10 +62,8 @@ impl Writer {
                         for batch in &mut batches {
                             batch.drop_handler(handler);
                         }
-                        self.asides += 1;
                         let cause = own.as_ref().unwrap_or(&fault).text().into();
-                        let (is_own, serial) = (own.is_some(), self.asides);
-                        asides.push(Aside { handler, cause, is_own, was_finished: false, serial });
+                        asides.push(Aside { handler, cause, is_own: own.is_some(), was_finished: false, serial: 0 });
                     }
                 }
                 // They are set aside for the life of this process.

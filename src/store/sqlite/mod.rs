@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `open`, `schema` | a data directory from the first look on; tables, and their versions |
 //! | `versions` | the graphs that rows were written under |
-//! | `threads` | the writer and the reader |
+//! | `writer` | the connection that writes; the threads stand in [`threads`](super::threads) |
 //! | `commit`, `verify` | how a group is kept, and whose fault it is if not |
 //! | `space` | deleting bit by bit, free pages, checkpoints |
 //! | `group`, `write`, `remove` | batches as one change for each handler; what is written and deleted for it |
@@ -41,39 +41,27 @@ mod scan;
 mod schema;
 mod space;
 mod states;
-mod threads;
 mod upkeep;
 mod verify;
 mod versions;
 mod write;
+mod writer;
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{Builder, JoinHandle},
-};
-
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use std::{fs::File, path::Path, path::PathBuf, sync::Arc};
 
 pub use backup::backup;
 pub use fault::OpenError;
 pub use inspect::{Inspected, Inspector};
 
-use super::{Batch, Completed, Durability, Opened, Query, Recovered, Store, StoreError, Ticket};
-use crate::{
-    graph::Graph,
-    limits::{STORE_CLOSE_WAIT, WAL_BYTES_MAX},
+use super::{
+    Batch, Completed, Durability, Opened, Query, Recovered, Ring, Store, StoreError, Ticket, threads::Threads,
 };
+use crate::{graph::Graph, limits::WAL_BYTES_MAX};
 use fault::Fault;
 use read::Reading;
 use schema::PAGE_BYTES;
-pub use threads::Ring;
-use threads::{Alive, Order, Said, Writer, closed};
 use versions::Versions;
+use writer::{Order, Writer};
 
 /// The part of the bytes that a data directory may have which its log may have.
 const LOG_PART: u64 = 8;
@@ -87,12 +75,7 @@ const FREE_PART_BOUNDED: u64 = 16;
 pub struct SqliteStore {
     path: PathBuf,
     versions: Arc<Versions>,
-    orders: Option<Sender<Order>>,
-    queries: Option<Sender<(Ticket, Query)>>,
-    completed: Receiver<Completed>,
-    said: Arc<Said>,
-    reader: Option<Running>,
-    writer: Option<Running>,
+    threads: Threads<Order>,
     lock: Option<File>,
 }
 
@@ -115,42 +98,17 @@ impl SqliteStore {
             open::open(directory, durability, graphs, fresh_secret)?;
         let versions = Arc::new(versions);
         let graphs = versions.graphs().to_vec();
-        let (say, completed) = unbounded();
-        let said = Arc::new(Said { completed: say, rung: AtomicBool::new(false), ring });
         let error = |fault: Fault| fault.open_error(&path);
-        let writer = Writer::new(connection, Arc::clone(&versions), known, unsynced, Arc::clone(&said));
-        let writer = writer.map_err(error)?;
+        let writer = Writer::new(connection, Arc::clone(&versions), known, unsynced).map_err(error)?;
         let connection = open::open_for_reading(&path).map_err(error)?;
         let reading = Reading { connection, versions: Arc::clone(&versions) };
         let gone = reading.gone().map_err(error)?;
+        let threads = Threads::start(reading, writer, ring);
+        let threads = threads.map_err(|error| OpenError::Io { path: path.clone(), error })?;
         if !gone.is_empty() {
-            said.say(Completed::Gone(gone));
+            threads.say(Completed::Gone(gone));
         }
-        let ((orders, taken), (queries, asked)) = (unbounded(), unbounded());
-        let answers = Arc::clone(&said);
-        let alive = |thread| Alive { thread, said: Arc::clone(&said) };
-        let (reader_alive, writer_alive) = (alive("reader"), alive("writer"));
-        let reader = spawn("store reader", move || {
-            let _alive = reader_alive;
-            threads::answer_queries(&reading, &asked, &answers);
-        });
-        let writer = spawn("store writer", move || {
-            let _alive = writer_alive;
-            writer.run(&taken);
-        });
-        let error = |error| OpenError::Io { path: path.clone(), error };
-        let (reader, writer) = (Some(reader.map_err(error)?), Some(writer.map_err(error)?));
-        let store = Self {
-            path,
-            versions,
-            orders: Some(orders),
-            queries: Some(queries),
-            completed,
-            said,
-            reader,
-            writer,
-            lock: Some(lock),
-        };
+        let store = Self { path, versions, threads, lock: Some(lock) };
         Ok(Opened { store, graphs, beginning })
     }
 
@@ -161,10 +119,8 @@ impl SqliteStore {
         let log_bytes_max = (WAL_BYTES_MAX as u64).min(bytes_max / LOG_PART);
         // The log's file may be that much longer when it is copied into the database.
         let file_bytes_max = bytes_max - 2 * log_bytes_max;
-        if let Some(orders) = &self.orders {
-            let pages_max = u32::try_from(file_bytes_max / u64::from(PAGE_BYTES)).unwrap_or(u32::MAX);
-            let _ = orders.send(Order::SaySize { log_bytes_max: log_bytes_max as usize, pages_max });
-        }
+        let pages_max = u32::try_from(file_bytes_max / u64::from(PAGE_BYTES)).unwrap_or(u32::MAX);
+        self.threads.tell(Order::SaySize { log_bytes_max: log_bytes_max as usize, pages_max });
         // Some free pages stay for what comes next, so that not every run that ends moves pages.
         file_bytes_max - file_bytes_max / FREE_PART_BOUNDED
     }
@@ -173,9 +129,7 @@ impl SqliteStore {
     /// on a disk without room. A database that is larger already stays as it is.
     pub fn set_bytes_max(&mut self, bytes_max: u64) {
         let pages = u32::try_from(bytes_max / u64::from(PAGE_BYTES)).unwrap_or(u32::MAX).clamp(1, u32::MAX - 1);
-        if let Some(orders) = &self.orders {
-            let _ = orders.send(Order::PagesMax(pages));
-        }
+        self.threads.tell(Order::PagesMax(pages));
     }
 }
 
@@ -183,8 +137,7 @@ impl SqliteStore {
 impl SqliteStore {
     /// Has the thread that writes panic.
     pub(crate) fn kill_writer(&self) {
-        let sent = self.orders.as_ref().is_some_and(|orders| orders.send(Order::Panic).is_ok());
-        assert!(sent, "the writer is there");
+        assert!(self.threads.tell(Order::Panic), "the writer is there");
     }
 }
 
@@ -198,34 +151,20 @@ impl Store for SqliteStore {
     }
 
     fn submit(&mut self, batch: Batch) {
-        let number = batch.number;
-        let sent = self.orders.as_ref().is_some_and(|orders| orders.send(Order::Keep(batch)).is_ok());
-        if !sent {
-            self.said.say(Completed::Failed { number, error: closed() });
-        }
+        self.threads.submit(batch);
     }
 
     fn read(&mut self, ticket: Ticket, query: Query) {
-        let sent = self.queries.as_ref().is_some_and(|queries| queries.send((ticket, query)).is_ok());
-        if !sent {
-            self.said.say(Completed::Answer { ticket, answer: Err(closed()) });
-        }
+        self.threads.read(ticket, query);
     }
 
     fn poll_completed(&mut self) -> Option<Completed> {
-        self.completed.try_recv().ok().or_else(|| {
-            // Who says something after this rings; who said it before is heard now.
-            self.said.rung.store(false, Ordering::Release);
-            self.completed.try_recv().ok()
-        })
+        self.threads.poll_completed()
     }
 
     fn close(&mut self) {
         // The connection that is closed last is to be the writer's: that one can empty the log.
-        self.queries = None;
-        let mut ended = self.reader.take().is_none_or(|reader| reader.join("store reader"));
-        self.orders = None;
-        ended &= self.writer.take().is_none_or(|writer| writer.join("store writer"));
+        let ended = self.threads.close();
         if !ended {
             // What may still be written is to find no other server's writes: the lock goes with the process.
             std::mem::forget(self.lock.take());
@@ -241,34 +180,4 @@ impl Drop for SqliteStore {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// A thread, and what is disconnected when it ends.
-struct Running {
-    thread: JoinHandle<()>,
-    ended: Receiver<()>,
-}
-
-impl Running {
-    /// Waits for its end; not for ever, because a disk may not answer any more. What was acknowledged is kept already.
-    /// Whether it has ended.
-    fn join(self, name: &str) -> bool {
-        if self.ended.recv_timeout(STORE_CLOSE_WAIT) == Err(RecvTimeoutError::Timeout) {
-            log::error!("the {name} has not ended within {STORE_CLOSE_WAIT:?}: the disk does not answer");
-            return false;
-        }
-        if self.thread.join().is_err() {
-            log::error!("the {name} has panicked");
-        }
-        true
-    }
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<Running> {
-    let (ends, ended) = unbounded();
-    let thread = Builder::new().name(name.into()).spawn(move || {
-        let _ends: Sender<()> = ends;
-        run();
-    })?;
-    Ok(Running { thread, ended })
 }

@@ -8,35 +8,33 @@ use rusqlite::wal::CheckpointMode;
 use super::{
     fault::Fault,
     schema::PAGE_BYTES,
-    threads::Writer,
     upkeep::{Chore, Size},
     write::Blamed,
+    writer::Writer,
 };
-use crate::{
-    limits::{DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, VACUUM_SLICE_BYTES},
-    store::Completed,
-};
+use crate::limits::{DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, VACUUM_SLICE_BYTES};
 
 impl Writer {
-    /// Says how many bytes the database has, free pages left out, if that has changed: at once when rows were deleted,
-    /// with all that is to be deleted with them unless that takes long.
-    pub(super) fn say_size(&mut self) {
-        let Some(size) = &mut self.size else { return };
+    /// How many bytes the database has, free pages left out, if that is to be said and has changed: at once when rows
+    /// were deleted, with all that is to be deleted with them unless that takes long.
+    pub(super) fn measure(&mut self) -> Option<u64> {
+        let size = self.size.as_mut()?;
         size.is_due |= self.known.has_freed;
         size.unsaid += 1;
         if self.known.has_trash && size.unsaid < UNSAID_MAX {
-            return;
+            return None;
         }
         let count = |pragma| {
             let sql = format!("PRAGMA {pragma}");
             self.connection.prepare_cached(&sql)?.query_row([], |row| row.get::<_, u32>(0))
         };
-        let Ok(used) = count("page_count").and_then(|pages| Ok(pages - count("freelist_count")?)) else { return };
+        let used = count("page_count").and_then(|pages| Ok(pages - count("freelist_count")?)).ok()?;
         let bytes = u64::from(used) * u64::from(PAGE_BYTES);
-        if size.is_due || size.said != Some(bytes) {
+        let is_news = size.is_due || size.said != Some(bytes);
+        is_news.then(|| {
             *size = Size { said: Some(bytes), ..Size::default() };
-            self.said.say(Completed::Size(bytes));
-        }
+            bytes
+        })
     }
 
     /// A feed of a removed handler that cannot be deleted stays, and is not tried again.
@@ -149,7 +147,7 @@ impl Writer {
     }
 
     /// Nothing is to be done: the log is emptied and memory freed.
-    pub(super) fn rest(&mut self) {
+    pub(super) fn come_to_rest(&mut self) {
         self.empty_log();
         // What cannot be freed now stays bounded all the same.
         let _ = self.connection.release_memory();

@@ -1,0 +1,158 @@
+//! The connection that writes, and what its thread knows of the database.
+//!
+//! A group that meets a lasting fault at one handler's rows is committed without that handler. Any other fault fails
+//! the group, and all that rests on it.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use rusqlite::Connection;
+
+use super::{
+    fault::Fault,
+    read::Reading,
+    upkeep::{Size, Upkeep},
+    versions::Versions,
+    write::Known,
+};
+use crate::{
+    engine::kept::Aside,
+    limits::WAL_BYTES_MAX,
+    store::{Answer, Batch, Completed, Query, StoreError, threads},
+};
+
+/// What the writer is told beside batches.
+pub(super) enum Order {
+    /// The database is to have at most so many pages.
+    PagesMax(u32),
+    /// The size is to be said from now on, and the log to have at most so many bytes.
+    SaySize { log_bytes_max: usize, pages_max: u32 },
+    /// The writer is to panic.
+    #[cfg(test)]
+    Panic,
+}
+
+/// What the thread that writes owns.
+pub(super) struct Writer {
+    pub(super) connection: Connection,
+    pub(super) versions: Arc<Versions>,
+    pub(super) known: Known,
+    /// The directory of a database that was just made: its name in there is not yet on the disk.
+    pub(super) unsynced: Option<PathBuf>,
+    /// Pages in the write-ahead log, as of the last commit.
+    pub(super) wal_pages: Arc<AtomicU32>,
+    /// As of the commit before, and as of the last copying if they are still in the log.
+    pub(super) wal_pages_before: u32,
+    pub(super) wal_pages_copied: u32,
+    pub(super) log_bytes_max: usize,
+    /// With more pages, free ones are given back.
+    pub(super) pages_max: u32,
+    /// What was last said of the size, if it is to be said.
+    pub(super) size: Option<Size>,
+    /// Whether free pages are being given back.
+    pub(super) is_shrinking: bool,
+    /// Which of its chores fail, and the time of the newest batch, on the alive clock.
+    pub(super) upkeep: Upkeep,
+    pub(super) now_us: u64,
+}
+
+impl Writer {
+    pub(super) fn new(
+        mut connection: Connection,
+        versions: Arc<Versions>,
+        known: Known,
+        unsynced: Option<PathBuf>,
+    ) -> Result<Self, Fault> {
+        let wal_pages = Arc::new(AtomicU32::new(0));
+        let pages = Arc::clone(&wal_pages);
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: std::ffi::c_int| {
+            pages.store(count.cast_unsigned(), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self {
+            connection,
+            versions,
+            known,
+            unsynced,
+            wal_pages,
+            wal_pages_before: 0,
+            wal_pages_copied: 0,
+            log_bytes_max: WAL_BYTES_MAX,
+            pages_max: u32::MAX,
+            size: None,
+            is_shrinking: false,
+            upkeep: Upkeep::default(),
+            now_us: 0,
+        })
+    }
+}
+
+impl threads::Writer for Writer {
+    type Order = Order;
+
+    fn commit(&mut self, batches: Vec<Batch>, bytes: usize) -> Result<Vec<Aside>, StoreError> {
+        let newest_us = batches.iter().map(|batch| batch.now.alive_us).max().unwrap_or_default();
+        self.now_us = self.now_us.max(newest_us);
+        self.keep(batches, bytes).map_err(Fault::store_error)
+    }
+
+    fn take(&mut self, order: Order) {
+        match order {
+            Order::SaySize { log_bytes_max, pages_max } => {
+                (self.log_bytes_max, self.pages_max) = (log_bytes_max, pages_max);
+                self.size = Some(Size::default());
+            }
+            Order::PagesMax(pages) => {
+                if let Err(error) = self.connection.pragma_update(None, "max_page_count", pages) {
+                    log::warn!("the database's size cannot be bounded: {error}");
+                }
+            }
+            #[cfg(test)]
+            Order::Panic => panic!("told to"),
+        }
+    }
+
+    fn end_turn(&mut self, say: &mut dyn FnMut(Completed)) {
+        if !self.known.gone.is_empty() {
+            say(Completed::Gone(std::mem::take(&mut self.known.gone)));
+        }
+        if let Some(bytes) = self.measure() {
+            say(Completed::Size(bytes));
+        }
+        if self.wal_bytes() > self.log_bytes_max {
+            self.checkpoint();
+        }
+    }
+
+    fn has_chores(&self) -> bool {
+        self.known.has_trash || self.known.has_freed
+    }
+
+    fn do_chore(&mut self) {
+        if self.known.has_trash {
+            self.empty_trash();
+        } else {
+            self.give_back();
+        }
+    }
+
+    fn rest(&mut self) {
+        self.come_to_rest();
+    }
+}
+
+impl threads::Reader for Reading {
+    fn answer(&mut self, query: &Query) -> Result<Answer, StoreError> {
+        Self::answer(self, query).map_err(Fault::store_error)
+    }
+
+    fn rest(&mut self) {
+        // What cannot be freed now stays bounded all the same.
+        let _ = self.connection.release_memory();
+    }
+}
