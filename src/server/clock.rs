@@ -18,7 +18,6 @@ impl Clock {
     }
 
     /// Goes on behind the newest record of a store.
-    #[cfg(feature = "sqlite")]
     pub(super) fn resume(&mut self, newest: Now) {
         self.recorder.resume(newest);
     }

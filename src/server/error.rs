@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use crate::store::OpenError;
+
 /// Why a server does not serve.
 #[derive(Debug)]
 pub enum ServeError {
@@ -15,6 +17,17 @@ pub enum ServeError {
     Listen(io::Error),
     /// The system refuses; the text says what was tried.
     Io(String, io::Error),
+}
+
+impl From<OpenError> for ServeError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            #[cfg(not(feature = "sqlite"))]
+            OpenError::NotBuilt => Self::Config(error.to_string()),
+            #[cfg(feature = "sqlite")]
+            OpenError::Sqlite(_) => Self::Store(error.to_string()),
+        }
+    }
 }
 
 impl fmt::Display for ServeError {

@@ -20,7 +20,7 @@ impl MemoryStore {
     /// Opens an empty one, with `secret` as what the ids of handlers are made with.
     pub fn open(graphs: &[Arc<Graph>], secret: u128) -> Opened<Self> {
         let beginning = Beginning { recall: Recall::Feeds, secret, ..Beginning::default() };
-        Opened { store: Self::default(), graphs: graphs.to_vec(), beginning }
+        Opened { store: Self::default(), graphs: graphs.to_vec(), beginning, size_max: None }
     }
 }
 

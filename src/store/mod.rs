@@ -1,12 +1,15 @@
 //! What is kept, behind one narrow trait: batches go in under their numbers, answers to queries come out by ticket.
 
 pub mod memory;
+mod open;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "sqlite")]
 mod threads;
 
 use std::{fmt, str::FromStr, sync::Arc};
+
+pub use open::{OpenError, Wanted, open};
 
 pub use crate::engine::{
     kept::{Address, Aside, Beginning, Recovered},
@@ -63,6 +66,16 @@ pub struct Opened<S> {
     pub graphs: Vec<Arc<Graph>>,
     /// What it knew.
     pub beginning: Beginning,
+    /// Beyond this size ([`Completed::Size`]) finished handlers are to go, if the bytes are bounded.
+    pub size_max: Option<u64>,
+}
+
+impl<S: Store + 'static> Opened<S> {
+    /// The same, of a store of any kind.
+    pub fn boxed(self) -> Opened<Box<dyn Store>> {
+        let Self { store, graphs, beginning, size_max } = self;
+        Opened { store: Box::new(store), graphs, beginning, size_max }
+    }
 }
 
 /// Commits batches and gives back what they held, as the contract in [`storage`](crate::engine::storage) says.

@@ -109,7 +109,7 @@ impl SqliteStore {
             threads.say(Completed::Gone(gone));
         }
         let store = Self { path, versions, threads, lock: Some(lock) };
-        Ok(Opened { store, graphs, beginning })
+        Ok(Opened { store, graphs, beginning, size_max: None })
     }
 
     /// Has the store say its size ([`Completed::Size`]), so that its directory can be kept below `bytes_max`, but for

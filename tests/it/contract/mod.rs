@@ -107,7 +107,7 @@ fn graphs() -> [Arc<Graph>; 2] {
 
 impl Kit {
     fn open(mut medium: Box<dyn Medium>) -> Self {
-        let (Opened { store, graphs, beginning }, rung) = medium.open(&graphs(), SECRET);
+        let (Opened { store, graphs, beginning, .. }, rung) = medium.open(&graphs(), SECRET);
         let (now, next_handler) = (beginning.newest, beginning.next_handler);
         let (number, asked, epoch, asides_heard) = (0, 0, 0, 0);
         Self { medium, store, rung, beginning, graphs, number, asked, epoch, asides_heard, now, next_handler }
@@ -118,7 +118,7 @@ impl Kit {
         let Self { mut medium, mut store, now, next_handler, .. } = self;
         store.close();
         drop(store);
-        let (Opened { store, graphs, beginning }, rung) = medium.open(registered, secret);
+        let (Opened { store, graphs, beginning, .. }, rung) = medium.open(registered, secret);
         let (number, asked, epoch, asides_heard) = (0, 0, 0, 0);
         Self { medium, store, rung, beginning, graphs, number, asked, epoch, asides_heard, now, next_handler }
     }

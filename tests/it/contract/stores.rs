@@ -55,9 +55,9 @@ pub(super) struct InMemory;
 
 impl Medium for InMemory {
     fn open(&mut self, graphs: &[Arc<Graph>], secret: u128) -> (Opened<Box<dyn Store>>, mpsc::Receiver<()>) {
-        let Opened { store, graphs, beginning } = MemoryStore::open(graphs, secret);
-        assert_eq!(beginning.recall, Recall::Feeds);
-        (Opened { store: Box::new(store), graphs, beginning }, mpsc::channel().1)
+        let opened = MemoryStore::open(graphs, secret);
+        assert_eq!(opened.beginning.recall, Recall::Feeds);
+        (opened.boxed(), mpsc::channel().1)
     }
 
     fn set_full(&mut self, _: bool) {
@@ -98,7 +98,7 @@ impl Medium for OnModel {
         }
         let beginning = store.open(graphs, secret);
         let graphs = store.session.graphs.clone();
-        (Opened { store: Box::new(Held(Rc::clone(&self.0))), graphs, beginning }, mpsc::channel().1)
+        (Opened { store: Box::new(Held(Rc::clone(&self.0))), graphs, beginning, size_max: None }, mpsc::channel().1)
     }
 
     fn set_full(&mut self, is_full: bool) {
@@ -186,10 +186,10 @@ mod on_disk {
             let (bell, rung) = mpsc::channel();
             let ring = Arc::new(move || bell.send(()).unwrap_or_default());
             let opened = SqliteStore::open(self.directory.path(), Durability::Off, graphs, secret, ring);
-            let Opened { store, graphs, beginning } = opened.unwrap_or_else(|error| panic!("{error}"));
+            let Opened { store, graphs, beginning, .. } = opened.unwrap_or_else(|error| panic!("{error}"));
             let store = Rc::new(RefCell::new(store));
             self.store = Some(Rc::clone(&store));
-            (Opened { store: Box::new(Held(store)), graphs, beginning }, rung)
+            (Opened { store: Box::new(Held(store)), graphs, beginning, size_max: None }, rung)
         }
 
         fn set_full(&mut self, is_full: bool) {

@@ -53,7 +53,7 @@ impl Mirror {
         let ring = Arc::new(move || ring.send(()).unwrap_or_default());
         let path: PathBuf = self.directory.path().join("data");
         let opened = SqliteStore::open(&path, Durability::Off, registered, SECRET, ring);
-        let Opened { mut store, graphs, beginning } = opened.expect("the store is opened");
+        let Opened { mut store, graphs, beginning, .. } = opened.expect("the store is opened");
         (self.graphs, self.bell, self.submitted, self.committed) = (graphs, bell, 0, 0);
         assert_eq!((beginning.secret, beginning.finished), (SECRET, model.ended.len()));
         assert!(beginning.next_handler >= model.next_handler, "no key comes twice");

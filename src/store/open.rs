@@ -1,0 +1,76 @@
+//! Which store a server has. This is the one place that names all of them.
+
+use std::{fmt, path::Path, sync::Arc};
+
+#[cfg(feature = "sqlite")]
+use super::sqlite::{self, SqliteStore};
+use super::{Durability, Opened, Ring, Store, memory::MemoryStore};
+use crate::graph::Graph;
+#[cfg(feature = "sqlite")]
+use crate::limits::HANDLERS_LOST_MAX;
+
+/// What a store is opened with.
+pub struct Wanted<'a> {
+    /// The directory of its data; `None`: it has none, and recalls feeds alone.
+    pub data: Option<&'a Path>,
+    /// When a batch counts as committed.
+    pub durability: Durability,
+    /// How many bytes the data may take, if that is bounded.
+    pub bytes_max: Option<u64>,
+    /// The registered workflows.
+    pub graphs: &'a [Arc<Graph>],
+    /// What the ids of handlers are made with, if nothing is stored yet.
+    pub fresh_secret: u128,
+    /// Called from another thread when something is completed and nothing was before.
+    pub ring: Ring,
+}
+
+/// Opens the store that is wanted.
+///
+/// # Errors
+/// Why it cannot be used; then nothing in it was changed.
+pub fn open(wanted: Wanted<'_>) -> Result<Opened<Box<dyn Store>>, OpenError> {
+    match wanted.data {
+        None => Ok(MemoryStore::open(wanted.graphs, wanted.fresh_secret).boxed()),
+        Some(directory) => open_directory(directory, wanted),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn open_directory(directory: &Path, wanted: Wanted<'_>) -> Result<Opened<Box<dyn Store>>, OpenError> {
+    let Wanted { durability, bytes_max, graphs, fresh_secret, ring, .. } = wanted;
+    let mut opened = SqliteStore::open(directory, durability, graphs, fresh_secret, ring).map_err(OpenError::Sqlite)?;
+    // What a loss of power took may have had the next keys: clients know their ids, which are not to name others.
+    opened.beginning.next_handler += HANDLERS_LOST_MAX;
+    opened.size_max = bytes_max.map(|bytes_max| opened.store.say_size(bytes_max));
+    Ok(opened.boxed())
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_directory(_: &Path, _: Wanted<'_>) -> Result<Opened<Box<dyn Store>>, OpenError> {
+    Err(OpenError::NotBuilt)
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The directory cannot be used.
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlite::OpenError),
+    /// This program has no store for directories.
+    #[cfg(not(feature = "sqlite"))]
+    NotBuilt,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(error) => error.fmt(formatter),
+            #[cfg(not(feature = "sqlite"))]
+            Self::NotBuilt => formatter.write_str("--data: this program was built without feature `sqlite`"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
