@@ -142,7 +142,7 @@ impl Core {
                         self.scheduler.handle_damaged(*key, cause, now);
                     }
                     (Address::Key(key), _) => self.scheduler.handle_unread(*key, now),
-                    (Address::Id(..), _) => {}
+                    (Address::Id(_), _) => {}
                 }
                 self.resume_loaded(address, Some(&error));
             }

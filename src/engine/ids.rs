@@ -1,6 +1,6 @@
 //! Ids of handlers, made from their keys: no table has to be kept to get from one to the other.
 
-use std::fmt;
+use std::{convert::Infallible, fmt};
 
 use crate::{
     engine::keys::HandlerKey,
@@ -38,7 +38,7 @@ impl HandlerIds {
         Self { keys: std::array::from_fn(key) }
     }
 
-    /// The id of a key. Keys are below 62^10: at a thousand a second they last for 26 million years.
+    /// The id of a key. Keys are below 62^10.
     pub fn spell(&self, key: HandlerKey) -> [u8; ID_BYTES] {
         let mut number = self.forward(key.0 % COUNT);
         while number >= COUNT {
@@ -71,6 +71,48 @@ impl HandlerIds {
             number = self.backward(number);
         }
         Some(HandlerKey(number))
+    }
+
+    /// The shard of an id, chosen or made: every server can tell it from the id alone. A handler whose id a client
+    /// chose gets a key of that shard.
+    pub fn shard(&self, id: &str) -> u8 {
+        self.key(id).map_or_else(|| hash128(&[id.as_bytes()]) as u8, HandlerKey::shard)
+    }
+
+    /// The handler of an id: the one for which a client chose it; else the one whose key the id stands for, unless a
+    /// client chose that one's id. Nothing else decides this. `chosen` looks up a chosen id; `is_made` tells whether
+    /// there is a handler of a key whose id no client chose.
+    ///
+    /// At most one handler can be meant, because none is made under an id that a client has chosen before. The
+    /// scheduler passes over the keys of chosen ids in memory, and a store refuses the others
+    /// (rule 21 of [`storage`](super::storage)).
+    pub fn resolve(
+        &self,
+        id: &str,
+        chosen: impl FnOnce(&str) -> Option<HandlerKey>,
+        is_made: impl FnOnce(HandlerKey) -> bool,
+    ) -> Option<HandlerKey> {
+        let Ok(found) = self.try_resolve(id, |id| Ok::<_, Infallible>(chosen(id)), |key| Ok(is_made(key)));
+        found
+    }
+
+    /// The same where looking up may fail.
+    ///
+    /// # Errors
+    /// That failure.
+    pub fn try_resolve<E>(
+        &self,
+        id: &str,
+        chosen: impl FnOnce(&str) -> Result<Option<HandlerKey>, E>,
+        is_made: impl FnOnce(HandlerKey) -> Result<bool, E>,
+    ) -> Result<Option<HandlerKey>, E> {
+        if let Some(key) = chosen(id)? {
+            return Ok(Some(key));
+        }
+        match self.key(id) {
+            Some(key) if is_made(key)? => Ok(Some(key)),
+            _ => Ok(None),
+        }
     }
 
     /// A permutation of the numbers of 60 bits.
@@ -110,8 +152,8 @@ const CHARACTERS: &[u8; BASE as usize] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZa
 
 const BASE: u64 = 62;
 
-/// How many ids there are: a little over 2^59.5.
-const COUNT: u64 = BASE.pow(ID_BYTES as u32);
+/// How many ids there are: a little over 2^59.5. Every key is less.
+pub const COUNT: u64 = BASE.pow(ID_BYTES as u32);
 
 /// Four are enough if the round function is perfect; it is not.
 const ROUNDS: usize = 8;

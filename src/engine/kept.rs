@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     engine::{
         input::{Input, Outcome},
-        keys::{HandlerKey, WorkflowId},
+        keys::{HandlerKey, Issued, WorkflowId},
         window::Mark,
     },
     now::Now,
@@ -32,8 +32,8 @@ pub struct Beginning {
     pub recall: Recall,
     /// No record is newer than this, on either clock.
     pub newest: Now,
-    /// Greater than the key of every handler that ever was.
-    pub next_handler: u64,
+    /// The keys that handlers have had.
+    pub issued: Issued,
     /// What the ids of handlers that no client chose are made with.
     pub secret: u128,
     /// Finished handlers that are kept.
@@ -152,7 +152,6 @@ impl KeptJournal {
 pub enum Address {
     /// By its key.
     Key(HandlerKey),
-    /// By the id that a client chose for it; else by the key that the id stands for, unless a client chose the id of
-    /// the handler there.
-    Id(Box<str>, Option<HandlerKey>),
+    /// By its id: [`HandlerIds::resolve`](super::ids::HandlerIds::resolve) says which one that is.
+    Id(Box<str>),
 }

@@ -13,7 +13,7 @@
 //!    of. A batch of a later epoch is not affected. `what_rests_on_a_failed_batch_is_dropped`
 //! 4. A query sees all batches that had completed when it was asked, perhaps later ones, and no part of one.
 //!    `a_query_sees_what_has_completed`
-//! 5. A handler is found by its key, and by its id: one that a client chose comes before one that follows from a key.
+//! 5. A handler is found by its key, and by its id as [`HandlerIds::resolve`](super::ids::HandlerIds::resolve) says.
 //!    `a_handler_is_found_as_last_committed`
 //! 6. A journal holds the newest snapshot and the records behind it. `a_snapshot_replaces_the_records_before_it`
 //! 7. A state apart is kept until its run ends, and begins the next run if the batch says so.
@@ -35,17 +35,19 @@
 //! 15. One whose own rows are damaged is no longer among the finished or the recovered ones, and the next start says
 //!     so. `a_damaged_handler_is_set_aside_for_good`
 //! 16. A store that is opened again has all that was committed, and recovers every run that goes on, in order of
-//!     creation. Nothing that it has is newer than `newest` of its [`Beginning`](super::kept::Beginning), and no key
-//!     was as great as `next_handler`. `what_was_committed_is_there_after_a_start`
+//!     creation. Nothing that it has is newer than `newest` of its [`Beginning`](super::kept::Beginning), and every
+//!     key is among those `issued`. `what_was_committed_is_there_after_a_start`
 //! 17. A batch for the clock's sake moves the clock that the next start is given. `a_batch_may_commit_the_time_alone`
 //! 18. The secret is that of the first start, whatever later ones offer. `the_secret_is_that_of_the_first_start`
 //! 19. Graphs that are not registered any more come behind those that are, and what was committed under them still has
 //!     their ids. `what_was_committed_under_another_graph_has_its_ids`
 //! 20. Closing waits until all that was submitted has completed or failed. `closing_waits_for_what_was_submitted`
+//! 21. A handler whose id follows from its key does not begin if a client has chosen that id for another: it is left
+//!     out as in 14. `no_handler_begins_under_an_id_that_a_client_has_chosen`
 //!
 //! A store that recalls [`Recall::Feeds`] alone is given no more than `opened`, `published` and `removed`. It never
-//! fails a batch, so that 3, 14 and 15 do not arise, answers each query for handlers with "there is none", and begins
-//! empty.
+//! fails a batch, so that 3, 14, 15 and 21 do not arise, answers each query for handlers with "there is none", and
+//! begins empty.
 //!
 //! In return the scheduler numbers batches without gaps within an epoch, begins a new epoch after each failure, names
 //! only handlers and runs that are there, opens a run only once the one before it has ended, asks for no events beyond

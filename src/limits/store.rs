@@ -122,9 +122,9 @@ pub const RETENTION_SLACK_MAX: usize = 64;
 /// See [`RETENTION_SLACK_MAX`].
 pub const RETENTION_SLACK_PART: usize = 16;
 
-/// Handlers that were begun since the last sync, at most: the system itself syncs every half a minute. Their keys are
-/// passed over at each start.
-pub const HANDLERS_LOST_MAX: u64 = 1 << 20;
+/// A loss of power may take the handlers of so many milliseconds, those since the last sync: the system itself syncs
+/// every half a minute. Each start passes over their keys.
+pub const KEYS_LOST_MS: u64 = 60_000;
 
 /// How long a commit may take and streams still go on: a disk that stands still for longer holds them up, rather than
 /// that memory fills.

@@ -6,8 +6,6 @@ use std::{fmt, path::Path, sync::Arc};
 use super::sqlite::{self, SqliteStore};
 use super::{Durability, Opened, Ring, Store, memory::MemoryStore};
 use crate::graph::Graph;
-#[cfg(feature = "sqlite")]
-use crate::limits::HANDLERS_LOST_MAX;
 
 /// What a store is opened with.
 pub struct Wanted<'a> {
@@ -40,8 +38,6 @@ pub fn open(wanted: Wanted<'_>) -> Result<Opened<Box<dyn Store>>, OpenError> {
 fn open_directory(directory: &Path, wanted: Wanted<'_>) -> Result<Opened<Box<dyn Store>>, OpenError> {
     let Wanted { durability, bytes_max, graphs, fresh_secret, ring, .. } = wanted;
     let mut opened = SqliteStore::open(directory, durability, graphs, fresh_secret, ring).map_err(OpenError::Sqlite)?;
-    // What a loss of power took may have had the next keys: clients know their ids, which are not to name others.
-    opened.beginning.next_handler += HANDLERS_LOST_MAX;
     opened.size_max = bytes_max.map(|bytes_max| opened.store.say_size(bytes_max));
     Ok(opened.boxed())
 }

@@ -238,15 +238,15 @@ fn a_run_is_checked_in_order_and_nothing_is_created_before_all_checks_pass() {
 #[test]
 fn a_run_is_told_as_it_goes() {
     let mut world = World::new();
-    let running = "{\"handler_id\":\"Apou5ukz9q\",\"workflow_name\":\"w\",\
+    let running = "{\"handler_id\":\"BDXwPuW4go\",\"workflow_name\":\"w\",\
                    \"run_id\":\"00000000-0000-0000-0000-000000000001\",\"error\":null,\"result\":null,\
                    \"status\":\"running\",\"started_at\":\"2026-11-24T15:19:41.245592+00:00\",\
                    \"updated_at\":\"2026-11-24T15:19:41.245592+00:00\",\"completed_at\":null}";
     let reply = world.send(Method::Post, "/workflows/w/run-nowait", "", &[]);
     let Reply::WhenCommitted(_, response) = reply else { panic!("{reply:?}") };
     assert_eq!(text(&response), plain(200, running));
-    assert_eq!(world.get("/results/Apou5ukz9q"), plain(202, running));
-    assert_eq!(world.get("/handlers/Apou5ukz9q"), plain(202, running));
+    assert_eq!(world.get("/results/BDXwPuW4go"), plain(202, running));
+    assert_eq!(world.get("/handlers/BDXwPuW4go"), plain(202, running));
     assert_eq!(world.get("/results/nobody"), plain(404, "Handler not found"));
     assert_eq!(world.get("/handlers/nobody"), plain(404, "Handler not found"));
 
@@ -254,9 +254,9 @@ fn a_run_is_told_as_it_goes() {
     let completed = running
         .replace("\"result\":null,\"status\":\"running\"", "\"result\":[1],\"status\":\"completed\"")
         .replace("\"completed_at\":null", "\"completed_at\":\"2026-11-24T15:19:41.245592+00:00\"");
-    assert_eq!(world.get("/results/Apou5ukz9q"), plain(200, &completed));
-    assert_eq!(world.ended("Apou5ukz9q"), plain(200, &completed));
-    let (status, handler) = world.get_json("/handlers/Apou5ukz9q");
+    assert_eq!(world.get("/results/BDXwPuW4go"), plain(200, &completed));
+    assert_eq!(world.ended("BDXwPuW4go"), plain(200, &completed));
+    let (status, handler) = world.get_json("/handlers/BDXwPuW4go");
     assert_eq!(
         (status, &handler["result"]["type"], &handler["result"]["value"]),
         (200, &json!("StopEvent"), &json!({"result": [1]}))
@@ -264,11 +264,11 @@ fn a_run_is_told_as_it_goes() {
 
     let reply = world.send(Method::Post, "/workflows/w/run", "{\"start_event\":{\"a\":1}}", &[]);
     let Reply::WhenRunEnds(key) = reply else { panic!("{reply:?}") };
-    assert_eq!(key, world.key("PQlbgVXbYR"));
+    let id = world.scheduler.view(key).unwrap().id.to_owned();
     world.fail("no luck");
-    assert_eq!(world.ended("PQlbgVXbYR"), plain(500, "Error running workflow: no luck"));
-    assert_eq!(world.get("/results/PQlbgVXbYR"), plain(500, "Error getting workflow result: no luck"));
-    let (status, handler) = world.get_json("/handlers/PQlbgVXbYR");
+    assert_eq!(world.ended(&id), plain(500, "Error running workflow: no luck"));
+    assert_eq!(world.get(&format!("/results/{id}")), plain(500, "Error getting workflow result: no luck"));
+    let (status, handler) = world.get_json(&format!("/handlers/{id}"));
     assert_eq!((status, &handler["status"], &handler["error"]), (500, &json!("failed"), &json!("no luck")));
 }
 

@@ -50,7 +50,7 @@ impl Scheduler {
     /// The place in lists of a handler that is here, or that is gone; `None` if there never was one of that id, as far
     /// as that is known without the store.
     pub fn place_of(&self, id: &str) -> Option<HandlerKey> {
-        let made = || self.ids.key(id).filter(|key| key.0 < self.next_handler);
+        let made = || self.ids.key(id).filter(|key| self.keys.issued().contains(*key));
         self.find(id).or_else(|| self.gone.keys.get(id).copied()).or_else(made)
     }
 

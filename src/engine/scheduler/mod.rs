@@ -50,7 +50,7 @@ use crate::{
         ids::HandlerIds,
         input::{Effect, External, Input, Refusal},
         kept::{Beginning, KeptHandler},
-        keys::{CallerId, HandlerKey, RunKey, WorkflowId},
+        keys::{CallerId, HandlerKey, Keys, RunKey, WorkflowId},
         run::{OpenQuestion, Run},
         storage::{Batch, Recall},
         timers::{Timer, Timers},
@@ -187,7 +187,7 @@ pub struct Scheduler {
     /// Ids that clients chose, of handlers that are here. For lookup only: never iterated.
     names: HashMap<Arc<str>, HandlerKey>,
     gone: Gone,
-    next_handler: u64,
+    keys: Keys,
     /// Channels of earlier runs that somebody still reads, and of handlers that are not in memory.
     earlier: BTreeMap<RunKey, Channel>,
     absent: Absentees,
@@ -242,7 +242,7 @@ impl Scheduler {
             ids: HandlerIds::new(beginning.secret),
             names: HashMap::new(),
             gone: Gone::default(),
-            next_handler: beginning.next_handler,
+            keys: Keys::resume(beginning.issued),
             earlier: BTreeMap::new(),
             absent: Absentees::default(),
             failing: failure::Failing::default(),
@@ -282,11 +282,8 @@ impl Scheduler {
 
     /// The handler of that id, if it is here: see [`Scheduler::residence`].
     pub fn find(&self, id: &str) -> Option<HandlerKey> {
-        if let Some(&key) = self.names.get(id) {
-            return Some(key);
-        }
-        let key = self.ids.key(id)?;
-        self.handlers.get(&key).filter(|handler| *handler.id == *id).map(|_| key)
+        let is_made = |key| self.handlers.get(&key).is_some_and(|handler| *handler.id == *id);
+        self.ids.resolve(id, |id| self.names.get(id).copied(), is_made)
     }
 
     /// What the API shows of a handler; `None` once it is gone.

@@ -60,10 +60,7 @@ impl Scheduler {
                 _ => Residence::Known,
             },
             None if self.policies.has_all_resident() => Residence::Known,
-            None => {
-                let key = self.ids.key(id).filter(|key| key.0 < self.next_handler);
-                Residence::Away(Address::Id(id.into(), key))
-            }
+            None => Residence::Away(Address::Id(id.into())),
         }
     }
 

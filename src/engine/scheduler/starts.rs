@@ -163,22 +163,21 @@ impl Scheduler {
     }
 
     fn open(&mut self, chosen_id: Option<Arc<str>>, workflow: WorkflowId, run_id: Uuid, now: Now) -> HandlerKey {
-        let mut key = HandlerKey(self.next_handler);
-        let id = match chosen_id {
+        let (key, id) = match chosen_id {
             Some(id) => {
+                let key = self.keys.make(now, Some(self.ids.shard(&id)));
                 self.names.insert(Arc::clone(&id), key);
-                id
+                (key, id)
             }
             None => loop {
+                let key = self.keys.make(now, None);
                 let id = self.spell(key);
                 // Clients may choose what would be made of a key, though they cannot know of which.
                 if !self.names.contains_key(&id) {
-                    break id;
+                    break (key, id);
                 }
-                key.0 += 1;
             },
         };
-        self.next_handler = key.0 + 1;
         let run = self.new_run(workflow, run_id, &id);
         let handler = Handler {
             id,

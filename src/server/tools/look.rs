@@ -125,8 +125,7 @@ impl Look {
 
     /// One handler: what it is, and its journal or its end.
     fn show(&self, id: &str, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
-        let address = Address::Id(id.into(), self.ids.key(id));
-        let Some(kept) = self.inspector.handler(&address)? else {
+        let Some(kept) = self.inspector.handler(&Address::Id(id.into()))? else {
             return Err(Fault::Says(format!("there is no handler {id:?} in this directory")));
         };
         let handler = &kept.handler;

@@ -158,6 +158,7 @@ fn write(batches: &[Batch], bytes: usize, writing: &mut Writing<'_>) -> Result<(
         group.add(batch, writing)?;
     }
     group.write(writing)?;
+    writing.note_opened(opens(batches))?;
     // As much goes as comes, so that it does not pile up under load.
     for _ in 0..=2 * bytes / TRASH_SLICE_BYTES {
         if writing.known.has_trash {

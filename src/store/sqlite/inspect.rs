@@ -11,13 +11,14 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     fault::{Fault, OpenError},
-    open::{aside, find, open_for_reading, set_up, sibling},
+    open::{aside, find, open_for_reading, read_secret, set_up, sibling},
     read::Reading,
     schema::SCHEMA_VERSION,
     versions::Versions,
 };
 use crate::{
     engine::{
+        ids::HandlerIds,
         kept::{Kept, KeptHandler},
         keys::HandlerKey,
     },
@@ -50,9 +51,10 @@ impl Inspector {
                 return Ok(Err(OpenError::Older { path: path.clone(), found }));
             }
             let versions = Arc::new(Versions::load(&mut connection, &[], false)?);
-            let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
+            let secret = read_secret(&connection)?;
             let aside = aside(&connection)?;
-            Ok(Ok((Reading { connection, versions }, u128::from_le_bytes(secret), aside)))
+            let ids = HandlerIds::new(secret);
+            Ok(Ok((Reading { connection, versions, ids }, secret, aside)))
         });
         let (reading, secret, aside) = opened.map_err(|fault| fault.open_error(&path))??;
         Ok(Self { path, reading, secret, aside })

@@ -7,6 +7,7 @@
 //! | `writer` | the connection that writes; the threads stand in [`threads`](super::threads) |
 //! | `commit`, `verify` | how a group is kept, and whose fault it is if not |
 //! | `space` | deleting bit by bit, free pages, checkpoints |
+//! | `names` | ids, chosen and made |
 //! | `group`, `write`, `remove` | batches as one change for each handler; what is written and deleted for it |
 //! | `read`, `scan`, `rows`, `list` | queries, pages of all handlers, rows, lists of byte strings |
 //! | `backup`, `inspect` | a copy, and a look, beside a running server |
@@ -33,6 +34,7 @@ mod group;
 mod inspect;
 mod list;
 mod migrate;
+mod names;
 mod open;
 mod read;
 mod remove;
@@ -56,7 +58,7 @@ pub use inspect::{Inspected, Inspector};
 use super::{
     Batch, Completed, Durability, Opened, Query, Recovered, Ring, Store, StoreError, Ticket, threads::Threads,
 };
-use crate::{graph::Graph, limits::WAL_BYTES_MAX};
+use crate::{engine::ids::HandlerIds, graph::Graph, limits::WAL_BYTES_MAX};
 use fault::Fault;
 use read::Reading;
 use schema::PAGE_BYTES;
@@ -75,6 +77,7 @@ const FREE_PART_BOUNDED: u64 = 16;
 pub struct SqliteStore {
     path: PathBuf,
     versions: Arc<Versions>,
+    ids: HandlerIds,
     threads: Threads<Order>,
     lock: Option<File>,
 }
@@ -101,14 +104,15 @@ impl SqliteStore {
         let error = |fault: Fault| fault.open_error(&path);
         let writer = Writer::new(connection, Arc::clone(&versions), known, unsynced).map_err(error)?;
         let connection = open::open_for_reading(&path).map_err(error)?;
-        let reading = Reading { connection, versions: Arc::clone(&versions) };
+        let ids = HandlerIds::new(beginning.secret);
+        let reading = Reading { connection, versions: Arc::clone(&versions), ids: ids.clone() };
         let gone = reading.gone().map_err(error)?;
         let threads = Threads::start(reading, writer, ring);
         let threads = threads.map_err(|error| OpenError::Io { path: path.clone(), error })?;
         if !gone.is_empty() {
             threads.say(Completed::Gone(gone));
         }
-        let store = Self { path, versions, threads, lock: Some(lock) };
+        let store = Self { path, versions, ids, threads, lock: Some(lock) };
         Ok(Opened { store, graphs, beginning, size_max: None })
     }
 
@@ -144,7 +148,8 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn recover(&mut self, each: &mut dyn FnMut(Recovered)) -> Result<(), StoreError> {
         let recovered = open::open_for_reading(&self.path).and_then(|connection| {
-            let reading = Reading { connection, versions: Arc::clone(&self.versions) };
+            let (versions, ids) = (Arc::clone(&self.versions), self.ids.clone());
+            let reading = Reading { connection, versions, ids };
             reading.recover(each)
         });
         recovered.map_err(|fault| StoreError::Failed(fault.open_error(&self.path).to_string()))

@@ -14,6 +14,7 @@ use super::{
     Durability,
     fault::{Fault, OpenError},
     migrate,
+    names::Names,
     rows::unsigned,
     schema::{APPLICATION_ID, LIVE_PLACE, PAGE_BYTES, SCHEMA_VERSION},
     verify,
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::{
     engine::{
+        ids::HandlerIds,
         kept::{Beginning, Recall},
         keys::HandlerKey,
     },
@@ -73,8 +75,9 @@ pub(super) fn open(
         let versions = Versions::load(&mut connection, graphs, true)?;
         let before: Vec<_> = aside(&connection)?.into_iter().map(|(key, _)| key).collect();
         verify::restore(&mut connection, &versions, &before)?;
-        let (newest, next_handler) = write::clock(&connection)?;
-        let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
+        let (newest, next) = write::clock(&connection)?;
+        let (secret, names) = (read_secret(&connection)?, Names::load(&connection)?);
+        let issued = names.issued(next);
         // All of a table are counted by page, a part of it one by one.
         let sql = "SELECT (SELECT count(*) FROM places) - (SELECT count(*) FROM places WHERE place >= ?1)";
         let finished: u32 = connection.query_row(sql, [LIVE_PLACE], |row| row.get(0))?;
@@ -85,20 +88,19 @@ pub(super) fn open(
             |row| row.get(0),
         )?;
         let aside = aside(&connection)?;
-        let known = Known::new(ended_next, aside.iter().map(|(key, _)| *key).collect());
-        let beginning = Beginning {
-            recall: Recall::Everything,
-            newest,
-            next_handler,
-            secret: u128::from_le_bytes(secret),
-            finished,
-            aside,
-        };
+        let known = Known::new(ended_next, aside.iter().map(|(key, _)| *key).collect(), HandlerIds::new(secret), names);
+        let beginning = Beginning { recall: Recall::Everything, newest, issued, secret, finished, aside };
         Ok((connection, versions, known, beginning))
     });
     let (connection, versions, known, beginning) = opened.map_err(|fault| fault.open_error(&path))?;
     let unsynced = (is_new && durability != Durability::Off).then(|| directory.to_owned());
     Ok(Open { lock, connection, versions, known, beginning, unsynced })
+}
+
+/// What ids are made with.
+pub(super) fn read_secret(connection: &Connection) -> Result<u128, Fault> {
+    let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
+    Ok(u128::from_le_bytes(secret))
 }
 
 /// The handlers that were set aside, and why, as far as that can be read.

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, types::ValueRef};
 use super::{
     fault::Fault,
     list,
+    names::{chosen, is_made},
     rows::{self, HANDLER_COLUMNS},
     schema::{CLOCK_PLACE, LIVE_PLACE},
     states,
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     engine::{
         feed::Feed,
+        ids::HandlerIds,
         input::Outcome,
         kept::{Kept, KeptEnd, KeptHandler, KeptJournal, Recovered},
         keys::{HandlerKey, RunKey},
@@ -26,6 +28,7 @@ use crate::{
 pub(super) struct Reading {
     pub(super) connection: Connection,
     pub(super) versions: Arc<Versions>,
+    pub(super) ids: HandlerIds,
 }
 
 /// A page of the list of all handlers.
@@ -133,15 +136,14 @@ impl Reading {
     /// A handler, with the journal of a run that goes on, or of a failed one if that is wanted.
     pub(super) fn handler(&self, address: &Address, with_failed: bool) -> Result<Option<Kept>, Fault> {
         let key = match address {
-            Address::Key(key) => Some(key.0.cast_signed()),
-            Address::Id(id, meant) => match (self.named(id)?, meant) {
-                (Some(key), _) => Some(key),
-                (None, Some(meant)) if !self.has_name(meant.0.cast_signed())? => Some(meant.0.cast_signed()),
-                (None, _) => None,
-            },
+            Address::Key(key) => Some(*key),
+            Address::Id(id) => {
+                let connection = &self.connection;
+                self.ids.try_resolve(id, |id| chosen(connection, id), |key| is_made(connection, key))?
+            }
         };
-        let Some(key) = key else { return Ok(None) };
-        self.handler_at(key, with_failed).map_err(|fault| fault.of(key.cast_unsigned()))
+        let Some(HandlerKey(key)) = key else { return Ok(None) };
+        self.handler_at(key.cast_signed(), with_failed).map_err(|fault| fault.of(key))
     }
 
     fn handler_at(&self, key: i64, with_failed: bool) -> Result<Option<Kept>, Fault> {
@@ -170,17 +172,6 @@ impl Reading {
             }
         }
         Ok(Some(Kept { handler, journal }))
-    }
-
-    /// The handler for which a client chose this id.
-    fn named(&self, id: &str) -> Result<Option<i64>, Fault> {
-        let mut statement = self.connection.prepare_cached("SELECT handler FROM names WHERE id = ?1")?;
-        Ok(statement.query_row([id], |row| row.get(0)).optional()?)
-    }
-
-    fn has_name(&self, key: i64) -> Result<bool, Fault> {
-        let mut statement = self.connection.prepare_cached("SELECT id IS NOT NULL FROM handlers WHERE key = ?1")?;
-        Ok(statement.query_row([key], |row| row.get(0)).optional()?.unwrap_or(false))
     }
 
     /// The longest ended handlers.

@@ -17,7 +17,7 @@ pub(super) const LIVE_PLACE: i64 = 1 << 62;
 pub(super) const CLOCK_PLACE: i64 = i64::MAX;
 
 /// What leads from each version to the next, from 0, an empty database, on. Released ones never change.
-pub(super) const MIGRATIONS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
+pub(super) const MIGRATIONS: [&str; 6] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
 
 /// A short run lives in one row of `handlers`: its journal, and its events in `tail`. What else a run writes goes to
 /// `journal` and `feed`, a row for each transaction. [`VERSION_4`] tells where what is long stands since.
@@ -192,6 +192,21 @@ CREATE TABLE states (
     blob INTEGER,
     PRIMARY KEY (handler, number)
 ) WITHOUT ROWID;
+";
+
+/// Keys of handlers begin with the time; earlier ones were counted. Handlers keep the keys, and so the ids, that they
+/// have. Where a client had chosen the id, the counted key is not of the id's shard.
+///
+/// - `keys`: one row. Keys below `counted` were counted, including those of a million handlers that a loss of power may
+///   have taken; `first` is the first of the other keys, null while there is none. `ahead` is the greatest key that an
+///   id stands for which a client chose before that key was reached; -1 if there is none.
+const VERSION_6: &str = "
+CREATE TABLE keys (id INTEGER PRIMARY KEY, counted INTEGER NOT NULL, first INTEGER, ahead INTEGER NOT NULL);
+UPDATE places SET next_handler = next_handler + 1048576
+    WHERE place = 9223372036854775807 AND EXISTS (SELECT 1 FROM store);
+INSERT INTO keys SELECT 1, next_handler, NULL,
+    CASE WHEN EXISTS (SELECT 1 FROM names WHERE length(id) = 10) THEN 9223372036854775807 ELSE -1 END
+    FROM places WHERE place = 9223372036854775807;
 ";
 
 /// Bytes of a blob in a row of `journal`, `feed` or `states`: with the longest numbers beside it, such a row still has

@@ -8,14 +8,16 @@ use super::{
     change::{Beginning, Change, Live},
     fault::Fault,
     list,
+    names::Names,
     rows::{CANCELLED, COMPLETED, FAILED, signed, unsigned},
     schema::{CLOCK_PLACE, INLINE_BYTES_MAX, LIVE_PLACE},
     versions::Versions,
 };
 use crate::{
     engine::{
+        ids::{self, HandlerIds},
         input::Outcome,
-        keys::{HandlerKey, WorkflowId},
+        keys::{HandlerKey, SHARD_BITS, WorkflowId},
         storage::Ended,
     },
     hash::CounterMap,
@@ -46,6 +48,10 @@ pub(super) struct Known {
     pub(super) whole: BTreeSet<HandlerKey>,
     /// Handlers under ids that clients chose which this transaction has removed.
     pub(super) gone: Vec<(Arc<str>, HandlerKey)>,
+    pub(super) ids: HandlerIds,
+    pub(super) names: Names,
+    /// As they were before this transaction.
+    names_before: Names,
 }
 
 /// What a fault would be that of.
@@ -72,8 +78,8 @@ pub(super) struct Writing<'a> {
 }
 
 impl Known {
-    /// Nothing, but the next place in the order of ending, and who was set aside.
-    pub(super) fn new(ended_next: i64, aside: BTreeSet<HandlerKey>) -> Self {
+    /// Nothing, but the next place in the order of ending, who was set aside, and what ids are made of.
+    pub(super) fn new(ended_next: i64, aside: BTreeSet<HandlerKey>, ids: HandlerIds, names: Names) -> Self {
         let (live, blamed) = (CounterMap::default(), Blamed::Database);
         let (undo, whole, gone) = (Vec::new(), BTreeSet::new(), Vec::new());
         Self {
@@ -87,12 +93,16 @@ impl Known {
             aside,
             whole,
             gone,
+            ids,
+            names,
+            names_before: names,
         }
     }
 
     /// A transaction begins.
     pub(super) fn begin(&mut self) {
         self.undo.clear();
+        self.names_before = self.names;
         self.blamed = Blamed::Database;
     }
 
@@ -105,6 +115,7 @@ impl Known {
             };
         }
         self.has_trash = true;
+        self.names = self.names_before;
         self.gone.clear();
     }
 
@@ -191,6 +202,12 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
+    /// New handlers have these keys.
+    pub(super) fn note_opened(&mut self, opened: impl Iterator<Item = HandlerKey>) -> Result<(), Fault> {
+        self.known.blamed = Blamed::Database;
+        self.known.names.note_opened(self.connection, opened)
+    }
+
     /// Writes what is new of one run.
     pub(super) fn write(&mut self, change: Change<'_>) -> Result<(), Fault> {
         self.blame(HandlerKey(change.handler.cast_unsigned()));
@@ -248,7 +265,11 @@ impl<'a> Writing<'a> {
         if live.run > 0 {
             earlier_state = self.close_earlier(handler, beginning.drops_earlier)?;
         } else if let Some(id) = head.id.as_deref() {
+            let meant = self.known.ids.key(id);
+            self.known.names.note_chosen(self.connection, handler, meant)?;
             self.statement("INSERT OR REPLACE INTO names VALUES (?1, ?2)")?.execute((id, handler))?;
+        } else {
+            self.known.names.check_made(self.connection, handler, &self.known.ids)?;
         }
         let state = self.begin_state(handler, &head.state, earlier_state)?;
         let statement = self.statement(
@@ -357,7 +378,7 @@ impl<'a> Writing<'a> {
             return Ok((Some(bytes), None));
         }
         // Those of one handler lie together. An id that is taken, after many of them, is as good as any other.
-        let id = (handler << BLOB_NUMBER_BITS | number & (JOURNAL_BLOBS - 1) | kind) & i64::MAX;
+        let id = (handler >> SHARD_BITS << BLOB_NUMBER_BITS | number & (JOURNAL_BLOBS - 1) | kind) & i64::MAX;
         if self.statement("INSERT OR IGNORE INTO blobs VALUES (?1, ?2)")?.execute((id, bytes))? > 0 {
             return Ok((None, Some(id)));
         }
@@ -447,8 +468,9 @@ impl<'a> Writing<'a> {
     }
 }
 
-/// Bits of a blob's id that tell those of one handler apart; the others are the handler's key.
-const BLOB_NUMBER_BITS: i64 = 20;
+/// Bits of a blob's id that tell those of one handler apart; the others are the handler's key without the shard, which
+/// is another one for each handler.
+const BLOB_NUMBER_BITS: i64 = 12;
 
 /// What sets the ids of a handler's blobs of `feed`, of `journal` and of `states` apart.
 const FEED_BLOBS: i64 = 0;
@@ -461,5 +483,9 @@ pub(super) fn clock(connection: &Connection) -> Result<(Now, u64), Fault> {
     let mut statement = connection.prepare(sql)?;
     let mut found = statement.query([CLOCK_PLACE])?;
     let row = found.next()?.ok_or_else(|| Fault::Damaged("its clock is gone".into()))?;
-    Ok((Now { wall_us: row.get(0)?, alive_us: unsigned(row, 1)? }, unsigned(row, 2)?))
+    let next = unsigned(row, 2)?;
+    if next > ids::COUNT {
+        return Err(Fault::Damaged(format!("{next} stands where keys of handlers do")));
+    }
+    Ok((Now { wall_us: row.get(0)?, alive_us: unsigned(row, 1)? }, next))
 }

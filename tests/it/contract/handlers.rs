@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use steprill::{
-    engine::{input::Outcome, run::Changed, storage::StartState},
+    engine::{ids::HandlerIds, input::Outcome, run::Changed, storage::StartState},
     values::Values,
 };
 
@@ -14,16 +14,16 @@ pub(super) fn a_handler_is_found_as_last_committed(mut kit: Kit) {
     let (made, chosen) = (kit.begin(&mut batch, None), kit.begin(&mut batch, Some("chosen")));
     kit.keep(batch);
     let key_of = |found: Option<Kept>| found.map(|kept| kept.handler.key);
-    let of_id = |id: &str, key| Address::Id(id.into(), key);
+    let of_id = |id: &str| Address::Id(id.into());
     for (address, found) in [
         (Address::Key(made.handler), Some(made)),
         (Address::Key(chosen.handler), Some(chosen)),
         (Address::Key(HandlerKey(77)), None),
-        (of_id("chosen", None), Some(chosen)),
-        (of_id("chosen", Some(made.handler)), Some(chosen)),
-        (of_id("other", Some(made.handler)), Some(made)),
-        (of_id("other", Some(chosen.handler)), None),
-        (of_id("other", None), None),
+        (of_id("chosen"), Some(chosen)),
+        (of_id(&spelled(made.handler)), Some(made)),
+        (of_id(&spelled(chosen.handler)), None),
+        (of_id(&spelled(HandlerKey(77))), None),
+        (of_id("other"), None),
     ] {
         let found = found.filter(|_| kit.recalls_handlers()).map(|run| run.handler);
         assert_eq!(key_of(kit.find(address.clone())), found, "{address:?}");
@@ -44,6 +44,41 @@ pub(super) fn a_handler_is_found_as_last_committed(mut kit: Kit) {
     let end = handler.end.expect("it has ended");
     assert!(matches!(&end.outcome, Outcome::Completed(value) if value.as_str() == "7"), "{end:?}");
     assert_eq!((end.state.keys().count(), journal.records.len()), (1, 0));
+}
+
+/// The id that follows from a key.
+fn spelled(key: HandlerKey) -> String {
+    String::from_utf8_lossy(&HandlerIds::new(SECRET).spell(key)).into_owned()
+}
+
+pub(super) fn no_handler_begins_under_an_id_that_a_client_has_chosen(mut kit: Kit) {
+    if !kit.recalls_handlers() {
+        return;
+    }
+    let mut batch = kit.batch();
+    let to_come = [1, 4].map(|ahead| spelled(HandlerKey(kit.next_handler + ahead)));
+    let chosen = kit.begin(&mut batch, Some(&to_come[0]));
+    kit.keep(batch);
+    for (is_new_start, other) in [(false, "one"), (true, "other")] {
+        if is_new_start {
+            let mut batch = kit.batch();
+            kit.begin(&mut batch, Some(&to_come[1]));
+            kit.keep(batch);
+            kit = kit.open_again();
+            kit.recover();
+        }
+        let mut batch = kit.batch();
+        let (refused, other) = (kit.begin(&mut batch, None), kit.begin(&mut batch, Some(other)));
+        let asides = kit.keep(batch);
+        assert_eq!(
+            asides.iter().map(|aside| (aside.handler, aside.is_own)).collect::<Vec<_>>(),
+            [(refused.handler, false)]
+        );
+        assert_eq!((kit.handler(refused.handler), kit.handler(other.handler).is_some()), (None, true));
+        kit.asides_heard += 1;
+    }
+    let found = kit.find(Address::Id(to_come[0].clone().into())).expect("the handler");
+    assert_eq!(found.handler.key, chosen.handler);
 }
 
 pub(super) fn a_snapshot_replaces_the_records_before_it(mut kit: Kit) {
@@ -168,7 +203,7 @@ pub(super) fn of_a_purged_handler_nothing_is_left(mut kit: Kit) {
     assert_eq!(kit.count_events(again), 1);
     for (id, found) in [("running", None), ("short", None), ("ended", Some(again.handler))] {
         let found = found.filter(|_| kit.recalls_handlers());
-        assert_eq!(kit.find(Address::Id(id.into(), None)).map(|kept| kept.handler.key), found, "{id}");
+        assert_eq!(kit.find(Address::Id(id.into())).map(|kept| kept.handler.key), found, "{id}");
     }
     assert_eq!(kit.oldest(9), []);
     let mut kit = kit.open_again();

@@ -74,6 +74,7 @@ contract! {
     starts::the_secret_is_that_of_the_first_start,
     starts::what_was_committed_under_another_graph_has_its_ids,
     starts::closing_waits_for_what_was_submitted,
+    handlers::no_handler_begins_under_an_id_that_a_client_has_chosen,
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn graphs() -> [Arc<Graph>; 2] {
 impl Kit {
     fn open(mut medium: Box<dyn Medium>) -> Self {
         let (Opened { store, graphs, beginning, .. }, rung) = medium.open(&graphs(), SECRET);
-        let (now, next_handler) = (beginning.newest, beginning.next_handler);
+        let (now, next_handler) = (beginning.newest, beginning.issued.next);
         let (number, asked, epoch, asides_heard) = (0, 0, 0, 0);
         Self { medium, store, rung, beginning, graphs, number, asked, epoch, asides_heard, now, next_handler }
     }

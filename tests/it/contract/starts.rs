@@ -20,8 +20,9 @@ pub(super) fn what_was_committed_is_there_after_a_start(mut kit: Kit) {
         return assert_eq!((kit.count_events(first), kit.count_events(done), before.len()), (0, 0, 0));
     }
     assert_eq!(before.iter().map(|kept| kept.journal.records.len()).collect::<Vec<_>>(), [1, 2, 1]);
-    let Beginning { newest, next_handler, finished, ref aside, .. } = kit.beginning;
-    assert_eq!((newest, next_handler, finished, aside.len()), (kit.now, kit.next_handler, 1, 0));
+    let Beginning { newest, issued, finished, ref aside, .. } = kit.beginning;
+    assert_eq!((newest, issued.next, finished, aside.len()), (kit.now, kit.next_handler, 1, 0));
+    assert!([first, second, done, last].iter().all(|run| issued.contains(run.handler)), "{issued:?}");
     assert_eq!((kit.count_events(second), kit.count_events(done), kit.oldest(9)), (2, 2, vec![done.handler]));
     assert_eq!(kit.list_all(), [first, second, done, last].map(|run| run.handler));
     // And it goes on.

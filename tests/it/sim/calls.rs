@@ -6,7 +6,6 @@ use steprill::{
     api::{self, Context, Parsed, Reply},
     core::{ClientId, Needs},
     engine::{
-        ids::HandlerIds,
         kept::Address,
         keys::{HandlerKey, RunKey},
     },
@@ -17,7 +16,6 @@ use steprill::{
 
 use super::{
     clients::{Doing, Request, Told},
-    history::SECRET,
     model::Version,
     world::World,
 };
@@ -173,7 +171,7 @@ impl World {
 
     /// The handler that the store has under an id.
     fn stored(&self, id: &str) -> Option<HandlerKey> {
-        self.store.model.find(&Address::Id(id.into(), HandlerIds::new(SECRET).key(id)))
+        self.store.model.find(&Address::Id(id.into()))
     }
 
     /// Makes a call. `is_read`: the scheduler was given what the store has of its handler.

@@ -1,6 +1,7 @@
 //! The SQLite store beside the model: it is given the same batches, and gives the same answers.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{
         Arc,
@@ -56,7 +57,7 @@ impl Mirror {
         let Opened { mut store, graphs, beginning, .. } = opened.expect("the store is opened");
         (self.graphs, self.bell, self.submitted, self.committed) = (graphs, bell, 0, 0);
         assert_eq!((beginning.secret, beginning.finished), (SECRET, model.ended.len()));
-        assert!(beginning.next_handler >= model.next_handler, "no key comes twice");
+        assert!(beginning.issued.next >= model.next_handler, "no key comes twice");
         let (mut expected, mut newest) = (model.live(session).into_iter(), beginning.newest);
         store
             .recover(&mut |recovered| {
@@ -115,14 +116,14 @@ impl Mirror {
     /// Asks for all that can be asked for. `runs`: whose events are asked for, beside those of the newest runs.
     pub(crate) fn compare(&mut self, model: &Model, session: &Session, runs: impl Iterator<Item = RunKey>) {
         self.settle();
-        let keys = (0..model.next_handler + 2).map(|key| Address::Key(HandlerKey(key)));
         let ids = HandlerIds::new(SECRET);
-        let spelled = (0..model.next_handler + 2).map(|key| {
-            let id = String::from_utf8_lossy(&ids.spell(HandlerKey(key))).into();
-            Address::Id(id, Some(HandlerKey(key)))
+        let keys: BTreeSet<_> = model.handlers.keys().flat_map(|key| [*key, HandlerKey(key.0 + 1)]).collect();
+        let addresses = keys.into_iter().flat_map(|key| {
+            let id = String::from_utf8_lossy(&ids.spell(key)).into();
+            [Address::Key(key), Address::Id(id)]
         });
-        let chosen = (0..6).map(|number| Address::Id(format!("chosen{number}").into(), None));
-        for address in keys.chain(spelled).chain(chosen) {
+        let chosen = (0..6).map(|number| Address::Id(format!("chosen{number}").into()));
+        for address in addresses.chain(chosen) {
             let expected = model.find(&address).map(|key| model.kept(key, session));
             let Answer::Handler(kept) = self.ask(Query::Handler(address.clone())) else { panic!("a handler") };
             assert_eq!(kept.is_some(), expected.is_some(), "{address:?}");

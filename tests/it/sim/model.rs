@@ -8,9 +8,10 @@ use std::{
 use steprill::{
     engine::{
         feed::Feed,
+        ids::HandlerIds,
         input::Outcome,
         kept::{Address, Beginning, Kept, KeptEnd, KeptHandler, KeptJournal},
-        keys::{HandlerKey, RunKey, WorkflowId},
+        keys::{HandlerKey, Issued, RunKey, WorkflowId},
         published::Published,
         run::Changed,
         storage::{Batch, Recall, StartState},
@@ -41,6 +42,8 @@ pub(crate) struct Model {
     pub(crate) next_handler: u64,
     /// That of the first start.
     secret: Option<u128>,
+    first_handler: Option<u64>,
+    ids: Option<HandlerIds>,
     next_ended: u64,
 }
 
@@ -103,6 +106,8 @@ impl Session {
 impl Model {
     /// The server begins, with these workflows.
     pub(crate) fn open(&mut self, registered: &[Arc<Graph>], secret: u128) -> (Session, Beginning) {
+        let secret = *self.secret.get_or_insert(secret);
+        self.ids = Some(HandlerIds::new(secret));
         let mut session = Session { registered: registered.len(), ..Session::default() };
         for graph in registered {
             let stored = graph.to_stored();
@@ -121,11 +126,12 @@ impl Model {
             }
         }
         let aside = self.handlers.iter().filter(|(_, row)| row.is_aside).map(|(key, _)| (*key, CAUSE.into()));
+        let first = self.first_handler.unwrap_or(self.next_handler);
         let beginning = Beginning {
             recall: Recall::Everything,
             newest: self.newest,
-            next_handler: self.next_handler,
-            secret: *self.secret.get_or_insert(secret),
+            issued: Issued { counted: 0, first, next: self.next_handler },
+            secret,
             finished: self.ended.len(),
             aside: aside.collect(),
         };
@@ -231,6 +237,7 @@ impl Model {
                 }
             }
         }
+        self.first_handler.get_or_insert(key.0);
         if let Some(id) = &head.id {
             let other = self.names.insert(Arc::clone(id), key);
             assert!(other.is_none_or(|other| other == key), "an id is of one handler");
@@ -264,6 +271,14 @@ impl Model {
             self.ended.remove(&end.place);
         }
         self.feeds.retain(|run, _| run.handler != key);
+    }
+
+    /// Those that are not to begin, because a client has chosen the id that follows from their key.
+    pub(crate) fn refused(&self, batch: &Batch) -> Vec<HandlerKey> {
+        let Some(ids) = &self.ids else { return Vec::new() };
+        let made = batch.opened.iter().filter(|opened| opened.head.as_ref().is_some_and(|head| head.id.is_none()));
+        let is_chosen = |key: &HandlerKey| self.names.contains_key(&*String::from_utf8_lossy(&ids.spell(*key)));
+        made.filter(|opened| opened.run.run == 0).map(|opened| opened.run.handler).filter(is_chosen).collect()
     }
 
     fn row(&mut self, run: RunKey) -> &mut Row {
@@ -311,11 +326,10 @@ impl Model {
     pub(crate) fn find(&self, address: &Address) -> Option<HandlerKey> {
         match address {
             Address::Key(key) => Some(*key).filter(|key| self.handlers.contains_key(key)),
-            Address::Id(id, key) => self
-                .names
-                .get(&**id)
-                .copied()
-                .or_else(|| key.filter(|key| self.handlers.get(key).is_some_and(|row| row.id.is_none()))),
+            Address::Id(id) => {
+                let is_made = |key| self.handlers.get(&key).is_some_and(|row| row.id.is_none());
+                self.ids.as_ref()?.resolve(id, |id| self.names.get(id).copied(), is_made)
+            }
         }
     }
 

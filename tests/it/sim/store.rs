@@ -129,6 +129,9 @@ impl Store {
         };
         self.unheard.iter().for_each(|of| drop_handler(batch, of.handler));
         let touched = handlers(batch);
+        for refused in self.model.refused(batch) {
+            self.blocked.entry(refused).or_insert(1);
+        }
         self.blocked.retain(|key, times| {
             if touched.contains(key) && !self.unwritable.contains(key) {
                 *times -= 1;

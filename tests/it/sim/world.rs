@@ -238,13 +238,17 @@ impl World {
         if !self.is_closing && self.random.one_in(self.settings.crash) { Err(Crash) } else { Ok(()) }
     }
 
-    /// Rows of some handler, perhaps of one to come, cannot be changed or read from now on.
+    /// Rows of some handler, perhaps of one that is being committed, cannot be changed or read from now on.
     fn damage_some(&mut self) {
         if self.is_closing || self.settings.damage == 0 || !self.damages.one_in(self.settings.damage) {
             return;
         }
-        let next = self.store.model.next_handler as usize;
-        let key = HandlerKey((next.saturating_sub(6) + self.damages.below(9)) as u64);
+        let coming = self.store.submitted.iter().flat_map(|batch| &batch.opened).map(|opened| opened.run.handler);
+        let keys: Vec<HandlerKey> = coming.chain(self.store.model.handlers.keys().rev().take(6).copied()).collect();
+        if keys.is_empty() {
+            return;
+        }
+        let key = keys[self.damages.below(keys.len())];
         self.trace(|| format!("{key:?} is damaged"));
         self.counts.damaged += 1;
         if self.damages.one_in(3) {

@@ -142,7 +142,7 @@ fn a_process_that_ends_at_once_has_lost_nothing_that_was_kept() {
     crash(directory.path(), copy.path());
     let (newest, next_handler) = (kit.now, kit.next_handler);
     let mut kit = Kit::open(copy.path());
-    assert_eq!((kit.beginning.newest, kit.beginning.next_handler, kit.beginning.finished), (newest, next_handler, 1));
+    assert_eq!((kit.beginning.newest, kit.beginning.issued.next, kit.beginning.finished), (newest, next_handler, 1));
     let recovered = kit.recover();
     assert_eq!(recovered.iter().map(|kept| kept.handler.key).collect::<Vec<_>>(), [run.handler]);
     assert_eq!(kit.page(done, 0, 9, 1_000).0.len(), 2);

@@ -2,6 +2,7 @@
 
 mod damage;
 mod failures;
+mod ids;
 pub(crate) mod isolation;
 mod kept;
 mod measures;
@@ -66,7 +67,7 @@ impl Kit {
         Ok(Self {
             store: opened.store,
             now: opened.beginning.newest,
-            next_handler: opened.beginning.next_handler,
+            next_handler: opened.beginning.issued.next,
             beginning: opened.beginning,
             graphs: opened.graphs,
             rung,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use steprill::engine::{
+    ids::HandlerIds,
     input::Outcome,
     kept::{KeptEnd, KeptHandler, KeptJournal},
     keys::{HandlerKey, WorkflowId},
@@ -280,11 +281,12 @@ impl World {
             assert_eq!(kept.handler, handler.kept);
             let journal = if handler.kept.end.is_none() { handler.journal.clone() } else { KeptJournal::default() };
             assert_eq!(kept.journal, journal, "journal of {key}");
-            let meant = Some(HandlerKey(key));
+            let made = HandlerIds::new(kit.beginning.secret).spell(HandlerKey(key));
+            let made = str::from_utf8(&made).expect("ASCII");
             for (id, is_found) in
-                [(handler.kept.id.as_deref().unwrap_or("made"), true), ("other", handler.kept.id.is_none())]
+                [(handler.kept.id.as_deref().unwrap_or(made), true), (made, handler.kept.id.is_none())]
             {
-                let answer = kit.ask(Query::Handler(Address::Id(id.into(), meant))).expect("an answer");
+                let answer = kit.ask(Query::Handler(Address::Id(id.into()))).expect("an answer");
                 let Answer::Handler(found) = answer else { panic!("{answer:?}") };
                 assert_eq!(found.is_some_and(|found| found.handler.key.0 == key), is_found, "{key} by {id}");
             }
@@ -357,7 +359,7 @@ fn check_seed(seed: u64) {
             let Kit { number, epoch, now, next_handler, .. } = world.kit;
             let kit = Kit::open_with(directory.path(), &graphs).expect("a store");
             assert!((world.newest..=now).contains(&kit.beginning.newest), "{:?}", kit.beginning);
-            assert_eq!(kit.beginning.next_handler, next_handler);
+            assert_eq!(kit.beginning.issued.next, next_handler);
             assert_eq!(kit.beginning.secret, SECRET);
             assert_eq!(kit.beginning.finished, world.model.ended.len());
             world.kit = Kit { number, epoch, ..kit };

@@ -65,7 +65,7 @@ fn of_version(version: u32) -> tempfile::TempDir {
 #[test]
 fn a_newer_database_is_refused_and_not_touched() {
     let directory = of_version(1_000);
-    check_refused(directory.path(), &["has version 1000", "knows versions up to 5", "use a newer steprill"]);
+    check_refused(directory.path(), &["has version 1000", "knows versions up to 6", "use a newer steprill"]);
 }
 
 #[test]

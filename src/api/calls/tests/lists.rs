@@ -31,25 +31,27 @@ fn handlers_are_listed_in_order_of_creation_filtered_and_in_pages() {
     assert_eq!(list(&mut world, "", 1), [""; 0]);
     world.start("");
     world.complete("1");
-    world.start("");
+    let second = world.start("");
     world.fail("no luck");
     let cancelled = world.start("");
     world.check_post(&format!("/handlers/{cancelled}/cancel"), "", 200, "");
-    world.start("");
+    let last = world.start("");
+    let (after, after_one, after_last) =
+        (format!("?after={second}"), format!("?after={second}&limit=1"), format!("?after={last}"));
     for bytes_wanted in [1, 100, 400, 100_000] {
         for (query, expected) in [
-            ("", "APLe"),
-            ("?limit=2", "AP"),
-            ("?limit=9", "APLe"),
-            ("?after=PQlbgVXbYR", "Le"),
-            ("?after=PQlbgVXbYR&limit=1", "L"),
-            ("?after=epsgae53QS", ""),
-            ("?status=failed", "P"),
-            ("?status=running&status=completed", "Ae"),
-            ("?status=running&status=completed&limit=1", "A"),
-            ("?workflow_name=w&status=cancelled", "L"),
+            ("", "BtTY"),
+            ("?limit=2", "Bt"),
+            ("?limit=9", "BtTY"),
+            (&*after, "TY"),
+            (&*after_one, "T"),
+            (&*after_last, ""),
+            ("?status=failed", "t"),
+            ("?status=running&status=completed", "BY"),
+            ("?status=running&status=completed&limit=1", "B"),
+            ("?workflow_name=w&status=cancelled", "T"),
             ("?workflow_name=x", ""),
-            ("?workflow_name=x&workflow_name=w", "APLe"),
+            ("?workflow_name=x&workflow_name=w", "BtTY"),
         ] {
             assert_eq!(list(&mut world, query, bytes_wanted).concat(), expected, "{query} {bytes_wanted}");
         }
