@@ -122,6 +122,39 @@ pub enum Note {
     },
 }
 
+/// What the loop tells a running pass about the bytes that it may stream. The pass was granted some when it began, and
+/// waits for an answer when an event needs more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FeedOrder {
+    /// It may stream this many bytes more.
+    Grant(usize),
+    /// The feed has no room for what it asked for.
+    Refuse,
+    /// It is to give back what it does not use: another pass of its run needs it.
+    TakeBack,
+}
+
+impl Note {
+    /// Bytes of its grant that it uses up: at least what its event takes of the feed.
+    pub fn feed_bytes(&self) -> usize {
+        match self {
+            Self::Stream { event, value, .. } => value.as_str().len() + event.name_bytes() + NOTE_OVERHEAD_BYTES,
+            Self::Once { .. } | Self::Kept { .. } => 0,
+        }
+    }
+
+    /// Bytes that it counts for while it waits to be taken.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Once { value, .. } => value.value.as_str().len() + NOTE_OVERHEAD_BYTES,
+            Self::Stream { .. } | Self::Kept { .. } => self.feed_bytes(),
+        }
+    }
+}
+
+/// What an event takes in the feed beyond its text and names.
+pub const NOTE_OVERHEAD_BYTES: usize = 16;
+
 /// A type of the graph, or one that is only streamed and not declared.
 #[derive(Clone, PartialEq, Debug)]
 pub enum EventRef {
@@ -288,6 +321,13 @@ impl EventRef {
         match self {
             Self::Known(event) => Some(*event),
             Self::Other(_) => None,
+        }
+    }
+
+    fn name_bytes(&self) -> usize {
+        match self {
+            Self::Known(_) => 0,
+            Self::Other(other) => other.name.len() + other.qualified_name.len(),
         }
     }
 }

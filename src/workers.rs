@@ -22,10 +22,10 @@ use crate::{
     engine::record::LargeDone,
     hash::CounterMap,
     limits::{EVENTS_AT_ONCE, HANDED_PASSES_MAX, WORKER_IDLE, WORKER_RECORD_BYTES_MIN},
-    pass::{Done, Emitted, Note, PassEnd, PassInput, Stop},
+    pass::{Done, Emitted, FeedOrder, Note, PassEnd, PassInput, Stop},
     workflow::{
         Body,
-        line::{Bell, Line},
+        line::{Bell, Call, Line},
     },
 };
 
@@ -57,6 +57,8 @@ pub struct Pool {
 pub enum Report {
     /// The pass has noted this.
     Noted(u64, Vec<Note>),
+    /// The pass waits until it may stream so many bytes more.
+    FeedWanted(u64, usize),
     /// The pass has panicked: where, and what it said. Its end follows.
     Panicked(u64, String),
     /// The pass has ended.
@@ -74,6 +76,7 @@ struct Job {
 
 enum Said {
     Noted(u64),
+    FeedWanted(u64, usize),
     Panicked(u64, String),
     Done(u64, Done),
     LargeDone(u64, Box<LargeDone>),
@@ -127,8 +130,11 @@ impl Pool {
             short: AtomicBool::new(false),
         });
         let ringer = Arc::clone(&shared);
-        let bell: Bell = Arc::new(move |tag| {
-            let _ = ringer.said.send(Said::Noted(tag));
+        let bell: Bell = Arc::new(move |tag, call| {
+            let _ = ringer.said.send(match call {
+                Call::Noted => Said::Noted(tag),
+                Call::NeedsFeed(bytes) => Said::FeedWanted(tag, bytes),
+            });
             ringer.ring();
         });
         Self {
@@ -146,8 +152,8 @@ impl Pool {
     }
 
     /// Puts a pass into the queue; [`Pool::wake`] follows when all of a turn are there.
-    pub fn start(&mut self, tag: u64, body: Body, input: PassInput, feed_room_bytes: Arc<AtomicUsize>) {
-        let line = Arc::new(Line::new(tag, Arc::clone(&self.bell), feed_room_bytes));
+    pub fn start(&mut self, tag: u64, body: Body, input: PassInput, grant_bytes: usize) {
+        let line = Arc::new(Line::new(tag, Arc::clone(&self.bell), grant_bytes));
         self.lines.insert(tag, Arc::clone(&line));
         let _ = self.shared.jobs.send(Job { tag, body, input, line });
     }
@@ -229,6 +235,7 @@ impl Pool {
         loop {
             let (tag, done) = match self.heard.try_recv().ok()? {
                 Said::Panicked(tag, text) => return Some(Report::Panicked(tag, text)),
+                Said::FeedWanted(tag, bytes) => return Some(Report::FeedWanted(tag, bytes)),
                 Said::Noted(tag) => (tag, None),
                 Said::Done(tag, done) => (tag, Some(Report::Done(tag, done))),
                 Said::LargeDone(tag, done) => (tag, Some(Report::LargeDone(tag, done))),
@@ -264,6 +271,11 @@ impl Pool {
             self.lines.remove(&tag);
         }
         begun
+    }
+
+    /// Tells a pass about the bytes that it may stream. Returns how many it has given back.
+    pub fn order_feed(&mut self, tag: u64, order: FeedOrder) -> usize {
+        self.lines.get(&tag).map_or(0, |line| line.order(order))
     }
 
     /// Whether the queue takes more. Passes that were stopped in it stay until a worker comes to them.

@@ -76,6 +76,14 @@ pub const WORK_STREAMS_MAX: usize = FEED_BYTES_MAX / 16;
 /// Bytes of the feed that only the events of a run's end may use.
 pub const FEED_BYTES_RESERVED: usize = 64 << 10;
 
+/// Bytes of a feed in memory that a pass is granted when it starts: enough for most, and little of the feed even when
+/// very many passes of one run have theirs at a time.
+pub const GRANT_BYTES_FIRST: usize = 64 << 10;
+
+/// Bytes that a pass which streams is granted ahead: twice what it may be ahead of the loop, so that it waits for a
+/// grant only when the feed is nearly full.
+pub const GRANT_BYTES: usize = 2 * NOTES_BYTES_MAX;
+
 /// Bytes of notes (stream writes, `once` values) that a running pass may be ahead of the loop; then its `ctx` calls
 /// wait.
 pub const NOTES_BYTES_MAX: usize = 256 << 10;

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
     time::Duration,
 };
 
@@ -254,7 +254,7 @@ impl<'a> Trial<'a> {
         let (Some(step), Some(input)) = (self.run.pass_step(pass), self.run.pass_input(pass)) else { return };
         let timeout = self.graph.step(step).timeout;
         let room_bytes = (FEED_BYTES_MAX - FEED_BYTES_RESERVED).saturating_sub(self.run.feed_bytes());
-        let line = Arc::new(Line::instant(Arc::new(AtomicUsize::new(room_bytes)), timeout));
+        let line = Arc::new(Line::instant(room_bytes, timeout));
         let mut done = self.workflow.body(step)(input, &line);
         let notes = line.take_notes();
         if !notes.is_empty() {

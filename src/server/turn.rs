@@ -40,6 +40,7 @@ use crate::{
     limits::{CALLERS_OF_CONNECTIONS, HEAD_BYTES_MAX, TURN_REPORTS_MAX},
     net::{Address, ConnectionId, Reactor},
     now::Now,
+    pass::FeedOrder,
     store::{Recall, Store},
     workers::{Pool, Report},
     workflow::{Event, Workflow},
@@ -252,6 +253,7 @@ impl Loop {
                     handled += notes.len();
                     self.core.scheduler_mut().handle_notes(tag, notes, self.now);
                 }
+                Some(Report::FeedWanted(tag, bytes)) => self.core.scheduler_mut().handle_feed_wanted(tag, bytes),
                 Some(Report::Panicked(tag, text)) => self.core.scheduler_mut().handle_panic(tag, text),
                 Some(Report::Done(tag, done)) => {
                     handled += 1 + done.bytes() / REPORT_BYTES;
@@ -340,6 +342,12 @@ impl Loop {
                 self.core.scheduler_mut().handle_not_begun(tag);
             }
         }
+        while let Some((tag, order)) = self.core.scheduler_mut().poll_feed_order() {
+            let given_back = self.pool.order_feed(tag, order);
+            if order == FeedOrder::TakeBack {
+                self.core.scheduler_mut().handle_feed_given_back(tag, given_back);
+            }
+        }
         self.pool.set_hanging(self.core.scheduler().hanging());
         if self.stop.has_begun() {
             return;
@@ -350,7 +358,7 @@ impl Loop {
             let workflow = &self.site.workflows[usize::from(start.workflow.0)];
             urgent += usize::from(workflow.graph().step(start.step).timeout.is_some());
             let body = Arc::clone(workflow.body(start.step));
-            self.pool.start(start.tag, body, start.input, start.feed_room_bytes);
+            self.pool.start(start.tag, body, start.input, start.grant_bytes);
         }
         self.pool.wake(urgent, self.now.alive_us);
     }

@@ -1,27 +1,35 @@
-//! The line between a running pass and the loop: notes go one way, the order to stop comes the other.
+//! The line between a running pass and the loop: notes go one way, orders come the other.
 
 use std::{
     fmt,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use crate::{
     limits::NOTES_BYTES_MAX,
-    pass::{Note, Stop},
+    pass::{FeedOrder, Note, Stop},
 };
 
-/// Called with a line's tag when its first note is waiting to be taken.
-pub type Bell = Arc<dyn Fn(u64) + Send + Sync>;
+/// Called with a line's tag, and what its pass wants.
+pub type Bell = Arc<dyn Fn(u64, Call) + Send + Sync>;
+
+/// What a pass wants of the loop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// Its first note is waiting to be taken.
+    Noted,
+    /// It waits until it may stream this many bytes more: [`Line::order`] answers.
+    NeedsFeed(usize),
+}
 
 /// One pass's line. The worker holds one end, the loop the other; both are the same `Arc<Line>`.
 pub struct Line {
     tag: u64,
     bell: Option<Bell>,
-    feed_room_bytes: Arc<AtomicUsize>,
     instant: Option<InstantPauses>,
     stop: AtomicU8,
     waiting: Mutex<Waiting>,
@@ -33,6 +41,20 @@ struct Waiting {
     notes: Vec<Note>,
     bytes: usize,
     begun: bool,
+    /// What the pass may still stream.
+    grant_bytes: usize,
+    ask: Ask,
+}
+
+/// Whether the pass has asked to be granted more.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Ask {
+    #[default]
+    Nothing,
+    /// It has asked, and waits.
+    Open,
+    /// It has an answer that it has not seen.
+    Answered { refused: bool },
 }
 
 /// Pauses that take no time, but are counted.
@@ -53,32 +75,31 @@ pub enum NoteRefused {
 }
 
 impl Line {
-    /// A line whose notes are announced by `bell(tag)`. `feed_room_bytes` is what the run's feed can still take of
-    /// stream writes; all lines of a run share it.
-    pub fn new(tag: u64, bell: Bell, feed_room_bytes: Arc<AtomicUsize>) -> Self {
-        Self { bell: Some(bell), ..Self::unattended(tag, feed_room_bytes) }
+    /// A line whose pass calls `bell`. It may stream `grant_bytes`; when it needs more it asks.
+    pub fn new(tag: u64, bell: Bell, grant_bytes: usize) -> Self {
+        Self { bell: Some(bell), ..Self::unattended(tag, grant_bytes) }
     }
 
     /// A line that nobody is told about: for running a step on its own. Notes gather until they are taken; there must
-    /// be somebody to take them once [`NOTES_BYTES_MAX`] are waiting, or the pass waits for ever.
-    pub fn unattended(tag: u64, feed_room_bytes: Arc<AtomicUsize>) -> Self {
+    /// be somebody to take them once [`NOTES_BYTES_MAX`] are waiting, or the pass waits for ever. `grant_bytes` is all
+    /// that it may stream.
+    pub fn unattended(tag: u64, grant_bytes: usize) -> Self {
         Self {
             tag,
             bell: None,
-            feed_room_bytes,
             instant: None,
             stop: AtomicU8::new(0),
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Waiting { grant_bytes, ..Waiting::default() }),
             changed: Condvar::new(),
         }
     }
 
     /// A line for a test, whose loop is the pass's own thread: notes gather until they are taken, however many, and a
     /// pause ends at once. When all pauses together reach `timeout`, the pass is told that it is past it.
-    pub fn instant(feed_room_bytes: Arc<AtomicUsize>, timeout: Option<Duration>) -> Self {
+    pub fn instant(grant_bytes: usize, timeout: Option<Duration>) -> Self {
         let max_us = timeout.map(|timeout| u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX));
         let instant = Some(InstantPauses { max_us, ..InstantPauses::default() });
-        Self { instant, ..Self::unattended(0, feed_room_bytes) }
+        Self { instant, ..Self::unattended(0, grant_bytes) }
     }
 
     /// How long an instant line's pass would have paused.
@@ -94,34 +115,83 @@ impl Line {
         waiting.begun
     }
 
-    /// Worker's end: hands a note over; waits while the loop is [`NOTES_BYTES_MAX`] behind. `feed_bytes` is what the
-    /// note will take of the feed (0 for a `once` value).
+    /// Worker's end: hands a note over; waits while the loop is [`NOTES_BYTES_MAX`] behind, and for an answer when the
+    /// note needs more of the feed than the pass was granted.
     ///
     /// # Errors
     /// When the pass is to stop or the feed is full; the note is not taken then.
-    pub fn note(&self, note: Note, note_bytes: usize, feed_bytes: usize) -> Result<(), NoteRefused> {
-        let take = |room: usize| room.checked_sub(feed_bytes);
+    pub fn note(&self, note: Note) -> Result<(), NoteRefused> {
+        let (note_bytes, feed_bytes) = (note.bytes(), note.feed_bytes());
         let mut waiting = self.lock();
         loop {
             if let Some(stop) = self.stopped() {
                 return Err(NoteRefused::Stopped(stop));
             }
             if waiting.notes.is_empty() || waiting.bytes < NOTES_BYTES_MAX || self.instant.is_some() {
-                break;
+                if feed_bytes <= waiting.grant_bytes {
+                    break;
+                }
+                waiting = self.ask(waiting, feed_bytes)?;
+            } else {
+                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
-        if self.feed_room_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
-            return Err(NoteRefused::FeedFull);
-        }
+        waiting.grant_bytes -= feed_bytes;
+        waiting.ask = Ask::Nothing;
         let first = waiting.notes.is_empty();
         waiting.notes.push(note);
         waiting.bytes += note_bytes;
         drop(waiting);
         if let (true, Some(bell)) = (first, &self.bell) {
-            bell(self.tag);
+            bell(self.tag, Call::Noted);
         }
         Ok(())
+    }
+
+    /// Asks for what is missing of `feed_bytes`, and waits; returns when something has changed.
+    #[cold]
+    fn ask<'a>(
+        &'a self,
+        mut waiting: MutexGuard<'a, Waiting>,
+        feed_bytes: usize,
+    ) -> Result<MutexGuard<'a, Waiting>, NoteRefused> {
+        let Some(bell) = &self.bell else { return Err(NoteRefused::FeedFull) };
+        match std::mem::replace(&mut waiting.ask, Ask::Open) {
+            Ask::Answered { refused: true } => {
+                waiting.ask = Ask::Nothing;
+                return Err(NoteRefused::FeedFull);
+            }
+            Ask::Open => {}
+            Ask::Nothing | Ask::Answered { refused: false } => {
+                let missing_bytes = feed_bytes - waiting.grant_bytes;
+                drop(waiting);
+                bell(self.tag, Call::NeedsFeed(missing_bytes));
+                waiting = self.lock();
+            }
+        }
+        let unanswered = |waiting: &mut Waiting| waiting.ask == Ask::Open && self.stopped().is_none();
+        Ok(self.changed.wait_while(waiting, unanswered).unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The loop's end: changes what the pass may stream. Returns what it has given back.
+    pub fn order(&self, order: FeedOrder) -> usize {
+        let mut waiting = self.lock();
+        match order {
+            FeedOrder::Grant(bytes) => {
+                waiting.grant_bytes = waiting.grant_bytes.saturating_add(bytes);
+                if waiting.ask == Ask::Open {
+                    waiting.ask = Ask::Answered { refused: false };
+                }
+            }
+            FeedOrder::Refuse if waiting.ask == Ask::Open => waiting.ask = Ask::Answered { refused: true },
+            FeedOrder::Refuse => {}
+            // What it is about to use stays with it.
+            FeedOrder::TakeBack if waiting.ask == Ask::Nothing => return std::mem::take(&mut waiting.grant_bytes),
+            FeedOrder::TakeBack => return 0,
+        }
+        drop(waiting);
+        self.changed.notify_all();
+        0
     }
 
     /// Worker's end: blocks for `duration`, or until the pass is to stop.

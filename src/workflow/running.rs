@@ -13,7 +13,10 @@ use crate::{
     hash::hash128,
     json::{self, Json},
     limits::{ERROR_BYTES_MAX, FEED_BYTES_MAX, PASS_OUTPUT_BYTES_MAX, WORK_NOTES_MAX, WORK_WAITS_MAX},
-    pass::{Done, EventRef, NewWait, Note, OnceValue, OtherEvent, PassEnd, PassInput, StateUse, Stop, Wait},
+    pass::{
+        Done, EventRef, NOTE_OVERHEAD_BYTES, NewWait, Note, OnceValue, OtherEvent, PassEnd, PassInput, StateUse, Stop,
+        Wait,
+    },
 };
 
 /// How a body ended: with events, with an error, or in a panic.
@@ -192,17 +195,13 @@ impl Pass {
             Some((ordinal, hash, Json::of_encoded(text)))
         })?;
         let Some((ordinal, hash, value)) = written else { return Ok(()) };
-        let (event, name_bytes) = match known {
-            Some(id) => (EventRef::Known(id), 0),
-            None => self.other::<E>(),
-        };
-        let bytes = value.as_str().len() + name_bytes + EVENT_OVERHEAD_BYTES;
-        self.note(Note::Stream { ordinal, hash, event, value }, bytes, bytes)?;
+        let event = known.map_or_else(|| self.other::<E>(), EventRef::Known);
+        self.note(Note::Stream { ordinal, hash, event, value })?;
         self.progress.borrow_mut().stream_ordinal = ordinal + 1;
         Ok(())
     }
 
-    fn other<E: Event>(&self) -> (EventRef, usize) {
+    fn other<E: Event>(&self) -> EventRef {
         let mut progress = self.progress.borrow_mut();
         let known = progress.others.iter().find(|(of, _)| *of == TypeId::of::<E>()).map(|(_, other)| Arc::clone(other));
         let other = known.unwrap_or_else(|| {
@@ -211,12 +210,11 @@ impl Pass {
             progress.others.push((TypeId::of::<E>(), Arc::clone(&other)));
             other
         });
-        let name_bytes = other.name.len() + other.qualified_name.len();
-        (EventRef::Other(other), name_bytes)
+        EventRef::Other(other)
     }
 
-    fn note(&self, note: Note, note_bytes: usize, feed_bytes: usize) -> Result<()> {
-        self.line.note(note, note_bytes, feed_bytes).map_err(|refused| match refused {
+    fn note(&self, note: Note) -> Result<()> {
+        self.line.note(note).map_err(|refused| match refused {
             NoteRefused::Stopped(stop) => self.stopped(stop),
             NoteRefused::FeedFull => StepError::hopeless(format!(
                 "the feed of this run is full: it holds at most {FEED_BYTES_MAX} bytes of events; stream fewer or \
@@ -319,11 +317,10 @@ impl Pass {
     }
 
     fn note_once(&self, value: OnceValue) -> Result<()> {
-        let bytes = value.value.as_str().len() + EVENT_OVERHEAD_BYTES;
-        self.count_output(bytes)?;
+        self.count_output(value.value.as_str().len() + NOTE_OVERHEAD_BYTES)?;
         let ordinal = self.progress.borrow().once_ordinal;
         self.progress.borrow_mut().once_ordinal += 1;
-        self.note(Note::Once { ordinal, value }, bytes, 0)
+        self.note(Note::Once { ordinal, value })
     }
 
     /// The record of the pass. What halted it decides, whatever its body made of that.
@@ -349,9 +346,6 @@ impl Pass {
         Done { end, sent: if succeeded { progress.sent } else { Vec::new() }, state }
     }
 }
-
-/// What an event takes in the feed beyond its text and names.
-const EVENT_OVERHEAD_BYTES: usize = 16;
 
 /// Hands the text of an event to `keep`; an event is an object.
 pub(super) fn encode<E: Event, R>(event: &E, keep: impl FnOnce(&str) -> R) -> Result<R> {

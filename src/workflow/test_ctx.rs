@@ -4,7 +4,7 @@ use std::{
     any::TypeId,
     collections::BTreeMap,
     mem,
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak, atomic::AtomicUsize},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
@@ -12,14 +12,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Ctx, Event, EventList, Grants, Question, QuestionList, Result, StepInput, StepOutput,
-    line::{Bell, Line},
+    line::{Bell, Call, Line},
     running::{Pass, StepNames, TypeTable},
 };
 use crate::{
     graph::EventId,
     json::Json,
     limits::FEED_BYTES_MAX,
-    pass::{Done, EventRef, NewWait, Note, PassEnd, PassInput, SharedList, Snapshot, Wait, WorkEvent},
+    pass::{Done, EventRef, FeedOrder, NewWait, Note, PassEnd, PassInput, SharedList, Snapshot, Wait, WorkEvent},
     values::Values,
 };
 
@@ -277,12 +277,14 @@ fn recorded_line() -> (Arc<Line>, Arc<Mutex<Vec<Note>>>) {
     let rung = Arc::new(OnceLock::<Weak<Line>>::new());
     let notes = Arc::new(Mutex::new(Vec::new()));
     let (line_of_bell, taken) = (Arc::clone(&rung), Arc::clone(&notes));
-    let bell: Bell = Arc::new(move |_| {
-        if let Some(line) = line_of_bell.get().and_then(Weak::upgrade) {
-            taken.lock().unwrap_or_else(PoisonError::into_inner).extend(line.take_notes());
+    let bell: Bell = Arc::new(move |_, call| {
+        let Some(line) = line_of_bell.get().and_then(Weak::upgrade) else { return };
+        match call {
+            Call::Noted => taken.lock().unwrap_or_else(PoisonError::into_inner).extend(line.take_notes()),
+            Call::NeedsFeed(_) => drop(line.order(FeedOrder::Refuse)),
         }
     });
-    let line = Arc::new(Line::new(0, bell, Arc::new(AtomicUsize::new(FEED_BYTES_MAX))));
+    let line = Arc::new(Line::new(0, bell, FEED_BYTES_MAX));
     let _ = rung.set(Arc::downgrade(&line));
     (line, notes)
 }

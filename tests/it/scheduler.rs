@@ -1,5 +1,6 @@
 //! The scheduler: who may start, what is kept, who is told, which passes count. Without threads, sockets or clocks.
 
+mod grants;
 mod kept;
 mod snapshots;
 mod turns;

@@ -1,7 +1,7 @@
 //! The pool of workers, driven as the loop drives it.
 
 use std::{
-    sync::{Arc, Mutex, atomic::AtomicUsize, mpsc},
+    sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
@@ -52,7 +52,7 @@ fn with_no_worker_left_the_loop_need_not_look_and_every_report_rings() {
 
     let mut pool = Pool::new(1, false, ring);
     for tag in 0..3 {
-        pool.start(tag, Arc::clone(&body), input(), Arc::new(AtomicUsize::new(0)));
+        pool.start(tag, Arc::clone(&body), input(), 0);
     }
     pool.wake(0, 0);
     begun.recv_timeout(PATIENCE).expect("the first pass begins");

@@ -110,7 +110,7 @@ impl Rig {
 }
 
 fn line_with_room(bytes: usize) -> Arc<Line> {
-    Arc::new(Line::unattended(0, Arc::new(AtomicUsize::new(bytes))))
+    Arc::new(Line::unattended(0, bytes))
 }
 
 fn json(text: &str) -> Json {

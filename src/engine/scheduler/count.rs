@@ -196,6 +196,7 @@ impl Scheduler {
         let mut earliest = std::collections::BTreeSet::new();
         for (&key, handler) in &self.handlers {
             let run = super::RunKey { handler: key, run: handler.run };
+            assert_eq!(handler.granted_bytes, self.passes.recount_granted(run), "what its passes were granted");
             earliest.extend(self.timers.earliest_of(run, &handler.armed));
             counts.time_outs += handler.armed.recount_time_outs();
             let Share { bytes, standing } = handler.share(self.policies.counts_feeds());

@@ -188,9 +188,6 @@ impl Scheduler {
         for input in inputs {
             self.reduce(key, input, now);
         }
-        if let Some(run) = self.run_of(key) {
-            self.settle_feed_room(run);
-        }
     }
 }
 

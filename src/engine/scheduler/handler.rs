@@ -1,6 +1,6 @@
 //! A handler: an id, and its newest run.
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -62,8 +62,8 @@ pub(super) struct Handler {
     pub(super) armed: Armed,
     /// Tags of its passes that are with a worker.
     pub(super) passes: Vec<u64>,
-    /// What the feed can still take of stream writes; shared with the lines of its passes, made with the first of them.
-    pub(super) feed_room_bytes: Option<Arc<AtomicUsize>>,
+    /// What these were granted of a feed in memory and have not used yet.
+    pub(super) granted_bytes: usize,
     /// Where its feed's window begins and may begin later; `None` as long as the feed is short or in memory.
     pub(super) window: Option<Box<Window>>,
     /// Whom to tell when the run has ended.

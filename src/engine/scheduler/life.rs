@@ -306,7 +306,6 @@ impl Scheduler {
             self.batch.ended.push(Ended { run, outcome, state, changed, updated_us: now.wall_us, keeps_journal });
         }
         handler.updated_us = now.wall_us;
-        handler.feed_room_bytes = None;
         let armed = self.timers.disarm_all(run, &mut handler.armed);
         let Share { bytes: counted_bytes, standing } = handler.life.counted;
         let freed_bytes = counted_bytes.saturating_sub(feed_bytes);

@@ -14,6 +14,7 @@ mod damage;
 mod failure;
 mod fold;
 mod gone;
+mod grants;
 mod handler;
 mod life;
 mod parking;
@@ -409,8 +410,11 @@ impl Scheduler {
 
     /// The worker's pass of this tag has noted something.
     pub fn handle_notes(&mut self, tag: u64, notes: Vec<crate::pass::Note>, now: Now) {
-        if let Some((run, pass)) = self.passes.get(tag) {
-            self.report(run, Input::Noted { pass, notes }, now);
+        let Some((run, pass)) = self.passes.get(tag) else { return };
+        let spent_bytes = self.spent_bytes(tag, &notes);
+        self.report(run, Input::Noted { pass, notes }, now);
+        if spent_bytes > 0 {
+            self.spend(run, tag, spent_bytes);
         }
     }
 

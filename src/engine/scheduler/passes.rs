@@ -2,12 +2,14 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
     time::Duration,
 };
 
 use super::{
-    Scheduler, newest,
+    Scheduler,
+    grants::Grant,
+    newest,
     troubles::{Blamed, TroubleKind},
 };
 use crate::{
@@ -15,13 +17,12 @@ use crate::{
         input::{Input, PassId},
         keys::{HandlerKey, RunKey, WorkflowId},
         record::LargeDone,
-        run::Run,
         timers::Timer,
     },
     graph::StepId,
-    limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, HANDED_PASSES_MAX, STRAGGLER_GRACE_US},
+    limits::{HANDED_PASSES_MAX, STRAGGLER_GRACE_US},
     now::{Clock, Deadline, Now},
-    pass::{Done, Emitted, PassEnd, PassInput, StateUse, Stop},
+    pass::{Done, Emitted, FeedOrder, PassEnd, PassInput, StateUse, Stop},
 };
 
 /// A pass for a worker.
@@ -35,8 +36,8 @@ pub struct StartPass {
     pub step: StepId,
     /// What the body is given.
     pub input: PassInput,
-    /// What the run's feed can still take of stream writes; shared by all its passes.
-    pub feed_room_bytes: Arc<AtomicUsize>,
+    /// Bytes that it may stream; when it needs more it asks: [`Scheduler::handle_feed_wanted`].
+    pub grant_bytes: usize,
 }
 
 /// Passes that are ready, and those that are with a worker.
@@ -48,6 +49,9 @@ pub(super) struct Passes {
     hanging: usize,
     /// Passes whose lines are to be told to stop.
     stops: Vec<(u64, Stop)>,
+    /// Passes that wait to be granted more of a feed.
+    pub(super) wanting: usize,
+    pub(super) feed_orders: VecDeque<(u64, FeedOrder)>,
 }
 
 #[derive(Debug)]
@@ -58,6 +62,7 @@ struct Out {
     blamed: Blamed,
     timer: Option<(Timer, Deadline)>,
     standing: Standing,
+    grant: Grant,
 }
 
 /// What a pass with a worker is worth.
@@ -95,6 +100,10 @@ impl Passes {
         self.out.get(&tag).filter(|out| out.is_wanted()).map(|out| (out.run, out.pass))
     }
 
+    pub(super) fn grant_mut(&mut self, tag: u64) -> Option<&mut Grant> {
+        self.out.get_mut(&tag).map(|out| &mut out.grant)
+    }
+
     /// Whose pass it is, and which attempt of which step.
     pub(super) fn blamed(&self, tag: u64) -> Option<(RunKey, WorkflowId, Blamed)> {
         self.out.get(&tag).map(|out| (out.run, out.workflow, out.blamed))
@@ -104,6 +113,10 @@ impl Passes {
 impl Passes {
     pub(super) fn hanging(&self) -> usize {
         self.hanging
+    }
+
+    pub(super) fn recount_granted(&self, run: RunKey) -> usize {
+        self.out.values().filter(|out| out.run == run).map(|out| out.grant.bytes).sum()
     }
 
     pub(super) fn recount_hanging(&self) -> usize {
@@ -134,10 +147,10 @@ impl Scheduler {
             }
             let handler = newest(&mut self.handlers, run);
             let is_over = handler.as_ref().is_none_or(|handler| handler.has_ended());
-            let Some((handler, step, input, room_bytes)) = handler.and_then(|handler| {
+            let Some((handler, step, input)) = handler.and_then(|handler| {
                 let live = handler.life.run()?;
-                let (step, input, room_bytes) = (live.pass_step(pass)?, live.pass_input(pass)?, feed_room_bytes(live));
-                Some((handler, step, input, room_bytes))
+                let (step, input) = (live.pass_step(pass)?, live.pass_input(pass)?);
+                Some((handler, step, input))
             }) else {
                 // Stale: its run has ended, or has gone on without it.
                 over = is_over.then_some(run);
@@ -156,11 +169,10 @@ impl Scheduler {
                 self.timers.arm(timer, deadline);
             }
             let (workflow, blamed) = (handler.workflow, Blamed { step: Some(step), attempt: input.attempt });
-            self.passes.out.insert(tag, Out { run, pass, workflow, blamed, timer, standing: Standing::Wanted });
+            let (grant, grant_bytes) = handler.first_grant();
+            self.passes.out.insert(tag, Out { run, pass, workflow, blamed, timer, standing: Standing::Wanted, grant });
             handler.passes.push(tag);
-            let room = || Arc::new(AtomicUsize::new(room_bytes));
-            let feed_room_bytes = Arc::clone(handler.feed_room_bytes.get_or_insert_with(room));
-            return Some(StartPass { tag, workflow: handler.workflow, step, input, feed_room_bytes });
+            return Some(StartPass { tag, workflow, step, input, grant_bytes });
         }
     }
 
@@ -181,7 +193,9 @@ impl Scheduler {
 
     /// A pass that was told to stop had not begun: no thread is busy with it.
     pub fn handle_not_begun(&mut self, tag: u64) {
-        self.take_out(tag);
+        if let Some(out) = self.take_out(tag) {
+            self.serve_wanting(out.run);
+        }
     }
 
     /// A worker is through with a pass. A pass that was abandoned or whose run has ended changes nothing.
@@ -197,7 +211,7 @@ impl Scheduler {
             done => Input::Done { pass, done },
         };
         self.report(out.run, input, now);
-        self.settle_feed_room(out.run);
+        self.serve_wanting(out.run);
     }
 
     /// The same with a pass that gave out a great deal.
@@ -209,12 +223,13 @@ impl Scheduler {
         } else {
             self.report(run, done.into_input(pass), now);
         }
-        self.settle_feed_room(run);
+        self.serve_wanting(run);
     }
 
     /// The pass is no longer with a worker.
     fn take_out(&mut self, tag: u64) -> Option<Out> {
         let out = self.passes.out.remove(&tag)?;
+        self.release_grant(out.run, &out.grant);
         if let Some((timer, deadline)) = out.timer {
             self.timers.disarm(timer, deadline);
         }
@@ -235,6 +250,7 @@ impl Scheduler {
         self.watch(tag, Stop::TimedOut, now);
         let done = Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() };
         self.report(run, Input::Done { pass, done }, now);
+        self.serve_wanting(run);
     }
 
     /// The pass was told to stop long ago: it no longer counts; its thread does until it comes back.
@@ -268,22 +284,9 @@ impl Scheduler {
         if let Some((timer, deadline)) = out.timer.replace(straggler) {
             self.timers.disarm(timer, deadline);
         }
+        let (run, grant) = (out.run, std::mem::take(&mut out.grant));
         self.timers.arm(straggler.0, straggler.1);
         self.passes.stops.push((tag, stop));
+        self.release_grant(run, &grant);
     }
-
-    /// What the run published other than streams takes its room too. With no pass out the room is counted anew.
-    pub(super) fn settle_feed_room(&mut self, run: RunKey) {
-        if let Some(handler) = newest(&mut self.handlers, run).filter(|handler| handler.passes.is_empty()) {
-            handler.feed_room_bytes = None;
-        }
-    }
-}
-
-/// What a run's feed can still take of stream writes.
-fn feed_room_bytes(run: &Run) -> usize {
-    if run.has_window() {
-        return usize::MAX;
-    }
-    (FEED_BYTES_MAX - FEED_BYTES_RESERVED).saturating_sub(run.feed_bytes())
 }

@@ -166,7 +166,7 @@ impl Scheduler {
             channel,
             armed: Armed::default(),
             passes: self.passes.of_run(run),
-            feed_room_bytes: None,
+            granted_bytes: 0,
             window: kept.window.map(|mark| Box::new(Window::new(mark))),
             caller,
             journal: Journal::default(),

@@ -191,7 +191,7 @@ impl Scheduler {
             channel: Channel::new(0),
             armed: Armed::default(),
             passes: Vec::new(),
-            feed_room_bytes: None,
+            granted_bytes: 0,
             window: None,
             caller: None,
             journal: Journal::default(),
@@ -221,6 +221,7 @@ impl Scheduler {
         handler.started_us = now.wall_us;
         handler.updated_us = now.wall_us;
         handler.passes.clear();
+        handler.granted_bytes = 0;
         if channel.is_busy() {
             self.earlier.insert(earlier, channel);
         } else {

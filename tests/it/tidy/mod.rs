@@ -89,6 +89,8 @@ fn pure_modules_touch_nothing_outside() {
     for impure in [
         "use std::{fmt, net::TcpStream};",
         "use std::thread;",
+        "use std::sync::{Arc, atomic::AtomicUsize};",
+        "room: Arc<Mutex<usize>>,",
         "let now = Instant::now();",
         "let id = Uuid::new_v4();",
         "let set = HashMap::with_hasher(RandomState::new());",

@@ -43,7 +43,7 @@ const TOP: &[&str] = &["server", "demo", "lib", "main"];
 const PURE: &[&str] =
     &["limits", "account", "now", "hash", "text", "cost", "json", "values", "graph", "pass", "http", "engine", "core"];
 
-/// What no pure module names: sockets, threads, files, processes, clocks, random numbers, output.
+/// What no pure module names: sockets, threads and what they share, files, processes, clocks, random numbers, output.
 const IMPURE: &[&str] = &[
     "std::net",
     "std::thread",
@@ -61,6 +61,10 @@ const IMPURE: &[&str] = &[
     "RandomState",
     "mio::",
     "crossbeam_channel",
+    "atomic::",
+    "Mutex",
+    "RwLock",
+    "Condvar",
     "print!",
     "println!",
 ];
