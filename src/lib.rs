@@ -229,6 +229,7 @@ pub mod api;
 pub mod core;
 pub mod cost;
 pub mod engine;
+pub mod executors;
 pub mod graph;
 pub mod hash;
 pub mod http;
@@ -241,7 +242,6 @@ pub mod server;
 pub mod store;
 pub mod text;
 pub mod values;
-pub mod workers;
 pub mod workflow;
 
 pub use engine::input::Outcome;

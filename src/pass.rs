@@ -2,6 +2,8 @@
 //! Plain values; [`crate::engine`] decides with them, [`crate::workflow`] runs bodies on them.
 
 mod list;
+mod report;
+pub mod wire;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +18,7 @@ use crate::{
 };
 
 pub use list::SharedList;
+pub use report::{FeedOrder, Order, Report, Stop};
 
 /// A run's state as one pass sees it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -27,7 +30,7 @@ pub struct Snapshot {
 }
 
 /// What a pass of a step is given.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PassInput {
     /// The run's id.
     pub run_id: uuid::Uuid,
@@ -89,7 +92,7 @@ pub struct OnceValue {
 }
 
 /// What a running pass tells the loop at once.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Note {
     /// A stream write.
     Stream {
@@ -122,18 +125,6 @@ pub enum Note {
     },
 }
 
-/// What the loop tells a running pass about the bytes that it may stream. The pass was granted some when it began, and
-/// waits for an answer when an event needs more.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FeedOrder {
-    /// It may stream this many bytes more.
-    Grant(usize),
-    /// The feed has no room for what it asked for.
-    Refuse,
-    /// It is to give back what it does not use: another pass of its run needs it.
-    TakeBack,
-}
-
 impl Note {
     /// Bytes of its grant that it uses up: at least what its event takes of the feed.
     pub fn feed_bytes(&self) -> usize {
@@ -156,7 +147,7 @@ impl Note {
 pub const NOTE_OVERHEAD_BYTES: usize = 16;
 
 /// A type of the graph, or one that is only streamed and not declared.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum EventRef {
     /// A type of the graph.
     Known(EventId),
@@ -165,7 +156,7 @@ pub enum EventRef {
 }
 
 /// An event type that no step declares.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct OtherEvent {
     /// Its wire name.
     pub name: Box<str>,
@@ -173,15 +164,6 @@ pub struct OtherEvent {
     pub qualified_name: Box<str>,
     /// Its kind.
     pub kind: EventKind,
-}
-
-/// Why a pass is to stop: each of its `ctx` calls fails from then on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stop {
-    /// The run has ended, or was cancelled.
-    Cancelled,
-    /// The pass is past its step's time-out.
-    TimedOut,
 }
 
 /// All that one pass did: one atomic record.

@@ -40,6 +40,7 @@ pub fn describe_input(input: &Input, graph: &Graph, run: &Run) -> String {
         Input::LargeDone { pass, emitted, .. } => {
             format!("{} gave out {} events, which are taken up in parts", pass_name(*pass), emitted.len())
         }
+        Input::PassLost { pass } => format!("{} was lost with what ran it", pass_name(*pass)),
         Input::GoOn => "took up the next part of what it had deferred".to_owned(),
         Input::Due { timer } => format!("timer {} was due", timer.0),
         Input::Cancel => "was cancelled".to_owned(),

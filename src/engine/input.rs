@@ -94,6 +94,12 @@ pub enum Input {
     },
     /// The run takes up the next part of what it has put off: see [`Effect::GoOn`].
     GoOn,
+    /// A pass was lost with the executor that ran it. Its body runs again, with the same work and attempt number, as
+    /// after a restart of the server.
+    PassLost {
+        /// The pass.
+        pass: PassId,
+    },
 }
 
 /// An event posted from outside.

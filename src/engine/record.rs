@@ -203,7 +203,7 @@ pub(super) fn decode_rest<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Record
 }
 
 /// Reads a value, and gives what stands behind it.
-fn take<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), RecordError> {
+pub(super) fn take<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), RecordError> {
     postcard::take_from_bytes(bytes).map_err(|error| malformed(&error.to_string()))
 }
 
@@ -243,6 +243,7 @@ impl Bounds {
             | Input::Due { .. }
             | Input::Cancel
             | Input::GoOn
+            | Input::PassLost { .. }
             | Input::Fail(_) => Ok(()),
         }
     }

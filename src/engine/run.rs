@@ -24,6 +24,7 @@ mod done;
 mod end;
 mod facts;
 mod launch;
+mod lost;
 mod matching;
 mod note;
 mod parts;

@@ -76,6 +76,14 @@ pub const WORK_STREAMS_MAX: usize = FEED_BYTES_MAX / 16;
 /// Bytes of the feed that only the events of a run's end may use.
 pub const FEED_BYTES_RESERVED: usize = 64 << 10;
 
+/// Bytes of a pass, of an order or of a report on the way between the loop and an executor that shares no memory with
+/// it: more than a work, what it remembers, and its run's state come to.
+pub const PASS_WIRE_BYTES_MAX: usize = 256 << 20;
+
+/// Passes of one attempt that may be lost in a row, each with what ran it: then the attempt has failed. What its step
+/// does may be what ends its executor, and would end it for ever.
+pub const PASS_LOSSES_MAX: u32 = 3;
+
 /// Bytes of a feed in memory that a pass is granted when it starts: enough for most, and little of the feed even when
 /// very many passes of one run have theirs at a time.
 pub const GRANT_BYTES_FIRST: usize = 64 << 10;

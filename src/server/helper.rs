@@ -17,8 +17,8 @@ use crate::{
     api::{Form, Parsed},
     core::Loaded,
     engine::scheduler::{Fold, Folded, Waste},
+    executors::Ring,
     net::ConnectionId,
-    workers::Ring,
 };
 
 /// The thread, and the bodies that it has parsed whose calls are to be made again.

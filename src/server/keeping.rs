@@ -36,7 +36,6 @@ pub(super) fn open(
         Recall::Everything => KEEP_FINISHED_STORE_DEFAULT,
     };
     let limits = SchedulerLimits {
-        workers: config.workers,
         runs_max: config.runs_max,
         keep_finished: config.keep_finished.unwrap_or(keep_finished_default),
         keep_for: config.keep_for,

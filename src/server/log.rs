@@ -65,6 +65,7 @@ pub(super) fn warn_of(trouble: &Trouble) {
         TroubleKind::StepFailed => "step failed and gives its on_failure event",
         TroubleKind::Panicked => "step panicked",
         TroubleKind::Abandoned => "pass abandoned",
+        TroubleKind::Lost => "pass lost",
     };
     let Trouble { handler, run_id, graph, step, attempt, error, .. } = trouble;
     let step = step.map(|step| format!(" step={} attempt={attempt}", graph.step(step).name)).unwrap_or_default();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::log;
-use crate::workers;
+use crate::executors::threads;
 
 /// Has the panics of this thread, of workers and of the server's other threads go through the log, which no pipe holds
 /// up. Panics of threads that are not the server's are reported as before.
@@ -19,7 +19,7 @@ pub(super) fn install() {
         panic::set_hook(Box::new(move |info| {
             let current = thread::current();
             match current.name() {
-                Some(workers::THREAD_NAME) => workers::note_panic(describe(info)),
+                Some(threads::THREAD_NAME) => threads::note_panic(describe(info)),
                 Some(name) if name.starts_with("steprill-") || name.starts_with("store ") => tell(name, info),
                 name if current.id() == serving => tell(name.unwrap_or("of the server"), info),
                 _ => report(info),

@@ -34,15 +34,18 @@ use crate::{
         keys::WorkflowId,
         scheduler::{NewRun, Place},
     },
+    executors::{
+        self, Executor, Report,
+        threads::{StepBody, Threads},
+    },
     graph::Graph,
     http,
     json::Json,
     limits::{CALLERS_OF_CONNECTIONS, HEAD_BYTES_MAX, TURN_REPORTS_MAX},
     net::{Address, ConnectionId, Reactor},
     now::Now,
-    pass::FeedOrder,
+    pass,
     store::{Recall, Store},
-    workers::{Pool, Report},
     workflow::{Event, Workflow},
 };
 
@@ -60,7 +63,7 @@ pub(super) struct Loop {
     pub(super) reactor: Reactor,
     pub(super) core: Core,
     pub(super) store: Box<dyn Store>,
-    pub(super) pool: Pool,
+    pub(super) threads: Threads,
     pub(super) memory: Memory,
     pub(super) shares: Shares,
     pub(super) sharing: Sharing,
@@ -106,6 +109,7 @@ impl Loop {
         let registered = graphs.len();
         let keeping = keeping::open(config, account, &graphs, secret, Arc::clone(&ring) as _, &mut clock)?;
         let now = clock.read();
+        let bodies = workflows.iter().map(StepBody::of).collect();
         let site = Site {
             workflows,
             catalog: Catalog::new(&keeping.graphs, registered),
@@ -115,7 +119,12 @@ impl Loop {
         };
         Ok(Self {
             reactor,
-            pool: Pool::new(config.workers, keeping.scheduler.recall() == Recall::Everything, Arc::clone(&ring) as _),
+            threads: Threads::new(
+                config.workers,
+                bodies,
+                keeping.scheduler.recall() == Recall::Everything,
+                Arc::clone(&ring) as _,
+            ),
             core: Core::new(keeping.scheduler),
             store: keeping.store,
             memory: Memory { account, trimming: Trimming::default() },
@@ -155,7 +164,7 @@ impl Loop {
         self.now = self.clock.read();
         api::note_time(self.now);
         self.shares.begin_turn();
-        self.pool.handle_rung();
+        self.threads.handle_rung();
         self.handle_reports();
         self.handle_helped();
         self.core.scheduler_mut().handle_time(self.now);
@@ -174,7 +183,7 @@ impl Loop {
             }
         }
         self.sharing.forget_unused();
-        self.pool.handle_time(self.now.alive_us);
+        self.threads.handle_time(self.now.alive_us);
         self.trim_memory();
         self.handle_stop_wanted();
         if wakes.signal {
@@ -225,9 +234,9 @@ impl Loop {
         let due = self.due.first().map(|&(at_us, _)| until(at_us));
         let at_once = (self.shares.is_wanted() || self.helper.is_ready()).then_some(Duration::ZERO);
         let notes =
-            self.pool.has_left_notes().then(|| self.notes.poll_timeout(self.store_progress(), self.now.alive_us));
+            self.threads.has_left_notes().then(|| self.notes.poll_timeout(self.store_progress(), self.now.alive_us));
         let timeouts = [
-            self.pool.poll_timeout(self.now.alive_us),
+            self.threads.poll_timeout(self.now.alive_us),
             self.memory.trimming.poll_timeout(self.now.alive_us),
             notes.flatten(),
             self.core.scheduler().poll_timeout(self.now),
@@ -248,23 +257,9 @@ impl Loop {
         let takes_notes = self.notes.take(self.store_progress(), self.now.alive_us);
         let mut handled = 0;
         while handled < TURN_REPORTS_MAX {
-            match self.pool.poll_report(takes_notes) {
-                Some(Report::Noted(tag, notes)) => {
-                    handled += notes.len();
-                    self.core.scheduler_mut().handle_notes(tag, notes, self.now);
-                }
-                Some(Report::FeedWanted(tag, bytes)) => self.core.scheduler_mut().handle_feed_wanted(tag, bytes),
-                Some(Report::Panicked(tag, text)) => self.core.scheduler_mut().handle_panic(tag, text),
-                Some(Report::Done(tag, done)) => {
-                    handled += 1 + done.bytes() / REPORT_BYTES;
-                    self.core.scheduler_mut().handle_done(tag, done, self.now);
-                }
-                Some(Report::LargeDone(tag, done)) => {
-                    self.core.scheduler_mut().handle_large_done(tag, *done, self.now);
-                    return;
-                }
-                None => return,
-            }
+            let Some(report) = self.threads.poll_report(takes_notes) else { return };
+            handled += effort(&report);
+            report.deliver(self.core.scheduler_mut(), self.now);
         }
     }
 
@@ -335,32 +330,10 @@ impl Loop {
         }
     }
 
-    /// Gives passes to the workers, and tells those to stop that are to.
+    /// Gives passes and orders to the executor.
     pub(super) fn hand_out(&mut self) {
-        while let Some((tag, stop)) = self.core.scheduler_mut().poll_stop() {
-            if !self.pool.stop(tag, stop) {
-                self.core.scheduler_mut().handle_not_begun(tag);
-            }
-        }
-        while let Some((tag, order)) = self.core.scheduler_mut().poll_feed_order() {
-            let given_back = self.pool.order_feed(tag, order);
-            if order == FeedOrder::TakeBack {
-                self.core.scheduler_mut().handle_feed_given_back(tag, given_back);
-            }
-        }
-        self.pool.set_hanging(self.core.scheduler().hanging());
-        if self.stop.has_begun() {
-            return;
-        }
-        let mut urgent = 0;
-        while self.pool.has_room() {
-            let Some(start) = self.core.scheduler_mut().poll_pass(self.now) else { break };
-            let workflow = &self.site.workflows[usize::from(start.workflow.0)];
-            urgent += usize::from(workflow.graph().step(start.step).timeout.is_some());
-            let body = Arc::clone(workflow.body(start.step));
-            self.pool.start(start.tag, body, start.input, start.grant_bytes);
-        }
-        self.pool.wake(urgent, self.now.alive_us);
+        let starts = !self.stop.has_begun();
+        executors::hand_out(self.core.scheduler_mut(), &mut self.threads, starts, self.now);
     }
 
     /// Lock time-outs and heartbeats.
@@ -404,6 +377,17 @@ fn callers_max(connections_max: usize) -> usize {
     let (part, of) = CALLERS_OF_CONNECTIONS;
     let connections = connections_max.min(descriptors::available());
     (connections / of * part + connections % of * part / of).max(1)
+}
+
+/// How much it takes to handle a report: as many notes take as long.
+fn effort(report: &Report) -> usize {
+    match report {
+        Report::Of(_, pass::Report::Noted(notes)) => notes.len(),
+        Report::Of(_, pass::Report::Done(done)) => 1 + done.bytes() / REPORT_BYTES,
+        // All that a turn takes.
+        Report::LargeDone(..) => TURN_REPORTS_MAX,
+        Report::Of(..) => 1,
+    }
 }
 
 /// Rounds of serving and flushing in one turn: pipelined requests and streams that are read as fast as they are written

@@ -55,10 +55,10 @@ mod simulation;
 mod store;
 /// What the tests share: programs as child processes, an HTTP client, JSON that keeps its order.
 mod support;
+/// The pool of worker threads.
+mod threads;
 /// Rules about the source text: size, layers, clocks.
 mod tidy;
-/// The pool of worker threads.
-mod workers;
 /// The authoring API: which graph the types of the steps give.
 mod workflow_authoring;
 /// `Graph::build`: what it refuses, and in which words.

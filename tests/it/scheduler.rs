@@ -12,17 +12,19 @@ use steprill::{
     Ctx, StartEvent, Step, StopEvent, Workflow,
     engine::{
         channel::ReaderId,
-        input::Input,
+        input::{Input, Outcome},
         keys::{CallerId, HandlerKey, RunKey, WorkflowId},
         record,
-        scheduler::{NewRun, Notice, Place, Scheduler, SchedulerLimits, StartPass, StartRefused, TroubleKind},
+        scheduler::{
+            Capacity, NewRun, Notice, Place, Scheduler, SchedulerLimits, StartPass, StartRefused, TroubleKind,
+        },
         storage::Recall,
     },
     graph::Graph,
     json::Json,
-    limits::STRAGGLER_GRACE_US,
+    limits::{PASS_LOSSES_MAX, STRAGGLER_GRACE_US},
     now::Now,
-    pass::{Done, PassEnd, StateUse, Stop},
+    pass::{Done, Order, PassEnd, Report, StateUse, Stop},
     values::Values,
 };
 
@@ -40,29 +42,22 @@ struct World {
 
 impl World {
     /// One step, of two workers' time; `change` sets the workflow up.
-    fn new(workers: usize, keep_finished: usize, max_runs: Option<usize>, timeout: Option<Duration>) -> Self {
-        Self::kept(workers, keep_finished, max_runs, timeout, Recall::Feeds)
+    fn new(keep_finished: usize, max_runs: Option<usize>, timeout: Option<Duration>) -> Self {
+        Self::kept(keep_finished, max_runs, timeout, Recall::Feeds)
     }
 
     /// As with a store that survives the process.
     fn journaled() -> Self {
-        Self::kept(8, 100, None, None, Recall::Everything)
+        Self::kept(100, None, None, Recall::Everything)
     }
 
-    fn kept(
-        workers: usize,
-        keep_finished: usize,
-        max_runs: Option<usize>,
-        timeout: Option<Duration>,
-        recall: Recall,
-    ) -> Self {
+    fn kept(keep_finished: usize, max_runs: Option<usize>, timeout: Option<Duration>, recall: Recall) -> Self {
         let step = Step::new("w", |_: &Ctx, _: StartEvent| Ok(StopEvent::new(1)));
         let step = if let Some(timeout) = timeout { step.timeout(timeout) } else { step };
         let builder = Workflow::new::<StartEvent, StopEvent>("w").add(step);
         let builder = if let Some(max_runs) = max_runs { builder.max_runs(max_runs) } else { builder };
         let graph = Arc::clone(builder.build().expect("a good graph").graph());
         let limits = SchedulerLimits {
-            workers,
             runs_max: 100,
             keep_finished,
             keep_for: None,
@@ -102,7 +97,7 @@ impl World {
 
     fn passes(&mut self) -> Vec<StartPass> {
         self.settle();
-        std::iter::from_fn(|| self.scheduler.poll_pass(self.now)).collect()
+        std::iter::from_fn(|| self.scheduler.poll_pass(self.now, Capacity::UNBOUNDED)).collect()
     }
 
     /// The pass has returned the stop event.
@@ -147,7 +142,7 @@ fn tags(passes: &[StartPass]) -> Vec<u64> {
 
 #[test]
 fn the_longest_ended_handlers_go_first_and_those_with_a_reader_stay() {
-    let mut world = World::new(8, 2, None, None);
+    let mut world = World::new(2, None, None);
     let first = world.finish();
     let run = world.run(first);
     assert!(world.scheduler.follow(run, ReaderId(1)));
@@ -167,7 +162,7 @@ fn the_longest_ended_handlers_go_first_and_those_with_a_reader_stay() {
 #[test]
 fn a_handler_stays_while_an_earlier_run_of_it_is_read() {
     for by_age in [false, true] {
-        let mut world = World::new(8, if by_age { 100 } else { 2 }, None, None);
+        let mut world = World::new(if by_age { 100 } else { 2 }, None, None);
         let limits = SchedulerLimits { keep_for: by_age.then_some(Duration::from_hours(1)), ..world.limits };
         world.scheduler = Scheduler::new(vec![Arc::clone(&world.graph)], limits, Recall::Feeds, 7);
         let read = world.finish();
@@ -198,7 +193,7 @@ fn a_handler_stays_while_an_earlier_run_of_it_is_read() {
 
 #[test]
 fn retention_keeps_pace_with_however_many_runs_end_in_a_turn() {
-    let mut world = World::new(8, 2, None, None);
+    let mut world = World::new(2, None, None);
     for _ in 0..2 {
         let begun = (0..70).map(|_| world.begin()).count();
         let passes = world.passes();
@@ -213,7 +208,7 @@ fn retention_keeps_pace_with_however_many_runs_end_in_a_turn() {
 
 #[test]
 fn what_finished_handlers_hold_is_bounded_but_the_newest_stays() {
-    let mut world = World::new(8, 100, None, None);
+    let mut world = World::new(100, None, None);
     let small = world.finish();
     let large = format!("{{\"result\":\"{}\"}}", "x".repeat(FINISHED_BYTES_MAX / 3));
     let finish_large = |world: &mut World| {
@@ -235,7 +230,7 @@ fn what_finished_handlers_hold_is_bounded_but_the_newest_stays() {
 
 #[test]
 fn runs_are_admitted_in_order_and_one_that_ends_while_it_waits_leaves_the_line() {
-    let mut world = World::new(8, 100, Some(1), None);
+    let mut world = World::new(100, Some(1), None);
     let keys: Vec<HandlerKey> = (0..5).map(|_| world.begin()).collect();
     let first = world.passes();
     assert_eq!(first.len(), 1);
@@ -259,7 +254,7 @@ fn runs_are_admitted_in_order_and_one_that_ends_while_it_waits_leaves_the_line()
 
 #[test]
 fn purging_tells_all_who_read_or_wait() {
-    let mut world = World::new(8, 100, None, None);
+    let mut world = World::new(100, None, None);
     let key = world.begin();
     let run = world.run(key);
     world.settle();
@@ -282,7 +277,7 @@ fn purging_tells_all_who_read_or_wait() {
 
 #[test]
 fn a_reader_keeps_the_run_it_began_with_when_its_handler_is_continued() {
-    let mut world = World::new(8, 100, None, None);
+    let mut world = World::new(100, None, None);
     let key = world.finish();
     let old = world.run(key);
     let next = world.scheduler.feed_range(key).expect("it is there").end;
@@ -306,7 +301,7 @@ fn a_reader_keeps_the_run_it_began_with_when_its_handler_is_continued() {
 
 #[test]
 fn a_continued_handler_counts_as_finished_once() {
-    let mut world = World::new(8, 2, None, None);
+    let mut world = World::new(2, None, None);
     let continued = world.finish();
     for _ in 0..5 {
         world.start(Place::Continue(continued));
@@ -324,12 +319,12 @@ fn a_continued_handler_counts_as_finished_once() {
 
 #[test]
 fn a_pass_that_goes_on_after_its_run_hangs_until_it_comes_back() {
-    let mut world = World::new(1, 100, None, None);
+    let mut world = World::new(100, None, None);
     let key = world.begin();
     let tag = world.passes()[0].tag;
     world.scheduler.cancel(key, world.now).expect("it is resident");
     world.settle();
-    assert_eq!(world.scheduler.poll_stop(), Some((tag, Stop::Cancelled)));
+    assert_eq!(world.scheduler.poll_order(), Some((tag, Order::Stop(Stop::Cancelled))));
     world.pass_time(STRAGGLER_GRACE_US - 1);
     assert_eq!(world.scheduler.hanging(), 0);
     world.pass_time(1);
@@ -338,7 +333,7 @@ fn a_pass_that_goes_on_after_its_run_hangs_until_it_comes_back() {
     let trouble = world.scheduler.poll_trouble().expect("it is told");
     assert_eq!((trouble.kind, trouble.attempt), (TroubleKind::Abandoned, 1));
     assert_eq!(trouble.handler.as_ref(), world.scheduler.view(key).expect("the handler").id);
-    assert!(world.scheduler.degradations().is_empty(), "its thread is replaced");
+    assert_eq!(world.scheduler.poll_order(), Some((tag, Order::Abandon)));
     world.stop(tag);
     assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 0));
     assert!(world.scheduler.poll_trouble().is_none());
@@ -347,7 +342,7 @@ fn a_pass_that_goes_on_after_its_run_hangs_until_it_comes_back() {
 
 #[test]
 fn a_pass_of_an_ended_run_that_no_thread_has_does_not_hang() {
-    let mut world = World::new(1, 100, None, None);
+    let mut world = World::new(100, None, None);
     let key = world.begin();
     let tag = world.passes()[0].tag;
     world.scheduler.cancel(key, world.now).expect("it is resident");
@@ -358,41 +353,50 @@ fn a_pass_of_an_ended_run_that_no_thread_has_does_not_hang() {
 }
 
 #[test]
-fn a_step_with_a_time_out_is_handed_over_only_when_a_thread_is_free() {
-    let mut world = World::new(2, 100, None, Some(Duration::from_secs(1)));
-    for _ in 0..8 {
-        world.begin();
+fn a_step_with_a_time_out_is_handed_over_only_when_its_body_can_begin() {
+    let (mut timed, mut untimed) = (World::new(100, None, Some(Duration::from_secs(1))), World::new(100, None, None));
+    for (world, queues) in [(&mut timed, 0), (&mut untimed, 2)] {
+        for _ in 0..8 {
+            world.begin();
+        }
+        world.settle();
+        let mut poll = |at_once, queued| world.scheduler.poll_pass(world.now, Capacity { at_once, queued }).is_some();
+        assert!(!poll(0, 0) && !poll(1, 0), "nobody takes it");
+        assert!(poll(1, 1));
+        assert_eq!([poll(0, 1), poll(0, 1)].map(usize::from).iter().sum::<usize>(), queues);
     }
-    let first = tags(&world.passes());
-    assert_eq!(first.len(), 2);
-    world.pass_time(1_000_000);
-    assert_eq!(world.passes().len(), 0, "those past their time have a moment to end");
-    assert_eq!(world.scheduler.hanging(), 0);
-    world.pass_time(STRAGGLER_GRACE_US);
-    let second = tags(&world.passes());
-    assert_eq!((second.len(), world.scheduler.hanging()), (2, 2), "two threads are replaced");
-    assert!(world.scheduler.degradations().is_empty());
-    world.pass_time(1_000_000);
-    world.pass_time(STRAGGLER_GRACE_US);
-    assert_eq!(world.passes().len(), 0, "all four threads hang");
-    assert_eq!(world.scheduler.hanging(), 4);
-    assert!(world.scheduler.degradations()[0].starts_with("4 passes"), "{:?}", world.scheduler.degradations());
-    world.stop(first[0]);
-    assert_eq!(world.passes().len(), 1);
-    world.stop(second[0]);
-    assert_eq!(world.passes().len(), 1);
-    world.stop(first[1]);
-    assert_eq!(world.passes().len(), 0, "three threads again, of which one hangs and two work");
+    assert_eq!((timed.scheduler.working(), untimed.scheduler.working()), (1, 3));
+}
+
+#[test]
+fn a_lost_pass_runs_again_as_the_same_attempt_until_it_is_lost_too_often() {
+    let mut world = World::new(100, None, None);
+    let key = world.begin();
+    for _ in 1..PASS_LOSSES_MAX {
+        let pass = world.passes().pop().expect("it is started");
+        assert_eq!((pass.input.work, pass.input.attempt), (0, 1));
+        world.scheduler.handle_report(pass.tag, Report::Lost, world.now);
+        world.stop(pass.tag);
+        assert_eq!(world.scheduler.poll_trouble().map(|trouble| trouble.kind), Some(TroubleKind::Lost));
+        assert_eq!(world.scheduler.counts(), world.scheduler.recounts());
+    }
+    let tag = world.passes()[0].tag;
+    world.scheduler.handle_report(tag, Report::Lost, world.now);
+    world.settle();
+    let outcome = world.scheduler.view(key).expect("the handler").outcome.cloned();
+    let error = "its pass was lost 3 times in a row, each time with the process or thread that ran it";
+    assert_eq!(outcome, Some(Outcome::Failed(error.into())));
+    assert_eq!((world.scheduler.working(), world.passes().len()), (0, 0));
 }
 
 #[test]
 fn a_late_end_of_an_abandoned_pass_changes_nothing() {
-    let mut world = World::new(2, 100, None, Some(Duration::from_secs(1)));
+    let mut world = World::new(100, None, Some(Duration::from_secs(1)));
     let key = world.begin();
     let tag = world.passes()[0].tag;
     world.pass_time(1_000_000);
     world.settle();
-    assert_eq!(world.scheduler.poll_stop(), Some((tag, Stop::TimedOut)));
+    assert_eq!(world.scheduler.poll_order(), Some((tag, Order::Stop(Stop::TimedOut))));
     assert_eq!(world.scheduler.hanging(), 0, "it may still come back");
     assert_eq!(world.scheduler.poll_trouble().map(|trouble| trouble.kind), Some(TroubleKind::RunFailed));
     let range = world.scheduler.feed_range(key);
@@ -407,7 +411,7 @@ fn a_late_end_of_an_abandoned_pass_changes_nothing() {
 
 #[test]
 fn waiters_get_the_lock_in_turn_and_each_is_told_once() {
-    let mut world = World::new(2, 100, None, None);
+    let mut world = World::new(100, None, None);
     let key = world.begin();
     let run = world.run(key);
     world.settle();
@@ -427,11 +431,11 @@ fn nothing_leaves_before_its_batch_is_kept() {
     let mut world = World::journaled();
     let key = world.begin();
     let begun = world.scheduler.seal().expect("a run has begun");
-    assert!(world.scheduler.poll_pass(world.now).is_none());
+    assert!(world.scheduler.poll_pass(world.now, Capacity::UNBOUNDED).is_none());
     assert_eq!(world.scheduler.feed_range(key), Some(0..0));
 
     world.scheduler.handle_committed(begun.number);
-    let pass = world.scheduler.poll_pass(world.now).expect("its pass is ready");
+    let pass = world.scheduler.poll_pass(world.now, Capacity::UNBOUNDED).expect("its pass is ready");
     assert_eq!(world.scheduler.feed_range(key), Some(0..1));
     world.scheduler.await_end(key, CallerId(7));
     world.stop(pass.tag);

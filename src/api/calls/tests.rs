@@ -38,7 +38,6 @@ impl World {
         let graphs = vec![fixtures::graph(true)];
         let catalog = Catalog::new(&graphs, 1);
         let limits = SchedulerLimits {
-            workers: 8,
             runs_max,
             keep_finished: 10,
             keep_for: None,
@@ -121,7 +120,8 @@ impl World {
     }
 
     fn end_pass(&mut self, end: PassEnd) {
-        let pass = self.scheduler.poll_pass(NOW).expect("a pass is ready");
+        let pass =
+            self.scheduler.poll_pass(NOW, crate::engine::scheduler::Capacity::UNBOUNDED).expect("a pass is ready");
         let state = StateUse { version: pass.input.state.version, ..StateUse::default() };
         self.scheduler.handle_done(pass.tag, Done { end, sent: Vec::new(), state }, NOW);
         self.settle();

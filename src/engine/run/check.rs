@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     graph::StepId,
-    limits::WORK_STREAMS_MAX,
+    limits::{PASS_LOSSES_MAX, WORK_STREAMS_MAX},
     pass::{SharedList, Wait},
 };
 
@@ -28,6 +28,7 @@ impl Facts {
         let questions = self.questions.iter().map(|(number, question)| (number, question.work));
         ensure(questions.eq(live.questions.iter().copied()), "its questions are not those of its works")?;
         ensure(self.deferred.iter().all(|(_, deferred)| deferred.is_sound()), "it has deferred what cannot be done")?;
+        ensure(self.lost_is_sound(), "it has lost passes of works that do not run")?;
         ensure(self.alone_is_sound(), "works that are to run alone do not wait for it")?;
         ensure(self.scopes_are_sound(&live.inside), "its scopes do not hold what is in them")
     }
@@ -68,6 +69,13 @@ impl Facts {
         queues.is_sorted_by(|(one, _), (other, _)| one < other)
             && queues.iter().all(|(_, queue)| !queue.is_empty())
             && queued == works
+    }
+
+    /// Returns whether only works that run have lost passes, and fewer than fail the attempt.
+    fn lost_is_sound(&self) -> bool {
+        let runs = |number| self.works.get(number).is_some_and(|work| matches!(work.phase, WorkPhase::Running { .. }));
+        self.lost.iter().is_sorted_by(|(one, _), (other, _)| one < other)
+            && self.lost.iter().all(|(number, losses)| runs(number) && (1..PASS_LOSSES_MAX).contains(losses))
     }
 
     /// Returns whether each work that runs alone occurs once and has a slot; the first may run.

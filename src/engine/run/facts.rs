@@ -80,6 +80,9 @@ pub(super) struct Facts {
     /// What is deferred. A snapshot contains this at its end, if it is not empty.
     #[serde(skip)]
     pub(super) deferred: Table<Box<Deferred>>,
+    /// How many passes in a row were lost of works that run. A snapshot contains this at its end, too.
+    #[serde(skip)]
+    pub(super) lost: Table<u32>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -166,6 +169,7 @@ impl Facts {
             feed_is_window: false,
             events_at_once: EVENTS_AT_ONCE,
             deferred: Table::default(),
+            lost: Table::default(),
         }
     }
 

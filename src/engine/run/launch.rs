@@ -103,6 +103,7 @@ impl Facts {
         work.phase = WorkPhase::Held { slot };
         work.pass = work.pass.saturating_add(1);
         self.running -= 1;
+        self.lost.remove(pass.work);
         if self.alone.first() == Some(&pass.work) {
             self.alone.remove(0);
         }

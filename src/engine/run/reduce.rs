@@ -31,6 +31,7 @@ impl Facts {
             (_, Input::Done { pass, done }) => self.done(turn, pass, done),
             (_, Input::LargeDone { pass, emitted, state }) => self.large_done(turn, pass, emitted, state),
             (_, Input::GoOn) => self.go_on(turn),
+            (_, Input::PassLost { pass }) => self.pass_lost(turn, pass),
             (_, Input::Due { timer }) => self.due(turn, timer),
             (_, Input::Cancel) => self.cancel(turn),
             (_, Input::Fail(error)) => self.fail(turn, None, error, 0),
@@ -81,6 +82,7 @@ impl Facts {
             self.timers.shrink();
             self.questions.shrink();
             self.scopes.shrink();
+            self.lost.shrink();
         }
     }
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::{Run, facts::Facts, work::WorkPhase};
 use crate::{
-    engine::record::{RecordError, Translation, append_value, decode_first, decode_rest, encode_value, malformed},
+    engine::record::{
+        RecordError, Translation, append_value, decode_first, decode_rest, encode_value, malformed, take,
+    },
     graph::Graph,
 };
 
@@ -12,8 +14,12 @@ impl Run {
     /// Encodes everything that follows from the inputs so far. With the inputs after it, it restores the same run.
     pub fn snapshot(&self) -> Vec<u8> {
         let mut bytes = encode_value(&self.facts, SNAPSHOT_BYTES);
-        if !self.facts.deferred.is_empty() {
-            append_value(&mut bytes, &self.facts.deferred);
+        let Facts { deferred, lost, .. } = &self.facts;
+        if !deferred.is_empty() || !lost.is_empty() {
+            append_value(&mut bytes, deferred);
+        }
+        if !lost.is_empty() {
+            append_value(&mut bytes, lost);
         }
         bytes
     }
@@ -24,9 +30,13 @@ impl Run {
     /// # Errors
     /// If the snapshot cannot be read, or the graph lacks something that the run still needs.
     pub fn restore(snapshot: &[u8], translation: &Translation, graph: Arc<Graph>) -> Result<Self, RecordError> {
-        let (mut facts, behind): (Facts, _) = decode_first(snapshot)?;
-        if !behind.is_empty() {
-            facts.deferred = decode_rest(behind)?;
+        let (mut facts, rest): (Facts, _) = decode_first(snapshot)?;
+        if !rest.is_empty() {
+            let behind;
+            (facts.deferred, behind) = take(rest)?;
+            if !behind.is_empty() {
+                facts.lost = decode_rest(behind)?;
+            }
         }
         facts.translate(translation)?;
         facts.check().map_err(malformed)?;

@@ -36,6 +36,15 @@ impl<V> Table<V> {
         entries.get_mut(place).map(|(_, value)| value)
     }
 
+    /// Sets the value under any number.
+    pub(super) fn insert(&mut self, number: u64, value: V) {
+        let entries = &mut self.0.get_or_insert_with(|| Box::new(Entries(VecDeque::new()))).0;
+        match entries.binary_search_by_key(&number, |(number, _)| *number) {
+            Ok(place) => entries[place].1 = value,
+            Err(place) => entries.insert(place, (number, value)),
+        }
+    }
+
     pub(super) fn remove(&mut self, number: u64) -> Option<V> {
         let entries = &mut self.0.as_mut()?.0;
         let (_, value) = entries.remove(place(entries, number)?)?;
@@ -124,5 +133,8 @@ mod tests {
         assert_eq!(table.len(), 143);
         assert!(table.iter().all(|(number, value)| *value == number + 1 && number % 21 == 0));
         assert_eq!(table.get_mut(21), Some(&mut 22));
+        table.insert(20, 7);
+        table.insert(21, 8);
+        assert_eq!((table.get(20), table.get(21), table.len()), (Some(&7), Some(&8), 144));
     }
 }

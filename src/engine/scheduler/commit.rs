@@ -244,5 +244,5 @@ impl Scheduler {
 
 /// Whether a pass reported it.
 fn is_reported(input: &Input) -> bool {
-    matches!(input, Input::Done { .. } | Input::LargeDone { .. } | Input::Noted { .. })
+    matches!(input, Input::Done { .. } | Input::LargeDone { .. } | Input::PassLost { .. } | Input::Noted { .. })
 }

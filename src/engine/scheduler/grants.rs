@@ -8,7 +8,7 @@ use super::{Scheduler, handler::Handler, newest, passes::Passes};
 use crate::{
     engine::{keys::RunKey, run::Run},
     limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, GRANT_BYTES, GRANT_BYTES_FIRST},
-    pass::{FeedOrder, Note},
+    pass::{FeedOrder, Note, Order},
 };
 
 /// More than any pass streams.
@@ -62,16 +62,11 @@ fn feed_room_bytes(run: &Run) -> usize {
 
 impl Passes {
     fn tell(&mut self, tag: u64, order: FeedOrder) {
-        self.feed_orders.push_back((tag, order));
+        self.orders.push_back((tag, Order::Feed(order)));
     }
 }
 
 impl Scheduler {
-    /// What a pass is to be told about the bytes that it may stream.
-    pub fn poll_feed_order(&mut self) -> Option<(u64, FeedOrder)> {
-        self.passes.feed_orders.pop_front()
-    }
-
     /// A pass waits until it may stream so many bytes more.
     pub fn handle_feed_wanted(&mut self, tag: u64, bytes: usize) {
         let Some((run, _)) = self.passes.get(tag).filter(|_| bytes > 0) else { return };

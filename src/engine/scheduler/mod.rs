@@ -40,7 +40,7 @@ pub use count::Counts;
 pub use fold::{Fold, Folded};
 pub use handler::HandlerView;
 pub use parking::Residence;
-pub use passes::StartPass;
+pub use passes::{Capacity, StartPass};
 pub use starts::{NewRun, Place, StartRefused};
 pub use troubles::{Trouble, TroubleKind};
 pub use waste::Waste;
@@ -60,7 +60,7 @@ use crate::{
     graph::Graph,
     limits::{
         COMPACTED_COST_BYTES_MIN, EVENTS_AT_ONCE, FINISHED_BYTES_MAX_DEFAULT, IDLE_AFTER_DEFAULT,
-        KEEP_FINISHED_DEFAULT, ROW_STATE_BYTES_MAX, RUNS_MAX_DEFAULT, TURN_TIMERS_MAX, WORKERS_DEFAULT,
+        KEEP_FINISHED_DEFAULT, ROW_STATE_BYTES_MAX, RUNS_MAX_DEFAULT, TURN_TIMERS_MAX,
     },
     now::Now,
 };
@@ -81,8 +81,6 @@ use room::Room;
 /// Bounds of a scheduler.
 #[derive(Clone, Copy, Debug)]
 pub struct SchedulerLimits {
-    /// Worker threads, hanging ones not counted.
-    pub workers: usize,
     /// Runs at a time, waiting ones included; beyond it a start is refused.
     pub runs_max: usize,
     /// Handlers kept after their end.
@@ -111,7 +109,6 @@ pub struct SchedulerLimits {
 impl Default for SchedulerLimits {
     fn default() -> Self {
         Self {
-            workers: WORKERS_DEFAULT,
             runs_max: RUNS_MAX_DEFAULT,
             keep_finished: KEEP_FINISHED_DEFAULT,
             keep_for: None,

@@ -147,7 +147,7 @@ impl Scheduler {
         let is_served = is_served(handler.workflow, self.registered);
         let deferred = handler.life.deferred();
         let is_end = |input: &Input, of: PassId| match input {
-            Input::Done { pass, .. } | Input::LargeDone { pass, .. } => *pass == of,
+            Input::Done { pass, .. } | Input::LargeDone { pass, .. } | Input::PassLost { pass } => *pass == of,
             _ => false,
         };
         let is_said = |pass| deferred.iter().any(|input| is_end(input, pass));

@@ -20,9 +20,9 @@ use crate::{
         timers::Timer,
     },
     graph::StepId,
-    limits::{HANDED_PASSES_MAX, STRAGGLER_GRACE_US},
+    limits::STRAGGLER_GRACE_US,
     now::{Clock, Deadline, Now},
-    pass::{Done, Emitted, FeedOrder, PassEnd, PassInput, StateUse, Stop},
+    pass::{Done, Emitted, Order, PassEnd, PassInput, Report, StateUse, Stop},
 };
 
 /// A pass for a worker.
@@ -40,6 +40,20 @@ pub struct StartPass {
     pub grant_bytes: usize,
 }
 
+/// What an executor takes now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    /// Passes that it would begin at once.
+    pub at_once: usize,
+    /// Passes that it takes in all, the others into its queue.
+    pub queued: usize,
+}
+
+impl Capacity {
+    /// As many as there are.
+    pub const UNBOUNDED: Self = Self { at_once: usize::MAX, queued: usize::MAX };
+}
+
 /// Passes that are ready, and those that are with a worker.
 #[derive(Debug, Default)]
 pub(super) struct Passes {
@@ -47,11 +61,12 @@ pub(super) struct Passes {
     out: BTreeMap<u64, Out>,
     next_tag: u64,
     hanging: usize,
-    /// Passes whose lines are to be told to stop.
-    stops: Vec<(u64, Stop)>,
+    /// What passes are to be told.
+    pub(super) orders: VecDeque<(u64, Order)>,
     /// Passes that wait to be granted more of a feed.
     pub(super) wanting: usize,
-    pub(super) feed_orders: VecDeque<(u64, FeedOrder)>,
+    /// Why the executor cannot do all that it should.
+    pub(super) overload: Option<String>,
 }
 
 #[derive(Debug)]
@@ -72,7 +87,7 @@ enum Standing {
     Wanted,
     /// It is past its time: its run has gone on without it, and it is given a moment to end.
     Over,
-    /// It does not end: its thread is replaced.
+    /// It does not end: it is abandoned.
     Hangs,
 }
 
@@ -131,16 +146,14 @@ impl Out {
 }
 
 impl Scheduler {
-    /// The next pass for a worker, with the run's state as it is now. A step with a time-out waits for a free worker,
-    /// so that its time begins when its body does; others may wait in the workers' queue.
-    pub fn poll_pass(&mut self, now: Now) -> Option<StartPass> {
-        // Hanging threads are replaced, but not more of them than there are workers.
-        let threads = self.limits.workers + self.passes.hanging.min(self.limits.workers);
+    /// The next pass for an executor that takes so much, with the run's state as it is now. A step with a time-out is
+    /// only started when it begins at once, so that its time begins when its body does; others may wait in the
+    /// executor's queue.
+    pub fn poll_pass(&mut self, now: Now, capacity: Capacity) -> Option<StartPass> {
         // A run that has ended may have left very many.
         let mut over = None;
         loop {
-            let working = self.working();
-            let &(run, pass) = self.passes.ready.front().filter(|_| working < HANDED_PASSES_MAX)?;
+            let &(run, pass) = self.passes.ready.front().filter(|_| capacity.queued > 0)?;
             if over == Some(run) {
                 self.passes.ready.pop_front();
                 continue;
@@ -158,7 +171,7 @@ impl Scheduler {
                 continue;
             };
             let timeout = self.graphs[usize::from(handler.workflow.0)].step(step).timeout;
-            if timeout.is_some() && self.passes.out.len() >= threads {
+            if timeout.is_some() && capacity.at_once == 0 {
                 return None;
             }
             self.passes.ready.pop_front();
@@ -186,9 +199,39 @@ impl Scheduler {
         self.passes.hanging
     }
 
-    /// A pass whose line is to be told to stop, and why.
-    pub fn poll_stop(&mut self) -> Option<(u64, Stop)> {
-        self.passes.stops.pop()
+    /// What a pass is to be told next.
+    pub fn poll_order(&mut self) -> Option<(u64, Order)> {
+        self.passes.orders.pop_front()
+    }
+
+    /// Why the executor cannot do all that it should, if so.
+    pub fn note_overload(&mut self, overload: Option<String>) {
+        self.passes.overload = overload;
+    }
+
+    /// An executor reports something of the pass with this tag.
+    pub fn handle_report(&mut self, tag: u64, report: Report, now: Now) {
+        match report {
+            Report::NotBegun => self.handle_not_begun(tag),
+            Report::Noted(notes) => self.handle_notes(tag, notes, now),
+            Report::FeedWanted(bytes) => self.handle_feed_wanted(tag, bytes),
+            Report::FeedGivenBack(bytes) => self.handle_feed_given_back(tag, bytes),
+            Report::Panicked(text) => self.handle_panic(tag, text),
+            Report::Done(done) => self.handle_done(tag, done, now),
+            Report::Lost => self.handle_lost(tag, now),
+        }
+    }
+
+    /// What ran the pass is gone, and nothing more is heard of the pass.
+    pub fn handle_lost(&mut self, tag: u64, now: Now) {
+        let blamed = self.passes.blamed(tag);
+        let Some(Out { run, pass, .. }) = self.take_out(tag).filter(Out::is_wanted) else { return };
+        if let Some((_, workflow, blamed)) = blamed {
+            let error = "what ran it has ended without a report; the body runs again".to_owned();
+            self.tell(TroubleKind::Lost, run, workflow, blamed, error);
+        }
+        self.report(run, Input::PassLost { pass }, now);
+        self.serve_wanting(run);
     }
 
     /// A pass that was told to stop had not begun: no thread is busy with it.
@@ -260,6 +303,7 @@ impl Scheduler {
         out.standing = Standing::Hangs;
         out.timer = None;
         self.passes.hanging += 1;
+        self.passes.orders.push_back((tag, Order::Abandon));
         let hanging = self.passes.hanging;
         if let Some((run, workflow, blamed)) = self.passes.blamed(tag) {
             let error = format!("it was told to stop because {why}, and does not end ({hanging} such passes now)");
@@ -286,7 +330,7 @@ impl Scheduler {
         }
         let (run, grant) = (out.run, std::mem::take(&mut out.grant));
         self.timers.arm(straggler.0, straggler.1);
-        self.passes.stops.push((tag, stop));
+        self.passes.orders.push_back((tag, Order::Stop(stop)));
         self.release_grant(run, &grant);
     }
 }

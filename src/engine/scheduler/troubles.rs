@@ -43,6 +43,8 @@ pub enum TroubleKind {
     Panicked,
     /// The pass was told to stop and does not end: its thread is given up.
     Abandoned,
+    /// The pass was lost with what ran it, and its body runs again.
+    Lost,
 }
 
 /// A step and its attempt.
@@ -111,18 +113,11 @@ impl Scheduler {
 
     /// Why the server does less than it could; empty when it is healthy.
     pub fn degradations(&self) -> Vec<String> {
-        let (hanging, workers) = (self.hanging(), self.limits.workers);
         let mut reasons = Vec::new();
         if let Some(fault) = &self.store_fault {
             reasons.push(format!("the last commit failed, and what cannot be stored is refused: {fault}"));
         }
-        // As many as there are workers are replaced.
-        if hanging > workers {
-            reasons.push(format!(
-                "{hanging} passes were told to stop and do not end; {workers} of their threads are replaced, and work \
-                 waits for the others (see the log for their steps)"
-            ));
-        }
+        reasons.extend(self.passes.overload.clone());
         match self.damaged_count() {
             0 => {}
             1 => reasons.push("the stored rows of 1 handler are damaged (the log names it)".into()),

@@ -2,6 +2,7 @@
 
 mod feeds;
 mod graphs;
+mod passes;
 mod records;
 
 use std::sync::Arc;

@@ -18,15 +18,15 @@ use steprill::{
 
 use super::{Damage, any_damage, any_json, graph, json};
 
-fn any_event() -> impl Strategy<Value = EventId> {
+pub(super) fn any_event() -> impl Strategy<Value = EventId> {
     (0..graph().events.len() as u16).prop_map(EventId)
 }
 
-fn any_key() -> impl Strategy<Value = Arc<str>> {
+pub(super) fn any_key() -> impl Strategy<Value = Arc<str>> {
     "[a-c]{0,2}".prop_map(Arc::from)
 }
 
-fn any_end() -> impl Strategy<Value = PassEnd> {
+pub(super) fn any_end() -> impl Strategy<Value = PassEnd> {
     let ask = (any_event(), any_event(), any_json(), vec((".*", any_json()), 0..2), any::<Option<Duration>>());
     let ask = ask.prop_map(|(question, answer, value, matching, timeout)| NewWait::Ask {
         question,
@@ -47,7 +47,7 @@ fn any_end() -> impl Strategy<Value = PassEnd> {
     ]
 }
 
-fn any_state_use() -> impl Strategy<Value = StateUse> {
+pub(super) fn any_state_use() -> impl Strategy<Value = StateUse> {
     let write = prop_oneof![
         any_json().prop_map(Write::Set),
         Just(Write::Remove),
@@ -95,6 +95,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         (pass(), done).prop_map(|(pass, done)| Input::Done { pass, done }),
         any::<u64>().prop_map(|timer| Input::Due { timer: TimerId(timer) }),
         Just(Input::Cancel),
+        pass().prop_map(|pass| Input::PassLost { pass }),
         ".*".prop_map(Input::Fail),
     ]
 }

@@ -33,13 +33,13 @@ struct Streaming {
 
 impl World {
     /// As many steps as there are passes take the start event.
-    fn parallel(passes: usize, journaled: bool) -> Self {
+    fn parallel(passes: usize, recall: Recall) -> Self {
         let step = |index: usize| Step::new(format!("s{index:02}"), |_: &Ctx, _: StartEvent| Ok(StopEvent::new(1)));
         let builder = Workflow::new::<StartEvent, StopEvent>("w");
         let builder = (0..passes).fold(builder, |builder, index| builder.add(step(index).streams::<Token>()));
         let graph = Arc::clone(builder.build().expect("a good graph").graph());
-        let world = World::kept(passes, 100, None, None, journaled);
-        let scheduler = Scheduler::new(vec![Arc::clone(&graph)], world.limits, journaled, 7);
+        let world = World::kept(100, None, None, recall);
+        let scheduler = Scheduler::new(vec![Arc::clone(&graph)], world.limits, recall, 7);
         Self { scheduler, graph, ..world }
     }
 
@@ -66,8 +66,8 @@ impl World {
 
     /// Carries orders out as an executor does: a pass that waits keeps what it has.
     fn obey(&mut self, all: &mut BTreeMap<u64, Streaming>) {
-        while let Some((tag, order)) = self.scheduler.poll_feed_order() {
-            let Some(streaming) = all.get_mut(&tag) else { continue };
+        while let Some((tag, order)) = self.scheduler.poll_order() {
+            let (Order::Feed(order), Some(streaming)) = (order, all.get_mut(&tag)) else { continue };
             match order {
                 FeedOrder::Grant(bytes) => {
                     streaming.granted += bytes;
@@ -103,7 +103,7 @@ fn cost_of(value: &Json) -> usize {
 
 #[test]
 fn one_pass_may_stream_all_that_the_others_leave_and_no_more() {
-    let mut world = World::parallel(3, false);
+    let mut world = World::parallel(3, Recall::Feeds);
     let mut all = world.streaming();
     let tags: Vec<u64> = all.keys().copied().collect();
     assert!(all.values().all(|streaming| streaming.granted == GRANT_BYTES_FIRST));
@@ -127,7 +127,7 @@ fn one_pass_may_stream_all_that_the_others_leave_and_no_more() {
 
 #[test]
 fn with_a_store_a_pass_may_stream_without_end() {
-    let mut world = World::parallel(2, true);
+    let mut world = World::parallel(2, Recall::Everything);
     world.begin();
     let passes = world.passes();
     assert_eq!(passes.iter().map(|pass| pass.grant_bytes).collect::<Vec<_>>(), [usize::MAX; 2]);
@@ -139,7 +139,7 @@ fn whatever_its_passes_do_a_feed_is_never_overdrawn_and_each_of_them_is_answered
     for seed in 0..20 {
         let mut random = Random::new(seed);
         let mut used = 0;
-        let mut world = World::parallel(1 + random.below(5), false);
+        let mut world = World::parallel(1 + random.below(5), Recall::Feeds);
         let mut all = world.streaming();
         while let Some((&tag, _)) = all.iter().nth(random.below(all.len().max(1))) {
             let granted: usize = all.values().map(|streaming| streaming.granted).sum();

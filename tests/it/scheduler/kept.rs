@@ -50,7 +50,6 @@ impl World {
     fn keeping(keep_finished: usize, lines: &str, max_runs: Option<usize>) -> Self {
         let graph = graph(lines, max_runs);
         let limits = SchedulerLimits {
-            workers: 8,
             runs_max: 100,
             keep_finished,
             keep_for: None,
@@ -137,7 +136,9 @@ impl World {
 
     fn passes(&mut self) -> Vec<u64> {
         self.settle();
-        std::iter::from_fn(|| self.scheduler.poll_pass(self.now)).map(|pass| pass.tag).collect()
+        std::iter::from_fn(|| self.scheduler.poll_pass(self.now, steprill::engine::scheduler::Capacity::UNBOUNDED))
+            .map(|pass| pass.tag)
+            .collect()
     }
 
     fn stop(&mut self, tag: u64) {

@@ -8,7 +8,7 @@ use steprill::{limits::TURN_TIMERS_MAX, pass::NewWait};
 impl World {
     /// So many runs that sleep for a minute: either clock may end that.
     fn sleeping(count: usize) -> Self {
-        let mut world = Self::new(8, 100, None, None);
+        let mut world = Self::new(100, None, None);
         for _ in 0..count {
             world.begin();
             world.settle();
@@ -73,7 +73,7 @@ fn handlers_cost_what_they_take() {
     };
     crate::run_effects::costs::check_cost("runs that sleep", || World::sleeping(5_000), held);
     let finished = || {
-        let mut world = World::new(8, 5_000, None, None);
+        let mut world = World::new(5_000, None, None);
         world.limits.finished_bytes_max = usize::MAX;
         let graphs = vec![Arc::clone(&world.graph)];
         world.scheduler = Scheduler::new(graphs, world.limits, Recall::Feeds, 7);

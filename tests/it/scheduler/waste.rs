@@ -16,7 +16,7 @@ fn large_state() -> Values {
 
 #[test]
 fn a_large_handler_that_goes_is_waste_and_a_small_one_is_not() {
-    let mut world = World::new(8, 0, None, None);
+    let mut world = World::new(0, None, None);
     world.finish();
     assert_eq!(world.waste(), 0);
     let key = world.start_with(Place::New(None), large_state());

@@ -199,7 +199,9 @@ impl World {
 
     /// All that is owed is done, and all that is kept shows.
     fn audit_quiet(&mut self) {
-        assert!(self.core.scheduler_mut().poll_pass(self.now).is_none());
+        assert!(
+            self.core.scheduler_mut().poll_pass(self.now, steprill::engine::scheduler::Capacity::UNBOUNDED).is_none()
+        );
         for (run, served) in self.live() {
             let history = &self.history.runs[&run];
             let range = self.core.scheduler().feed_range(run.handler).expect("a run that goes on is here");

@@ -301,7 +301,9 @@ impl RunHistory {
         self.check_input(&input, now, outside);
         self.see_handed();
         let is_live = match &input {
-            Input::Done { pass, .. } | Input::LargeDone { pass, .. } => self.shadow.pass_step(*pass).is_some(),
+            Input::Done { pass, .. } | Input::LargeDone { pass, .. } | Input::PassLost { pass } => {
+                self.shadow.pass_step(*pass).is_some()
+            }
             _ => true,
         };
         let mut effects = Vec::new();
@@ -374,6 +376,10 @@ impl RunHistory {
                 rules.expect_done(pass, &done, &performance);
             }
         }
+        if let Input::PassLost { pass } = input {
+            self.handed.retain(|(other, ..)| other != pass);
+            self.performances.remove(pass);
+        }
         if !is_live {
             assert!(effects.is_empty(), "stale results change nothing");
         } else if let Some(rules) = &mut self.rules {
@@ -390,6 +396,8 @@ impl RunHistory {
             Input::Cancel | Input::Fail(_) => self.is_disturbed = true,
             // Attempts that time out use up those of a step that gives an event on its failure.
             Input::Done { done, .. } if done.end == PassEnd::TimedOut => self.is_disturbed = true,
+            // So do those whose passes are lost too often.
+            Input::PassLost { .. } if !matches!(effects, [Effect::StartPass(_)]) => self.is_disturbed = true,
             Input::Done { pass, done } => {
                 if let PassEnd::Waits { wait: NewWait::Ask { answer, value, .. }, .. } = &done.end {
                     let number = value.decode::<serde_json::Value>().expect("an object")["q"].as_u64();

@@ -27,7 +27,7 @@ use super::{
     history::{History, SECRET},
     model::Version,
     store::Store,
-    workers::Out,
+    workers::Workers,
     workflows::Flow,
 };
 use crate::simulation::{
@@ -43,6 +43,8 @@ pub(crate) type Going = Result<(), Crash>;
 /// How the world is.
 pub(crate) struct Settings {
     pub(crate) limits: SchedulerLimits,
+    /// Passes that run at a time.
+    pub(crate) workers: usize,
     /// One in so many points is a crash.
     crash: usize,
     /// Whether a crash may be a loss of power that takes what was not synced: durability normal or off.
@@ -91,7 +93,7 @@ pub(crate) struct World {
     pub(crate) now: Now,
     /// The alive clock when the server began.
     pub(crate) began_us: u64,
-    pub(crate) out: BTreeMap<u64, Out>,
+    pub(crate) workers: Workers,
     /// Passes that were started since the server began.
     pub(crate) started: BTreeSet<(RunKey, PassId)>,
     /// Handlers that are gone for good.
@@ -117,8 +119,8 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let (mut random, mut damages) = (Random::new(seed), Random::new(hash(&[seed, 14])));
         let mut states = Random::new(hash(&[seed, 15]));
+        let workers = 1 + random.below(4);
         let limits = SchedulerLimits {
-            workers: 1 + random.below(4),
             runs_max: 4 + random.below(16),
             keep_finished: random.below(6),
             keep_for: random.one_in(3).then(|| Duration::from_secs(60 * (1 + random.next() % 60))),
@@ -135,6 +137,7 @@ impl World {
         };
         let settings = Settings {
             limits,
+            workers,
             crash: *random.pick(&[20, 100, 500, 5_000]),
             loses_power: random.one_in(4),
             fail: *random.pick(&[0, 4, 20, 60]),
@@ -161,7 +164,7 @@ impl World {
             clock,
             now: Now { wall_us, alive_us: 0 },
             began_us: beginning.newest.alive_us + 1,
-            out: BTreeMap::new(),
+            workers: Workers::new(hash(&[seed, 16])),
             started: BTreeSet::new(),
             purged: BTreeSet::new(),
             outcomes: BTreeMap::new(),
@@ -403,7 +406,7 @@ impl World {
             self.outcomes.clear();
         }
         self.history.crash(&self.store.model, &self.purged);
-        self.out.clear();
+        self.workers.clear();
         self.started.clear();
         self.handle_crash(power_lost);
         self.change_flows();

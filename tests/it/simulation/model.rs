@@ -14,9 +14,9 @@ use steprill::{
     },
     graph::{EventId, Graph, StepId},
     json::Json,
-    limits::CONFLICTS_MAX,
+    limits::{CONFLICTS_MAX, PASS_LOSSES_MAX},
     now::Now,
-    pass::{Done, Emitted, EventRef, Note, PassEnd, PassInput, Wait, WorkEvent},
+    pass::{Done, Emitted, EventRef, Note, PassEnd, PassInput, StateUse, Wait, WorkEvent},
 };
 
 use super::{body, body::Performance};
@@ -49,6 +49,8 @@ pub(crate) struct Model {
     running: BTreeSet<PassId>,
     pub(crate) most_conflicts: u32,
     expected: Option<Expected>,
+    /// The work whose pass was lost with this input.
+    again: Option<u64>,
 }
 
 #[derive(Default)]
@@ -59,6 +61,8 @@ struct WorkSeen {
     /// Hashes of the attempt's stream writes.
     published: Vec<u128>,
     conflicts: u32,
+    /// Passes that were lost in a row.
+    losses: u32,
     /// Whether its last attempt has failed, and it gives an event instead.
     failed: bool,
     ended: bool,
@@ -92,6 +96,7 @@ impl Model {
             running: BTreeSet::new(),
             most_conflicts: 0,
             expected: None,
+            again: None,
         }
     }
 
@@ -188,6 +193,7 @@ impl Model {
                 }
             }
             Input::Noted { pass, notes } => self.stream(*pass, notes, effects),
+            Input::PassLost { pass } => self.lose(*pass, now, effects),
             Input::Due { .. } | Input::Cancel | Input::Fail(_) | Input::GoOn => {}
         }
         for (index, effect) in effects.iter().enumerate() {
@@ -236,6 +242,21 @@ impl Model {
         assert_eq!(effects.len(), shown);
     }
 
+    /// A lost pass runs again at once, in its slot, even beside one that is to run alone; or its attempt has failed.
+    fn lose(&mut self, pass: PassId, now: Now, effects: &[Effect]) {
+        let work = self.works.get_mut(&pass.work).expect("a live work");
+        work.losses += 1;
+        if work.losses < PASS_LOSSES_MAX {
+            assert!(self.running.remove(&pass), "only what runs is lost");
+            assert_eq!(effects, [Effect::StartPass(PassId { pass: pass.pass + 1, ..pass })]);
+            self.again = Some(pass.work);
+            return;
+        }
+        self.expected = Some(Expected { pass, conflict: false });
+        let end = PassEnd::Failed { error: String::new(), retry: true };
+        self.commit(pass, &Done { end, sent: Vec::new(), state: StateUse::default() }, now, effects);
+    }
+
     fn commit(&mut self, pass: PassId, done: &Done, now: Now, effects: &[Effect]) {
         let Some(Expected { pass: expected, conflict }) = self.expected.take() else { panic!("an unexpected Done") };
         assert_eq!(pass, expected);
@@ -244,6 +265,7 @@ impl Model {
             self.alone.pop_front();
         }
         let work = self.works.get_mut(&pass.work).expect("a live work");
+        work.losses = 0;
         if conflict {
             let only_starts = effects.iter().all(|effect| matches!(effect, Effect::StartPass(_)));
             assert!(only_starts, "a conflict publishes nothing: {effects:?}");
@@ -325,7 +347,8 @@ impl Model {
 
     fn start(&mut self, pass: PassId) {
         assert!(self.admitted, "no pass starts before the run is admitted");
-        if let Some(first) = self.alone.front() {
+        let again = self.again.take() == Some(pass.work);
+        if let Some(first) = self.alone.front().filter(|_| !again) {
             assert!(*first == pass.work && self.running.is_empty(), "it runs alone");
         }
         self.running.insert(pass);

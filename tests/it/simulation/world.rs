@@ -204,6 +204,9 @@ impl World {
             return;
         }
         let Some(out) = self.out.remove(&pass) else { return };
+        if wild && self.random.one_in(10) {
+            return self.input(Input::PassLost { pass });
+        }
         let done = if times_out {
             Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() }
         } else {
@@ -420,15 +423,17 @@ impl World {
         let nothing = Done { end: PassEnd::Returned(Vec::new()), sent: Vec::new(), state: StateUse::default() };
         let inputs = [
             Input::Done { pass, done: nothing },
+            Input::PassLost { pass },
             Input::Noted { pass, notes: Vec::new() },
             Input::Due { timer: TimerId(self.random.next() % 60) },
             self.random.pick(self.old_inputs.make_contiguous()).clone(),
         ];
         for input in inputs {
             let stale = match &input {
-                Input::Done { pass, .. } | Input::LargeDone { pass, .. } | Input::Noted { pass, .. } => {
-                    !self.ready.contains(pass) && !self.out.contains_key(pass)
-                }
+                Input::Done { pass, .. }
+                | Input::LargeDone { pass, .. }
+                | Input::PassLost { pass }
+                | Input::Noted { pass, .. } => !self.ready.contains(pass) && !self.out.contains_key(pass),
                 Input::Due { timer } => !self.timers.contains_key(timer),
                 Input::Started { .. } | Input::StartedFrom { .. } => true,
                 Input::GoOn => !self.goes_on,

@@ -8,7 +8,7 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 const LINE_CHARACTERS_MAX: usize = 120;
 
-/// Every module of the crate and what it may use of it. `main → server → { core, net, api, workers, store } → { http,
+/// Every module of the crate and what it may use of it. `main → server → { core, net, api, executors, store } → { http,
 /// engine, workflow }`, and under them the data in which they meet. Nothing points left.
 const LAYERS: &[(&str, &[&str])] = &[
     ("limits", &[]),
@@ -27,7 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("core", UNDER_SERVER),
     ("net", UNDER_SERVER),
     ("api", UNDER_SERVER),
-    ("workers", UNDER_SERVER),
+    ("executors", UNDER_SERVER),
     ("store", UNDER_SERVER),
 ];
 

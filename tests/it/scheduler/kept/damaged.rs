@@ -98,8 +98,8 @@ fn the_passes_of_a_run_that_cannot_be_read_again_are_stopped() {
     world.lose();
     world.model.handlers.get_mut(&key).expect("it is committed").journal.records[0] = vec![1, 200];
     world.load(key);
-    assert_eq!(world.scheduler.poll_stop(), None, "its end is not committed");
+    assert_eq!(world.scheduler.poll_order(), None, "its end is not committed");
     world.settle();
     assert!(world.has_ended(key));
-    assert_eq!(world.scheduler.poll_stop(), Some((tag, steprill::pass::Stop::Cancelled)));
+    assert_eq!(world.scheduler.poll_order(), Some((tag, steprill::pass::Order::Stop(steprill::pass::Stop::Cancelled))));
 }

@@ -66,7 +66,7 @@ fn a_pass_whose_run_is_cancelled_in_what_is_dropped_goes_on() {
     let pass = world.passes()[0];
     assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
     keep_without(&mut world, key);
-    assert_eq!((world.scheduler.poll_stop(), world.passes().len()), (None, 0), "it is not started again");
+    assert_eq!((world.scheduler.poll_order(), world.passes().len()), (None, 0), "it is not started again");
     world.pass_time(REST_US);
     world.stop(pass);
     assert!(world.passes().is_empty() && world.has_ended(key));

@@ -1,0 +1,29 @@
+//! Handles passes that were lost with their executor.
+
+use super::facts::{Facts, Turn};
+use crate::{
+    engine::input::{Effect, PassId},
+    limits::PASS_LOSSES_MAX,
+    pass::{Done, PassEnd, StateUse},
+};
+
+impl Facts {
+    /// Runs the body of a lost pass again, as after a restart of the server: the work keeps its slot, its attempt and
+    /// its place among those that run alone. After [`PASS_LOSSES_MAX`] losses in a row the attempt has failed.
+    pub(super) fn pass_lost(&mut self, turn: &mut Turn<'_>, pass: PassId) {
+        if self.running_work(pass).is_none() {
+            return;
+        }
+        let losses = self.lost.get(pass.work).copied().unwrap_or(0) + 1;
+        if losses >= PASS_LOSSES_MAX {
+            let error =
+                format!("its pass was lost {losses} times in a row, each time with the process or thread that ran it");
+            let end = PassEnd::Failed { error, retry: true };
+            return self.done(turn, pass, Done { end, sent: Vec::new(), state: StateUse::default() });
+        }
+        self.lost.insert(pass.work, losses);
+        let Some(work) = self.works.get_mut(pass.work) else { return };
+        work.pass = work.pass.saturating_add(1);
+        turn.effects.push(Effect::StartPass(PassId { pass: work.pass, ..pass }));
+    }
+}

@@ -1,0 +1,86 @@
+//! Executors run passes: they take [`StartPass`]es and report what comes of them.
+//!
+//! The scheduler decides which pass starts and when it has to stop; an executor alone knows what runs it, and how much
+//! of that is free. Between the two there are only values, in the order: [`Executor::start`], then any number of
+//! [`Executor::order`]s one way and [`Report`]s the other, and at last exactly one of [`pass::Report::Done`],
+//! [`pass::Report::NotBegun`] and [`pass::Report::Lost`]. Reports of one pass come in their order.
+//!
+//! [`threads`] runs the bodies of Rust steps on a pool of threads.
+
+pub mod threads;
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    engine::{
+        record::LargeDone,
+        scheduler::{Capacity, Scheduler, StartPass},
+    },
+    now::Now,
+    pass::{self, Order},
+};
+
+/// Wakes the loop from another thread.
+pub type Ring = Arc<dyn Fn() + Send + Sync>;
+
+/// Something that runs passes. The loop drives it: it owns it, calls it each turn, and is woken when there are reports.
+pub trait Executor {
+    /// What it can take now. Asked before each pass.
+    fn capacity(&self) -> Capacity;
+
+    /// Takes a pass; [`Executor::wake`] follows when all of a turn are there.
+    fn start(&mut self, pass: StartPass);
+
+    /// Passes an order on. It is ignored if the pass has ended.
+    fn order(&mut self, tag: u64, order: Order);
+
+    /// Begins with what has been started in this turn.
+    fn wake(&mut self, alive_us: u64);
+
+    /// Returns the next report. Unless `takes_notes`, notes are left with their passes until these end: a pass waits
+    /// when it has many.
+    fn poll_report(&mut self, takes_notes: bool) -> Option<Report>;
+
+    /// Returns why work waits although the executor has all that it may have, for people.
+    fn overload(&self) -> Option<String>;
+
+    /// Does what is due at this time.
+    fn handle_time(&mut self, alive_us: u64);
+
+    /// Returns when the loop must call again although nothing wakes it.
+    fn poll_timeout(&self, alive_us: u64) -> Option<Duration>;
+}
+
+/// What an executor reports.
+#[derive(Debug)]
+pub enum Report {
+    /// Of the pass with this tag.
+    Of(u64, pass::Report),
+    /// The pass has ended and given out so much that its record was made beside the loop.
+    LargeDone(u64, Box<LargeDone>),
+}
+
+impl Report {
+    /// Passes the report on to the scheduler.
+    pub fn deliver(self, scheduler: &mut Scheduler, now: Now) {
+        match self {
+            Self::Of(tag, report) => scheduler.handle_report(tag, report, now),
+            Self::LargeDone(tag, done) => scheduler.handle_large_done(tag, *done, now),
+        }
+    }
+}
+
+/// Gives the executor its orders and, if `starts`, as many passes as it takes.
+pub fn hand_out(scheduler: &mut Scheduler, executor: &mut impl Executor, starts: bool, now: Now) {
+    while let Some((tag, order)) = scheduler.poll_order() {
+        executor.order(tag, order);
+    }
+    scheduler.note_overload(executor.overload());
+    if !starts {
+        return;
+    }
+    while let Some(pass) = scheduler.poll_pass(now, executor.capacity()) {
+        executor.start(pass);
+    }
+    executor.wake(now.alive_us);
+}

@@ -1,0 +1,347 @@
+//! The pool: plain threads that run passes, started on demand and ended after [`WORKER_IDLE`] without work.
+//!
+//! Jobs stand in one queue that every awake worker empties. Waking a thread costs more than a short pass, so the loop
+//! wakes one worker for a burst and, each millisecond that jobs still stand there, more of them
+//! ([`Threads::poll_timeout`]). For the same reason a worker rings for the loop only when it finds no further job; the
+//! loop looks by itself meanwhile. When no worker is left to be called, it stops looking, and every report rings.
+//!
+//! A thread whose pass does not end although it was told to is replaced, but no more of them than there are workers.
+//!
+//! [`WORKER_IDLE`]: crate::limits::WORKER_IDLE
+
+mod worker;
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, unbounded};
+
+use super::{Executor, Report, Ring};
+use crate::{
+    engine::scheduler::{Capacity, StartPass},
+    hash::CounterMap,
+    limits::HANDED_PASSES_MAX,
+    pass::{self, FeedOrder, Order, Stop},
+    workflow::{
+        Body, Workflow,
+        line::{Bell, Call, Line},
+    },
+};
+use worker::{Job, Said, Shared};
+pub use worker::{THREAD_NAME, note_panic};
+
+/// Worker threads and the passes that they have.
+pub struct Threads {
+    shared: Arc<Shared>,
+    heard: Receiver<Said>,
+    /// Reports that are ready.
+    reports: VecDeque<Report>,
+    /// Passes that have said that there are notes, which were left with them.
+    noted: Vec<u64>,
+    bell: Bell,
+    /// By workflow and step.
+    bodies: Vec<Vec<StepBody>>,
+    /// The passes that are here, by tag.
+    passes: CounterMap<u64, Here>,
+    /// Those of them that are abandoned.
+    hanging: usize,
+    workers: usize,
+    /// Passes of this turn that must not wait behind others.
+    urgent: usize,
+    /// Workers to wake at the next tick.
+    ramp: usize,
+    /// When that is, on the alive clock, while jobs stand in the queue.
+    tick_us: Option<u64>,
+    /// Whether an end has come since jobs were handed over last: some worker is quick.
+    progressing: bool,
+}
+
+/// The body of a step.
+pub struct StepBody {
+    /// What a pass of it runs.
+    pub body: Body,
+    /// Whether its time begins when it is started, so that it must not wait behind others.
+    pub is_urgent: bool,
+}
+
+struct Here {
+    line: Arc<Line>,
+    is_abandoned: bool,
+}
+
+impl StepBody {
+    /// Those of a workflow, by step.
+    pub fn of(workflow: &Workflow) -> Vec<Self> {
+        let steps = workflow.graph().steps.iter().zip(0..);
+        let body = |step| Arc::clone(workflow.body(crate::graph::StepId(step)));
+        steps.map(|(step, id)| Self { body: body(id), is_urgent: step.timeout.is_some() }).collect()
+    }
+}
+
+impl Threads {
+    /// A pool of at most `workers` threads that calls `ring` when there is something for [`Executor::poll_report`].
+    /// `makes_records`: whether ends of passes are recorded, so that workers make the records of large ones.
+    pub fn new(workers: usize, bodies: Vec<Vec<StepBody>>, makes_records: bool, ring: Ring) -> Self {
+        let ((jobs, queue), (said, heard)) = (unbounded(), unbounded());
+        let shared = Arc::new(Shared {
+            jobs,
+            queue,
+            roster: Mutex::default(),
+            called: Condvar::new(),
+            said,
+            makes_records,
+            ring,
+            rung: AtomicBool::new(false),
+            threads: AtomicUsize::new(0),
+            threads_max: AtomicUsize::new(workers),
+            saturated: AtomicBool::new(false),
+            short: AtomicBool::new(false),
+        });
+        let ringer = Arc::clone(&shared);
+        let bell: Bell = Arc::new(move |tag, call| {
+            let _ = ringer.said.send(match call {
+                Call::Noted => Said::Noted(tag),
+                Call::NeedsFeed(bytes) => Said::FeedWanted(tag, bytes),
+            });
+            ringer.ring();
+        });
+        Self {
+            shared,
+            heard,
+            reports: VecDeque::new(),
+            noted: Vec::new(),
+            bell,
+            bodies,
+            passes: CounterMap::default(),
+            hanging: 0,
+            workers,
+            urgent: 0,
+            ramp: 1,
+            tick_us: None,
+            progressing: false,
+        }
+    }
+
+    /// To be called once a turn before [`Executor::poll_report`]: from here on workers ring again.
+    pub fn handle_rung(&self) {
+        self.shared.rung.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether notes were left with their passes.
+    pub fn has_left_notes(&self) -> bool {
+        !self.noted.is_empty()
+    }
+
+    /// Workers, and those that replace hanging ones.
+    fn threads_max(&self) -> usize {
+        self.workers + self.hanging.min(self.workers)
+    }
+
+    fn set_hanging(&mut self, hanging: usize) {
+        self.hanging = hanging;
+        self.shared.threads_max.store(self.threads_max(), Ordering::Release);
+    }
+
+    /// The pass is not here any more.
+    fn take_out(&mut self, tag: u64) {
+        if self.passes.remove(&tag).is_some_and(|pass| pass.is_abandoned) {
+            self.set_hanging(self.hanging - 1);
+        }
+    }
+
+    fn take_notes(&self, tag: u64) -> Option<Report> {
+        let notes = self.passes.get(&tag)?.line.take_notes();
+        (!notes.is_empty()).then_some(Report::Of(tag, pass::Report::Noted(notes)))
+    }
+
+    /// The end of a pass comes after its last notes.
+    fn end(&mut self, tag: u64, end: Report) -> Report {
+        let noted = self.take_notes(tag);
+        self.progressing = true;
+        self.take_out(tag);
+        match noted {
+            Some(noted) => {
+                self.reports.push_front(end);
+                noted
+            }
+            None => end,
+        }
+    }
+
+    /// Tells a pass to stop. One that still stands in the queue never begins.
+    fn stop(&mut self, tag: u64, stop: Stop) {
+        if self.passes.get(&tag).is_some_and(|pass| !pass.line.stop(stop)) {
+            self.take_out(tag);
+            self.reports.push_back(Report::Of(tag, pass::Report::NotBegun));
+        }
+    }
+
+    /// Calls as many workers as are wanted and there are; how many that was.
+    fn call(&self, wanted: usize) -> usize {
+        (0..wanted).take_while(|_| self.shared.call_idle() || self.shared.spawn()).count()
+    }
+}
+
+impl Executor for Threads {
+    fn capacity(&self) -> Capacity {
+        let here = self.passes.len();
+        // Passes that were stopped in the queue stay there until a worker comes to them.
+        let handed = (here - self.hanging).max(self.shared.queue.len());
+        Capacity { at_once: self.threads_max().saturating_sub(here), queued: HANDED_PASSES_MAX.saturating_sub(handed) }
+    }
+
+    fn start(&mut self, pass: StartPass) {
+        let StartPass { tag, workflow, step, input, grant_bytes } = pass;
+        let StepBody { body, is_urgent } = &self.bodies[usize::from(workflow.0)][usize::from(step.0)];
+        self.urgent += usize::from(*is_urgent);
+        let line = Arc::new(Line::new(tag, Arc::clone(&self.bell), grant_bytes));
+        self.passes.insert(tag, Here { line: Arc::clone(&line), is_abandoned: false });
+        let _ = self.shared.jobs.send(Job { tag, body: Arc::clone(body), input, line });
+    }
+
+    fn order(&mut self, tag: u64, order: Order) {
+        match order {
+            Order::Stop(stop) => self.stop(tag, stop),
+            Order::Abandon => {
+                let pass = self.passes.get_mut(&tag);
+                if pass.is_some_and(|pass| !std::mem::replace(&mut pass.is_abandoned, true)) {
+                    self.set_hanging(self.hanging + 1);
+                }
+            }
+            Order::Feed(order) => {
+                let Some(pass) = self.passes.get(&tag) else { return };
+                let bytes = pass.line.order(order);
+                if order == FeedOrder::TakeBack {
+                    self.reports.push_back(Report::Of(tag, pass::Report::FeedGivenBack(bytes)));
+                }
+            }
+        }
+    }
+
+    fn wake(&mut self, alive_us: u64) {
+        let (queued, urgent) = (self.shared.queue.len(), std::mem::take(&mut self.urgent));
+        if queued == 0 {
+            return;
+        }
+        let asleep = self.shared.roster().idle == self.shared.threads.load(Ordering::Acquire);
+        let saturated = self.shared.saturated.load(Ordering::SeqCst);
+        let wanted = if asleep || saturated || !self.progressing { urgent.max(1) } else { urgent };
+        let called = self.call(wanted.min(queued));
+        if called > 0 || !saturated {
+            self.shared.saturated.store(false, Ordering::SeqCst);
+            self.tick_us.get_or_insert(alive_us + TICK_US);
+        }
+        self.progressing = false;
+    }
+
+    fn poll_report(&mut self, takes_notes: bool) -> Option<Report> {
+        if let Some(report) = self.reports.pop_front() {
+            return Some(report);
+        }
+        while let Some(tag) = self.noted.pop_if(|_| takes_notes) {
+            if let Some(noted) = self.take_notes(tag) {
+                return Some(noted);
+            }
+        }
+        loop {
+            let of = |tag, report| Report::Of(tag, report);
+            return Some(match self.heard.try_recv().ok()? {
+                Said::Panicked(tag, text) => of(tag, pass::Report::Panicked(text)),
+                Said::FeedWanted(tag, bytes) => of(tag, pass::Report::FeedWanted(bytes)),
+                Said::Noted(tag) if !takes_notes => {
+                    self.noted.push(tag);
+                    continue;
+                }
+                Said::Noted(tag) => match self.take_notes(tag) {
+                    Some(noted) => noted,
+                    None => continue,
+                },
+                Said::Done(tag, done) => self.end(tag, of(tag, pass::Report::Done(done))),
+                Said::LargeDone(tag, done) => self.end(tag, Report::LargeDone(tag, done)),
+                Said::Lost(tag) => {
+                    // Its thread is gone: another one is needed for what stands in the queue.
+                    self.shared.saturated.store(false, Ordering::SeqCst);
+                    self.tick_us.get_or_insert(0);
+                    self.end(tag, of(tag, pass::Report::Lost))
+                }
+            });
+        }
+    }
+
+    fn overload(&self) -> Option<String> {
+        // As many as there are workers are replaced.
+        (self.hanging > self.workers).then(|| {
+            format!(
+                "{} passes were told to stop and do not end; {} of their threads are replaced, and work waits for the \
+                 others (see the log for their steps)",
+                self.hanging, self.workers
+            )
+        })
+    }
+
+    /// Jobs that still stand in the queue after a millisecond get more workers, twice as many each time, until there
+    /// are no more.
+    fn handle_time(&mut self, alive_us: u64) {
+        let queued = self.shared.queue.len();
+        match self.tick_us {
+            _ if queued == 0 => {
+                self.ramp = 1;
+                self.tick_us = None;
+                self.shared.saturated.store(false, Ordering::SeqCst);
+            }
+            Some(tick_us) if tick_us <= alive_us => {
+                let called = self.call(self.ramp.min(queued));
+                self.ramp = (self.ramp * 2).min(self.workers.max(1));
+                // Without any thread at all there is nobody to ring: the system is asked again.
+                let saturated = called == 0 && self.shared.threads.load(Ordering::Acquire) > 0;
+                self.tick_us = (!saturated).then_some(alive_us + TICK_US);
+                self.shared.saturated.store(saturated, Ordering::SeqCst);
+            }
+            _ => {}
+        }
+    }
+
+    /// The queue is looked at first: a worker that did not ring saw a job there after its report was sent, so with an
+    /// empty queue that report is seen here.
+    fn poll_timeout(&self, alive_us: u64) -> Option<Duration> {
+        let queued = !self.shared.queue.is_empty();
+        if !self.reports.is_empty() || !self.heard.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let tick_us = self.tick_us.filter(|_| queued)?;
+        Some(Duration::from_micros(tick_us.saturating_sub(alive_us)))
+    }
+}
+
+/// Passes that run are told to stop, those in the queue never begin, and every thread ends.
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for pass in self.passes.values() {
+            pass.line.stop(Stop::Cancelled);
+        }
+        self.shared.roster().closed = true;
+        self.shared.called.notify_all();
+    }
+}
+
+impl fmt::Debug for Threads {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Threads").field("workers", &self.workers).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StepBody {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("StepBody").field("is_urgent", &self.is_urgent).finish_non_exhaustive()
+    }
+}
+
+/// How long jobs may stand in the queue before more workers are woken. Most passes are shorter.
+const TICK_US: u64 = 1_000;

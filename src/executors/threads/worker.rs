@@ -1,0 +1,216 @@
+//! The threads' end: workers that empty one queue of jobs, and what they share with the loop's end.
+
+use std::{
+    cell::Cell,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::{
+    engine::record::LargeDone,
+    executors::Ring,
+    limits::{EVENTS_AT_ONCE, WORKER_IDLE, WORKER_RECORD_BYTES_MIN},
+    pass::{Done, Emitted, PassEnd, PassInput},
+    workflow::{Body, line::Line},
+};
+
+pub(super) struct Job {
+    pub(super) tag: u64,
+    pub(super) body: Body,
+    pub(super) input: PassInput,
+    pub(super) line: Arc<Line>,
+}
+
+pub(super) enum Said {
+    Noted(u64),
+    FeedWanted(u64, usize),
+    Panicked(u64, String),
+    Done(u64, Done),
+    LargeDone(u64, Box<LargeDone>),
+    Lost(u64),
+}
+
+/// Workers that wait, and calls that they have not yet followed. A channel would spin before it sleeps.
+#[derive(Default)]
+pub(super) struct Roster {
+    pub(super) idle: usize,
+    pub(super) called: usize,
+    /// The pool is gone: every thread ends.
+    pub(super) closed: bool,
+}
+
+pub(super) struct Shared {
+    pub(super) jobs: Sender<Job>,
+    pub(super) queue: Receiver<Job>,
+    pub(super) roster: Mutex<Roster>,
+    pub(super) called: Condvar,
+    pub(super) said: Sender<Said>,
+    /// Whether there is a journal, so that records are needed.
+    pub(super) makes_records: bool,
+    pub(super) ring: Ring,
+    /// Set by the ringer, cleared by the loop: one wake-up a turn is enough.
+    pub(super) rung: AtomicBool,
+    pub(super) threads: AtomicUsize,
+    pub(super) threads_max: AtomicUsize,
+    /// Jobs wait and no worker is left to be called: the loop does not look by itself, every report rings.
+    pub(super) saturated: AtomicBool,
+    /// Whether the system gave no thread when one was last asked for: it is asked each millisecond, and said once.
+    pub(super) short: AtomicBool,
+}
+
+/// A pass that a thread runs and has not reported. If the thread dies of a panic that nothing has caught, such as one
+/// in a destructor, this says so in its place.
+struct Unreported<'a> {
+    shared: &'a Shared,
+    tag: Option<u64>,
+}
+
+impl Shared {
+    pub(super) fn ring(&self) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            (self.ring)();
+        }
+    }
+
+    /// Wakes an idle worker; `false` if there is none.
+    pub(super) fn call_idle(&self) -> bool {
+        let mut roster = self.roster();
+        let idle = roster.idle > 0;
+        if idle {
+            roster.idle -= 1;
+            roster.called += 1;
+            drop(roster);
+            self.called.notify_one();
+        }
+        idle
+    }
+
+    /// Waits as an idle worker for a call; `false`: none came. A job that was put into the queue before this worker
+    /// counts as idle is its own to see: nobody may call it for that one.
+    fn wait(&self) -> bool {
+        let mut roster = self.roster();
+        if !self.queue.is_empty() {
+            return true;
+        }
+        roster.idle += 1;
+        let waited = self.called.wait_timeout_while(roster, WORKER_IDLE, |roster| roster.called == 0 && !roster.closed);
+        let (mut roster, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let called = roster.called > 0 && !roster.closed;
+        if called {
+            roster.called -= 1;
+        } else {
+            roster.idle -= 1;
+        }
+        called
+    }
+
+    /// No step runs under this lock, so a panic cannot leave it half-changed.
+    pub(super) fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn spawn(self: &Arc<Self>) -> bool {
+        let max = self.threads_max.load(Ordering::Acquire);
+        let grow = |threads: usize| (threads < max).then_some(threads + 1);
+        if self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, grow).is_err() {
+            return false;
+        }
+        let shared = Arc::clone(self);
+        let started = thread::Builder::new().name(THREAD_NAME.into()).spawn(move || shared.work());
+        if let Err(error) = &started {
+            self.threads.fetch_sub(1, Ordering::AcqRel);
+            if !self.short.swap(true, Ordering::Relaxed) {
+                log::error!("a worker thread does not start: {error}; passes wait for the others");
+            }
+        } else {
+            self.short.store(false, Ordering::Relaxed);
+        }
+        started.is_ok()
+    }
+
+    /// A worker's life.
+    fn work(&self) {
+        loop {
+            while let Ok(job) = self.queue.try_recv() {
+                self.run(job);
+                if self.is_surplus() {
+                    return;
+                }
+            }
+            if !self.wait() {
+                self.threads.fetch_sub(1, Ordering::AcqRel);
+                return;
+            }
+        }
+    }
+
+    fn run(&self, job: Job) {
+        let Job { tag, body, input, line } = job;
+        if !line.begin() {
+            return;
+        }
+        let mut unreported = Unreported { shared: self, tag: Some(tag) };
+        let done = body(input, &line);
+        drop(line);
+        let panic = LAST_PANIC.take();
+        if let (PassEnd::Panicked(_), Some(text)) = (&done.end, panic) {
+            let _ = self.said.send(Said::Panicked(tag, text));
+        }
+        let end = self.end_of(tag, done);
+        unreported.tag = None;
+        let _ = self.said.send(end);
+        if self.queue.is_empty() || self.saturated.load(Ordering::SeqCst) {
+            self.ring();
+        }
+    }
+
+    /// The end of a pass; with its record, if to make that would take the loop long.
+    fn end_of(&self, tag: u64, done: Done) -> Said {
+        let is_many = |events: usize| events > EVENTS_AT_ONCE as usize;
+        let is_large = self.makes_records && done.bytes() >= WORKER_RECORD_BYTES_MIN;
+        match done {
+            Done { end: PassEnd::Returned(returned), sent, state }
+                if is_large || (self.makes_records && is_many(returned.len() + sent.len())) =>
+            {
+                Said::LargeDone(tag, Box::new(LargeDone::new(Emitted { sent, returned }, state)))
+            }
+            done => Said::Done(tag, done),
+        }
+    }
+
+    /// Whether this thread was replaced while it hung, and is one too many now.
+    fn is_surplus(&self) -> bool {
+        let max = self.threads_max.load(Ordering::Acquire);
+        let shrink = |threads: usize| (threads > max).then(|| threads - 1);
+        self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, shrink).is_ok()
+    }
+}
+
+impl Drop for Unreported<'_> {
+    fn drop(&mut self) {
+        if let Some(tag) = self.tag {
+            self.shared.threads.fetch_sub(1, Ordering::AcqRel);
+            let _ = self.shared.said.send(Said::Lost(tag));
+            self.shared.ring();
+        }
+    }
+}
+
+thread_local! {
+    /// What the panic hook said last on this worker.
+    static LAST_PANIC: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// To be called by the panic hook on a worker: where the step panicked, and what it said. It comes out as
+/// [`Report::Panicked`](crate::pass::Report::Panicked) if the panic ends the pass.
+pub fn note_panic(text: String) {
+    LAST_PANIC.set(Some(text));
+}
+
+/// The name of every worker thread.
+pub const THREAD_NAME: &str = "steprill-worker";
