@@ -1,11 +1,25 @@
 //! What is kept, behind one narrow trait: batches go in under their numbers, answers to queries come out by ticket.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | `open` | which store a server has |
+//! | [`memory`] | the store that recalls feeds alone |
+//! | `threads` | the threads of a store that blocks, and what rests on a failed batch |
+//! | `fold`, `versions`, `list` | batches as one change for each handler; stored graphs; lists of byte strings |
+//! | `sqlite` | one database in a directory |
 
+#[cfg(feature = "sqlite")]
+mod fold;
+#[cfg(feature = "sqlite")]
+mod list;
 pub mod memory;
 mod open;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "sqlite")]
 mod threads;
+#[cfg(feature = "sqlite")]
+mod versions;
 
 use std::{fmt, str::FromStr, sync::Arc};
 

@@ -5,18 +5,14 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::{
-    fault::Fault,
-    group::Group,
-    open::sync_directory,
-    schema::PAGE_BYTES,
-    verify::verify,
-    write::{Blamed, Writing},
+    fault::Fault, known::Blamed, open::sync_directory, schema::PAGE_BYTES, verify::verify, write::Writing,
     writer::Writer,
 };
 use crate::{
     engine::{kept::Aside, keys::HandlerKey, storage::Batch},
     limits::{ASIDE_MAX, TRASH_SLICE_BYTES},
     now::Now,
+    store::fold::Fold,
 };
 
 impl Writer {
@@ -153,7 +149,7 @@ fn write(batches: &[Batch], bytes: usize, writing: &mut Writing<'_>) -> Result<(
     let wall_us = batches.iter().map(|batch| batch.now.wall_us).max().unwrap_or_default();
     let alive_us = batches.iter().map(|batch| batch.now.alive_us).max().unwrap_or_default();
     let next_handler = batches.iter().map(|batch| batch.next_handler).max().unwrap_or_default();
-    let mut group = Group::default();
+    let mut group = Fold::default();
     for batch in batches {
         group.add(batch, writing)?;
     }

@@ -8,7 +8,10 @@ use std::{
 use rusqlite::ErrorCode;
 
 use super::schema::SCHEMA_VERSION;
-use crate::{engine::keys::HandlerKey, store::StoreError};
+use crate::{
+    engine::keys::HandlerKey,
+    store::{StoreError, versions::Unknown},
+};
 
 /// Why a data directory cannot be used. Nothing in it was changed.
 #[derive(Debug)]
@@ -162,6 +165,12 @@ fn words(error: &rusqlite::Error) -> String {
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
+    }
+}
+
+impl From<Unknown> for Fault {
+    fn from(unknown: Unknown) -> Self {
+        Self::Damaged(unknown.to_string())
     }
 }
 

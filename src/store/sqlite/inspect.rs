@@ -14,7 +14,7 @@ use super::{
     open::{aside, find, open_for_reading, read_secret, set_up, sibling},
     read::Reading,
     schema::SCHEMA_VERSION,
-    versions::Versions,
+    versions,
 };
 use crate::{
     engine::{
@@ -50,7 +50,7 @@ impl Inspector {
             if found < SCHEMA_VERSION {
                 return Ok(Err(OpenError::Older { path: path.clone(), found }));
             }
-            let versions = Arc::new(Versions::load(&mut connection, &[], false)?);
+            let versions = Arc::new(versions::load(&mut connection, &[], false)?);
             let secret = read_secret(&connection)?;
             let aside = aside(&connection)?;
             let ids = HandlerIds::new(secret);

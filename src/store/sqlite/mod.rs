@@ -8,8 +8,9 @@
 //! | `commit`, `verify` | how a group is kept, and whose fault it is if not |
 //! | `space` | deleting bit by bit, free pages, checkpoints |
 //! | `names` | ids, chosen and made |
-//! | `group`, `write`, `remove` | batches as one change for each handler; what is written and deleted for it |
-//! | `read`, `scan`, `rows`, `list` | queries, pages of all handlers, rows, lists of byte strings |
+//! | `known` | what the writer remembers |
+//! | `write`, `remove` | what is written and deleted for the change that batches come to for a handler |
+//! | `read`, `scan`, `rows` | queries, pages of all handlers, rows |
 //! | `backup`, `inspect` | a copy, and a look, beside a running server |
 //!
 //! # What is written when
@@ -27,12 +28,10 @@
 //! committed, and may be tried again. Queries name the handler that cannot be read.
 
 mod backup;
-mod change;
 mod commit;
 mod fault;
-mod group;
 mod inspect;
-mod list;
+mod known;
 mod migrate;
 mod names;
 mod open;
@@ -57,12 +56,12 @@ pub use inspect::{Inspected, Inspector};
 
 use super::{
     Batch, Completed, Durability, Opened, Query, Recovered, Ring, Store, StoreError, Ticket, threads::Threads,
+    versions::Versions,
 };
 use crate::{engine::ids::HandlerIds, graph::Graph, limits::WAL_BYTES_MAX};
 use fault::Fault;
 use read::Reading;
 use schema::PAGE_BYTES;
-use versions::Versions;
 use writer::{Order, Writer};
 
 /// The part of the bytes that a data directory may have which its log may have.

@@ -13,13 +13,12 @@ use rusqlite::{Connection, OpenFlags};
 use super::{
     Durability,
     fault::{Fault, OpenError},
+    known::Known,
     migrate,
     names::Names,
     rows::unsigned,
     schema::{APPLICATION_ID, LIVE_PLACE, PAGE_BYTES, SCHEMA_VERSION},
-    verify,
-    versions::Versions,
-    write::{self, Known},
+    verify, versions, write,
 };
 use crate::{
     engine::{
@@ -29,6 +28,7 @@ use crate::{
     },
     graph::Graph,
     limits::{DATABASE_BUSY_TIMEOUT, READER_CACHE_KIB, WRITER_CACHE_KIB},
+    store::versions::Versions,
 };
 
 /// The database of a data directory.
@@ -72,7 +72,7 @@ pub(super) fn open(
             // So that an older program sees the version in the file's header.
             connection.wal_checkpoint_v2(None::<&str>, rusqlite::wal::CheckpointMode::TRUNCATE)?;
         }
-        let versions = Versions::load(&mut connection, graphs, true)?;
+        let versions = versions::load(&mut connection, graphs, true)?;
         let before: Vec<_> = aside(&connection)?.into_iter().map(|(key, _)| key).collect();
         verify::restore(&mut connection, &versions, &before)?;
         let (newest, next) = write::clock(&connection)?;
@@ -246,7 +246,7 @@ fn fill(path: &Path, graphs: &[Arc<Graph>], secret: u128) -> Result<(), Fault> {
     ))?;
     migrate::migrate(&mut connection)?;
     connection.execute("INSERT INTO store VALUES (1, ?1)", [secret.to_le_bytes()])?;
-    Versions::load(&mut connection, graphs, true)?;
+    versions::load(&mut connection, graphs, true)?;
     connection.execute_batch("PRAGMA journal_mode = WAL;")?;
     Ok(connection.close().map_err(|(_, error)| error)?)
 }

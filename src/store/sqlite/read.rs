@@ -6,12 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Row, types::ValueRef};
 
 use super::{
     fault::Fault,
-    list,
     names::{chosen, is_made},
     rows::{self, HANDLER_COLUMNS},
     schema::{CLOCK_PLACE, LIVE_PLACE},
     states,
-    versions::Versions,
 };
 use crate::{
     engine::{
@@ -21,7 +19,7 @@ use crate::{
         kept::{Kept, KeptEnd, KeptHandler, KeptJournal, Recovered},
         keys::{HandlerKey, RunKey},
     },
-    store::{Address, Answer, Query},
+    store::{Address, Answer, Query, list, versions::Versions},
 };
 
 /// A connection that only reads.

@@ -4,12 +4,7 @@ use std::ops::Range;
 
 use rusqlite::OptionalExtension;
 
-use super::{
-    fault::Fault,
-    rows::signed,
-    schema::LIVE_PLACE,
-    write::{Blamed, Writing},
-};
+use super::{fault::Fault, known::Blamed, rows::signed, schema::LIVE_PLACE, write::Writing};
 use crate::{
     engine::{keys::HandlerKey, window::Mark},
     limits::{GONE_NAMES_MAX, TRASH_SLICE_BYTES},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Row, types::ValueRef};
 use uuid::Uuid;
 
-use super::{fault::Fault, list, versions::Versions};
+use super::fault::Fault;
 use crate::{
     engine::{
         feed::Feed,
@@ -17,6 +17,7 @@ use crate::{
     },
     graph::Graph,
     json::Json,
+    store::{list, versions::Versions},
     values::Values,
 };
 

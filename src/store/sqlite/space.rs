@@ -7,9 +7,9 @@ use rusqlite::wal::CheckpointMode;
 
 use super::{
     fault::Fault,
+    known::Blamed,
     schema::PAGE_BYTES,
     upkeep::{Chore, Size},
-    write::Blamed,
     writer::Writer,
 };
 use crate::limits::{DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, VACUUM_SLICE_BYTES};

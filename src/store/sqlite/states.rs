@@ -7,7 +7,6 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
     fault::Fault,
-    list,
     rows::STATE,
     write::{STATE_BLOBS, Writing},
 };
@@ -18,6 +17,7 @@ use crate::{
     },
     json::Json,
     limits::ROW_STATE_BYTES_MAX,
+    store::list,
     values::Values,
 };
 

@@ -8,9 +8,11 @@ use super::{
     rows::{self, HANDLER_COLUMNS, JOURNAL},
     schema::LIVE_PLACE,
     states,
-    versions::Versions,
 };
-use crate::engine::{kept::KeptJournal, keys::HandlerKey};
+use crate::{
+    engine::{kept::KeptJournal, keys::HandlerKey},
+    store::versions::Versions,
+};
 
 /// Reads all rows of a handler, and nothing else; whether there are any.
 pub(super) fn verify(connection: &Connection, versions: &Versions, key: HandlerKey) -> Result<bool, Fault> {

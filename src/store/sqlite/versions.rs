@@ -1,97 +1,54 @@
-//! The graphs that the store has seen, and which workflow of the server each is.
+//! The graphs in the database: reading them, adding those that are new, dropping those that nothing needs.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
 use rusqlite::Connection;
 
 use super::fault::Fault;
-use crate::{engine::keys::WorkflowId, graph::Graph, hash::hash128, limits::VERSIONS_UNUSED_MAX};
+use crate::{graph::Graph, hash::hash128, limits::VERSIONS_UNUSED_MAX, store::versions::Versions};
 
-/// Graphs by the number that the database has for each, and by the workflow id that the server has. Fixed when the
-/// store is opened.
-#[derive(Debug)]
-pub(super) struct Versions {
-    /// The registered ones first, then earlier versions and those that are no longer registered.
-    graphs: Vec<Arc<Graph>>,
-    /// The database's number of each.
-    numbers: Vec<i64>,
-    /// For lookup only.
-    workflows: HashMap<i64, WorkflowId>,
-}
-
-impl Versions {
-    /// Reads the graphs of the database; those of `registered` that it does not have yet are added if `may_write`. One
-    /// that cannot be read is left out, unless it is a registered one: what was written under it is damaged.
-    pub(super) fn load(connection: &mut Connection, registered: &[Arc<Graph>], may_write: bool) -> Result<Self, Fault> {
-        let mut stored = stored(connection)?;
-        if may_write && stored.len() > registered.len() + VERSIONS_UNUSED_MAX {
-            stored = drop_unused(connection, registered, stored)?;
-        }
-        let mut versions = Self { graphs: Vec::new(), numbers: Vec::new(), workflows: HashMap::new() };
-        let mut fresh = stored.iter().map(|stored| stored.number).max().unwrap_or(0);
-        let mut added = Vec::new();
-        for graph in registered {
-            let bytes = graph.to_stored();
-            let digest = digest(&bytes);
-            let number = if let Some(place) = stored.iter().position(|stored| stored.digest == digest) {
-                stored.swap_remove(place).number
-            } else {
-                fresh += 1;
-                added.push((fresh, digest, bytes));
-                fresh
-            };
-            versions.push(number, Arc::clone(graph))?;
-        }
-        stored.sort_unstable_by_key(|stored| stored.number);
-        for Stored { number, digest: expected, .. } in stored {
-            match read(connection, number) {
-                Ok(bytes) if digest(&bytes) == expected => {
-                    let graph = Graph::from_stored(&bytes)
-                        .map_err(|error| Fault::Damaged(format!("version {number} of its workflows: {error}")))?;
-                    versions.push(number, Arc::new(graph))?;
-                }
-                Err(fault) if !fault.is_lasting() => return Err(fault),
-                _ => log::warn!("version {number} of the workflows cannot be read, nor the handlers that need it"),
+/// Reads the graphs of the database; those of `registered` that it does not have yet are added if `may_write`. One
+/// that cannot be read is left out, unless it is a registered one: what was written under it is damaged.
+pub(super) fn load(connection: &mut Connection, registered: &[Arc<Graph>], may_write: bool) -> Result<Versions, Fault> {
+    let mut stored = stored(connection)?;
+    if may_write && stored.len() > registered.len() + VERSIONS_UNUSED_MAX {
+        stored = drop_unused(connection, registered, stored)?;
+    }
+    let mut versions = Versions::default();
+    let mut fresh = stored.iter().map(|stored| stored.number).max().unwrap_or(0);
+    let mut added = Vec::new();
+    for graph in registered {
+        let bytes = graph.to_stored();
+        let digest = digest(&bytes);
+        let number = if let Some(place) = stored.iter().position(|stored| stored.digest == digest) {
+            stored.swap_remove(place).number
+        } else {
+            fresh += 1;
+            added.push((fresh, digest, bytes));
+            fresh
+        };
+        versions.push(number, Arc::clone(graph))?;
+    }
+    stored.sort_unstable_by_key(|stored| stored.number);
+    for Stored { number, digest: expected, .. } in stored {
+        match read(connection, number) {
+            Ok(bytes) if digest(&bytes) == expected => {
+                let graph = Graph::from_stored(&bytes)
+                    .map_err(|error| Fault::Damaged(format!("version {number} of its workflows: {error}")))?;
+                versions.push(number, Arc::new(graph))?;
             }
+            Err(fault) if !fault.is_lasting() => return Err(fault),
+            _ => log::warn!("version {number} of the workflows cannot be read, nor the handlers that need it"),
         }
-        if may_write && !added.is_empty() {
-            let transaction = connection.transaction()?;
-            for (number, digest, bytes) in added {
-                transaction.execute("INSERT INTO versions VALUES (?1, ?2, ?3)", (number, digest, bytes))?;
-            }
-            transaction.commit()?;
+    }
+    if may_write && !added.is_empty() {
+        let transaction = connection.transaction()?;
+        for (number, digest, bytes) in added {
+            transaction.execute("INSERT INTO versions VALUES (?1, ?2, ?3)", (number, digest, bytes))?;
         }
-        Ok(versions)
+        transaction.commit()?;
     }
-
-    fn push(&mut self, number: i64, graph: Arc<Graph>) -> Result<(), Fault> {
-        let index = u16::try_from(self.graphs.len());
-        let index = index.map_err(|_| Fault::Damaged("it has more versions of workflows than are possible".into()))?;
-        self.graphs.push(graph);
-        self.numbers.push(number);
-        self.workflows.insert(number, WorkflowId(index));
-        Ok(())
-    }
-
-    pub(super) fn graphs(&self) -> &[Arc<Graph>] {
-        &self.graphs
-    }
-
-    /// The database's number of a workflow.
-    pub(super) fn number(&self, workflow: WorkflowId) -> Result<i64, Fault> {
-        let number = self.numbers.get(usize::from(workflow.0)).copied();
-        number.ok_or_else(|| Fault::Damaged(format!("a batch names workflow {}, which nobody has", workflow.0)))
-    }
-
-    /// The workflow and graph of one of the database's numbers.
-    pub(super) fn workflow(&self, number: i64) -> Result<(WorkflowId, &Arc<Graph>), Fault> {
-        let known = self.workflows.get(&number);
-        let known = known.and_then(|&id| Some((id, self.graphs.get(usize::from(id.0))?)));
-        known.ok_or_else(|| Fault::Damaged(format!("a row names version {number} of a workflow, which is not there")))
-    }
+    Ok(versions)
 }
 
 /// A graph in the database.

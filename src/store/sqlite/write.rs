@@ -1,71 +1,30 @@
 //! What one transaction writes of handlers and their runs.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::ops::Range;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::{
-    change::{Beginning, Change, Live},
     fault::Fault,
-    list,
-    names::Names,
+    known::{Blamed, Known},
     rows::{CANCELLED, COMPLETED, FAILED, signed, unsigned},
     schema::{CLOCK_PLACE, INLINE_BYTES_MAX, LIVE_PLACE},
-    versions::Versions,
 };
 use crate::{
     engine::{
-        ids::{self, HandlerIds},
+        ids,
         input::Outcome,
         keys::{HandlerKey, SHARD_BITS, WorkflowId},
         storage::Ended,
     },
-    hash::CounterMap,
-    limits::{FEED_ROW_BYTES_MAX, LIVE_CACHED_MAX, TAIL_BYTES_MAX},
+    limits::{FEED_ROW_BYTES_MAX, TAIL_BYTES_MAX},
     now::Now,
+    store::{
+        fold::{Beginning, Change, Live, Transaction},
+        list,
+        versions::Versions,
+    },
 };
-
-/// What is known of the database, beside what is in it.
-pub(super) struct Known {
-    /// Where runs stand, so that it is not looked up for each transaction; any of them may be missing.
-    live: CounterMap<HandlerKey, Live>,
-    /// What this transaction has changed of those, as it was before. To look it up again might meet another's damaged
-    /// page.
-    undo: Vec<(HandlerKey, Option<Live>)>,
-    /// The next place in the order of ending.
-    ended_next: i64,
-    /// Whether there is something in `trash`.
-    pub(super) has_trash: bool,
-    /// Whether rows were deleted since free pages were last looked at.
-    pub(super) has_freed: bool,
-    /// Whether what is in `trash` stays for good: it cannot be read or written.
-    pub(super) leaves_trash: bool,
-    /// What is written just now.
-    pub(super) blamed: Blamed,
-    /// Handlers that were set aside.
-    pub(super) aside: BTreeSet<HandlerKey>,
-    /// Handlers whose rows were found whole when something of them could not be kept.
-    pub(super) whole: BTreeSet<HandlerKey>,
-    /// Handlers under ids that clients chose which this transaction has removed.
-    pub(super) gone: Vec<(Arc<str>, HandlerKey)>,
-    pub(super) ids: HandlerIds,
-    pub(super) names: Names,
-    /// As they were before this transaction.
-    names_before: Names,
-}
-
-/// What a fault would be that of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Blamed {
-    /// The database as a whole.
-    Database,
-    /// The rows of this handler.
-    Handler(HandlerKey),
-    /// What is kept of those that are set aside.
-    Aside,
-    /// This row of `trash` and the rows that it stands for, or all of `trash`.
-    Trash(Option<i64>),
-}
 
 /// A transaction that is under way.
 pub(super) struct Writing<'a> {
@@ -77,60 +36,40 @@ pub(super) struct Writing<'a> {
     statements: Vec<(&'static str, CachedStatement<'a>)>,
 }
 
-impl Known {
-    /// Nothing, but the next place in the order of ending, who was set aside, and what ids are made of.
-    pub(super) fn new(ended_next: i64, aside: BTreeSet<HandlerKey>, ids: HandlerIds, names: Names) -> Self {
-        let (live, blamed) = (CounterMap::default(), Blamed::Database);
-        let (undo, whole, gone) = (Vec::new(), BTreeSet::new(), Vec::new());
-        Self {
-            live,
-            undo,
-            ended_next,
-            has_trash: true,
-            has_freed: true,
-            leaves_trash: false,
-            blamed,
-            aside,
-            whole,
-            gone,
-            ids,
-            names,
-            names_before: names,
-        }
+impl Transaction for Writing<'_> {
+    type Fault = Fault;
+
+    fn blame(&mut self, handler: HandlerKey) {
+        self.blame(handler);
     }
 
-    /// A transaction begins.
-    pub(super) fn begin(&mut self) {
-        self.undo.clear();
-        self.names_before = self.names;
-        self.blamed = Blamed::Database;
+    fn contradiction(text: String) -> Fault {
+        Fault::Damaged(text)
     }
 
-    /// The transaction was rolled back: what it has taught is wrong.
-    pub(super) fn forget(&mut self) {
-        while let Some((handler, live)) = self.undo.pop() {
-            match live {
-                Some(live) => self.live.insert(handler, live),
-                None => self.live.remove(&handler),
-            };
-        }
-        self.has_trash = true;
-        self.names = self.names_before;
-        self.gone.clear();
+    fn version(&self, workflow: WorkflowId) -> Result<i64, Fault> {
+        Ok(self.versions.number(workflow)?)
     }
 
-    /// The handler is gone.
-    pub(super) fn forget_one(&mut self, handler: HandlerKey) {
-        let before = self.live.remove(&handler);
-        self.undo.push((handler, before));
+    fn live(&mut self, handler: HandlerKey) -> Result<Option<Live>, Fault> {
+        self.live(handler)
     }
 
-    fn remember(&mut self, handler: HandlerKey, live: Live) {
-        if self.live.len() >= LIVE_CACHED_MAX {
-            self.live.clear();
-        }
-        let before = self.live.insert(handler, live);
-        self.undo.push((handler, before));
+    fn next_ended(&mut self) -> i64 {
+        self.known.ended_next += 1;
+        self.known.ended_next - 1
+    }
+
+    fn write(&mut self, change: Change<'_>) -> Result<(), Fault> {
+        self.write(change)
+    }
+
+    fn remove_feed(&mut self, handler: HandlerKey, range: Range<u64>) -> Result<(), Fault> {
+        self.remove_feed(handler, range)
+    }
+
+    fn purge(&mut self, handler: HandlerKey) -> Result<(), Fault> {
+        self.purge(handler)
     }
 }
 
@@ -153,15 +92,6 @@ impl<'a> Writing<'a> {
     /// A fault from here on is one of this handler's rows.
     pub(super) fn blame(&mut self, handler: HandlerKey) {
         self.known.blamed = Blamed::Handler(handler);
-    }
-
-    pub(super) fn version(&self, workflow: WorkflowId) -> Result<i64, Fault> {
-        self.versions.number(workflow)
-    }
-
-    pub(super) fn next_ended(&mut self) -> i64 {
-        self.known.ended_next += 1;
-        self.known.ended_next - 1
     }
 
     /// Where a handler's newest run stands; `None` if there is no such handler.
@@ -210,8 +140,10 @@ impl<'a> Writing<'a> {
 
     /// Writes what is new of one run.
     pub(super) fn write(&mut self, change: Change<'_>) -> Result<(), Fault> {
-        self.blame(HandlerKey(change.handler.cast_unsigned()));
-        let Change { handler, mut live, opened, version, feed, snapshot, mut records, ended, cursor, left } = change;
+        self.blame(change.handler);
+        let Change { handler: key, mut live, opened, version, feed, snapshot, mut records, ended, cursor, left } =
+            change;
+        let handler = signed(key.0);
         let (mut events, next) = (feed.encode_events(), feed.next());
         if let Some(beginning) = opened {
             // Most runs' first commit is this one row.
@@ -232,7 +164,6 @@ impl<'a> Writing<'a> {
         if let Some((updated_us, snapshot)) = snapshot {
             self.snapshot(handler, &mut live, updated_us, snapshot)?;
         }
-        let key = HandlerKey(handler.cast_unsigned());
         if let Some((seq, ended)) = ended {
             self.end(handler, &mut live, seq, ended, &records, &events, next)?;
             self.known.forget_one(key);

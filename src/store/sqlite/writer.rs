@@ -15,15 +15,14 @@ use rusqlite::Connection;
 
 use super::{
     fault::Fault,
+    known::Known,
     read::Reading,
     upkeep::{Size, Upkeep},
-    versions::Versions,
-    write::Known,
 };
 use crate::{
     engine::kept::Aside,
     limits::WAL_BYTES_MAX,
-    store::{Answer, Batch, Completed, Query, StoreError, threads},
+    store::{Answer, Batch, Completed, Query, StoreError, threads, versions::Versions},
 };
 
 /// What the writer is told beside batches.

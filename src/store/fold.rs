@@ -1,33 +1,60 @@
-//! Batches that are kept in one transaction, folded into what they come to for each handler: one row for a run and a
-//! transaction, however many batches.
+//! Batches that are committed in one transaction, folded into what they come to for each handler: one row for a run and
+//! a transaction, however many batches.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range};
 
-use super::{
-    change::{Beginning, Change, Live},
-    fault::Fault,
-    list,
-    write::Writing,
-};
+use super::list;
 use crate::{
     engine::{
-        keys::{HandlerKey, RunKey},
-        storage::{Batch, Opened, Snapshotted},
+        feed::Feed,
+        keys::{HandlerKey, RunKey, WorkflowId},
+        storage::{Batch, Ended, Head, Opened, Snapshotted},
+        window::Mark,
     },
     hash::CounterMap,
 };
 
+/// A transaction that is under way, as a backend writes it.
+pub(super) trait Transaction {
+    /// Why something cannot be written.
+    type Fault;
+
+    /// A fault from here on is one of this handler's rows.
+    fn blame(&mut self, handler: HandlerKey);
+
+    /// The batches contradict themselves.
+    fn contradiction(text: String) -> Self::Fault;
+
+    /// What the backend calls the graph of a workflow.
+    fn version(&self, workflow: WorkflowId) -> Result<i64, Self::Fault>;
+
+    /// Where a handler's newest run stands; `None` if there is no such handler.
+    fn live(&mut self, handler: HandlerKey) -> Result<Option<Live>, Self::Fault>;
+
+    /// The next place in the order of ending.
+    fn next_ended(&mut self) -> i64;
+
+    /// Writes what is new of one run.
+    fn write(&mut self, change: Change<'_>) -> Result<(), Self::Fault>;
+
+    /// Deletes events of a handler's earlier run.
+    fn remove_feed(&mut self, handler: HandlerKey, range: Range<u64>) -> Result<(), Self::Fault>;
+
+    /// Deletes a handler with all that is stored of it.
+    fn purge(&mut self, handler: HandlerKey) -> Result<(), Self::Fault>;
+}
+
 /// What a transaction has not yet written. The batches stay as they are: a part of them may have to be left out.
 #[derive(Default)]
-pub(super) struct Group<'a> {
+pub(super) struct Fold<'a> {
     changes: Vec<Option<Change<'a>>>,
     /// Places of handlers' changes among those.
     places: CounterMap<HandlerKey, usize>,
 }
 
-impl<'a> Group<'a> {
+impl<'a> Fold<'a> {
     /// Adds a batch. What has to be in the database before it can be understood is written now.
-    pub(super) fn add(&mut self, batch: &'a Batch, writing: &mut Writing<'_>) -> Result<(), Fault> {
+    pub(super) fn add<T: Transaction>(&mut self, batch: &'a Batch, writing: &mut T) -> Result<(), T::Fault> {
         let removed: HashSet<RunKey> = batch.removed.iter().map(|(run, _)| *run).collect();
         for opened in &batch.opened {
             self.open(opened, &removed, writing)?;
@@ -80,16 +107,21 @@ impl<'a> Group<'a> {
     }
 
     /// Writes all that is left.
-    pub(super) fn write(self, writing: &mut Writing<'_>) -> Result<(), Fault> {
+    pub(super) fn write<T: Transaction>(self, writing: &mut T) -> Result<(), T::Fault> {
         self.changes.into_iter().flatten().try_for_each(|change| writing.write(change))
     }
 
-    fn open(&mut self, opened: &'a Opened, removed: &HashSet<RunKey>, writing: &mut Writing<'_>) -> Result<(), Fault> {
+    fn open<T: Transaction>(
+        &mut self,
+        opened: &'a Opened,
+        removed: &HashSet<RunKey>,
+        writing: &mut T,
+    ) -> Result<(), T::Fault> {
         let &Opened { run, first, ref head } = opened;
         writing.blame(run.handler);
         let Some(head) = head else {
             let text = format!("run {} of handler {} begins without what is kept of it", run.run, run.handler.0);
-            return Err(Fault::Damaged(text));
+            return Err(T::contradiction(text));
         };
         self.write_one(run.handler, writing)?;
         let version = writing.version(head.workflow)?;
@@ -101,7 +133,7 @@ impl<'a> Group<'a> {
     }
 
     /// What comes from here on of this run has the ids of another graph, maybe.
-    fn turn(&mut self, snapshot: &Snapshotted, writing: &mut Writing<'_>) -> Result<(), Fault> {
+    fn turn<T: Transaction>(&mut self, snapshot: &Snapshotted, writing: &mut T) -> Result<(), T::Fault> {
         let version = writing.version(snapshot.workflow)?;
         let is_other = self.change(snapshot.run, writing)?.is_some_and(|change| change.version != version);
         if is_other {
@@ -114,7 +146,7 @@ impl<'a> Group<'a> {
     }
 
     /// What is new of this run; `None` if it is not its handler's newest, or the handler is gone.
-    fn change(&mut self, run: RunKey, writing: &mut Writing<'_>) -> Result<Option<&mut Change<'a>>, Fault> {
+    fn change<T: Transaction>(&mut self, run: RunKey, writing: &mut T) -> Result<Option<&mut Change<'a>>, T::Fault> {
         if !self.places.contains_key(&run.handler) {
             let Some(live) = writing.live(run.handler)? else { return Ok(None) };
             self.push(run.handler, Change::new(run.handler, live, None));
@@ -128,8 +160,66 @@ impl<'a> Group<'a> {
         self.changes.push(Some(change));
     }
 
-    fn write_one(&mut self, handler: HandlerKey, writing: &mut Writing<'_>) -> Result<(), Fault> {
+    fn write_one<T: Transaction>(&mut self, handler: HandlerKey, writing: &mut T) -> Result<(), T::Fault> {
         let change = self.places.remove(&handler).and_then(|place| self.changes.get_mut(place)?.take());
         change.map_or(Ok(()), |change| writing.write(change))
+    }
+}
+
+/// Where a handler's newest run stands in the database.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Live {
+    pub(super) run: u32,
+    pub(super) version: i64,
+    /// The number that its next event gets.
+    pub(super) next: u64,
+    pub(super) tail_bytes: usize,
+    /// Whether it has rows in `feed`.
+    pub(super) has_feed: bool,
+    /// The number of its next row in `journal`; 0 if it has none.
+    pub(super) journal_next: i64,
+}
+
+/// What is new of one handler's newest run. What happened in it is written in the order of the fields.
+pub(super) struct Change<'a> {
+    pub(super) handler: HandlerKey,
+    /// As it was before.
+    pub(super) live: Live,
+    /// It begins.
+    pub(super) opened: Option<Beginning<'a>>,
+    /// The version that the fields below are under.
+    pub(super) version: i64,
+    pub(super) feed: Feed,
+    pub(super) snapshot: Option<(i64, &'a [u8])>,
+    /// Those after the snapshot.
+    pub(super) records: Vec<u8>,
+    /// With its place in the order of ending.
+    pub(super) ended: Option<(i64, &'a Ended)>,
+    pub(super) cursor: Option<u64>,
+    /// Where the window of the feed begins.
+    pub(super) left: Option<Mark>,
+}
+
+/// A run that begins.
+pub(super) struct Beginning<'a> {
+    pub(super) head: &'a Head,
+    /// Whether nobody can ask for the run before it.
+    pub(super) drops_earlier: bool,
+}
+
+impl<'a> Change<'a> {
+    pub(super) fn new(handler: HandlerKey, live: Live, opened: Option<Beginning<'a>>) -> Self {
+        Self {
+            handler,
+            live,
+            opened,
+            version: live.version,
+            feed: Feed::new(live.next),
+            snapshot: None,
+            records: Vec::new(),
+            ended: None,
+            cursor: None,
+            left: None,
+        }
     }
 }
