@@ -166,6 +166,7 @@ impl<'a> Inputs<'a> {
             1 => PassEnd::Failed { error: "for good".into(), retry: false },
             2 => PassEnd::TimedOut,
             3 => PassEnd::Panicked("boom".into()),
+            4 => return Input::PassLost { pass },
             _ => PassEnd::Failed { error: "again".into(), retry: true },
         };
         Input::Done { pass, done: Done { end, sent: Vec::new(), state: StateUse::default() } }

@@ -10,6 +10,7 @@ pub mod exchange_ops;
 mod graphs;
 mod inputs;
 pub mod journal_ops;
+pub mod passes;
 pub mod record;
 pub mod request_head;
 pub mod run_ops;
@@ -25,4 +26,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("run_ops", run_ops::run),
     ("record", record::run),
     ("journal_ops", journal_ops::run),
+    ("passes", passes::run),
 ];

@@ -82,7 +82,7 @@ impl<'a> World<'a> {
         if let Input::Due { timer } = input {
             self.inputs.timers.remove(&timer);
         }
-        if let Input::Done { pass, .. } | Input::LargeDone { pass, .. } = input {
+        if let Input::Done { pass, .. } | Input::LargeDone { pass, .. } | Input::PassLost { pass } = input {
             self.inputs.live.remove(&pass);
         }
         if matches!(input, Input::GoOn) {

@@ -384,7 +384,7 @@ fn a_lost_pass_runs_again_as_the_same_attempt_until_it_is_lost_too_often() {
     world.scheduler.handle_report(tag, Report::Lost, world.now);
     world.settle();
     let outcome = world.scheduler.view(key).expect("the handler").outcome.cloned();
-    let error = "its pass was lost 3 times in a row, each time with the process or thread that ran it";
+    let error = "Step w was lost 3 times in a row, each time with the thread or process that ran it";
     assert_eq!(outcome, Some(Outcome::Failed(error.into())));
     assert_eq!((world.scheduler.working(), world.passes().len()), (0, 0));
 }

@@ -11,13 +11,13 @@ impl Facts {
     /// Runs the body of a lost pass again, as after a restart of the server: the work keeps its slot, its attempt and
     /// its place among those that run alone. After [`PASS_LOSSES_MAX`] losses in a row the attempt has failed.
     pub(super) fn pass_lost(&mut self, turn: &mut Turn<'_>, pass: PassId) {
-        if self.running_work(pass).is_none() {
-            return;
-        }
+        let Some(step) = self.running_work(pass).map(|work| work.step) else { return };
         let losses = self.lost.get(pass.work).copied().unwrap_or(0) + 1;
         if losses >= PASS_LOSSES_MAX {
-            let error =
-                format!("its pass was lost {losses} times in a row, each time with the process or thread that ran it");
+            let name = &turn.graph.step(step).name;
+            let error = format!(
+                "Step {name} was lost {losses} times in a row, each time with the thread or process that ran it"
+            );
             let end = PassEnd::Failed { error, retry: true };
             return self.done(turn, pass, Done { end, sent: Vec::new(), state: StateUse::default() });
         }

@@ -2,6 +2,7 @@
 
 mod bounds;
 pub(crate) mod costs;
+mod lost;
 mod parts;
 mod scopes;
 mod sequences;
