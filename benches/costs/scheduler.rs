@@ -6,7 +6,7 @@ use steprill::{
     api::{self, List, ListProgress},
     engine::{
         input::External,
-        keys::{HandlerKey, WorkflowId},
+        keys::{HandlerKey, SHARD_BITS, WorkflowId},
         record::LargeDone,
         scheduler::{Capacity, NewRun, Place, Scheduler, SchedulerLimits},
         storage::{Batch, Recall},
@@ -57,6 +57,12 @@ impl World {
         let run_id = uuid::Uuid::from_u128(self.started);
         let (workflow, place, event) = (WorkflowId(0), Place::New(None), json("{}"));
         self.scheduler.start(NewRun { workflow, place, run_id, event, state: Values::default() }, self.now)
+    }
+
+    /// The handlers in memory.
+    fn keys(&self) -> impl Iterator<Item = HandlerKey> {
+        let next = |after| self.scheduler.next_handler(after);
+        std::iter::successors(next(None), move |key| next(Some(*key)))
     }
 
     fn settle(&mut self) {
@@ -308,7 +314,7 @@ fn lists() {
         ("status=running", List { statuses: vec!["running".into()], ..List::default() }),
         ("workflow_name=", List { workflows: vec!["other".into()], ..List::default() }),
         ("before=", List { before_us: Some(0), ..List::default() }),
-        ("after=, limit=", List { after: Some(HandlerKey(1_000)), limit: Some(10), ..List::default() }),
+        ("after=, limit=", List { after: Some(HandlerKey(1_000 << SHARD_BITS)), limit: Some(10), ..List::default() }),
     ];
     for (filter, list) in lists {
         row(&format!("step of a list, {filter}, n finished"), RUNS_MAX_DEFAULT, |n| {
@@ -333,7 +339,7 @@ fn retention() {
     row("removal of n from the store in one turn", RETENTION_SLICE_MAX, |n| {
         let mut world = World::new(0, None, Recall::Everything).finished(n);
         let now = world.now;
-        let oldest: Vec<_> = (0..n as u64).map(|key| (HandlerKey(key), 0)).collect();
+        let oldest: Vec<_> = world.keys().map(|key| (key, 0)).collect();
         let asked = world.scheduler.begin_read();
         assert!(world.scheduler.end_read(asked));
         once(|| world.scheduler.handle_oldest(&oldest, now))

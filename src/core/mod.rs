@@ -21,6 +21,7 @@
 mod failures;
 mod output;
 mod questions;
+mod reading;
 mod replies;
 mod stored;
 mod table;
@@ -28,6 +29,7 @@ mod table;
 use std::collections::VecDeque;
 
 pub use output::{Loaded, Output, Refused};
+pub use reading::{Begun, PageFound, ReadFrom, Reading, Step, Turn};
 pub use table::{ClientId, Table};
 
 use crate::{
@@ -184,12 +186,12 @@ impl Core {
     }
 
     /// Asks the store for events, for a client's stream.
-    pub fn ask_page(&mut self, client: ClientId, query: Query) -> Ticket {
+    fn ask_page(&mut self, client: ClientId, query: Query) -> Ticket {
         self.ask(query, Question::Page(client))
     }
 
     /// The client's stream does not want them any more.
-    pub fn forget_page(&mut self, ticket: Ticket) {
+    fn forget_page(&mut self, ticket: Ticket) {
         self.questions.take(ticket);
     }
 

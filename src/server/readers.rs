@@ -2,70 +2,46 @@
 
 mod pages;
 
-use std::{collections::VecDeque, time::Duration};
-
 use super::{
-    reader::{Cursors, Headless, Phase, Reader, take_marks},
+    reader::{Open, Phase, Reader},
     stop::cut_off,
     turn::Loop,
 };
 use crate::{
     api::{self, Cursor, ErrorFormat, Follow},
-    core::ClientId,
-    engine::{
-        channel::{Channel, ReaderId},
-        keys::RunKey,
-    },
+    core::{Begun, ReadFrom, Reading, Turn},
     http::{Response, response::CACHE_CONTROL, stream},
     limits::HEARTBEAT_US,
     net::ConnectionId,
-    now::Clock,
 };
 
 /// From request to open stream.
 impl Loop {
     pub(super) fn begin_reading(&mut self, id: ConnectionId, follow: Follow, errors: ErrorFormat) {
-        let run = follow.run;
+        let (run, from) = (follow.run, read_from(&follow));
         if follow.head_only {
-            let from = self.start_of(&follow);
-            return self.start_stream(id, &follow, from);
+            let start = self.core.start_of(run, from);
+            return self.start_stream(id, &follow, start);
         }
-        let reader = reader_id(id);
-        match follow.cursor {
-            Cursor::Log { .. } => {
-                if self.core.scheduler_mut().follow(run, reader) {
-                    self.open_reader(id, follow, errors);
-                }
-            }
-            Cursor::Queue { acquire_timeout, acquire_timeout_s } => {
-                match self.core.scheduler_mut().acquire(run, reader) {
-                    None => self.respond(id, &errors.handler_not_found()),
-                    Some(true) => self.open_reader(id, follow, errors),
-                    Some(false) if acquire_timeout.is_zero() => {
-                        self.core.scheduler_mut().leave(run, reader);
-                        self.respond(id, &errors.no_lock(acquire_timeout_s));
-                    }
-                    Some(false) => self.wait_for_lock(id, follow, acquire_timeout, Phase::Waiting { errors }),
-                }
-            }
+        match self.core.begin_reading(id.into(), run, from, self.now) {
+            Begun::Gone => self.respond(id, &errors.handler_not_found()),
+            Begun::NoLock => self.refuse_lock(id, &follow, errors),
+            Begun::Waits(due_us) => self.wait_for_lock(id, follow, due_us, errors),
+            Begun::Open(reading) => self.open_reader(id, follow, reading, errors),
         }
     }
 
-    fn wait_for_lock(&mut self, id: ConnectionId, follow: Follow, timeout: Duration, phase: Phase) {
-        let due_us = self.now.deadline(Clock::Alive, timeout).at_us;
+    fn refuse_lock(&mut self, id: ConnectionId, follow: &Follow, errors: ErrorFormat) {
+        if let Cursor::Queue { acquire_timeout_s, .. } = follow.cursor {
+            self.respond(id, &errors.no_lock(acquire_timeout_s));
+        }
+    }
+
+    fn wait_for_lock(&mut self, id: ConnectionId, follow: Follow, due_us: u64, errors: ErrorFormat) {
         self.due.insert((due_us, id));
-        self.put_reader(Box::new(Reader { id, follow, phase, due_us }));
+        self.put_reader(Box::new(Reader { id, follow, phase: Phase::Waiting { errors }, due_us }));
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().hang_up_on_end(true);
-        }
-    }
-
-    /// Where a reader begins, and whether events that it would have begun with are not there any more.
-    fn start_of(&self, follow: &Follow) -> (u64, bool) {
-        let Some(channel) = self.core.scheduler().channel(follow.run) else { return (0, false) };
-        match follow.cursor {
-            Cursor::Log { from } => (from.max(channel.first()), from < channel.first()),
-            Cursor::Queue { .. } => (channel.cursor(), channel.has_skipped()),
         }
     }
 
@@ -87,15 +63,14 @@ impl Loop {
 
     /// Sends the head of an open stream, if that is still to be done.
     fn send_head(&mut self, reader: &mut Reader) {
-        if let Phase::Open(cursors) = &mut reader.phase
-            && let Some(Headless { has_skipped, .. }) = cursors.headless.take()
+        if let Phase::Open(open) = &mut reader.phase
+            && let Some(start) = open.reading.begin()
         {
-            self.start_stream(reader.id, &reader.follow, (cursors.next, has_skipped));
+            self.start_stream(reader.id, &reader.follow, start);
         }
     }
 
-    fn open_reader(&mut self, id: ConnectionId, follow: Follow, errors: ErrorFormat) {
-        let (next, has_skipped) = self.start_of(&follow);
+    fn open_reader(&mut self, id: ConnectionId, follow: Follow, reading: Reading, errors: ErrorFormat) {
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().hang_up_on_end(true);
         }
@@ -103,10 +78,8 @@ impl Loop {
         if follow.sse {
             self.due.insert((due_us, id));
         }
-        let headless = Some(Headless { errors, has_skipped });
-        let written_us = self.now.alive_us;
-        let cursors = Cursors { headless, next, page: None, asked: None, marks: VecDeque::new(), written_us };
-        self.put_reader(Box::new(Reader { id, follow, phase: Phase::Open(cursors), due_us }));
+        let open = Open { reading, errors, page: None, written_us: self.now.alive_us };
+        self.put_reader(Box::new(Reader { id, follow, phase: Phase::Open(open), due_us }));
         self.pump(id);
     }
 
@@ -115,25 +88,20 @@ impl Loop {
         let Some(waiter) = self.take_reader(id) else { return };
         let Phase::Waiting { errors } = waiter.phase else { return self.put_reader(waiter) };
         self.due.remove(&(waiter.due_us, id));
-        let run = waiter.follow.run;
-        let state = self.core.scheduler().channel(run).map(Channel::is_drained);
-        match state {
-            None => self.respond(id, &errors.handler_not_found()),
-            Some(true) => {
-                self.core.scheduler_mut().leave(run, reader_id(id));
-                self.respond(id, &api::no_content());
-            }
-            Some(false) => self.open_reader(id, waiter.follow, errors),
+        match self.core.take_turn(id.into(), waiter.follow.run) {
+            Turn::Gone => self.respond(id, &errors.handler_not_found()),
+            Turn::Drained => self.respond(id, &api::no_content()),
+            Turn::Open(reading) => self.open_reader(id, waiter.follow, reading, errors),
         }
     }
 
     /// The handler is gone: who has no reply yet gets 404, a stream ends properly.
     pub(super) fn end_reader(&mut self, id: ConnectionId) {
-        let Some(reader) = self.take_reader(id) else { return };
+        let Some(mut reader) = self.take_reader(id) else { return };
         self.due.remove(&(reader.due_us, id));
         let unanswered = reader.phase.unanswered();
-        if let Phase::Open(cursors) = &reader.phase {
-            self.forget_query(cursors);
+        if let Phase::Open(open) = &mut reader.phase {
+            self.core.forget_reading(&mut open.reading);
         }
         match unanswered {
             Some(errors) => self.respond(id, &errors.handler_not_found()),
@@ -154,23 +122,21 @@ impl Loop {
         let framing = reader.follow.framing();
         match &mut reader.phase {
             Phase::Waiting { errors, .. } => {
-                let (run, errors) = (reader.follow.run, *errors);
-                self.core.scheduler_mut().leave(run, reader_id(id));
-                if let Cursor::Queue { acquire_timeout_s, .. } = reader.follow.cursor {
-                    self.respond(id, &errors.no_lock(acquire_timeout_s));
-                }
+                let errors = *errors;
+                self.core.stop_waiting(id.into(), reader.follow.run);
+                self.refuse_lock(id, &reader.follow, errors);
             }
-            Phase::Open(cursors) => {
-                let idle_since_us = cursors.written_us;
+            Phase::Open(open) => {
+                let idle_since_us = open.written_us;
                 if idle_since_us + HEARTBEAT_US <= self.now.alive_us {
-                    cursors.written_us = self.now.alive_us;
+                    open.written_us = self.now.alive_us;
                     if let Some(connection) = self.reactor.connection(id)
                         && connection.exchange().output().is_empty()
                     {
                         connection.exchange().stream(self.now, |out| stream::encode_heartbeat(out, framing));
                     }
                 }
-                reader.due_us = cursors.written_us + HEARTBEAT_US;
+                reader.due_us = open.written_us + HEARTBEAT_US;
                 self.due.insert((reader.due_us, id));
                 self.put_reader(reader);
             }
@@ -184,27 +150,19 @@ impl Loop {
     pub(super) fn handle_taken(&mut self, id: ConnectionId) {
         let Some(taken) = self.reactor.taken_position(id) else { return };
         if let Some(mut reader) = self.take_reader(id) {
-            if let Phase::Open(cursors) = &mut reader.phase {
-                self.move_queue(reader.follow.run, &mut cursors.marks, taken);
+            if let Phase::Open(open) = &mut reader.phase {
+                self.core.move_queue(reader.follow.run, &mut open.reading, taken);
             }
             self.put_reader(reader);
         }
         self.end_finishing(id, taken, taken);
     }
 
-    /// Moves a queue on to the last of the marks that are reached.
-    fn move_queue(&mut self, run: RunKey, marks: &mut VecDeque<(u64, u64)>, taken: u64) {
-        if let Some(next) = take_marks(marks, taken) {
-            self.core.scheduler_mut().handle_taken(run, next);
-        }
-    }
-
     /// Ends the connection's finishing readers whose streams end at `until` or before.
     fn end_finishing(&mut self, id: ConnectionId, until: u64, taken: u64) {
         while let Some((&place, _)) = self.finishing.range((id, 0)..=(id, until)).next() {
             let Some(mut finishing) = self.finishing.remove(&place) else { return };
-            self.move_queue(finishing.run, &mut finishing.marks, taken);
-            self.core.scheduler_mut().leave(finishing.run, reader_id(id));
+            self.core.stop_reading(id.into(), finishing.run, &mut finishing.reading, taken);
         }
     }
 
@@ -212,22 +170,15 @@ impl Loop {
     pub(super) fn drop_reader(&mut self, reader: Reader, taken: u64) {
         let Reader { id, follow, phase, due_us } = reader;
         self.due.remove(&(due_us, id));
-        if let Phase::Open(mut cursors) = phase {
-            self.forget_query(&cursors);
-            self.move_queue(follow.run, &mut cursors.marks, taken);
+        match phase {
+            Phase::Waiting { .. } => self.core.stop_waiting(id.into(), follow.run),
+            Phase::Open(mut open) => self.core.stop_reading(id.into(), follow.run, &mut open.reading, taken),
         }
-        self.core.scheduler_mut().leave(follow.run, reader_id(id));
     }
 
     /// The same for a reader that was written to its end.
     pub(super) fn drop_finishing(&mut self, id: ConnectionId, taken: u64) {
         self.end_finishing(id, u64::MAX, taken);
-    }
-
-    fn forget_query(&mut self, cursors: &Cursors) {
-        if let Some(ticket) = cursors.asked {
-            self.core.forget_page(ticket);
-        }
     }
 
     /// The server stops: a stream is cut off, so that its client knows to come back; who waits for the lock is told so.
@@ -243,7 +194,9 @@ impl Loop {
 /// number of the first event that is.
 const FIRST_SEQUENCE: &str = "X-First-Sequence";
 
-/// How the engine knows the connection that reads.
-fn reader_id(id: ConnectionId) -> ReaderId {
-    ClientId::from(id).into()
+fn read_from(follow: &Follow) -> ReadFrom {
+    match follow.cursor {
+        Cursor::Queue { acquire_timeout, .. } => ReadFrom::Queue(acquire_timeout),
+        Cursor::Log { from } => ReadFrom::Log(from),
+    }
 }

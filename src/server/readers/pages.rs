@@ -1,14 +1,13 @@
 //! From the store to the socket: a reader's pages, and what is written of them.
 
-use super::reader_id;
 use crate::{
     api::ErrorFormat,
-    core::ClientId,
+    core::{ClientId, PageFound, Step},
     engine::{
         channel::ReaderId,
         feed::Feed,
         keys::{RunKey, WorkflowId},
-        storage::{Query, Recall, Ticket},
+        storage::{Recall, Ticket},
     },
     http::Response,
     limits::PAGE_BYTES_MAX,
@@ -40,25 +39,16 @@ impl Loop {
     ) {
         let Some(mut reader) = self.take_reader(id) else { return };
         let workflow = workflow.unwrap_or(reader.follow.workflow);
-        if let Phase::Open(cursors) = &mut reader.phase
-            && cursors.asked == Some(ticket)
+        if let Phase::Open(open) = &mut reader.phase
+            && open.reading.wants(ticket)
         {
-            cursors.asked = None;
             if self.core.scheduler().recall() == Recall::Everything {
                 self.sharing.share(reader.follow.run, &mut feed);
             }
-            if feed.next() <= cursors.next {
+            if open.reading.take_page(ticket, &feed) == PageFound::Lost {
                 return self.break_off(*reader, ErrorFormat::handler_not_found);
             }
-            if feed.first() > cursors.next {
-                // What was there when it was asked for has left the window.
-                let Some(headless) = &mut cursors.headless else {
-                    return self.break_off(*reader, ErrorFormat::handler_not_found);
-                };
-                headless.has_skipped = true;
-                cursors.next = feed.first();
-            }
-            cursors.page = Some(Box::new(Page { feed, workflow }));
+            open.page = Some(Box::new(Page { feed, workflow }));
         }
         self.put_reader(reader);
         self.pump(id);
@@ -68,7 +58,7 @@ impl Loop {
     pub(in crate::server) fn cut_reader(&mut self, id: ConnectionId, ticket: Ticket, cause: &str) {
         let Some(reader) = self.take_reader(id) else { return };
         match &reader.phase {
-            Phase::Open(cursors) if cursors.asked == Some(ticket) => {
+            Phase::Open(open) if open.reading.wants(ticket) => {
                 self.break_off(*reader, |errors| errors.not_read(cause));
             }
             _ => self.put_reader(reader),
@@ -103,58 +93,44 @@ impl Loop {
         let Some(mut reader) = self.take_reader(id) else { return };
         let run = reader.follow.run;
         let Some(channel) = self.core.scheduler().channel(run) else { return self.put_reader(reader) };
-        let (first, visible, ended) = (channel.first(), channel.visible(), channel.is_ended());
-        if matches!(&reader.phase, Phase::Open(cursors) if cursors.next >= visible || cursors.page.is_some()) {
+        let visible = channel.visible();
+        if matches!(&reader.phase, Phase::Open(open) if open.reading.next() >= visible || open.page.is_some()) {
             self.send_head(&mut reader);
         }
         let Some(connection) = self.reactor.connection(id) else { return self.put_reader(reader) };
         let exchange = connection.exchange();
-        let Phase::Open(cursors) = &mut reader.phase else { return self.put_reader(reader) };
+        let Phase::Open(open) = &mut reader.phase else { return self.put_reader(reader) };
         let before = exchange.stream_position();
         while exchange.stream_room() > 0 {
-            let Some(page) = cursors.page.take_if(|page| cursors.next < page.feed.next().min(visible)) else { break };
+            let next = open.reading.next();
+            let Some(page) = open.page.take_if(|page| next < page.feed.next().min(visible)) else { break };
             let texts = self.site.catalog.workflow(page.workflow);
-            cursors.write(&page.feed, visible, exchange, &reader.follow, texts, self.now);
-            cursors.page = Some(page);
+            open.write(&page.feed, visible, exchange, &reader.follow, texts, self.now);
+            open.page = Some(page);
         }
-        let has_page = cursors.page.as_ref().is_some_and(|page| cursors.next < page.feed.next());
-        if !has_page {
-            cursors.page = None;
-            if cursors.next < first && cursors.headless.is_none() {
-                // The window has passed a reader this slow. It comes back, and is told where it goes on.
-                return self.break_off(*reader, ErrorFormat::handler_not_found);
-            }
-        }
+        open.page.take_if(|page| open.reading.next() >= page.feed.next());
         let written = exchange.stream_position() - before;
         self.shares.spend(PUMP_COST_BYTES + written as usize);
-        let room = exchange.stream_room();
-        if !has_page && (room > 0 || cursors.headless.is_some()) && cursors.asked.is_none() && cursors.next < visible {
-            self.shares.spend(PAGE_COST_BYTES);
-            let query = Query::Page { run, from: cursors.next, until: visible, bytes_max: PAGE_BYTES_MAX };
-            let ticket = self.core.ask_page(id.into(), query);
-            cursors.asked = Some(ticket);
+        let state = (open.page.as_ref().map(|page| page.feed.next()), exchange.stream_room() > 0);
+        match self.core.next_step(id.into(), run, &mut open.reading, state, PAGE_BYTES_MAX) {
+            Step::Wait => {}
+            Step::Asked => self.shares.spend(PAGE_COST_BYTES),
+            Step::Finish => return self.finish_reader(*reader),
+            Step::BreakOff => return self.break_off(*reader, ErrorFormat::handler_not_found),
         }
-        if ended && cursors.next >= visible && !has_page {
-            self.finish_reader(*reader);
-        } else {
-            self.put_reader(reader);
-        }
+        self.put_reader(reader);
     }
 
     /// All is written: the stream ends. A queue reader holds the lock until its last byte is taken.
     fn finish_reader(&mut self, reader: Reader) {
-        let queue = reader.is_queue();
         let Reader { id, follow, phase, due_us } = reader;
-        let Phase::Open(cursors) = phase else { return };
+        let Phase::Open(open) = phase else { return };
         self.due.remove(&(due_us, id));
-        self.forget_query(&cursors);
         self.end_stream(id);
-        if !queue {
-            return self.core.scheduler_mut().leave(follow.run, reader_id(id));
+        if let Some(reading) = self.core.finish_reading(id.into(), follow.run, open.reading) {
+            let position = self.reactor.connection(id).map(|connection| connection.exchange().stream_position());
+            self.finishing.insert((id, position.unwrap_or(0)), Finishing { run: follow.run, reading });
         }
-        let position = self.reactor.connection(id).map(|connection| connection.exchange().stream_position());
-        let end = position.unwrap_or(0);
-        self.finishing.insert((id, end), Finishing { run: follow.run, marks: cursors.marks });
     }
 
     pub(super) fn end_stream(&mut self, id: ConnectionId) {

@@ -1,14 +1,15 @@
 //! Who reads feeds, through pages of the store.
 
+use std::cmp::Ordering;
+
 use steprill::{
     api::{Cursor, Follow},
-    core::ClientId,
+    core::{Begun, ClientId, PageFound, ReadFrom, Reading, Step, Turn},
     engine::{
-        channel::Channel,
         feed::Feed,
         keys::{RunKey, WorkflowId},
     },
-    store::{Query, Ticket},
+    store::Ticket,
 };
 
 use super::world::World;
@@ -16,14 +17,13 @@ use super::world::World;
 /// One GET /events.
 pub(crate) struct Reader {
     pub(crate) run: RunKey,
-    queue: bool,
-    next: u64,
-    waits: bool,
-    asked: Option<Ticket>,
-    /// Its handler is gone, of which it is still to be told.
-    orphaned: bool,
-    /// What its socket has taken, of a queue.
-    untaken: Option<u64>,
+    state: State,
+}
+
+enum State {
+    /// It waits for the lock until then, on the alive clock.
+    Waits(u64),
+    Open(Reading),
 }
 
 impl World {
@@ -33,34 +33,38 @@ impl World {
         let channel = self.core.scheduler().channel(run).expect("it is there");
         let (first, cursor) = (channel.first(), channel.cursor());
         self.clients.taken.entry(run).or_insert(first);
-        let mut reader =
-            Reader { run, queue: false, next: cursor, waits: false, asked: None, orphaned: false, untaken: None };
-        match follow.cursor {
-            Cursor::Queue { acquire_timeout, .. } => {
-                reader.queue = true;
-                reader.waits = !self.core.scheduler_mut().acquire(run, client.into()).expect("it is there");
-                if reader.waits && acquire_timeout.is_zero() {
-                    return self.core.scheduler_mut().leave(run, client.into());
-                }
-                self.check_cursor(run, cursor);
-            }
-            Cursor::Log { from } => {
-                reader.next = from.max(first);
-                assert!(self.core.scheduler_mut().follow(run, client.into()));
-            }
+        let from = match follow.cursor {
+            Cursor::Queue { acquire_timeout, .. } => ReadFrom::Queue(acquire_timeout),
+            Cursor::Log { from } => ReadFrom::Log(from),
+        };
+        let state = match self.core.begin_reading(client, run, from, self.now) {
+            Begun::Gone => panic!("it is there"),
+            Begun::NoLock => return,
+            Begun::Waits(due_us) => State::Waits(due_us),
+            Begun::Open(reading) => State::Open(reading),
+        };
+        if let ReadFrom::Queue(_) = from {
+            self.check_cursor(run, cursor);
         }
-        self.clients.readers.insert(client, reader);
+        self.clients.readers.insert(client, Reader { run, state });
         self.pump(client);
     }
 
     pub(crate) fn take_turn(&mut self, id: ClientId) {
         let Some(reader) = self.clients.readers.get_mut(&id) else { return };
-        reader.waits = false;
+        let State::Waits(_) = reader.state else { panic!("only who waits is told") };
         let run = reader.run;
-        let Some(cursor) = self.core.scheduler().channel(run).map(Channel::cursor) else { return };
-        reader.next = cursor;
-        self.check_cursor(run, cursor);
-        self.pump(id);
+        match self.core.take_turn(id, run) {
+            Turn::Gone | Turn::Drained => {
+                self.clients.readers.remove(&id);
+            }
+            Turn::Open(reading) => {
+                let cursor = reading.next();
+                reader.state = State::Open(reading);
+                self.check_cursor(run, cursor);
+                self.pump(id);
+            }
+        }
     }
 
     /// A queue may repeat, never skip.
@@ -78,45 +82,50 @@ impl World {
     }
 
     fn pump(&mut self, id: ClientId) {
-        let Some(reader) = self.clients.readers.get(&id) else { return };
-        let Some(channel) = self.core.scheduler().channel(reader.run) else { return };
-        let (run, next, first, visible) = (reader.run, reader.next, channel.first(), channel.visible());
-        if reader.waits || reader.orphaned || reader.asked.is_some() {
-            return;
+        let Some(Reader { run, state: State::Open(reading) }) = self.clients.readers.get_mut(&id) else { return };
+        let Some(channel) = self.core.scheduler().channel(*run) else { return };
+        if reading.next() >= channel.visible() {
+            reading.begin();
         }
-        if next < first {
-            // The window has passed it: it breaks off.
-            return self.leave(id);
-        }
-        if next < visible {
-            let query = Query::Page { run, from: next, until: visible, bytes_max: 1 + self.random.below(2_000) };
-            let ticket = self.core.ask_page(id, query);
-            self.clients.readers.get_mut(&id).expect("it is there").asked = Some(ticket);
-        } else if channel.is_ended() {
-            self.leave(id);
+        let bytes_max = 1 + self.random.below(2_000);
+        match self.core.next_step(id, *run, reading, (None, true), bytes_max) {
+            Step::Wait | Step::Asked => {}
+            Step::BreakOff => self.leave(id),
+            Step::Finish => {
+                let Some(Reader { run, state: State::Open(reading) }) = self.clients.readers.remove(&id) else {
+                    unreachable!("it is open")
+                };
+                if let Some(reading) = self.core.finish_reading(id, run, reading) {
+                    self.clients.readers.insert(id, Reader { run, state: State::Open(reading) });
+                    self.leave(id);
+                }
+            }
         }
     }
 
     pub(crate) fn take_page(&mut self, id: ClientId, ticket: Ticket, page: Result<(Feed, Option<WorkflowId>), String>) {
-        let Some(reader) = self.clients.readers.get_mut(&id).filter(|reader| reader.asked == Some(ticket)) else {
+        let Some(Reader { run, state: State::Open(reading) }) = self.clients.readers.get_mut(&id) else { return };
+        let (run, next) = (*run, reading.next());
+        if !reading.wants(ticket) {
             return;
-        };
-        reader.asked = None;
+        }
         let Ok((feed, workflow)) = page else { return self.leave(id) };
-        if feed.next() <= reader.next {
-            assert!(self.purged.contains(&reader.run.handler), "what is visible can be read");
-            reader.orphaned = true;
-            return;
+        match (reading.take_page(ticket, &feed), feed.first().cmp(&next)) {
+            (PageFound::Unasked, _) => unreachable!("it wants it"),
+            (PageFound::Lost, Ordering::Greater) => return self.leave(id),
+            (PageFound::Lost, _) => {
+                assert!(self.purged.contains(&run.handler), "what is visible can be read");
+                return self.leave(id);
+            }
+            (PageFound::Found, Ordering::Greater) => {
+                let model_first = self.store.model.feeds.get(&run).map(|events| events.first);
+                assert!(model_first.is_none_or(|first| first >= feed.first()), "only what has left is passed over");
+            }
+            (PageFound::Found, _) => {}
         }
-        let Some(channel) = self.core.scheduler().channel(reader.run) else { return };
+        let Some(channel) = self.core.scheduler().channel(run) else { return };
         let visible = channel.visible();
-        if feed.first() > reader.next {
-            // The window has passed what it asked for.
-            let model_first = self.store.model.feeds.get(&reader.run).map(|events| events.first);
-            assert!(model_first.is_none_or(|first| first >= feed.first()), "only what has left is passed over");
-            reader.next = feed.first();
-        }
-        let history = &self.history.runs[&reader.run];
+        let history = &self.history.runs[&run];
         let version = self.store.session.version(workflow.expect("events have a version"));
         for sequence in feed.first()..feed.next() {
             let (of, event) = history.events.get((sequence - history.first) as usize).expect("only what is kept shows");
@@ -124,31 +133,35 @@ impl World {
             expected.push(event);
             assert_eq!((expected.get(sequence), *of), (feed.get(sequence), version), "every reader sees the same list");
         }
-        reader.next = feed.next().min(visible.max(reader.next));
-        if reader.queue && reader.next > feed.first() {
-            reader.untaken = Some(reader.next);
-            if self.random.one_in(2) {
-                self.take(id);
-            }
+        reading.begin();
+        while reading.next() < feed.next().min(visible) {
+            // Each event takes one byte of the socket.
+            reading.advance(reading.next() + 1);
+        }
+        if self.random.one_in(2) {
+            self.take(id);
         }
         self.pump(id);
     }
 
     /// The socket has taken what was written.
     fn take(&mut self, id: ClientId) {
-        let Some(reader) = self.clients.readers.get_mut(&id) else { return };
-        let Some(next) = reader.untaken.take() else { return };
-        let taken = self.clients.taken.entry(reader.run).or_insert(0);
-        *taken = (*taken).max(next);
-        self.core.scheduler_mut().handle_taken(reader.run, next);
+        let Some(Reader { run, state: State::Open(reading) }) = self.clients.readers.get_mut(&id) else { return };
+        if reading.mark_count() > 0 {
+            let taken = self.clients.taken.entry(*run).or_insert(0);
+            *taken = (*taken).max(reading.next());
+            self.core.move_queue(*run, reading, reading.next());
+        }
     }
 
-    /// Sockets take something.
+    /// Sockets take something, and who has waited long enough for the lock goes.
     pub(crate) fn take_some(&mut self) {
         let ids: Vec<_> = self.clients.readers.keys().copied().collect();
         for id in ids {
-            if self.random.one_in(2) {
-                self.take(id);
+            match self.clients.readers[&id].state {
+                State::Waits(due_us) if due_us <= self.now.alive_us => self.leave(id),
+                _ if self.random.one_in(2) => self.take(id),
+                _ => {}
             }
         }
     }
@@ -157,8 +170,11 @@ impl World {
         if self.random.one_in(2) {
             self.take(id);
         }
-        let Some(reader) = self.clients.readers.remove(&id) else { return };
-        self.core.scheduler_mut().leave(reader.run, id.into());
+        match self.clients.readers.remove(&id) {
+            Some(Reader { run, state: State::Waits(_) }) => self.core.stop_waiting(id, run),
+            Some(Reader { run, state: State::Open(mut reading) }) => self.core.stop_reading(id, run, &mut reading, 0),
+            None => {}
+        }
     }
 
     /// What it reads is gone.
