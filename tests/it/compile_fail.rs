@@ -1,6 +1,6 @@
-//! The usual mistakes in a step do not compile, and the compiler's words name the remedy.
+//! Usual mistakes in a step do not compile, and the compiler's message names the remedy.
 //!
-//! `rustc` checks small programs against the library that this test itself is linked with.
+//! `rustc` checks small programs against the library with which this test is linked.
 
 use std::{
     env, fs,
@@ -33,13 +33,13 @@ const GOOD: &str = "
     }
 ";
 
-/// Checks a program; `None` if it compiles, else what the compiler says.
+/// Checks a program. Returns what the compiler says, or `None` if it compiles.
 fn compile(library: &Path, source: &str) -> Option<String> {
     let directory = tempfile::tempdir().expect("a directory for the program");
     let file = directory.path().join("program.rs");
     fs::write(&file, format!("{PRELUDE}{source}")).expect("a written program");
     let dependencies = library.parent().expect("the library's directory");
-    // With `--target` the macros of the host stand apart.
+    // With `--target`, the host's macros are in another directory.
     let of_host = dependencies.join("../../../debug/deps");
     let output = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
         .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--color=never", "--diagnostic-width=200"])
@@ -57,8 +57,8 @@ fn compile(library: &Path, source: &str) -> Option<String> {
     (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// The library as cargo has built it for this test: the newest with which a good program compiles, for older builds may
-/// lie beside it.
+/// Returns the library as cargo has built it for this test: the newest with which a correct program compiles, as older
+/// builds may lie beside it.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! The program `steprill`: the lines to try that its demo prints, and what it does not know.
+//! The program `steprill`: the lines that its demo prints, and its usage errors.
 
 use std::path::Path;
 
@@ -53,8 +53,8 @@ fn what_is_asked_for_and_not_there_is_a_fault_of_usage() {
     }
 }
 
-/// Does what a line for the shell would: `curl URL [-d 'BODY']`, where the URL may end in the id of a handler that a
-/// `$(curl -s URL -d 'BODY' | cut -d'"' -f4)` prints. The id, and the reply.
+/// Executes a line as a shell would: `curl URL [-d 'BODY']`, where the URL may end in the handler id that
+/// `$(curl -s URL -d 'BODY' | cut -d'"' -f4)` prints. Returns the id and the reply.
 #[track_caller]
 fn curl(program: &Program, line: &str) -> (String, Response) {
     let reply = |line: &str| Curl::parse(line, program.listening()).reply(program);

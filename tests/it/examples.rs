@@ -1,11 +1,11 @@
-//! Each example program does what its header says: the tests send the very lines that stand there.
+//! Each example program does what its header says: the tests send the lines in the header.
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{Curl, Program, Response, example};
 
-/// An example program that runs, and the three lines of its header.
+/// A running example program, and the three lines of its header.
 struct Example {
     program: Program,
     lines: [String; 3],
@@ -27,7 +27,7 @@ impl Example {
         Self { program: Program::of(&example(name), &[&["--listen", "127.0.0.1:0"], flags].concat()), lines }
     }
 
-    /// A line of the header, from 0, about this program and this handler.
+    /// Returns a line of the header, from 0, for this program and this handler.
     #[track_caller]
     fn line(&self, number: usize, handler: &str) -> Curl {
         let host = self.program.host();
@@ -40,7 +40,7 @@ impl Example {
         self.line(number, handler).reply(&self.program)
     }
 
-    /// Sends a line that starts a run; the id of its handler.
+    /// Sends a line that starts a run. Returns the id of its handler.
     #[track_caller]
     fn begin(&self, number: usize) -> String {
         let reply = self.reply(number, "");
@@ -49,7 +49,7 @@ impl Example {
     }
 }
 
-/// A directory for `--data`, and the flags for it: none where the server has no store.
+/// Returns a directory for `--data` and the flags for it; no flags without a store.
 fn data() -> (TempDir, Vec<String>) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().to_str().expect("a path of characters").to_owned();

@@ -1,5 +1,5 @@
-//! The recorded exchanges of the API's reference implementation (`tests/golden/`), replayed against the conformance
-//! program. Ids and times are normalised; every other difference is a [`Rule`] with its reason.
+//! Replays the recorded exchanges of the API's reference implementation (`tests/golden/`) against the conformance
+//! program. Ids and times are normalized; every other difference is a [`Rule`] with its reason.
 
 use std::{fs, path::PathBuf};
 
@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 
 use crate::support::{Connection, Ordered, Program, Response};
 
-/// A difference that is on purpose. The rule turns what was recorded into what is expected here, or checks that
-/// what came is what the rule allows and takes it away.
+/// An intended difference. The rule turns what was recorded into what is expected here, or checks that the reply is
+/// as the rule allows and removes the difference.
 #[derive(Clone, Copy, Debug)]
 enum Rule {
-    /// Every SSE event has its number as `id:`, so that clients can come back with `Last-Event-ID`.
+    /// Every SSE event has its number as `id:`, so that clients can resume with `Last-Event-ID`.
     NumberedSse,
     /// Internal events name classes plainly, `StartEvent`, where the reference writes `<class 'm.StartEvent'>`.
     PlainClassNames,
-    /// POST run replies after the end of the run is stored, so `completed_at` is set and equals `updated_at`.
+    /// POST run replies after the end of the run is committed, so `completed_at` is set and equals `updated_at`.
     FinalReply,
-    /// Texts of validation errors are this server's own: they name the field, the expected and the given.
+    /// Texts of validation errors are this server's own: they name the field, what was expected and what came.
     NamesField(&'static str),
-    /// The text begins as recorded, as clients compare it, and goes on with what to do.
+    /// The text begins as recorded, which clients compare, and continues with what to do.
     SaysMore,
     /// A preflight is answered with the path's own methods, `Vary: Origin` and an empty body.
     OwnPreflight,
@@ -33,14 +33,14 @@ enum Rule {
     GraphAsSets,
 }
 
-/// What stands before an exchange: a handler whose id replaces `<HANDLER_ID>`, and a reader that holds its feed.
+/// The preparation of an exchange: a handler whose id replaces `<HANDLER_ID>`, and a reader that holds its feed.
 #[derive(Default)]
 struct Prepared {
     handler: String,
     _reader: Option<Connection>,
 }
 
-/// An answer posted while the recorded stream is read, as soon as the question has come.
+/// An answer to be posted while the recorded stream is read, once the question has arrived.
 struct Answer {
     question: &'static str,
     event: fn() -> Value,
@@ -129,7 +129,7 @@ fn finished(program: &Program, workflow: &str, start_event: Value) -> Prepared {
     Prepared { handler: program.finish(workflow, start_event), _reader: None }
 }
 
-/// A completed handler, a failed and a running one, in this order.
+/// Returns a completed handler, a failed and a running one, in this order.
 fn one_of_each(program: &Program) -> Prepared {
     assert_eq!(program.post("/workflows/echo/run", &json!({})).status, 200);
     assert_eq!(program.post("/workflows/error/run", &json!({})).status, 500);
@@ -145,7 +145,7 @@ fn approval_given(program: &Program) -> Prepared {
     answered(program, "approval", json!({"subject": "budget"}), &answer)
 }
 
-/// Starts a run, waits for its question, the first event that shows, answers it and waits for the end.
+/// Starts a run, waits for its question (the first event shown), answers it and waits for the end.
 fn answered(program: &Program, workflow: &str, start_event: Value, answer: &Value) -> Prepared {
     let prepared = begun(program, workflow, start_event);
     let path = format!("/events/{}", prepared.handler);
@@ -158,7 +158,7 @@ fn answered(program: &Program, workflow: &str, start_event: Value, answer: &Valu
     prepared
 }
 
-/// A running handler whose feed somebody reads.
+/// Returns a running handler whose feed is being read.
 fn sleepy_with_reader(program: &Program) -> Prepared {
     let handler = program.begin("sleepy", json!({}));
     let mut reader = program.connect();
@@ -251,7 +251,7 @@ fn compare(recorded: &Ordered, reply: &Response, rules: &[Rule]) {
     }
 }
 
-/// Byte for byte, but for ids and times, and what a rule says.
+/// Compares byte for byte, except for ids, times and the rules.
 #[track_caller]
 fn compare_json(mut expected: Ordered, text: &str, rules: &[Rule]) {
     let mut came = Ordered::parse(text);
@@ -306,7 +306,7 @@ fn compare_text(expected: &str, text: &str, rules: &[Rule]) {
     }
 }
 
-/// Takes the numbers away, which must count up, and compares the rest byte for byte.
+/// Removes the numbers, which must count up, and compares the rest byte for byte.
 #[track_caller]
 fn compare_sse(expected: &str, text: &str, rules: &[Rule]) {
     assert!(rules.iter().any(|rule| matches!(rule, Rule::NumberedSse)), "SSE is numbered");
@@ -340,7 +340,7 @@ fn check_preflight(recorded: &Ordered, reply: &Response) {
     assert_eq!(reply.text(), "");
 }
 
-/// `<class 'm.X'>` to `X`, if that rule is there.
+/// Replaces `<class 'm.X'>` by `X`, if that rule is given.
 fn plain_class_names(mut text: String, rules: &[Rule]) -> String {
     if rules.iter().any(|rule| matches!(rule, Rule::PlainClassNames)) {
         while let Some(start) = text.find("<class '") {
@@ -352,7 +352,7 @@ fn plain_class_names(mut text: String, rules: &[Rule]) -> String {
     text
 }
 
-/// Ids and times to what the recordings have in their place, if they have the form that they must have.
+/// Replaces ids and times by what the recordings contain instead, if they have the required form.
 fn normalise(json: &mut Ordered) {
     json.each_member(&mut |name, value| {
         let Some(text) = value.as_str() else { return };
@@ -391,7 +391,7 @@ fn has_shape(text: &str, shape: &str) -> bool {
         })
 }
 
-/// Without the members of that name, at any depth.
+/// Removes the members with that name, at any depth.
 fn without(json: Ordered, name: &str) -> Ordered {
     match json {
         Ordered::Object(members) => {
@@ -403,7 +403,7 @@ fn without(json: Ordered, name: &str) -> Ordered {
     }
 }
 
-/// Sorts an array of objects by their `title`, or by all they have.
+/// Sorts an array of objects by their `title`, or by all of their contents.
 fn sort_member(json: &mut Ordered, member: &str) {
     json.each_member(&mut |name, value| {
         if let (true, Ordered::Array(elements)) = (name == member, value) {

@@ -1,6 +1,5 @@
-//! How long a small request waits behind large loads: `GET /health`, again and again on a connection of its own, while
-//! others bring or take much. Run by hand, in release, on a quiet machine:
-//!
+//! Measures how long a small request waits behind large loads: repeats `GET /health` on a connection of its own, while
+//! others send or read much. To be run by hand, in release, on a quiet machine:
 //! ```text
 //! cargo test --release --test it latency:: -- --ignored --nocapture
 //! ```
@@ -20,15 +19,15 @@ use serde_json::json;
 
 use crate::support::{Connection, Program};
 
-/// What 99 of 100 requests must not exceed.
+/// The limit that 99 of 100 requests must meet.
 const P99_MAX: Duration = Duration::from_millis(20);
 
-/// How long loads without an end of their own go on.
+/// How long loads without an end of their own last.
 const LOAD: Duration = Duration::from_secs(4);
 
 const MIB: usize = 1 << 20;
 
-/// Probes the server while `load` runs, and prints what it saw; whether the bound holds.
+/// Probes the server while `load` runs, and prints the results. Returns whether the limit holds.
 fn holds(name: &str, program: &Program, load: impl FnOnce()) -> bool {
     let done = Arc::new(AtomicBool::new(false));
     let mut probe = program.connect();
@@ -55,7 +54,7 @@ fn holds(name: &str, program: &Program, load: impl FnOnce()) -> bool {
     most <= P99_MAX
 }
 
-/// Sends all requests but for their last byte, then the last bytes together, and waits for the replies.
+/// Sends all requests without their last byte, then the last bytes together, and waits for the replies.
 fn ending_together(program: &Program, requests: &[(String, Vec<u8>)]) {
     let mut connections: Vec<Connection> = requests.iter().map(|_| program.connect()).collect();
     for (connection, (path, body)) in connections.iter_mut().zip(requests) {
@@ -74,7 +73,7 @@ fn ending_together(program: &Program, requests: &[(String, Vec<u8>)]) {
     }
 }
 
-/// Sends `request` on `count` connections and takes what comes as fast as it comes, for [`LOAD`].
+/// Sends `request` on `count` connections and reads as fast as possible, for [`LOAD`].
 fn take_much(program: &Program, count: usize, request: &str) {
     let mut poll = Poll::new().expect("a poll");
     let mut events = Events::with_capacity(1_024);
@@ -99,7 +98,7 @@ fn take_much(program: &Program, count: usize, request: &str) {
                 match socket.read(&mut buffer) {
                     Ok(count) if count > 0 => {
                         taken += count;
-                        // At the end of its reply it asks again.
+                        // At the end of its reply it repeats the request.
                         if buffer[..count].ends_with(b"0\r\n\r\n") || buffer[..count].ends_with(b"\"}}") {
                             let _ = socket.write_all(request.replace("{host}", program.host()).as_bytes());
                         }
@@ -116,7 +115,7 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: {{host}}\r\n\r\n")
 }
 
-/// A context of as many small values as a state may have.
+/// Returns a context with as many small values as a state may have.
 fn many_keys() -> Vec<u8> {
     let data: serde_json::Map<_, _> = (0..120_000).map(|key| (format!("key {key}"), json!("1"))).collect();
     let body = json!({"start_event": {}, "context": {"state": {"state_data": {"_data": data}}}});

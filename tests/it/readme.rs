@@ -93,7 +93,7 @@ fn the_limits_of_the_page_about_behaviour_are_the_programs() {
     assert_eq!(limits::MEMORY_PART_DEFAULT, 2, "half of what there is");
 }
 
-/// The numbers of the page that do not stand in its table of limits.
+/// Checks the numbers of the page outside of its table of limits.
 #[test]
 fn other_numbers_of_the_page_about_behaviour_are_the_programs() {
     let words: String = BEHAVIOUR.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -114,7 +114,7 @@ fn other_numbers_of_the_page_about_behaviour_are_the_programs() {
     }
 }
 
-/// What a message has of its own: without what it quotes, numbers that differ, and what the page leaves out.
+/// Compares the parts of messages that are constant: without quotes, varying numbers, and what the page omits.
 #[test]
 fn the_messages_of_the_page_about_behaviour_are_the_programs() {
     let sources = [
@@ -126,7 +126,7 @@ fn the_messages_of_the_page_about_behaviour_are_the_programs() {
         include_str!("../../src/api/calls/workflows.rs"),
         include_str!("../../src/api/wire/body.rs"),
     ];
-    // A text that goes on in the next line is one text.
+    // A text that continues on the next line is one text.
     let sources: Vec<String> =
         sources.iter().map(|source| source.split("\\\n").map(str::trim_start).collect::<Vec<_>>().concat()).collect();
     let is_error = |line: &&str| line.starts_with("| 4") || line.starts_with("| 5");
@@ -158,7 +158,7 @@ fn size(bytes: u64) -> String {
     units.iter().find_map(whole).unwrap_or_else(|| format!("{bytes} bytes"))
 }
 
-/// A number with a comma before each three digits.
+/// Formats a number with a comma per three digits.
 fn count(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =
@@ -192,7 +192,7 @@ fn the_tests_and_files_that_the_page_about_the_design_names_exist() {
     }
 }
 
-/// The files below a directory of the repository, with their texts.
+/// Returns the files below a directory of the repository, with their contents.
 fn texts_below(directory: &str) -> Vec<(String, String)> {
     let mut left = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)];
     let mut texts = Vec::new();

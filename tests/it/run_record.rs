@@ -20,7 +20,7 @@ use crate::workflow_graph::parts;
 const OLD: &str = "m: S -> [E]
     n: E -> F ? NeedQ/HumanA
     o: [F] -> T";
-/// The same with more of everything, so that all ids are others.
+/// The same with more of everything, so that all ids differ.
 const NEW: &str = "a: S -> A
     b: A -> A|T
     m: S -> [E]
@@ -51,7 +51,7 @@ fn done(work: u64, end: PassEnd) -> Input {
     Input::Done { pass: PassId { work, pass: 0 }, done: Done { end, sent: Vec::new(), state: StateUse::default() } }
 }
 
-/// Two of three elements are through, the third asks.
+/// Returns inputs after which two of three elements have finished and the third asks.
 fn inputs(graph: &Graph) -> Vec<Input> {
     let elements = ["1", "2", "3"].map(|value| (event(graph, "E"), json(value)));
     let through = |value: &str| PassEnd::Returned(vec![(event(graph, "F"), json(value))]);
@@ -146,7 +146,7 @@ fn what_is_no_record_is_refused_in_words() {
     assert!(refused(&spoilt).starts_with("the record is damaged"), "values are checked");
 }
 
-/// A journal is read by later programs: these bytes never change. A change of a type that stands in a record is a new
+/// Later programs read these journals, so their bytes never change. A change of a recorded type requires a new
 /// version.
 #[test]
 fn the_bytes_of_version_3_stay_as_they_are() {
@@ -192,7 +192,7 @@ fn the_bytes_of_version_3_stay_as_they_are() {
     );
 }
 
-/// The same journal as version 2 had it.
+/// The same journal in version 2.
 const VERSION_2: [&str; 5] = [
     "0280809296a896a206ac0200027b7d000100",
     "0280809296a896a206ac0204000000030001310001320001330000000000",
@@ -205,7 +205,7 @@ fn from_hex(digits: &str) -> u8 {
     u8::from_str_radix(digits, 16).expect("two digits")
 }
 
-/// What a worker makes of a large end is what the loop would make of it.
+/// A worker makes the same record of a large end as the loop would.
 #[test]
 fn the_record_of_a_large_end_is_that_of_its_input() {
     let graph = graph(OLD);
@@ -220,7 +220,7 @@ fn the_record_of_a_large_end_is_that_of_its_input() {
     assert_eq!(decode(&record, &graph), Ok((input, now)));
 }
 
-/// Events that a pass gave out and that are not routed yet are carried over, each under its new type.
+/// Events that a pass emitted and that are not routed yet are translated, each to its new type.
 #[test]
 fn what_is_deferred_goes_on_under_a_workflow_that_has_changed() {
     let (old, new) = (graph(OLD), graph(NEW));
@@ -245,7 +245,7 @@ fn what_is_deferred_goes_on_under_a_workflow_that_has_changed() {
     let works: Vec<_> = moved.works().map(|(work, step, ..)| (work, step)).collect();
     assert_eq!(works, (1..=7).map(|work| (work, new.step_id("n").expect("n"))).collect::<Vec<_>>());
     for work in 1..=7 {
-        // The fan-in has them in their order, whatever the order in which they come.
+        // The fan-in gets them in this order, whatever the order in which they arrive.
         let work = [4, 1, 2, 5, 3, 7, 6][work - 1];
         let end = PassEnd::Returned(vec![(event(&new, "F"), elements[work as usize - 1].clone())]);
         moved.handle(done(work, end), Now::default(), &mut effects);

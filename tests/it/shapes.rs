@@ -1,5 +1,5 @@
-//! What is checked of an event from outside without its type: nothing is refused that the type would take, and what is
-//! missing or of a wrong kind is found before a run begins.
+//! Checks of events from outside without their types: nothing is refused that the type would accept, and a missing
+//! member or one of a wrong kind is found before a run begins.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -202,7 +202,7 @@ fn everything() -> impl Strategy<Value = Everything> {
     )
 }
 
-/// One change of a value: a member taken out, renamed or replaced, anywhere.
+/// Makes one change to a value: removes, renames or replaces a member, anywhere.
 fn changed(value: &mut Value, mut at: usize, by: &Value) -> bool {
     fn walk(value: &mut Value, at: &mut usize, by: &Value) -> bool {
         match value {
@@ -259,7 +259,7 @@ proptest! {
         }
     }
 
-    /// The bytes of a body are checked before; whatever they are, the walk over them ends.
+    /// The bytes of a body are checked before, but the walk ends for any bytes.
     #[test]
     fn no_text_harms_the_check(text in "[\\[\\]{}:,\"\\\\a-e0-9.\\- ]{0,60}") {
         let _ = shape::<Everything>().check(&text);
@@ -278,7 +278,7 @@ fn a_missing_or_wrong_member_is_refused_by_name() {
     for name in whole.as_object().map(|members| members.keys().cloned().collect::<Vec<_>>()).unwrap_or_default() {
         let mut without: Map<String, Value> = whole.as_object().cloned().unwrap_or_default();
         without.remove(&name);
-        // A member that is no field, and no other name of one, does not stand for the one that is missing.
+        // A member that is neither a field nor an alias does not replace the missing one.
         without.insert(format!("{name}s"), json!(1));
         refused::<Everything>(&Value::Object(without).to_string(), &format!("field {name}: missing"));
     }
@@ -367,6 +367,6 @@ fn alternatives_in_alternatives_take_a_bounded_time() {
         {"type": "object", "properties": {"y": {"type": "array", "items": {"$ref": "#/$defs/U"}}}, "required": ["w"]},
         {"type": "object", "properties": {"y": {"type": "array", "items": {"$ref": "#/$defs/U"}}}, "required": ["v"]},
     ]}}});
-    // Without its bound this would take 3 to the power of 45 steps.
+    // Without its limit this would take 3 to the power of 45 steps.
     let _ = Shape::compile(&schema, &|_| None).check(&text);
 }

@@ -1,4 +1,4 @@
-//! The authoring API: what the types of functions make of a graph.
+//! The authoring API: the graph that follows from the types of functions.
 
 // Steps take their events by value and return a `Result`, whatever they do with them.
 #![allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps)]

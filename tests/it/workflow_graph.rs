@@ -1,13 +1,13 @@
-//! `Graph::build`: what it refuses and in which words, which steps close which scopes, and that it always ends.
+//! `Graph::build`: what it refuses and in which words, which steps close which scopes, and that it always terminates.
 
 use std::{cell::Cell, collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use steprill::graph::{EventKind, EventType, Graph, Parts, StepParts};
 
-/// A graph in lines: `name: A|B -> C`, with `[A]` for a `Vec`, `+ X` for sends, `? Q/A` for asks, `~ T` for streams,
-/// `! X` for what it gives on its failure.
-/// Types named `Need..` are input-required, `Human..` human responses. `S` starts, `T` stops.
+/// Parses a graph from lines: `name: A|B -> C`, with `[A]` for a `Vec`, `+ X` for sends, `? Q/A` for asks, `~ T` for
+/// streams, `! X` for the event emitted on failure. Types named `Need..` are input-required, `Human..` human responses.
+/// `S` starts, `T` stops.
 pub(crate) fn parts(lines: &str) -> Parts {
     let mut steps = Vec::new();
     let mut names = BTreeSet::from(["S".to_owned(), "T".to_owned()]);
@@ -70,7 +70,7 @@ fn built(lines: &str) -> Graph {
     Graph::build(parts(lines)).unwrap_or_else(|faults| panic!("refused:\n{faults}"))
 }
 
-/// The faults, each of which must have the words of one of `expected`, in order.
+/// Checks the faults, each of which must contain the words of one of `expected`, in order.
 #[track_caller]
 fn refused(parts: Parts, expected: &[&str]) {
     let faults = Graph::build(parts).expect_err("a fault").0;
@@ -81,7 +81,7 @@ fn refused(parts: Parts, expected: &[&str]) {
     }
 }
 
-/// The closers of each opener, `step>closer,closer`.
+/// Returns the closers of each opener as `step>closer,closer`.
 fn closers(graph: &Graph) -> Vec<String> {
     let openers = graph.steps.iter().filter(|step| !step.closers.is_empty());
     openers
@@ -115,7 +115,7 @@ fn a_question_and_its_answer_get_their_kinds_from_the_step_that_asks() {
     assert!(!graph.goes_on_from_outside(), "it only answers");
 }
 
-/// The types that clients may send.
+/// Returns the types that clients may send.
 fn open(graph: &Graph) -> Vec<&str> {
     graph.open_types().map(|event| &*event.name).collect()
 }
@@ -129,17 +129,17 @@ fn clients_may_send_answers_and_what_is_opened_and_nothing_else() {
     );
     assert_eq!(open(&graph), ["HumanB", "OpenX", "Reply"]);
     assert!(graph.goes_on_from_outside());
-    // What only a fan-in takes comes from its scope alone.
+    // What only a fan-in takes comes only from its scope.
     let graph = built("a: S -> [HumanE]\nb: [HumanE] -> T");
     assert_eq!(open(&graph), [""; 0]);
-    // A start event is open only if it is opened.
+    // Clients may send a start event only if it is opened.
     let again = |external| {
         let mut parts = parts("a: S -> A|T\nb: A -> S");
         parts.events.iter_mut().for_each(|event| event.external = external && *event.name == *"S");
         open(&Graph::build(parts).expect("it is sound")).len()
     };
     assert_eq!([again(false), again(true)], [0, 1]);
-    // Steps that give out nothing are no dead ends where clients can go on.
+    // Steps that emit nothing are not dead ends where clients can continue.
     built("a: S -> ()\nb: OpenX -> ()\nc: OpenY -> T");
 }
 
@@ -182,7 +182,7 @@ fn graphs_that_can_end_are_taken() {
         "ask: S -> NeedHelp\n answer: Human -> T",
         "begin: S -> Tick\n advance: Tick -> Tick|T",
         "choose: S -> L|R\n l: L -> T\n r: R -> T",
-        // Side branches: the event is taken elsewhere too, was sent beside others, or lies in a scope that closes.
+        // Side branches: the event is taken elsewhere, too, was sent beside others, or is in a scope that closes.
         "main: S -> T\n log: S -> ()",
         "main: S -> T + Mail\n write: Mail -> Letter\n post: Letter -> ()",
         "split: S -> [A]\n work: A -> B\n log: A -> ()\n join: [B] -> T",
@@ -370,7 +370,7 @@ fn a_fan_in_may_fan_out_again() {
     assert_eq!(closers(&graph), ["plan>judge"]);
 }
 
-/// Indexes of types that a step takes, returns and sends; whether it gathers, and whether it fans out.
+/// Indexes of types that a step takes, returns and sends; whether it is a fan-in, and whether it fans out.
 type Drawn = (Vec<usize>, Vec<usize>, Vec<usize>, bool, bool);
 
 const NAMES: [&str; 7] = ["S", "A", "B", "C", "NeedHelp", "Human", "T"];
@@ -397,7 +397,7 @@ fn drawn_parts(steps: &[Drawn]) -> Parts {
     parts
 }
 
-/// The same, mended so that it has a chance to be a good graph: everything comes from somewhere and leads to an end.
+/// Corrects the steps so that they are likely to be a valid graph: everything comes from somewhere and leads to an end.
 fn mended(steps: &[Drawn]) -> Parts {
     let mut mended = Vec::new();
     for (takes, returns, sends, fan_in, fan_out) in steps {
@@ -420,7 +420,7 @@ fn mended(steps: &[Drawn]) -> Parts {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-    /// Cycles, islands, fan-outs into themselves: whatever the graph, the answer comes, and it is one of the two.
+    /// Cycles, islands, fan-outs into themselves: for any graph, building terminates with one of the two results.
     #[test]
     fn any_graph_is_built_or_refused(steps in drawn()) {
         if let Err(faults) = Graph::build(drawn_parts(&steps)) {
@@ -429,7 +429,7 @@ proptest! {
     }
 }
 
-/// Closers are fan-ins, only steps that give out many events have some, and every fan-in closes something.
+/// Closers are fan-ins, only steps that emit many events have some, and every fan-in closes something.
 #[test]
 fn in_any_graph_that_is_built_each_fan_in_closes_the_scopes_of_a_fan_out() {
     let mut runner = TestRunner::new(ProptestConfig { cases: 2_000, ..ProptestConfig::default() });
@@ -452,8 +452,8 @@ fn in_any_graph_that_is_built_each_fan_in_closes_the_scopes_of_a_fan_out() {
     assert!(built > 100 && with_scopes > 50, "{built} graphs, {with_scopes} with scopes: too few to tell");
 }
 
-/// In the order of names in which each step learns last of what it depends on: walking all again for each would take
-/// minutes.
+/// In the order of names in which each step learns last of what it depends on: walking all of them again for each
+/// would take minutes.
 #[test]
 fn two_thousand_nested_scopes_are_each_closed_by_their_own_fan_in() {
     const DEPTH: usize = 2_000;

@@ -1,4 +1,4 @@
-//! One pass of a step's body: what it makes of waits, `once`, streams, the state and orders to stop.
+//! One pass of a step's body: how it treats waits, `once`, streams, the state and orders to stop.
 
 // Steps take their events by value and return a `Result`, whatever they do with them.
 #![allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps)]
@@ -30,7 +30,7 @@ event! {
 
 type Grants = (Sends<Token>, Asks<(Approve, Choose)>);
 
-/// A workflow with one step, and what its next pass is given.
+/// A workflow with one step, and the input of its next pass.
 struct Rig {
     workflow: Workflow,
     input: PassInput,
@@ -85,7 +85,7 @@ impl Rig {
         self.input.waits.push(wait);
     }
 
-    /// One pass; streams and `once` values are remembered for the next, as the loop does.
+    /// Runs one pass. Streams and `once` values are remembered for the next, as by the loop.
     fn pass(&mut self) -> Done {
         let (done, notes) = self.pass_notes();
         for note in notes {
@@ -117,7 +117,7 @@ fn json(text: &str) -> Json {
     Json::parse(text).expect("good JSON")
 }
 
-/// Streamed values with their ordinals.
+/// Returns the streamed values with their ordinals.
 fn streamed(notes: &[Note]) -> Vec<(u32, &str)> {
     let stream = |note| match note {
         &Note::Stream { ordinal, ref value, .. } => Some((ordinal, value.as_str())),

@@ -1,4 +1,4 @@
-//! Schemas and checks of events: the shape that clients of the API know, and faults that name the field.
+//! Schemas and checks of events: the form that clients of the API expect, and faults that name the field.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ struct Mine {
 
 impl Event for Mine {}
 
-/// The event type that a workflow gets of `E`.
+/// Returns the event type that a workflow has for `E`.
 fn described<E: Event>() -> EventType {
     let workflow = Workflow::new::<E, StopEvent>("shop").step("only", |_, _: E| Ok(StopEvent::default())).build();
     let workflow = workflow.unwrap_or_else(|faults| panic!("{faults}"));
@@ -145,7 +145,7 @@ fn a_check_names_the_field_the_expected_and_the_given() {
         Err("field approved: expected boolean, got string".into())
     );
     assert_eq!(plain.check("{}").map(drop), Err("field subject: missing".into()));
-    // serde would take an array for the fields in order; an event is an object.
+    // serde would accept an array for the fields in order, but an event is an object.
     assert_eq!(plain.check(r#"["a",true,"b"]"#).map(drop), Err("expected object, got array".into()));
     let start = described::<StartEvent>().shape;
     assert_eq!(start.check(r#"{"any":[1,{"thing":null}]}"#).map(drop), Ok(()));

@@ -1,9 +1,8 @@
-//! Gives memory that a program has freed back to the system, and keeps glibc from putting off work that comes with it.
+//! Returns memory that a program has freed to the system, and keeps glibc from deferring work that this involves.
 //!
-//! glibc keeps what a thread frees in that thread's arena, for as long as the process lives: a server that once had
-//! large bodies stays large. Its `malloc_trim(3)` gives back every whole page that is free, of all arenas. No crate
-//! that is in general use has it as a safe function, so that it stands here, apart from `steprill` itself, which
-//! forbids unsafe code.
+//! glibc retains what a thread frees in that thread's arena as long as the process lives: a server that once had large
+//! bodies stays large. Its `malloc_trim(3)` releases every page that is entirely free, of all arenas. No widely used
+//! crate offers it as a safe function, so it is here, apart from `steprill` itself, which forbids unsafe code.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
@@ -23,16 +22,16 @@ mod glibc {
     pub(super) const MAX_FAST: i32 = 1;
 }
 
-/// Has small blocks joined with their neighbours when they are freed, as large ones are. By default glibc puts that
-/// off, and joins all at once when it next needs a larger block: after 100,000 have been freed, that takes 10 ms. To be
-/// called when a program begins. Does nothing where the C library is not glibc.
+/// Makes glibc merge small blocks with their neighbours when they are freed, as it does with large ones. By default it
+/// defers that and merges all at once when it next needs a larger block: after 100,000 were freed, that takes 10 ms. To
+/// be called when a program begins. Does nothing where the C library is not glibc.
 pub fn join_at_once() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     glibc::mallopt(glibc::MAX_FAST, 0);
 }
 
-/// Gives the system back what is free; whether that was anything. Other threads that allocate meanwhile may wait for
-/// some milliseconds. Does nothing where the C library is not glibc: others give memory back by themselves.
+/// Releases free memory to the system. Returns whether there was any. Other threads that allocate in the meantime may
+/// wait for some milliseconds. Does nothing where the C library is not glibc: others release memory by themselves.
 pub fn give_back() -> bool {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     return glibc::malloc_trim(0) != 0;

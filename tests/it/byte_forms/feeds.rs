@@ -18,7 +18,7 @@ use steprill::{
 
 use super::{Damage, any_damage, any_json, graph};
 
-/// Ids of [`graph`].
+/// Any id of [`graph`].
 fn any_event() -> impl Strategy<Value = EventId> {
     (0..graph().events.len() as u16).prop_map(EventId)
 }
@@ -84,7 +84,7 @@ fn feed(first: u64, events: &[Published]) -> Feed {
     feed
 }
 
-/// Each event as a reader gets it.
+/// Renders each event as a reader gets it.
 fn render(feed: &Feed, texts: &WorkflowTexts) -> Vec<Vec<u8>> {
     let lines = (feed.first()..feed.next()).map(|sequence| {
         let mut line = Vec::new();

@@ -8,7 +8,7 @@ use steprill::graph::{EventId, Graph, Retry, StoredGraphError};
 use super::{Damage, any_damage, graph};
 use crate::workflow_graph::parts;
 
-/// What a run needs of a graph, as text.
+/// Returns as text what a run needs of a graph.
 fn essence(graph: &Graph) -> String {
     let events: Vec<_> = graph
         .events
@@ -19,7 +19,7 @@ fn essence(graph: &Graph) -> String {
     format!("{names:?} {events:?} {:?} {:?} {:?} {:?}", graph.steps, graph.takers, graph.joiners, graph.open)
 }
 
-/// Graphs of all kinds, with all settings.
+/// Returns graphs of all kinds, with all settings.
 fn graphs() -> Vec<Graph> {
     let lines = [
         "a: S -> T",
@@ -73,7 +73,7 @@ fn graphs_that_differ_in_schemas_alone_are_equal_and_others_are_not() {
     assert_ne!(plain, of(&|parts| parts.events[0].qualified_name = "other.A".into()));
 }
 
-/// Looks at all that anything looks up in a graph.
+/// Looks up everything that code looks up in a graph.
 fn visit(graph: &Graph) -> usize {
     let ids = (0..graph.events.len() as u16).map(EventId);
     let taken: usize = ids.map(|event| graph.takers(event).len() + graph.joiners(event).len()).sum();

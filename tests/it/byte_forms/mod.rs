@@ -1,4 +1,4 @@
-//! What a store keeps, as bytes: whatever is written is read back, and whatever else is read does no harm.
+//! The stored forms: what is encoded can be decoded, and decoding anything else does no harm.
 
 mod feeds;
 mod graphs;
@@ -12,7 +12,7 @@ use steprill::{graph::Graph, json::Json};
 
 use crate::workflow_graph::parts;
 
-/// A graph with something of everything.
+/// Returns a graph that uses every feature.
 fn graph() -> Arc<Graph> {
     let lines = "m: S -> [E] ~ P
         n: E -> F ? NeedQ/HumanA
@@ -25,7 +25,7 @@ fn json(text: &str) -> Json {
     Json::parse(text).expect("good JSON")
 }
 
-/// Some values, of all lengths that a length's bytes tell apart.
+/// Some values, with lengths of every encoded size.
 fn any_json() -> impl Strategy<Value = Json> {
     prop_oneof![
         Just(json("null")),
@@ -36,7 +36,7 @@ fn any_json() -> impl Strategy<Value = Json> {
     ]
 }
 
-/// One change of some bytes.
+/// A change of some bytes.
 #[derive(Clone, Debug)]
 enum Damage {
     Flip(Index, u8),

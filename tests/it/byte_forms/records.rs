@@ -58,7 +58,7 @@ pub(super) fn any_state_use() -> impl Strategy<Value = StateUse> {
         .prop_map(|(version, reads, listed, writes)| StateUse { version, reads, listed, writes })
 }
 
-/// Notes as records have them.
+/// Notes as they are in records.
 fn any_note() -> impl Strategy<Value = Note> {
     prop_oneof![
         (any::<u32>(), any::<u128>(), option::of(any_event()), any::<u32>())
@@ -143,7 +143,7 @@ proptest! {
     }
 }
 
-/// Inputs of which most do something to a run of [`live`].
+/// Returns inputs most of which have an effect on a run of [`live`].
 fn likely() -> Vec<Input> {
     let graph = graph();
     let event = |name| graph.event_id(name).expect("a type");
@@ -168,8 +168,8 @@ fn go_on(run: &mut Run, input: Input, now: Now) {
     run.snapshot();
 }
 
-/// A run in the middle of what it does: one element is through, one asks, one sleeps, one has noted things, one waits
-/// for a slot; with fewer of these the smaller `progress` is.
+/// Returns a run in progress: one element has finished, one asks, one sleeps, one has noted things, one waits for a
+/// slot; with fewer of these the smaller `progress` is.
 fn live(graph: &Arc<Graph>, progress: usize) -> Run {
     let event = |name| graph.event_id(name).expect("a type");
     let done = |work, end| {

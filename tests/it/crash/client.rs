@@ -1,4 +1,4 @@
-//! One of those who use the server at a time, and its ledger.
+//! A concurrent user of the server, and its ledger.
 
 use std::{
     sync::{
@@ -21,21 +21,21 @@ use crate::{simulation::random::Random, support::PATIENCE};
 #[derive(Debug)]
 pub(super) struct Round<'a> {
     pub(super) host: &'a str,
-    /// Requests that are still to be made before the server is ended.
+    /// Requests to be made before the server is killed.
     pub(super) left: &'a AtomicUsize,
-    /// Told when they are.
+    /// Notified when they are made.
     pub(super) end: Sender<()>,
-    /// Those who follow the feeds of handlers.
+    /// The threads that follow feeds of handlers.
     pub(super) readers: Vec<Sender<String>>,
 }
 
-/// A client with all that it ever asked for.
+/// A client, with all its requests.
 #[derive(Debug)]
 pub(super) struct Client {
     name: usize,
     random: Random,
     pub(super) entries: Vec<Entry>,
-    /// Workflows of runs whose start may have been kept, though no handler's id ever came back.
+    /// Workflows of runs whose start may be committed, although no handler id was received.
     pub(super) lost: Vec<&'static str>,
     count: usize,
 }
@@ -45,7 +45,7 @@ impl Client {
         Self { name, random, entries: Vec::new(), lost: Vec::new(), count: 0 }
     }
 
-    /// The server has come back: all that is not known for good is looked at, and a few of the others.
+    /// Checks, after a restart, everything that is not settled, and some of the rest.
     pub(super) fn check(&mut self, host: &str) {
         let there = "the server is there";
         for entry in &mut self.entries {
@@ -59,7 +59,7 @@ impl Client {
         }
     }
 
-    /// No more is asked for: what is open is answered, all ends, and all is looked at once more.
+    /// Makes no new requests: answers all questions, waits for all ends, and checks everything once more.
     pub(super) fn finish(&mut self, host: &str) {
         for index in 0..self.entries.len() {
             let said = self.tag();
@@ -109,7 +109,7 @@ impl Client {
         }
     }
 
-    /// Starts a run, under an id of its own choice or the server's.
+    /// Starts a run, under an id chosen by it or the server.
     fn begin(&mut self, round: &Round<'_>) -> Option<()> {
         let tag = self.tag();
         let work = Work::draw(&mut self.random, &tag);
@@ -135,7 +135,7 @@ impl Client {
         let known = reply.as_ref().filter(|reply| reply.status != 503);
         let location = reply.as_ref().and_then(|reply| reply.location.as_deref()?.strip_prefix("/handlers/"));
         let (id, handler) = match (known, location) {
-            // A run that fails is told as a failure, which names no handler.
+            // A failed run is reported as an error that names no handler.
             (Some(reply), _) if reply.status == 500 && how == "run" => {
                 assert!(reply.body.starts_with("Error running workflow: "), "{work:?}: {reply:?}");
                 (is_chosen.then(|| tag.to_owned()), None)
@@ -170,7 +170,7 @@ impl Client {
         known.map(|_| ())
     }
 
-    /// Answers one of the questions that are open.
+    /// Answers one of the open questions.
     fn answer(&mut self, round: &Round<'_>) -> Option<()> {
         let open = |entry: &Entry| {
             entry.work.is_question()
@@ -192,7 +192,7 @@ impl Client {
         Some(())
     }
 
-    /// Goes on with a handler of `cumulative` whose run has ended.
+    /// Continues a handler of `cumulative` whose run has ended.
     fn go_on(&mut self, round: &Round<'_>) -> Option<()> {
         let ended = |entry: &Entry| entry.work.workflow == "cumulative" && entry.end.is_some() && !entry.is_gone();
         let Some(index) = self.any(ended) else {
@@ -234,7 +234,7 @@ impl Client {
         let fact = match &reply {
             None => Fact::Perhaps,
             Some(reply) if reply.status == 200 => Fact::Yes,
-            // It had ended, by itself or because an earlier request was heard after all.
+            // It had ended by itself, or an earlier request arrived after all.
             Some(reply) => {
                 assert_eq!(reply.status, 404, "{entry:?}: {reply:?}");
                 assert!(!purge || entry.purged == Fact::Perhaps, "it is there, and its purge is refused: {entry:?}");
@@ -249,13 +249,13 @@ impl Client {
         reply.map(|_| ())
     }
 
-    /// Any entry of those that are so.
+    /// Returns any entry for which `is_so` is true.
     fn any(&mut self, is_so: impl Fn(&Entry) -> bool) -> Option<usize> {
         let those: Vec<usize> = (0..self.entries.len()).filter(|&index| is_so(&self.entries[index])).collect();
         (!those.is_empty()).then(|| *self.random.pick(&those))
     }
 
-    /// A name that was not used before.
+    /// Returns an unused name.
     pub(super) fn tag(&mut self) -> String {
         self.count += 1;
         format!("client{}.{}", self.name, self.count)
@@ -263,7 +263,7 @@ impl Client {
 }
 
 impl Entry {
-    /// Where the answer goes, and the body with it.
+    /// Returns the path and body with which to send an answer.
     pub(super) fn sent_answer(&mut self, said: &str) -> (String, Value) {
         self.answers.push(said.to_owned());
         (format!("/events/{}", self.id), json!({ "event": self.work.answer(said) }))
@@ -281,7 +281,7 @@ impl Round<'_> {
         call(self.host, method, path, body)
     }
 
-    /// A request is about to be made; the last one of the round has the server ended while it is under way.
+    /// Counts a request that is about to be made; during the last one of the round the server is killed.
     fn burn(&self) {
         if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             let _ = self.end.send(());

@@ -1,4 +1,4 @@
-//! What was asked of a server, what it said to that, and whether it still stands to its word.
+//! What a server was asked and what it acknowledged, and whether it still holds.
 
 use std::{
     collections::BTreeMap,
@@ -13,14 +13,14 @@ use super::{
 };
 use crate::support::PATIENCE;
 
-/// Whether something that was asked for has come to be.
+/// Whether a request took effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fact {
-    /// It has not: nobody asked for it, or it was seen that it has not.
+    /// It did not: it was never made, or its absence was observed.
     No,
-    /// The server was gone before it could say.
+    /// The server was gone before it replied.
     Perhaps,
-    /// The server has said so.
+    /// The server acknowledged it.
     Yes,
 }
 
@@ -32,24 +32,24 @@ pub(super) struct Entry {
     pub(super) begun: Fact,
     /// The run's id, and when it began.
     pub(super) born: Option<(String, String)>,
-    /// Answers that were sent.
+    /// The answers that were sent.
     pub(super) answers: Vec<String>,
-    /// Whether the last one was taken.
+    /// Whether the last one was accepted.
     pub(super) answered: Fact,
     pub(super) cancelled: Fact,
     pub(super) purged: Fact,
-    /// Increments of a `cumulative` handler that were taken, and one that may have been.
+    /// The increments of a `cumulative` handler that were accepted, and one that may have been.
     pub(super) increments: Vec<i64>,
     pub(super) increment: Option<i64>,
-    /// What a caller who waited for the end was told.
+    /// The reply to a caller who waited for the end.
     pub(super) told: Option<String>,
-    /// The handler and its result as they were shown when it had ended.
+    /// The handler and its result as they were shown after the end.
     pub(super) end: Option<(String, String)>,
-    /// Events that readers have seen.
+    /// The events that readers have seen.
     pub(super) feed: BTreeMap<u64, String>,
     /// Whether the feed of the ended run was read and checked.
     pub(super) is_feed_checked: bool,
-    /// The number behind the last event that a queue reader has seen.
+    /// The number after the last event that a queue reader has seen.
     pub(super) queue_next: u64,
 }
 
@@ -79,18 +79,18 @@ impl Entry {
         self.purged == Fact::Yes || self.begun == Fact::No
     }
 
-    /// Whether its run may still go on.
+    /// Returns whether its run may not have ended.
     pub(super) fn is_open(&self) -> bool {
         !self.is_gone() && self.end.is_none()
     }
 
-    /// Whether nothing of it is to change any more.
+    /// Returns whether nothing about it may change any more.
     pub(super) fn is_settled(&self) -> bool {
         let is_over = self.end.is_some() && self.is_feed_checked && self.increment.is_none();
         self.is_gone() || is_over && self.purged == Fact::No
     }
 
-    /// The server says what the handler is now: its run's id and start stay as they are.
+    /// Compares with the handler as shown by the server: its run's id and start never change.
     #[track_caller]
     pub(super) fn born_as(&mut self, handler: &Value) {
         let text = |name: &str| handler[name].as_str().unwrap_or_else(|| panic!("no {name}: {handler}")).to_owned();
@@ -102,14 +102,14 @@ impl Entry {
         }
     }
 
-    /// The handler goes on with a new run, or may do so.
+    /// Records that the handler continues with a new run, or may do so.
     pub(super) fn begin_anew(&mut self, increment: i64) {
         assert_eq!(self.increment, None);
         self.increment = Some(increment);
         (self.born, self.told, self.end, self.is_feed_checked) = (None, None, None, false);
     }
 
-    /// Asks the server for the handler, and checks that it is as it must be. Nothing if the server is gone.
+    /// Asks the server for the handler and checks it. Returns nothing if the server is gone.
     pub(super) fn check(&mut self, host: &str) -> Option<()> {
         let reply = call(host, "GET", &format!("/handlers/{}", self.id), None)?;
         if reply.status == 404 {
@@ -126,7 +126,7 @@ impl Entry {
         let handler = reply.json();
         let is_over = handler["status"] != "running";
         if self.increment.is_some() && !self.increments.is_empty() && self.born.is_none() {
-            // Whether the handler has gone on shows in its end.
+            // Its end shows whether the handler has continued.
             if !is_over {
                 return Some(());
             }
@@ -154,7 +154,7 @@ impl Entry {
         Some(())
     }
 
-    /// A sleep that is over ends, whenever that was.
+    /// Checks that a sleep ends even if its time has passed long ago.
     fn check_sleep(&self, handler: &Value) {
         if matches!(self.work.workflow, "sleepy" | "timeout") {
             let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
@@ -165,7 +165,7 @@ impl Entry {
         }
     }
 
-    /// The run has ended: as it must?
+    /// Checks how the run has ended.
     fn check_end(&mut self, handler: &Value, result: &str) {
         let end = match handler["status"].as_str() {
             Some("completed") => {
@@ -186,11 +186,11 @@ impl Entry {
         if self.work.workflow == "cumulative" {
             return self.check_count(&end);
         }
-        // An answer that may have been lost gave way to the next, or the other way round.
+        // An answer that may be lost was followed by another one, and either may have been used.
         let answers = if self.work.is_question() { self.answers.clone() } else { vec![String::new()] };
         let mut may_be = answers.iter().map(|said| self.work.end(said)).collect::<Vec<_>>();
         if self.work.workflow == "timeout" {
-            // Time in which no server was alive ends sleeps, but does not count for time-outs.
+            // Downtime ends sleeps, but does not count for time-outs.
             let error = "Operation timed out after 0.2 seconds. Currently active steps: sleep";
             may_be.push(End::Failed(error.to_owned()));
         }
@@ -201,7 +201,7 @@ impl Entry {
         }
     }
 
-    /// What was acknowledged is counted once; what was not, once or not at all.
+    /// Checks that acknowledged increments were counted once, and others once or not at all.
     fn check_count(&mut self, end: &End) {
         let counted = |increments: &[i64]| {
             let (sum, runs): (i64, usize) = (increments.iter().sum(), increments.len());
@@ -217,7 +217,7 @@ impl Entry {
         self.increments = with;
     }
 
-    /// Reads what there is of the feed up to what readers have seen, or all of it if the run has ended.
+    /// Reads the feed as far as readers have seen it, or all of it if the run has ended.
     pub(super) fn check_feed(&mut self, host: &str) -> Option<()> {
         let is_whole = self.end.is_some();
         let seen = self.feed.len();
@@ -254,7 +254,7 @@ impl Entry {
         }
     }
 
-    /// An event has one number, and a number one event, for ever.
+    /// Checks that events and numbers always correspond.
     pub(super) fn see(&mut self, reading: &Reading) {
         for (number, data) in &reading.events {
             let known = self.feed.entry(*number).or_insert_with(|| data.clone());
@@ -262,7 +262,7 @@ impl Entry {
         }
     }
 
-    /// A queue reader has read that; it left neither by itself nor in the middle.
+    /// Checks what a queue reader has read: it must continue where the queue was, without a gap.
     pub(super) fn see_queue(&mut self, reading: &Reading) {
         let (Some((first, _)), Some((last, _))) = (reading.events.first(), reading.events.last()) else { return };
         assert!(*first <= self.queue_next, "the queue skips {}..{first}: {self:?}", self.queue_next);
@@ -270,7 +270,7 @@ impl Entry {
         self.see(reading);
     }
 
-    /// Reads the rest of an ended run's queue: nothing is skipped, and then it is used up.
+    /// Reads the rest of an ended run's queue, which must skip nothing and then be drained.
     pub(super) fn drain(&mut self, host: &str) {
         let path = queue_path(&self.id);
         let reading = read(host, &path, usize::MAX).expect("the server is there");
@@ -294,7 +294,7 @@ pub(super) fn queue_path(id: &str) -> String {
     format!("/events/{id}?sse=true&include_internal=true&acquire_timeout=0")
 }
 
-/// Microseconds since the epoch of `2026-11-24T15:19:41.245592+00:00`.
+/// Parses `2026-11-24T15:19:41.245592+00:00` to microseconds since the epoch.
 fn micros(time: &Value) -> i64 {
     let text = time.as_str().expect("a time");
     let part = |range: std::ops::Range<usize>| text[range].parse::<u32>().expect("digits");

@@ -1,9 +1,9 @@
-//! The conformance program, killed at random moments under load, and started again on what it left: whatever it had
-//! acknowledged stands, and whatever it had begun goes on as if it had only been slow.
+//! Kills the conformance program at random moments under load and restarts it: everything that it had acknowledged must
+//! still hold, and everything that it had begun must continue as if it had only been slow.
 //!
-//! A few clients start runs, answer, cancel, purge, go on, each with a ledger of what it was told; others follow the
-//! feeds. When so many requests are made, and some microseconds more, the program gets SIGKILL, now and then SIGTERM.
-//! `CRASH_SEED` repeats a story as far as chance allows, `CRASH_ROUNDS` makes it longer.
+//! A few clients start runs, answer, cancel, purge and continue, each with a ledger of the replies; others follow the
+//! feeds. After a number of requests, and some microseconds more, the program gets SIGKILL, sometimes SIGTERM.
+//! `CRASH_SEED` repeats a sequence as far as timing allows, `CRASH_ROUNDS` makes it longer.
 
 mod client;
 mod ledger;
@@ -36,7 +36,7 @@ fn what_was_acknowledged_survives_sigkill_in_another_story() {
     Story::new(2, 25).play();
 }
 
-/// A data directory and all who ever used it.
+/// A data directory, and everyone who ever used it.
 struct Story {
     directory: tempfile::TempDir,
     seed: u64,
@@ -45,7 +45,7 @@ struct Story {
     clients: Vec<Client>,
 }
 
-/// What those who followed feeds have read, by handler: whether of its queue, and what.
+/// What those who follow feeds have read, by handler: whether of its queue, and what.
 type Read = Vec<(String, bool, Reading)>;
 
 impl Story {
@@ -96,7 +96,7 @@ impl Story {
         Program::with(&flags.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// Kills it before anybody knows whether it listens.
+    /// Kills it before it may have started to listen.
     fn kill_while_it_starts(&mut self) {
         let flags = self.flags();
         let mut child = Program::command(&["--listen", "127.0.0.1:0"]).args(flags).spawn().expect("it starts");
@@ -114,8 +114,8 @@ impl Story {
         });
     }
 
-    /// Every handler that is there is known, and the other way round; each client's are in the order in which it began
-    /// them.
+    /// Checks that the listed handlers are those that are known; each client's are listed in the order in which it
+    /// began them.
     fn check_list(&self, host: &str) {
         let listed = call(host, "GET", "/handlers", None).expect("the server is there").json();
         let listed = listed["handlers"].as_array().expect("a list");
@@ -142,7 +142,7 @@ impl Story {
         }
     }
 
-    /// Has the program used until it is ended in the middle of that.
+    /// Uses the program until it is killed in the middle of that.
     fn load(&mut self, program: Program) {
         let is_stopped = self.random.one_in(8);
         let (end, ended) = mpsc::channel();
@@ -185,7 +185,7 @@ impl Story {
                 200 if entry.purged != Fact::No => {}
                 200 if is_queue => entry.see_queue(&reading),
                 200 => entry.see(&reading),
-                // Used up; or another reader has the queue.
+                // Drained, or read by somebody else.
                 204 | 409 if is_queue => {}
                 404 => assert_ne!(entry.purged, Fact::No, "{entry:?}"),
                 other => panic!("{other} for the feed of {entry:?}"),
@@ -202,7 +202,7 @@ impl Drop for Story {
     }
 }
 
-/// Follows one feed after the other, each to its end or the server's.
+/// Follows one feed after another, each to its end or that of the server.
 fn follow(host: &str, ids: &mpsc::Receiver<String>, is_queue: bool, seen: &Mutex<Read>) {
     for id in ids {
         let path = if is_queue { queue_path(&id) } else { log_path(&id) };
@@ -211,7 +211,7 @@ fn follow(host: &str, ids: &mpsc::Receiver<String>, is_queue: bool, seen: &Mutex
     }
 }
 
-/// Ends it in order; what it wrote to its log.
+/// Stops it in an orderly way. Returns its log.
 fn stop(program: Program) -> String {
     program.signal("TERM");
     let (status, log) = program.wait();
@@ -219,7 +219,7 @@ fn stop(program: Program) -> String {
     log
 }
 
-/// No panic and no error in a log.
+/// Checks that a log contains no panic and no error.
 #[track_caller]
 fn is_calm(log: &str) {
     assert!(!log.contains("panicked") && !log.contains(" ERROR "), "{log}");

@@ -1,4 +1,4 @@
-//! A client for a server that may die under it: a request on a connection of its own, and whatever came back.
+//! A client for a server that may die: sends a request on a new connection, and returns what came back.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::PATIENCE;
 
-/// A reply that came whole.
+/// A complete reply.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -18,13 +18,13 @@ pub(super) struct Reply {
     pub(super) body: String,
 }
 
-/// What came of an event stream.
+/// What was received of an event stream.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) status: u16,
-    /// The events that came whole, by their numbers.
+    /// The complete events, with their numbers.
     pub(super) events: Vec<(u64, String)>,
-    /// Whether it came to its proper end.
+    /// Whether it was complete.
     pub(super) is_whole: bool,
 }
 
@@ -35,35 +35,35 @@ impl Reply {
     }
 }
 
-/// Asks for something; nothing if the server was gone before its reply was whole.
+/// Makes a request. Returns nothing if the server was gone before its reply was complete.
 pub(super) fn call(host: &str, method: &str, path: &str, body: Option<&Value>) -> Option<Reply> {
     let Raw { status, head, body, is_whole } = Raw::parse(&exchange(host, method, path, body, Until::Reply))?;
     let location = head.lines().find_map(|line| line.strip_prefix("Location: ")).map(str::to_owned);
     let body = String::from_utf8(body).expect("UTF-8");
-    // Nobody learns more from a server that begins nothing any more than from one that is gone.
+    // A server that no longer begins requests counts as gone.
     let is_begun = !(status == 503 && body.contains("has not begun this request"));
     (is_whole && is_begun).then_some(Reply { status, location, body })
 }
 
-/// Reads events until the stream ends, the server is gone or there are so many, which must be soon; nothing if it did
-/// not begin.
+/// Reads events until the stream ends, the server is gone or `events_max` have arrived, within a limited time. Returns
+/// nothing if the stream did not begin.
 pub(super) fn read(host: &str, path: &str, events_max: usize) -> Option<Reading> {
     parse_events(path, &exchange(host, "GET", path, None, Until::Events(events_max)))
 }
 
-/// Reads events until the stream ends or the server is gone, however long that takes; nothing if it did not begin.
+/// Reads events until the stream ends or the server is gone, without a time limit. Returns nothing if it did not begin.
 pub(super) fn follow(host: &str, path: &str) -> Option<Reading> {
     parse_events(path, &exchange(host, "GET", path, None, Until::Closed))
 }
 
-/// How long a reply is read.
+/// Until when to read a reply.
 #[derive(Clone, Copy, PartialEq)]
 enum Until {
     /// Until the connection closes.
     Closed,
-    /// And that must be soon.
+    /// The same, within a limited time.
     Reply,
-    /// Or until there are so many events.
+    /// The same, or until this many events have arrived.
     Events(usize),
 }
 
@@ -71,7 +71,7 @@ fn parse_events(path: &str, bytes: &[u8]) -> Option<Reading> {
     let Raw { status, body, is_whole, .. } = Raw::parse(bytes)?;
     let text = String::from_utf8_lossy(&body);
     let mut events = Vec::new();
-    // What stands behind the last empty line is part of an event.
+    // What follows the last empty line is an incomplete event.
     for event in text.rsplit_once("\n\n").map_or("", |(whole, _)| whole).split("\n\n").filter(|event| is_event(event)) {
         let numbered = event.strip_prefix("id: ").and_then(|event| event.split_once("\ndata: "));
         let (number, data) = numbered.unwrap_or_else(|| panic!("expected an event, got {event:?}"));
@@ -87,7 +87,7 @@ fn is_event(text: &str) -> bool {
     !(text.is_empty() || text.starts_with(':'))
 }
 
-/// Sends a request and gives all that came.
+/// Sends a request. Returns everything that was received.
 fn exchange(host: &str, method: &str, path: &str, body: Option<&Value>, until: Until) -> Vec<u8> {
     let mut came = Vec::new();
     let Ok(mut socket) = TcpStream::connect(host) else { return came };
@@ -111,7 +111,7 @@ fn exchange(host: &str, method: &str, path: &str, body: Option<&Value>, until: U
                     Until::Events(count) if came.ends_with(b"\n\n\r\n") && has_all(count) => return came,
                     _ => {}
                 }
-                // Heartbeats come for ever.
+                // Heartbeats would otherwise continue forever.
                 assert!(until == Until::Closed || begun.elapsed() < PATIENCE, "{method} {path}: no end in time");
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return came,
@@ -120,7 +120,7 @@ fn exchange(host: &str, method: &str, path: &str, body: Option<&Value>, until: U
     }
 }
 
-/// A reply as it came.
+/// A reply as it was received.
 struct Raw {
     status: u16,
     head: String,
@@ -144,7 +144,7 @@ impl Raw {
     }
 }
 
-/// The chunks, the last one as far as it came, and whether the end of the body did.
+/// Returns the chunks, the last one perhaps incomplete, and whether the body is complete.
 fn unchunk(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! Runs of the conformance workflows: what they are given, how they must end, what their feeds must hold.
+//! Runs of the conformance workflows: their start events, how they must end, and what their feeds must contain.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ pub(super) enum End {
 }
 
 impl Work {
-    /// One of all of them; `tag` tells it from the others.
+    /// Draws one of all workflows; `tag` distinguishes it from others.
     pub(super) fn draw(random: &mut Random, tag: &str) -> Self {
         let workflow = *random.pick(&[
             "sleepy",
@@ -39,7 +39,7 @@ impl Work {
         Self::of(workflow, random, tag)
     }
 
-    /// One that ends soon and by itself.
+    /// Draws one that ends soon and by itself.
     pub(super) fn draw_quick(random: &mut Random, tag: &str) -> Self {
         let quick = ["echo", "error", "structured", "fan_out", "looping", "branching", "flaky", "cumulative"];
         let workflow = *random.pick(&quick);
@@ -53,7 +53,7 @@ impl Work {
                 let padding = if number(8) == 0 { number(20_000) } else { number(100) };
                 json!({ "message": format!("{tag} {}", "x".repeat(padding as usize)) })
             }
-            // Now and then enough for a snapshot.
+            // Sometimes enough for a snapshot.
             "streaming" if number(10) == 0 => json!({ "count": 500 + number(1_500), "delay_ms": 0 }),
             "streaming" => json!({ "count": number(12), "delay_ms": number(5) }),
             "approval" => json!({ "subject": tag }),
@@ -76,7 +76,7 @@ impl Work {
         Self { workflow, input }
     }
 
-    /// The number of this name in the input.
+    /// Returns the number with this name in the input.
     pub(super) fn number(&self, name: &str) -> i64 {
         self.input[name].as_i64().unwrap_or_else(|| panic!("no number {name} in {self:?}"))
     }
@@ -85,7 +85,7 @@ impl Work {
         matches!(self.workflow, "interactive" | "approval")
     }
 
-    /// The event that answers the run's question.
+    /// Returns the event that answers the run's question.
     pub(super) fn answer(&self, text: &str) -> Value {
         match self.workflow {
             "approval" => json!({ "type": "ApprovalGiven", "value": { "approved": true, "by": text } }),
@@ -93,8 +93,8 @@ impl Work {
         }
     }
 
-    /// How it ends if nobody cancels it. `said`: the answer to its question; what a `cumulative` run comes to is for
-    /// its handler's ledger to say.
+    /// Returns how it ends unless it is cancelled. `said` is the answer to its question. For a `cumulative` run the
+    /// ledger of its handler knows the result.
     pub(super) fn end(&self, said: &str) -> End {
         let input = &self.input;
         End::Completed(match self.workflow {
@@ -120,7 +120,7 @@ impl Work {
         items.iter().map(|item| item.as_i64().expect("a number")).collect()
     }
 
-    /// Checks the whole feed of a run that has ended so.
+    /// Checks the complete feed of a run that has ended in this way.
     #[track_caller]
     pub(super) fn check_feed(&self, feed: &[Value], end: &End) {
         let of = |name: &str| feed.iter().filter(|event| event["type"] == name).collect::<Vec<_>>();
@@ -145,7 +145,7 @@ impl Work {
             changes.filter(|change| change["name"] == step && change["step_state"] == "running").count()
         };
         let is_cancelled = *end == End::Cancelled;
-        // Of a cancelled run there may be less, never more.
+        // A cancelled run may have fewer, never more.
         let counted = |what: &str, count: usize, expected: i64| {
             let expected = usize::try_from(expected).expect("a count");
             assert!(count == expected || (is_cancelled && count < expected), "{what} of {self:?}: {count} in {feed:?}");
@@ -170,7 +170,7 @@ impl Work {
                 assert_eq!(items.len(), of("ItemDone").len(), "each item is done once: {self:?} {feed:?}");
             }
             "flaky" => counted("attempts", running("attempt"), (self.number("failures") + 1).min(3)),
-            // An answer may come before the question, and then end the run.
+            // An answer may arrive before the question, and then end the run.
             "interactive" => assert!(of("RequestedExternalEvent").len() <= 1, "asked again: {feed:?}"),
             "approval" => counted("questions", of("ApprovalRequested").len(), 1),
             "sleepy" | "timeout" => counted("running", running("sleep"), 1),

@@ -1,4 +1,4 @@
-//! A handler whose stored rows are damaged costs nobody else anything.
+//! A handler whose stored rows are damaged affects no other handler.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ pub(super) fn health(program: &Program) -> Value {
     reply.json()
 }
 
-/// Ends it in order; what it wrote in its log.
+/// Stops it in an orderly way. Returns its log.
 pub(super) fn stop(program: Program) -> String {
     program.signal("TERM");
     let (status, log) = program.wait();
@@ -53,7 +53,7 @@ fn a_finished_handler_that_cannot_be_removed_is_noticed_by_nobody_else() {
         let degraded = health(&program);
         assert_eq!(degraded["status"], "degraded");
         assert!(degraded["reasons"][0].as_str().is_some_and(|reason| reason.contains("1 handler")), "{degraded}");
-        // Its own requests are answered, and say why.
+        // Its own requests are answered with the reason.
         for path in ["/handlers/", "/results/", "/events/"] {
             let reply = program.get(&format!("{path}{}", ids[0]));
             assert!(reply.status == 500 && reply.text().contains("damaged"), "{path}: {reply:?}");
@@ -91,7 +91,7 @@ fn a_live_run_whose_rows_are_damaged_fails_alone() {
 
     for is_again in [false, true] {
         let program = start(directory.path(), &[]);
-        // Its end is tried to be kept first.
+        // The server first tries to commit its end.
         let mut handlers = std::iter::repeat_with(|| program.get(&format!("/handlers/{damaged}")).json());
         let handler = handlers.find(|handler| handler["status"] != "running").expect("it fails");
         assert_eq!(handler["status"], "failed", "again: {is_again}, {handler}");

@@ -1,4 +1,4 @@
-//! Data directories that are not to be used: one clear line, exit code 1, and nothing is touched.
+//! Data directories that cannot be used: one clear line, exit code 1, and nothing is touched.
 
 use std::os::unix::{
     fs::{MetadataExt, PermissionsExt},
@@ -7,7 +7,7 @@ use std::os::unix::{
 
 use super::*;
 
-/// A directory that a program has used and left in order.
+/// Returns a directory that a program has used and left in an orderly way.
 fn used() -> TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let program = start(directory.path(), &[]);
@@ -17,7 +17,7 @@ fn used() -> TempDir {
     directory
 }
 
-/// The program refuses the directory, and leaves it as it was.
+/// Checks that the program refuses the directory and leaves it unchanged.
 #[track_caller]
 fn check(directory: &Path, names: &[&str]) {
     let before = contents(directory);
@@ -87,7 +87,7 @@ fn a_directory_that_another_server_uses_is_left_to_it() {
     let after = echo(&first);
     assert_eq!(listed(&first), [before, after]);
     first.kill();
-    // It was the process that had it, not a file that stays.
+    // The lock was that of the process, not a file that stays.
     assert_eq!(listed(&start(directory.path(), &[])).len(), 2);
 }
 
@@ -98,14 +98,14 @@ fn a_directory_without_room_for_a_database_ends_the_program_with_a_line() {
     command.arg("--fsize=1000").arg(Program::path());
     command.args(["--listen", "127.0.0.1:0", "--data", text(directory.path())]);
     refuses(command.stdin(Stdio::null()).stdout(Stdio::null()), &[text(directory.path())]);
-    // Half a database is none.
+    // An incomplete database does not count.
     echo(&start(directory.path(), &[]));
 }
 
 #[test]
 fn a_directory_that_cannot_be_written_is_left_alone() {
     let used = used();
-    // Permissions do not bind root: then the program runs as nobody, from where nobody can reach it.
+    // Permissions do not apply to root, so the program runs as nobody, from a place that nobody can reach.
     let is_root = fs::metadata("/proc/self").expect("a process").uid() == 0;
     let place = tempfile::tempdir().expect("a directory");
     let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");

@@ -1,16 +1,17 @@
-//! No room to write: refused, not acknowledged, not lost, and over when there is room.
+//! No room to write: requests are refused, nothing is acknowledged or lost, and the server continues once there is
+//! room.
 
 use std::time::Instant;
 
 use super::*;
 
-/// What keeps a program from writing, and lets it again.
+/// Keeps a program from writing, and lets it write again.
 trait Wall {
     fn raise(&self, program: &Program);
     fn lower(&self, program: &Program);
 }
 
-/// A bound on the size of files, as `ulimit -f` sets it: at 0 no file takes a byte.
+/// A limit on the size of files, as set by `ulimit -f`: with 0, no file can grow.
 struct FileSize;
 
 impl Wall for FileSize {
@@ -35,7 +36,7 @@ struct Disk {
 }
 
 impl Disk {
-    /// Nothing where mounting is not allowed.
+    /// Returns nothing where mounting is not allowed.
     fn mount() -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
         let mut command = Command::new("mount");
@@ -99,16 +100,16 @@ fn a_caller_whose_run_cannot_be_stored_any_further_is_told_where_its_result_will
     assert_eq!(result(&program, "chosen"), "slept 500");
 }
 
-/// Plays a program's day on a disk that is full for a while. `status`: of what is refused.
+/// Uses a program on a disk that is full for a while. `status` is that of refused requests.
 fn check(directory: &Path, wall: &impl Wall, status: u16) {
     let program = start(directory, &[]);
     let mut day = Day::begin(&program);
     wall.raise(&program);
     day.use_rests_up(&program);
-    // Long enough for what is under way to end and to be offered again a few times.
+    // Long enough for running work to end and to be retried a few times.
     let begun = Instant::now();
     while begun.elapsed().as_secs() < 3 {
-        // The store gives room back now and then, and a run that fits waits for room for its end.
+        // The store frees room now and then, and a run that fits waits for room for its end.
         day.use_rests_up(&program);
         day.check_full(&program, status);
     }
@@ -117,7 +118,7 @@ fn check(directory: &Path, wall: &impl Wall, status: u16) {
     assert_eq!(program.get("/health").json()["status"], "healthy");
     day.check_ends(&program);
     let log = program.kill();
-    // The day's steps that fail and are tried again are told, too.
+    // The retried steps are logged, too.
     let complains =
         |line: &&str| line.contains(" ERROR ") || (line.contains(" WARN ") && !line.contains("attempt failed"));
     let complaints = log.lines().filter(complains).count();
@@ -127,7 +128,7 @@ fn check(directory: &Path, wall: &impl Wall, status: u16) {
     day.check_ends(&start(directory, &[]));
 }
 
-/// Handlers of a day: all that was acknowledged, and some of them by what becomes of them.
+/// The handlers of a test: all that were acknowledged, and some of them by what happens to them.
 struct Day {
     waiting: String,
     cancelled: String,
@@ -135,7 +136,7 @@ struct Day {
     streaming: String,
     flaky: String,
     fan_out: String,
-    /// Questions, and how many of them are answered.
+    /// Runs with open questions, and how many of them are answered.
     spare: Vec<String>,
     answered: usize,
     acknowledged: Vec<String>,
@@ -160,7 +161,7 @@ impl Day {
         day
     }
 
-    /// The last page that a file has may have room for a little more: returns when it has none.
+    /// Uses up the little room that the last page of a file may have.
     fn use_rests_up(&mut self, program: &Program) {
         loop {
             let event = answer("spare");
@@ -175,7 +176,7 @@ impl Day {
         }
     }
 
-    /// All that needs room is refused, all else goes on.
+    /// Checks that everything that needs room is refused, and everything else continues.
     fn check_full(&self, program: &Program, status: u16) {
         let Self { waiting, cancelled, finished, .. } = self;
         let named = json!({ "handler_id": "chosen", "context": { "version": 1 }, "start_event": {} });
@@ -196,7 +197,7 @@ impl Day {
         assert_eq!(listed(program), self.acknowledged);
     }
 
-    /// What was refused is asked for again, until it is granted: a run that went back rests for a moment.
+    /// Repeats what was refused until it is accepted: a run that was rolled back backs off for a moment.
     fn go_on(&mut self, program: &Program) {
         let retry = |ask: &dyn Fn() -> Response| {
             let begun = Instant::now();
@@ -251,12 +252,12 @@ fn answer(text: &str) -> Value {
 
 #[track_caller]
 fn refused(reply: &Response, status: u16) {
-    // 507 too for a run that rests, whatever the reason.
+    // 507 also for a run that backs off, whatever the reason.
     assert!([status, 507].contains(&reply.status), "{reply:?}");
     assert!(reply.text().starts_with("The server cannot store this now"), "{}", reply.text());
 }
 
-/// The whole feed of a run that ends.
+/// Returns the complete feed of a run that ends.
 #[track_caller]
 fn feed(program: &Program, id: &str) -> Vec<Value> {
     let reply = program.get(&format!("/events/{id}?sse=false&include_internal=true&after_sequence=-1"));
@@ -264,7 +265,7 @@ fn feed(program: &Program, id: &str) -> Vec<Value> {
     reply.events()
 }
 
-/// The result of a run, when it has ended.
+/// Returns the result of a run after its end.
 #[track_caller]
 fn result(program: &Program, id: &str) -> Value {
     feed(program, id);

@@ -1,7 +1,7 @@
-//! What a machine may do to the program and its data: no room, no permission, files of others, files cut short.
+//! What a machine may do to the program and its data: no room, no permission, foreign files, truncated files.
 //!
-//! Clocks are not among it: a process's wall clock cannot be set from outside without setting the machine's. What a
-//! clock that is set does is tested where clocks are values, in the simulation.
+//! Clocks are excluded: a process's wall clock cannot be set without setting that of the machine. The simulation, where
+//! clocks are values, tests the effects of setting one.
 
 #[cfg(feature = "sqlite")]
 mod damaged;
@@ -34,7 +34,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-/// A child that is ended with the test.
+/// A child process that is killed with the test.
 struct Ended(Child);
 
 impl Drop for Ended {
@@ -44,7 +44,7 @@ impl Drop for Ended {
     }
 }
 
-/// Has the program started by `command` refuse to start: exit code 1, and one line on stderr that names these.
+/// Checks that the program started by `command` refuses to start: exit code 1, and one line on stderr with these names.
 #[track_caller]
 fn refuses(command: &mut Command, names: &[&str]) {
     let mut child = Ended(command.stderr(Stdio::piped()).spawn().expect("the program starts"));
@@ -63,7 +63,7 @@ fn refuses(command: &mut Command, names: &[&str]) {
     }
 }
 
-/// Every file of a directory, with its bytes.
+/// Returns every file of a directory with its contents.
 fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = fs::read_dir(directory).expect("a directory").map(|file| file.expect("a file"));
     files
@@ -80,7 +80,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The ids of all handlers, in order.
+/// Returns the ids of all handlers, in order.
 #[track_caller]
 fn listed(program: &Program) -> Vec<String> {
     let reply = program.get("/handlers");
@@ -89,7 +89,7 @@ fn listed(program: &Program) -> Vec<String> {
     handlers.iter().map(|handler| handler["handler_id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// Runs `echo`; the handler's id.
+/// Runs `echo`. Returns the handler's id.
 #[track_caller]
 fn echo(program: &Program) -> String {
     let reply = program.post("/workflows/echo/run", &json!({}));

@@ -1,5 +1,5 @@
-//! Any page of the database may be damaged. An overflow page is its owner's alone; of the others what lies on them may
-//! be lost. Whatever it is, the program starts or says why not, goes on, and ends when it is told to.
+//! Any page of the database may be damaged. An overflow page affects only its owner; for other pages, what is on them
+//! may be lost. In any case the program starts or says why not, continues, and stops when told to.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{
 
 const PAGE_BYTES: usize = 1_024;
 
-/// A database with all that there may be, and what is in it.
+/// A database with rows of every kind, and its contents.
 struct Sample {
     bytes: Vec<u8>,
     /// Runs that wait for an answer.
@@ -20,7 +20,7 @@ struct Sample {
     pages: BTreeMap<usize, Page>,
 }
 
-/// Whose a page is, and whether it is an overflow page.
+/// The owner of a page, and whether it is an overflow page.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Page {
     table: String,
@@ -46,7 +46,7 @@ impl Sample {
         let wait = |pad: usize| program.begin("interactive", json!({ "pad": "w".repeat(pad) }));
         let waiting: Vec<String> = [10, 10, 4_000, 10, 10, 4_000, 10].map(wait).into();
         let sleeping = program.begin("sleepy", json!({ "delay_ms": 3_600_000 }));
-        // A run that goes on, with a journal of its own.
+        // A run that has not ended, with a journal of its own.
         let going = program.begin("streaming", json!({ "count": 20_000, "delay_ms": 30 }));
         let mut reader = program.connect();
         reader.send("GET", &format!("/events/{going}?sse=false"), &[], None);
@@ -62,7 +62,7 @@ impl Sample {
         Self { bytes, waiting, sleeping, pages }
     }
 
-    /// Damages a page in a copy; the directory, or `None` if the page was so before.
+    /// Damages a page in a copy. Returns the directory, or `None` if the page does not change.
     fn damaged(&self, page: usize, kind: Kind) -> Option<TempDir> {
         let directory = tempfile::tempdir().expect("a directory");
         let mut bytes = self.bytes.clone();
@@ -75,8 +75,8 @@ impl Sample {
         (bytes != self.bytes).then_some(directory)
     }
 
-    /// Starts with a damaged page, and looks at all that others than its owner see; `is_thorough` looks for idle work,
-    /// too.
+    /// Starts with a damaged page, and checks everything that others than its owner see. `is_thorough` checks for
+    /// needless work, too.
     fn check(&self, page: usize, kind: Kind, is_thorough: bool) {
         let Some(directory) = self.damaged(page, kind) else { return };
         let whose = self.pages.get(&page);
@@ -88,7 +88,7 @@ impl Sample {
             return;
         }
         let program = start(directory.path(), &["--keep-finished", "4"]);
-        // A run that its damage has failed at the start may be gone for good after the others.
+        // A run that its damage has failed at the start may be removed after the others.
         let was_degraded = health(&program)["status"] == "degraded";
         let mut connection = program.connect();
         let starts = if is_thorough { 200 } else { 30 };
@@ -123,7 +123,7 @@ impl Sample {
         self.check_mended(page, directory.path(), &what);
     }
 
-    /// Puts the page back, if it was not written since: all is whole.
+    /// Restores the page, unless it was written since: everything must be intact.
     fn check_mended(&self, page: usize, directory: &Path, what: &str) {
         let path = directory.join("steprill.db");
         let mut bytes = fs::read(&path).expect("a database");
@@ -147,7 +147,7 @@ impl Sample {
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Zeros,
-    /// The first bytes: of an overflow page, where the next one is.
+    /// The first bytes: for an overflow page, the number of the next one.
     Pointer,
 }
 
@@ -166,7 +166,7 @@ fn a_damaged_overflow_page_is_noticed_by_its_owner_alone() {
     assert!(elsewhere.is_empty(), "a search in one of these reads them: {elsewhere:?}");
 }
 
-/// A page of each table, and one that belongs to none. All of them:
+/// Tests a page of each table, and one that belongs to none. For all pages:
 /// [`whatever_page_is_damaged_the_program_goes_on_or_says_why_not`].
 #[test]
 fn a_damaged_page_of_any_table_is_survived_or_refused_with_the_reason() {
@@ -195,7 +195,7 @@ fn whatever_page_is_damaged_the_program_goes_on_or_says_why_not() {
     }
 }
 
-/// Whether the program starts on this directory, or what it says.
+/// Returns whether the program starts on this directory, or what it says.
 fn starts(directory: &Path) -> Result<(), String> {
     let mut command = Program::command(&["--data", text(directory)]);
     let mut child = Ended(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts"));
@@ -209,7 +209,7 @@ fn starts(directory: &Path) -> Result<(), String> {
     Err(said)
 }
 
-/// Hundredths of a second that a process has worked for, where the system tells.
+/// Returns the hundredths of a second for which a process has worked, where the system reports that.
 fn ticks(program: &Program) -> u64 {
     let text = fs::read_to_string(format!("/proc/{}/stat", program.pid())).unwrap_or_default();
     let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -217,7 +217,7 @@ fn ticks(program: &Program) -> u64 {
     ticks(11) + ticks(12)
 }
 
-/// Whose each page is that belongs to a table. See <https://www.sqlite.org/fileformat.html#b_tree_pages>.
+/// Returns the owner of each page of a table. See <https://www.sqlite.org/fileformat.html#b_tree_pages>.
 fn pages(directory: &Path, bytes: &[u8]) -> BTreeMap<usize, Page> {
     let database = rusqlite::Connection::open(directory.join("steprill.db")).expect("a database");
     let mut statement = database.prepare("SELECT name, rootpage FROM sqlite_schema").expect("a schema");
@@ -254,7 +254,7 @@ struct Btree<'a> {
 }
 
 impl Btree<'_> {
-    /// The pages below it, and the first overflow pages of its cells.
+    /// Returns the pages below it, and the first overflow pages of its cells.
     fn links(&self) -> (Vec<usize>, Vec<usize>) {
         let page = &self.bytes[(self.number - 1) * PAGE_BYTES..self.number * PAGE_BYTES];
         let head = if self.number == 1 { 100 } else { 0 };

@@ -1,4 +1,4 @@
-//! A log whose tail did not reach the disk: what was not synced is lost, and no more.
+//! A log whose tail did not reach the disk: only what was not synced is lost.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn a_torn_log_loses_its_tail_at_most() {
     ] {
         let copied = tempfile::tempdir().expect("a directory");
         copy(directory.path(), copied.path());
-        // What the processes shared is made anew after a loss of power.
+        // The memory shared by processes is created anew after a loss of power.
         let _ = fs::remove_file(copied.path().join("steprill.db-shm"));
         fs::write(copied.path().join("steprill.db-wal"), torn).expect("there is room");
         let program = start(copied.path(), &[]);
@@ -41,7 +41,7 @@ fn a_torn_log_loses_its_tail_at_most() {
         fewest = fewest.min(left.len());
         for id in &left {
             let result = program.get(&format!("/results/{id}"));
-            // The last run may have lost its end: it is made again.
+            // The end of the last run may be lost; it is then reached again.
             assert!(matches!(result.status, 200 | 202), "{}", result.text());
             assert_eq!(program.get(&format!("/events/{id}?after_sequence=-1")).status, 200);
             assert_eq!(program.get(&format!("/results/{id}")).json()["result"], "processed: default");

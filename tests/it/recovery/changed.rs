@@ -1,4 +1,4 @@
-//! A program that has changed since it wrote what it finds.
+//! A program that has changed since it wrote its data directory.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ event! {
     struct Doubled { n: i64 }
 }
 
-/// Serves these on the place's directory.
+/// Serves these workflows on the directory.
 fn serve(place: &Place, workflows: impl IntoIterator<Item = Workflow>) -> Served {
     Served::with(workflows, |config: &mut Config| config.data = Some(place.directory.path().to_owned()))
 }
 
-/// It asks, and ends with the answer.
+/// Asks, and ends with the answer.
 fn first_version() -> Workflow {
     let asks = workflow("w").step("ask", |_, _: StartEvent| Ok(Asked {}));
     build(asks.step("end", |_, given: Given| Ok(done(given.n))))
 }
 
-/// A run that has asked.
+/// Starts a run, which asks.
 #[track_caller]
 fn asked(server: &Served, name: &str) -> String {
     let id = server.begin(name, &json!({}));
@@ -43,7 +43,7 @@ fn a_run_goes_on_under_a_workflow_that_has_a_step_more() {
     assert_eq!(server.ended(&finished)["status"], "completed");
     let before = server.get(&format!("/results/{finished}")).body;
     drop(server);
-    // The step before it is another one by name, and the ids of all that follows have moved.
+    // The step before it has another name, and all later ids have changed.
     let longer = workflow("w").step("ask", |_, _: StartEvent| Ok(Asked {}));
     let longer = longer.step("double", |_, given: Given| Ok(Doubled { n: 2 * given.n }));
     let longer = build(longer.step("a_new_end", |_, doubled: Doubled| Ok(done(doubled.n))));

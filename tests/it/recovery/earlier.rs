@@ -1,4 +1,4 @@
-//! A data directory that an earlier version of the program made.
+//! A data directory written by an earlier version of the program.
 //!
 //! `fixtures/version_5` is from a program that counted the keys of handlers. It was killed once in between, and stopped
 //! in the end; `facts.json` is what it then told over HTTP.
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Place, cancel, ended, feed, follow, handler, kill, post};
 use crate::support::Program;
 
-/// What the earlier program said of its handlers.
+/// The replies of the earlier program about its handlers.
 struct Facts(Value);
 
 impl Facts {
@@ -22,7 +22,7 @@ impl Facts {
         self.handlers().iter().map(|fact| fact["handler"]["handler_id"].as_str().expect("an id")).collect()
     }
 
-    /// An id that the program made, by the workflow.
+    /// Returns an id that the program made, by the workflow.
     fn made(&self, what: &str) -> &str {
         self.0["made"][what].as_str().expect("an id")
     }
@@ -36,7 +36,7 @@ fn unpack() -> (Place, Facts) {
     (place, Facts(serde_json::from_str(&facts).expect("JSON")))
 }
 
-/// All that the earlier program said is still so, but for the runs that `changed` names.
+/// Checks that everything that the earlier program said still holds, except for the runs that `changed` names.
 #[track_caller]
 fn check(program: &Program, facts: &Facts, changed: &[&str]) {
     assert_eq!(program.listed("")[..facts.ids().len()], facts.ids());
@@ -62,7 +62,7 @@ fn check(program: &Program, facts: &Facts, changed: &[&str]) {
     }
 }
 
-/// The result of a run, once it has ended.
+/// Returns the result of a run after its end.
 #[track_caller]
 fn result(program: &Program, id: &str) -> Value {
     ended(program, id);

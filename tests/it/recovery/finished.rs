@@ -1,14 +1,14 @@
-//! Finished handlers: how long they stay, how they are listed and gone on with when memory has them no more.
+//! Finished handlers: how long they are retained, and how they are listed and continued when they are not resident.
 
 use std::time::Instant;
 
 use super::*;
 use crate::support::PATIENCE;
 
-/// More than stay in memory.
+/// More than are resident.
 const MANY: usize = 600;
 
-/// Runs `echo` so many times; the handlers' ids, in order.
+/// Runs `echo` this many times. Returns the handlers' ids, in order.
 #[track_caller]
 fn echo(program: &Program, times: usize) -> Vec<String> {
     let mut connection = program.connect();
@@ -16,7 +16,7 @@ fn echo(program: &Program, times: usize) -> Vec<String> {
     (0..times).map(|_| run().json()["handler_id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// Waits until so many handlers are left; their ids, in order.
+/// Waits until this many handlers are left. Returns their ids, in order.
 #[track_caller]
 fn left(program: &Program, count: usize) -> Vec<String> {
     let begun = Instant::now();
@@ -35,7 +35,7 @@ fn the_newest_finished_handlers_stay_and_those_that_are_read() {
     let flags = ["--keep-finished", "5"];
     let program = place.start_with(&flags);
     let waiting = program.begin("interactive", json!({}));
-    // More than the sockets' buffers hold, so that its reader is still there when it has ended.
+    // More than fits into the sockets' buffers, so that its reader is still there when it has ended.
     let read = program.begin("streaming", json!({ "count": 50_000, "delay_ms": 0 }));
     let mut reader = follow(&program, &read);
     assert!(reader.event().is_some());
@@ -198,7 +198,7 @@ fn the_id_of_a_handler_that_was_purged_does_not_come_again() {
     }
 }
 
-/// Bytes of all files of the data directory.
+/// Returns the size of all files of the data directory.
 fn bytes_on_disk(place: &Place) -> u64 {
     let entries = std::fs::read_dir(place.directory.path()).expect("a directory").flatten();
     entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
@@ -221,7 +221,7 @@ fn the_longest_finished_go_when_the_directory_has_its_bytes_and_then_nothing_new
     let left = program.listed("");
     assert!((10..100).contains(&left.len()), "{} are left", left.len());
     assert_eq!(left, echoes[150 - left.len()..], "the newest");
-    // Those that run stay; when none that has finished is left, there are no more of them.
+    // Running ones are not removed; once no finished one is left, no more are accepted.
     let (mut waiting, mut refused) = (Vec::new(), None);
     while refused.is_none() && waiting.len() < 500 {
         let reply = post("interactive", "run-nowait");
@@ -251,13 +251,13 @@ fn the_bound_of_the_directory_counts_the_log_and_free_pages() {
     let bytes_max = 8 << 20;
     let program = place.start_with(&["--data-bytes-max", "8M", "--durability", "off"]);
     let large = json!({ "start_event": { "message": "x".repeat(1_000_000) } });
-    // What one commit writes: the start event, the result, and what they take in rows and indexes.
+    // The size of one commit: the start event, the result, and their rows and indexes.
     let commit = 3 << 20;
     for _ in 0..20 {
         assert_eq!(program.post("/workflows/echo/run", &large).status, 200);
         assert!(bytes_on_disk(&place) <= bytes_max + commit, "{} bytes", bytes_on_disk(&place));
     }
-    // The store does not rest, and these have no need for room.
+    // The store does not back off, and these need no room.
     for _ in 0..10 {
         program.finish("echo", json!({}));
     }
@@ -279,14 +279,14 @@ fn a_lists_cursor_survives_its_handler() {
     }
     assert_eq!((after(&program, "mine"), after(&program, &ids[2])), (ids[3..].to_vec(), ids[3..].to_vec()));
     kill(program);
-    // What retention removes leaves its place, too.
+    // What retention removes leaves its position, too.
     let program = place.start_with(&["--keep-finished", "1"]);
     assert_eq!(left(&program, 1), ids[4..]);
     assert_eq!((after(&program, "mine"), after(&program, &ids[3])), (ids[4..].to_vec(), ids[4..].to_vec()));
     for never in ["nobody", "0123456789"] {
         assert_eq!(program.get(&format!("/handlers?after={never}")).status, 400, "{never}");
     }
-    // The same in memory.
+    // The same without a store.
     let program = Program::with(&["--keep-finished", "1"]);
     assert_eq!(program.post("/workflows/echo/run", &chosen).status, 200);
     let ids = echo(&program, 2);

@@ -1,4 +1,4 @@
-//! The program, started again on what it left, after SIGKILL unless a test says otherwise.
+//! Restarts of the program on its data directory, after SIGKILL unless a test says otherwise.
 
 mod changed;
 mod earlier;
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::support::{Connection, Program, Response};
 
-/// A data directory, and whoever serves it at the time.
+/// A data directory, and the program that serves it.
 struct Place {
     directory: TempDir,
 }
@@ -36,7 +36,7 @@ impl Place {
     }
 }
 
-/// Kills it; its log shows no fault.
+/// Kills it, and checks that its log shows no fault.
 #[track_caller]
 fn kill(program: Program) {
     let log = program.kill();
@@ -50,7 +50,7 @@ fn handler(program: &Program, id: &str) -> Value {
     reply.json()
 }
 
-/// The handler, when its run has ended.
+/// Returns the handler after its run has ended.
 #[track_caller]
 fn ended(program: &Program, id: &str) -> Value {
     let mut reader = follow(program, id);
@@ -60,7 +60,7 @@ fn ended(program: &Program, id: &str) -> Value {
     handler
 }
 
-/// The feed from its beginning, with all that is internal, to be read while the run goes on.
+/// Reads the feed from its beginning, with internal events, while the run continues.
 #[track_caller]
 fn follow(program: &Program, id: &str) -> Connection {
     let mut reader = program.connect();
@@ -71,7 +71,7 @@ fn follow(program: &Program, id: &str) -> Connection {
     reader
 }
 
-/// The whole feed of a run, when it has ended; its numbers have no gap.
+/// Returns the complete feed of a run that has ended, and checks that its numbers have no gap.
 #[track_caller]
 fn feed(program: &Program, id: &str) -> Vec<Value> {
     let mut reader = follow(program, id);
@@ -82,7 +82,7 @@ fn feed(program: &Program, id: &str) -> Vec<Value> {
     feed
 }
 
-/// How many events of this type.
+/// Counts the events of this type.
 fn count(feed: &[Value], name: &str) -> usize {
     feed.iter().filter(|event| event["type"] == name).count()
 }

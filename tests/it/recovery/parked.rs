@@ -1,10 +1,10 @@
-//! Runs that only wait leave memory, and come back for what comes to them.
+//! Runs that only wait leave memory, and are loaded for what arrives for them.
 
 use super::*;
 
 const SOON: &[&str] = &["--idle-after", "100ms"];
 
-/// Returns when the runs that wait have left memory: a run of its own sleeps as long as that takes.
+/// Returns when the waiting runs have left memory, as measured by another run that sleeps.
 #[track_caller]
 fn let_them_park(program: &Program) {
     let id = program.begin("sleepy", json!({ "delay_ms": 1_000 }));

@@ -41,7 +41,7 @@ fn a_pass_that_was_under_way_is_made_once_more_with_the_same_work_and_attempt() 
     let (before, after) = (Arc::new(Witness::default()), Arc::new(Witness::default()));
     let server = serve(&place, before.workflow());
     let id = server.begin("w", &json!({}));
-    // What a reader has seen is kept, and so is what was noted before it.
+    // What a reader has seen is committed, and so is what was noted before it.
     server.follow(&id).event_of("Shown");
     before.gate.await_comers(1);
     let crashed = image(&place);
@@ -59,7 +59,7 @@ fn a_pass_that_was_under_way_is_made_once_more_with_the_same_work_and_attempt() 
     assert_eq!(said(&before), said(&after));
 }
 
-/// Sees what the steps of a workflow do: one that ends, and one that stands at a gate.
+/// Observes the steps of a workflow: one that ends, and one that waits at a gate.
 #[derive(Default)]
 struct Witness {
     first: Counter,
@@ -117,13 +117,13 @@ fn attempts_and_their_delays_are_counted_over_restarts() {
     assert_eq!(running, 3);
 }
 
-/// A server on the place's directory, inside of the test.
+/// Serves the directory inside the test.
 fn serve(place: &Place, workflow: Workflow) -> Served {
     Served::with([workflow], |config: &mut Config| config.data = Some(place.directory.path().to_owned()))
 }
 
-/// What a crash would leave at this moment, at which nothing is being written. The log is copied first: what leaves it
-/// meanwhile is then in the database.
+/// Returns a copy of what a crash would leave at this moment, at which nothing is being written. The log is copied
+/// first: what leaves it in the meantime is then in the database.
 fn image(place: &Place) -> Place {
     let crashed = Place::new();
     let copy = |name: &str| {

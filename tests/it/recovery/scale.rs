@@ -1,5 +1,5 @@
-//! Many runs: what starting costs, and what memory holds of them. Scaled to what a test may take; the README has the
-//! figures of the release build.
+//! Many runs: the cost of starting, and the memory that they take. Scaled to what is acceptable in a test; the README
+//! has figures of the release build.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use serde_json::json;
 use super::{Place, ended, kill};
 use crate::support::Program;
 
-/// Kilobytes of memory that a program holds.
+/// Returns the kilobytes of memory that a program uses.
 fn resident_kb(program: &Program) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid())).expect("Linux tells");
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
     line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }
 
-/// Starts so many runs, many at a time; gives their handlers' ids.
+/// Starts `count` runs, many concurrently. Returns their handlers' ids.
 fn begin_many(program: &Program, workflow: &str, count: usize) -> Vec<String> {
     let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| program.connect()).collect();
     let target = format!("/workflows/{workflow}/run-nowait");
@@ -44,7 +44,7 @@ fn many_waiting_runs_are_soon_there_again_and_take_little_memory() {
     let begun = Instant::now();
     let program = place.start();
     let took = begun.elapsed();
-    // A tenth of what is promised for ten times as many, and what an empty server has; in an unoptimised build.
+    // A tenth of what is promised for ten times as many, and the memory of an empty server, in an unoptimized build.
     let resident_kb = resident_kb(&program);
     assert!(took < Duration::from_secs(3) && resident_kb < 40_000, "{took:?}, {resident_kb} KB");
     for id in [&ids[0], &ids[5_000], &ids[9_999]] {

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 use super::{Place, ended, handler, kill, post, tools::printed};
 use crate::support::Program;
 
-/// A context with `count`, and so many bytes beside it.
+/// Returns a context with `count` and this many bytes beside it.
 fn context(bytes: usize) -> Value {
     let large = serde_json::to_string(&"#".repeat(bytes)).expect("a text");
     json!({ "state": { "state_data": { "_data": { "count": "5", "large": large, "run_history": "[]" } } } })
 }
 
-/// Runs `workflow` under an id that the client chose, to its end.
+/// Runs `workflow` to its end, under an id chosen by the client.
 #[track_caller]
 fn run(program: &Program, workflow: &str, mut body: Value) -> Value {
     body["handler_id"] = "mine".into();
@@ -20,14 +20,14 @@ fn run(program: &Program, workflow: &str, mut body: Value) -> Value {
     reply.json()["result"].clone()
 }
 
-/// Bytes that the program has written to files and sockets.
+/// Returns how many bytes the program has written to files and sockets.
 fn written(program: &Program) -> usize {
     let counts = std::fs::read_to_string(format!("/proc/{}/io", program.pid())).expect("Linux");
     let count = counts.lines().find_map(|line| line.strip_prefix("wchar: "));
     count.and_then(|count| count.parse().ok()).expect("a count")
 }
 
-/// Whether the handler's state, as `inspect` prints it, has this.
+/// Checks that the handler's state, as printed by `inspect`, contains this.
 #[track_caller]
 fn has_state(place: &Place, lines: &[&str], large: usize) {
     let shown = printed(&["inspect", place.directory.path().to_str().expect("UTF-8"), "mine"]);
@@ -51,11 +51,11 @@ fn a_run_writes_what_it_changes_of_a_large_state() {
         assert_eq!(result, format!("count: {}, runs: {}", 6 + round, 1 + round));
     }
     let by_runs = written(&program) - before;
-    // The log may be copied into the database meanwhile.
+    // The log may be copied into the database in the meantime.
     assert!(by_runs < 2 * LARGE, "ten runs that change little write {by_runs} bytes");
     kill(program);
 
-    // A state that is smaller again, and one that is larger than before.
+    // A state that has become smaller, and one that has become larger.
     let program = place.start();
     assert_eq!(run(&program, "cumulative", json!({ "start_event": { "increment": 4 } })), "count: 20, runs: 12");
     assert_eq!(run(&program, "cumulative", json!({ "context": context(10) })), "count: 6, runs: 1");
@@ -78,13 +78,13 @@ fn a_run_that_is_killed_has_the_large_state_that_it_began_with() {
         let reply = program.post("/workflows/interactive/run-nowait", &body);
         assert_eq!(reply.status, 200, "{reply:?}");
         kill(program);
-        // What it was started with, and what it has now.
+        // The state that it was started with.
         has_state(&place, &["status   running"], 2 * LARGE);
         program = place.start();
         assert_eq!(handler(&program, "mine")["status"], "running");
         post(&program, "mine", "ExternalEvent", &json!({ "response": round.to_string() }));
         assert_eq!(ended(&program, "mine")["result"]["value"]["result"], format!("received: {round}"));
-        // From here on it is continued with what it has.
+        // From here on it is continued with its own state.
         body = json!({ "handler_id": "mine" });
     }
     kill(program);

@@ -14,7 +14,7 @@ fn steprill(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_steprill")).args(arguments).output().expect("the program starts")
 }
 
-/// What it prints, if all goes well.
+/// Returns what it prints, and checks that it succeeds.
 #[track_caller]
 pub(super) fn printed(arguments: &[&str]) -> String {
     let output = steprill(arguments);
@@ -23,7 +23,7 @@ pub(super) fn printed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// It exits with this code and says one line, or the usage too.
+/// Checks that it exits with this code and prints one line, or the usage, too.
 #[track_caller]
 fn fails(arguments: &[&str], code: i32, says: &str) {
     let output = steprill(arguments);
@@ -109,7 +109,7 @@ fn paths_are_no_uris_and_every_program_has_the_tools() {
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), errors)
     };
-    // Relative, as a shell gives it.
+    // Relative, as from a shell.
     let there = format!(
         "cd {}; exec {} --listen 127.0.0.1:0 --data file:data",
         text(place.directory.path()),

@@ -1,4 +1,4 @@
-//! Runs that wait go on waiting, and are the same runs.
+//! Runs that wait continue to wait after a restart, and are the same runs.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn waiting_runs_still_wait_and_do_not_ask_again() {
     follow(&program, &approval).event_of("ApprovalRequested");
     let before = [&interactive, &approval].map(|id| handler(&program, id));
     kill(program);
-    // The second time nothing is there but what the first recovery left.
+    // The second time, only what the first recovery left is there.
     kill(place.start());
     let program = place.start();
     assert_eq!([&interactive, &approval].map(|id| handler(&program, id)), before);
@@ -33,7 +33,7 @@ fn waiting_runs_still_wait_and_do_not_ask_again() {
 #[test]
 fn an_early_answer_is_still_there_when_it_is_asked_for() {
     let place = Place::new();
-    // With no worker free the step that asks cannot begin.
+    // Without a free worker the step that asks cannot begin.
     let program = place.start_with(&["--workers", "1"]);
     let approval = program.begin("approval", json!({ "subject": "a lamp" }));
     post(&program, &approval, "ApprovalGiven", &json!({ "approved": true, "by": "you" }));
@@ -84,7 +84,7 @@ fn a_queue_goes_on_where_its_reader_was() {
     reader.send("GET", &format!("/events/{id}?sse=false"), &[], None);
     assert_eq!(reader.head().status, 200);
     reader.event_of("RequestedExternalEvent");
-    // The reader's end has its place kept; the next commit is behind that.
+    // The queue's position is stored at the reader's end, before the next commit.
     drop(reader);
     program.finish("echo", json!({}));
     program.finish("echo", json!({}));
@@ -95,7 +95,7 @@ fn a_queue_goes_on_where_its_reader_was() {
     assert_eq!(rest.events().len(), 1, "only the end is left: {}", rest.text());
     assert_eq!(program.get(&format!("/events/{id}?sse=false")).status, 204);
     kill(program);
-    // Read to its end and kept with the next commit.
+    // Read to its end, which the next commit stores.
     let program = place.start();
     let again = program.get(&format!("/events/{id}?sse=false"));
     assert!(again.status == 204 || again.events().len() == 1, "at most the last second is read again: {again:?}");
@@ -109,7 +109,7 @@ fn a_runs_time_out_counts_only_the_time_in_which_a_server_was_alive() {
     let id = program.begin("timeout", json!({}));
     kill(program);
     let alive_before = begun.elapsed();
-    // Longer than the time-out: the next server must not take it as passed.
+    // Longer than the time-out, which the next server must not consider passed.
     std::thread::sleep(std::time::Duration::from_millis(400));
     let restarted = std::time::Instant::now();
     let program = place.start();

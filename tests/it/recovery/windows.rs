@@ -1,4 +1,4 @@
-//! A run's feed is a window: old events leave it, numbers stay, and who asks for what has left is told.
+//! A run's feed is a window: old events leave it, numbers stay, and readers that ask for removed events are told.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn open(program: &Program, id: &str, query: &str, last_event_id: Option<u64>) ->
     (head, reader)
 }
 
-/// The numbers of a log, which have no gap, and the number that its head says it begins with.
+/// Returns the numbers of a log, which must have no gap, and the first number according to its head.
 #[track_caller]
 fn numbers(program: &Program, id: &str, after: &str) -> (std::ops::Range<u64>, Option<u64>) {
     let (head, mut reader) = open(program, id, &format!("sse=false&after_sequence={after}"), None);
@@ -38,7 +38,7 @@ fn who_asks_for_events_that_have_left_begins_with_the_first_that_is_kept_and_is_
     // running, 5,000 events, not_running, the stop event
     let (all, told) = numbers(&program, &id, "-1");
     assert_eq!((all.end, told), (5_003, Some(all.start)));
-    // Events leave by the piece in which they were stored, however many that has.
+    // Events leave in the units in which they were stored, whatever their number.
     assert!((3..=100).contains(&(all.end - all.start)), "{all:?}");
     assert_eq!(numbers(&program, &id, "3"), (all.clone(), told));
     assert_eq!(numbers(&program, &id, &(all.start - 2).to_string()), (all.clone(), told));
@@ -48,7 +48,7 @@ fn who_asks_for_events_that_have_left_begins_with_the_first_that_is_kept_and_is_
     let begins = format!(": events before {0} are no longer kept\n\nid: {0}\ndata: ", all.start);
     assert!(text.starts_with(&begins), "{}", &text[..200]);
     kill(program);
-    // The queue's cursor has fallen out, too; after a start as before.
+    // The queue's cursor is before the window, too, also after a restart.
     let program = place.start();
     assert_eq!(numbers(&program, &id, "-1"), (all.clone(), told));
     let head = program.connect().request("HEAD", &format!("/events/{id}"), &[], None);

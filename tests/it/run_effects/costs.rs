@@ -1,5 +1,5 @@
-//! What a run counts as its cost, beside what the process takes for it; and that it stays the same however long it
-//! runs.
+//! Compares the cost that a run counts with the memory that the process uses, and checks that it does not grow with the
+//! duration of the run.
 
 #![cfg(target_os = "linux")]
 
@@ -13,7 +13,7 @@ use steprill::{
     values::Values,
 };
 
-/// Bytes that this process has in memory, without what is free and without code.
+/// Returns the memory of this process in bytes, without free memory and code.
 pub(crate) fn resident() -> usize {
     steprill_trim::give_back();
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
@@ -21,7 +21,7 @@ pub(crate) fn resident() -> usize {
     line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") << 10
 }
 
-/// Makes so much of one thing that it counts as some megabytes, and compares that with what it takes.
+/// Makes enough of one thing to count as some megabytes, and compares that with the memory used.
 #[track_caller]
 pub(crate) fn check_cost<T>(what: &str, make: impl FnOnce() -> T, counted: impl FnOnce(&T) -> usize) {
     let before = resident();
@@ -30,7 +30,7 @@ pub(crate) fn check_cost<T>(what: &str, make: impl FnOnce() -> T, counted: impl 
     let counted = counted(&made);
     let percent = counted * 100 / taken.max(1);
     assert!((70..200).contains(&percent), "{what}: {counted} bytes counted, {taken} taken: {percent} %");
-    // What is freed would be taken again by what comes next, and not seen.
+    // Freed memory would be reused by what comes next, and so not be measured.
     std::mem::forget(made);
 }
 
@@ -124,7 +124,7 @@ fn what_works_remember_costs_what_it_takes() {
         flow.give(Input::Noted { pass, notes });
         flow
     };
-    // Each value is one of its own, as those that a pass notes are.
+    // Each value is allocated separately, like those that a pass notes.
     let once_each = || {
         let mut flow = once();
         let value = |_| OnceValue { value: json("{\"id\":12345}"), stream_ordinal: 0 };
@@ -176,7 +176,7 @@ fn a_feed_costs_what_it_takes() {
     check_cost("a feed of larger ones", feed("{\"text\":\"a word or two, as a model streams them\"}"), Feed::bytes);
 }
 
-/// Rounds of a step that returns its own type.
+/// Runs rounds of a step that returns its own type.
 fn rounds(count: u64) {
     let mut flow = Flow::new("a: S -> S|T");
     flow.run = Run::new(Arc::clone(&flow.graph), uuid::Uuid::nil(), "h".into()).with_window();
@@ -199,7 +199,7 @@ fn rounds(count: u64) {
     let (cost, snapshot, held) = (flow.run.cost_bytes(), flow.run.snapshot().len(), resident());
     (count / 2..count).for_each(|work| round(&mut flow.run, work));
     assert_eq!(flow.run.cost_bytes(), cost);
-    // Its numbers have grown: by a digit of seven bits each at most.
+    // Its numbers have grown, by at most a digit of seven bits each.
     assert!(flow.run.snapshot().len() <= snapshot + 16, "{} bytes, then {}", snapshot, flow.run.snapshot().len());
     let grown = resident().saturating_sub(held);
     assert!(grown < 1 << 20, "{grown} bytes more");

@@ -1,4 +1,4 @@
-//! What one run does, effect by effect: the sequences that clients see, and the corners of the rules.
+//! What one run does, effect by effect: the sequences that clients see, and corner cases of the rules.
 
 mod bounds;
 pub(crate) mod costs;
@@ -47,7 +47,7 @@ impl Flow {
         Self::with(lines, |_| {})
     }
 
-    /// A graph in lines, changed by `change`.
+    /// Builds a graph from lines, modified by `change`.
     fn with(lines: &str, change: impl FnOnce(&mut steprill::graph::Parts)) -> Self {
         let mut parts = parts(lines);
         change(&mut parts);
@@ -56,7 +56,7 @@ impl Flow {
         Self { graph, run, now: Now { wall_us: 1_000_000, alive_us: 0 } }
     }
 
-    /// A graph in lines whose first step retries so many times.
+    /// Builds a graph from lines whose first step has this retry policy.
     fn retrying(lines: &str, retry: Retry) -> Self {
         Self::with(lines, |parts| parts.steps[0].retry = retry)
     }
@@ -120,7 +120,7 @@ impl Flow {
         self.give(Input::Due { timer: TimerId(timer) })
     }
 
-    /// An event from outside that is taken.
+    /// Posts an event from outside that is accepted.
     #[track_caller]
     fn post(&mut self, event: &str, value: &str, step: Option<&str>) -> Vec<String> {
         let external = self.external(event, value, step, None);
@@ -128,7 +128,7 @@ impl Flow {
         self.give(Input::External(external))
     }
 
-    /// As [`Flow::post`], in reply to the question of that number.
+    /// Like [`Flow::post`], in reply to the question with that number.
     #[track_caller]
     fn reply(&mut self, event: &str, value: &str, sequence: u64) -> Vec<String> {
         let external = self.external(event, value, None, Some(sequence));
@@ -136,7 +136,7 @@ impl Flow {
         self.give(Input::External(external))
     }
 
-    /// Why an event from outside is not taken; it would change nothing.
+    /// Returns why an event from outside is refused, and checks that it changes nothing.
     #[track_caller]
     fn refusal(&mut self, event: &str, value: &str, step: Option<&str>) -> Refusal {
         let external = self.external(event, value, step, None);
@@ -165,7 +165,7 @@ impl Flow {
         events.iter().map(|(name, value)| (self.event(name), json(value))).collect()
     }
 
-    /// The values that a pass of a fan-in is given.
+    /// Returns the values that a pass of a fan-in gets.
     fn values(&self, pass: (u64, u32)) -> Vec<String> {
         match self.run.pass_input(pass_id(pass)).expect("a live pass").event {
             WorkEvent::All(events) => events.iter().map(|(_, value)| value.as_str().to_owned()).collect(),

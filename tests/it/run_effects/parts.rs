@@ -1,11 +1,11 @@
-//! What comes to too much at once becomes work part by part.
+//! What leads to too much work at once becomes work in parts.
 
 use steprill::pass::Emitted;
 
 use super::*;
 
 impl Flow {
-    /// A flow whose run makes work of so many events with one input.
+    /// Creates a flow whose run turns this many events into works with one input.
     fn in_parts(lines: &str, events_at_once: u32) -> Self {
         let Self { graph, run, now } = Self::new(lines);
         Self { graph, run: run.with_events_at_once(events_at_once), now }
@@ -24,7 +24,7 @@ fn a_fan_out_and_its_fan_in_are_in_order_though_they_come_in_parts() {
     let events = [("E", "1"), ("E", "2"), ("E", "3"), ("E", "4"), ("E", "5")];
     check(flow.large((0, 0), &[], &events), &["- not_running m 0 S -> E", "go on"]);
     check(flow.give(Input::GoOn), &["- running n 0 E", "start 1.0", "- running n 1 E", "start 2.0", "go on"]);
-    // What was routed goes on meanwhile; its scope stays open for the others.
+    // Works that were routed run in the meantime; their scope stays open for the others.
     check(flow.returns((2, 0), &[("F", "20")]), &["- not_running n 1 E -> F"]);
     check(flow.returns((1, 0), &[("F", "10")]), &["- not_running n 0 E -> F"]);
     assert_eq!(flow.run.pending(), [Effect::GoOn]);

@@ -214,7 +214,7 @@ fn a_run_with_nothing_left_to_do_fails_unless_a_step_takes_what_comes_from_outsi
 
     let mut flow = Flow::new(APPROVAL);
     flow.start();
-    // An early answer does not keep it: nobody is left to ask for it.
+    // An early answer does not help: no work is left to ask for it.
     flow.post("HumanA", "{}", None);
     let finish = "finish failed no step is left to run and none returned T; no question is open, and HumanA only \
                   answers questions";

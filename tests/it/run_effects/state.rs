@@ -23,7 +23,7 @@ fn a_work_that_conflicts_three_times_runs_alone() {
     let mut flow = Flow::with("a: S -> S|T\nb: S -> T\nc: S -> T", |parts| open(parts, "S"));
     flow.start();
     let set = [("k", Write::Set(json("1")))];
-    // Works 0 to 2 are of a, b, c; each round of a's loop adds three.
+    // Works 0 to 2 belong to a, b and c; each round of a's loop adds three.
     for (round, next) in [(0, 3), (1, 6), (2, 9)] {
         let again = PassEnd::Returned(flow.events(&[("S", "{}")]));
         let looping = if round == 0 { (0, 0) } else { (next - 3, 0) };
@@ -109,7 +109,7 @@ fn conflicts_count_in_a_row_and_a_failure_ends_the_row() {
     flow.start();
     let set = [("k", Write::Set(json("1")))];
     let stale = || uses(0, &["k"], &[]);
-    // Work 1 is b's; a's pass stays out, so that the changes are not forgotten.
+    // Work 1 is b's; a's pass keeps running, so that the changes are not forgotten.
     flow.post("S", "{}", Some("a"));
     flow.done_with((2, 0), NOTHING, &[], uses(0, &[], &set));
     check(flow.done_with((1, 0), NOTHING, &[], stale()), &["start 1.1"]);

@@ -155,7 +155,7 @@ fn an_inbox_is_its_steps_own_and_what_it_keeps_waits_for_a_question_that_it_matc
         flow.asks((work, 0), 0, &[], None);
         flow.post("HumanA", "{}", None);
     }
-    // The first for a, whose name comes first, the others for b.
+    // The first is for a, whose name comes first, the others for b.
     for n in [1, 2, 3] {
         check(flow.post("HumanA", &format!("{{\"n\":{n}}}"), None), NONE);
     }
@@ -216,7 +216,7 @@ fn a_reply_to_a_returned_question_goes_to_the_steps_that_take_it_once() {
     let external = flow.external("HumanA", "{}", None, Some(first));
     assert_eq!(flow.refusal_of(external), Refusal::NotThatQuestion, "a second click");
     flow.returns((1, 0), &[("NeedQ", "1")]);
-    // Without a number it goes to them as ever.
+    // Without a number it goes to all of them.
     flow.post("HumanA", "{}", None);
     assert_eq!(question(&flow).len(), 1);
     let snapshot = flow.run.snapshot();
@@ -231,7 +231,7 @@ fn of_many_open_questions_the_oldest_that_an_answer_matches_gets_it() {
     let mut flow = Flow::new("a: S -> [E]\nb: E -> F ? NeedQ/HumanA\nc: [F] -> T");
     flow.start();
     flow.returns((0, 0), &[("E", "{}"); COUNT as usize]);
-    // Two of each number, and every tenth takes any answer.
+    // Two of each number, and every tenth accepts any answer.
     let wanted = |work: u64| (!work.is_multiple_of(10)).then_some(work % (COUNT / 2));
     for work in 1..=COUNT {
         let number = wanted(work).map(|number| number.to_string());

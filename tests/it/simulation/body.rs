@@ -1,4 +1,4 @@
-//! Bodies of steps: short scripts drawn from the step and its event, run on a pass's input as a real body would be.
+//! Bodies of steps: short scripts drawn from the step and its event, run on a pass's input like real bodies.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -76,7 +76,7 @@ pub(crate) fn perform(graph: &Graph, kind: Kind, step: StepId, input: &PassInput
     performance
 }
 
-/// Number and round of an event; of what a fan-in takes, one number that hangs on all of them in their order.
+/// Returns number and round of an event; for a fan-in, a number that depends on all of its events in order.
 pub(crate) fn identity(event: &WorkEvent) -> (u64, u64) {
     match event {
         WorkEvent::One(_, value) => pair(value),
@@ -87,19 +87,19 @@ pub(crate) fn identity(event: &WorkEvent) -> (u64, u64) {
     }
 }
 
-/// What [`value`] or [`fields`] was made of.
+/// Returns what [`value`] or [`fields`] was made from.
 fn pair(value: &Json) -> (u64, u64) {
     let Some(fields) = value.as_str().strip_prefix("{\"id\":") else { return value.decode().expect("[id, round]") };
     (fields.trim_end_matches('}').parse().expect("an id"), 0)
 }
 
-/// Whether all attempts fail at this event: some of those that give an event instead.
+/// Returns whether all attempts at this event fail, which is so for some steps with `on_failure`.
 fn fails(graph: &Graph, step: StepId, id: u64) -> bool {
     let step = graph.step(step);
     step.on_failure.is_some() && hash(&[name_hash(&step.name), id, 1]).is_multiple_of(3)
 }
 
-/// By its name, a body stays the same when its workflow changes around it.
+/// Depends on the name, so a body stays the same when its workflow changes around it.
 fn name_hash(name: &str) -> u64 {
     hash(&name.bytes().map(u64::from).collect::<Vec<_>>())
 }
@@ -108,12 +108,12 @@ pub(crate) fn value(id: u64, round: u64) -> Json {
     Json::from_value(&(id, round)).expect("a pair of numbers")
 }
 
-/// The same of the first round as an object, which is what clients send.
+/// Returns the value of the first round as an object, which is what clients send.
 pub(crate) fn fields(id: u64) -> serde_json::Value {
     serde_json::json!({ "id": id })
 }
 
-/// A state to begin with: of the keys that bodies change.
+/// Returns an initial state, with keys that bodies change.
 pub(crate) fn state() -> steprill::values::Values {
     ["d", "list", "other"].into_iter().map(|key| (Arc::from(key), value(1, 1))).collect()
 }
@@ -134,7 +134,7 @@ struct Body<'a> {
 }
 
 impl Body<'_> {
-    /// One act; `Err` is the end of the pass.
+    /// Performs one act; `Err` ends the pass.
     fn act(&mut self, random: &mut Random, act: u64) -> Result<(), PassEnd> {
         match random.below(12) {
             0 | 1 => self.stream(random.next()),
@@ -164,14 +164,14 @@ impl Body<'_> {
         Ok(())
     }
 
-    /// Reads a number and writes the next.
+    /// Reads a number and writes its successor.
     fn count(&mut self, key: &str) {
         let key = Arc::from(key);
         let old = self.read(&key).map_or(0, |value| value.decode::<u64>().unwrap_or(0));
         self.write(key, Write::Set(Json::from_value(&(old + 1)).expect("a number")));
     }
 
-    /// In every pass of an attempt the same, but for bodies that are a little different each time.
+    /// Streams the same in every pass of an attempt, except for bodies that vary a little.
     fn stream(&mut self, drawn: u64) {
         let wavers = self.kind == Kind::Wild && drawn.is_multiple_of(4);
         let shown = if wavers { drawn ^ self.input.waits.len() as u64 } else { drawn };
@@ -237,7 +237,7 @@ impl Body<'_> {
         }
     }
 
-    /// The key's value: by the pass's own writes, or else as its snapshot has it, which is a read.
+    /// Returns the key's value: from the pass's own writes, else from its snapshot, which counts as a read.
     fn read(&mut self, key: &Arc<str>) -> Option<Json> {
         let snapshot = self.input.state.values.get(key);
         let writes = self.performance.done.state.writes.iter().filter(|(written, _)| written == key);
@@ -257,7 +257,7 @@ impl Body<'_> {
         self.performance.done.state.writes.push((key, write));
     }
 
-    /// What the step gives when its last attempt has failed.
+    /// Returns the `on_failure` event.
     fn give_failure(mut self) -> Performance {
         let step = self.graph.step(self.step);
         let event = step.on_failure.expect("a step that says what it gives");
@@ -266,7 +266,7 @@ impl Body<'_> {
         self.performance
     }
 
-    /// What the step gives out, as its graph says.
+    /// Returns what the step emits, according to its graph.
     fn give(&mut self, random: &mut Random) -> PassEnd {
         let step = self.graph.step(self.step);
         let child = |index: u64| hash(&[self.id, self.round, name_hash(&step.name), index]);

@@ -1,4 +1,4 @@
-//! Random workflows: regions that lead from one event type to another, put one behind or into the other.
+//! Random workflows: regions that lead from one event type to another, chained and nested.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -7,25 +7,25 @@ use steprill::graph::{Graph, Retry};
 use super::random::Random;
 use crate::workflow_graph::parts;
 
-/// What a workflow may have.
+/// What a workflow may contain.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Kind {
-    /// Only what has the same outcome whatever the order of completion.
+    /// Only what has the same outcome in any order of completion.
     Ordered,
-    /// As `Ordered`, with many works at once that read and write one key.
+    /// Like `Ordered`, with many concurrent works that read and write one key.
     Contended,
     /// Everything.
     Wild,
 }
 
-/// A random graph, as lines and built.
+/// Returns a random graph, as lines and built.
 pub(crate) fn flow(random: &mut Random, kind: Kind) -> (String, Arc<Graph>) {
     let lines = lines(random, kind);
     let graph = build("flow", &lines, kind, random, None);
     (lines, graph)
 }
 
-/// The lines of a random graph.
+/// Returns the lines of a random graph.
 pub(crate) fn lines(random: &mut Random, kind: Kind) -> String {
     let mut maker = Maker { random, kind, lines: Vec::new(), events: 0 };
     let last = match kind {
@@ -40,7 +40,7 @@ pub(crate) fn lines(random: &mut Random, kind: Kind) -> String {
     maker.lines.join("\n")
 }
 
-/// The graph of these lines, with workers, policies and time-outs of chance.
+/// Builds the graph of these lines, with random workers, policies and time-outs.
 pub(crate) fn build(name: &str, lines: &str, kind: Kind, random: &mut Random, max_runs: Option<usize>) -> Arc<Graph> {
     let mut parts = parts(lines);
     parts.name = name.into();
@@ -56,7 +56,7 @@ pub(crate) fn build(name: &str, lines: &str, kind: Kind, random: &mut Random, ma
     Arc::new(Graph::build(parts).unwrap_or_else(|faults| panic!("refused:\n{lines}\n{faults}")))
 }
 
-/// At least as many attempts as a body fails.
+/// Returns a policy with at least as many attempts as a body fails.
 fn retry(random: &mut Random) -> Retry {
     let delay = Duration::from_millis([0, 10, 5_000][random.below(3)]);
     let retry = if random.one_in(2) { Retry::fixed(delay) } else { Retry::exponential(delay) };
@@ -71,7 +71,7 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// Steps that lead from `input` to the type that is given back.
+    /// Adds steps that lead from `input` to the returned type.
     fn region(&mut self, input: String, depth: usize, in_scope: bool) -> String {
         let wild = self.kind == Kind::Wild;
         match if depth == 0 { 0 } else { self.random.below(10) } {
@@ -134,7 +134,7 @@ impl Maker<'_> {
         output
     }
 
-    /// Names begin with a random letter, so that their order is not the order of the flow.
+    /// Names begin with a random letter, so that their order is not that of the flow.
     fn step(&mut self, mark: &str, takes: &str, rest: &str) {
         let letter = char::from(b'a' + self.random.below(26) as u8);
         let mut line = format!("{letter}{}{mark}: {takes} {rest}", self.lines.len());

@@ -1,5 +1,5 @@
-//! The invariants of a run, held by playing random workflows in a world of chance. A failure prints its seed;
-//! `STEPRILL_SEED` plays that one alone, `STEPRILL_STEPS` plays for longer.
+//! Checks the invariants of a run by simulating random workflows. A failure prints its seed; `STEPRILL_SEED` runs only
+//! that one, `STEPRILL_STEPS` runs for longer.
 
 pub(crate) mod body;
 pub(crate) mod flows;
@@ -15,7 +15,7 @@ use random::{Random, hash};
 use steprill::{engine::input::Outcome, limits::CONFLICTS_MAX};
 use world::{Faults, World};
 
-/// Plays seed after seed until so many steps are made; gives how many runs that were.
+/// Runs seed after seed until `steps_min` steps are made. Prints how many runs that took.
 fn play(steps_min: u64, salt: u64, one: impl Fn(u64) -> u64) {
     let fixed = std::env::var("STEPRILL_SEED").ok().map(|seed| seed.parse::<u64>().expect("a number"));
     let steps_min = std::env::var("STEPRILL_STEPS").map_or(steps_min, |steps| steps.parse().expect("a number"));

@@ -1,4 +1,4 @@
-//! What must hold of any run, told from its inputs and effects alone.
+//! What must hold for any run, judged only by its inputs and effects.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -25,26 +25,26 @@ pub(crate) struct Model {
     graph: Arc<Graph>,
     admitted: bool,
     outcome: Option<Outcome>,
-    /// Slots that are taken, and how many works of a step wait for one.
+    /// The slots that are taken, and how many works of a step wait for one.
     slots: BTreeSet<(StepId, u16)>,
     queued: BTreeMap<StepId, usize>,
     works: BTreeMap<u64, WorkSeen>,
-    /// Passes that have started, by work the newest.
+    /// The newest pass that has started, by work.
     started: BTreeMap<u64, u32>,
-    /// How many works of a step there must be, fan-ins left out.
+    /// How many works of a step there must be, without fan-ins.
     owed: BTreeMap<StepId, usize>,
-    /// Events of the types of fan-ins, less those that fan-ins were given: by fan-in and number.
+    /// The events for fan-ins that these were not given yet, by fan-in and number.
     collected: BTreeMap<(StepId, u64), usize>,
-    /// Committed state, by the order of commits; with the version of each key's last change.
+    /// The committed state, by the order of commits, with the version of each key's last change.
     state: BTreeMap<Arc<str>, Json>,
     changed: BTreeMap<Arc<str>, u64>,
     keys_changed: u64,
     commits: u64,
-    /// Commits when the snapshot of a pass was taken.
+    /// The number of commits when the snapshot of a pass was taken.
     snapshots: BTreeMap<PassId, u64>,
     /// Serial numbers of answers, and the one wait that each resolved.
     answers: BTreeMap<u64, (u64, usize)>,
-    /// Works that are to run alone, in order.
+    /// Works that must run alone, in order.
     alone: VecDeque<u64>,
     running: BTreeSet<PassId>,
     pub(crate) most_conflicts: u32,
@@ -63,12 +63,12 @@ struct WorkSeen {
     conflicts: u32,
     /// Passes that were lost in a row.
     losses: u32,
-    /// Whether its last attempt has failed, and it gives an event instead.
+    /// Whether its last attempt has failed, so that it emits an event instead.
     failed: bool,
     ended: bool,
 }
 
-/// What the next `Done` must come to.
+/// What the next `Done` must lead to.
 struct Expected {
     pass: PassId,
     conflict: bool,
@@ -104,7 +104,7 @@ impl Model {
         !self.admitted
     }
 
-    /// What a pass is given fits what its work was given before.
+    /// Checks that a pass's input fits what its work was given before.
     pub(crate) fn check_pass(&mut self, pass: PassId, step: StepId, input: &PassInput) {
         let graph = Arc::clone(&self.graph);
         assert_eq!(input.state.values, self.state, "a snapshot is the state of the commits so far");
@@ -148,7 +148,7 @@ impl Model {
         work.failed = input.failure.is_some();
     }
 
-    /// A live pass is about to be done: what it read decides whether it conflicts.
+    /// Records what a live pass has read before it ends, which decides whether it conflicts.
     pub(crate) fn expect_done(&mut self, pass: PassId, done: &Done, performance: &Performance) {
         let snapshot = self.snapshots[&pass];
         let stale = |key: &Arc<str>| self.changed.get(key).is_some_and(|commit| *commit > snapshot);
@@ -166,7 +166,7 @@ impl Model {
         self.expected = Some(Expected { pass, conflict });
     }
 
-    /// What one input came to.
+    /// Checks the effects of one input.
     pub(crate) fn check(&mut self, input: &Input, now: Now, effects: &[Effect], run: &Run) {
         assert!(self.outcome.is_none() || effects.is_empty(), "nothing comes after the end");
         match input {
@@ -227,7 +227,7 @@ impl Model {
         }
     }
 
-    /// A write that is known is not shown again; one that differs is shown, and all after it.
+    /// Checks that a known write is not shown again, and that the first that differs and all after it are shown.
     fn stream(&mut self, pass: PassId, notes: &[Note], effects: &[Effect]) {
         let published = &mut self.works.get_mut(&pass.work).expect("a live work").published;
         let mut shown = 0;
@@ -307,7 +307,7 @@ impl Model {
         }
     }
 
-    /// A failed attempt is tried again after the policy's delay, or not at all if the policy says so.
+    /// Checks that a failed attempt is retried after the policy's delay, or not at all if the policy says so.
     fn check_retry(&self, step: StepId, attempt: u32, now: Now, effects: &[Effect]) {
         let policy = self.graph.step(step).retry.clone().without_jitter();
         let armed = effects.iter().find_map(|effect| match effect {
@@ -378,7 +378,7 @@ impl Model {
         assert!(*state == StepState::NotRunning || *output == StepOutput::None);
     }
 
-    /// The end shows last, and as what it is.
+    /// Checks that the end is shown last and as what it is.
     fn check_last(&self, effects: &[Effect], outcome: &Outcome) {
         let shown = effects.iter().rev().find(|effect| matches!(effect, Effect::Publish(_)));
         match (outcome, shown) {
@@ -393,7 +393,7 @@ impl Model {
         }
     }
 
-    /// At the end, or where nobody is left to do anything.
+    /// Checks a run that has ended, or in which nobody can do anything.
     pub(crate) fn check_end(&self, run: &Run, questions: &[u64]) {
         assert_eq!(run.state(), self.state, "the state is the writes of the passes that succeeded, in order");
         let idle = match &self.outcome {

@@ -1,4 +1,4 @@
-//! What came from outside is used, waits, or is cleared by the end of its run: never dropped.
+//! Checks that what came from outside is used, waits, or is cleared by the end of its run, and is never dropped.
 
 use steprill::engine::{input::Input, run::Run};
 
@@ -18,8 +18,8 @@ impl Places {
         Self { waiting: run.waiting_answers().count(), asking, works: run.works().count() }
     }
 
-    /// Checks that the input, which the run was given in these places, has used exactly what it may. An event from
-    /// outside is one that was accepted.
+    /// Checks that the input, reduced by a run in this state, has used exactly what it may. An event from outside must
+    /// have been accepted.
     #[track_caller]
     pub(crate) fn check(self, input: &Input, run: &Run) {
         let after = Self::of(run);
@@ -35,7 +35,7 @@ impl Places {
                 matches!((waiting, asking, works), (1, 0, 0) | (0, -1, 0) | (0, 0, 1..)),
                 "what was accepted answers a question, becomes work or waits: {external:?}, {self:?}, {after:?}"
             ),
-            // An answer that waits is used by a question that it answers at once.
+            // A waiting answer is used by a question that it answers at once.
             Input::Done { .. } => assert!(
                 waiting == 0 || ((waiting, works) == (-1, 0) && asking <= 0),
                 "what waits is not dropped: {input:?}, {self:?}, {after:?}"

@@ -1,4 +1,4 @@
-//! Chance from one seed (`SplitMix64`).
+//! Random numbers from one seed (`SplitMix64`).
 
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
@@ -13,12 +13,12 @@ impl Random {
         mix(self.0)
     }
 
-    /// A number below `end`, which is not 0.
+    /// Returns a number below `end`, which must not be 0.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() >> 16) as usize % end
     }
 
-    /// True once in `times`.
+    /// Returns true once in `times`.
     pub(crate) fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -28,7 +28,7 @@ impl Random {
     }
 }
 
-/// One number from many, which looks random in each.
+/// Combines many numbers into one that looks random in each.
 pub(crate) fn hash(parts: &[u64]) -> u64 {
     parts.iter().fold(0, |hash, part| mix(hash.rotate_left(5) ^ part.wrapping_add(0x9E37_79B9_7F4A_7C15)))
 }

@@ -1,4 +1,4 @@
-//! A run in a world of chance: passes complete in any order, timers fire, people answer, the server crashes.
+//! A randomized environment of a run: passes complete in any order, timers fire, people answer, the server crashes.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -33,9 +33,9 @@ use super::{
 /// How often something goes wrong.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Faults {
-    /// One in so many steps is a crash.
+    /// One in this many steps is a crash.
     pub(crate) crash: usize,
-    /// One in so many steps is an input that is late, twice or unknown.
+    /// One in this many steps is an input that is late, duplicate or unknown.
     pub(crate) noise: usize,
 }
 
@@ -45,12 +45,12 @@ pub(crate) struct World {
     random: Random,
     faults: Faults,
     run: Run,
-    /// Follows the journal, record by record.
+    /// A run that follows the journal, record by record.
     replica: Run,
     translation: Translation,
     id: uuid::Uuid,
     now: Now,
-    /// The records as they were read back.
+    /// The records as they were decoded.
     journal: Vec<(Input, Now)>,
     /// A snapshot, and how many records it covers.
     snapshot: Option<(usize, Vec<u8>)>,
@@ -58,21 +58,21 @@ pub(crate) struct World {
     ready: BTreeSet<PassId>,
     out: BTreeMap<PassId, Out>,
     timers: BTreeMap<TimerId, Deadline>,
-    /// Questions that are open: number, answer's type.
+    /// Open questions: number, and the type of the answer.
     questions: BTreeMap<u64, Question>,
     pub(crate) model: Model,
-    /// The state that the run begins with, if its journal is to be without it.
+    /// The state that the run begins with, if its journal does not contain it.
     kept_state: Values,
     old_inputs: VecDeque<Input>,
     serial: u64,
     pub(crate) steps: u64,
-    /// Events that the run makes work of with one input.
+    /// How many events the run turns into works with one input.
     at_once: u32,
     /// Whether it has deferred something.
     goes_on: bool,
 }
 
-/// A pass that is with a worker.
+/// A pass that a worker executes.
 struct Out {
     step: StepId,
     notes: VecDeque<Note>,
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// Runs to the end, or to where nobody is left to do anything; gives the outcome.
+    /// Simulates until the end, or until nobody can do anything. Returns the outcome.
     pub(crate) fn play(&mut self) -> Option<Outcome> {
         let admitted = self.kind != Kind::Wild || !self.random.one_in(4);
         let event = body::value(1, 0);
@@ -146,7 +146,7 @@ impl World {
         self.run.outcome().cloned()
     }
 
-    /// Does one thing of those that can be done; `false` if there is nothing.
+    /// Does one of the possible things. Returns `false` if there is none.
     fn step(&mut self, admitted: bool) -> bool {
         if !admitted && self.random.one_in(3) {
             self.input(Input::Admitted);
@@ -191,7 +191,7 @@ impl World {
 
     fn finish_one(&mut self) {
         let passes: Vec<_> = self.out.keys().copied().collect();
-        // Where many contend for one key, the first come off worst.
+        // Where many contend for one key, the first are at a disadvantage.
         let first = if self.kind == Kind::Contended && !self.random.one_in(8) { passes.len() - 1 } else { 0 };
         let pass = *self.random.pick(&passes[first..]);
         let wild = self.kind == Kind::Wild;
@@ -238,7 +238,7 @@ impl World {
         if self.run.check_external(&external).is_ok() {
             return self.input(Input::External(external));
         }
-        // It is answered already, and its work queues.
+        // It was answered before, and its work is queued.
         let wants = [("q".to_owned(), Json::from_value(&number).expect("a number"))];
         assert!(self.run.open_questions().all(|open| open.matching != wants), "an open question takes its answer");
         self.questions.remove(&work);
@@ -269,7 +269,7 @@ impl World {
         External { step, ..External::new(event, value) }
     }
 
-    /// Time goes on to the timer that is due first on a clock of chance.
+    /// Advances the time to the timer that is due first on a random clock.
     fn fire(&mut self) {
         let clock = if self.random.one_in(2) { Clock::Wall } else { Clock::Alive };
         let first = |clock| {
@@ -287,7 +287,7 @@ impl World {
         self.input(Input::Due { timer });
     }
 
-    /// Records the input as a journal would, reduces it, and carries out what comes of it.
+    /// Records the input as in a journal, reduces it, and carries out the effects.
     fn input(&mut self, input: Input) {
         let record = record::encode(&input, self.now);
         let (mut read, now) = record::decode(&record, &self.graph).expect("a record is read back");
@@ -353,7 +353,7 @@ impl World {
         }
     }
 
-    /// The process dies: what is not in the journal is lost, and what is owed comes back.
+    /// Kills the process: what is not in the journal is lost, and pending effects come back.
     fn crash(&mut self) {
         let mut owed: BTreeSet<String> =
             self.ready.iter().chain(self.out.keys()).map(|pass| format!("{:?}", Effect::StartPass(*pass))).collect();
@@ -402,7 +402,7 @@ impl World {
         run
     }
 
-    /// What an input publishes again stands in the feed under the same numbers.
+    /// Checks that what an input publishes again has the same numbers in the feed.
     fn check_published(&self, effects: &[Effect], run: &Run) {
         let published = effects.iter().filter_map(|effect| match effect {
             Effect::Publish(event) => Some(event),
@@ -415,7 +415,7 @@ impl World {
         }
     }
 
-    /// Inputs that are late, twice or unknown change nothing.
+    /// Checks that inputs that are late, duplicate or unknown change nothing.
     fn noise(&mut self) {
         let before = self.run.snapshot();
         let mut effects = Vec::new();
@@ -448,7 +448,7 @@ impl World {
     }
 }
 
-/// The input as a journal has it: of a stream write, what its event takes of the feed.
+/// Returns the input as recorded: of a stream write, only what its event takes in the feed.
 fn recorded(mut input: Input) -> Input {
     if let Input::Noted { notes, .. } = &mut input {
         for note in notes {
@@ -462,7 +462,7 @@ fn recorded(mut input: Input) -> Input {
     input
 }
 
-/// Whether the effect is an event that the journal leaves to the feed.
+/// Returns whether the effect is an event that only the feed contains.
 fn is_in_feed_alone(input: &Input, effect: &Effect) -> bool {
     matches!((input, effect), (Input::Noted { .. }, Effect::Publish(Published::Event(..))))
 }
@@ -474,7 +474,7 @@ fn started(effect: &Effect) -> Option<PassId> {
     }
 }
 
-/// What a run counts of its costs.
+/// Returns the costs that a run counts.
 fn costs(run: &Run) -> [usize; 2] {
     [run.cost_bytes(), run.answers_bytes()]
 }

@@ -1,4 +1,4 @@
-//! The source, read as text: what keeps it small, layered, and free of clocks where none may be.
+//! Rules about the source text, which keep it small, layered, and free of clocks where none may be.
 
 mod modules;
 mod rules;
@@ -19,7 +19,7 @@ fn hold(rule: Rule, directories: &[&str]) {
     assert!(breaches.is_empty(), "\n{}", breaches.join("\n"));
 }
 
-/// A rule that finds nothing in a text that breaks it would hold for ever.
+/// Checks that a rule finds a breach, as one that finds nothing would always hold.
 #[track_caller]
 fn finds(rule: Rule, path: &str, text: &str, lines: &[usize]) {
     let found: Vec<usize> = rule(&Source::new(path, text)).into_iter().map(|(line, _)| line).collect();
@@ -60,8 +60,8 @@ fn layers_use_only_what_is_right_of_them() {
     finds(rules::layers, "src/novel/mod.rs", "", &[1]);
 }
 
-/// Modules whose parts still need one another, each a machine that is spread over several files. No other circle may
-/// come.
+/// Modules whose parts still depend on each other, each a machine spread over several files. No other circle may be
+/// added.
 const TIED: [&str; 1] = ["engine::scheduler"];
 
 #[test]

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::Source;
 
-/// The names on the way to a module or an item, from the root of the crate.
+/// The path of a module or an item from the root of the crate.
 type Names = Vec<String>;
 
-/// A module's uses: the modules that it names, without those whose items it only re-exports from below itself.
+/// A module's uses: the modules that it names, except those whose items it only re-exports from below itself.
 type Uses = BTreeMap<Names, BTreeSet<Names>>;
 
 /// One path of a `use`, or one that is written out in code.
@@ -16,7 +16,7 @@ struct Named {
     path: Names,
 }
 
-/// The circles among the modules of these files: each a list of modules that all need one another.
+/// Returns the circles among the modules of these files: each is a list of modules that all depend on each other.
 pub(super) fn circles(sources: &[Source]) -> Vec<String> {
     let named: BTreeMap<Names, Vec<Named>> = sources
         .iter()
@@ -35,7 +35,7 @@ pub(super) fn circles(sources: &[Source]) -> Vec<String> {
     circles.into_iter().collect()
 }
 
-/// `[engine, run]` of `src/engine/run.rs` and of `src/engine/run/mod.rs`; the root of the crate has no names.
+/// Returns `[engine, run]` for `src/engine/run.rs` and `src/engine/run/mod.rs`, and an empty path for the root.
 fn module_of(source: &Source) -> Names {
     let path = source.path().trim_start_matches("src/").trim_end_matches(".rs");
     let mut names: Names = path.split('/').map(str::to_owned).collect();
@@ -45,7 +45,7 @@ fn module_of(source: &Source) -> Names {
     names
 }
 
-/// All that a file names of the crate.
+/// Returns everything in the crate that a file names.
 fn named(source: &Source) -> Vec<Named> {
     let (mut all, mut statement) = (Vec::new(), String::new());
     for line in source.code_before_tests() {
@@ -75,7 +75,7 @@ fn begins_use(code: &str) -> bool {
     behind_visibility.starts_with("use ")
 }
 
-/// Paths in code that begin at the crate or at a parent; `$crate` is that of a macro's user.
+/// Returns paths in code that begin at the crate or at a parent; `$crate` belongs to the user of a macro.
 fn written_out(code: &str) -> impl Iterator<Item = Names> {
     let is_name = |character: char| character.is_alphanumeric() || character == '_' || character == ':';
     let words = code.split(move |character: char| !is_name(character) && character != '$');
@@ -108,7 +108,7 @@ fn expand(paths: &mut Vec<Names>, before: &[String], tree: &str) {
     }
 }
 
-/// From what files name to what modules use.
+/// Computes what modules use from what files name.
 fn uses(named: &BTreeMap<Names, Vec<Named>>) -> Uses {
     let mut exported = BTreeMap::new();
     for (module, all) in named {
@@ -136,7 +136,7 @@ fn uses(named: &BTreeMap<Names, Vec<Named>>) -> Uses {
     uses
 }
 
-/// The module that a path of `module` leads into; `None`: it is another crate's.
+/// Returns the module that a path in `module` leads into, or `None` for another crate.
 fn target(modules: &BTreeMap<Names, Vec<Named>>, module: &Names, path: &Names) -> Option<Names> {
     let supers = path.iter().take_while(|name| *name == "super").count();
     let (mut at, rest) = match path.first().map(String::as_str) {

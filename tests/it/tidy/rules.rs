@@ -1,4 +1,4 @@
-//! The rules: each gives the lines of a file that break it, and what is wrong there.
+//! The rules: each returns the lines of a file that break it, and what is wrong there.
 
 use super::source::Source;
 
@@ -31,15 +31,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", UNDER_SERVER),
 ];
 
-/// What each of the modules right under the server may use.
+/// What each of the modules directly below the server may use.
 const UNDER_SERVER: &[&str] = &[
     "limits", "account", "cost", "values", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow",
 ];
 
-/// What may use everything.
+/// Modules that may use everything.
 const TOP: &[&str] = &["server", "demo", "lib", "main"];
 
-/// Modules that are handed bytes, values and `now`, and give values back.
+/// Modules that get and return only bytes, values and `now`.
 const PURE: &[&str] =
     &["limits", "account", "now", "hash", "text", "cost", "json", "values", "graph", "pass", "http", "engine", "core"];
 
@@ -69,7 +69,7 @@ const IMPURE: &[&str] = &[
     "println!",
 ];
 
-/// Members of the API's JSON that are nothing else's.
+/// Members that occur only in the API's JSON.
 const WIRE_NAMES: &[&str] =
     &["handler_id", "workflow_name", "run_id", "started_at", "updated_at", "completed_at", "start_event", "detail"];
 
@@ -78,7 +78,7 @@ pub(super) fn short_file(source: &Source) -> Vec<(usize, String)> {
     beyond.map(|(line, _)| (line, format!("more than {FILE_LINES_MAX} lines"))).into_iter().collect()
 }
 
-/// rustfmt ends every function on a line of its own, indented as the line that began it.
+/// rustfmt puts the end of every function on its own line, indented like the line that began it.
 pub(super) fn short_functions(source: &Source) -> Vec<(usize, String)> {
     let mut breaches = Vec::new();
     let mut open: Vec<(usize, usize)> = Vec::new();
@@ -102,7 +102,7 @@ pub(super) fn short_functions(source: &Source) -> Vec<(usize, String)> {
 }
 
 pub(super) fn short_lines(source: &Source) -> Vec<(usize, String)> {
-    // What a reader is to copy into a shell stays on one line.
+    // Lines to be copied into a shell are not split.
     let lines = source.lines().filter(|(_, line)| !line.starts_with("curl "));
     let characters = lines.map(|(number, line)| (number, line.chars().count()));
     characters
@@ -127,7 +127,7 @@ pub(super) fn layers(source: &Source) -> Vec<(usize, String)> {
         if let Some((_, group)) = code.split_once("crate::{") {
             names.extend(group.split(", ").map(first_name));
         }
-        // Over several lines, the modules of `use crate::{` are indented once.
+        // In a `use crate::{` over several lines, the modules are indented once.
         in_group = (in_group && code != "};") || code.ends_with("use crate::{");
         if in_group && code.starts_with("    ") && !code.starts_with("     ") {
             names.push(first_name(code.trim_start()));
@@ -139,7 +139,7 @@ pub(super) fn layers(source: &Source) -> Vec<(usize, String)> {
     breaches
 }
 
-/// The name that a path begins with.
+/// Returns the name that a path begins with.
 fn first_name(path: &str) -> &str {
     path.split(|character: char| !character.is_alphanumeric() && character != '_').next().unwrap_or_default()
 }
@@ -192,12 +192,12 @@ pub(super) fn wire_names(source: &Source) -> Vec<(usize, String)> {
 }
 
 pub(super) fn documented(source: &Source) -> Vec<(usize, String)> {
-    // `mod tests` beside a module says it already.
+    // A `mod tests` beside a module needs no description.
     let begins = source.lines().next().is_some_and(|(_, line)| line.starts_with("//! ")) || source.is_unit_test();
     if begins { Vec::new() } else { vec![(1, "the module does not say what it is for".to_owned())] }
 }
 
-/// For `limits`: every bound stands under the reason for it.
+/// For `limits`: every constant has its reason above it.
 pub(super) fn reasons(source: &Source) -> Vec<(usize, String)> {
     let mut above = "";
     let mut breaches = Vec::new();

@@ -1,13 +1,13 @@
-//! A file of source as lines of code.
+//! A source file as lines of code.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// One file.
+/// A file.
 pub(super) struct Source {
-    /// From the root of the repository on.
+    /// The path from the root of the repository.
     path: String,
     text: String,
 }
@@ -17,7 +17,7 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 
-    /// Every Rust file below a directory of the repository, in order of path; or that one file.
+    /// Returns every Rust file below a directory of the repository, in order of path; or that one file.
     pub(super) fn below(place: &str) -> Vec<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut files = Vec::new();
@@ -35,23 +35,23 @@ impl Source {
         &self.path
     }
 
-    /// The first part of the module's path: `engine` of `src/engine/run.rs`.
+    /// Returns the first part of the module's path: `engine` for `src/engine/run.rs`.
     pub(super) fn layer(&self) -> &str {
         let name = self.path.split('/').nth(1).expect("below a directory");
         name.strip_suffix(".rs").unwrap_or(name)
     }
 
-    /// A `tests` module in a file of its own.
+    /// Returns whether it is a `tests` module in a file of its own.
     pub(super) fn is_unit_test(&self) -> bool {
         self.path.ends_with("/tests.rs") || (self.path.starts_with("src/") && self.path.contains("/tests/"))
     }
 
-    /// All lines, numbered from 1.
+    /// Iterates over all lines, numbered from 1.
     pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 
-    /// The lines of the program itself, without its tests and whole-line comments.
+    /// Iterates over the lines of the program itself, without its tests and whole-line comments.
     pub(super) fn program(&self) -> impl Iterator<Item = (usize, &str)> {
         let is_test = self.is_unit_test();
         self.lines()
@@ -59,13 +59,13 @@ impl Source {
             .filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 
-    /// The lines in front of the unit tests, without comments and the text in strings.
+    /// Iterates over the lines before the unit tests, without comments and the contents of strings.
     pub(super) fn code_before_tests(&self) -> impl Iterator<Item = String> {
         let lines = self.text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default().lines();
         lines.filter(|line| !line.trim_start().starts_with("//")).map(without_text)
     }
 
-    /// As [`Self::program`], without the text in strings and what is said behind code.
+    /// Like [`Self::program`], without the contents of strings and trailing comments.
     pub(super) fn code(&self) -> impl Iterator<Item = (usize, String)> {
         self.program().map(|(number, line)| (number, without_text(line)))
     }
