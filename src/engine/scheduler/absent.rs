@@ -1,4 +1,4 @@
-//! Handlers that are not in memory, of which the scheduler knows something that the store does not.
+//! Handlers that are not resident, but about which the scheduler knows something that the store does not.
 //!
 //! ```text
 //!   in memory ──its changes are not committed──► Reloading ──the store has answered──► in memory
@@ -18,13 +18,13 @@ use crate::engine::{
     keys::{CallerId, HandlerKey, RunKey},
 };
 
-/// What is known of handlers that are not in memory.
+/// What is known of handlers that are not resident.
 #[derive(Debug, Default)]
 pub(super) struct Absentees {
     handlers: BTreeMap<HandlerKey, Absent>,
-    /// How many of them are reloading.
+    /// The number of reloading handlers.
     reloading: usize,
-    /// The removed ones by the batches of their removal, in order; what was rolled back may still stand here.
+    /// The removed ones by the batches of their removal, in order; may contain some that were rolled back.
     removals: VecDeque<(u64, HandlerKey)>,
 }
 
@@ -34,24 +34,24 @@ enum Absent {
     Removed(Removed),
 }
 
-/// A handler that was rolled back to what is committed, and that the store is asked for.
+/// A handler that was rolled back to what is committed, and for which the store was asked.
 #[derive(Debug, Default)]
 pub(super) struct Reloading {
     /// Its newest run in the store.
     pub(super) run: u32,
-    /// Its id, if it was in memory.
+    /// Its id, if it was resident.
     pub(super) id: Option<Arc<str>>,
     pub(super) caller: Option<CallerId>,
     /// What passes of its runs have reported, by run.
     pub(super) reported: Vec<(u32, Input)>,
 }
 
-/// A handler that is removed: answers of the store may be older than that.
+/// A removed handler: answers of the store may be older than its removal.
 #[derive(Debug)]
 pub(super) struct Removed {
     /// The batch with which it is removed.
     pub(super) batch: u64,
-    /// Its newest run, if it was in memory.
+    /// Its newest run, if it was resident.
     pub(super) run: Option<RunKey>,
     /// Who waits for the end of that run, until the removal is committed.
     pub(super) caller: Option<CallerId>,
@@ -62,12 +62,12 @@ impl Absentees {
         self.handlers.contains_key(&key)
     }
 
-    /// How many handlers are being reloaded.
+    /// Returns how many handlers are reloading.
     pub(super) fn reloading_count(&self) -> usize {
         self.reloading
     }
 
-    /// The same, counted anew.
+    /// Recounts [`Self::reloading_count`].
     pub(super) fn recount_reloading(&self) -> usize {
         self.handlers.values().filter(|absent| matches!(absent, Absent::Reloading(_))).count()
     }
@@ -84,13 +84,13 @@ impl Absentees {
         if let Some(Absent::Removed(removed)) = self.handlers.get(&key) { Some(removed) } else { None }
     }
 
-    /// The handler is rolled back.
+    /// Records that the handler was rolled back.
     pub(super) fn reload(&mut self, key: HandlerKey, reloading: Reloading) {
         self.reloading += usize::from(self.reloading(key).is_none());
         self.handlers.insert(key, Absent::Reloading(Box::new(reloading)));
     }
 
-    /// The store has answered: the handler is in memory again, or there is none.
+    /// The store has answered: the handler is resident again, or does not exist.
     pub(super) fn take_reloading(&mut self, key: HandlerKey) -> Option<Reloading> {
         self.reloading(key)?;
         self.reloading -= 1;
@@ -100,13 +100,13 @@ impl Absentees {
         }
     }
 
-    /// The handler is removed.
+    /// Records that the handler was removed.
     pub(super) fn remove(&mut self, key: HandlerKey, removed: Removed) {
         self.removals.push_back((removed.batch, key));
         self.handlers.insert(key, Absent::Removed(removed));
     }
 
-    /// The handler is not removed.
+    /// Records that the handler was not removed after all.
     pub(super) fn take_removed(&mut self, key: HandlerKey) -> Option<Removed> {
         self.removed(key)?;
         match self.handlers.remove(&key) {
@@ -115,13 +115,13 @@ impl Absentees {
         }
     }
 
-    /// The removal is committed: who waited for the end of the handler's run.
+    /// The removal is committed. Returns who waited for the end of the handler's run.
     pub(super) fn take_caller(&mut self, key: HandlerKey) -> Option<CallerId> {
         let Some(Absent::Removed(removed)) = self.handlers.get_mut(&key) else { return None };
         removed.caller.take()
     }
 
-    /// No removal of this batch or a later one is committed.
+    /// The removals of this batch and later ones are not committed.
     pub(super) fn handle_failed(&mut self, number: u64) {
         let first = self.removals.partition_point(|&(batch, _)| batch < number);
         for (batch, key) in self.removals.split_off(first) {
@@ -129,8 +129,8 @@ impl Absentees {
         }
     }
 
-    /// Forgets removals of batches before this one: every answer to come knows of them. Not for use while an answer is
-    /// dealt with.
+    /// Forgets removals of batches before this one, which every later answer knows about. Must not be called while an
+    /// answer is being handled.
     pub(super) fn trim(&mut self, unseen: u64) {
         while let Some(&(batch, key)) = self.removals.front().filter(|(batch, _)| *batch < unseen) {
             self.removals.pop_front();

@@ -1,39 +1,39 @@
-//! What the store is asked for, so that no answer is taken for newer than it is.
+//! Tracks queries to the store, so that no answer is considered newer than it is.
 
 use std::collections::BTreeMap;
 
 use super::{Scheduler, absent::Removed};
 use crate::engine::keys::{CallerId, HandlerKey, RunKey};
 
-/// When the store was asked for something: [`Scheduler::begin_read`].
+/// When a query was made: [`Scheduler::begin_read`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Asked(u64);
 
-/// Questions that the store works on.
+/// The queries on which the store works.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
-    /// How many were asked when this was the first batch that was not committed.
+    /// The number of queries made while this was the first uncommitted batch.
     asked: BTreeMap<u64, usize>,
-    /// The first batch after the last that failed: answers to what was asked before are of no use.
+    /// The first batch after the last failure: answers to earlier queries cannot be used.
     sound_from: u64,
-    /// The first batch that the last answer may not know of.
+    /// The first batch that the last answer may not know about.
     answered: u64,
 }
 
 impl Asking {
-    /// Batches were not committed.
+    /// Batches have failed.
     pub(super) fn handle_failed(&mut self, next: u64) {
         self.sound_from = next;
     }
 
-    /// The first batch that the answer in hand may not know of.
+    /// Returns the first batch that the present answer may not know about.
     pub(super) fn answered(&self) -> u64 {
         self.answered
     }
 }
 
 impl Scheduler {
-    /// The store is asked for a handler, or for the oldest, now; [`Scheduler::end_read`] follows when it has answered.
+    /// Records a query for a handler or for the oldest ones; call [`Scheduler::end_read`] once the store has answered.
     pub fn begin_read(&mut self) -> Asked {
         let (asked, unseen) = (self.uncommitted(), self.unseen());
         self.absent.trim(unseen);
@@ -41,8 +41,8 @@ impl Scheduler {
         Asked(asked)
     }
 
-    /// The store has answered. Whether the answer may be used; if not, batches have failed since, and the store is to
-    /// be asked again.
+    /// Records that the store has answered. Returns whether the answer may be used; if not, batches have failed since,
+    /// and the query must be repeated.
     #[must_use]
     pub fn end_read(&mut self, Asked(asked): Asked) -> bool {
         if let Some(count) = self.asking.asked.get_mut(&asked) {
@@ -55,13 +55,13 @@ impl Scheduler {
         asked >= self.asking.sound_from
     }
 
-    /// The first batch that an answer of the store, now or later, may not know of. What is in it stays in memory.
+    /// Returns the first batch that an answer, now or later, may not know about. What it contains stays in memory.
     pub(super) fn unseen(&self) -> u64 {
         let uncommitted = self.uncommitted();
         self.asking.asked.first_key_value().map_or(uncommitted, |(&asked, _)| asked.min(uncommitted))
     }
 
-    /// A handler is removed with the open batch: `run` is its newest if it was in memory.
+    /// Records that a handler is removed with the open batch. `run` is its newest run if it was resident.
     pub(super) fn note_removed(&mut self, key: HandlerKey, run: Option<RunKey>, caller: Option<CallerId>) {
         self.absent.remove(key, Removed { batch: self.batch.number, run, caller });
     }

@@ -1,4 +1,4 @@
-//! The write-ahead rule: what is held back until a batch is kept.
+//! The write-ahead rule: what waits until a batch is committed.
 
 use super::{Notice, Scheduler, Trouble, compact::Compaction, failure::Lost, newest, waste::discard};
 use crate::{
@@ -11,12 +11,12 @@ use crate::{
     now::Now,
 };
 
-/// What is held back until a batch is kept, and what is needed if it is not.
+/// What waits until a batch is committed, and what is needed if it fails.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) ready: Vec<(RunKey, PassId)>,
     published: Vec<(RunKey, u64)>,
-    /// Runs whose feeds' windows begin at this number now.
+    /// Runs whose feeds' windows now begin at this number.
     pub(super) left: Vec<(RunKey, u64)>,
     pub(super) ended: Vec<RunKey>,
     /// Handlers that are removed from memory, by their newest runs.
@@ -25,25 +25,25 @@ pub(super) struct Held {
     pub(super) stops: Vec<u64>,
     /// Runs whose journals have grown long.
     pub(super) snapshots: Vec<RunKey>,
-    /// Runs whose snapshots are to be made of what is committed with this batch.
+    /// Runs whose snapshots are to be made from what is committed with this batch.
     pub(super) compacted: Vec<RunKey>,
-    /// Handlers that this batch changes. This and what follows only if runs are recorded.
+    /// Handlers that this batch changes. This and the following fields are used only if runs are recorded.
     pub(super) touched: Vec<HandlerKey>,
     pub(super) opened: Vec<RunKey>,
-    /// Finished handlers of the store that are none any more.
+    /// Handlers that were among the store's finished ones and no longer are.
     pub(super) uncounted: Vec<HandlerKey>,
-    /// What passes have reported: after a crash they would report it again, but there was none.
+    /// What passes have reported. After a crash they would report it again, but after a failed batch they do not.
     pub(super) reported: Vec<(RunKey, Input)>,
     pub(super) troubles: Vec<Trouble>,
     /// Handlers whose runs end because their rows are damaged.
     pub(super) damaged: Vec<HandlerKey>,
-    /// What the batch costs while it is on its way.
+    /// The cost of the batch while it is being committed.
     pub(super) bytes: usize,
     now: Now,
 }
 
 impl Held {
-    /// An empty one, with room for as much.
+    /// Returns an empty one with the same capacity.
     fn next(&self) -> Self {
         Self {
             ready: Vec::with_capacity(self.ready.len()),
@@ -62,7 +62,7 @@ impl Held {
         }
     }
 
-    /// An input that is recorded in this batch.
+    /// Records an input that is part of this batch.
     pub(super) fn note_input(&mut self, run: RunKey, input: &Input) {
         self.touch(run.handler);
         if is_reported(input) {
@@ -70,7 +70,7 @@ impl Held {
         }
     }
 
-    /// An input of a run that has ended: nothing, unless that end turns out not to be kept.
+    /// Records an input of a run that has ended. It has no effect, unless that end is not committed.
     pub(super) fn note_late(&mut self, run: RunKey, input: Input, channel: &Channel) {
         if !channel.is_ended() && is_reported(&input) {
             self.reported.push((run, input));
@@ -83,10 +83,10 @@ impl Held {
         }
     }
 
-    /// Takes out all that this has of a handler, whose passes have these tags; how often it was uncounted.
+    /// Removes everything about a handler, whose passes have these tags. Returns how often it was uncounted.
     pub(super) fn take_out(&mut self, key: HandlerKey, passes: &[u64], lost: &mut Lost) -> usize {
         let is_of = |run: &RunKey| run.handler == key;
-        // What would have stopped them has not happened.
+        // The event that would have stopped them has not happened.
         self.stops.retain(|tag| !passes.contains(tag));
         self.ready.retain(|(run, _)| !is_of(run));
         self.published.retain(|(run, _)| !is_of(run));
@@ -103,7 +103,7 @@ impl Held {
         self.uncounted.extract_if(.., |uncounted| *uncounted == key).count()
     }
 
-    /// Whether a run of this handler begins or ends with this batch.
+    /// Returns whether a run of this handler begins or ends with this batch.
     pub(super) fn begins_or_ends(&self, key: HandlerKey) -> bool {
         self.opened.iter().chain(&self.ended).any(|run| run.handler == key)
     }
@@ -114,30 +114,30 @@ impl Held {
 }
 
 impl Scheduler {
-    /// The number of the batch that is open: what happens now is kept with it.
+    /// Returns the number of the open batch, with which all present changes will be committed.
     pub fn open_batch(&self) -> u64 {
         self.batch.number
     }
 
-    /// Whether all batches are kept.
+    /// Returns whether all batches are committed.
     pub fn is_settled(&self) -> bool {
         self.committing.is_empty()
     }
 
-    /// The batch with which this run begins, if that is not kept yet.
+    /// Returns the batch with which this run begins, if that is not committed yet.
     pub(super) fn begun_with(&self, run: RunKey) -> Option<u64> {
         let mut committing = self.committing.iter().filter(|(_, held)| held.opened.contains(&run));
         let is_open = self.held.opened.contains(&run);
         committing.next().map(|&(number, _)| number).or_else(|| is_open.then_some(self.batch.number))
     }
 
-    /// How long the oldest batch that is not kept has waited, in microseconds.
+    /// Returns how long the oldest uncommitted batch has waited, in microseconds.
     pub fn behind_us(&self, now: Now) -> u64 {
         let oldest = self.committing.front().map(|(_, held)| held.now.alive_us);
         oldest.map_or(0, |then_us| now.alive_us.saturating_sub(then_us))
     }
 
-    /// Closes the batch of what has happened since the last one; `None` if nothing has.
+    /// Seals the batch of all changes since the last one; `None` if there are none.
     pub fn seal(&mut self) -> Option<Batch> {
         self.close_cursors();
         if !self.has_changes() {
@@ -156,7 +156,7 @@ impl Scheduler {
         Some(std::mem::replace(&mut self.batch, batch))
     }
 
-    /// Whether the open batch has anything.
+    /// Returns whether the open batch contains changes.
     pub fn has_changes(&self) -> bool {
         !(self.batch.is_empty() && self.held.is_empty())
     }
@@ -167,7 +167,7 @@ impl Scheduler {
         if handler.journal.bytes == 0 {
             return;
         }
-        // One with which this batch carries the run over to another version would take the place of what came after it.
+        // A snapshot that carries the run over to another version would replace what was recorded after it.
         let is_replaced = self.batch.snapshots.iter().any(|snapshotted| snapshotted.run == run);
         let snapshot = match &mut handler.journal.compaction {
             Some(compaction) => compaction.finish(),
@@ -186,7 +186,7 @@ impl Scheduler {
         self.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
     }
 
-    /// This batch and all before it are kept: what they held back goes on.
+    /// This batch and all before it are committed: releases what waited for them.
     pub fn handle_committed(&mut self, number: u64) {
         while self.committing.front().is_some_and(|&(first, _)| first <= number) {
             if let Some((_, held)) = self.committing.pop_front() {
@@ -237,12 +237,12 @@ impl Scheduler {
             self.damage.forget(run.handler);
             self.handle_purged(run);
         }
-        // Here and where a question begins no answer is in use that may be older.
+        // Here and when a query begins, no answer that may be older is in use.
         self.absent.trim(self.unseen());
     }
 }
 
-/// Whether a pass reported it.
+/// Returns whether a pass reported the input.
 fn is_reported(input: &Input) -> bool {
     matches!(input, Input::Done { .. } | Input::LargeDone { .. } | Input::PassLost { .. } | Input::Noted { .. })
 }

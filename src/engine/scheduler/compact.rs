@@ -1,5 +1,5 @@
-//! Snapshots of large runs. To make one takes the loop milliseconds, so it is made where journals are folded: of the
-//! journal as the store has it. What was recorded meanwhile is put behind it.
+//! Snapshots of large runs. Making one would take the loop milliseconds, so it is made where journals are folded, from
+//! the journal in the store. What was recorded in the meantime is appended.
 //!
 //! ```text
 //!   take_snapshot: too large ──batch is committed──► Notice::Load ──handle_kept──► take_snapshot: joined
@@ -16,16 +16,16 @@ use crate::{
     limits::WASTE_BYTES_MIN,
 };
 
-/// A snapshot that is being made beside the loop.
+/// A snapshot that is being made outside the loop.
 #[derive(Debug)]
 pub(super) struct Compaction {
-    /// The batch in which it was begun. An answer of the store that does not know all of it is too old.
+    /// The batch in which it was begun. An answer that does not know all of it is too old.
     batch: u64,
-    /// Bytes of the records between the snapshot before and its beginning.
+    /// Bytes of the records between the previous snapshot and the beginning of this one.
     from_bytes: usize,
     /// The records since then.
     records: Vec<Vec<u8>>,
-    /// The snapshot, and the bytes of the records that are in it.
+    /// The snapshot, and the bytes of the records that it contains.
     snapshot: Option<(usize, Vec<u8>)>,
 }
 
@@ -34,12 +34,12 @@ impl Compaction {
         Self { batch, from_bytes, records: Vec::new(), snapshot: None }
     }
 
-    /// Something is recorded.
+    /// Adds a record.
     pub(super) fn note(&mut self, record: &[u8]) {
         self.records.push(record.to_vec());
     }
 
-    /// The snapshot with the records that are not in it, once it is made.
+    /// Returns the snapshot with the records that it does not contain, once it is made.
     pub(super) fn finish(&mut self) -> Option<Vec<u8>> {
         let (upto_bytes, snapshot) = self.snapshot.take()?;
         let mut bytes = self.from_bytes;
@@ -53,7 +53,7 @@ impl Compaction {
 }
 
 impl Scheduler {
-    /// Batches with which these compactions begin are committed: the store has all that they are to be made of.
+    /// The batches with which these compactions begin are committed, so that the store has all of their records.
     pub(super) fn load_compacted(&mut self, runs: &[RunKey]) {
         for &run in runs {
             if newest(&mut self.handlers, run).is_some_and(|handler| handler.journal.compaction.is_some()) {
@@ -62,7 +62,7 @@ impl Scheduler {
         }
     }
 
-    /// The journal of a run that is in memory was read and folded, for its snapshot.
+    /// The journal of a resident run was read and folded for its snapshot.
     pub(super) fn handle_compacted(&mut self, kept: &Kept, folded: Result<Folded, String>) {
         let (key, answered) = (kept.handler.key, self.asking.answered());
         let Some(handler) = self.handlers.get_mut(&key) else { return };

@@ -1,4 +1,4 @@
-//! What the handlers in memory cost together, and every other count that is kept beside what it counts.
+//! The cost of all resident handlers, and every other count that is stored rather than computed.
 
 use std::collections::BTreeSet;
 
@@ -12,44 +12,44 @@ use crate::{
     engine::keys::{HandlerKey, RunKey, WorkflowId},
 };
 
-/// Counts and sums that a scheduler keeps beside what it counts.
+/// All stored counts and sums of a scheduler.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
-    /// Bytes that it adds to the account.
+    /// The bytes that it adds to the account.
     pub held: Held,
     /// Runs that have not ended.
     pub running: usize,
-    /// Those that are in the store alone.
+    /// Runs that are only in the store.
     pub parked: usize,
-    /// Handlers that are being loaded after a failed commit.
+    /// Handlers that are reloading after a failed commit.
     pub reloading: usize,
-    /// Finished handlers in memory.
+    /// Resident finished handlers.
     pub finished: usize,
-    /// Passes that are abandoned and still hold a thread.
+    /// Abandoned passes that still occupy a thread.
     pub hanging: usize,
-    /// Timers that are due on the alive clock alone.
+    /// Timers that are due only on the alive clock.
     pub time_outs: usize,
-    /// Of each workflow the runs that have their places, and those that wait for one.
+    /// By workflow, the admitted runs and those that wait for admission.
     pub places: Vec<[usize; 2]>,
 }
 
-/// What is counted of the handlers in memory, by what they are.
+/// What is counted of resident handlers, by phase.
 #[derive(Debug)]
 pub(super) struct Tally {
     /// Whether feeds are in memory.
     counts_feeds: bool,
-    /// Runs that have not ended, parked ones included.
+    /// Runs that have not ended, including parked ones.
     pub(super) running: usize,
-    /// Runs that wait in the store alone.
+    /// Runs that are only in the store.
     pub(super) parked: usize,
-    /// Finished handlers in memory, and their bytes.
+    /// Resident finished handlers, and their bytes.
     pub(super) finished: usize,
     pub(super) finished_bytes: usize,
-    /// Bytes of the other handlers.
+    /// Bytes of all other resident handlers.
     live_bytes: usize,
-    /// Bytes of batches that are not committed.
+    /// Bytes of uncommitted batches.
     unkept_bytes: usize,
-    /// Of each workflow.
+    /// By workflow.
     queues: Vec<AdmissionQueue>,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Tally {
 #[derive(Debug, Default)]
 struct AdmissionQueue {
     admitted: usize,
-    /// Those that wait, by when they began.
+    /// Runs that wait for admission, by when they began.
     waiting: BTreeSet<(i64, RunKey)>,
 }
 
@@ -75,8 +75,8 @@ impl Tally {
         }
     }
 
-    /// The handler has changed. Its workflow, its run and the time when that began change only while it has no run that
-    /// goes on.
+    /// Updates the counts for a changed handler. Its workflow, its run and the start of that may change only while it
+    /// has no running run.
     pub(super) fn recount(&mut self, key: HandlerKey, handler: &mut Handler) {
         let share = handler.share(self.counts_feeds);
         let counted = handler.life.counted;
@@ -111,7 +111,7 @@ impl Tally {
         }
     }
 
-    /// The handler leaves memory.
+    /// Subtracts a handler that leaves memory.
     pub(super) fn forget(&mut self, key: HandlerKey, handler: &Handler) {
         let Share { bytes, standing } = handler.life.counted;
         match standing {
@@ -135,36 +135,36 @@ impl Tally {
         }
     }
 
-    /// Whether fewer than `max` runs of the workflow are admitted.
+    /// Returns whether fewer than `max` runs of the workflow are admitted.
     pub(super) fn has_place(&self, workflow: WorkflowId, max: usize) -> bool {
         self.queues[usize::from(workflow.0)].admitted < max
     }
 
-    /// Takes the first run out of the workflow's queue, which is to be admitted now.
+    /// Removes the first run from the workflow's queue, to be admitted.
     pub(super) fn take_first(&mut self, workflow: WorkflowId) -> Option<RunKey> {
         self.queues[usize::from(workflow.0)].waiting.pop_first().map(|(_, run)| run)
     }
 
-    /// A batch is on its way to the store.
+    /// A batch was submitted to the store.
     pub(super) fn handle_sealed(&mut self, bytes: usize) {
         self.unkept_bytes += bytes;
     }
 
-    /// A batch is committed, or is not going to be.
+    /// A batch was committed or has failed.
     pub(super) fn handle_settled(&mut self, bytes: usize) {
         self.unkept_bytes -= bytes;
     }
 }
 
 impl Scheduler {
-    /// Adds what is here to an account.
+    /// Adds the bytes that the scheduler holds to an account.
     pub fn count_held(&self, held: &mut Held) {
         held.runs = self.tally.live_bytes;
         held.finished = self.tally.finished_bytes;
         held.unkept = self.tally.unkept_bytes;
     }
 
-    /// All counts as they are kept.
+    /// Returns all counts as stored.
     pub fn counts(&self) -> Counts {
         let mut held = Held::default();
         self.count_held(&mut held);
@@ -180,10 +180,10 @@ impl Scheduler {
         }
     }
 
-    /// The same, counted anew: for tests.
+    /// Computes all counts anew, for tests.
     ///
     /// # Panics
-    /// When a timer is lost.
+    /// If a timer is missing.
     pub fn recounts(&self) -> Counts {
         let mut counts = Counts {
             reloading: self.absent.recount_reloading(),
@@ -219,7 +219,7 @@ impl Scheduler {
         counts
     }
 
-    /// Finished handlers of the store, as far as is known here.
+    /// Returns the number of finished handlers in the store, as far as is known.
     pub fn kept_count(&self) -> usize {
         self.retention.finished()
     }

@@ -1,4 +1,4 @@
-//! Handlers whose stored rows are damaged. Each fails alone: nobody else notices.
+//! Handlers whose stored rows are damaged. Each fails alone, without effect on others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,19 +14,19 @@ use crate::{
     now::Now,
 };
 
-/// Handlers that are known to be damaged.
+/// The handlers that are known to be damaged.
 #[derive(Debug, Default)]
 pub(super) struct Damage {
-    /// Those whose rows cannot be changed, and how their runs count as ended if the store has no end of them. They are
-    /// no longer among the finished ones of the store.
+    /// Handlers whose rows cannot be changed, and how their runs count as ended if the store has no end of them. They
+    /// are no longer among the store's finished handlers.
     aside: BTreeMap<HandlerKey, Outcome>,
-    /// Those that could not be read.
+    /// Handlers that could not be read.
     unread: BTreeSet<HandlerKey>,
-    /// Those of the first that are whole. They are still among the finished ones of the store, and not counted.
+    /// Handlers in `aside` that are intact. They are still among the store's finished handlers, but are not counted.
     whole: BTreeSet<HandlerKey>,
-    /// Those of which the log has a line.
+    /// Handlers that the log has named.
     said: BTreeSet<HandlerKey>,
-    /// Whether something of a handler could not be kept because of a page that is not its own.
+    /// Whether something of a handler could not be committed because of a damaged page of another.
     has_bad_page: bool,
 }
 
@@ -36,17 +36,17 @@ impl Damage {
         Self { aside, ..Self::default() }
     }
 
-    /// How a handler that was set aside counts as ended.
+    /// Returns how the run of a handler that was set aside counts as ended.
     pub(super) fn aside(&self, key: HandlerKey) -> Option<&Outcome> {
         self.aside.get(&key)
     }
 
-    /// How many finished handlers of the store cannot be removed, though they are whole.
+    /// Returns how many of the store's finished handlers are intact but cannot be removed.
     pub(super) fn whole_count(&self) -> usize {
         self.whole.len()
     }
 
-    /// The handler is gone.
+    /// Forgets a handler that was removed.
     pub(super) fn forget(&mut self, key: HandlerKey) {
         self.aside.remove(&key);
         self.unread.remove(&key);
@@ -56,22 +56,22 @@ impl Damage {
 }
 
 impl Scheduler {
-    /// How many handlers are known to be damaged.
+    /// Returns how many handlers are known to be damaged.
     pub fn damaged_count(&self) -> usize {
         self.damage.aside.len() + self.damage.unread.iter().filter(|key| !self.damage.aside.contains_key(key)).count()
     }
 
-    /// Whether the store could not keep something because of a page that is no handler's own.
+    /// Returns whether something could not be committed because of a damaged page that belongs to no handler involved.
     pub(super) fn has_bad_page(&self) -> bool {
         self.damage.has_bad_page
     }
 
-    /// Whether the rows of this handler cannot be changed.
+    /// Returns whether the rows of this handler cannot be changed.
     pub fn is_aside(&self, key: HandlerKey) -> bool {
         self.damage.aside.contains_key(&key)
     }
 
-    /// Some of this handler's rows cannot be read. Said in the log once.
+    /// Records that rows of this handler cannot be read. Logged once.
     pub fn note_damaged(&mut self, key: HandlerKey, cause: &str) {
         self.count_damaged(key);
         self.say_damaged(key, "its stored rows cannot be read", cause);
@@ -83,7 +83,7 @@ impl Scheduler {
         }
     }
 
-    /// The log gets one line for each handler, whatever is found out of it later, until there are too many.
+    /// Logs one line per handler, whatever is found out about it later, until there are too many.
     pub(super) fn say_damaged(&mut self, key: HandlerKey, what: &str, cause: &str) {
         let count = self.damage.said.len();
         if count > DAMAGED_SAID_MAX || self.is_aside(key) || !self.damage.said.insert(key) {
@@ -96,9 +96,9 @@ impl Scheduler {
         }
     }
 
-    /// The next batches to be kept hold nothing of this handler, whose rows cannot be changed. It goes back to what was
-    /// committed. If its own rows are damaged, its run, if it had not ended, counts as failed; else what passes said is
-    /// offered again.
+    /// The next batches to be committed contain nothing of this handler, whose rows cannot be changed. It is rolled
+    /// back to what was committed. If its own rows are damaged and its run has not ended, the run counts as failed;
+    /// otherwise what passes reported is retried.
     pub fn handle_aside(&mut self, aside: &Aside, now: Now) {
         let key = aside.handler;
         let what = if aside.is_own {
@@ -111,7 +111,7 @@ impl Scheduler {
         let (mut lost, mut uncounted, mut was_kept) = (Lost::default(), 0, true);
         let passes = self.passes.of_handler(key);
         for held in self.committing.iter_mut().map(|(_, held)| held).chain([&mut self.held]) {
-            // A run that has begun or ended in these batches is none that the store has as finished.
+            // A run that begins or ends in these batches is not finished in the store.
             was_kept &= !held.begins_or_ends(key);
             uncounted += held.take_out(key, &passes, &mut lost);
         }
@@ -121,7 +121,7 @@ impl Scheduler {
         let stays = cannot_go && self.damage.whole.len() < DAMAGED_NOTED_MAX;
         self.retention.handle_aside(uncounted, aside.was_finished || stays);
         self.passes.ready.retain(|(run, _)| run.handler != key);
-        // One that cannot be removed is not chosen again, unless there are too many of them to remember.
+        // A handler that cannot be removed is not chosen again, unless there are too many to remember.
         if stays {
             self.damage.whole.insert(key);
         } else if cannot_go {
@@ -133,15 +133,15 @@ impl Scheduler {
         if aside.is_own {
             self.stop_passes(&passes, now);
         } else {
-            // What is changed as soon as it is loaded would meet the same page at once.
+            // A change made as soon as the handler is loaded would meet the same page at once.
             self.failing.note(now);
         }
         self.roll_back(key, &mut lost, now);
         self.fill_places(now);
     }
 
-    /// The end of this handler's run, whose rows are damaged, cannot be kept: it counts as ended all the same. To try
-    /// again would meet the same.
+    /// The end of this handler's run, whose rows are damaged, cannot be committed: it counts as ended nevertheless, as
+    /// a retry would fail in the same way.
     pub(super) fn give_up(&mut self, key: HandlerKey) {
         let end = self.handlers.get(&key).and_then(|handler| handler.life.end());
         if let Some(outcome @ Outcome::Failed(_)) = end.map(|end| &end.outcome) {
@@ -150,7 +150,7 @@ impl Scheduler {
         }
     }
 
-    /// The store cannot read this handler, for which something waits: what was to be given to it is refused.
+    /// The store cannot read this handler, for which something waits: that is refused.
     pub fn handle_damaged(&mut self, key: HandlerKey, cause: &str, now: Now) {
         self.note_damaged(key, cause);
         self.put_compaction_off(key);
@@ -167,7 +167,7 @@ impl Scheduler {
         }
     }
 
-    /// The store can read of this handler only what it is. Its run cannot go on.
+    /// The store can read only the head of this handler. Its run cannot continue.
     pub fn handle_head(&mut self, kept: &KeptHandler, cause: &str, now: Now) {
         let key = kept.key;
         self.note_damaged(key, cause);
@@ -181,8 +181,8 @@ impl Scheduler {
         }
     }
 
-    /// A handler whose run goes on, as the store gives it at the start. A damaged one fails; one that cannot be read at
-    /// all is only counted.
+    /// Recovers a handler whose run has not ended, at the start. A damaged one fails; one that cannot be read at all is
+    /// only counted.
     pub fn recover_any(&mut self, recovered: Recovered, now: Now) {
         match recovered {
             Recovered::Whole(kept) => self.recover(&kept, now),
@@ -204,7 +204,7 @@ impl Scheduler {
         self.fail_damaged(kept.key, text(cause), now);
     }
 
-    /// The id of a handler, or what it is if no client chose another.
+    /// Returns the id of a handler, or the one made from its key if it is not known whether a client chose another.
     pub fn known_id(&self, key: HandlerKey) -> std::sync::Arc<str> {
         let here = self.handlers.get(&key).map(|handler| &handler.id);
         let known = here.or_else(|| self.absent.reloading(key)?.id.as_ref());
@@ -212,10 +212,10 @@ impl Scheduler {
     }
 }
 
-/// How a run counts as failed.
+/// Returns the error with which a damaged run counts as failed.
 fn text(cause: &str) -> String {
     format!("The run's stored rows are damaged: {cause}")
 }
 
-/// Handlers that the log names as damaged, a line each; behind them it says that there are more.
+/// The most damaged handlers that the log names, one per line; then it says that there are more.
 const DAMAGED_SAID_MAX: usize = 32;

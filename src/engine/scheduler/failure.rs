@@ -1,5 +1,5 @@
-//! What happens when a batch is not committed: its handlers are rolled back to what is committed. What came from
-//! outside is refused; what passes have reported is given to their runs again.
+//! Handles failed batches: their handlers are rolled back to what is committed. Inputs from outside are refused; what
+//! passes have reported is given to their runs again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use crate::{
     now::{Clock, Now},
 };
 
-/// What the batches had that are not committed.
+/// The changes in the failed batches.
 #[derive(Default)]
 pub(super) struct Lost {
     touched: BTreeSet<HandlerKey>,
@@ -46,14 +46,14 @@ impl Lost {
         }
     }
 
-    /// Whether the handler began with what is lost.
+    /// Returns whether the handler began with what is lost.
     pub(super) fn is_new(&self, key: HandlerKey) -> bool {
         self.opened.contains(&RunKey { handler: key, run: 0 })
     }
 }
 
-/// How often the store has failed lately. What has to be changed at once when it is loaded, such as a run whose
-/// workflow has a new version, would be loaded again without a pause as long as that cannot be kept.
+/// How often the store has failed recently. A handler that must be changed as soon as it is loaded, such as one whose
+/// workflow has a new version, would be reloaded without a pause for as long as that cannot be committed.
 #[derive(Debug, Default)]
 pub(super) struct Failing {
     count: u32,
@@ -75,8 +75,8 @@ impl Failing {
 }
 
 impl Scheduler {
-    /// Nothing of this batch is kept, nor of those after it. Callers whose runs are not there are told; the server
-    /// tells those whose replies waited for these batches.
+    /// Nothing of this batch and those after it is committed. Notifies callers whose runs do not exist; the server
+    /// notifies those whose replies waited for these batches.
     pub fn handle_failed(&mut self, number: u64, now: Now) {
         self.failing.note(now);
         let (mut lost, mut uncounted) = (Lost::default(), 0);
@@ -101,7 +101,7 @@ impl Scheduler {
         self.fill_places(now);
     }
 
-    /// Forgets what is not committed of a handler, and asks the store how it is.
+    /// Drops the uncommitted changes of a handler, and asks the store for its committed state.
     pub(super) fn roll_back(&mut self, key: HandlerKey, lost: &mut Lost, now: Now) {
         self.cursors.forget(key);
         let mut reported = lost.reported.remove(&key).unwrap_or_default();
@@ -114,7 +114,7 @@ impl Scheduler {
                 self.names.remove(&handler.id);
                 let counted_bytes = handler.life.counted.bytes;
                 let (phase, deferred) = handler.life.into_deferred();
-                // A place that it was given is free again, for it or another run.
+                // An admission is released, for this run or another one.
                 let deferred = deferred.into_iter().filter(|input| !matches!(input, Input::Admitted));
                 reported.extend(deferred.map(|input| (run.run, input)));
                 if handler.channel.is_busy() {
@@ -128,7 +128,7 @@ impl Scheduler {
         };
         let mut newest = run.run;
         if lost.opened.contains(&run) {
-            // There is no such run.
+            // The run does not exist.
             let channel = self.earlier.remove(&run);
             self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Lost));
             self.notices.extend(caller.take().map(Notice::NotKept));
@@ -144,26 +144,26 @@ impl Scheduler {
         }
     }
 
-    /// A pass of this run has reported something, or that is reported for it. If the handler is reloading, the run is
-    /// given it once it is in memory again.
+    /// A pass of this run has reported something, or the scheduler does so in its place. If the handler is reloading,
+    /// the run gets it once it is resident again.
     pub(super) fn report(&mut self, run: RunKey, input: Input, now: Now) {
         if let Some(reloading) = self.absent.reloading_mut(run.handler) {
             reloading.reported.push((run.run, input));
         } else if self.run_of(run.handler) == Some(run) {
             self.reduce(run.handler, input, now);
         } else if self.is_being_purged(run) {
-            // It counts only if the removal turns out not to be committed.
+            // This matters only if the removal is not committed.
             self.held.reported.push((run, input));
         }
     }
 
-    /// Whether the handler of this run, its newest, is removed and that is not committed yet.
+    /// Returns whether the handler of this run, its newest, is removed but the removal is not committed.
     fn is_being_purged(&self, run: RunKey) -> bool {
         let removed = self.absent.removed(run.handler).filter(|removed| removed.run == Some(run));
         removed.is_some_and(|removed| removed.batch >= self.uncommitted())
     }
 
-    /// A run that was reloaded takes no input for a while: what that does could not be committed either.
+    /// A reloaded run gets no inputs for a while, as their effects could not be committed either.
     pub(super) fn back_off(&mut self, key: HandlerKey, reloading: Reloading, now: Now) {
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let of_run = reloading.reported.into_iter().filter(|&(run, _)| run == handler.run);
@@ -173,7 +173,7 @@ impl Scheduler {
         self.timers.arm(Timer::Again(key), deadline);
     }
 
-    /// Whether what comes for this handler now could not be committed: it is backing off.
+    /// Returns whether the handler is backing off, so that a change could not be committed now.
     pub fn is_backing_off(&self, key: HandlerKey) -> bool {
         self.handlers.get(&key).is_some_and(|handler| matches!(handler.life.phase(), Phase::BackingOff { .. }))
     }
@@ -191,5 +191,5 @@ impl Scheduler {
     }
 }
 
-/// Failures after each of which handlers are loaded again at once; behind more of them within [`REST_US`] they wait.
+/// After each of this many failures handlers are reloaded at once; after more within [`REST_US`] they wait.
 const FAILURES_AT_ONCE_MAX: u32 = 8;

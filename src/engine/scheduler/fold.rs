@@ -1,4 +1,4 @@
-//! A run, made again from its journal.
+//! Folds a journal into a run.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ use crate::{
     graph::Graph,
 };
 
-/// What a journal is folded with. It needs nothing of the scheduler's, so that a large one need not hold up its thread.
+/// The context for folding a journal. It borrows nothing, so that a large one can be folded on another thread.
 #[derive(Clone, Debug)]
 pub struct Fold {
     graph: Arc<Graph>,
     run_id: Uuid,
     id: Arc<str>,
     events_at_once: u32,
-    /// Whether it is folded for a snapshot.
+    /// Whether to make a snapshot.
     makes_snapshot: bool,
 }
 
-/// A run as its journal has it.
+/// The run that follows from a journal.
 #[derive(Debug)]
 pub struct Folded {
     pub(super) run: Run,
-    /// Its snapshot, if it was folded for that.
+    /// Its snapshot, if one was requested.
     pub(super) snapshot: Option<Vec<u8>>,
     pub(super) journal_bytes: usize,
     snapshot_bytes: usize,
@@ -40,7 +40,7 @@ pub struct Folded {
 }
 
 impl Scheduler {
-    /// For the journal of this handler's run.
+    /// Returns the context for this handler's journal.
     pub fn fold_of(&self, kept: &Kept) -> Fold {
         let handler = &kept.handler;
         Fold {
@@ -54,7 +54,7 @@ impl Scheduler {
 }
 
 impl Folded {
-    /// Notes how long the journal was.
+    /// Records how long the journal was.
     pub(super) fn measure(&self, journal: &mut Journal) {
         journal.bytes = self.journal_bytes;
         journal.snapshot_bytes = self.snapshot_bytes;
@@ -64,10 +64,10 @@ impl Folded {
 }
 
 impl Fold {
-    /// Makes a run of its journal. What that publishes is in the feed already.
+    /// Folds the journal into a run. What this publishes is in the feed already.
     ///
     /// # Errors
-    /// When the journal is damaged; the text says how.
+    /// If the journal is damaged; the text says how.
     pub fn fold(&self, kept: &Kept) -> Result<Folded, String> {
         let damaged = |what: &dyn std::fmt::Display| format!("the run's journal is damaged: {what}");
         let (Kept { handler, journal }, graph) = (kept, &self.graph);

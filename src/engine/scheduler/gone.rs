@@ -1,7 +1,7 @@
-//! Ids that name places in lists after their handlers are gone, so that who lists page by page goes on from the last id
-//! that it was given.
+//! Positions in lists of removed handlers, so that a client that lists page by page can continue after the last id that
+//! it got.
 //!
-//! An id that the server made tells its place by itself. Of ids that clients chose the newest that are gone are
+//! An id made by the server determines its position. Of removed ids that clients chose, the newest are remembered.
 //! remembered.
 
 use std::{
@@ -15,12 +15,12 @@ use crate::{
     limits::GONE_NAMES_MAX,
 };
 
-/// Ids that clients chose, of handlers that are gone.
+/// Ids that clients chose, of removed handlers.
 #[derive(Debug, Default)]
 pub(super) struct Gone {
-    /// For lookup only: never iterated.
+    /// For lookup only; never iterated.
     keys: HashMap<Arc<str>, HandlerKey>,
-    /// In the order in which they went; one that went again stands here twice.
+    /// In the order of removal; an id that was removed twice occurs twice.
     order: VecDeque<(Arc<str>, HandlerKey)>,
 }
 
@@ -40,22 +40,22 @@ impl Gone {
 }
 
 impl Scheduler {
-    /// Handlers that the store had under ids that clients chose are gone.
+    /// The store has removed handlers under ids that clients chose.
     pub fn handle_gone(&mut self, gone: &[(Arc<str>, HandlerKey)]) {
         for (id, key) in gone {
             self.gone.note(id, *key);
         }
     }
 
-    /// The place in lists of a handler that is here, or that is gone; `None` if there never was one of that id, as far
-    /// as that is known without the store.
+    /// Returns the position in lists of a handler that is resident or removed; `None` if there never was one with that
+    /// id, as far as that is known without the store.
     pub fn place_of(&self, id: &str) -> Option<HandlerKey> {
         let made = || self.ids.key(id).filter(|key| self.keys.issued().contains(*key));
         self.find(id).or_else(|| self.gone.keys.get(id).copied()).or_else(made)
     }
 
-    /// The batch with which it is settled whether the handler of this id is there, if its newest run has begun or it is
-    /// removed and that is not kept yet; for a change of it (`changes`), also whether its run has ended.
+    /// Returns the batch whose commit decides whether the handler with this id exists, if its newest run has begun or
+    /// it is removed and that is not committed yet; with `changes`, also whether its run has ended.
     pub fn unsettled(&self, id: &str, changes: bool) -> Option<u64> {
         let Some(key) = self.find(id) else {
             let removed = self.absent.removed(self.place_of(id)?)?;
@@ -66,13 +66,13 @@ impl Scheduler {
         ended.or_else(|| self.begun_with(RunKey { handler: key, run: handler.run }))
     }
 
-    /// Whether something of this handler is not kept yet.
+    /// Returns whether a change of this handler is not committed yet.
     pub fn is_changing(&self, key: HandlerKey) -> bool {
         let is_open = |batch| batch >= self.first_unsettled();
         self.handlers.get(&key).is_some_and(|handler| is_open(handler.journal.batch))
     }
 
-    /// The number of the first batch of which it is not known whether it is kept.
+    /// Returns the number of the first batch that is not known to be committed.
     pub fn first_unsettled(&self) -> u64 {
         self.uncommitted()
     }

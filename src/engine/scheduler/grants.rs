@@ -52,7 +52,7 @@ impl Handler {
     }
 }
 
-/// What a run's feed can still take of stream writes.
+/// Returns how much room for stream writes is left in a run's feed.
 fn feed_room_bytes(run: &Run) -> usize {
     if run.has_window() {
         return UNLIMITED;

@@ -32,7 +32,7 @@ pub struct HandlerView<'a> {
     pub graph: &'a Graph,
     /// Its newest run.
     pub run_id: Uuid,
-    /// The outcome of that run; `None`: running.
+    /// The outcome of that run; `None` while it runs.
     pub outcome: Option<&'a Outcome>,
     /// Microseconds since the epoch.
     pub started_us: i64,
@@ -40,16 +40,16 @@ pub struct HandlerView<'a> {
     pub updated_us: i64,
     /// Microseconds since the epoch.
     pub completed_us: Option<i64>,
-    /// The step that failed the run; known as long as the handler is in memory.
+    /// The step that failed the run; known while the handler is resident.
     pub failed_step: Option<&'a str>,
 }
 
-/// What the scheduler keeps of a handler.
+/// What the scheduler has of a resident handler.
 #[derive(Debug)]
 pub(super) struct Handler {
     pub(super) id: Arc<str>,
     pub(super) workflow: WorkflowId,
-    /// Counts the runs of this handler, from 0.
+    /// The number of earlier runs of this handler.
     pub(super) run: u32,
     pub(super) run_id: Uuid,
     pub(super) life: Life,
@@ -58,24 +58,24 @@ pub(super) struct Handler {
     /// The number that the next event gets.
     pub(super) next_sequence: u64,
     pub(super) channel: Channel,
-    /// Timers of the run that are armed.
+    /// The armed timers of the run.
     pub(super) armed: Armed,
-    /// Tags of its passes that are with a worker.
+    /// The tags of its passes that workers have.
     pub(super) passes: Vec<u64>,
     /// What these were granted of a feed in memory and have not used yet.
     pub(super) granted_bytes: usize,
-    /// Where its feed's window begins and may begin later; `None` as long as the feed is short or in memory.
+    /// Where its feed's window begins and may begin later; `None` while the feed is short or in memory.
     pub(super) window: Option<Box<Window>>,
-    /// Whom to tell when the run has ended.
+    /// Whom to notify when the run has ended.
     pub(super) caller: Option<CallerId>,
-    /// What is kept of it beside its feed: nothing unless runs are recorded.
+    /// The state of its journal in the store; unused unless runs are recorded.
     pub(super) journal: Journal,
 }
 
-/// How a running handler stands with the store.
+/// The state of a running handler's journal in the store.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    /// The newest batch that holds something of it.
+    /// The newest batch that contains something of it.
     pub(super) batch: u64,
     /// When that was, on the alive clock.
     pub(super) touched_us: u64,
@@ -83,15 +83,15 @@ pub(super) struct Journal {
     pub(super) bytes: usize,
     /// Bytes of that snapshot.
     pub(super) snapshot_bytes: usize,
-    /// Bytes of the largest record since then: that of the start brings the run's state, others very many events.
+    /// Bytes of the largest record since then: the start contains the run's state, others very many events.
     pub(super) largest_bytes: usize,
     /// The snapshot of a large run that is being made.
     pub(super) compaction: Option<Box<Compaction>>,
 }
 
 impl Journal {
-    /// A record comes; whether it is time for a snapshot: a run's journal is bounded by what it is about, not by its
-    /// age.
+    /// Adds a record. Returns whether to take a snapshot: the length of a journal is bounded by the size of the run,
+    /// not by its age.
     pub(super) fn grow(&mut self, record: &[u8], batch: u64, now: Now) -> bool {
         let bytes = record.len();
         if let Some(compaction) = &mut self.compaction {
@@ -104,18 +104,18 @@ impl Journal {
         self.bytes > SNAPSHOT_BYTES_MIN.max(SNAPSHOT_FACTOR * self.snapshot_bytes.max(self.largest_bytes))
     }
 
-    /// A snapshot of so many bytes takes the place of all records.
+    /// A snapshot of this size replaces all records.
     pub(super) fn replace(&mut self, snapshot_bytes: usize) {
         (self.bytes, self.snapshot_bytes, self.largest_bytes) = (0, snapshot_bytes, 0);
     }
 
-    /// The snapshot cannot be made now: the journal may grow as long again.
+    /// The snapshot cannot be made now: the journal may grow by as much again.
     pub(super) fn put_compaction_off(&mut self) {
         self.compaction = None;
         self.largest_bytes = self.bytes;
     }
 
-    /// Whether it stays beside this outcome, with a state apart that cost so many bytes: it tells why the run failed.
+    /// Returns whether the journal is retained after this outcome, because it tells why the run failed.
     pub(super) fn outlives(&self, outcome: &Outcome, state_bytes: usize) -> bool {
         let bytes = self.bytes + self.snapshot_bytes + state_bytes;
         matches!(outcome, Outcome::Failed(_)) && bytes <= FAILED_JOURNAL_BYTES_MAX
@@ -123,7 +123,7 @@ impl Journal {
 }
 
 impl Handler {
-    /// What the API shows. A run counts as ended only once its end is kept.
+    /// Returns what the API shows. A run counts as ended only once its end is committed.
     pub(super) fn view<'a>(&'a self, graph: &'a Graph) -> HandlerView<'a> {
         let end = self.life.end().filter(|_| self.channel.is_ended());
         let failed_step = end.and_then(|end| end.failed_step);
@@ -139,7 +139,7 @@ impl Handler {
         }
     }
 
-    /// What it counts as, and with how many bytes; those of its feed if that is in memory.
+    /// Returns how it counts, and with how many bytes, including those of its feed if that is in memory.
     pub(super) fn share(&self, counts_feeds: bool) -> Share {
         let bytes = match self.life.phase() {
             Phase::Running(run) | Phase::BackingOff { run, .. } => {
@@ -152,12 +152,12 @@ impl Handler {
         Share { bytes, standing: self.life.standing(self.channel.is_ended()) }
     }
 
-    /// What its timers cost, here and among those of all handlers.
+    /// Returns the memory that its timers take, here and among those of all handlers.
     fn armed_bytes(&self) -> usize {
         if self.armed.is_empty() { 0 } else { self.armed.cost_bytes() + EARLIEST_BYTES }
     }
 
-    /// The newest run has published so many bytes: where its feed's window begins from now on, if that has changed.
+    /// The newest run has published this many bytes. Returns where its feed's window now begins, if that has changed.
     pub(super) fn slide(&mut self, bytes: usize, keep: &FeedKeep) -> Option<Mark> {
         let next = Mark { sequence: self.next_sequence, bytes: bytes as u64 };
         if self.window.is_none() {
@@ -170,33 +170,33 @@ impl Handler {
         self.window.as_mut()?.advance(next, keep)
     }
 
-    /// Whether its newest run has ended, though that may not be kept yet.
+    /// Returns whether its newest run has ended, though perhaps that is not committed yet.
     pub(super) fn has_ended(&self) -> bool {
         self.life.end().is_some()
     }
 
-    /// Whether its newest run has ended and that is kept.
+    /// Returns whether its newest run has ended and that is committed.
     pub(super) fn is_over(&self) -> bool {
         self.finished_bytes().is_some()
     }
 
-    /// Bytes that are kept of its newest run, if that has ended and that is kept.
+    /// Returns the bytes retained of its newest run, if the end of that is committed.
     pub(super) fn finished_bytes(&self) -> Option<usize> {
         self.life.end().filter(|_| self.channel.is_ended()).map(|end| end.bytes)
     }
 
-    /// Whether retention may remove it.
+    /// Returns whether retention may remove it.
     pub(super) fn is_idle(&self) -> bool {
         self.is_over() && !self.channel.is_busy()
     }
 }
 
-/// A handler with its id and its places in lists.
+/// The memory of a handler with its id and its entries in lists.
 pub(super) const HANDLER_BYTES: usize = cost::boxed::<Handler>() + cost::text(10) + 2 * cost::elements::<(u64, u64)>(2);
 
-/// The earliest timer stands in two lists, one for each clock.
+/// The memory of the earliest timer, which is in two lists, one for each clock.
 const EARLIEST_BYTES: usize = 2 * cost::elements::<(u64, Timer, Deadline)>(1);
 
-/// A snapshot is taken when the records since the last one have so many times its bytes: what is written of snapshots
-/// stays a fraction of what is written of records.
+/// A snapshot is taken when the records since the last one have this many times its bytes, so that snapshots remain a
+/// fraction of all that is written.
 const SNAPSHOT_FACTOR: usize = 4;

@@ -1,4 +1,4 @@
-//! The life of a handler's newest run in memory. All transitions stand here, and [`Tally`] counts each of them.
+//! The phases of a handler's newest run in memory. All transitions are here, and [`Tally`] counts each of them.
 //!
 //! ```text
 //!   a run starts ─────────────────────────────────► Running
@@ -13,8 +13,8 @@
 //!   from the store, it has ended ─────────────────► Ended
 //! ```
 //!
-//! A handler of any phase leaves memory when it is rolled back to what is committed, or removed; one that has ended
-//! also when there are many of them. See [`absent`](super::absent) for what is known of it then.
+//! A handler in any phase leaves memory when it is rolled back to what is committed, or removed; one that has ended
+//! also when there are many of them. See [`absent`](super::absent) for what is then known about it.
 
 use std::mem;
 
@@ -37,41 +37,41 @@ use crate::{
     values::Values,
 };
 
-/// Where a handler's newest run stands, and what it counts as.
+/// The phase of a handler's newest run, and how it is counted.
 #[derive(Debug)]
 pub(super) struct Life {
     phase: Phase,
-    /// What [`Tally`] has counted of it.
+    /// What [`Tally`] has counted for it.
     pub(super) counted: Share,
 }
 
-/// Where a run stands.
+/// The phase of a run.
 #[derive(Debug)]
 pub(super) enum Phase {
     /// It waits in its workflow's queue, or runs.
     Running(Box<Run>),
-    /// A commit has failed, and it was loaded as it had been committed before. It takes inputs after a pause: what they
-    /// do could not be committed either.
+    /// A commit has failed, and the run was loaded as committed before. It gets inputs after a pause, as their effects
+    /// could not be committed either.
     BackingOff {
         run: Box<Run>,
         inputs: Vec<Input>,
         /// Whether one of them is [`Input::Admitted`].
         is_admitted: bool,
     },
-    /// It only waits, and is in the store alone until something comes for it.
+    /// It only waits, and is only in the store until something arrives for it.
     Parked(Admission),
     /// It has ended.
     Ended(End),
 }
 
-/// Whether a parked run has a place under `max_runs`.
+/// Whether a parked run is admitted under `max_runs`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Admission {
     /// It is in its workflow's queue.
     Waits,
-    /// It has been given a place, which it is told when it is loaded.
+    /// It was admitted, but gets to know only when it is loaded.
     Pending,
-    /// It has one.
+    /// It is admitted.
     Admitted,
 }
 
@@ -79,12 +79,12 @@ pub(super) enum Admission {
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) outcome: Outcome,
-    /// For continuing the handler; empty unless it completed.
+    /// For continuing the handler; empty unless the run completed.
     pub(super) state: Values,
     pub(super) completed_us: i64,
     /// What is retained of the run: outcome, state, feed.
     pub(super) bytes: usize,
-    /// The step that failed it, if it ended since the server began: for the caller who waits for its end.
+    /// The step that failed it, if it ended since the server began, for the caller that waits for its end.
     pub(super) failed_step: Option<StepId>,
 }
 
@@ -95,10 +95,10 @@ pub(super) struct Share {
     pub(super) standing: Standing,
 }
 
-/// Among which handlers it counts.
+/// The handlers among which it is counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Standing {
-    /// None: it is new, or not in memory.
+    /// None: it is new, or not resident.
     #[default]
     Uncounted,
     Running {
@@ -107,37 +107,37 @@ pub(super) enum Standing {
     Parked {
         is_admitted: bool,
     },
-    /// It has ended, and that is not committed.
+    /// It has ended, but that is not committed.
     Ending,
     Finished,
 }
 
 impl Standing {
-    /// Whether it has a place under `max_runs`.
+    /// Returns whether it is admitted under `max_runs`.
     fn is_admitted(self) -> bool {
         matches!(self, Self::Running { is_admitted: true } | Self::Parked { is_admitted: true })
     }
 }
 
-/// What becomes of an input.
+/// What to do with an input.
 pub(super) enum Offered<'a> {
-    /// The run takes it.
+    /// The run accepts it.
     Taken(&'a mut Run, Input),
-    /// The run is backing off and takes it later.
+    /// The run is backing off and gets it later.
     Deferred,
-    /// The run is parked, and has to be loaded.
+    /// The run is parked, and must be loaded.
     Parked,
     /// The run has ended.
     Late(Input),
 }
 
 impl Life {
-    /// Of a run that begins.
+    /// Creates the life of a run that begins.
     pub(super) fn begun(run: Run) -> Self {
         Self { phase: Phase::Running(Box::new(run)), counted: Share::default() }
     }
 
-    /// Of a handler that comes from the store.
+    /// Creates the life of a handler from the store.
     pub(super) fn stored() -> Self {
         Self { phase: Phase::Parked(Admission::Waits), counted: Share::default() }
     }
@@ -146,7 +146,7 @@ impl Life {
         &self.phase
     }
 
-    /// The run, if it is in memory and has not ended.
+    /// Returns the run, if it is resident and has not ended.
     pub(super) fn run(&self) -> Option<&Run> {
         match &self.phase {
             Phase::Running(run) | Phase::BackingOff { run, .. } => Some(run),
@@ -162,12 +162,12 @@ impl Life {
         matches!(self.phase, Phase::Parked(_))
     }
 
-    /// What the run is given after a pause; empty unless it is backing off.
+    /// Returns the inputs that the run gets after a pause; empty unless it is backing off.
     pub(super) fn deferred(&self) -> &[Input] {
         if let Phase::BackingOff { inputs, .. } = &self.phase { inputs } else { &[] }
     }
 
-    /// The phase that the run is in apart from the pause, and what it was to be given after that.
+    /// Returns the phase without the pause, and the inputs that were deferred until its end.
     pub(super) fn into_deferred(self) -> (Phase, Vec<Input>) {
         match self.phase {
             Phase::BackingOff { run, inputs, .. } => (Phase::Running(run), inputs),
@@ -175,8 +175,7 @@ impl Life {
         }
     }
 
-    /// Offers an input to the run. A parked one is told only that it is admitted: a timer that is due is due again
-    /// when the run is loaded.
+    /// Offers an input to the run. A parked one accepts only its admission; due timers are due again when it is loaded.
     pub(super) fn offer(&mut self, input: Input) -> Offered<'_> {
         match &mut self.phase {
             Phase::Running(run) => Offered::Taken(run, input),
@@ -195,7 +194,7 @@ impl Life {
         }
     }
 
-    /// The state that the run completed with, for a run that continues the handler.
+    /// Removes and returns the state with which the run completed, for a run that continues the handler.
     pub(super) fn take_state(&mut self) -> Option<Values> {
         if let Phase::Ended(end) = &mut self.phase { Some(mem::take(&mut end.state)) } else { None }
     }
@@ -209,7 +208,7 @@ impl Life {
         }
     }
 
-    /// What it counts as now.
+    /// Returns how it is to be counted now.
     pub(super) fn standing(&self, is_end_committed: bool) -> Standing {
         let is_admitted = self.is_admitted();
         match &self.phase {
@@ -222,39 +221,39 @@ impl Life {
 }
 
 impl Handler {
-    /// The one place where the phase of a handler that is counted changes; returns the phase that it leaves.
+    /// Changes the phase; the only place where that of a counted handler changes. Returns the previous phase.
     fn enter(&mut self, key: HandlerKey, phase: Phase, tally: &mut Tally) -> Phase {
         let left = mem::replace(&mut self.life.phase, phase);
         tally.recount(key, self);
         left
     }
 
-    /// A run begins, which is counted once it has started.
+    /// Begins a run, which is counted once it has started.
     pub(super) fn begin(&mut self, run: Run) {
         self.life.phase = Phase::Running(Box::new(run));
     }
 
-    /// The run leaves memory until something comes for it.
+    /// Parks the run, which leaves memory until something arrives for it.
     pub(super) fn park(&mut self, key: HandlerKey, tally: &mut Tally) {
         self.journal.compaction = None;
         let admission = if self.life.is_admitted() { Admission::Admitted } else { Admission::Waits };
         self.enter(key, Phase::Parked(admission), tally);
     }
 
-    /// The run is loaded. Whether it is to be told that it is admitted.
+    /// Loads the run. Returns whether it must be told of its admission.
     pub(super) fn load(&mut self, key: HandlerKey, run: Run, tally: &mut Tally) -> bool {
         let phase = self.enter(key, Phase::Running(Box::new(run)), tally);
         matches!(phase, Phase::Parked(Admission::Pending))
     }
 
-    /// The run takes inputs after a pause, these first.
+    /// Makes the run back off; it gets these inputs after the pause.
     pub(super) fn back_off(&mut self, inputs: Vec<Input>) {
         if let Phase::Running(run) = mem::replace(&mut self.life.phase, Phase::Parked(Admission::Waits)) {
             self.life.phase = Phase::BackingOff { run, inputs, is_admitted: false };
         }
     }
 
-    /// The pause is over: what the run is given now; `None` if it is not backing off.
+    /// Ends the pause. Returns the deferred inputs; `None` if the run is not backing off.
     pub(super) fn resume(&mut self) -> Option<Vec<Input>> {
         match mem::replace(&mut self.life.phase, Phase::Parked(Admission::Waits)) {
             Phase::BackingOff { run, inputs, .. } => {
@@ -268,7 +267,7 @@ impl Handler {
         }
     }
 
-    /// The run has ended.
+    /// Ends the run.
     pub(super) fn end(&mut self, key: HandlerKey, end: End, tally: &mut Tally) -> Phase {
         self.journal.compaction = None;
         self.enter(key, Phase::Ended(end), tally)
@@ -276,7 +275,7 @@ impl Handler {
 }
 
 impl Scheduler {
-    /// Ends a run, in memory or not: frees what it held and admits the next run in the queue. Its passes are told to
+    /// Ends a run, resident or not: frees what it held and admits the next run in the queue. Its passes are told to
     /// stop once its end is committed.
     pub(super) fn finish(&mut self, run: RunKey, outcome: Outcome, failed_step: Option<StepId>, now: Now) {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
@@ -291,12 +290,12 @@ impl Scheduler {
                     changed = live.changed();
                 }
                 if self.policies.counts_feeds() {
-                    // What is in memory stays with the end.
+                    // A feed in memory is retained with the end.
                     feed_bytes = live.feed_bytes();
                 }
                 is_recorded && handler.journal.outlives(&outcome, live.kept_state_bytes())
             }
-            // It fails because it cannot be read: its journal tells why.
+            // It fails because it cannot be read, and its journal tells why.
             Phase::Parked(_) => true,
             Phase::Ended(_) => return,
         };
@@ -320,7 +319,7 @@ impl Scheduler {
         }
     }
 
-    /// Fails a run that cannot be read: it is parked, or was to come back into memory.
+    /// Fails a run that cannot be read: it is parked, or is reloading.
     pub(super) fn fail_damaged(&mut self, key: HandlerKey, error: String, now: Now) {
         self.count_damaged(key);
         self.say_damaged(key, "its run fails", &error);
@@ -339,7 +338,7 @@ impl Scheduler {
     }
 }
 
-/// Bytes that an ended run takes beside its feed, with its handler.
+/// Returns the bytes that an ended run takes beside its feed, including its handler.
 pub(super) fn end_bytes(outcome: &Outcome, state: &Values) -> usize {
     HANDLER_BYTES + state.cost_bytes() + outcome.cost_bytes()
 }

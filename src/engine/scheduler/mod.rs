@@ -1,9 +1,9 @@
-//! All handlers and their runs: who may start, what is ready, what is due, who reads.
+//! All handlers and their runs: which may start, what is ready, what is due, who reads.
 //!
-//! Order of calls in a turn of the loop: `handle_*` and commands in any order; [`Scheduler::seal`], and once that batch
-//! is kept [`Scheduler::handle_committed`]; then the `poll_*` methods until they give nothing.
+//! The order of calls in a turn of the loop: `handle_*` and commands in any order; [`Scheduler::seal`], and once that
+//! batch is committed [`Scheduler::handle_committed`]; then the `poll_*` methods until they return nothing.
 //!
-//! The write-ahead rule lives here: what an input causes is held back until the batch that holds the input is kept.
+//! This implements the write-ahead rule: the effects of an input wait until the batch with that input is committed.
 
 mod absent;
 mod asking;
@@ -78,31 +78,31 @@ use reading::Cursors;
 use retention::Retention;
 use room::Room;
 
-/// Bounds of a scheduler.
+/// The limits of a scheduler.
 #[derive(Clone, Copy, Debug)]
 pub struct SchedulerLimits {
-    /// Runs at a time, waiting ones included; beyond it a start is refused.
+    /// The most runs, including waiting ones; beyond it a start is refused.
     pub runs_max: usize,
-    /// Handlers kept after their end.
+    /// The most finished handlers that are retained.
     pub keep_finished: usize,
-    /// How long they are kept; `None`: as long as their number allows.
+    /// How long these are retained; `None` for as long as their number allows.
     pub keep_for: Option<Duration>,
-    /// Bytes of outcome, state and feed that are kept of them together in memory; the newest one stays in any case.
-    /// If the store recalls them, this is what stays in memory beside it.
+    /// The most bytes of outcomes, states and feeds of resident finished handlers; the newest is always retained. If
+    /// the store recalls them, they leave memory but not the store.
     pub finished_bytes_max: usize,
     /// If the store recalls everything: how long a run that only waits stays in memory.
     pub idle_after: Duration,
-    /// If the store recalls everything: what is kept of a run's feed.
+    /// If the store recalls everything: how much of a run's feed is retained.
     pub feed_keep: FeedKeep,
-    /// If the store recalls everything: bytes that it may take. Beyond, finished handlers go, the longest ended first,
-    /// and with none left that may go no run starts. `None`: as many as there is room for.
+    /// If the store recalls everything: the most bytes that it may take. Beyond, finished handlers are removed, the
+    /// longest ended first, and when none is left that may be removed, no run starts. `None` for no limit.
     pub data_bytes_max: Option<u64>,
-    /// Events that one input of a run makes work of: see [`Run::with_events_at_once`].
+    /// The most events that one input turns into works: see [`Run::with_events_at_once`].
     pub events_at_once: u32,
-    /// If the store recalls everything: runs that cost this or more have their snapshots made beside the loop.
+    /// If the store recalls everything: the snapshots of runs that cost at least this are made outside the loop.
     pub compacted_cost_bytes_min: usize,
-    /// If the store recalls everything: what a state may cost that stands in the record of its run's start. The store
-    /// keeps a larger one apart, and a run that continues its handler does not write it again.
+    /// If the store recalls everything: the most that a state in the record of its run's start may cost. A larger one
+    /// is stored separately, and a run that continues its handler does not write it again.
     pub record_state_bytes_max: usize,
 }
 
@@ -123,45 +123,45 @@ impl Default for SchedulerLimits {
     }
 }
 
-/// What the server is to do, now that what led to it is kept.
+/// What the server is to do, once the cause is committed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notice {
-    /// The run has new events, or its end: its readers go on.
+    /// The run has new events, or its end, for its readers.
     Published(RunKey),
-    /// The run has ended; tell the caller who waits for it.
+    /// The run has ended; reply to the caller who waits for it.
     Ended(RunKey, CallerId),
-    /// This waiter has the queue's lock now.
+    /// This waiting reader now has the queue's lock.
     Turn(ReaderId),
-    /// The handler that this reader reads, or waits to read, is purged.
+    /// The handler that this reader reads, or waits to read, was purged.
     Gone(ReaderId),
-    /// The run that this reader reads, or waits to read, could not be kept: there is no such run.
+    /// The run that this reader reads, or waits to read, could not be committed and does not exist.
     Lost(ReaderId),
-    /// The handler whose end this caller waits for is gone.
+    /// The handler whose end this caller waits for was removed.
     CallerGone(CallerId),
-    /// What this caller began could not be kept: there is no such run.
+    /// The run that this caller began could not be committed and does not exist.
     NotKept(CallerId),
-    /// The run of this handler, whose end this caller waits for, goes on from what was committed, because the store has
-    /// failed: its end cannot be kept or read now. Comes again each time.
+    /// The run whose end this caller waits for is rolled back, because the store has failed: its end cannot be
+    /// committed or read now. Repeated with each failure.
     Delayed(HandlerKey, CallerId),
-    /// The run whose end this caller waits for goes on no more, and nothing of it can be read.
+    /// The run whose end this caller waits for cannot continue, and nothing of it can be read.
     Unread(CallerId),
-    /// Give this handler to [`Scheduler::handle_kept`]: something has come for its run.
+    /// Load this handler and pass it to [`Scheduler::handle_kept`]: something has arrived for its run.
     Load(HandlerKey),
-    /// Give so many of the longest ended handlers to [`Scheduler::handle_oldest`].
+    /// Query this many of the longest ended handlers, and pass them to [`Scheduler::handle_oldest`].
     Oldest(usize),
 }
 
-/// The run of this handler is in the store alone. Once [`Scheduler::handle_kept`] has been given the handler, the
-/// command can be given again.
+/// The run of this handler is only in the store. Once [`Scheduler::handle_kept`] has got the handler, the command can
+/// be repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotResident(pub HandlerKey);
 
-/// Why an event from outside is not taken.
+/// Why an event from outside is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PostRefused {
-    /// The run is not in memory.
+    /// The run is not resident.
     NotResident(NotResident),
-    /// The run does not take it.
+    /// The run refuses it.
     ByRun(Refusal),
 }
 
@@ -171,22 +171,22 @@ impl From<NotResident> for PostRefused {
     }
 }
 
-/// Handlers, runs, timers, passes that are ready.
+/// Handlers, runs, timers and ready passes.
 #[derive(Debug)]
 pub struct Scheduler {
     graphs: Vec<Arc<Graph>>,
-    /// So many of them are registered.
+    /// How many of the graphs are registered.
     registered: usize,
     workflows: HashMap<Box<str>, WorkflowId>,
     limits: SchedulerLimits,
     policies: Policies,
     handlers: BTreeMap<HandlerKey, Box<Handler>>,
     ids: HandlerIds,
-    /// Ids that clients chose, of handlers that are here. For lookup only: never iterated.
+    /// Ids that clients chose, of resident handlers. For lookup only; never iterated.
     names: HashMap<Arc<str>, HandlerKey>,
     gone: Gone,
     keys: Keys,
-    /// Channels of earlier runs that somebody still reads, and of handlers that are not in memory.
+    /// Channels of earlier runs that still have readers, and of handlers that are not resident.
     earlier: BTreeMap<RunKey, Channel>,
     absent: Absentees,
     tally: Tally,
@@ -194,7 +194,7 @@ pub struct Scheduler {
     damage: Damage,
     /// Why the last commit failed, if it did.
     store_fault: Option<String>,
-    /// How often the store has failed lately.
+    /// How often the store has failed recently.
     failing: failure::Failing,
     retention: Retention,
     room: Room,
@@ -210,21 +210,21 @@ pub struct Scheduler {
     notices: VecDeque<Notice>,
     troubles: VecDeque<Trouble>,
     waste: Vec<Waste>,
-    /// Kept for its allocation.
+    /// Reused for its allocation.
     effects: Vec<Effect>,
 }
 
 impl Scheduler {
-    /// A scheduler without runs, over an empty store that gives back this. `secret`: what the ids of handlers are made
-    /// with.
+    /// Creates a scheduler without runs, over an empty store with this recall. The ids of handlers are made from
+    /// `secret`.
     pub fn new(graphs: Vec<Arc<Graph>>, limits: SchedulerLimits, recall: Recall, secret: u128) -> Self {
         let registered = graphs.len();
         let beginning = Beginning { recall, secret, ..Beginning::default() };
         Self { timers: Timers::default(), ..Self::resume(graphs, registered, limits, &beginning) }
     }
 
-    /// A scheduler that goes on where its store left off; [`Scheduler::recover`] follows. The first `registered` of the
-    /// graphs are those of the workflows that there are now, the others those of the store.
+    /// Creates a scheduler that continues where its store left off; call [`Scheduler::recover`] next. The first
+    /// `registered` of the graphs are those of the present workflows, the others come from the store.
     pub fn resume(graphs: Vec<Arc<Graph>>, registered: usize, limits: SchedulerLimits, beginning: &Beginning) -> Self {
         let named = |(index, graph): (usize, &Arc<Graph>)| (graph.name.clone(), WorkflowId(index as u16));
         let workflows = graphs.iter().take(registered).enumerate().map(named).collect();
@@ -265,31 +265,31 @@ impl Scheduler {
         }
     }
 
-    /// The graph of a workflow.
+    /// Returns the graph of a workflow.
     ///
     /// # Panics
-    /// When the scheduler was not made with it.
+    /// If the scheduler does not have it.
     pub fn graph(&self, workflow: WorkflowId) -> &Arc<Graph> {
         &self.graphs[usize::from(workflow.0)]
     }
 
-    /// The workflow of that name.
+    /// Returns the workflow with that name.
     pub fn workflow(&self, name: &str) -> Option<WorkflowId> {
         self.workflows.get(name).copied()
     }
 
-    /// The handler of that id, if it is here: see [`Scheduler::residence`].
+    /// Returns the handler with that id, if it is resident: see [`Scheduler::residence`].
     pub fn find(&self, id: &str) -> Option<HandlerKey> {
         let is_made = |key| self.handlers.get(&key).is_some_and(|handler| *handler.id == *id);
         self.ids.resolve(id, |id| self.names.get(id).copied(), is_made)
     }
 
-    /// What the API shows of a handler; `None` once it is gone.
+    /// Returns what the API shows of a handler; `None` if it is not resident.
     pub fn view(&self, key: HandlerKey) -> Option<HandlerView<'_>> {
         self.handlers.get(&key).map(|handler| handler.view(self.graph(handler.workflow)))
     }
 
-    /// What the API shows of a handler that the store gave, whose id is this.
+    /// Returns what the API shows of a handler that the store returned, with this id.
     pub fn view_kept<'a>(&'a self, kept: &'a KeptHandler, id: &'a str) -> HandlerView<'a> {
         HandlerView {
             id,
@@ -303,12 +303,12 @@ impl Scheduler {
         }
     }
 
-    /// What the store gives back.
+    /// Returns what the store recalls.
     pub fn recall(&self) -> Recall {
         self.policies.recall
     }
 
-    /// Whether nothing goes on in a handler's run before something comes from outside: no pass, no timer.
+    /// Returns whether a handler's run does nothing before something arrives from outside: no pass, no timer.
     pub fn waits_for_outside(&self, key: HandlerKey) -> bool {
         let handler = self.handlers.get(&key);
         handler.is_some_and(|handler| {
@@ -316,41 +316,41 @@ impl Scheduler {
         })
     }
 
-    /// The workflow of a handler.
+    /// Returns the workflow of a handler.
     pub fn workflow_of(&self, key: HandlerKey) -> Option<WorkflowId> {
         self.handlers.get(&key).map(|handler| handler.workflow)
     }
 
-    /// The newest run of a handler.
+    /// Returns the newest run of a handler.
     pub fn run_of(&self, key: HandlerKey) -> Option<RunKey> {
         self.handlers.get(&key).map(|handler| RunKey { handler: key, run: handler.run })
     }
 
-    /// The next handler in order of creation.
+    /// Returns the next handler in order of creation.
     pub fn next_handler(&self, after: Option<HandlerKey>) -> Option<HandlerKey> {
         let from = after.map_or(0, |key| key.0 + 1);
         self.handlers.range(HandlerKey(from)..).next().map(|(&key, _)| key)
     }
 
-    /// Whether the queue of this handler's newest run is used up: it has ended and the cursor is at its end.
+    /// Returns whether the newest run of this handler has ended and its queue was read to the end.
     pub fn is_drained(&self, key: HandlerKey) -> bool {
         self.handlers.get(&key).is_some_and(|handler| handler.channel.is_drained())
     }
 
-    /// The number of the newest run's first event, whether or not it has left the feed's window.
+    /// Returns the number of the newest run's first event, whether or not it has left the feed's window.
     pub fn feed_begin(&self, key: HandlerKey) -> Option<u64> {
         self.handlers.get(&key).map(|handler| handler.channel.begin())
     }
 
-    /// First and next number of the newest run's feed, as far as readers may see it.
+    /// Returns the first and next number of the newest run's feed, as far as readers may see it.
     pub fn feed_range(&self, key: HandlerKey) -> Option<std::ops::Range<u64>> {
         self.handlers.get(&key).map(|handler| handler.channel.first()..handler.channel.visible())
     }
 
-    /// Gives an event from outside to a handler's run.
+    /// Passes an event from outside to a handler's run.
     ///
     /// # Errors
-    /// Why the run does not take it; nothing has changed then.
+    /// Why the run refuses it; nothing has changed then.
     pub fn post(&mut self, key: HandlerKey, external: External, now: Now) -> Result<(), PostRefused> {
         let handler = self.resident(key)?;
         let run = handler.life.run().ok_or(PostRefused::ByRun(Refusal::Ended))?;
@@ -362,12 +362,12 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The questions of a handler's run that may be answered now.
+    /// Iterates over the questions of a handler's run that may be answered now.
     pub fn open_questions(&self, key: HandlerKey) -> impl Iterator<Item = OpenQuestion<'_>> {
         self.live_run(key).into_iter().flat_map(Run::open_questions)
     }
 
-    /// How many those are, without a look at each.
+    /// Returns the number of those, without examining each.
     pub fn open_question_count(&self, key: HandlerKey) -> usize {
         self.live_run(key).map_or(0, Run::open_question_count)
     }
@@ -376,10 +376,10 @@ impl Scheduler {
         self.handlers.get(&key)?.life.run()
     }
 
-    /// Cancels a running handler; `false` if it is not running.
+    /// Cancels a running handler. Returns `false` if it is not running.
     ///
     /// # Errors
-    /// Its run is not in memory; nothing has changed.
+    /// If its run is not resident; nothing has changed then.
     pub fn cancel(&mut self, key: HandlerKey, now: Now) -> Result<bool, NotResident> {
         self.resident(key)?;
         let is_running = self.live_run(key).is_some();
@@ -389,23 +389,23 @@ impl Scheduler {
         Ok(is_running)
     }
 
-    /// Removes a handler, running or not. Its readers end after what they have been given.
+    /// Removes a handler, running or not. Its readers end after the events that they have been given.
     ///
     /// # Errors
-    /// Its run is not in memory; nothing has changed.
+    /// If its run is not resident; nothing has changed then.
     pub fn purge(&mut self, key: HandlerKey, now: Now) -> Result<(), NotResident> {
         self.cancel(key, now)?;
         self.remove(key);
         Ok(())
     }
 
-    /// A handler whose run is in memory or has ended.
+    /// Returns a handler whose run is resident or has ended.
     fn resident(&self, key: HandlerKey) -> Result<&Handler, NotResident> {
         let handler = self.handlers.get(&key).filter(|handler| !handler.life.is_parked());
         handler.map(Box::as_ref).ok_or(NotResident(key))
     }
 
-    /// The worker's pass of this tag has noted something.
+    /// The pass with this tag has noted something.
     pub fn handle_notes(&mut self, tag: u64, notes: Vec<crate::pass::Note>, now: Now) {
         let Some((run, pass)) = self.passes.get(tag) else { return };
         let spent_bytes = self.spent_bytes(tag, &notes);
@@ -415,9 +415,8 @@ impl Scheduler {
         }
     }
 
-    /// Gives timers that are due to their runs, [`TURN_TIMERS_MAX`] at most, and has one run go on with what it has
-    /// deferred: while there is more of either, [`Scheduler::poll_timeout`] is zero. Sees to what is to be done now and
-    /// then.
+    /// Passes due timers to their runs, [`TURN_TIMERS_MAX`] at most, and lets one run continue with what it has
+    /// deferred; while there is more of either, [`Scheduler::poll_timeout`] returns zero. Also does periodic work.
     pub fn handle_time(&mut self, now: Now) {
         for _ in 0..TURN_TIMERS_MAX {
             let Some(timer) = self.timers.poll_due(now) else { break };
@@ -436,7 +435,7 @@ impl Scheduler {
         self.handle_excess(now);
     }
 
-    /// How long until something is due.
+    /// Returns how long until something is due.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
         if !self.deferring.is_empty() {
             return Some(Duration::ZERO);
@@ -451,18 +450,18 @@ impl Scheduler {
         self.timers.poll_timeout(now).into_iter().chain(due).min()
     }
 
-    /// What is to be done next, in order.
+    /// Returns what is to be done next, in order.
     pub fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.pop_front()
     }
 
-    /// Whether this program serves the workflow. A run of one that it does not serve may only end: it takes no input
-    /// but its end, gets no place, starts no pass and arms no timer until a program serves it again.
+    /// Returns whether this program serves the workflow. A run of a workflow that is not served may only end: it gets
+    /// no other input, is not admitted, starts no pass and arms no timer until a program serves the workflow again.
     fn is_served(&self, workflow: WorkflowId) -> bool {
         is_served(workflow, self.registered)
     }
 
-    /// The registered workflow of the same name; `None` if this program has it no more.
+    /// Returns the registered workflow with the same name; `None` if this program no longer has it.
     fn current(&self, workflow: WorkflowId) -> Option<WorkflowId> {
         if self.is_served(workflow) {
             return Some(workflow);
@@ -471,12 +470,12 @@ impl Scheduler {
     }
 }
 
-/// [`Scheduler::is_served`], while a handler is borrowed.
+/// [`Scheduler::is_served`], for use while a handler is borrowed.
 fn is_served(workflow: WorkflowId, registered: usize) -> bool {
     usize::from(workflow.0) < registered
 }
 
-/// The handler of a run, if that is still its newest.
+/// Returns the handler of a run, if that is still its newest.
 fn newest(handlers: &mut BTreeMap<HandlerKey, Box<Handler>>, run: RunKey) -> Option<&mut Handler> {
     handlers.get_mut(&run.handler).map(Box::as_mut).filter(|handler| handler.run == run.run)
 }

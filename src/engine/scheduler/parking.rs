@@ -1,4 +1,4 @@
-//! Where a handler is: here, or in the store alone; runs that only wait leave memory, and come back.
+//! Parking: runs that only wait leave memory, and are loaded when something arrives for them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,45 +14,45 @@ use crate::{
     now::{Clock, Now},
 };
 
-/// Where the handler of an id is.
+/// Where the handler with an id is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Residence {
-    /// Here; or there is none.
+    /// In memory, or nowhere.
     Known,
-    /// The store is to be asked: [`Scheduler::handle_kept`] takes its answer.
+    /// The store must be asked; pass its answer to [`Scheduler::handle_kept`].
     Away(Address),
 }
 
 /// The search for runs that only wait.
 #[derive(Debug, Default)]
 pub(super) struct Parking {
-    /// How long a run only waits before it leaves memory; `None`: it stays.
+    /// How long a run that only waits stays in memory; `None` for ever.
     idle_after_us: Option<u64>,
-    /// When the search goes on, on the alive clock.
+    /// When the search continues, on the alive clock.
     next_us: u64,
-    /// Where it goes on.
+    /// Where it continues.
     from: HandlerKey,
-    /// Whether memory is short: runs leave it as soon as they only wait.
+    /// Whether memory is short, so that runs leave it as soon as they only wait.
     is_pressed: bool,
-    /// When a batch last went out for the clock's sake, on the alive clock.
+    /// When a batch was last sealed only to store the clock, on the alive clock.
     clock_us: u64,
 }
 
 impl Parking {
-    /// `idle_after`: how long a run only waits before it leaves memory; `None`: it stays.
+    /// `idle_after` is how long a run that only waits stays in memory; `None` for ever.
     pub(super) fn new(idle_after: Option<Duration>) -> Self {
         let idle_after_us = idle_after.map(|after| u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
         Self { idle_after_us, ..Self::default() }
     }
 
-    /// When to look for runs that only wait, if any may be found.
+    /// Returns when to search for runs that only wait, if there may be any.
     pub(super) fn due_us(&self, tally: &Tally) -> Option<u64> {
         (self.idle_after_us.is_some() && tally.running > tally.parked).then_some(self.next_us)
     }
 }
 
 impl Scheduler {
-    /// Where the handler of that id is; `with_run`: and its run, for something that is to be given to it.
+    /// Returns where the handler with that id is; `with_run` asks for its run as well, which is to get an input.
     pub fn residence(&self, id: &str, with_run: bool) -> Residence {
         match self.find(id) {
             Some(key) => match self.handlers.get(&key) {
@@ -64,13 +64,14 @@ impl Scheduler {
         }
     }
 
-    /// What the store has under an address that [`Scheduler::residence`] or [`Notice::Load`](super::Notice::Load) gave,
-    /// if [`Scheduler::end_read`] says that it may be used. A handler that has come here meanwhile stays as it is.
+    /// Handles what the store has under an address from [`Scheduler::residence`] or
+    /// [`Notice::Load`](super::Notice::Load), if [`Scheduler::end_read`] says that it may be used. A handler that has
+    /// become resident in the meantime does not change.
     pub fn handle_kept(&mut self, kept: &Kept, now: Now) {
         self.handle_kept_with(kept, |scheduler| scheduler.fold_of(kept).fold(kept), now);
     }
 
-    /// The same with the run already made of its journal: see [`Scheduler::fold_of`].
+    /// The same with the journal already folded: see [`Scheduler::fold_of`].
     pub fn handle_folded(&mut self, kept: &Kept, folded: Result<Folded, String>, now: Now) {
         self.handle_kept_with(kept, |_| folded, now);
     }
@@ -78,7 +79,7 @@ impl Scheduler {
     fn handle_kept_with(&mut self, kept: &Kept, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
         let key = kept.handler.key;
         if self.absent.removed(key).is_some() {
-            // Until that is kept, whoever asks for it waits: see `unsettled`, which finds the key by this.
+            // Until that is committed, requests for it wait: see `unsettled`, which finds the key by this.
             if let Some(id) = &kept.handler.id {
                 self.gone.note(id, key);
             }
@@ -98,7 +99,7 @@ impl Scheduler {
         }
     }
 
-    /// The store has no handler of this key.
+    /// The store has no handler with this key.
     pub fn handle_absent(&mut self, key: HandlerKey, now: Now) {
         if let Some(reloading) = self.absent.take_reloading(key) {
             self.notices.extend(reloading.caller.map(super::Notice::NotKept));
@@ -106,7 +107,7 @@ impl Scheduler {
         }
     }
 
-    /// The store could not be read for this handler: something that waits for its run is tried again.
+    /// The store could not read this handler now: what waits for its run is retried.
     pub fn handle_unread(&mut self, key: HandlerKey, now: Now) {
         self.put_compaction_off(key);
         let deadline = now.deadline(Clock::Alive, Duration::from_micros(REST_US));
@@ -141,7 +142,7 @@ impl Scheduler {
         self.parking.is_pressed = is_pressed;
     }
 
-    /// Arms the timers of a run that has come, and has the passes started that it still owes.
+    /// Arms the timers of a run that was loaded, and starts its pending passes.
     pub(super) fn resume_pending(&mut self, run: RunKey, pending: Vec<Effect>) {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
         let is_served = is_served(handler.workflow, self.registered);
@@ -167,7 +168,7 @@ impl Scheduler {
         self.recount(run.handler);
     }
 
-    /// Has runs that have only waited for a while leave memory.
+    /// Parks runs that have only waited for a while.
     pub(super) fn park_some(&mut self, now: Now) {
         if self.parking.due_us(&self.tally).is_none_or(|due_us| due_us > now.alive_us) {
             return;
@@ -196,7 +197,7 @@ impl Scheduler {
         }
     }
 
-    /// Sees that the store's clock follows while a time-out is pending, so that a crash costs it little.
+    /// Keeps the store's clock up to date while a time-out is pending, so that a crash loses little time.
     pub(super) fn handle_clock(&mut self, now: Now) {
         if self.has_changes() || !self.timers.has_alive() {
             self.parking.clock_us = now.alive_us;
@@ -206,7 +207,7 @@ impl Scheduler {
         }
     }
 
-    /// Has the next batch tell the store the time.
+    /// Adds the time to the next batch.
     pub fn note_time(&mut self, now: Now) {
         self.batch.now = now;
         self.batch.is_clock = true;
@@ -216,7 +217,7 @@ impl Scheduler {
         (self.policies.stores_progress && self.timers.has_alive()).then_some(self.parking.clock_us + CLOCK_AGE_US)
     }
 
-    /// The id of a handler that the store gave.
+    /// Returns the id of a handler that the store returned.
     pub fn id_of(&self, handler: &crate::engine::kept::KeptHandler) -> Arc<str> {
         handler.id.clone().unwrap_or_else(|| self.spell(handler.key))
     }
@@ -226,7 +227,7 @@ impl Scheduler {
     }
 }
 
-/// Between two looks at all handlers; between two parts of one.
+/// The pause between two scans of all handlers, and between two parts of one.
 const PAUSE_MIN_US: u64 = 250_000;
 const PAUSE_MAX_US: u64 = 15_000_000;
 const SLICE_PAUSE_US: u64 = 10_000;

@@ -1,4 +1,4 @@
-//! Passes: ready ones wait here until a worker is free, those with a worker are watched.
+//! Passes: ready ones wait here until a worker is free; those that workers have are watched.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -28,13 +28,13 @@ use crate::{
 /// A pass for a worker.
 #[derive(Debug)]
 pub struct StartPass {
-    /// Names the pass towards the server. Never used twice.
+    /// Identifies the pass to the server. Never reused.
     pub tag: u64,
     /// The workflow.
     pub workflow: WorkflowId,
     /// The step whose body it runs.
     pub step: StepId,
-    /// What the body is given.
+    /// The input of the body.
     pub input: PassInput,
     /// Bytes that it may stream; when it needs more it asks: [`Scheduler::handle_feed_wanted`].
     pub grant_bytes: usize,
@@ -54,7 +54,7 @@ impl Capacity {
     pub const UNBOUNDED: Self = Self { at_once: usize::MAX, queued: usize::MAX };
 }
 
-/// Passes that are ready, and those that are with a worker.
+/// The passes that are ready, and those that workers have.
 #[derive(Debug, Default)]
 pub(super) struct Passes {
     pub(super) ready: VecDeque<(RunKey, PassId)>,
@@ -80,29 +80,29 @@ struct Out {
     grant: Grant,
 }
 
-/// What a pass with a worker is worth.
+/// The state of a pass that a worker has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Standing {
     /// Its run waits for it.
     Wanted,
-    /// It is past its time: its run has gone on without it, and it is given a moment to end.
+    /// It has exceeded its time-out: its run continues without it, and it gets a moment to end.
     Over,
     /// It does not end: it is abandoned.
     Hangs,
 }
 
 impl Passes {
-    /// Whether one of these tags is that of this pass.
+    /// Returns whether this pass has one of these tags.
     pub(super) fn is_out(&self, tags: &[u64], pass: PassId) -> bool {
         tags.iter().any(|tag| self.out.get(tag).is_some_and(|out| out.pass == pass && out.is_wanted()))
     }
 
-    /// Tags of this run's passes that are with a worker.
+    /// Returns the tags of this run's passes that workers have.
     pub(super) fn of_run(&self, run: RunKey) -> Vec<u64> {
         self.tags(|of| of == run)
     }
 
-    /// Tags of this handler's passes that are with a worker.
+    /// Returns the tags of this handler's passes that workers have.
     pub(super) fn of_handler(&self, key: HandlerKey) -> Vec<u64> {
         self.tags(|of| of.handler == key)
     }
@@ -119,7 +119,7 @@ impl Passes {
         self.out.get_mut(&tag).map(|out| &mut out.grant)
     }
 
-    /// Whose pass it is, and which attempt of which step.
+    /// Returns the run of the pass, and which attempt of which step it is.
     pub(super) fn blamed(&self, tag: u64) -> Option<(RunKey, WorkflowId, Blamed)> {
         self.out.get(&tag).map(|out| (out.run, out.workflow, out.blamed))
     }
@@ -165,7 +165,7 @@ impl Scheduler {
                 let (step, input) = (live.pass_step(pass)?, live.pass_input(pass)?);
                 Some((handler, step, input))
             }) else {
-                // Stale: its run has ended, or has gone on without it.
+                // Stale: its run has ended, or has continued without it.
                 over = is_over.then_some(run);
                 self.passes.ready.pop_front();
                 continue;
@@ -189,12 +189,12 @@ impl Scheduler {
         }
     }
 
-    /// Passes that are with a worker, hanging ones not counted.
+    /// Returns the number of passes that workers have, without hanging ones.
     pub fn working(&self) -> usize {
         self.passes.out.len() - self.passes.hanging
     }
 
-    /// Passes that are abandoned and still hold a thread.
+    /// Returns the number of abandoned passes that still occupy a thread.
     pub fn hanging(&self) -> usize {
         self.passes.hanging
     }
@@ -234,14 +234,14 @@ impl Scheduler {
         self.serve_wanting(run);
     }
 
-    /// A pass that was told to stop had not begun: no thread is busy with it.
+    /// A pass that was told to stop had not begun: no thread is executing it.
     pub fn handle_not_begun(&mut self, tag: u64) {
         if let Some(out) = self.take_out(tag) {
             self.serve_wanting(out.run);
         }
     }
 
-    /// A worker is through with a pass. A pass that was abandoned or whose run has ended changes nothing.
+    /// A worker has finished a pass. If that was abandoned or its run has ended, this changes nothing.
     pub fn handle_done(&mut self, tag: u64, done: Done, now: Now) {
         let Some(out) = self.take_out(tag).filter(Out::is_wanted) else { return };
         let pass = out.pass;
@@ -257,7 +257,7 @@ impl Scheduler {
         self.serve_wanting(out.run);
     }
 
-    /// The same with a pass that gave out a great deal.
+    /// The same for a pass that emitted very many events.
     pub fn handle_large_done(&mut self, tag: u64, done: LargeDone, now: Now) {
         let Some(Out { run, pass, .. }) = self.take_out(tag).filter(Out::is_wanted) else { return };
         if self.run_of(run.handler) == Some(run) {
@@ -269,7 +269,7 @@ impl Scheduler {
         self.serve_wanting(run);
     }
 
-    /// The pass is no longer with a worker.
+    /// Removes a pass that no worker has any longer.
     fn take_out(&mut self, tag: u64) -> Option<Out> {
         let out = self.passes.out.remove(&tag)?;
         self.release_grant(out.run, &out.grant);
@@ -283,7 +283,7 @@ impl Scheduler {
         Some(out)
     }
 
-    /// The attempt is over; its body is told, and watched until it comes back.
+    /// The attempt has timed out; its body is told, and watched until it ends.
     pub(super) fn handle_pass_timed_out(&mut self, tag: u64, now: Now) {
         let Some((run, pass)) = self.passes.get(tag) else { return };
         if let Some(out) = self.passes.out.get_mut(&tag) {
@@ -296,7 +296,7 @@ impl Scheduler {
         self.serve_wanting(run);
     }
 
-    /// The pass was told to stop long ago: it no longer counts; its thread does until it comes back.
+    /// The pass was told to stop long ago: it no longer counts, but its thread does until it ends.
     pub(super) fn abandon(&mut self, tag: u64) {
         let Some(out) = self.passes.out.get_mut(&tag).filter(|out| out.standing != Standing::Hangs) else { return };
         let why = if out.is_wanted() { "its run has ended" } else { "its step has timed out" };
@@ -311,7 +311,7 @@ impl Scheduler {
         }
     }
 
-    /// The run of these passes has ended: they are told, and watched until they come back.
+    /// The run of these passes has ended: they are told to stop, and watched until they end.
     pub(super) fn stop_passes(&mut self, tags: &[u64], now: Now) {
         for &tag in tags {
             if self.passes.get(tag).is_some() {
@@ -320,7 +320,7 @@ impl Scheduler {
         }
     }
 
-    /// Tells a pass to stop. It is abandoned if it does not come back soon.
+    /// Tells a pass to stop. It is abandoned if it does not end soon.
     fn watch(&mut self, tag: u64, stop: Stop, now: Now) {
         let Some(out) = self.passes.out.get_mut(&tag) else { return };
         let grace = Duration::from_micros(STRAGGLER_GRACE_US);

@@ -1,13 +1,13 @@
-//! What the scheduler does and leaves undone because of what its store gives back: decided once, when it begins.
+//! What the scheduler does depending on what its store recalls, decided once at the beginning.
 //!
-//! | a store that recalls | everything | feeds alone |
+//! | a store that recalls | everything | only feeds |
 //! |---|---|---|
-//! | inputs, starts and ends | are recorded ([`Recording`]) | are not |
-//! | feeds | are in the store, windows of `feed_keep` | are in memory, whole |
-//! | a handler that is not in memory | is perhaps in the store | does not exist |
-//! | finished handlers | leave memory early, and the store by its own bounds ([`Retained`]) | are removed |
-//! | runs that only wait | are parked after `idle_after` | stay |
-//! | cursors, the clock | are stored now and then | are not |
+//! | inputs, starts and ends | are recorded ([`Recording`]) | are not recorded |
+//! | feeds | are in the store, as windows of `feed_keep` | are in memory, complete |
+//! | a handler that is not resident | may be in the store | does not exist |
+//! | finished handlers | leave memory early, and the store by its own limits ([`Retained`]) | are removed |
+//! | runs that only wait | are parked after `idle_after` | stay in memory |
+//! | cursors, the clock | are stored now and then | are not stored |
 
 use std::time::Duration;
 
@@ -23,22 +23,22 @@ pub(super) struct Policies {
     pub(super) recall: Recall,
     pub(super) recording: Recording,
     pub(super) retained: Retained,
-    /// What is retained of a run's feed; `None`: all, in memory.
+    /// How much of a run's feed is retained; `None` for all, in memory.
     pub(super) feed_keep: Option<FeedKeep>,
-    /// After what time a run that only waits leaves memory; `None`: never.
+    /// How long a run that only waits stays in memory; `None` for ever.
     pub(super) idle_after: Option<Duration>,
-    /// Whether the store is told how far queues are read, and the time.
+    /// Whether the store is told the time and how far queues are read.
     pub(super) stores_progress: bool,
 }
 
-/// Whether batches hold what a run can be made of again.
+/// Whether batches contain what is needed to restore a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Recording {
     /// They do not. No batch fails, so nothing is needed for rolling one back either.
     Nothing,
     /// Inputs, starts and ends.
     Runs {
-        /// States that cost more are stored apart.
+        /// States that cost more are stored separately.
         state_bytes_max: usize,
     },
 }
@@ -46,9 +46,9 @@ pub(super) enum Recording {
 /// Where finished handlers are retained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Retained {
-    /// In memory alone: one that leaves it is gone.
+    /// Only in memory: a handler that leaves it is removed.
     InMemory,
-    /// In the store; some are in memory, too.
+    /// In the store; some are resident, too.
     InStore,
 }
 
@@ -74,12 +74,12 @@ impl Policies {
         }
     }
 
-    /// Whether every handler is in memory: one that is not does not exist.
+    /// Returns whether every handler is resident, so that one that is not does not exist.
     pub(super) fn has_all_resident(&self) -> bool {
         self.retained == Retained::InMemory
     }
 
-    /// Whether feeds are in memory, and count as bytes of their runs.
+    /// Returns whether feeds are in memory and count as bytes of their runs.
     pub(super) fn counts_feeds(&self) -> bool {
         self.feed_keep.is_none()
     }
@@ -90,12 +90,12 @@ impl Recording {
         matches!(self, Self::Runs { .. })
     }
 
-    /// Whether a state that costs so much is stored apart from the record of its run's start.
+    /// Returns whether a state with this cost is stored separately from the record of its run's start.
     pub(super) fn keeps_apart(self, state_cost_bytes: usize) -> bool {
         matches!(self, Self::Runs { state_bytes_max } if state_cost_bytes > state_bytes_max)
     }
 
-    /// What a batch costs while it is on its way, beside what counts as bytes of its runs.
+    /// Returns what a batch costs while it is being committed, beside what counts as bytes of its runs.
     pub(super) fn bytes(self, batch: &Batch) -> usize {
         if self.is_on() { batch.bytes() } else { 0 }
     }

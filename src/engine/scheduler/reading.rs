@@ -1,4 +1,4 @@
-//! Who waits for runs and reads their feeds.
+//! Those who wait for runs and read their feeds.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use crate::{
     now::Now,
 };
 
-/// Queues that were read since their cursors were last given to the store.
+/// Queues that were read since their cursors were last stored.
 #[derive(Debug, Default)]
 pub(super) struct Cursors {
     moved: BTreeSet<HandlerKey>,
-    /// When they are given to it, unless there is another batch before, on the alive clock.
+    /// When to store them if there is no other batch before, on the alive clock.
     due_us: Option<u64>,
-    /// Whether that is now.
+    /// Whether that time has come.
     is_due: bool,
 }
 
@@ -46,7 +46,7 @@ impl Cursors {
 }
 
 impl Scheduler {
-    /// The channel of a run, its handler's newest or one that is still read; `None` once it is gone.
+    /// Returns the channel of a run that is its handler's newest or still has readers; `None` otherwise.
     pub fn channel(&self, run: RunKey) -> Option<&Channel> {
         match self.handlers.get(&run.handler) {
             Some(handler) if handler.run == run.run => Some(&handler.channel),
@@ -54,7 +54,7 @@ impl Scheduler {
         }
     }
 
-    /// Has the caller told when the handler's run has ended.
+    /// Notifies the caller when the handler's run has ended.
     pub fn await_end(&mut self, key: HandlerKey, caller: CallerId) {
         if let Some(handler) = self.handlers.get_mut(&key) {
             handler.caller = Some(caller);
@@ -68,13 +68,13 @@ impl Scheduler {
         waiting.and_then(|waiting| waiting.take_if(|current| *current == caller));
     }
 
-    /// Begins to read a run: the queue (`true`: now, `false`: a [`Notice::Turn`] follows) or the log. `None` if the run
-    /// is gone.
+    /// Starts to read a run's queue. Returns whether the reader has the lock now; if not, a [`Notice::Turn`] follows.
+    /// Returns `None` if the run is gone.
     pub fn acquire(&mut self, run: RunKey, reader: ReaderId) -> Option<bool> {
         self.channel_mut(run).map(|channel| channel.acquire(reader))
     }
 
-    /// Begins to read the log of a run; `false` if it is gone.
+    /// Starts to read the log of a run. Returns `false` if the run is gone.
     pub fn follow(&mut self, run: RunKey, reader: ReaderId) -> bool {
         self.channel_mut(run).map(|channel| channel.follow(reader)).is_some()
     }
@@ -88,7 +88,7 @@ impl Scheduler {
         }
     }
 
-    /// Puts the cursors that have moved into the open batch, if there is one or it is time.
+    /// Adds the cursors that have moved to the open batch, if there is one or their time has come.
     pub(super) fn close_cursors(&mut self) {
         if self.cursors.moved.is_empty() || !(self.cursors.is_due || self.has_changes()) {
             return;
@@ -116,16 +116,16 @@ impl Scheduler {
         }
     }
 
-    /// Nobody can ask any more for this run, nor for those before it that nobody reads now: their ends may have been
-    /// lost with a process or a batch.
+    /// Nobody can ask for this run any longer, nor for earlier ones without readers, whose removal may have been lost
+    /// with a process or a batch.
     pub(super) fn note_unread(&mut self, run: RunKey, next: u64) {
         let before = self.earlier.range(RunKey { run: 0, ..run }..run).next_back();
         let first = before.map_or(0, |(_, channel)| channel.range().end);
         self.batch.removed.push((run, first..next));
     }
 
-    /// Whether nobody can ask for this run any more: it is neither its handler's newest, in the store if the handler is
-    /// being reloaded, nor of a handler that is removed anyway.
+    /// Returns whether nobody can ask for this run any longer: it is neither its handler's newest (that in the store,
+    /// if the handler is reloading) nor of a handler that is being removed anyway.
     fn is_over_for(&self, run: RunKey) -> bool {
         match self.absent.reloading(run.handler) {
             Some(reloading) => run.run < reloading.run,

@@ -1,4 +1,4 @@
-//! Handlers that the store gives back: at the start, on demand, and when something could not be kept.
+//! Loads handlers from the store: at the start, on demand, and after a failed commit.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::{
 };
 
 impl Scheduler {
-    /// A handler whose run goes on, as the store gives it at the start. Runs that only wait stay in the store.
+    /// Recovers a handler whose run has not ended, at the start. Runs that only wait stay in the store.
     pub fn recover(&mut self, kept: &Kept, now: Now) {
         let key = kept.handler.key;
         self.take_in(kept, |scheduler| scheduler.fold_of(kept).fold(kept), now);
@@ -40,19 +40,19 @@ impl Scheduler {
         }
     }
 
-    /// All handlers are recovered: admits the runs that `max_runs` has places for.
+    /// All handlers are recovered: admits as many runs as `max_runs` allows.
     pub fn handle_recovered(&mut self, now: Now) {
         self.fill_places(now);
     }
 
-    /// Admits the first runs of every queue, as many as there are places for.
+    /// Admits the first runs of every queue, as many as allowed.
     pub(super) fn fill_places(&mut self, now: Now) {
         for index in 0..self.registered {
             self.admit_waiting(WorkflowId(index as u16), now);
         }
     }
 
-    /// The handler is here from now on.
+    /// Makes the handler resident.
     pub(super) fn take_in(&mut self, kept: &Kept, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
         let key = kept.handler.key;
         let reloading = self.absent.take_reloading(key);
@@ -93,7 +93,7 @@ impl Scheduler {
         self.handle_reloaded(was_reloading, now);
     }
 
-    /// Admits runs: with the last handler that was reloading it is known which places are free.
+    /// Admits runs: once no handler is reloading, it is known how many are admitted.
     pub(super) fn handle_reloaded(&mut self, was_reloading: bool, now: Now) {
         if was_reloading {
             self.fill_places(now);
@@ -122,7 +122,7 @@ impl Scheduler {
         }
     }
 
-    /// The run under the workflow as it is now, if it was under an earlier version; or why that cannot be.
+    /// Translates the run to the present version of its workflow. Returns also why that is not possible, if so.
     fn carry_over(&mut self, handler: &mut Handler, run: RunKey, live: Run) -> (Run, Option<String>) {
         let Some(current) = self.current(handler.workflow).filter(|current| *current != handler.workflow) else {
             return (live, None);
@@ -138,10 +138,10 @@ impl Scheduler {
                 handler.journal = Journal { snapshot_bytes: snapshot.len(), ..Journal::default() };
                 handler.journal.batch = self.batch.number;
                 self.held.touch(run.handler);
-                // What follows in the same batch has the new ids; if anything does, another snapshot takes it in.
+                // What follows in the same batch has the new ids; if anything does, another snapshot includes it.
                 self.held.snapshots.push(run);
                 self.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
-                // What it waited for from outside may be gone with the earlier version.
+                // The events that it waited for from outside may not exist any longer.
                 let stuck = restored.stuck();
                 (restored, stuck)
             }

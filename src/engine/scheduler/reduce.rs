@@ -1,4 +1,4 @@
-//! An input of a run, and what becomes of its effects.
+//! Reduces an input of a run, and carries out its effects.
 
 use super::{
     Notice, Scheduler, is_served,
@@ -26,7 +26,7 @@ impl Scheduler {
         self.recount(run.handler);
     }
 
-    /// The run that has deferred something for longest does the next part of it.
+    /// Lets the run that has deferred something for longest carry out the next part of it.
     pub(super) fn go_on(&mut self, now: Now) {
         let Some(run) = self.deferring.pop_front() else { return };
         if self.run_of(run.handler) == Some(run) {
@@ -38,7 +38,7 @@ impl Scheduler {
         self.reduce_recorded(key, input, None, now);
     }
 
-    /// The one place where a run changes. `record`: that of the input, if it is made already.
+    /// Reduces an input; the only place where a run changes. `record` is that of the input, if it was made already.
     pub(super) fn reduce_recorded(&mut self, key: HandlerKey, input: Input, record: Option<Vec<u8>>, now: Now) {
         let Self {
             handlers,
@@ -60,7 +60,7 @@ impl Scheduler {
             return;
         }
         let run_key = RunKey { handler: key, run: handler.run };
-        // It has its place only if the end that left it free is committed.
+        // The run is admitted only if the end that made room for it is committed.
         let admits = matches!(input, Input::Admitted);
         let (run, input) = match handler.life.offer(input) {
             Offered::Taken(run, input) => (run, input),
@@ -142,5 +142,5 @@ impl Scheduler {
     }
 }
 
-/// Effects whose room is kept for the next reduction.
+/// Capacity for effects that is retained for the next reduction.
 const EFFECTS_KEPT_MAX: usize = 4_096;

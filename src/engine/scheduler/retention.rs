@@ -1,4 +1,4 @@
-//! Which finished handlers stay: in memory, and in the store if they are retained there.
+//! Which finished handlers stay in memory, and in the store if they are retained there.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -15,33 +15,33 @@ use crate::{
     now::Now,
 };
 
-/// Finished handlers, those that are here and those in the store.
+/// The finished handlers, resident and in the store.
 #[derive(Debug)]
 pub(super) struct Retention {
     place: Retained,
-    /// Those that are here, in the order in which they ended or came.
+    /// The resident ones, in the order in which they ended or were loaded.
     resident: VecDeque<RunKey>,
-    /// Runs that have ended since they were last looked at.
+    /// Runs that have ended since the last scan.
     ended_since: usize,
     /// Runs that have ended since the store was last asked for the oldest.
     ended_since_asked: usize,
-    /// Whether the store has more handlers that have been kept long enough.
+    /// Whether the store has more handlers that were retained for long enough.
     has_expired: bool,
-    /// Finished handlers where they are retained.
+    /// The number of finished handlers where they are retained.
     kept_count: isize,
     /// Whether the store was asked for the oldest.
     is_asked: bool,
-    /// How many of those go at most.
+    /// How many of those are removed at most.
     slice: usize,
-    /// The batch that removes what it gave; the next question waits until that is kept.
+    /// The batch that removes them; the next query waits until that is committed.
     removing: u64,
-    /// Whether it gave none that may go: the next question waits for a change.
+    /// Whether none of them could be removed: the next query waits for a change.
     is_stuck: bool,
-    /// The store could not be read, or did not keep what was to go: it is not asked before this, on the alive clock.
+    /// Until when the store is not asked, as it could not be read or a removal failed, on the alive clock.
     rests_until_us: Option<u64>,
-    /// When handlers are looked at for their age, on the alive clock.
+    /// When to check the ages of handlers, on the alive clock.
     ages_due_us: Option<u64>,
-    /// When the few that are too many go, unless there are more of them before, on the alive clock.
+    /// When to remove a small excess, unless it grows before, on the alive clock.
     excess_due_us: Option<u64>,
 }
 
@@ -59,26 +59,26 @@ impl Retention {
             removing: 0,
             is_stuck: false,
             rests_until_us: None,
-            // Those that the store has may have been kept long enough.
+            // Handlers in the store may have been retained for long enough.
             ages_due_us: (kept_count > 0).then_some(0),
             excess_due_us: None,
         }
     }
 
-    /// The run has ended and that is kept.
+    /// The run has ended and that is committed.
     pub(super) fn handle_ended(&mut self, run: RunKey) {
         self.ended_since += 1;
         self.handle_here(run);
     }
 
-    /// A finished handler more is in the store.
+    /// The store has one more finished handler.
     pub(super) fn count(&mut self) {
         self.kept_count += 1;
         self.ended_since_asked += 1;
         self.is_stuck = false;
     }
 
-    /// A reader has left, or something is kept: what had to stay may go now.
+    /// A reader has left, or something is committed: handlers that had to stay may be removed now.
     pub(super) fn look_again(&mut self) {
         self.is_stuck = false;
     }
@@ -89,13 +89,13 @@ impl Retention {
         self.ages_due_us.get_or_insert(0);
     }
 
-    /// A finished handler of the store has begun anew or is removed.
+    /// A finished handler of the store was continued or removed.
     fn uncount(&mut self) {
         self.kept_count -= 1;
     }
 
-    /// So many finished handlers that were not counted any more are still there. To remove them again at once would
-    /// most likely fail again.
+    /// The removals of this many finished handlers were not committed. Removing them again at once would most likely
+    /// fail again.
     pub(super) fn handle_not_kept(&mut self, count: usize, now: Now) {
         if count > 0 {
             self.rest(now);
@@ -104,23 +104,23 @@ impl Retention {
         self.ages_due_us.get_or_insert(0);
     }
 
-    /// Nothing more is removed for a while.
+    /// Removes nothing for a while.
     pub(super) fn rest(&mut self, now: Now) {
         self.rests_until_us = Some(now.alive_us.saturating_add(REST_US));
     }
 
-    /// A handler is set aside, which was uncounted so often. The store no longer has it among the finished ones.
+    /// A handler was set aside that was uncounted this often. The store no longer has it among the finished ones.
     pub(super) fn handle_aside(&mut self, uncounted: usize, was_finished: bool) {
         self.kept_count += uncounted.cast_signed() - isize::from(was_finished);
         self.ages_due_us.get_or_insert(0);
     }
 
-    /// By how many there are more of them than are to be kept.
+    /// Returns how many more handlers are finished than are to be retained.
     fn excess(&self, keep_finished: usize) -> usize {
         self.finished().saturating_sub(keep_finished)
     }
 
-    /// Finished handlers in the store.
+    /// Returns the number of finished handlers in the store.
     pub(super) fn finished(&self) -> usize {
         usize::try_from(self.kept_count).unwrap_or(0)
     }
@@ -131,10 +131,10 @@ impl Retention {
 }
 
 impl Scheduler {
-    /// Removes finished handlers over the number, the bytes or the age that are kept, the longest ended first. Those
-    /// with a reader stay. If they are retained in the store, removes them from memory only, and has the store asked
-    /// for those that are to go for good. Call it when the notices are carried out. It looks at more handlers than have
-    /// ended since it was called last, so that what is over the bound becomes less in any case.
+    /// Removes finished handlers that exceed the limits on number, bytes or age, the longest ended first. Handlers with
+    /// a reader stay. If handlers are retained in the store, removes them only from memory, and asks the store for
+    /// those to be removed for good. To be called when the notices are carried out. Examines more handlers than have
+    /// ended since the last call, so that any excess shrinks.
     pub fn retire(&mut self) {
         let limits = &self.limits;
         let (count_max, bytes_max) = match self.retention.place {
@@ -164,7 +164,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether a finished handler that nobody reads may leave memory.
+    /// Returns whether a finished handler without readers may leave memory.
     fn may_leave(&self, key: HandlerKey) -> bool {
         match self.retention.place {
             Retained::InMemory => !self.has_earlier(key),
@@ -179,9 +179,9 @@ impl Scheduler {
         }
     }
 
-    /// Has the store asked for finished handlers if there are more than are retained.
+    /// Asks the store for finished handlers, if there are more than are to be retained.
     fn ask_for_excess(&mut self) {
-        // Many at a time write less: those of a page of the store go together.
+        // Removing many together writes less, as those of a page of the store go together.
         let excess = self.retention.excess(self.limits.keep_finished);
         let is_over = excess > RETENTION_SLACK_MAX.min(self.limits.keep_finished / RETENTION_SLACK_PART);
         if is_over || self.retention.has_expired || self.is_over_bytes() {
@@ -190,7 +190,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether somebody reads, or a purge that is not kept yet ends, an earlier run of this handler.
+    /// Returns whether an earlier run of this handler has readers, or ends with a purge that is not committed yet.
     fn has_earlier(&self, key: HandlerKey) -> bool {
         !self.earlier.is_empty()
             && self
@@ -200,7 +200,7 @@ impl Scheduler {
                 .is_some()
     }
 
-    /// When the few that are too many go.
+    /// Returns when to remove a small excess.
     pub(super) fn excess_due_us(&self, now: Now) -> Option<u64> {
         let retention = &self.retention;
         if retention.place == Retained::InMemory {
@@ -216,7 +216,7 @@ impl Scheduler {
         Some(retention.excess_due_us.unwrap_or(now.alive_us + RETENTION_PAUSE_MIN_US))
     }
 
-    /// Has the few that are too many go, if it is time.
+    /// Removes a small excess, if it is time.
     pub(super) fn handle_excess(&mut self, now: Now) {
         if self.retention.rests_until_us.take_if(|until_us| *until_us <= now.alive_us).is_some() {
             let excess = self.retention.excess(self.limits.keep_finished);
@@ -230,9 +230,9 @@ impl Scheduler {
         }
     }
 
-    /// Asks the store for the longest ended handlers: as many as are to go, up to a slice, and as many as may have to
-    /// stay. A slice is larger than the number of runs that have ended since the last one, so that retention keeps up
-    /// with any rate.
+    /// Asks the store for the longest ended handlers: as many as are to be removed, up to a slice, and as many as may
+    /// have to stay. A slice is larger than the number of runs that have ended since the last one, so that retention
+    /// keeps up with any rate.
     fn ask_oldest(&mut self, wanted: usize) {
         let (uncommitted, whole) = (self.uncommitted(), self.damage.whole_count());
         let retention = &mut self.retention;
@@ -250,8 +250,8 @@ impl Scheduler {
         }
     }
 
-    /// The longest ended handlers of the store, each with the time of its end; fewer than were asked for: there are no
-    /// more. Empty when the store could not be read.
+    /// Handles the longest ended handlers of the store, each with the time of its end; if they are fewer than
+    /// requested, there are no more. Empty if the store could not be read.
     pub fn handle_oldest(&mut self, oldest: &[(HandlerKey, i64)], now: Now) {
         self.retention.is_asked = false;
         let (is_over_bytes, finished) = (self.is_over_bytes(), self.retention.finished());
@@ -269,11 +269,11 @@ impl Scheduler {
             }
             removed += usize::from(self.remove_kept(key));
         }
-        // The next slice goes as soon as this one is kept.
+        // The next slice is removed as soon as this one is committed.
         self.retention.has_expired = last_expired && removed > 0;
         self.retention.is_stuck = removed == 0;
         self.room.note_asked(is_over_bytes, removed);
-        // With none left, the next end is what is waited for.
+        // With none left, wait for the next end.
         let ages = self.limits.keep_for.filter(|_| self.retention.kept_count > 0);
         self.retention.ages_due_us = ages.map(|_| now.alive_us.saturating_add(next_us));
     }
@@ -285,15 +285,15 @@ impl Scheduler {
         self.retention.rest(now);
     }
 
-    /// How long until ages are looked at again when none is known to be due: what ends meanwhile is not due earlier.
+    /// Returns how long until ages are checked again if none is known to be due: later ends are not due earlier.
     fn ages_pause_us(&self) -> u64 {
         self.limits
             .keep_for
             .map_or(RETENTION_PAUSE_US, |keep_for| micros(keep_for).clamp(RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US))
     }
 
-    /// Removes a finished handler from the store. One that has begun anew since the store was asked, or has a reader,
-    /// of an earlier run too, stays, and so does one that changes.
+    /// Removes a finished handler from the store. It stays if it was continued since the store was asked, if any of its
+    /// runs has a reader, or if it has uncommitted changes.
     fn remove_kept(&mut self, key: HandlerKey) -> bool {
         if self.has_earlier(key) || self.is_aside(key) {
             return false;
@@ -314,7 +314,7 @@ impl Scheduler {
         self.note_removed(key, None, None);
     }
 
-    /// A finished handler of the store is none any more, if this batch is kept.
+    /// A finished handler of the store is no longer finished, if this batch is committed.
     pub(super) fn uncount_finished(&mut self, key: HandlerKey) {
         if self.is_aside(key) {
             return;
@@ -325,7 +325,7 @@ impl Scheduler {
         }
     }
 
-    /// Looks for handlers that were kept as long as they are to be.
+    /// Finds handlers that were retained for long enough.
     pub(super) fn handle_ages(&mut self, now: Now) {
         let Some(keep_for) = self.limits.keep_for else { return self.retention.ages_due_us = None };
         if self.retention.ages_due_us.is_none_or(|due_us| due_us > now.alive_us) {
@@ -345,7 +345,7 @@ impl Scheduler {
     /// Removes handlers that have been retained in memory for long enough.
     fn remove_expired(&mut self, keep_for: Duration, now: Now) {
         let expired_us = now.wall_us.saturating_sub_unsigned(micros(keep_for));
-        // Those that have to stay are looked at again after a pause.
+        // Handlers that have to stay are checked again after a pause.
         let mut is_stuck = true;
         for _ in 0..RETENTION_SLICE.min(self.retention.resident.len()) {
             let Some(&run) = self.retention.resident.front() else { return self.retention.ages_due_us = None };
@@ -371,13 +371,13 @@ impl Scheduler {
         }
     }
 
-    /// Whether all of a handler is kept, and no answer of the store is older.
+    /// Returns whether all of a handler is committed, and no answer of the store is older.
     pub(super) fn is_unchanged(&self, key: HandlerKey) -> bool {
         let Some(handler) = self.handlers.get(&key) else { return true };
         handler.journal.batch < self.unseen() && !self.cursors.has_moved(key)
     }
 
-    /// A finished handler stays in the store alone.
+    /// Drops a finished handler from memory; it stays in the store.
     fn forget(&mut self, key: HandlerKey) {
         let Some(handler) = self.handlers.remove(&key) else { return };
         self.tally.forget(key, &handler);
@@ -385,7 +385,7 @@ impl Scheduler {
         discard(&mut self.waste, handler.life.counted.bytes, handler);
     }
 
-    /// Removes a handler for good. Who reads or waits is told when that is kept.
+    /// Removes a handler for good. Those who read or wait are told once that is committed.
     pub(super) fn remove(&mut self, key: HandlerKey) {
         let Some(handler) = self.handlers.remove(&key) else { return };
         self.tally.forget(key, &handler);
@@ -400,7 +400,7 @@ impl Scheduler {
         let is_read = run.run > 0 || handler.channel.is_busy() || handler.caller.is_some();
         discard(&mut self.waste, handler.life.counted.bytes, handler.life);
         match self.retention.place {
-            // As nearly all go that memory keeps: nobody is to be told.
+            // The usual case in memory: there is nobody to tell.
             Retained::InMemory if !is_read => return self.batch.removed.push((run, handler.channel.range())),
             Retained::InMemory => {}
             Retained::InStore => {
@@ -415,7 +415,7 @@ impl Scheduler {
         self.note_removed(key, Some(run), handler.caller);
     }
 
-    /// The handler of this run, its newest, is gone.
+    /// The handler of this run, its newest, was removed.
     pub(super) fn handle_purged(&mut self, newest: RunKey) {
         let caller = self.absent.take_caller(newest.handler);
         self.notices.extend(caller.map(Notice::CallerGone));
@@ -426,7 +426,7 @@ impl Scheduler {
         }
     }
 
-    /// The number of the first batch that is not kept.
+    /// Returns the number of the first uncommitted batch.
     pub(super) fn uncommitted(&self) -> u64 {
         self.committing.front().map_or(self.batch.number, |&(number, _)| number)
     }

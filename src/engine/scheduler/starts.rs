@@ -1,4 +1,4 @@
-//! How runs begin: which handler they belong to, and when they are admitted.
+//! How runs begin: the handler that they belong to, and their admission.
 
 use std::sync::Arc;
 
@@ -24,12 +24,12 @@ use crate::{
     values::Values,
 };
 
-/// Which handler a new run belongs to; the outcome of [`Scheduler::check_start`].
+/// The handler that a new run belongs to; the result of [`Scheduler::check_start`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// A new handler; its id is made by the server, or given by the client.
+    /// A new handler; the server makes its id, unless the client chose one.
     New(Option<Box<str>>),
-    /// This handler, which has ended, carrying over its state.
+    /// This handler, which has ended, continuing with its state.
     Continue(HandlerKey),
     /// This handler, which has ended, with a new state.
     Restart(HandlerKey),
@@ -38,26 +38,26 @@ pub enum Place {
 /// Why a run may not start; nothing has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StartRefused {
-    /// No such handler to continue, or it did not complete, or it is of another workflow: 404.
+    /// There is no such handler to continue, it did not complete, or it is of another workflow: 404.
     NotFound,
     /// 409 `Handler is still running`.
     StillRunning,
-    /// With a context: the id is taken by a handler of another workflow: 409.
+    /// With a context: the id belongs to a handler of another workflow: 409.
     OtherWorkflow,
-    /// The store has reached its bound of bytes, and nothing in it may go: 507.
+    /// The store has reached its limit, and nothing in it may be removed: 507.
     StoreFull,
-    /// The rows that the store has of the handler cannot be changed: 500.
+    /// The handler's rows in the store cannot be changed: 500.
     Damaged,
-    /// More runs than are kept at a time: 503 with `Retry-After`.
+    /// There are too many runs: 503 with `Retry-After`.
     Full,
 }
 
-/// What a new run is made of. The server draws the random id.
+/// The data of a new run. The server draws the random id.
 #[derive(Clone, Debug)]
 pub struct NewRun {
     /// The workflow.
     pub workflow: WorkflowId,
-    /// Which handler it belongs to.
+    /// The handler that it belongs to.
     pub place: Place,
     /// The run's id.
     pub run_id: Uuid,
@@ -68,11 +68,11 @@ pub struct NewRun {
 }
 
 impl Scheduler {
-    /// Decides which handler a run would belong to: `handler_id` without a context continues, with one takes the id as
-    /// given.
+    /// Decides which handler a run would belong to: without a context, `handler_id` continues that handler; with one,
+    /// the run gets the id as given.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why the run may not start.
     pub fn check_start(
         &self,
         workflow: WorkflowId,
@@ -97,7 +97,7 @@ impl Scheduler {
                 _ => return Err(StartRefused::NotFound),
             },
         };
-        // A run that waits in the store alone costs little, and there may be many that nobody ever answers.
+        // A run that is only in the store costs little, and there may be many that nobody ever answers.
         if self.tally.running - self.tally.parked >= self.limits.runs_max || self.tally.parked >= PARKED_MAX {
             return Err(StartRefused::Full);
         }
@@ -107,7 +107,7 @@ impl Scheduler {
         Ok(place)
     }
 
-    /// Starts a run. All checks have passed.
+    /// Starts a run. All checks must have passed.
     pub fn start(&mut self, new: NewRun, now: Now) -> HandlerKey {
         let NewRun { workflow, place, run_id, event, mut state } = new;
         let (mut chosen_id, continues) = (None, matches!(place, Place::Continue(_)));
@@ -156,7 +156,7 @@ impl Scheduler {
         key
     }
 
-    /// The handler's id, if a client chose it.
+    /// Returns the handler's id, if a client chose it.
     fn chosen_id(&self, key: HandlerKey) -> Option<Arc<str>> {
         let id = &self.handlers.get(&key)?.id;
         (self.names.get(id) == Some(&key)).then(|| Arc::clone(id))
@@ -172,7 +172,7 @@ impl Scheduler {
             None => loop {
                 let key = self.keys.make(now, None);
                 let id = self.spell(key);
-                // Clients may choose what would be made of a key, though they cannot know of which.
+                // A client may choose an id that a key stands for, though it cannot know which key.
                 if !self.names.contains_key(&id) {
                     break (key, id);
                 }
@@ -200,7 +200,7 @@ impl Scheduler {
         key
     }
 
-    /// A new run under a handler that has ended: it keeps its place in the list and goes on counting.
+    /// Begins a new run under a handler that has ended, which retains its position in the list and continues counting.
     fn reopen(&mut self, key: HandlerKey, workflow: WorkflowId, run_id: Uuid, now: Now) {
         if self.handlers.get(&key).is_some_and(|handler| handler.is_over()) {
             self.uncount_finished(key);
@@ -229,19 +229,19 @@ impl Scheduler {
         }
     }
 
-    /// A run before its start.
+    /// Creates a run before its start.
     pub(super) fn new_run(&self, workflow: WorkflowId, run_id: Uuid, id: &Arc<str>) -> Run {
         let run = Run::new(Arc::clone(self.graph(workflow)), run_id, Arc::clone(id));
         let run = run.with_events_at_once(self.limits.events_at_once);
         if self.policies.feed_keep.is_some() { run.with_window() } else { run }
     }
 
-    /// Whether a run of this workflow that begins now may start passes at once.
+    /// Returns whether a run of this workflow that begins now may start passes at once.
     fn has_place(&self, workflow: WorkflowId) -> bool {
         self.tally.has_place(workflow, self.places(workflow))
     }
 
-    /// Runs of this workflow that may run now. While handlers are reloading it is not known which runs are admitted.
+    /// Returns how many runs of this workflow may be admitted. While handlers are reloading, it is not known which are.
     fn places(&self, workflow: WorkflowId) -> usize {
         match self.graph(workflow).max_runs {
             _ if !self.is_served(workflow) => 0,
@@ -251,7 +251,7 @@ impl Scheduler {
         }
     }
 
-    /// Gives the places that are free to the first runs in the workflow's queue.
+    /// Admits the first runs in the workflow's queue, as many as allowed.
     pub(super) fn admit_waiting(&mut self, workflow: WorkflowId, now: Now) {
         while self.has_place(workflow)
             && let Some(first) = self.tally.take_first(workflow)

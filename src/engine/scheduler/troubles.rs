@@ -1,4 +1,4 @@
-//! What a person should hear of: runs that fail, attempts that are tried again, panics, passes that do not end.
+//! What people should know: failed runs, retried attempts, panics, passes that do not end.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     graph::{Graph, StepId},
 };
 
-/// Something that a person should hear of.
+/// Something that people should know.
 #[derive(Clone, Debug)]
 pub struct Trouble {
     /// What has happened.
@@ -22,9 +22,9 @@ pub struct Trouble {
     pub run_id: uuid::Uuid,
     /// The run's workflow.
     pub graph: Arc<Graph>,
-    /// The step; `None` when no step is to blame.
+    /// The step; `None` if no step caused it.
     pub step: Option<StepId>,
-    /// The attempt, from 1; 0 when no step is to blame.
+    /// The attempt, from 1; 0 if no step caused it.
     pub attempt: u32,
     /// The error's text.
     pub error: String,
@@ -35,13 +35,13 @@ pub struct Trouble {
 pub enum TroubleKind {
     /// The run has failed.
     RunFailed,
-    /// The attempt has failed, and another one follows.
+    /// The attempt has failed, and another one will follow.
     AttemptFailed,
     /// The last attempt has failed, and the step's `on_failure` event follows.
     StepFailed,
     /// The body has panicked; the attempt has failed, too.
     Panicked,
-    /// The pass was told to stop and does not end: its thread is given up.
+    /// The pass was told to stop and does not end: its thread is abandoned.
     Abandoned,
     /// The pass was lost with what ran it, and its body runs again.
     Lost,
@@ -60,7 +60,7 @@ impl Blamed {
 }
 
 impl Trouble {
-    /// The trouble of an attempt that this event tells about.
+    /// Returns the trouble that this event describes, if any.
     pub(super) fn of_event(handler: &Handler, graph: &Arc<Graph>, event: &Published) -> Option<Self> {
         let (kind, step, attempt, error) = match event {
             Published::Retried { step, error, attempt, .. } => (TroubleKind::AttemptFailed, *step, *attempt, error),
@@ -79,25 +79,25 @@ impl Trouble {
 }
 
 impl Scheduler {
-    /// What a person should hear of next, once it is kept.
+    /// Returns the next trouble whose cause is committed.
     pub fn poll_trouble(&mut self) -> Option<Trouble> {
         self.troubles.pop_front()
     }
 
-    /// The worker's pass of this tag has panicked, with this place and text; its end follows.
+    /// The pass with this tag has panicked, with this position and text; its end follows.
     pub fn handle_panic(&mut self, tag: u64, text: String) {
         if let Some((run, workflow, blamed)) = self.passes.blamed(tag) {
             self.tell(TroubleKind::Panicked, run, workflow, blamed, text);
         }
     }
 
-    /// Tells it at once.
+    /// Reports it at once.
     pub(super) fn tell(&mut self, kind: TroubleKind, run: RunKey, workflow: WorkflowId, blamed: Blamed, error: String) {
         let graph = &self.graphs[usize::from(workflow.0)];
         let trouble = if let Some(handler) = newest(&mut self.handlers, run) {
             Trouble::of(kind, handler, graph, blamed, error)
         } else {
-            // It is purged, or has a new run.
+            // The handler was purged, or has a new run.
             let handler = self.handlers.get(&run.handler).map(|handler| Arc::clone(&handler.id));
             let (handler, run_id) = (handler.unwrap_or_else(|| self.spell(run.handler)), uuid::Uuid::nil());
             let Blamed { step, attempt } = blamed;
@@ -106,12 +106,12 @@ impl Scheduler {
         self.troubles.push_back(trouble);
     }
 
-    /// Why the last commit failed; `None` once one has succeeded.
+    /// Sets why the last commit failed; `None` once one has succeeded.
     pub fn note_store_fault(&mut self, fault: Option<String>) {
         self.store_fault = fault;
     }
 
-    /// Why the server does less than it could; empty when it is healthy.
+    /// Returns why the server does less than it could; empty when it is healthy.
     pub fn degradations(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if let Some(fault) = &self.store_fault {

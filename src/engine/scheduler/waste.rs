@@ -1,11 +1,11 @@
-//! What is no longer needed and takes long to free.
+//! Memory that is no longer needed and takes long to free.
 
 use std::fmt;
 
 use super::Scheduler;
 use crate::limits::WASTE_BYTES_MIN;
 
-/// Something large of many parts. To drop it takes milliseconds, which the server spends apart from its loop.
+/// A large value of many parts. Dropping it takes milliseconds, so the server does that outside its loop.
 pub struct Waste {
     bytes: usize,
     #[expect(dead_code, reason = "it is only dropped")]
@@ -13,30 +13,30 @@ pub struct Waste {
 }
 
 impl Waste {
-    /// Something that takes so many bytes.
+    /// Wraps a value that takes this many bytes.
     pub fn new(bytes: usize, unneeded: impl Send + 'static) -> Self {
         Self { bytes, unneeded: Box::new(unneeded) }
     }
 
-    /// What it takes until it is dropped.
+    /// Returns what it takes until it is dropped.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
 impl Scheduler {
-    /// Takes something of so many bytes that is no longer needed.
+    /// Takes a value of this many bytes that is no longer needed.
     pub fn discard(&mut self, bytes: usize, unneeded: impl Send + 'static) {
         discard(&mut self.waste, bytes, unneeded);
     }
 
-    /// The next thing to be dropped.
+    /// Returns the next value to be dropped.
     pub fn poll_waste(&mut self) -> Option<Waste> {
         self.waste.pop()
     }
 }
 
-/// Drops what takes so many bytes: now if they are few.
+/// Drops a value of this many bytes, at once if they are few.
 pub(super) fn discard(waste: &mut Vec<Waste>, bytes: usize, unneeded: impl Send + 'static) {
     if bytes >= WASTE_BYTES_MIN {
         waste.push(Waste::new(bytes, unneeded));
