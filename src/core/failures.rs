@@ -1,4 +1,4 @@
-//! Whether the store commits what it is given, and when somebody is told that it does not.
+//! Tracks whether the store commits what it is given, and when to report that it does not.
 
 use crate::{
     engine::storage::{Batch, StoreError},
@@ -7,9 +7,9 @@ use crate::{
 
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    /// Why something could not be stored last.
+    /// Why something could last not be stored.
     last: Option<StoreError>,
-    /// When a failure was last told, on the alive clock.
+    /// When a failure was last reported, on the alive clock.
     told_us: Option<u64>,
     failing: Option<Failing>,
 }
@@ -19,12 +19,12 @@ pub(super) struct Failures {
 struct Failing {
     /// The first batch since then that has something to write.
     tried: Option<u64>,
-    /// Whether it was told that the store fails.
+    /// Whether the failure was reported.
     is_told: bool,
 }
 
 impl Failures {
-    /// Why something could not be stored last.
+    /// Returns why something could last not be stored.
     pub(super) fn last(&self) -> StoreError {
         self.last.clone().unwrap_or_else(|| StoreError::Failed(String::new()))
     }
@@ -33,7 +33,7 @@ impl Failures {
         self.last = Some(error);
     }
 
-    /// The store has failed. Whether that is to be told: not again within a minute.
+    /// The store has failed. Returns whether to report that: at most once a minute.
     pub(super) fn complain(&mut self, now: Now) -> bool {
         let is_time = self.told_us.is_none_or(|told_us| now.alive_us >= told_us + COMPLAINT_PAUSE_US);
         if is_time {
@@ -42,7 +42,7 @@ impl Failures {
         is_time
     }
 
-    /// A commit has failed. Whether that is to be told.
+    /// A commit has failed. Returns whether to report that.
     pub(super) fn handle_failed(&mut self, now: Now) -> bool {
         let was_told = self.failing.take().is_some_and(|failing| failing.is_told);
         let tells = self.complain(now);
@@ -50,19 +50,19 @@ impl Failures {
         tells
     }
 
-    /// The store is given this batch. An empty batch shows nothing: it is committed without a write.
+    /// This batch was submitted. An empty batch proves nothing: it is committed without a write.
     pub(super) fn handle_submitted(&mut self, batch: &Batch) {
         if let Some(failing) = self.failing.as_mut().filter(|failing| failing.tried.is_none() && !batch.is_empty()) {
             failing.tried = Some(batch.number);
         }
     }
 
-    /// All batches up to this one are committed. If the store works again with that: whether it was told that it fails.
+    /// All batches up to this one are committed. If the store works again, returns whether its failure was reported.
     pub(super) fn handle_committed(&mut self, number: u64) -> Option<bool> {
         let works = |failing: &mut Failing| failing.tried.is_some_and(|tried| tried <= number);
         self.failing.take_if(works).map(|failing| failing.is_told)
     }
 }
 
-/// How long a store that goes on failing is not complained of again.
+/// For how long a store that continues to fail is not reported again.
 const COMPLAINT_PAUSE_US: u64 = 60_000_000;

@@ -1,34 +1,34 @@
-//! What the store was asked, and for whom.
+//! Pending queries to the store, and for whom they are.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::ClientId;
 use crate::engine::{kept::Address, scheduler::Asked, storage::Ticket};
 
-/// Questions that the store works on.
+/// The queries on which the store works.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     last_ticket: u64,
     /// For lookup only.
     asked: HashMap<Ticket, Question>,
-    /// Which calls wait for a handler. A handler is asked for once, however many wait for it.
+    /// The calls that wait for a handler. A handler is queried only once, however many calls wait for it.
     loads: BTreeMap<Address, Vec<ClientId>>,
 }
 
 #[derive(Debug)]
 pub(super) enum Question {
-    /// A reader's next events.
+    /// The next events of a reader.
     Page(ClientId),
-    /// A list's next handlers.
+    /// The next handlers of a list.
     List(ClientId),
     /// A handler.
     Handler(Address, Asked),
-    /// So many of the handlers that ended first.
+    /// This many of the handlers that ended first.
     Oldest(usize, Asked),
 }
 
 impl Questions {
-    /// Notes what is asked now, under the ticket that it gets.
+    /// Records a query. Returns its ticket.
     pub(super) fn ask(&mut self, question: Question) -> Ticket {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
@@ -36,12 +36,12 @@ impl Questions {
         ticket
     }
 
-    /// What was asked under this ticket; `None` if nobody wants the answer any more. Each is answered once.
+    /// Returns the query with this ticket; `None` if nobody wants its answer any longer. Each is answered once.
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<Question> {
         self.asked.remove(&ticket)
     }
 
-    /// Whether a handler is still to be asked for: not if somebody waits for it already, whom this one joins.
+    /// Returns whether to query a handler: not if a call waits for it already, in which case this one joins it.
     pub(super) fn join_load(&mut self, address: &Address, waiting: Option<ClientId>) -> bool {
         if let Some(others) = self.loads.get_mut(address) {
             others.extend(waiting);
@@ -51,12 +51,12 @@ impl Questions {
         true
     }
 
-    /// The calls that wait for a handler, which has been read.
+    /// Returns the calls that wait for a handler, which was loaded.
     pub(super) fn end_load(&mut self, address: &Address) -> Vec<ClientId> {
         self.loads.remove(address).unwrap_or_default()
     }
 
-    /// Whether an answer is still to come.
+    /// Returns whether no answer is pending.
     pub(super) fn is_empty(&self) -> bool {
         self.asked.is_empty()
     }

@@ -1,11 +1,11 @@
-//! Who waits for a batch: replies that it commits, and calls that are made again when its fate is known.
+//! Those who wait for a batch: replies that it commits, and calls that are repeated once its outcome is known.
 
 use std::collections::VecDeque;
 
 use super::ClientId;
 use crate::{engine::keys::HandlerKey, http::Response};
 
-/// Replies, each of which waits for a batch, and for what that has of a handler.
+/// Replies that wait for a batch, and for its changes of a handler.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     /// In the order of their batches.
@@ -21,28 +21,28 @@ struct Reply {
 }
 
 impl Replies {
-    /// Has a reply wait for a batch; batches never go back but in [`Replies::take_from`].
+    /// Adds a reply that waits for a batch. Batches never decrease except through [`Replies::take_from`].
     pub(super) fn push(&mut self, batch: u64, client: ClientId, handler: HandlerKey, response: Response) {
         self.waiting.push_back(Reply { batch, client, handler, response });
     }
 
-    /// The batch that the first reply waits for.
+    /// Returns the batch that the first reply waits for.
     pub(super) fn first_batch(&self) -> Option<u64> {
         self.waiting.front().map(|reply| reply.batch)
     }
 
-    /// Takes out the first reply.
+    /// Removes and returns the first reply.
     pub(super) fn pop(&mut self) -> Option<(ClientId, Response)> {
         self.waiting.pop_front().map(|reply| (reply.client, reply.response))
     }
 
-    /// Takes out the replies that wait for this batch or a later one; their clients.
+    /// Removes the replies that wait for this batch or a later one. Returns their clients.
     pub(super) fn take_from(&mut self, batch: u64) -> impl Iterator<Item = ClientId> + use<> {
         let first = self.waiting.partition_point(|reply| reply.batch < batch);
         self.waiting.split_off(first).into_iter().map(|reply| reply.client)
     }
 
-    /// Takes out the replies that wait for what batches have of this handler; their clients.
+    /// Removes the replies that wait for changes of this handler. Returns their clients.
     pub(super) fn take_of(&mut self, handler: HandlerKey) -> impl Iterator<Item = ClientId> + use<> {
         let (taken, left) =
             std::mem::take(&mut self.waiting).into_iter().partition(|reply: &Reply| reply.handler == handler);
@@ -52,7 +52,7 @@ impl Replies {
     }
 }
 
-/// Calls that are made again when a batch is committed or has failed.
+/// Calls that are repeated once a batch is committed or has failed.
 #[derive(Debug, Default)]
 pub(super) struct HeldCalls {
     waiting: Vec<(u64, ClientId)>,
@@ -67,7 +67,7 @@ impl HeldCalls {
         self.looked_until = self.looked_until.min(batch);
     }
 
-    /// The next client whose batch is before `first_unsettled`.
+    /// Returns the next client whose batch is before `first_unsettled`.
     pub(super) fn pop(&mut self, first_unsettled: u64) -> Option<ClientId> {
         if self.looked_until < first_unsettled {
             self.looked_until = first_unsettled;

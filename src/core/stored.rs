@@ -1,4 +1,4 @@
-//! What the store has completed: batches, and answers to what it was asked.
+//! Handles what the store has completed: batches, and answers to queries.
 
 use super::{Core, Loaded, Output, Refused, questions::Question};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Core {
-    /// The store has completed something. [`Core::poll_output`] until it gives nothing, then the next.
+    /// The store has completed something. Call [`Core::poll_output`] until it returns nothing, before passing the next.
     pub fn handle_completed(&mut self, completed: Completed, now: Now) {
         match completed {
             Completed::Batch { number } => {
@@ -28,7 +28,7 @@ impl Core {
         }
     }
 
-    /// The journal that an [`Output::Fold`] gave is folded. [`Core::poll_output`] until it gives nothing.
+    /// The journal of an [`Output::Fold`] is folded. Call [`Core::poll_output`] until it returns nothing.
     pub fn handle_folded(&mut self, loaded: Loaded, folded: Result<Folded, String>, now: Now) {
         let Loaded { address, asked, kept } = loaded;
         if !self.scheduler.end_read(asked) {
@@ -58,7 +58,7 @@ impl Core {
         self.failures.note_last(error);
     }
 
-    /// The next batches to be committed hold nothing of this handler.
+    /// The next batches to be committed contain nothing of this handler.
     fn handle_aside(&mut self, aside: Aside, now: Now) {
         self.scheduler.handle_aside(&aside, now);
         let refused = self.replies.take_of(aside.handler);
@@ -119,7 +119,7 @@ impl Core {
         }
     }
 
-    /// What the store has at this address.
+    /// Handles what the store has at this address.
     fn handle_handler(&mut self, address: &Address, answer: Result<Answer, StoreError>, now: Now) {
         match answer {
             Ok(Answer::Damaged { handler, cause }) => {
@@ -149,7 +149,7 @@ impl Core {
         }
     }
 
-    /// The calls that wait for this handler go on: it is here, or there is none, or it cannot be read.
+    /// Resumes the calls that wait for this handler: it is loaded, does not exist, or cannot be read.
     fn resume_loaded(&mut self, address: &Address, error: Option<&StoreError>) {
         for client in self.questions.end_load(address) {
             if self.resume_call(client) {

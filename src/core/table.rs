@@ -1,12 +1,12 @@
-//! Values by client, in slots that are used again.
+//! Values by client, in slots that are reused.
 
 use crate::engine::{channel::ReaderId, keys::CallerId};
 
-/// Identifies a client of the core, such as a connection. Never used twice: a later client in the same slot has another
+/// Identifies a client of the core, such as a connection. Never reused: a later client in the same slot has another
 /// generation.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ClientId {
-    /// Its slot, which is used again after its end. Small numbers, without large gaps.
+    /// Its slot, which is reused after its end. Small numbers without large gaps.
     pub slot: u32,
     /// How many clients had that slot before.
     pub generation: u32,
@@ -36,14 +36,14 @@ impl From<ClientId> for ReaderId {
     }
 }
 
-/// At most one value for each client. The value of a client in a slot is never seen by another one in that slot.
+/// At most one value per client. A client never sees the value of another one in the same slot.
 #[derive(Debug)]
 pub struct Table<T> {
     slots: Vec<Option<(u32, T)>>,
 }
 
 impl<T> Table<T> {
-    /// Gives a client its value, in place of whatever its slot had.
+    /// Sets the value of a client, replacing any value in its slot.
     pub fn insert(&mut self, client: ClientId, value: T) {
         let slot = client.slot as usize;
         if self.slots.len() <= slot {
@@ -52,7 +52,7 @@ impl<T> Table<T> {
         self.slots[slot] = Some((client.generation, value));
     }
 
-    /// The client's value.
+    /// Returns the client's value.
     pub fn get(&self, client: ClientId) -> Option<&T> {
         match self.slots.get(client.slot as usize)? {
             Some((generation, value)) if *generation == client.generation => Some(value),
@@ -60,7 +60,7 @@ impl<T> Table<T> {
         }
     }
 
-    /// The client's value, to be changed.
+    /// Returns the client's value, to be changed.
     pub fn get_mut(&mut self, client: ClientId) -> Option<&mut T> {
         match self.slots.get_mut(client.slot as usize)? {
             Some((generation, value)) if *generation == client.generation => Some(value),
@@ -68,19 +68,19 @@ impl<T> Table<T> {
         }
     }
 
-    /// Takes the client's value out.
+    /// Removes and returns the client's value.
     pub fn remove(&mut self, client: ClientId) -> Option<T> {
         self.remove_if(client, |_| true)
     }
 
-    /// Takes the client's value out if it is such a one.
+    /// Removes and returns the client's value if `is_wanted` accepts it.
     pub fn remove_if(&mut self, client: ClientId, is_wanted: impl FnOnce(&T) -> bool) -> Option<T> {
         let slot = self.slots.get_mut(client.slot as usize)?;
         let taken = slot.take_if(|(generation, value)| *generation == client.generation && is_wanted(value));
         taken.map(|(_, value)| value)
     }
 
-    /// The clients that have a value, by slot.
+    /// Iterates over the clients that have a value, by slot.
     pub fn clients(&self) -> impl Iterator<Item = (ClientId, &T)> {
         self.slots.iter().enumerate().filter_map(|(slot, entry)| {
             let (generation, value) = entry.as_ref()?;

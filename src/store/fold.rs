@@ -44,11 +44,11 @@ pub(super) trait Transaction {
     fn purge(&mut self, handler: HandlerKey) -> Result<(), Self::Fault>;
 }
 
-/// What a transaction has not yet written. The batches stay as they are: a part of them may have to be left out.
+/// What a transaction has not written yet. The batches do not change, as some may have to be left out.
 #[derive(Default)]
 pub(super) struct Fold<'a> {
     changes: Vec<Option<Change<'a>>>,
-    /// Places of handlers' changes among those.
+    /// The indexes of handlers' changes in `changes`.
     places: CounterMap<HandlerKey, usize>,
 }
 
@@ -166,7 +166,7 @@ impl<'a> Fold<'a> {
     }
 }
 
-/// Where a handler's newest run stands in the database.
+/// The position of a handler's newest run in the database.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Live {
     pub(super) run: u32,
@@ -180,20 +180,20 @@ pub(super) struct Live {
     pub(super) journal_next: i64,
 }
 
-/// What is new of one handler's newest run. What happened in it is written in the order of the fields.
+/// The changes of one handler's newest run. They are written in the order of the fields.
 pub(super) struct Change<'a> {
     pub(super) handler: HandlerKey,
-    /// As it was before.
+    /// Its position before the change.
     pub(super) live: Live,
-    /// It begins.
+    /// The run begins.
     pub(super) opened: Option<Beginning<'a>>,
-    /// The version that the fields below are under.
+    /// The version of the fields below.
     pub(super) version: i64,
     pub(super) feed: Feed,
     pub(super) snapshot: Option<(i64, &'a [u8])>,
-    /// Those after the snapshot.
+    /// The records after the snapshot.
     pub(super) records: Vec<u8>,
-    /// With its place in the order of ending.
+    /// The end, with its position in the order of ending.
     pub(super) ended: Option<(i64, &'a Ended)>,
     pub(super) cursor: Option<u64>,
     /// Where the window of the feed begins.
@@ -203,7 +203,7 @@ pub(super) struct Change<'a> {
 /// A run that begins.
 pub(super) struct Beginning<'a> {
     pub(super) head: &'a Head,
-    /// Whether nobody can ask for the run before it.
+    /// Whether nobody can ask for the previous run any longer.
     pub(super) drops_earlier: bool,
 }
 

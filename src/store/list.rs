@@ -1,5 +1,5 @@
-//! Lists of byte strings as one: each its length, seven bits a byte from the lowest on, and its bytes. Two such lists,
-//! one behind the other, are one.
+//! Lists of byte strings as one string: the length of each, as seven bits per byte from the lowest, and its bytes. Two
+//! such lists, concatenated, are one list.
 
 /// Appends a string.
 pub(super) fn put(list: &mut Vec<u8>, bytes: &[u8]) {
@@ -12,7 +12,7 @@ pub(super) fn put(list: &mut Vec<u8>, bytes: &[u8]) {
     list.extend_from_slice(bytes);
 }
 
-/// The first string and what comes after; `None` if the list is cut off or empty.
+/// Returns the first string and the rest; `None` if the list is truncated or empty.
 pub(super) fn take(list: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut length = 0;
     for (index, byte) in list.iter().enumerate().take(5) {
@@ -24,7 +24,7 @@ pub(super) fn take(list: &[u8]) -> Option<(&[u8], &[u8])> {
     None
 }
 
-/// The strings of a list; `None` if it is damaged.
+/// Returns the strings of a list; `None` if it is damaged.
 pub(super) fn strings(mut list: &[u8]) -> Option<Vec<&[u8]>> {
     let mut strings = Vec::new();
     while !list.is_empty() {
@@ -35,8 +35,8 @@ pub(super) fn strings(mut list: &[u8]) -> Option<Vec<&[u8]>> {
     Some(strings)
 }
 
-/// How many strings of a list, and how many of its bytes, come first: as many as `bytes_max` holds, but one at least
-/// if there is one, and `count_max` at most. `None` if that part is damaged.
+/// Returns how many strings of a list, and how many of its bytes, come first: as many as `bytes_max` holds, but at
+/// least one if there is one, and at most `count_max`. Returns `None` if that part is damaged.
 pub(super) fn prefix(list: &[u8], bytes_max: usize, count_max: u64) -> Option<(u64, usize)> {
     let (mut count, mut rest) = (0, list);
     while !rest.is_empty() && count < count_max {
@@ -50,7 +50,7 @@ pub(super) fn prefix(list: &[u8], bytes_max: usize, count_max: u64) -> Option<(u
     Some((count, list.len() - rest.len()))
 }
 
-/// Where the last string of a list begins, with its length; `None` if it is damaged or empty.
+/// Returns where the last string of a list begins, with its length; `None` if the list is damaged or empty.
 pub(super) fn last_start(list: &[u8]) -> Option<usize> {
     let (mut start, mut rest) = (None, list);
     while !rest.is_empty() {

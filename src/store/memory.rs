@@ -1,4 +1,4 @@
-//! The store that recalls feeds alone, as long as the process lives. Everything completes at once.
+//! The store that recalls only feeds, and only while the process lives. Everything completes at once.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -9,7 +9,7 @@ use crate::{
     hash::CounterMap,
 };
 
-/// Feeds by run. Bounded by what the engine bounds: bytes per run, runs at a time, handlers kept.
+/// Feeds by run. The engine's limits apply: bytes per run, number of runs, retained handlers.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     feeds: CounterMap<RunKey, Feed>,
@@ -17,7 +17,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// Opens an empty one, with `secret` as what the ids of handlers are made with.
+    /// Opens an empty store. The ids of handlers are made from `secret`.
     pub fn open(graphs: &[Arc<Graph>], secret: u128) -> Opened<Self> {
         let beginning = Beginning { recall: Recall::Feeds, secret, ..Beginning::default() };
         Opened { store: Self::default(), graphs: graphs.to_vec(), beginning, size_max: None }

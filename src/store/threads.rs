@@ -1,7 +1,6 @@
-//! A store on two threads: one commits batches in groups, what has piled up while it committed one group being the
-//! next; the other answers queries, so that no query waits for a sync. What is done here is the same for every backend:
-//! batches that rest on what is not committed are dropped, everything completes under its number or ticket, and the
-//! loop is woken.
+//! A store on two threads: one commits batches in groups, each of what has queued up during the previous commit; the
+//! other answers queries, so that no query waits for a sync. This is the same for every backend: batches that depend on
+//! what is not committed are dropped, everything completes under its number or ticket, and the loop is woken.
 
 use std::{
     collections::VecDeque,
@@ -21,38 +20,38 @@ use crate::{
     limits::{COMMIT_BYTES_MAX, STORE_CLOSE_WAIT, STORE_IDLE},
 };
 
-/// What a backend commits with. It lives on the thread that writes.
+/// The part of a backend that commits, on the thread that writes.
 pub(super) trait Writer: Send + 'static {
-    /// What it may be told beside batches.
+    /// What it may be told besides batches.
     type Order: Send;
 
-    /// Commits these batches, about so many bytes, in one transaction, but for what they hold of handlers that cannot
-    /// be changed: it returns those, in order, without serial numbers. Or commits nothing, and says why.
+    /// Commits these batches, of about this many bytes, in one transaction, except for handlers that cannot be changed,
+    /// which it returns in order, without serial numbers. Or commits nothing, and returns why.
     fn commit(&mut self, batches: Vec<Batch>, bytes: usize) -> Result<Vec<Aside>, StoreError>;
 
     fn take(&mut self, order: Self::Order);
 
-    /// It has committed something, been told something, or done a chore. What else is to be said, such as the size?
+    /// It has committed something, been told something, or done a chore. Reports what else there is, such as the size.
     fn end_turn(&mut self, say: &mut dyn FnMut(Completed));
 
-    /// Whether there is something to do bit by bit as long as no batch comes.
+    /// Returns whether there is work to be done in small parts while no batch arrives.
     fn has_chores(&self) -> bool;
 
     fn do_chore(&mut self);
 
-    /// Nothing has come for a while, or nothing comes any more.
+    /// Nothing has arrived for a while, or nothing will.
     fn rest(&mut self);
 }
 
-/// What a backend reads with. It lives on the thread that reads.
+/// The part of a backend that reads, on the thread that reads.
 pub(super) trait Reader: Send + 'static {
     fn answer(&mut self, query: &Query) -> Result<Answer, StoreError>;
 
-    /// Nothing has been asked for a while.
+    /// No query has arrived for a while.
     fn rest(&mut self);
 }
 
-/// The two threads, and what goes to them and comes from them.
+/// The two threads, and the channels to and from them.
 pub(super) struct Threads<O> {
     orders: Option<Sender<Order<O>>>,
     queries: Option<Sender<(Ticket, Query)>>,
@@ -69,10 +68,10 @@ enum Order<O> {
     Other(O),
 }
 
-/// Where threads say what they are through with.
+/// Where threads report what they have completed.
 struct Said {
     completed: Sender<Completed>,
-    /// Set by who rings, cleared by who finds nothing more: one call is enough until then.
+    /// Set by the sender that wakes the loop, cleared when the loop finds nothing more: one call suffices until then.
     rung: AtomicBool,
     ring: Ring,
 }
@@ -98,7 +97,7 @@ impl<O: Send + 'static> Threads<O> {
         }
     }
 
-    /// Tells the writer something; whether it is still there.
+    /// Tells the writer something. Returns whether it still runs.
     pub(super) fn tell(&self, order: O) -> bool {
         self.send(Order::Other(order))
     }
@@ -114,7 +113,7 @@ impl<O: Send + 'static> Threads<O> {
         }
     }
 
-    /// Says something that no thread has said.
+    /// Reports something that did not come from a thread.
     pub(super) fn say(&self, completed: Completed) {
         self.said.say(completed);
     }
@@ -127,8 +126,8 @@ impl<O: Send + 'static> Threads<O> {
         })
     }
 
-    /// Waits until all that was submitted has completed, and ends both threads, the writer last. Whether both have
-    /// ended.
+    /// Waits until everything that was submitted has completed, and ends both threads, the writer last. Returns whether
+    /// both have ended.
     pub(super) fn close(&mut self) -> bool {
         self.queries = None;
         let mut ended = self.reader.take().is_none_or(|reader| reader.join("store reader"));
@@ -146,7 +145,7 @@ impl Said {
     }
 }
 
-/// Answers queries until there can be no more.
+/// Answers queries until no more can arrive.
 fn answer_queries(mut reader: impl Reader, queries: &Receiver<(Ticket, Query)>, said: &Said) {
     let mut is_busy = false;
     loop {
@@ -169,7 +168,7 @@ fn answer_queries(mut reader: impl Reader, queries: &Receiver<(Ticket, Query)>, 
     }
 }
 
-/// Commits batches until there can be no more.
+/// Commits batches until no more can arrive.
 fn commit_batches<W: Writer>(mut writer: W, orders: &Receiver<Order<W::Order>>, said: &Said) {
     let (mut refused, mut is_busy) = (Refused::default(), true);
     loop {
@@ -198,7 +197,7 @@ fn commit_batches<W: Writer>(mut writer: W, orders: &Receiver<Order<W::Order>>, 
     writer.rest();
 }
 
-/// Commits this batch and what has piled up behind it.
+/// Commits this batch and those that have queued up behind it.
 fn commit_group<W: Writer>(
     writer: &mut W,
     first: Order<W::Order>,
@@ -236,10 +235,10 @@ fn commit_group<W: Writer>(
     }
 }
 
-/// What was refused and the scheduler may not have heard of: what rests on it is dropped.
+/// What was refused and the scheduler may not know yet: what depends on it is dropped.
 #[derive(Default)]
 struct Refused {
-    /// Batches of this epoch, and of those before it, rest on one that is not committed.
+    /// Batches of this epoch and earlier ones depend on one that is not committed.
     failed_epoch: Option<u32>,
     /// Handlers that were left out of a batch, by their serial numbers.
     unheard: VecDeque<(u64, HandlerKey)>,
@@ -247,7 +246,7 @@ struct Refused {
 }
 
 impl Refused {
-    /// What is left of a batch.
+    /// Returns what is left of a batch.
     fn sift(&mut self, mut batch: Batch) -> Option<Batch> {
         if self.failed_epoch.is_some_and(|failed| batch.epoch <= failed) {
             return None;
@@ -261,7 +260,7 @@ impl Refused {
         Some(batch)
     }
 
-    /// A handler was left out; gives it with its serial number.
+    /// A handler was left out. Returns it with its serial number.
     fn note_aside(&mut self, aside: Aside) -> Aside {
         self.asides += 1;
         self.unheard.push_back((self.asides, aside.handler));
@@ -269,15 +268,15 @@ impl Refused {
     }
 }
 
-/// A thread, and what is disconnected when it ends.
+/// A thread, and the channel that is disconnected when it ends.
 struct Running {
     thread: JoinHandle<()>,
     ended: Receiver<()>,
 }
 
 impl Running {
-    /// Waits for its end; not for ever, because a disk may not answer any more. What was acknowledged is committed
-    /// already. Whether it has ended.
+    /// Waits for its end, for a limited time, because a disk may not answer any longer. What was acknowledged is
+    /// committed already. Returns whether it has ended.
     fn join(self, name: &str) -> bool {
         if self.ended.recv_timeout(STORE_CLOSE_WAIT) == Err(RecvTimeoutError::Timeout) {
             log::error!("the {name} has not ended within {STORE_CLOSE_WAIT:?}: the disk does not answer");
@@ -301,7 +300,7 @@ fn spawn(name: &'static str, said: &Arc<Said>, run: impl FnOnce() + Send + 'stat
     Ok(Running { thread, ended })
 }
 
-/// Says that a thread has ended by a panic: nobody else would notice.
+/// Reports that a thread has ended by a panic, which nobody else would notice.
 struct Alive {
     thread: &'static str,
     said: Arc<Said>,
@@ -315,7 +314,7 @@ impl Drop for Alive {
     }
 }
 
-/// So that what the threads cannot do any more is not waited for.
+/// The answer to everything that the threads can no longer do.
 fn closed() -> StoreError {
     StoreError::Failed("the store is closed".into())
 }

@@ -1,4 +1,4 @@
-//! A copy of the database that is consistent, made beside a running server.
+//! A consistent copy of the database, made beside a running server.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -18,14 +18,13 @@ use super::{
 use crate::limits::READER_CACHE_KIB;
 
 /// Copies the database in `directory` to `file`, as it is at one moment, whether or not a server runs on it. The copy
-/// serves as `steprill.db` in another directory. While it is made the server goes on; its log grows meanwhile.
+/// serves as `steprill.db` in another directory. A running server continues in the meantime, while its log grows.
 ///
-/// The copy is made as `file` with `.part` behind its name, synced, and then gets its name: `file` is never half a
-/// copy. What a backup that was killed left there is replaced by the next one.
+/// The copy is written as `file` with the suffix `.part`, synced, and then renamed: `file` is never incomplete. What a
+/// backup that was killed left behind is replaced by the next one.
 ///
 /// # Errors
-/// When there is no database, `file` exists, or one of them cannot be read or written. Then there is no `file` that was
-/// not there before.
+/// If there is no database, `file` exists, or one of them cannot be read or written. No new `file` exists then.
 pub fn backup(directory: &Path, file: &Path) -> Result<(), OpenError> {
     let path = find(directory)?;
     if fs::symlink_metadata(file).is_ok() {
@@ -36,10 +35,10 @@ pub fn backup(directory: &Path, file: &Path) -> Result<(), OpenError> {
     part.finish(file)
 }
 
-/// A copy that is under way; dropped, it is removed.
+/// A copy in progress; dropping it removes it.
 struct Part {
     path: PathBuf,
-    /// Locked, so that two backups to one file do not write into each other's.
+    /// Locked, so that two backups to one file do not overwrite each other's.
     file: File,
 }
 
@@ -47,7 +46,7 @@ impl Part {
     fn begin(path: PathBuf) -> Result<Self, OpenError> {
         let io = |error| OpenError::Io { path: path.clone(), error };
         match OpenOptions::new().write(true).open(&path) {
-            // It may have its final name, too: nothing is written into it.
+            // It may have its final name, too, so nothing is written into it.
             Ok(left) => {
                 lock(&left, &path)?;
                 fs::remove_file(&path).map_err(io)?;
@@ -67,7 +66,7 @@ impl Part {
         OpenError::Io { path: self.path.clone(), error }
     }
 
-    /// Syncs the copy and gives it its name, unless there is such a file by now.
+    /// Syncs the copy and renames it, unless such a file exists by now.
     fn finish(self, file: &Path) -> Result<(), OpenError> {
         let exists = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
         let synced = self.file.sync_all().and_then(|()| sync_directory(parent(file)));
@@ -93,7 +92,7 @@ impl Drop for Part {
     }
 }
 
-/// Locks a file that is to be this backup's alone. Another backup may have removed or finished it in between.
+/// Locks a file for this backup. Another backup may have removed or finished it in between.
 fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
     match file.try_lock() {
         Ok(()) if is_same(file, path) => Ok(()),
@@ -102,7 +101,7 @@ fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Whether the path is that of the open file.
+/// Returns whether the path is that of the open file.
 fn is_same(file: &File, path: &Path) -> bool {
     #[cfg(unix)]
     {
@@ -119,7 +118,7 @@ fn is_same(file: &File, path: &Path) -> bool {
 
 fn copy(path: &Path, file: &Path) -> Result<(), OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
-    // Not read-only: if no server runs, its log is read, and removed again after that.
+    // Not read-only: if no server runs, its log is read, and then removed again.
     let source = Connection::open_with_flags(plain(path), flags).map_err(Fault::from).and_then(|source| {
         set_up(&source, READER_CACHE_KIB)?;
         Ok(source)
@@ -127,7 +126,7 @@ fn copy(path: &Path, file: &Path) -> Result<(), OpenError> {
     let source = source.map_err(|fault| fault.open_error(path))?;
     let copied = Connection::open_with_flags(plain(file), flags).and_then(|mut target| {
         target.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")?;
-        // All at once: in steps, each commit of the server would have it begin anew.
+        // All at once: in steps, each commit of the server would make it start again.
         let step = Backup::new(&source, &mut target)?.step(-1)?;
         target.close().map_err(|(_, error)| error)?;
         Ok(step)

@@ -1,4 +1,4 @@
-//! How the writer keeps a group of batches, and finds out whose fault it is if that fails.
+//! Commits a group of batches, and finds out what is at fault if that fails.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ use crate::{
 };
 
 impl Writer {
-    /// Keeps all of these, about so many bytes, but what they have of handlers that have to be set aside, which it
-    /// gives; or nothing.
+    /// Commits all of these, of about this many bytes, except for what they have of handlers that must be set aside,
+    /// which it returns; or commits nothing.
     pub(super) fn keep(&mut self, mut batches: Vec<Batch>, bytes: usize) -> Result<Vec<Aside>, Fault> {
         let mut asides: Vec<Aside> = Vec::new();
         if batches.iter().all(Batch::is_empty) {
@@ -40,7 +40,7 @@ impl Writer {
             match self.known.blamed {
                 Blamed::Handler(handler) if fault.is_lasting() && self.known.aside.len() + asides.len() < ASIDE_MAX => {
                     let is_new = opens(&batches).any(|opened| opened == handler);
-                    // One that begins has no rows: where they are to go a page is damaged.
+                    // A handler that begins has no rows, so a page on which they are to be is damaged.
                     let own = if is_new { None } else { self.own_fault(handler) };
                     refused += usize::from(own.is_none());
                     let dropped = if own.is_some() || refused < REFUSED_MAX || self.is_sound() {
@@ -49,7 +49,7 @@ impl Writer {
                         // None can begin.
                         opens(&batches).collect()
                     } else if removes(&batches).any(|removed| removed == handler) {
-                        // None can go. That is not to keep others from going on.
+                        // None can be removed, which must not keep others from continuing.
                         removes(&batches).collect()
                     } else {
                         return Err(fault);
@@ -62,7 +62,7 @@ impl Writer {
                         asides.push(Aside { handler, cause, is_own: own.is_some(), was_finished: false, serial: 0 });
                     }
                 }
-                // They are set aside for the life of this process.
+                // They are set aside until this process ends.
                 Blamed::Aside if fault.is_lasting() && notes_asides => notes_asides = false,
                 Blamed::Trash(id) if fault.is_lasting() => self.give_up_trash(id, &fault),
                 _ => return Err(fault),
@@ -72,8 +72,8 @@ impl Writer {
         Ok(asides)
     }
 
-    /// What is wrong with this handler's own rows. Those that are whole are not looked at again: their next fault is
-    /// not their own either.
+    /// Returns the fault of this handler's own rows. Those found intact are not checked again: their next fault is not
+    /// their own either.
     fn own_fault(&mut self, handler: HandlerKey) -> Option<Fault> {
         if self.known.whole.contains(&handler) {
             return None;
@@ -90,7 +90,7 @@ impl Writer {
         }
     }
 
-    /// Whether a handler that never was could be kept now.
+    /// Returns whether a handler that never existed could be committed now.
     fn is_sound(&mut self) -> bool {
         let probed = self.connection.execute_batch(&format!(
             "BEGIN IMMEDIATE;
@@ -125,7 +125,7 @@ impl Writer {
     }
 
     fn roll_back(&self) {
-        // SQLite has rolled back by itself after some errors.
+        // SQLite rolls back by itself after some errors.
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
@@ -134,17 +134,17 @@ impl Writer {
     }
 }
 
-/// The handlers that begin with these batches.
+/// Returns the handlers that begin with these batches.
 fn opens(batches: &[Batch]) -> impl Iterator<Item = HandlerKey> {
     batches.iter().flat_map(|batch| &batch.opened).filter(|opened| opened.run.run == 0).map(|opened| opened.run.handler)
 }
 
-/// The handlers that go with these batches.
+/// Returns the handlers that these batches remove.
 fn removes(batches: &[Batch]) -> impl Iterator<Item = HandlerKey> {
     batches.iter().flat_map(|batch| &batch.purged).copied()
 }
 
-/// Writes what the batches come to, which is about so many bytes.
+/// Writes the changes of the batches, of about this many bytes.
 fn write(batches: &[Batch], bytes: usize, writing: &mut Writing<'_>) -> Result<(), Fault> {
     let wall_us = batches.iter().map(|batch| batch.now.wall_us).max().unwrap_or_default();
     let alive_us = batches.iter().map(|batch| batch.now.alive_us).max().unwrap_or_default();
@@ -155,7 +155,7 @@ fn write(batches: &[Batch], bytes: usize, writing: &mut Writing<'_>) -> Result<(
     }
     group.write(writing)?;
     writing.note_opened(opens(batches))?;
-    // As much goes as comes, so that it does not pile up under load.
+    // As much is deleted as is added, so that trash does not accumulate under load.
     for _ in 0..=2 * bytes / TRASH_SLICE_BYTES {
         if writing.known.has_trash {
             writing.empty_trash()?;
@@ -164,8 +164,8 @@ fn write(batches: &[Batch], bytes: usize, writing: &mut Writing<'_>) -> Result<(
     writing.set_clock(Now { wall_us, alive_us }, next_handler)
 }
 
-/// Handlers of one group that are whole and cannot be kept; with more it is looked whether any can.
+/// Intact handlers of one group that cannot be committed; with more, it is checked whether any can.
 const REFUSED_MAX: usize = 8;
 
-/// A key and a place that nothing has.
+/// A key and a position that nothing has.
 const PROBE: i64 = (1 << 62) - 1;

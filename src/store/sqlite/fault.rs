@@ -1,4 +1,4 @@
-//! What goes wrong with a database, as its two audiences are told: who starts the server, and who is served.
+//! Faults of a database, as described to those who start the server and those who are served.
 
 use std::{
     fmt, io,
@@ -16,11 +16,11 @@ use crate::{
 /// Why a data directory cannot be used. Nothing in it was changed.
 #[derive(Debug)]
 pub enum OpenError {
-    /// Another server has it: stop that one, or use another directory.
+    /// Another server uses it: stop that one, or use another directory.
     InUse(PathBuf),
-    /// The file is no SQLite database: the directory is probably not meant.
+    /// The file is not an SQLite database: this is probably the wrong directory.
     NotDatabase(PathBuf),
-    /// The database was made by another program: the directory is probably not meant.
+    /// The database was made by another program: this is probably the wrong directory.
     OtherProgram(PathBuf),
     /// A newer version of this program has written it: use that one.
     Newer {
@@ -29,54 +29,54 @@ pub enum OpenError {
         /// Its version.
         found: u32,
     },
-    /// An earlier version of this program has written it: a server brings it up to date when it starts.
+    /// An earlier version of this program has written it: a server updates it when it starts.
     Older {
         /// The database.
         path: PathBuf,
         /// Its version.
         found: u32,
     },
-    /// It cannot be read: put a backup in its place.
+    /// It cannot be read: replace it by a backup.
     Damaged {
         /// The database.
         path: PathBuf,
-        /// What is wrong, in SQLite's words or those of the row that cannot be decoded.
+        /// The fault, as described by SQLite or by the row that cannot be decoded.
         text: String,
     },
-    /// The system does not let it be read or written: see to permissions and room.
+    /// The system does not allow reading or writing it: check permissions and space.
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// There is no database to read: the directory is probably not meant.
+    /// There is no database: this is probably the wrong directory.
     Nothing {
         /// The directory.
         directory: PathBuf,
         /// What is there instead.
         found: &'static str,
     },
-    /// There is a file where a backup is to go: name another, or remove that one.
+    /// The file for a backup exists: name another one, or remove it.
     Exists(PathBuf),
 }
 
-/// What happens inside of the store.
+/// A fault inside the store.
 #[derive(Debug)]
 pub(super) enum Fault {
     Sqlite(rusqlite::Error),
-    /// The system, beside SQLite.
+    /// An error of the system outside of SQLite.
     Io(io::Error),
-    /// What was read is not what was ever written.
+    /// What was read was never written.
     Damaged(String),
-    /// The same of the rows of one handler.
+    /// The same for the rows of one handler.
     Handler(u64, Box<str>),
-    /// The database is of this later version.
+    /// The database has this later version.
     Newer(u32),
 }
 
 impl Fault {
-    /// Whether to try the same again would meet the same fault: the data is to blame, not the moment.
+    /// Returns whether a retry would meet the same fault, because the data is at fault.
     pub(super) fn is_lasting(&self) -> bool {
         match self {
             Self::Damaged(_) | Self::Handler(..) => true,
@@ -95,12 +95,12 @@ impl Fault {
         }
     }
 
-    /// A lasting fault of this handler's rows is its own.
+    /// Attributes a lasting fault to this handler's rows.
     pub(super) fn of(self, handler: u64) -> Self {
         if self.is_lasting() { Self::Handler(handler, self.text().into()) } else { self }
     }
 
-    /// What it says, on one line.
+    /// Returns its description, on one line.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Sqlite(error) => words(error),
@@ -152,7 +152,7 @@ impl Fault {
     }
 }
 
-/// What SQLite says, without the statement, on one line.
+/// Returns SQLite's description without the statement, on one line.
 fn words(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqlInputError { msg: text, .. } | rusqlite::Error::SqliteFailure(_, Some(text)) => {

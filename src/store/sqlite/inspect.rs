@@ -1,4 +1,4 @@
-//! A look into the database beside a running server, or without one.
+//! Reads the database beside a running server, or without one.
 
 use std::{
     fmt::Write,
@@ -42,7 +42,7 @@ impl Inspector {
     /// Opens the database in `directory`.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
+    /// If there is none, or it cannot be read.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         let path = find(directory)?;
         let opened = connect(&path).and_then(|mut connection| {
@@ -60,35 +60,36 @@ impl Inspector {
         Ok(Self { path, reading, secret, aside })
     }
 
-    /// What the ids of handlers that no client chose are made with.
+    /// Returns the secret for ids of handlers that no client chose.
     pub fn secret(&self) -> u128 {
         self.secret
     }
 
-    /// The graphs behind the workflow ids of handlers.
+    /// Returns the graphs of the workflow ids of handlers.
     pub fn graphs(&self) -> &[Arc<Graph>] {
         self.reading.versions.graphs()
     }
 
-    /// Up to `count` handlers after this one, in order of creation, without their states; and those among them that
-    /// cannot be read, and why.
+    /// Returns up to `count` handlers after this one, in order of creation and without their states, and those among
+    /// them that cannot be read, with the cause.
     ///
     /// # Errors
-    /// When none can be read.
+    /// If none can be read.
     pub fn handlers(&self, after: Option<HandlerKey>, count: usize) -> Result<Inspected, OpenError> {
         let listed = self.reading.list(after, count, PAGE_BYTES_MAX);
         listed.map(|listed| (listed.handlers, listed.damaged)).map_err(|fault| fault.open_error(&self.path))
     }
 
-    /// Handlers that were set aside, and why.
+    /// Returns the handlers that were set aside, and why.
     pub fn aside(&self) -> &[(HandlerKey, Box<str>)] {
         &self.aside
     }
 
-    /// One handler, with the journal of a run that goes on or that failed; `None` if there is none.
+    /// Returns one handler, with the journal of a run that has not ended or has failed; `None` if there is no such
+    /// handler.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub fn handler(&self, address: &Address) -> Result<Option<Kept>, OpenError> {
         self.reading.handler(address, true).map_err(|fault| fault.open_error(&self.path))
     }
@@ -96,14 +97,14 @@ impl Inspector {
     /// Answers any other query.
     ///
     /// # Errors
-    /// When something cannot be read.
+    /// If something cannot be read.
     pub fn answer(&self, query: &Query) -> Result<Answer, OpenError> {
         self.reading.answer(query).map_err(|fault| fault.open_error(&self.path))
     }
 }
 
-/// A server's log is read together with the database. Where there is none no server runs: then the file is read as it
-/// is, so that SQLite makes none either.
+/// A server's log is read together with the database. Without a log no server runs; then the file is read as it is, so
+/// that SQLite does not create one.
 fn connect(path: &Path) -> Result<Connection, Fault> {
     if fs::metadata(sibling(path, "-wal")).is_ok() {
         return open_for_reading(path);

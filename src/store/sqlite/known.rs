@@ -10,37 +10,37 @@ use crate::{
     store::fold::Live,
 };
 
-/// What is known of the database, beside what is in it.
+/// What is known about the database besides its contents.
 pub(super) struct Known {
     /// Where runs stand, so that it is not looked up for each transaction; any of them may be missing.
     pub(super) live: CounterMap<HandlerKey, Live>,
-    /// What this transaction has changed of those, as it was before. To look it up again might meet another's damaged
-    /// page.
+    /// What this transaction has changed of those, as it was before. Looking it up again might meet a damaged page of
+    /// another handler.
     undo: Vec<(HandlerKey, Option<Live>)>,
     /// The next place in the order of ending.
     pub(super) ended_next: i64,
-    /// Whether there is something in `trash`.
+    /// Whether `trash` is not empty.
     pub(super) has_trash: bool,
-    /// Whether rows were deleted since free pages were last looked at.
+    /// Whether rows were deleted since free pages were last checked.
     pub(super) has_freed: bool,
-    /// Whether what is in `trash` stays for good: it cannot be read or written.
+    /// Whether the contents of `trash` stay for good, as they cannot be read or written.
     pub(super) leaves_trash: bool,
-    /// What is written just now.
+    /// What is being written.
     pub(super) blamed: Blamed,
     /// Handlers that were set aside.
     pub(super) aside: BTreeSet<HandlerKey>,
-    /// Handlers whose rows were found whole when something of them could not be kept.
+    /// Handlers whose rows were found intact when a change of them could not be committed.
     pub(super) whole: BTreeSet<HandlerKey>,
-    /// Handlers under ids that clients chose which this transaction has removed.
+    /// Handlers under ids chosen by clients that this transaction has removed.
     pub(super) gone: Vec<(Arc<str>, HandlerKey)>,
     pub(super) ids: HandlerIds,
     pub(super) names: Names,
-    /// As they were before this transaction.
+    /// The names before this transaction.
     names_before: Names,
 }
 
 impl Known {
-    /// Nothing, but the next place in the order of ending, who was set aside, and what ids are made of.
+    /// Creates the initial knowledge.
     pub(super) fn new(ended_next: i64, aside: BTreeSet<HandlerKey>, ids: HandlerIds, names: Names) -> Self {
         let (live, blamed) = (CounterMap::default(), Blamed::Database);
         let (undo, whole, gone) = (Vec::new(), BTreeSet::new(), Vec::new());
@@ -68,7 +68,7 @@ impl Known {
         self.blamed = Blamed::Database;
     }
 
-    /// The transaction was rolled back: what it has taught is wrong.
+    /// The transaction was rolled back: what was learned in it is wrong.
     pub(super) fn forget(&mut self) {
         while let Some((handler, live)) = self.undo.pop() {
             match live {
@@ -81,7 +81,7 @@ impl Known {
         self.gone.clear();
     }
 
-    /// The handler is gone.
+    /// The handler was removed.
     pub(super) fn forget_one(&mut self, handler: HandlerKey) {
         let before = self.live.remove(&handler);
         self.undo.push((handler, before));
@@ -96,15 +96,15 @@ impl Known {
     }
 }
 
-/// What a fault would be that of.
+/// What a fault would be attributed to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Blamed {
     /// The database as a whole.
     Database,
     /// The rows of this handler.
     Handler(HandlerKey),
-    /// What is kept of those that are set aside.
+    /// What is stored about those that are set aside.
     Aside,
-    /// This row of `trash` and the rows that it stands for, or all of `trash`.
+    /// This row of `trash` and the rows that it refers to, or all of `trash`.
     Trash(Option<i64>),
 }

@@ -1,4 +1,4 @@
-//! Brings a database of an earlier version of this program up to date.
+//! Updates a database of an earlier version of this program.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -7,7 +7,7 @@ use super::{
     schema::{APPLICATION_ID, MIGRATIONS},
 };
 
-/// Brings a database to the version that this program writes, in one transaction. Returns the version that it had.
+/// Updates a database to the version that this program writes, in one transaction. Returns its previous version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<u32, Fault> {
     migrate_with(connection, &MIGRATIONS)
 }

@@ -15,17 +15,17 @@
 //!
 //! # What is written when
 //!
-//! The first commit of a run makes its row in `handlers`, with its journal and events in it, and one in `live`. The
-//! last one updates that row and moves the handler from `live` to `ended`. What is committed in between gets rows in
-//! `journal` and `feed`. So a short run touches two or three pages in each of its two commits.
+//! The first commit of a run writes its row in `handlers`, with its journal and events, and one in `live`. The last one
+//! updates that row and moves the handler from `live` to `ended`. What is committed in between gets rows in `journal`
+//! and `feed`. So a short run touches two or three pages in each of its two commits.
 //!
 //! # Faults
 //!
-//! A fault that may pass (no room, an error of the system) fails a group of batches, and is tried again by who gave
-//! them. One that lasts and is met at one handler's rows costs that handler alone: the group is kept without it. If its
-//! own rows cannot be read, it is set aside in `aside`, and nothing here chooses it again until the next start, which
-//! looks whether they can be read now. If they can, a page is damaged that is not its own: it stays as it was last
-//! committed, and may be tried again. Queries name the handler that cannot be read.
+//! A fault that may pass (no room, an error of the system) fails a group of batches, and the engine retries it. A
+//! lasting fault at one handler's rows costs only that handler: the group is committed without it. If its own rows
+//! cannot be read, it is set aside in `aside`, and nothing here chooses it again until the next start, which checks
+//! whether they can be read now. If they can, the damaged page is not its own: it stays as last committed, and changes
+//! may be retried. Queries name the handler that cannot be read.
 
 mod backup;
 mod commit;
@@ -64,15 +64,15 @@ use read::Reading;
 use schema::PAGE_BYTES;
 use writer::{Order, Writer};
 
-/// The part of the bytes that a data directory may have which its log may have.
+/// The share of a data directory's limit that its log may take.
 const LOG_PART: u64 = 8;
 
-/// The part of a bounded database that is left for free pages.
+/// The share of a limited database that is reserved for free pages.
 const FREE_PART_BOUNDED: u64 = 16;
 
 /// A database in a directory, and its two threads.
 ///
-/// Batches and queries may be given as long as it is not closed; dropping it closes it.
+/// Batches and queries may be submitted until it is closed. Dropping it closes it.
 pub struct SqliteStore {
     path: PathBuf,
     versions: Arc<Versions>,
@@ -82,12 +82,11 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database in `directory`; both are made if they do not exist, the database with `fresh_secret` as what
-    /// the ids of handlers are made with. `ring` is called from another thread when something is completed and nothing
-    /// was before.
+    /// Opens the database in `directory`, and creates both if they do not exist, with `fresh_secret` for the ids of
+    /// handlers. `ring` is called from another thread when something is completed and nothing was before.
     ///
     /// # Errors
-    /// Why it cannot be used; then nothing in it was changed.
+    /// Why it cannot be used; nothing in it was changed then.
     pub fn open(
         directory: &Path,
         durability: Durability,
@@ -115,21 +114,21 @@ impl SqliteStore {
         Ok(Opened { store, graphs, beginning, size_max: None })
     }
 
-    /// Has the store say its size ([`Completed::Size`]), so that its directory can be kept below `bytes_max`, but for
-    /// what one commit writes. The log is bounded to a part of that, and free pages that would not fit beside it are
-    /// given back. Gives the bound for what is said: bytes of the database without free pages.
+    /// Makes the store report its size ([`Completed::Size`]), so that its directory can be kept below `bytes_max`,
+    /// except for what one commit writes. Limits the log to a share of that, and releases free pages that would not fit
+    /// beside it. Returns the limit for the reported size: bytes of the database without free pages.
     pub fn say_size(&mut self, bytes_max: u64) -> u64 {
         let log_bytes_max = (WAL_BYTES_MAX as u64).min(bytes_max / LOG_PART);
         // The log's file may be that much longer when it is copied into the database.
         let file_bytes_max = bytes_max - 2 * log_bytes_max;
         let pages_max = u32::try_from(file_bytes_max / u64::from(PAGE_BYTES)).unwrap_or(u32::MAX);
         self.threads.tell(Order::SaySize { log_bytes_max: log_bytes_max as usize, pages_max });
-        // Some free pages stay for what comes next, so that not every run that ends moves pages.
+        // Some free pages are reserved, so that not every run that ends moves pages.
         file_bytes_max - file_bytes_max / FREE_PART_BOUNDED
     }
 
-    /// Bounds the database: what would make it larger than this fails with [`StoreError::Full`](super::StoreError), as
-    /// on a disk without room. A database that is larger already stays as it is.
+    /// Limits the database: what would make it larger fails with [`StoreError::Full`](super::StoreError), as on a full
+    /// disk. A database that is larger already does not change.
     pub fn set_bytes_max(&mut self, bytes_max: u64) {
         let pages = u32::try_from(bytes_max / u64::from(PAGE_BYTES)).unwrap_or(u32::MAX).clamp(1, u32::MAX - 1);
         self.threads.tell(Order::PagesMax(pages));
@@ -138,7 +137,7 @@ impl SqliteStore {
 
 #[cfg(test)]
 impl SqliteStore {
-    /// Has the thread that writes panic.
+    /// Makes the thread that writes panic.
     pub(crate) fn kill_writer(&self) {
         assert!(self.threads.tell(Order::Panic), "the writer is there");
     }
@@ -167,13 +166,14 @@ impl Store for SqliteStore {
     }
 
     fn close(&mut self) {
-        // The connection that is closed last is to be the writer's: that one can empty the log.
+        // The writer's connection must be closed last, as it can empty the log.
         let ended = self.threads.close();
         if !ended {
-            // What may still be written is to find no other server's writes: the lock goes with the process.
+            // What may still be written must not meet another server's writes: the lock is released with the process.
             std::mem::forget(self.lock.take());
         }
-        // By hand: a process that another thread is just starting has the file, too, until it runs its program.
+        // Unlock explicitly: a process that another thread is just starting has the file, too, until it executes its
+        // program.
         if let Some(Err(error)) = self.lock.take().map(|lock| lock.unlock()) {
             log::warn!("the lock of {} is not given back: {error}", self.path.display());
         }

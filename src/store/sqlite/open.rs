@@ -1,4 +1,4 @@
-//! Opening a data directory: what is there is looked at before anything is touched.
+//! Opens a data directory: examines what is there before anything is touched.
 
 use std::{
     borrow::Cow,
@@ -31,24 +31,24 @@ use crate::{
     store::versions::Versions,
 };
 
-/// The database of a data directory.
+/// Returns the path of a data directory's database.
 pub(super) fn database(directory: &Path) -> PathBuf {
     directory.join("steprill.db")
 }
 
 /// A database that is open for writing, and what it knows.
 pub(super) struct Open {
-    /// Held as long as the store is open.
+    /// Held while the store is open.
     pub(super) lock: File,
     pub(super) connection: Connection,
     pub(super) versions: Versions,
     pub(super) known: Known,
     pub(super) beginning: Beginning,
-    /// The directory, if the database was just made: its name in there is to be synced before anything is kept.
+    /// The directory, if the database is new: its name must be synced before anything is committed.
     pub(super) unsynced: Option<PathBuf>,
 }
 
-/// Opens the database of a directory, or makes a new one with this secret.
+/// Opens the database of a directory, or creates one with this secret.
 pub(super) fn open(
     directory: &Path,
     durability: Durability,
@@ -61,7 +61,7 @@ pub(super) fn open(
         make_directory(directory)?;
     }
     let lock = lock(directory)?;
-    // Another server may have made it in between.
+    // Another server may have created it in between.
     let is_new = found == Found::Nothing && look(&path)? == Found::Nothing;
     if is_new {
         create(&path, durability, graphs, fresh_secret)?;
@@ -97,13 +97,13 @@ pub(super) fn open(
     Ok(Open { lock, connection, versions, known, beginning, unsynced })
 }
 
-/// What ids are made with.
+/// Reads the secret from which ids are made.
 pub(super) fn read_secret(connection: &Connection) -> Result<u128, Fault> {
     let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
     Ok(u128::from_le_bytes(secret))
 }
 
-/// The handlers that were set aside, and why, as far as that can be read.
+/// Returns the handlers that were set aside, and why, as far as that can be read.
 pub(super) fn aside(connection: &Connection) -> Result<Vec<(HandlerKey, Box<str>)>, Fault> {
     all_aside(connection).or_else(|fault| if fault.is_lasting() { Ok(Vec::new()) } else { Err(fault) })
 }
@@ -118,16 +118,16 @@ fn all_aside(connection: &Connection) -> Result<Vec<(HandlerKey, Box<str>)>, Fau
     Ok(aside)
 }
 
-/// What lies where the database is to be.
+/// What exists at the path of the database.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Found {
     /// No file.
     Nothing,
-    /// A database of this program, of a version that it knows.
+    /// A database of this program, with a known version.
     Ours,
 }
 
-/// Reads the file's header, and touches nothing. See <https://www.sqlite.org/fileformat.html#the_database_header>.
+/// Reads the file's header without touching it. See <https://www.sqlite.org/fileformat.html#the_database_header>.
 pub(super) fn look(path: &Path) -> Result<Found, OpenError> {
     let io = |error| OpenError::Io { path: path.to_owned(), error };
     let mut header = Vec::new();
@@ -156,7 +156,7 @@ pub(super) fn look(path: &Path) -> Result<Found, OpenError> {
     }
 }
 
-/// The database of a directory that is to have one.
+/// Returns the path of the database of a directory that must have one.
 pub(super) fn find(directory: &Path) -> Result<PathBuf, OpenError> {
     let nothing = |found| OpenError::Nothing { directory: directory.to_owned(), found };
     match fs::metadata(directory) {
@@ -164,7 +164,7 @@ pub(super) fn find(directory: &Path) -> Result<PathBuf, OpenError> {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Err(nothing("it does not exist"));
         }
-        // What else is wrong is told of the database.
+        // Other problems are reported for the database.
         _ => {}
     }
     let path = database(directory);
@@ -176,12 +176,12 @@ pub(super) fn find(directory: &Path) -> Result<PathBuf, OpenError> {
 
 const HEADER_BYTES: u64 = 100;
 
-/// A path as SQLite takes it for one: what begins with `file:` or a colon means something else to it.
+/// Returns a path that SQLite cannot mistake for a URI, as it does if it begins with `file:` or a colon.
 pub(super) fn plain(path: &Path) -> Cow<'_, Path> {
     if path.is_absolute() { path.into() } else { Path::new(".").join(path).into() }
 }
 
-/// The file beside another whose name is longer by `suffix`.
+/// Returns the path of a file beside another whose name is extended by `suffix`.
 pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -206,7 +206,7 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Opens files for writing, and makes those that are missing so that nobody else can read them.
+/// Opens files for writing, and creates missing ones so that nobody else can read them.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true);
@@ -215,7 +215,7 @@ pub(super) fn private() -> OpenOptions {
     options
 }
 
-/// Makes an empty database under another name and renames it when it is complete: there is never half of one.
+/// Creates an empty database under another name and renames it when it is complete, so that it is never incomplete.
 fn create(path: &Path, durability: Durability, graphs: &[Arc<Graph>], secret: u128) -> Result<(), OpenError> {
     let fresh = sibling(path, ".new");
     let io = |error| OpenError::Io { path: fresh.clone(), error };
@@ -232,14 +232,14 @@ fn create(path: &Path, durability: Durability, graphs: &[Arc<Graph>], secret: u1
     fs::rename(&fresh, path).map_err(io)
 }
 
-/// So that the names in a directory are on the disk, too.
+/// Syncs the names in a directory to the disk.
 pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
 fn fill(path: &Path, graphs: &[Arc<Graph>], secret: u128) -> Result<(), Fault> {
     let mut connection = Connection::open_with_flags(plain(path), FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // Where pages are moved to is kept from the start, so that free ones can be given back.
+    // The database tracks where pages are moved from the start, so that free ones can be released.
     connection.execute_batch(&format!(
         "PRAGMA page_size = {PAGE_BYTES}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = OFF;
          PRAGMA synchronous = OFF;"
@@ -279,7 +279,7 @@ pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Fault> {
 pub(super) fn set_up(connection: &Connection, cache_kib: u32) -> Result<(), Fault> {
     connection.busy_timeout(DATABASE_BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    // Pages are looked at more closely when they are read, and a schema that was tampered with does nothing.
+    // Pages are checked more thoroughly when they are read, and a schema that was tampered with does nothing.
     connection.execute_batch(&format!(
         "PRAGMA cache_size = -{cache_kib}; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;
          PRAGMA temp_store = MEMORY;"

@@ -1,4 +1,4 @@
-//! What is read: pages of feeds, handlers, and at the start the journals of runs that go on.
+//! Reads pages of feeds, handlers, and at the start the journals of runs that have not ended.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) struct Reading {
 pub(super) struct Listed {
     /// Without their states.
     pub(super) handlers: Vec<KeptHandler>,
-    /// Those that would be among them, but cannot be read, and why.
+    /// Handlers that would be among them but cannot be read, and why.
     pub(super) damaged: Vec<(HandlerKey, Box<str>)>,
     /// Whether there are no more.
     pub(super) is_complete: bool,
@@ -43,7 +43,7 @@ pub(super) struct Listed {
 impl Reading {
     /// Answers a query from one state of the database.
     pub(super) fn answer(&self, query: &Query) -> Result<Answer, Fault> {
-        // It ends by going back: after a row that could not be read SQLite refuses to commit even what only reads.
+        // It is rolled back: after a row that could not be read SQLite refuses to commit even what only reads.
         let _transaction = self.connection.unchecked_transaction()?;
         Ok(match query {
             Query::Page { run, from, until, bytes_max } => {
@@ -69,7 +69,7 @@ impl Reading {
         })
     }
 
-    /// Events of one version, in rows of `feed` and in the tail.
+    /// Returns events of one version, from rows of `feed` and the tail.
     fn page(&self, run: RunKey, from: u64, until: u64, bytes_max: usize) -> Result<Answer, Fault> {
         let (key, wanted) = (run.handler.0.cast_signed(), [from, until].map(rows::signed));
         let mut statement = self.connection.prepare_cached(
@@ -106,9 +106,9 @@ impl Reading {
             }
         }
         let Some(version) = page.version else {
-            // What has left the window is passed over.
+            // Events that have left the window are skipped.
             return match self.first_behind(run, from)? {
-                // Behind a run that has no next one come no other events.
+                // After a run without a next one there are no other events.
                 Some(first) => self.page(run, first, i64::MAX.cast_unsigned(), bytes_max),
                 None => Ok(Answer::Page { feed: Feed::new(from), workflow: None }),
             };
@@ -119,7 +119,7 @@ impl Reading {
         Ok(Answer::Page { feed, workflow: Some(workflow) })
     }
 
-    /// Where the first event behind `from` is that is kept. The window of an earlier run of the handler moves no more.
+    /// Returns the first retained event after `from`. The window of an earlier run of the handler no longer moves.
     fn first_behind(&self, run: RunKey, from: u64) -> Result<Option<u64>, Fault> {
         let mut statement = self.connection.prepare_cached(
             "SELECT ifnull((SELECT min(first) FROM feed WHERE handler = ?1 AND first > ?2),
@@ -131,7 +131,7 @@ impl Reading {
         Ok(first.optional()?.flatten().map(i64::cast_unsigned))
     }
 
-    /// A handler, with the journal of a run that goes on, or of a failed one if that is wanted.
+    /// Returns a handler, with the journal of a run that has not ended, or of a failed one if requested.
     pub(super) fn handler(&self, address: &Address, with_failed: bool) -> Result<Option<Kept>, Fault> {
         let key = match address {
             Address::Key(key) => Some(*key),
@@ -172,7 +172,7 @@ impl Reading {
         Ok(Some(Kept { handler, journal }))
     }
 
-    /// The longest ended handlers.
+    /// Returns the longest ended handlers.
     fn oldest(&self, count: usize) -> Result<Vec<(HandlerKey, i64)>, Fault> {
         let sql = "SELECT handler, ifnull(wall_us, 0) FROM places WHERE place < ?2 ORDER BY place LIMIT ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -184,7 +184,7 @@ impl Reading {
         Ok(handlers)
     }
 
-    /// Handlers whose runs go on, in order of creation. Finished ones are not looked at.
+    /// Lists handlers whose runs have not ended, in order of creation, without examining finished ones.
     fn running(&self, after: Option<HandlerKey>, count: usize) -> Result<Listed, Fault> {
         let from = LIVE_PLACE + after.map_or(0, |key| key.0.cast_signed() + 1);
         match self.running_sound(from, count) {
@@ -208,8 +208,8 @@ impl Reading {
         Ok(listed)
     }
 
-    /// Finds out which handlers of a page cannot be read, and lists the others. A page of damaged ones only is passed
-    /// over, because the next page begins behind its last handler.
+    /// Determines which handlers of a page cannot be read, and lists the others. A page with only damaged ones is
+    /// skipped, because the next page begins after its last handler.
     fn running_one_by_one(&self, from: i64, count: usize, fault: &Fault) -> Result<Listed, Fault> {
         let sql = "SELECT place - ?1 FROM places WHERE place >= ?2 AND place < ?3 ORDER BY place";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -229,7 +229,7 @@ impl Reading {
         Ok(listed)
     }
 
-    /// Ids that clients chose, of handlers that are gone, in the order in which they went; as far as they can be read.
+    /// Returns ids chosen by clients of removed handlers, in the order of removal, as far as they can be read.
     pub(super) fn gone(&self) -> Result<Vec<(Arc<str>, HandlerKey)>, Fault> {
         self.all_gone().or_else(|fault| if fault.is_lasting() { Ok(Vec::new()) } else { Err(fault) })
     }
@@ -244,18 +244,19 @@ impl Reading {
         Ok(gone)
     }
 
-    /// Gives every handler whose run goes on, in order of creation, with its journal.
+    /// Passes every handler whose run has not ended to `each`, in order of creation, with its journal.
     pub(super) fn recover(&self, each: &mut dyn FnMut(Recovered)) -> Result<(), Fault> {
         let _transaction = self.connection.unchecked_transaction()?;
         let mut last = -1;
         match self.recover_sound(&mut last, each) {
-            // One of those behind the last one is damaged. Who looks for each alone finds which.
+            // One after the last one is damaged. Reading each separately finds out which.
             Err(fault) if fault.is_lasting() => self.recover_one_by_one(last, each),
             recovered => recovered,
         }
     }
 
-    /// In one pass over the handlers and one over their journals; `last` is the last one that was given.
+    /// Recovers in one pass over the handlers and one over their journals; `last` is the last handler that was passed
+    /// on.
     fn recover_sound(&self, last: &mut i64, each: &mut dyn FnMut(Recovered)) -> Result<(), Fault> {
         let sql = format!(
             "SELECT {HANDLER_COLUMNS}, journal, state FROM places p CROSS JOIN handlers h ON h.key = p.place - ?1
@@ -263,7 +264,7 @@ impl Reading {
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut handlers = statement.query([LIVE_PLACE, CLOCK_PLACE - 1])?;
-        // In the same order, so that one pass over both is enough.
+        // In the same order, so that one pass over both suffices.
         let mut statement = self.connection.prepare(
             "SELECT j.handler, j.is_snapshot, ifnull(j.bytes, (SELECT b.bytes FROM blobs b WHERE b.id = j.blob))
              FROM places p CROSS JOIN journal j ON j.handler = p.place - ?1
@@ -312,7 +313,7 @@ impl Reading {
         Ok(())
     }
 
-    /// What a handler whose run goes on is, without its journal, if that can be read.
+    /// Returns a handler whose run has not ended without its journal, if that can be read.
     fn head(&self, key: HandlerKey) -> Option<KeptHandler> {
         let sql = format!("SELECT {HANDLER_COLUMNS} FROM handlers h WHERE key = ?1");
         let mut statement = self.connection.prepare_cached(&sql).ok()?;
@@ -351,7 +352,7 @@ struct Piece<'a> {
     events: &'a [u8],
 }
 
-/// A part of a feed as it was asked for, as far as it has been found.
+/// A part of a feed as requested, as far as it was found.
 struct Page {
     from: u64,
     until: u64,
@@ -365,8 +366,8 @@ struct Page {
 struct Damaged;
 
 impl Page {
-    /// Adds what the piece has of the events that are still wanted, if it has the next one; gives whether the page can
-    /// take more.
+    /// Adds those events of the piece that are still wanted, if it has the next one. Returns whether the page can take
+    /// more.
     fn add(&mut self, piece: &Piece<'_>) -> Result<bool, Damaged> {
         if self.next < piece.first || self.next >= piece.next {
             return Ok(self.next < self.until);

@@ -1,4 +1,4 @@
-//! What is deleted: handlers as a whole, feeds of earlier runs. Large feeds go bit by bit.
+//! Deletes handlers as a whole and feeds of earlier runs. Large feeds are deleted in small parts.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::{
     limits::{GONE_NAMES_MAX, TRASH_SLICE_BYTES},
 };
 
-/// Bytes that a row costs beside its events.
+/// What a row takes beside its events.
 const ROW_BYTES: usize = 64;
 
 impl Writing<'_> {
@@ -32,11 +32,11 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Deletes events of a handler's newest run that have left the window of its feed. A row that holds the window's
-    /// first event stays whole.
+    /// Deletes events of a handler's newest run that have left the window of its feed. A row with the window's first
+    /// event is retained as a whole.
     pub(super) fn leave(&mut self, handler: i64, window: Mark) -> Result<(), Fault> {
         let (first, bytes) = (signed(window.sequence), signed(window.bytes));
-        // Those in the handler's own row go when all of them have left.
+        // Those in the handler's own row are deleted when all of them have left.
         let statement = self.statement(
             "UPDATE handlers SET kept_from = ?2, kept_from_bytes = ?3,
                  tail_first = CASE WHEN next <= ?2 THEN next ELSE tail_first END,
@@ -50,7 +50,7 @@ impl Writing<'_> {
         below.map_or(Ok(()), |below| self.remove_rows(handler, &(run_first..below)))
     }
 
-    /// Deletes all that there is of a handler.
+    /// Deletes everything of a handler.
     pub(super) fn purge(&mut self, key: HandlerKey) -> Result<(), Fault> {
         let handler = signed(key.0);
         self.blame(key);
@@ -68,7 +68,7 @@ impl Writing<'_> {
             self.delete_live(handler)?;
         }
         if let Some(id) = id {
-            // The id may be another's by now, of the same transaction.
+            // In the same transaction the id may already belong to another handler.
             self.statement("DELETE FROM names WHERE id = ?1 AND handler = ?2")?.execute((&id, handler))?;
             let sql = "INSERT INTO gone (id, handler) VALUES (?1, ?2) RETURNING place";
             let place: i64 = self.statement(sql)?.query_row((&id, handler), |row| row.get(0))?;
@@ -77,14 +77,14 @@ impl Writing<'_> {
             self.known.gone.push((id.into(), key));
         }
         self.delete_journal(handler)?;
-        // Most have nothing in `states`, and are not to fail because a page of it is damaged.
+        // Most have nothing in `states`, and must not fail because a page of it is damaged.
         if has_state == Some(true) {
             self.delete_state(handler)?;
         }
         self.remove_feed(key, 0..u64::MAX)
     }
 
-    /// Deletes a bit of what is left of large feeds.
+    /// Deletes a part of what is left of large feeds.
     pub(super) fn empty_trash(&mut self) -> Result<(), Fault> {
         if self.known.leaves_trash {
             self.known.has_trash = false;
@@ -107,29 +107,28 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// What this row of `trash` stands for cannot be deleted, and stays.
+    /// What this row of `trash` refers to cannot be deleted, and stays.
     pub(super) fn give_up_trash(&mut self, id: i64) -> Result<(), Fault> {
         self.known.blamed = Blamed::Database;
         self.statement("DELETE FROM trash WHERE id = ?1")?.execute([id])?;
         Ok(())
     }
 
-    /// Sets a handler aside: it has no place any more among those that go on or have ended. Whether it was among the
-    /// ended ones.
+    /// Sets a handler aside: it is no longer among those that run or have ended. Returns whether it was among those
+    /// that have ended.
     pub(super) fn set_aside(&mut self, key: HandlerKey, cause: &str) -> Result<bool, Fault> {
         self.known.blamed = Blamed::Aside;
         self.known.forget_one(key);
         let handler = signed(key.0);
         self.delete_live(handler)?;
-        // Its row, which knows its place, may be what cannot be read.
+        // Its row, which has its position, may be what cannot be read.
         let sql = "DELETE FROM places WHERE handler = ?1 AND place < ?2";
         let was_finished = self.statement(sql)?.execute((handler, LIVE_PLACE))? > 0;
         self.statement("INSERT OR REPLACE INTO aside VALUES (?1, ?2)")?.execute((handler, cause))?;
         Ok(was_finished)
     }
 
-    /// Deletes rows of a feed, the first ones in order, about [`TRASH_SLICE_BYTES`] of them; gives whether some are
-    /// left.
+    /// Deletes the first rows of a feed in order, about [`TRASH_SLICE_BYTES`] of them. Returns whether some are left.
     fn delete_slice(&mut self, handler: i64, range: &Range<i64>) -> Result<bool, Fault> {
         let statement = self.statement(
             "SELECT first, ifnull(length(events), (SELECT length(bytes) FROM blobs WHERE id = blob))

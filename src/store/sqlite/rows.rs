@@ -1,4 +1,4 @@
-//! Rows of the database as what they stand for. What was never written is an error that names its handler.
+//! Decodes rows of the database. What was never written is an error that names its handler.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ use crate::{
     values::Values,
 };
 
-/// What [`handler`] reads, of `handlers h`. While a run goes on, its tail has its first events, and the rows of `feed`
-/// after it the others.
+/// The columns of `handlers h` that [`handler`] reads. While a run has not ended, its tail has its first events, and
+/// the rows of `feed` after it have the others.
 pub(super) const HANDLER_COLUMNS: &str = "h.key, h.version, h.run, h.run_id, h.started_us, h.updated_us, h.first,
     h.cursor, h.ended, h.outcome, h.id, h.error, h.next, CASE WHEN h.outcome = 0 THEN h.tail END,
     (SELECT f.next FROM feed f WHERE f.handler = h.key AND f.first >= h.next ORDER BY f.first DESC LIMIT 1),
     h.kept_from, h.kept_from_bytes";
 
-/// The columns after those.
+/// The number of those columns.
 pub(super) const JOURNAL: usize = 17;
 pub(super) const STATE: usize = 18;
 
@@ -37,7 +37,7 @@ pub(super) const COMPLETED: i64 = 0;
 pub(super) const FAILED: i64 = 1;
 pub(super) const CANCELLED: i64 = 2;
 
-/// A handler, without its state.
+/// Decodes a handler, without its state.
 pub(super) fn handler(row: &Row<'_>, versions: &Versions) -> Result<KeptHandler, Fault> {
     let key = unsigned(row, 0)?;
     read(row, key, versions).map_err(|fault| fault.of(key))
@@ -71,7 +71,7 @@ fn read(row: &Row<'_>, key: u64, versions: &Versions) -> Result<KeptHandler, Fau
     })
 }
 
-/// The outcome of a run that has ended; the value of a completed one is that of its last event.
+/// Decodes the outcome of a run that has ended; the value of a completed one is that of its last event.
 fn outcome(row: &Row<'_>, graph: &Graph, next: u64) -> Result<Outcome, Fault> {
     let damaged = |text: &str| Fault::Damaged(text.into());
     match row.get(9)? {
@@ -94,7 +94,7 @@ fn outcome(row: &Row<'_>, graph: &Graph, next: u64) -> Result<Outcome, Fault> {
     }
 }
 
-/// Adds what stands in a row to the journal that came before it.
+/// Adds the contents of a row to the journal that precedes it.
 pub(super) fn add_records(
     journal: &mut KeptJournal,
     bytes: ValueRef<'_>,
@@ -112,13 +112,13 @@ pub(super) fn add_records(
     Ok(())
 }
 
-/// A number of the database, none of which is negative.
+/// Decodes a number, none of which is negative.
 pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
     let number: i64 = row.get(column)?;
     u64::try_from(number).map_err(|_| Fault::Damaged(format!("{number} stands where no number is negative")))
 }
 
-/// A number for the database; what is beyond its range is beyond all that is counted.
+/// Encodes a number; one out of range exceeds everything that is counted.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Handlers in order of creation, past those that cannot be read.
+//! Lists handlers in order of creation, skipping those that cannot be read.
 
 use super::{
     fault::Fault,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Reading {
-    /// Handlers after this one: `count` at most, and about so many bytes of results and errors, but one at least.
+    /// Lists up to `count` handlers after this one, with about `bytes_max` of results and errors, but at least one.
     pub(super) fn list(&self, after: Option<HandlerKey>, count: usize, bytes_max: usize) -> Result<Listed, Fault> {
         let (mut listed, mut after) = (Listed::default(), after.map_or(-1, |key| key.0.cast_signed()));
         loop {
@@ -57,12 +57,12 @@ impl Reading {
         Ok(())
     }
 
-    /// The last key of those behind `after` that cannot be read; `None` if none behind it can be. The fault is that of
-    /// the first of them.
+    /// Returns the last of consecutive keys after `after` that cannot be read; `None` if no later one can be. The fault
+    /// is that of the first of them.
     fn skip(&self, after: i64, fault: Fault, damaged: &mut Vec<(HandlerKey, Box<str>)>) -> Result<Option<i64>, Fault> {
         let cause: Box<str> = fault.text().into();
         match self.next_key(after) {
-            // A damaged page may give any key: there is none before `after` to go on with.
+            // A damaged page may contain any key; one before `after` cannot be used.
             Ok(Some(key)) if key > after => {
                 damaged.push((HandlerKey(key.cast_unsigned()), cause));
                 return Ok(Some(key));
@@ -71,7 +71,7 @@ impl Reading {
             Err(fault) if !fault.is_lasting() => return Err(fault),
             Ok(Some(_)) | Err(_) => {}
         }
-        // The page with the next key is damaged, or one above it: the search goes on behind it, wherever that is.
+        // The page with the next key, or one above it, is damaged: the search continues after it, wherever that is.
         let (mut unread, mut step) = (after, 1_i64);
         let read = loop {
             let Some(from) = after.checked_add(step).filter(|from| *from < LIVE_PLACE) else { break None };
@@ -96,7 +96,7 @@ impl Reading {
         self.next_key(after).is_ok_and(|next| next.is_none_or(|key| key > after))
     }
 
-    /// The next key after this one, without a look at its row.
+    /// Returns the next key after this one, without reading its row.
     fn next_key(&self, after: i64) -> Result<Option<i64>, Fault> {
         let sql = "SELECT key FROM handlers WHERE key >= ?1 ORDER BY key LIMIT 1";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -104,7 +104,7 @@ impl Reading {
         Ok(found.next()?.map(|row| row.get(0)).transpose()?)
     }
 
-    /// The handlers behind `after` up to `last`, as their places tell.
+    /// Returns the handlers after `after` up to `last`, according to their positions.
     fn keys_between(&self, after: i64, last: i64) -> Result<Vec<HandlerKey>, Fault> {
         let mut statement = self.connection.prepare_cached(
             "SELECT handler FROM places WHERE place < ?3 AND handler > ?1 AND handler <= ?2

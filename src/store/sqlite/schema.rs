@@ -1,6 +1,6 @@
 //! The tables of the database, version by version.
 
-/// In the file's header at byte 68: says that a database is one of ours. `rill`, in ASCII.
+/// In the file's header at byte 68: marks a database of this program. `rill`, in ASCII.
 pub(super) const APPLICATION_ID: u32 = 0x7269_6c6c;
 
 /// In the file's header at byte 60: the version of the schema that this program writes.
@@ -10,31 +10,31 @@ pub(super) const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 /// writes 21 KB instead of 5.6.
 pub(super) const PAGE_BYTES: u32 = 1024;
 
-/// The place of the first handler whose run goes on; the ended ones are below.
+/// The position of the first handler whose run has not ended; those that have are below.
 pub(super) const LIVE_PLACE: i64 = 1 << 62;
 
-/// The place of the clock, behind all handlers.
+/// The position of the clock, after all handlers.
 pub(super) const CLOCK_PLACE: i64 = i64::MAX;
 
-/// What leads from each version to the next, from 0, an empty database, on. Released ones never change.
+/// The steps from each version to the next, beginning with 0, an empty database. Released ones never change.
 pub(super) const MIGRATIONS: [&str; 6] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
 
-/// A short run lives in one row of `handlers`: its journal, and its events in `tail`. What else a run writes goes to
-/// `journal` and `feed`, a row for each transaction. [`VERSION_4`] tells where what is long stands since.
+/// A short run is one row of `handlers`, with its journal, and its events in `tail`. Everything else that a run writes
+/// goes to `journal` and `feed`, one row per transaction. [`VERSION_4`] says where long values are since then.
 ///
-/// - `store`: one row; what the ids of handlers are made with.
+/// - `store`: one row with the secret for the ids of handlers.
 /// - `versions`: graphs that handlers, journals and events were written under.
 /// - `handlers`: `version` is that of journal, outcome and tail; `ended` is the handler's place in `places`, null while
 ///   the run goes on; `outcome` is 0 completed (its value is that of the tail's last event), 1 failed, 2 cancelled.
 ///   `tail` has the events from `tail_first` to `next`: the run's first ones while it goes on, its last ones after.
 /// - `journal`: the newest snapshot and the records after it, those in the row of `handlers` coming first.
-/// - `places`: handlers that have ended, from place 1 on in the order of ending; behind them those whose run goes on,
-///   at 2^62 and their keys; the last row is the clock. What changes of these lies close together: while few runs go
-///   on, a commit writes one page of it.
+/// - `places`: handlers that have ended, at positions from 1 in the order of ending; after them those whose run has not
+///   ended, at 2^62 plus their keys; the last row is the clock. What changes here is close together: while few runs
+///   have not ended, a commit writes one page of it.
 /// - `names`: ids that clients chose.
-/// - `trash`: parts of feeds that are to be deleted, bit by bit.
+/// - `trash`: parts of feeds that are deleted in small parts.
 ///
-/// Events and records are lists: each a length and as many bytes, one behind the other.
+/// Events and records are lists: each element is a length and as many bytes.
 pub(super) const VERSION_1: &str = "
 CREATE TABLE store (id INTEGER PRIMARY KEY, secret BLOB NOT NULL);
 CREATE TABLE versions (id INTEGER PRIMARY KEY, graph BLOB NOT NULL);
@@ -86,14 +86,14 @@ INSERT INTO places VALUES (9223372036854775807, NULL, 0, 0, 0);
 
 /// - `handlers`: `kept_from` is the number of the first event that has not left the window of the run's feed, null if
 ///   none has; `kept_from_bytes` are the bytes that the run had published before it.
-/// - `gone`: ids that clients chose, of handlers that are gone, with their keys: the newest ones.
+/// - `gone`: ids chosen by clients, of removed handlers, with their keys: the newest ones.
 const VERSION_2: &str = "
 ALTER TABLE handlers ADD COLUMN kept_from INTEGER;
 ALTER TABLE handlers ADD COLUMN kept_from_bytes INTEGER;
 CREATE TABLE gone (place INTEGER PRIMARY KEY, id TEXT NOT NULL, handler INTEGER NOT NULL);
 ";
 
-/// What one handler's damaged rows cost the others: nothing.
+/// Damaged rows of one handler do not affect others.
 ///
 /// - `aside`: handlers whose rows cannot be changed, and why. They have no place in `places`.
 /// - `places`: `wall_us` of a handler that has ended is the time of that, so that retention reads no row of `handlers`.
@@ -102,7 +102,7 @@ CREATE TABLE aside (handler INTEGER PRIMARY KEY, cause TEXT NOT NULL);
 UPDATE places SET wall_us = (SELECT updated_us FROM handlers WHERE key = handler) WHERE place < 4611686018427387904;
 ";
 
-/// What one damaged page costs others than its owner: nothing, if it is an overflow page.
+/// A damaged overflow page affects only its owner.
 ///
 /// A search in a table `WITHOUT ROWID` reads every row that it compares with as a whole, and fails if one of them
 /// cannot be read. So rows of such a table are short enough to need no overflow page; a search by an integer key reads
@@ -177,7 +177,7 @@ INSERT INTO versions SELECT id, NULL, graph FROM moved;
 DROP TABLE moved;
 ";
 
-/// A run that continues a handler does not write the whole state again.
+/// A run that continues a handler does not write the complete state again.
 ///
 /// - `states`: large states. The row of number 0 has the whole of one, those behind it what has changed since, each the
 ///   changes of one run: names and JSON texts by turns, an empty text for what was removed. `cost` is what is written

@@ -1,5 +1,5 @@
-//! What the writer does for the database's size: what was removed is deleted bit by bit, free pages are given back, and
-//! the log is copied into the database.
+//! The writer's work on the size of the database: deletes in small parts what was removed, releases free pages, and
+//! copies the log into the database.
 
 use std::sync::atomic::Ordering;
 
@@ -15,8 +15,8 @@ use super::{
 use crate::limits::{DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, VACUUM_SLICE_BYTES};
 
 impl Writer {
-    /// How many bytes the database has, free pages left out, if that is to be said and has changed: at once when rows
-    /// were deleted, with all that is to be deleted with them unless that takes long.
+    /// Returns how many bytes the database has, without free pages, if that is to be reported and has changed: at once
+    /// when rows were deleted, with all that is to be deleted with them unless that takes long.
     pub(super) fn measure(&mut self) -> Option<u64> {
         let size = self.size.as_mut()?;
         size.is_due |= self.known.has_freed;
@@ -37,7 +37,7 @@ impl Writer {
         })
     }
 
-    /// A feed of a removed handler that cannot be deleted stays, and is not tried again.
+    /// A feed of a removed handler that cannot be deleted stays, and is not retried.
     pub(super) fn give_up_trash(&mut self, id: Option<i64>, fault: &Fault) {
         if self.upkeep.handle_given_up(self.now_us) {
             log::warn!("a part of a removed handler's feed cannot be deleted, and stays: {}", fault.text());
@@ -49,7 +49,7 @@ impl Writer {
     pub(super) fn count_wal_pages(&mut self) {
         let pages = self.wal_pages.load(Ordering::Relaxed);
         if pages < self.wal_pages_before {
-            // It was copied, nobody read in it, and so it was begun anew.
+            // It was copied while nobody read it, and so was restarted.
             self.wal_pages_copied = 0;
         }
         self.wal_pages_before = pages;
@@ -70,15 +70,15 @@ impl Writer {
         match emptied {
             Ok(()) => self.say_done(Chore::Trash, "what was removed is deleted again"),
             Err(fault) => {
-                // The next commit tries again.
+                // The next commit retries.
                 self.known.has_trash = false;
                 self.say_failed(Chore::Trash, "what was removed still takes room", &fault.store_error());
             }
         }
     }
 
-    /// Gives a slice of the free pages back to the system, if there are many or the database is too large with them.
-    /// They are not to go and come with each run that ends.
+    /// Releases some of the free pages to the system, if there are many or the database is too large with them. They
+    /// are not released and allocated with each run that ends.
     pub(super) fn give_back(&mut self) {
         let count = |pragma| self.connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
         let shrunk = count("page_count").and_then(|pages| {
@@ -90,7 +90,7 @@ impl Writer {
             if slice == 0 {
                 return Ok(false);
             }
-            // Each step of the statement gives back one page.
+            // Each step of the statement releases one page.
             let sql = format!("PRAGMA incremental_vacuum({slice})");
             let mut statement = self.connection.prepare_cached(&sql)?;
             let mut rows = statement.query([])?;
@@ -106,7 +106,7 @@ impl Writer {
             }
             Ok(goes_on) => {
                 self.say_done(Chore::FreePages, "free pages of the database are given back again");
-                // The file becomes shorter when the log is copied into it.
+                // The file shrinks when the log is copied into it.
                 if was_shrinking && !goes_on { self.checkpoint() } else { self.count_wal_pages() }
             }
         }
@@ -128,8 +128,8 @@ impl Writer {
         self.wal_pages_before.saturating_sub(self.wal_pages_copied) as usize * PAGE_BYTES as usize
     }
 
-    /// Copies the write-ahead log into the database as far as nobody still reads in it; then it is begun anew. Its file
-    /// keeps its length, unless that is too much for a directory that is bounded.
+    /// Copies the write-ahead log into the database as far as nobody still reads it; then it is restarted. Its file
+    /// keeps its length, unless that is too much for a limited directory.
     pub(super) fn checkpoint(&mut self) {
         let length = self.wal_pages_before as usize * PAGE_BYTES as usize;
         if self.size.is_some() && length > 2 * self.log_bytes_max {
@@ -137,7 +137,7 @@ impl Writer {
         } else {
             match self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE) {
                 Ok(_) => self.say_done(Chore::Log, LOG_COPIED),
-                // What is in the log is kept.
+                // What is in the log is committed.
                 Err(error) => {
                     self.say_failed(Chore::Log, "the database's log cannot be copied into it, and grows", &error);
                 }
@@ -146,14 +146,14 @@ impl Writer {
         self.wal_pages_copied = self.wal_pages_before;
     }
 
-    /// Nothing is to be done: the log is emptied and memory freed.
+    /// The store is idle: empties the log and frees memory.
     pub(super) fn come_to_rest(&mut self) {
         self.empty_log();
-        // What cannot be freed now stays bounded all the same.
+        // What cannot be freed now stays limited nevertheless.
         let _ = self.connection.release_memory();
     }
 
-    /// Copies the write-ahead log into the database and cuts its file off, if nobody reads in it.
+    /// Copies the write-ahead log into the database and truncates it, if nobody reads it.
     fn empty_log(&mut self) {
         let emptied = self.connection.busy_timeout(std::time::Duration::ZERO).and_then(|()| {
             let emptied = self.connection.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE);
@@ -173,5 +173,5 @@ impl Writer {
 
 const LOG_COPIED: &str = "the database's log is copied into it again";
 
-/// Transactions after which the size is said though there is trash.
+/// Transactions after which the size is reported although there is trash.
 const UNSAID_MAX: u32 = 64;

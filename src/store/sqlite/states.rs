@@ -1,5 +1,5 @@
-//! Large states: the whole of one, and behind it what each run has changed of it, so that a run does not write again
-//! what it leaves as it is.
+//! Large states: a complete one, followed by the changes of each run, so that a run does not write again what it does
+//! not change.
 
 use std::sync::Arc;
 
@@ -21,12 +21,12 @@ use crate::{
     values::Values,
 };
 
-/// What stands in the row of a handler whose state is in `states`.
+/// What the row of a handler contains if its state is in `states`.
 const APART: &[u8] = &[];
 
 impl Writing<'_> {
-    /// The state that a run begins with is kept apart if it is to be; `earlier` stood in the row of the run before.
-    /// Gives what stands in the row of this one.
+    /// Stores the state that a run begins with separately if requested; `earlier` was in the row of the previous run.
+    /// Returns what the row of this run contains.
     pub(super) fn begin_state(
         &mut self,
         handler: i64,
@@ -50,7 +50,7 @@ impl Writing<'_> {
         Ok(Some(APART.to_vec()))
     }
 
-    /// Keeps the state that a run has ended with. Gives what stands in the handler's row.
+    /// Stores the state that a run has ended with. Returns what the handler's row contains.
     pub(super) fn end_state(&mut self, handler: i64, ended: &Ended) -> Result<Option<Vec<u8>>, Fault> {
         let Ended { state, changed, .. } = ended;
         if state.cost_bytes() <= ROW_STATE_BYTES_MAX {
@@ -69,7 +69,7 @@ impl Writing<'_> {
         Ok(Some(APART.to_vec()))
     }
 
-    /// Deletes what there is of a handler's state beside its row.
+    /// Deletes what is stored of a handler's state beside its row.
     pub(super) fn delete_state(&mut self, handler: i64) -> Result<(), Fault> {
         let statement = self.statement("DELETE FROM states WHERE handler = ?1 RETURNING blob")?;
         let blobs: Vec<Option<i64>> = statement.query_map([handler], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -84,7 +84,7 @@ impl Writing<'_> {
         self.put_part(handler, 0, 0, bytes)
     }
 
-    /// Adds what a run has changed, unless the changes come to more than the whole state: whether it did.
+    /// Adds the changes of a run, unless all changes exceed the complete state. Returns whether it did.
     fn add_changes(&mut self, handler: i64, bytes: &[u8]) -> Result<bool, Fault> {
         if bytes.is_empty() {
             return Ok(true);
@@ -115,7 +115,7 @@ impl Writing<'_> {
     }
 }
 
-/// The state of the handler in this row, wherever it is kept.
+/// Returns the state of the handler in this row, wherever it is stored.
 pub(super) fn state(connection: &Connection, row: &Row<'_>, key: i64) -> Result<Values, Fault> {
     let damaged = || Fault::Damaged(format!("the state of handler {key} cannot be read"));
     let mut state = Values::default();
@@ -142,7 +142,7 @@ pub(super) fn state(connection: &Connection, row: &Row<'_>, key: i64) -> Result<
     if next == 0 { Err(damaged()) } else { Ok(state) }
 }
 
-/// Sets and removes what `bytes` say; `None` if they are damaged.
+/// Applies encoded changes; `None` if they are damaged.
 fn apply(state: &mut Values, bytes: &[u8]) -> Option<()> {
     let strings = list::strings(bytes)?;
     let (pairs, []) = strings.as_chunks::<2>() else { return None };
@@ -166,7 +166,7 @@ fn encode(state: &Values) -> Vec<u8> {
     list
 }
 
-/// What the state has under these keys.
+/// Encodes what the state has under these keys.
 fn encode_some<'a>(state: &Values, keys: impl IntoIterator<Item = &'a Arc<str>>) -> Vec<u8> {
     let mut list = Vec::new();
     for key in keys {
@@ -177,6 +177,6 @@ fn encode_some<'a>(state: &Values, keys: impl IntoIterator<Item = &'a Arc<str>>)
     list
 }
 
-/// What a row of changes counts for beside its bytes: about what a commit writes for it. It bounds how many of them are
-/// read for one state.
+/// What a row of changes counts beside its bytes: about what a commit writes for it. Limits how many of them are read
+/// for one state.
 const PART_BYTES: i64 = 4 << 10;

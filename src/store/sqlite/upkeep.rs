@@ -1,51 +1,51 @@
-//! What the writer remembers of its work beside the batches: the size that it last reported, and which chores fail. A
-//! failure is logged once, then at most once a pause, and once more when the chore works again.
+//! The state of the writer's work besides batches: the last reported size, and which chores fail. A failure is logged
+//! once, then at most once per pause, and once more when the chore works again.
 
-/// What the writer does for the database's size, which may fail and is then tried again.
+/// Work on the database's size, which is retried after a failure.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Chore {
     /// Deletes what was removed.
     Trash,
-    /// Gives free pages back.
+    /// Releases free pages.
     FreePages,
     /// Copies the log into the database.
     Log,
 }
 
-/// What was last said of the database's size.
+/// The last report of the database's size.
 #[derive(Default)]
 pub(super) struct Size {
-    /// Bytes; `None`: nothing yet.
+    /// Bytes; `None` before the first report.
     pub(super) said: Option<u64>,
     /// Whether rows were deleted since.
     pub(super) is_due: bool,
-    /// Transactions since.
+    /// Transactions since then.
     pub(super) unsaid: u32,
 }
 
-/// Which of these fail.
+/// Which chores fail.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
-    /// When each was last said to fail, on the alive clock; `None`: it works.
+    /// When each failure was last logged, on the alive clock; `None` while it works.
     said_us: [Option<u64>; 3],
-    /// When it was last said that something is not tried again.
+    /// When it was last logged that something is not retried.
     given_up_us: Option<u64>,
 }
 
 impl Upkeep {
-    /// The chore has failed. Whether that is to be said.
+    /// The chore has failed. Returns whether to log that.
     #[must_use]
     pub(super) fn handle_failure(&mut self, chore: Chore, now_us: u64) -> bool {
         is_due(&mut self.said_us[chore as usize], now_us)
     }
 
-    /// The chore is done. Whether it is to be said that it works again.
+    /// The chore is done. Returns whether to log that it works again.
     #[must_use]
     pub(super) fn handle_success(&mut self, chore: Chore) -> bool {
         self.said_us[chore as usize].take().is_some()
     }
 
-    /// Something cannot be done, and is not tried again. Whether that is to be said: there may be much of it.
+    /// Something cannot be done, and is not retried. Returns whether to log that, as there may be much of it.
     #[must_use]
     pub(super) fn handle_given_up(&mut self, now_us: u64) -> bool {
         is_due(&mut self.given_up_us, now_us)
@@ -60,7 +60,7 @@ fn is_due(said_us: &mut Option<u64>, now_us: u64) -> bool {
     is_due
 }
 
-/// How long a chore that goes on failing is not warned of again.
+/// For how long a chore that continues to fail is not logged again.
 const WARNING_PAUSE_US: u64 = 60_000_000;
 
 #[cfg(test)]

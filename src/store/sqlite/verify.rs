@@ -1,5 +1,5 @@
-//! Whether a handler's own rows are what was ever written. Only that blames it for a fault: a page that is damaged may
-//! just as well be its neighbour's.
+//! Checks whether a handler's own rows are readable. Only if not is it at fault: a damaged page may just as well belong
+//! to its neighbour.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -14,7 +14,7 @@ use crate::{
     store::versions::Versions,
 };
 
-/// Reads all rows of a handler, and nothing else; whether there are any.
+/// Reads all rows of a handler, and nothing else. Returns whether there are any.
 pub(super) fn verify(connection: &Connection, versions: &Versions, key: HandlerKey) -> Result<bool, Fault> {
     let handler = rows::signed(key.0);
     let sql = format!("SELECT {HANDLER_COLUMNS}, h.journal, h.state, h.tail FROM handlers h WHERE key = ?1");
@@ -36,8 +36,8 @@ pub(super) fn verify(connection: &Connection, versions: &Versions, key: HandlerK
     Ok(true)
 }
 
-/// Gives those back their places that were set aside and whose rows can be read: a damaged disk was mended, or
-/// another's page was to blame.
+/// Restores the positions of handlers that were set aside and whose rows can be read: a damaged disk was repaired, or
+/// the damaged page belonged to another.
 pub(super) fn restore(connection: &mut Connection, versions: &Versions, aside: &[HandlerKey]) -> Result<(), Fault> {
     for &key in aside {
         let restored = verify(connection, versions, key).and_then(|is_there| {
@@ -64,7 +64,7 @@ pub(super) fn restore(connection: &mut Connection, versions: &Versions, aside: &
     Ok(())
 }
 
-/// Its place may be another's by now: then it counts as ended last.
+/// If its position belongs to another handler by now, it counts as ended last.
 fn restore_ended(connection: &Connection, handler: i64, place: i64, ended_us: i64) -> Result<(), Fault> {
     let insert = "INSERT OR IGNORE INTO places (place, handler, wall_us) VALUES (?1, ?2, ?3)";
     if connection.execute(insert, (place, handler, ended_us))? == 0 {

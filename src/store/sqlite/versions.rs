@@ -7,8 +7,8 @@ use rusqlite::Connection;
 use super::fault::Fault;
 use crate::{graph::Graph, hash::hash128, limits::VERSIONS_UNUSED_MAX, store::versions::Versions};
 
-/// Reads the graphs of the database; those of `registered` that it does not have yet are added if `may_write`. One
-/// that cannot be read is left out, unless it is a registered one: what was written under it is damaged.
+/// Reads the graphs of the database, and adds missing ones of `registered` if `may_write`. A graph that cannot be read
+/// is omitted unless it is registered: what was written under it is damaged.
 pub(super) fn load(connection: &mut Connection, registered: &[Arc<Graph>], may_write: bool) -> Result<Versions, Fault> {
     let mut stored = stored(connection)?;
     if may_write && stored.len() > registered.len() + VERSIONS_UNUSED_MAX {
@@ -57,8 +57,8 @@ struct Stored {
     digest: [u8; 16],
 }
 
-/// Deletes graphs that nothing was written under any more. That looks at every handler, so it is done when there are
-/// many graphs only, and not while some handlers cannot be looked at.
+/// Deletes graphs under which nothing is stored any longer. This reads every handler, so it is done only if there are
+/// many graphs, and not while some handlers cannot be read.
 fn drop_unused(connection: &mut Connection, registered: &[Arc<Graph>], all: Vec<Stored>) -> Result<Vec<Stored>, Fault> {
     let registered: Vec<[u8; 16]> = registered.iter().map(|graph| digest(&graph.to_stored())).collect();
     let dropped = connection.transaction().map_err(Fault::from).and_then(|transaction| {
@@ -79,14 +79,14 @@ fn drop_unused(connection: &mut Connection, registered: &[Arc<Graph>], all: Vec<
     }
 }
 
-/// All graphs in the database.
+/// Returns all graphs in the database.
 fn stored(connection: &Connection) -> Result<Vec<Stored>, Fault> {
     let mut statement = connection.prepare("SELECT id, digest FROM versions")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut all = Vec::new();
     for row in rows {
         let (number, known): (i64, Option<[u8; 16]>) = row?;
-        // One that an earlier version of this program wrote has none.
+        // One written by an earlier version of this program has none.
         let digest = known.map_or_else(|| read(connection, number).map(|bytes| digest(&bytes)), Ok)?;
         all.push(Stored { number, digest });
     }
@@ -97,7 +97,7 @@ fn read(connection: &Connection, number: i64) -> Result<Vec<u8>, Fault> {
     Ok(connection.query_row("SELECT graph FROM versions WHERE id = ?1", [number], |row| row.get(0))?)
 }
 
-/// By this a graph is known, and known to be what was written.
+/// Returns the hash by which a graph is found, and checked to be what was written.
 fn digest(bytes: &[u8]) -> [u8; 16] {
     hash128(&[bytes]).to_le_bytes()
 }

@@ -1,4 +1,4 @@
-//! What one transaction writes of handlers and their runs.
+//! Writes the changes of one transaction to handlers and their runs.
 
 use std::ops::Range;
 
@@ -26,13 +26,13 @@ use crate::{
     },
 };
 
-/// A transaction that is under way.
+/// A transaction in progress.
 pub(super) struct Writing<'a> {
     connection: &'a Connection,
     versions: &'a Versions,
     pub(super) known: &'a mut Known,
-    /// Those that it has used, by their texts' addresses: to have each from the connection's cache again takes as long
-    /// as what it does.
+    /// The statements that it has used, by the addresses of their texts: fetching each from the connection's cache
+    /// takes as long as executing it.
     statements: Vec<(&'static str, CachedStatement<'a>)>,
 }
 
@@ -89,12 +89,12 @@ impl<'a> Writing<'a> {
         Ok(&mut self.statements[place].1)
     }
 
-    /// A fault from here on is one of this handler's rows.
+    /// Attributes later faults to this handler's rows.
     pub(super) fn blame(&mut self, handler: HandlerKey) {
         self.known.blamed = Blamed::Handler(handler);
     }
 
-    /// Where a handler's newest run stands; `None` if there is no such handler.
+    /// Returns the position of a handler's newest run; `None` if there is no such handler.
     pub(super) fn live(&mut self, handler: HandlerKey) -> Result<Option<Live>, Fault> {
         if let Some(live) = self.known.live.get(&handler) {
             return Ok(Some(*live));
@@ -138,7 +138,7 @@ impl<'a> Writing<'a> {
         self.known.names.note_opened(self.connection, opened)
     }
 
-    /// Writes what is new of one run.
+    /// Writes the changes of one run.
     pub(super) fn write(&mut self, change: Change<'_>) -> Result<(), Fault> {
         self.blame(change.handler);
         let Change { handler: key, mut live, opened, version, feed, snapshot, mut records, ended, cursor, left } =
@@ -146,7 +146,7 @@ impl<'a> Writing<'a> {
         let handler = signed(key.0);
         let (mut events, next) = (feed.encode_events(), feed.next());
         if let Some(beginning) = opened {
-            // Most runs' first commit is this one row.
+            // The first commit of most runs is this one row.
             let in_one = snapshot.is_none() && ended.is_none() && events.len() <= TAIL_BYTES_MAX;
             if in_one {
                 self.open(handler, &live, &beginning, next, &records, &events)?;
@@ -228,8 +228,8 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    /// A run takes the place of its handler's run before: of that, events stay at most, and what is in `states`. Gives
-    /// the state in its row.
+    /// A run replaces the previous run of its handler: at most events and what is in `states` are retained of that.
+    /// Returns the state in its row.
     fn close_earlier(&mut self, handler: i64, drops_events: bool) -> Result<Option<Vec<u8>>, Fault> {
         if !drops_events {
             self.insert_tail(handler)?;
@@ -266,7 +266,7 @@ impl<'a> Writing<'a> {
         found.map_or(Ok(()), |(first, next, version, tail)| self.insert_events(handler, first, next, version, &tail))
     }
 
-    /// The events in the handler's row get a row of their own, so that the tail is free for others.
+    /// Moves the events in the handler's row to a row of their own, so that the tail is free for others.
     fn move_tail(&mut self, handler: i64, live: &mut Live) -> Result<(), Fault> {
         if live.tail_bytes > 0 {
             self.insert_tail(handler)?;
@@ -296,8 +296,7 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    /// Where bytes of a row of `journal`, `feed` or `states` go: into the row, or into one of `blobs`, whose id this
-    /// gives.
+    /// Stores bytes of a row of `journal`, `feed` or `states`: in the row, or in one of `blobs`, whose id this returns.
     pub(super) fn place<'b>(
         &mut self,
         handler: i64,
@@ -308,7 +307,7 @@ impl<'a> Writing<'a> {
         if bytes.len() <= INLINE_BYTES_MAX {
             return Ok((Some(bytes), None));
         }
-        // Those of one handler lie together. An id that is taken, after many of them, is as good as any other.
+        // Those of one handler are close together. If an id is taken, any other one will do.
         let id = (handler >> SHARD_BITS << BLOB_NUMBER_BITS | number & (JOURNAL_BLOBS - 1) | kind) & i64::MAX;
         if self.statement("INSERT OR IGNORE INTO blobs VALUES (?1, ?2)")?.execute((id, bytes))? > 0 {
             return Ok((None, Some(id)));
@@ -349,7 +348,7 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    /// The run has ended. Its last events go to the tail, which has the last one in any case.
+    /// The run has ended. Its last events go to the tail, which has at least the last one.
     #[expect(clippy::too_many_arguments, reason = "they are what ends it")]
     fn end(
         &mut self,
@@ -375,7 +374,7 @@ impl<'a> Writing<'a> {
             Outcome::Failed(error) => (FAILED, Some(error.as_str())),
             Outcome::Cancelled => (CANCELLED, None),
         };
-        // What tells why a run failed stays as it is.
+        // What tells why a run failed does not change.
         let keeps = ended.keeps_journal;
         let state = if keeps { None } else { self.end_state(handler, ended)? };
         let statement = self.statement(
@@ -408,7 +407,7 @@ const FEED_BLOBS: i64 = 0;
 const JOURNAL_BLOBS: i64 = 1 << (BLOB_NUMBER_BITS - 1);
 pub(super) const STATE_BLOBS: i64 = JOURNAL_BLOBS | 1 << (BLOB_NUMBER_BITS - 2);
 
-/// The clock of the database: [`Writing::set_clock`].
+/// Reads the clock of the database: [`Writing::set_clock`].
 pub(super) fn clock(connection: &Connection) -> Result<(Now, u64), Fault> {
     let sql = "SELECT wall_us, alive_us, next_handler FROM places WHERE place = ?1";
     let mut statement = connection.prepare(sql)?;

@@ -25,11 +25,11 @@ use crate::{
     store::{Answer, Batch, Completed, Query, StoreError, threads, versions::Versions},
 };
 
-/// What the writer is told beside batches.
+/// What the writer is told besides batches.
 pub(super) enum Order {
-    /// The database is to have at most so many pages.
+    /// Limit the database to this many pages.
     PagesMax(u32),
-    /// The size is to be said from now on, and the log to have at most so many bytes.
+    /// Report the size from now on, and limit the log to this many bytes.
     SaySize { log_bytes_max: usize, pages_max: u32 },
     /// The writer is to panic.
     #[cfg(test)]
@@ -41,19 +41,19 @@ pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) versions: Arc<Versions>,
     pub(super) known: Known,
-    /// The directory of a database that was just made: its name in there is not yet on the disk.
+    /// The directory of a new database: its name there is not on the disk yet.
     pub(super) unsynced: Option<PathBuf>,
-    /// Pages in the write-ahead log, as of the last commit.
+    /// Pages in the write-ahead log after the last commit.
     pub(super) wal_pages: Arc<AtomicU32>,
-    /// As of the commit before, and as of the last copying if they are still in the log.
+    /// The same after the previous commit, and after the last copying if they are still in the log.
     pub(super) wal_pages_before: u32,
     pub(super) wal_pages_copied: u32,
     pub(super) log_bytes_max: usize,
-    /// With more pages, free ones are given back.
+    /// With more pages, free ones are released.
     pub(super) pages_max: u32,
-    /// What was last said of the size, if it is to be said.
+    /// The last report of the size, if it is to be reported.
     pub(super) size: Option<Size>,
-    /// Whether free pages are being given back.
+    /// Whether free pages are being released.
     pub(super) is_shrinking: bool,
     /// Which of its chores fail, and the time of the newest batch, on the alive clock.
     pub(super) upkeep: Upkeep,
@@ -151,7 +151,7 @@ impl threads::Reader for Reading {
     }
 
     fn rest(&mut self) {
-        // What cannot be freed now stays bounded all the same.
+        // What cannot be freed now stays limited nevertheless.
         let _ = self.connection.release_memory();
     }
 }
