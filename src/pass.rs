@@ -1,5 +1,5 @@
-//! What passes between a run and the body of a step: the pass's input, its notes while it runs, what it did.
-//! Plain values; [`crate::engine`] decides with them, [`crate::workflow`] runs bodies on them.
+//! What passes between a run and the body of a step: the pass's input, its notes while it runs, and what it did. Plain
+//! values: [`crate::engine`] makes decisions with them, [`crate::workflow`] runs bodies with them.
 
 mod list;
 mod report;
@@ -23,20 +23,20 @@ pub use report::{FeedOrder, Order, Report, Stop};
 /// A run's state as one pass sees it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Counts the changes of the state; names this snapshot.
+    /// The number of changes of the state, which identifies this snapshot.
     pub version: u64,
     /// The values.
     pub values: Values,
 }
 
-/// What a pass of a step is given.
+/// The input of one pass of a step.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PassInput {
     /// The run's id.
     pub run_id: uuid::Uuid,
     /// The handler's id.
     pub handler_id: Arc<str>,
-    /// The work, counted in its run from 0.
+    /// The number of the work in its run, from 0.
     pub work: u64,
     /// The attempt, from 1.
     pub attempt: u32,
@@ -50,11 +50,11 @@ pub struct PassInput {
     pub once: SharedList<OnceValue>,
     /// Hashes of the stream writes of this attempt, by ordinal.
     pub published: SharedList<u128>,
-    /// The error of the last attempt: this pass makes the event that the work gives because of it.
+    /// The error of the last attempt, if this pass makes the `on_failure` event.
     pub failure: Option<Arc<str>>,
 }
 
-/// What a work is about.
+/// The event or events of a work.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum WorkEvent {
     /// One event of this type.
@@ -63,19 +63,19 @@ pub enum WorkEvent {
     All(Arc<Vec<(EventId, Json)>>),
 }
 
-/// One wait of a work, remembered over passes and attempts.
+/// One wait of a work, remembered across passes and attempts.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Wait {
     /// A sleep that is over.
     Slept,
-    /// A question and the answer that came; `None`: it timed out, in this attempt.
+    /// A question and its answer; `None` if it timed out in this attempt.
     Asked {
         /// The question's type.
         question: EventId,
         /// The answer's value.
         answer: Option<Json>,
     },
-    /// A question that timed out in an earlier attempt: it is asked again.
+    /// A question that timed out in an earlier attempt, and is asked again.
     Forgotten {
         /// The question's type.
         question: EventId,
@@ -85,18 +85,18 @@ pub enum Wait {
 /// A noted `once` value.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct OnceValue {
-    /// What the closure gave.
+    /// What the closure returned.
     pub value: Json,
-    /// Stream writes counted at its end, those inside the closure included.
+    /// The number of stream writes at its end, including those inside the closure.
     pub stream_ordinal: u32,
 }
 
-/// What a running pass tells the loop at once.
+/// What a running pass reports to the loop at once.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Note {
     /// A stream write.
     Stream {
-        /// Its place among the stream writes of the attempt, from 0.
+        /// Its ordinal among the stream writes of the attempt, from 0.
         ordinal: u32,
         /// Hash of type name and value.
         hash: u128,
@@ -107,20 +107,20 @@ pub enum Note {
     },
     /// A `once` closure has run.
     Once {
-        /// Its place among the `once` calls of the work, from 0.
+        /// Its ordinal among the `once` calls of the work, from 0.
         ordinal: u32,
-        /// What it gave.
+        /// What it returned.
         value: OnceValue,
     },
-    /// A stream write as a journal has it: its event stands in the feed. No pass gives it.
+    /// A stream write in a journal: its event is in the feed. Passes do not emit this.
     Kept {
-        /// As [`Note::Stream`] has it.
+        /// See [`Note::Stream`].
         ordinal: u32,
-        /// As [`Note::Stream`] has it.
+        /// See [`Note::Stream`].
         hash: u128,
         /// Its type, if the graph has it.
         event: Option<EventId>,
-        /// What its event took of the feed.
+        /// What its event takes in the feed.
         bytes: u32,
     },
 }
@@ -166,45 +166,45 @@ pub struct OtherEvent {
     pub kind: EventKind,
 }
 
-/// All that one pass did: one atomic record.
+/// Everything that one pass did, as one atomic record.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Done {
     /// How it ended.
     pub end: PassEnd,
-    /// Events it sent, in order. Dropped when it waits or fails.
+    /// The events that it sent, in order. Dropped if it waits or fails.
     pub sent: Vec<(EventId, Json)>,
     /// What it did with the state.
     pub state: StateUse,
 }
 
-/// The events that a pass gave out when it returned.
+/// The events that a pass emitted when it returned.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Emitted {
-    /// Those that it sent, in order.
+    /// The events that it sent, in order.
     pub sent: Vec<(EventId, Json)>,
-    /// Those that it returned, in order, after the ones it sent.
+    /// The events that it returned, in order, after those that it sent.
     pub returned: Vec<(EventId, Json)>,
 }
 
 impl Emitted {
-    /// How many there are.
+    /// Returns the number of events.
     pub fn len(&self) -> usize {
         self.sent.len() + self.returned.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All of them, in order.
+    /// Iterates over all events, in order.
     pub fn iter(&self) -> impl Iterator<Item = &(EventId, Json)> {
         self.sent.iter().chain(&self.returned)
     }
 }
 
 impl Done {
-    /// Bytes that are taken in with it: of its events and of its writes to the state.
+    /// Returns the bytes of its events and of its writes to the state.
     pub fn bytes(&self) -> usize {
         let returned = if let PassEnd::Returned(events) = &self.end { &events[..] } else { &[] };
         let events = returned.iter().chain(&self.sent).map(|(_, value)| value.as_str().len());
@@ -227,25 +227,25 @@ impl Write {
 pub enum PassEnd {
     /// It returned these events.
     Returned(Vec<(EventId, Json)>),
-    /// It waits; its body runs again when that is over.
+    /// It waits; its body runs again when the wait is over.
     Waits {
-        /// The wait's place among the waits of the work, from 0.
+        /// The wait's ordinal among the waits of the work, from 0.
         ordinal: u32,
-        /// For what.
+        /// What it waits for.
         wait: NewWait,
     },
     /// It failed.
     Failed {
         /// The error's text.
         error: String,
-        /// Whether another attempt is worth it: false if `only_if` says so, or the fault is the program's.
+        /// Whether a retry is worthwhile: false if `only_if` says so, or the program is at fault.
         retry: bool,
     },
     /// It panicked with this message.
     Panicked(String),
-    /// It ran past its step's time-out; said by the scheduler, not by the pass.
+    /// It exceeded its step's time-out; reported by the scheduler, not by the pass.
     TimedOut,
-    /// Its waits differ from those it made before: fails the run, naming both.
+    /// Its waits differ from those that it made before: the run fails, naming both.
     Diverged(String),
 }
 
@@ -262,7 +262,7 @@ pub enum NewWait {
         answer: EventId,
         /// The question's value, shown in the feed.
         value: Json,
-        /// Only an answer whose member has exactly this value.
+        /// Only an answer whose member equals this value.
         matching: Vec<(String, Json)>,
         /// How long it waits, on the alive clock.
         timeout: Option<Duration>,
@@ -272,9 +272,9 @@ pub enum NewWait {
 /// What a pass did with the run's state.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct StateUse {
-    /// Version of the snapshot it saw.
+    /// The version of the snapshot that it saw.
     pub version: u64,
-    /// Keys it read from the snapshot, absent ones too; sorted, each once.
+    /// The keys that it read from the snapshot, including absent ones; sorted, each once.
     pub reads: Vec<Arc<str>>,
     /// Whether it listed the keys.
     pub listed: bool,
@@ -298,7 +298,7 @@ pub enum Write {
 }
 
 impl EventRef {
-    /// The type, if the graph has it.
+    /// Returns the type, if the graph has it.
     pub fn known(&self) -> Option<EventId> {
         match self {
             Self::Known(event) => Some(*event),
@@ -315,10 +315,10 @@ impl EventRef {
 }
 
 impl Write {
-    /// The value of `key` after this write, `None` if it is removed.
+    /// Returns the value of `key` after this write, `None` if it is removed.
     ///
     /// # Errors
-    /// When the value is of another type, or would not fit: a text that names the key and the type.
+    /// If the value has another type, or would not fit; the text names the key and the type.
     pub fn apply(&self, key: &str, current: Option<Value>) -> Result<Option<Value>, String> {
         match self {
             Self::Set(value) => Ok(Some(value.clone().into())),
@@ -333,7 +333,7 @@ impl Write {
         }
     }
 
-    /// The one write that does what this one and then the next do, if there is one.
+    /// Returns a single write with the effect of this one followed by the next, if there is one.
     #[must_use]
     pub fn then(&self, next: &Self) -> Option<Self> {
         match (self, next) {
@@ -366,7 +366,7 @@ fn add(key: &str, current: Option<Json>, amount: &Json) -> Result<Json, String> 
     Json::from_value(&sum.ok_or_else(out_of_range)?).map_err(|_| out_of_range())
 }
 
-/// `depth` is that of the array that the elements make.
+/// `depth` is that of the array of the elements.
 fn extend(key: &str, current: Option<Value>, elements: &str, depth: usize) -> Result<Value, String> {
     if depth > JSON_DEPTH_MAX {
         return Err(format!("state key `{key}`: `push`: nested deeper than {JSON_DEPTH_MAX}"));
@@ -375,7 +375,7 @@ fn extend(key: &str, current: Option<Value>, elements: &str, depth: usize) -> Re
         .map_err(|found| format!("state key `{key}`: `push` needs an array, found {}", kind(&found)))
 }
 
-/// What a JSON text is, by its first byte.
+/// Returns the kind of a JSON text, by its first byte.
 fn kind(value: &Json) -> &'static str {
     match value.as_str().trim_start().bytes().next() {
         Some(b'{') => "an object",

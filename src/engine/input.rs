@@ -1,4 +1,4 @@
-//! What goes into a run and what comes out of it.
+//! The inputs and effects of a run.
 
 use std::sync::Arc;
 
@@ -14,35 +14,35 @@ use crate::{
     values::Values,
 };
 
-/// One execution of a body: the `pass`-th (from 0) of this work. A pass number is never used twice.
+/// One execution of a body: the `pass`-th (from 0) of this work. Pass numbers are never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct PassId {
-    /// The work, counted in its run from 0.
+    /// The number of the work in its run, from 0.
     pub work: u64,
-    /// Executions before this one.
+    /// The number of earlier executions.
     pub pass: u32,
 }
 
-/// A timer of a run. A timer's id is never used twice.
+/// A timer of a run. Its id is never reused.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct TimerId(pub u64);
 
-/// An input of a run: a record of its journal. What it looks like there hangs on the order of variants and fields, here
-/// and in all that it holds: see [`record`](super::record).
+/// An input of a run: a record of its journal. The stored form depends on the order of variants and fields, here and in
+/// all types that it contains: see [`record`](super::record).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Input {
-    /// The run begins. First and once.
+    /// The run begins. The first input, and only once.
     Started {
         /// The start event's value.
         event: Json,
         /// The state that it begins with.
         state: Values,
-        /// Whether it may start passes at once; else it waits for [`Input::Admitted`].
+        /// Whether it may start passes at once; otherwise it waits for [`Input::Admitted`].
         admitted: bool,
         /// The handler's next feed number.
         sequence: u64,
     },
-    /// A place under `max_runs` is free: passes start now, and the run's time-out begins.
+    /// The run is admitted under `max_runs`: passes start now, and the run's time-out begins.
     Admitted,
     /// An event posted from outside, which [`Run::check_external`](super::run::Run::check_external) has accepted.
     External(External),
@@ -54,7 +54,7 @@ pub enum Input {
         #[serde(with = "super::notes")]
         notes: Vec<Note>,
     },
-    /// A pass has ended. All that it gave out becomes work at once.
+    /// A pass has ended. All events that it emitted become works at once.
     Done {
         /// The pass.
         pass: PassId,
@@ -66,33 +66,33 @@ pub enum Input {
         /// The timer.
         timer: TimerId,
     },
-    /// Somebody outside ends the run.
+    /// The run is cancelled from outside.
     Cancel,
-    /// The run cannot go on, for a reason that lies outside of it: it fails with this text.
+    /// The run cannot continue for an external reason: it fails with this text.
     Fail(String),
-    /// The run begins, as with [`Input::Started`], with a state that the store keeps apart from the journal.
+    /// The run begins, as with [`Input::Started`], with a state that the store has separately from the journal.
     StartedFrom {
         /// The start event's value.
         event: Json,
-        /// The state that it begins with. Its record is without it.
+        /// The state that it begins with. The record does not contain it.
         #[serde(skip)]
         state: Values,
-        /// As in [`Input::Started`].
+        /// See [`Input::Started`].
         admitted: bool,
-        /// As in [`Input::Started`].
+        /// See [`Input::Started`].
         sequence: u64,
     },
-    /// A pass has returned and has given out a great deal. Its events become work part by part, with the
-    /// [`Input::GoOn`]s that follow.
+    /// A pass has returned and emitted very many events. They become works in parts, with the [`Input::GoOn`]s that
+    /// follow.
     LargeDone {
-        /// What it gave out.
+        /// The events that it emitted.
         emitted: Arc<Emitted>,
         /// What it did with the state.
         state: StateUse,
-        /// The pass. It stands last in the record: where the rest of that is made it is not known.
+        /// The pass. It comes last in the record, as it is not known where the rest of that is made.
         pass: PassId,
     },
-    /// The run takes up the next part of what it has put off: see [`Effect::GoOn`].
+    /// The run continues with the next part of what it has deferred: see [`Effect::GoOn`].
     GoOn,
     /// A pass was lost with the executor that ran it. Its body runs again, with the same work and attempt number, as
     /// after a restart of the server.
@@ -113,34 +113,33 @@ pub struct External {
     pub step: Option<StepId>,
     /// The feed number of the question that it answers.
     pub in_reply_to: Option<u64>,
-    /// Its value's members, which questions look at. To read those of a large value takes long: it is done before the
-    /// event comes here.
+    /// The members of its value, which questions examine. Reading those of a large value takes long, so it is done
+    /// before the event gets here.
     #[serde(skip)]
     pub members: Members,
 }
 
 impl External {
-    /// For any step, and in reply to no question in particular.
+    /// Creates an event for any step that replies to no question in particular.
     pub fn new(event: EventId, value: Json) -> Self {
         Self { event, value, step: None, in_reply_to: None, members: Members::default() }
     }
 }
 
-/// What a run wants done.
+/// An effect that a run wants carried out.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
-    /// Hand this pass to a worker, when one is free.
+    /// Pass this to a worker, once one is free.
     StartPass(PassId),
-    /// Append to the feed.
+    /// Append this to the feed.
     Publish(Published),
-    /// Give [`Input::Due`] when the deadline is reached.
+    /// Pass [`Input::Due`] to the run when the deadline is reached.
     Arm(TimerId, Deadline),
     /// Forget the timer.
     Disarm(TimerId),
-    /// Give [`Input::GoOn`] soon: some of what an input led to is put off, because it would take too long at once.
+    /// Pass [`Input::GoOn`] to the run soon: it has deferred what would take too long at once.
     GoOn,
-    /// The run has ended: its timers are to be forgotten, and passes of it that still run to be stopped. Always the
-    /// last effect of a run.
+    /// The run has ended: forget its timers, and stop its passes that still run. Always the last effect of a run.
     Finish(Outcome),
 }
 
@@ -149,14 +148,14 @@ pub enum Effect {
 pub enum Outcome {
     /// A step returned the stop event; this is its value.
     Completed(Json),
-    /// It failed, with this text.
+    /// It failed with this error.
     Failed(String),
-    /// Somebody outside ended it.
+    /// It was cancelled from outside.
     Cancelled,
 }
 
 impl Outcome {
-    /// What its value or text costs in memory.
+    /// Returns the memory that its value or text takes.
     pub fn cost_bytes(&self) -> usize {
         match self {
             Self::Completed(value) => cost::text(value.as_str().len()),
@@ -166,29 +165,29 @@ impl Outcome {
     }
 }
 
-/// Why an event from outside is not taken; nothing has changed.
+/// Why an event from outside is refused; nothing has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
     /// The run has ended: 409.
     Ended,
     /// Its type may not come from outside: 400.
     NotOpen,
-    /// No open question waits for it, its type was asked for before, and no inbox keeps it: 409.
+    /// No open question waits for it, its type was asked for before, and no inbox stores it: 409.
     NoQuestion,
-    /// The question that it replies to is not open, or takes another answer of its type: 409.
+    /// The question that it replies to is not open, or expects another answer of its type: 409.
     NotThatQuestion,
     /// The question that it replies to is answered by another type: 400.
     AnswersOther,
-    /// As many early answers as are kept: 409.
+    /// There are too many early answers: 409.
     EarlyAnswersFull,
-    /// As many answers as the inboxes for its type hold: 409.
+    /// The inboxes for its type are full: 409.
     InboxFull,
-    /// The run has as many works, or as many bytes of events, as it may have at once: 503 with `Retry-After`.
+    /// The run has too many works, or too many bytes of events: 503 with `Retry-After`.
     WorksFull,
-    /// Its works remember as many bytes of answers as they may: 503 with `Retry-After`.
+    /// Its works remember too many bytes of answers: 503 with `Retry-After`.
     AnswersFull,
     /// This program does not have the run's workflow: 503.
     NotServed,
-    /// The named step does not take or await that type, or is a fan-in: 400.
+    /// The named step neither takes nor awaits that type, or is a fan-in: 400.
     StepDoesNotAccept,
 }

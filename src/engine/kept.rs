@@ -1,4 +1,4 @@
-//! What a store gives back: handlers as they were last committed, and the journals of those that run.
+//! What a store returns: handlers as they were last committed, and the journals of those that run.
 
 use std::sync::Arc;
 
@@ -28,37 +28,37 @@ pub enum Recall {
 /// What a store knew when it was opened.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Beginning {
-    /// What it gives back.
+    /// What it returns later.
     pub recall: Recall,
     /// No record is newer than this, on either clock.
     pub newest: Now,
     /// The keys that handlers have had.
     pub issued: Issued,
-    /// What the ids of handlers that no client chose are made with.
+    /// The secret from which ids of handlers that no client chose are made.
     pub secret: u128,
-    /// Finished handlers that are kept.
+    /// The number of retained finished handlers.
     pub finished: usize,
     /// Handlers that were set aside, and why.
     pub aside: Vec<(HandlerKey, Box<str>)>,
 }
 
-/// A handler whose stored rows cannot be changed. Of what it was to become from some batch on nothing is kept; it stays
-/// as it was last committed.
+/// A handler whose stored rows cannot be changed. None of its changes from some batch on is committed; it stays as it
+/// was last committed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Aside {
     /// The handler.
     pub handler: HandlerKey,
     /// Why.
     pub cause: Box<str>,
-    /// Whether its own rows are damaged: then its run goes on no more. Else the damaged page holds none of them.
+    /// Whether its own rows are damaged, so that its run cannot continue. Otherwise the damaged page has none of them.
     pub is_own: bool,
-    /// Whether it was among the finished handlers of the store; it is no longer.
+    /// Whether it was among the finished handlers of the store, where it no longer is.
     pub was_finished: bool,
     /// Counts these: [`Batch::asides_heard`](super::storage::Batch::asides_heard).
     pub serial: u64,
 }
 
-/// A handler whose run goes on, as the store gives it when it is opened.
+/// A handler whose run has not ended, as returned by the store when it is opened.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Recovered {
     /// As it was last committed.
@@ -67,7 +67,7 @@ pub enum Recovered {
     Damaged {
         /// The handler.
         key: HandlerKey,
-        /// What it is, if that can be read.
+        /// Its head, if that can be read.
         handler: Option<KeptHandler>,
         /// What is wrong.
         cause: Box<str>,
@@ -77,13 +77,13 @@ pub enum Recovered {
 /// A handler as it was last committed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct KeptHandler {
-    /// Its place in the order of creation.
+    /// Its key, which determines its position in the order of creation.
     pub key: HandlerKey,
-    /// Its id, if a client chose it; else the id follows from the key.
+    /// Its id, if a client chose it; otherwise the id follows from the key.
     pub id: Option<Arc<str>>,
-    /// The workflow, or the earlier version of one, under whose graph its newest run's journal and outcome are kept.
+    /// The workflow, or the earlier version of one, under whose graph its newest run's journal and outcome are stored.
     pub workflow: WorkflowId,
-    /// Its runs before the newest.
+    /// The number of its earlier runs.
     pub run: u32,
     /// Id of its newest run.
     pub run_id: Uuid,
@@ -99,7 +99,7 @@ pub struct KeptHandler {
     pub window: Option<Mark>,
     /// How far its queue was read.
     pub cursor: u64,
-    /// How it ended; `None`: it runs.
+    /// How it ended; `None` while it runs.
     pub end: Option<KeptEnd>,
 }
 
@@ -112,19 +112,19 @@ pub struct KeptEnd {
     pub state: Values,
 }
 
-/// The journal of a run that goes on.
+/// The journal of a run that has not ended.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct KeptJournal {
-    /// The state that the run began with, if that is kept apart: the record of its start and its snapshots are without
-    /// it.
+    /// The state that the run began with, if that is stored separately: the record of its start and its snapshots do
+    /// not contain it.
     pub state: Values,
     /// The newest snapshot.
     pub snapshot: Option<Vec<u8>>,
-    /// The records after it, in order, as [`record::encode`](super::record::encode) gave them.
+    /// The records after it, in order, as encoded by [`record::encode`](super::record::encode).
     pub records: Vec<Vec<u8>>,
 }
 
-/// A handler and, if its run goes on, that run's journal.
+/// A handler and, if its run has not ended, that run's journal.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Kept {
     /// The handler.
@@ -134,20 +134,20 @@ pub struct Kept {
 }
 
 impl KeptJournal {
-    /// Gives the record of a start, as it was read, the state that is kept apart.
+    /// Completes the decoded record of a start with the state that is stored separately.
     pub fn complete(&self, input: &mut Input) {
         if let Input::StartedFrom { state, .. } = input {
             *state = self.state.clone();
         }
     }
 
-    /// Bytes of it.
+    /// Returns its size in bytes.
     pub fn bytes(&self) -> usize {
         self.snapshot.iter().chain(&self.records).map(Vec::len).sum::<usize>() + self.state.cost_bytes()
     }
 }
 
-/// Which handler.
+/// Identifies a handler.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Address {
     /// By its key.

@@ -1,4 +1,4 @@
-//! Identifiers of handlers, runs and workflows. The key of a handler:
+//! Identifiers of handlers, runs and workflows.
 //!
 //! ```text
 //!  bit 58                          18        8        0

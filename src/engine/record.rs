@@ -1,4 +1,4 @@
-//! The journal: inputs as bytes, and a run's snapshot under a workflow that has changed since.
+//! The journal: encoded inputs, and snapshots of a run, also under a workflow that has changed.
 //!
 //! # Layout
 //!
@@ -7,25 +7,24 @@
 //! | 1 | version | version |
 //! | rest, [postcard] | input, microseconds of the wall clock, of the alive clock | all that the run is |
 //!
-//! In postcard a number is as many bytes as it needs, a list is its length and its elements, one of several variants
-//! is its place among them and its fields; nothing is named. So the layout is that of the types as they stand:
-//! [`Input`] and all in it, and the facts of a run; behind these what it has deferred, if anything. Values are JSON
-//! texts, checked anew when read. Of a stream write stand its type, if the graph has it, and the bytes that it took of
-//! the feed: the event itself is in the feed, and nothing is kept twice. A large state that a run begins with is kept
-//! apart, too: [`KeptJournal::state`]. The record of the start is without it, and a snapshot has the keys that have
-//! changed since.
+//! In postcard a number has as many bytes as it needs, a list is its length and its elements, and an enum is the index
+//! of its variant and its fields; nothing is named. So the layout is that of the types in the code: [`Input`] and
+//! everything in it, and the facts of a run, followed by what it has deferred, if anything. Values are JSON texts,
+//! which are checked again when decoded. A stream write is recorded as its type, if the graph has it, and the bytes
+//! that it took in the feed: the event itself is in the feed, so that nothing is stored twice. A large state that a run
+//! begins with is stored separately, too: [`KeptJournal::state`]. The record of the start does not contain it, and a
+//! snapshot contains only the keys that have changed since.
 //!
-//! Ids of event types and steps are those of the graph under which the input was reduced, and a record is always read
-//! under that graph. A run goes on under another one by way of its snapshot: [`Run::restore`](super::run::Run::restore)
-//! finds steps and types by their [`Names`].
+//! Ids of event types and steps are those of the graph under which the input was reduced, and a record is always
+//! decoded under that graph. A run continues under another one through its snapshot:
+//! [`Run::restore`](super::run::Run::restore) finds steps and types by their [`Names`].
 //!
 //! # Versions
 //!
-//! Version 3 is written. Version 2, in whose records the clocks stand before the input, is read as well. Version 1 was
-//! that of programs before the first release. A new variant behind the last one of its type keeps the version: what was
-//! written before is read as before, and an earlier program refuses what it does not know. Any other change to these
-//! types is a new version. A later program reads the earlier ones: it keeps their types beside its own, decodes by the
-//! version, and converts.
+//! Version 3 is written. Version 2, whose records have the clocks before the input, is read as well. Version 1 was used
+//! before the first release. Appending a variant to a type keeps the version: earlier records are decoded as before,
+//! and an earlier program refuses what it does not know. Any other change to these types requires a new version. A
+//! later program reads the earlier ones: it has their types beside its own, decodes by the version, and converts.
 //!
 //! [postcard]: https://postcard.jamesmunns.com/wire-format
 //! [`KeptJournal::state`]: super::kept::KeptJournal::state
@@ -56,7 +55,7 @@ pub struct Names {
     pub steps: Vec<Box<str>>,
 }
 
-/// From the ids of one graph to those of another, by name.
+/// A translation from the ids of one graph to those of another, by name.
 #[derive(Clone, Debug)]
 pub struct Translation {
     names: Names,
@@ -67,25 +66,25 @@ pub struct Translation {
 /// Why a record or a snapshot cannot be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RecordError {
-    /// It is no record, or names an id that its names do not have: what is wrong with it.
+    /// It is not a record, or contains an id that its graph does not have; the text says what is wrong.
     Malformed(String),
-    /// It is of a version that this program does not read.
+    /// It has a version that this program does not read.
     Version(u8),
-    /// The workflow has changed: it has no event type of this name any more.
+    /// The workflow has changed: it no longer has an event type with this name.
     EventGone(Box<str>),
-    /// The workflow has changed: it has no step of this name any more.
+    /// The workflow has changed: it no longer has a step with this name.
     StepGone(Box<str>),
 }
 
-/// The bytes of a record. Stream writes are recorded as [`Note::Kept`].
+/// Encodes a record. Stream writes are recorded as [`Note::Kept`].
 ///
 /// # Panics
-/// Never: what an input holds serialises.
+/// Never: the contents of an input serialize.
 pub fn encode(input: &Input, now: Now) -> Vec<u8> {
     encode_value(&(input, now.wall_us, now.alive_us), RECORD_BYTES)
 }
 
-/// The end of a pass that gave out a great deal, with its record as far as it can be made beside the loop.
+/// The end of a pass that emitted very many events, with the part of its record that can be made outside the loop.
 #[derive(Debug)]
 pub struct LargeDone {
     emitted: Arc<Emitted>,
@@ -94,33 +93,33 @@ pub struct LargeDone {
 }
 
 impl LargeDone {
-    /// Makes the record of what a pass gave out and did with the state.
+    /// Makes the record of what a pass emitted and did with the state.
     ///
     /// # Panics
-    /// Never: what a pass gives out serialises.
+    /// Never: what a pass emits serializes.
     pub fn new(emitted: Emitted, state: StateUse) -> Self {
         let bytes: usize = emitted.iter().map(|(_, value)| value.as_str().len() + EVENT_BYTES).sum();
         let record = encode_value(&(LARGE_DONE, &emitted, &state), bytes + RECORD_BYTES);
         Self { emitted: Arc::new(emitted), state, record }
     }
 
-    /// The input of this pass's end, and its whole record.
+    /// Returns the input of this pass's end, and its complete record.
     pub fn complete(self, pass: PassId, now: Now) -> (Input, Vec<u8>) {
         let Self { emitted, state, mut record } = self;
         append_value(&mut record, &(pass, now.wall_us, now.alive_us));
         (Input::LargeDone { emitted, state, pass }, record)
     }
 
-    /// The input of this pass's end.
+    /// Returns the input of this pass's end.
     pub(super) fn into_input(self, pass: PassId) -> Input {
         Input::LargeDone { emitted: self.emitted, state: self.state, pass }
     }
 }
 
-/// Reads a record under the graph that its input was reduced under.
+/// Decodes a record under the graph under which its input was reduced.
 ///
 /// # Errors
-/// When it is none, or speaks of what the graph does not have.
+/// If it is not a record, or refers to something that the graph does not have.
 pub fn decode(bytes: &[u8], graph: &Graph) -> Result<(Input, Now), RecordError> {
     let (input, wall_us, alive_us) = if bytes.first() == Some(&VERSION_MIN) {
         let (wall_us, alive_us, input) = decode_value(bytes)?;
@@ -132,24 +131,24 @@ pub fn decode(bytes: &[u8], graph: &Graph) -> Result<(Input, Now), RecordError> 
     Ok((input, Now { wall_us, alive_us }))
 }
 
-/// The version and the bytes of what is known to serialise, with room for so many from the start.
+/// Encodes the version and a value that is known to serialize. Reserves `room_bytes` in advance.
 pub(super) fn encode_value<T: Serialize>(value: &T, room_bytes: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(room_bytes);
     bytes.push(VERSION);
     postcard::to_extend(value, bytes).expect("plain data serialises")
 }
 
-/// The same behind bytes that are there.
+/// Appends an encoded value without a version.
 pub(super) fn append_value<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
     *bytes = postcard::to_extend(value, std::mem::take(bytes)).expect("plain data serialises");
 }
 
-/// Reads what [`encode_value`] gave: all of it.
+/// Decodes all of what [`encode_value`] returned.
 pub(super) fn decode_value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
     whole(decode_first(bytes)?)
 }
 
-/// Reads what [`encode_value`] gave; and what stands behind it.
+/// Decodes what [`encode_value`] returned, and returns the bytes after it.
 pub(super) fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), RecordError> {
     let (version, bytes) = bytes.split_first().ok_or_else(|| malformed("it is empty"))?;
     let version = version & !JOINED;
@@ -159,7 +158,7 @@ pub(super) fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8
     take(bytes)
 }
 
-/// A snapshot with the records after it, as one snapshot.
+/// Joins a snapshot and the records after it to one snapshot.
 pub(super) fn join(mut snapshot: Vec<u8>, records: &[Vec<u8>]) -> Vec<u8> {
     if let (false, Some(version)) = (records.is_empty(), snapshot.first_mut()) {
         *version |= JOINED;
@@ -173,11 +172,11 @@ pub(super) fn join(mut snapshot: Vec<u8>, records: &[Vec<u8>]) -> Vec<u8> {
     snapshot
 }
 
-/// A snapshot as the store has it: what [`Run::restore`](super::run::Run::restore) reads, and the records that are to
+/// Splits a snapshot as stored into what [`Run::restore`](super::run::Run::restore) reads and the records that are to
 /// be reduced then.
 ///
 /// # Errors
-/// When it is damaged.
+/// If it is damaged.
 pub fn split(snapshot: &[u8]) -> Result<(&[u8], Vec<&[u8]>), RecordError> {
     if snapshot.first().is_none_or(|version| version & JOINED == 0) {
         return Ok((snapshot, Vec::new()));
@@ -197,17 +196,17 @@ pub fn split(snapshot: &[u8]) -> Result<(&[u8], Vec<&[u8]>), RecordError> {
     Ok((snapshot, records))
 }
 
-/// Reads what [`append_value`] gave: all of it.
+/// Decodes all of what [`append_value`] appended.
 pub(super) fn decode_rest<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RecordError> {
     whole(take(bytes)?)
 }
 
-/// Reads a value, and gives what stands behind it.
+/// Decodes a value, and returns the bytes after it.
 pub(super) fn take<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), RecordError> {
     postcard::take_from_bytes(bytes).map_err(|error| malformed(&error.to_string()))
 }
 
-/// A value behind which nothing may stand.
+/// Returns a value after which there must be no bytes.
 fn whole<T>((value, behind): (T, &[u8])) -> Result<T, RecordError> {
     if behind.is_empty() { Ok(value) } else { Err(malformed("something stands behind it")) }
 }
@@ -216,7 +215,7 @@ pub(super) fn malformed(fault: &str) -> RecordError {
     RecordError::Malformed(fault.to_owned())
 }
 
-/// How many ids there are.
+/// The numbers of ids.
 struct Bounds {
     events: usize,
     steps: usize,
@@ -276,13 +275,13 @@ impl Bounds {
 }
 
 impl Names {
-    /// The names of a graph.
+    /// Returns the names of a graph.
     pub fn of(graph: &Graph) -> Self {
         let events = graph.events.iter().map(|event| event.name.clone()).collect();
         Self { events, steps: graph.steps.iter().map(|step| step.name.clone()).collect() }
     }
 
-    /// The way from these names to a graph, maybe a later one.
+    /// Returns the translation from these names to a graph, perhaps a later one.
     pub fn translation(self, graph: &Graph) -> Translation {
         let events = self.events.iter().map(|name| graph.event_id(name)).collect();
         let steps = self.steps.iter().map(|name| graph.step_id(name)).collect();
@@ -317,7 +316,7 @@ impl Translation {
     pub(super) fn work_event(&self, event: &mut WorkEvent) -> Result<(), RecordError> {
         match event {
             WorkEvent::One(event, _) => self.event(event),
-            // Its `Arc` was just read, so nobody shares it.
+            // Its `Arc` was just decoded, so nobody shares it.
             WorkEvent::All(events) => match Arc::get_mut(events) {
                 Some(events) => events.iter_mut().try_for_each(|(event, _)| self.event(event)),
                 None => Err(malformed("it shares its events")),
@@ -348,15 +347,15 @@ impl fmt::Display for RecordError {
 
 impl std::error::Error for RecordError {}
 
-/// Set in the version of a snapshot behind which records stand: each after its length, and at last the length of what
-/// is before them.
+/// Set in the version of a snapshot that is followed by records: each after its length, and finally the length of what
+/// precedes them.
 const JOINED: u8 = 0x80;
 
-/// What the records of small events take.
+/// The approximate size of the records of small events.
 const RECORD_BYTES: usize = 64;
 
-/// What the type and the length of an event take, at most.
+/// The most that the type and the length of an event take.
 const EVENT_BYTES: usize = 7;
 
-/// The place of [`Input::LargeDone`] among the variants.
+/// The index of [`Input::LargeDone`] among the variants.
 const LARGE_DONE: u32 = 9;

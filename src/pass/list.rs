@@ -4,31 +4,31 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeSeq};
 
-/// A list whose copies share what they have in common. Appending to it while a pass has a copy costs one part of it and
-/// the list of its parts. Empty it takes one word.
+/// A list whose clones share their common parts. Appending while a pass has a clone copies one part and the list of
+/// parts. An empty list takes one word.
 #[derive(Clone)]
 pub struct SharedList<T>(Option<Arc<Parts<T>>>);
 
 #[derive(Clone)]
 struct Parts<T> {
-    /// Of [`PART_LEN`] values each.
+    /// Parts of [`PART_LEN`] values each.
     full: Vec<Arc<Vec<T>>>,
-    /// The values behind those: one at least, [`PART_LEN`] at most.
+    /// The values after those: from one to [`PART_LEN`].
     last: Vec<T>,
 }
 
 impl<T> SharedList<T> {
-    /// The number of values.
+    /// Returns the number of values.
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |parts| parts.full.len() * PART_LEN + parts.last.len())
     }
 
-    /// Whether there is none.
+    /// Returns whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The value at a place.
+    /// Returns the value at an index.
     pub fn get(&self, place: usize) -> Option<&T> {
         let parts = self.0.as_ref()?;
         match parts.full.get(place / PART_LEN) {
@@ -37,12 +37,12 @@ impl<T> SharedList<T> {
         }
     }
 
-    /// The last value.
+    /// Returns the last value.
     pub fn last(&self) -> Option<&T> {
         self.0.as_ref()?.last.last()
     }
 
-    /// The values, in order.
+    /// Iterates over the values in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         let parts = self.0.iter();
         parts.flat_map(|parts| parts.full.iter().flat_map(|part| part.iter()).chain(&parts.last))
@@ -60,7 +60,7 @@ impl<T: Clone> SharedList<T> {
         parts.last.push(value);
     }
 
-    /// The value at a place, to be changed.
+    /// Returns the value at an index, to be changed.
     pub fn get_mut(&mut self, place: usize) -> Option<&mut T> {
         let parts = Arc::make_mut(self.0.as_mut()?);
         let before = parts.full.len() * PART_LEN;
@@ -70,7 +70,7 @@ impl<T: Clone> SharedList<T> {
         }
     }
 
-    /// Keeps the first `len` values at most.
+    /// Removes all but the first `len` values.
     pub fn truncate(&mut self, len: usize) {
         if len == 0 {
             self.0 = None;
@@ -125,14 +125,15 @@ impl<'de, T: Deserialize<'de> + Clone> Deserialize<'de> for SharedList<T> {
     }
 }
 
-/// Values of a part: so many are copied to append one beside a copy, and so many fewer parts are listed.
+/// The values of a part: a larger part costs more when a value is appended beside a clone, a smaller one makes the list
+/// of parts longer.
 const PART_LEN: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Compares it with a plain vector, at the edges of parts; copies stay as they were.
+    /// Compares it with a plain vector, at the edges of parts; clones must not change.
     #[test]
     fn a_list_is_that_of_a_vector() {
         let (mut list, mut vector, mut copies) = (SharedList::default(), Vec::new(), Vec::new());

@@ -39,7 +39,7 @@ pub enum Order {
 pub enum Stop {
     /// The run has ended, or was cancelled.
     Cancelled,
-    /// The pass is past its step's time-out.
+    /// The pass has exceeded its step's time-out.
     TimedOut,
 }
 

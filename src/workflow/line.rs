@@ -26,7 +26,7 @@ pub enum Call {
     NeedsFeed(usize),
 }
 
-/// One pass's line. The worker holds one end, the loop the other; both are the same `Arc<Line>`.
+/// The line of one pass. The worker holds one end, the loop the other; both are the same `Arc<Line>`.
 pub struct Line {
     tag: u64,
     bell: Option<Bell>,
@@ -57,20 +57,20 @@ enum Ask {
     Answered { refused: bool },
 }
 
-/// Pauses that take no time, but are counted.
+/// Pauses that take no real time but are counted.
 #[derive(Default)]
 struct InstantPauses {
     paused_us: AtomicU64,
-    /// When they come to this, the pass is past its step's time-out.
+    /// The total of pauses at which the pass exceeds its step's time-out.
     max_us: Option<u64>,
 }
 
-/// Why a note is not taken.
+/// Why a note is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NoteRefused {
-    /// The pass is to stop.
+    /// The pass must stop.
     Stopped(Stop),
-    /// The run's feed holds as much as it may.
+    /// The run's feed is full.
     FeedFull,
 }
 
@@ -102,13 +102,13 @@ impl Line {
         Self { instant, ..Self::unattended(0, grant_bytes) }
     }
 
-    /// How long an instant line's pass would have paused.
+    /// Returns how long the pass of an instant line would have paused.
     pub fn paused(&self) -> Duration {
         let paused_us = self.instant.as_ref().map_or(0, |instant| instant.paused_us.load(Ordering::Relaxed));
         Duration::from_micros(paused_us)
     }
 
-    /// Worker's end: the pass begins now; `false`: it was told to stop before.
+    /// Worker's end: begins the pass. Returns `false` if it was told to stop before.
     pub fn begin(&self) -> bool {
         let mut waiting = self.lock();
         waiting.begun = self.stopped().is_none();
@@ -194,10 +194,10 @@ impl Line {
         0
     }
 
-    /// Worker's end: blocks for `duration`, or until the pass is to stop.
+    /// Worker's end: blocks for `duration`, or until the pass must stop.
     ///
     /// # Errors
-    /// When the pass is to stop.
+    /// If the pass must stop.
     pub fn pause(&self, duration: Duration) -> Result<(), Stop> {
         if let Some(instant) = &self.instant {
             let duration_us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
@@ -215,7 +215,7 @@ impl Line {
         self.stopped().map_or(Ok(()), Err)
     }
 
-    /// Whether the pass is to stop.
+    /// Returns why the pass must stop, if it must.
     pub fn stopped(&self) -> Option<Stop> {
         match self.stop.load(Ordering::Acquire) {
             0 => None,
@@ -224,7 +224,7 @@ impl Line {
         }
     }
 
-    /// The loop's end: everything noted and not yet taken, in order.
+    /// The loop's end: returns everything that was noted and not taken yet, in order.
     pub fn take_notes(&self) -> Vec<Note> {
         let mut waiting = self.lock();
         let full = waiting.bytes >= NOTES_BYTES_MAX;
@@ -237,7 +237,8 @@ impl Line {
         notes
     }
 
-    /// The loop's end: the pass is to stop. The first order stands. Whether the pass has begun; else it never will.
+    /// The loop's end: tells the pass to stop. The first order counts. Returns whether the pass has begun; if not, it
+    /// never will.
     pub fn stop(&self, stop: Stop) -> bool {
         let code = match stop {
             Stop::Cancelled => 1,
@@ -251,7 +252,7 @@ impl Line {
         begun
     }
 
-    /// A panic in a step cannot leave the notes half-changed: every change is one push or one take.
+    /// A panic in a step cannot leave the notes half-changed: every change is a single push or take.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

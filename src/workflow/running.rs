@@ -1,4 +1,4 @@
-//! The worker's end of one pass: what it was given, what it has done so far, and whether it has to stop.
+//! The worker's side of one pass: its input, what it has done so far, and whether it must stop.
 
 use std::{any::TypeId, cell::RefCell, panic, sync::Arc};
 
@@ -22,7 +22,7 @@ use crate::{
 /// How a body ended: with events, with an error, or in a panic.
 pub(super) type Ended = std::thread::Result<Result<Vec<(EventId, Json)>>>;
 
-/// What a judge says of a live error: whether another attempt is worth it.
+/// Judges a live error: returns whether a retry is worthwhile.
 pub(super) type RetryIf = dyn Fn(&StepError) -> bool + Send + Sync;
 
 /// The events of a workflow by their Rust types.
@@ -34,7 +34,7 @@ pub(super) struct TypeTable {
     stop: Option<EventId>,
 }
 
-/// A step as its passes know it.
+/// What the passes of a step know about it.
 pub(super) struct StepNames {
     pub(super) name: Box<str>,
     pub(super) takes: Box<[EventId]>,
@@ -54,7 +54,7 @@ pub(super) struct Pass {
 struct Progress {
     halt: Option<Halt>,
     stream_ordinal: u32,
-    /// From the first write that differs from what is published, all are published anew.
+    /// Whether a write differed from what is published, so that it and all later ones are published anew.
     publishes_anew: bool,
     wait_ordinal: u32,
     once: Once,
@@ -69,11 +69,11 @@ enum Once {
     #[default]
     Outside,
     Inside,
-    /// The closure failed. If the body goes on all the same, later passes have to see the same failure.
+    /// The closure failed. If the body continues nevertheless, later passes must see the same failure.
     Failed(OnceValue),
 }
 
-/// Why every further call of the pass fails. The first stands.
+/// Why every further call of the pass fails. The first cause counts.
 enum Halt {
     Waits {
         ordinal: u32,
@@ -81,7 +81,7 @@ enum Halt {
     },
     Stopped(Stop),
     Diverged(String),
-    /// The program's fault, which no attempt can mend.
+    /// A fault of the program, which a retry cannot mend.
     Fault(String),
 }
 
@@ -98,7 +98,7 @@ impl TypeTable {
         Self { ids: ids.into(), names, module: module.into(), stop }
     }
 
-    /// A table of just these types, numbered in order of name.
+    /// Creates a table of just these types, numbered in order of name.
     pub(super) fn of_entries(entries: &[EventEntry], module: &str) -> Self {
         let mut names: Vec<Box<str>> = entries.iter().map(|entry| entry.name.as_ref().into()).collect();
         names.sort_unstable();
@@ -122,7 +122,7 @@ impl Pass {
         Self { names, input, line, progress: RefCell::default(), view: RefCell::default() }
     }
 
-    /// Fails if the pass has been halted, or is to stop.
+    /// Fails if the pass has been halted or must stop.
     pub(super) fn ready(&self) -> Result<()> {
         if self.progress.borrow().halt.is_some() {
             return Err(StepError::interrupted());
@@ -231,7 +231,7 @@ impl Pass {
         Ok(())
     }
 
-    /// The wait that this work made at the next ordinal, which the caller compares with the one that it makes now.
+    /// Returns the wait that this work made at the next ordinal, for the caller to compare with the present one.
     pub(super) fn next_wait(&self, call: &str) -> Result<(u32, Option<&Wait>)> {
         self.ready_outside_once(call)?;
         let ordinal = self.progress.borrow().wait_ordinal;
@@ -245,7 +245,7 @@ impl Pass {
         Ok((ordinal, self.input.waits.get(ordinal as usize)))
     }
 
-    /// The ordinal of the next wait.
+    /// Returns the ordinal of the next wait.
     pub(super) fn wait_ordinal(&self) -> u32 {
         self.progress.borrow().wait_ordinal
     }
@@ -257,7 +257,7 @@ impl Pass {
         }
     }
 
-    /// A wait in words, for [`Pass::diverged`].
+    /// Describes a wait, for [`Pass::diverged`].
     pub(super) fn describe(&self, wait: &Wait) -> String {
         match wait {
             Wait::Slept => "`ctx.sleep`".into(),
@@ -276,7 +276,7 @@ impl Pass {
         )))
     }
 
-    /// The noted value at the next ordinal of `once`; `None` means that the closure has to run, between this and
+    /// Returns the noted value at the next ordinal of `once`; `None` means that the closure must run, between this and
     /// [`Pass::end_once`].
     pub(super) fn begin_once(&self) -> Result<Option<&OnceValue>> {
         self.ready_outside_once("once")?;
@@ -296,8 +296,8 @@ impl Pass {
         Ok(None)
     }
 
-    /// Notes what the closure gave. A failure is only noted if the body goes on after it: usually it ends the attempt,
-    /// and the next one is to try again.
+    /// Notes what the closure returned. A failure is noted only if the body continues after it: usually it ends the
+    /// attempt, and the next one retries.
     pub(super) fn end_once(&self, value: std::result::Result<Json, Json>) -> Result<()> {
         self.progress.borrow_mut().once = Once::Outside;
         self.ready()?;
@@ -323,7 +323,7 @@ impl Pass {
         self.note(Note::Once { ordinal, value })
     }
 
-    /// The record of the pass. What halted it decides, whatever its body made of that.
+    /// Returns the record of the pass. What halted it decides, whatever its body did then.
     pub(super) fn finish(self, ended: Ended, retry_if: Option<&RetryIf>) -> Done {
         let progress = self.progress.into_inner();
         let end = match (progress.halt, ended) {
@@ -347,7 +347,7 @@ impl Pass {
     }
 }
 
-/// Hands the text of an event to `keep`; an event is an object.
+/// Passes the text of an event to `keep`; an event must be an object.
 pub(super) fn encode<E: Event, R>(event: &E, keep: impl FnOnce(&str) -> R) -> Result<R> {
     let kept = json::encode(event, |text| text.starts_with('{').then(|| keep(text)));
     let bad = |why: &str| StepError::hopeless(format!("event {}: {why}", E::name()));
@@ -366,7 +366,7 @@ fn failed(error: &StepError, retry_if: Option<&RetryIf>) -> PassEnd {
     }
 }
 
-/// The record of a pass that panicked when all else was done. The payload is not dropped: it may be what panics.
+/// Returns the record of a pass that panicked after everything else. Its payload is not dropped, as that may panic.
 pub(super) fn panicked_at_last(panic: Box<dyn std::any::Any + Send>) -> Done {
     let end = PassEnd::Panicked(panic_message(&*panic));
     std::mem::forget(panic);
@@ -378,7 +378,7 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     cut(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into()))
 }
 
-/// At most [`ERROR_BYTES_MAX`] of a text, whole characters.
+/// Cuts a text after [`ERROR_BYTES_MAX`], between characters.
 fn cut(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
     text

@@ -43,7 +43,7 @@ pub struct Threads {
     heard: Receiver<Said>,
     /// Reports that are ready.
     reports: VecDeque<Report>,
-    /// Passes that have said that there are notes, which were left with them.
+    /// Passes with notes that were left with them.
     noted: Vec<u64>,
     bell: Bell,
     /// By workflow and step.
@@ -55,9 +55,9 @@ pub struct Threads {
     workers: usize,
     /// Passes of this turn that must not wait behind others.
     urgent: usize,
-    /// Workers to wake at the next tick.
+    /// The number of workers to wake at the next tick.
     ramp: usize,
-    /// When that is, on the alive clock, while jobs stand in the queue.
+    /// When that is, on the alive clock, while jobs are in the queue.
     tick_us: Option<u64>,
     /// Whether an end has come since jobs were handed over last: some worker is quick.
     progressing: bool,
@@ -134,7 +134,7 @@ impl Threads {
         self.shared.rung.store(false, Ordering::SeqCst);
     }
 
-    /// Whether notes were left with their passes.
+    /// Returns whether notes were left with their passes.
     pub fn has_left_notes(&self) -> bool {
         !self.noted.is_empty()
     }
@@ -183,7 +183,7 @@ impl Threads {
         }
     }
 
-    /// Calls as many workers as are wanted and there are; how many that was.
+    /// Calls as many workers as wanted and available. Returns how many.
     fn call(&self, wanted: usize) -> usize {
         (0..wanted).take_while(|_| self.shared.call_idle() || self.shared.spawn()).count()
     }
@@ -286,8 +286,8 @@ impl Executor for Threads {
         })
     }
 
-    /// Jobs that still stand in the queue after a millisecond get more workers, twice as many each time, until there
-    /// are no more.
+    /// Calls more workers for jobs that are still in the queue after a millisecond, twice as many each time, until
+    /// there are no more.
     fn handle_time(&mut self, alive_us: u64) {
         let queued = self.shared.queue.len();
         match self.tick_us {
@@ -299,7 +299,7 @@ impl Executor for Threads {
             Some(tick_us) if tick_us <= alive_us => {
                 let called = self.call(self.ramp.min(queued));
                 self.ramp = (self.ramp * 2).min(self.workers.max(1));
-                // Without any thread at all there is nobody to ring: the system is asked again.
+                // Without any thread there is nobody to wake the loop: the system is asked again.
                 let saturated = called == 0 && self.shared.threads.load(Ordering::Acquire) > 0;
                 self.tick_us = (!saturated).then_some(alive_us + TICK_US);
                 self.shared.saturated.store(saturated, Ordering::SeqCst);
@@ -343,5 +343,5 @@ impl fmt::Debug for StepBody {
     }
 }
 
-/// How long jobs may stand in the queue before more workers are woken. Most passes are shorter.
+/// How long jobs may be in the queue before more workers are woken. Most passes are shorter.
 const TICK_US: u64 = 1_000;

@@ -35,7 +35,7 @@ pub(super) enum Said {
     Lost(u64),
 }
 
-/// Workers that wait, and calls that they have not yet followed. A channel would spin before it sleeps.
+/// Workers that wait, and calls that they have not followed yet. A channel would spin before it sleeps.
 #[derive(Default)]
 pub(super) struct Roster {
     pub(super) idle: usize,
@@ -90,8 +90,8 @@ impl Shared {
         idle
     }
 
-    /// Waits as an idle worker for a call; `false`: none came. A job that was put into the queue before this worker
-    /// counts as idle is its own to see: nobody may call it for that one.
+    /// Waits as an idle worker for a call. Returns `false` if none came. A job that was added before this worker counts
+    /// as idle is its own to see: nobody may call it for that.
     fn wait(&self) -> bool {
         let mut roster = self.roster();
         if !self.queue.is_empty() {
@@ -133,7 +133,7 @@ impl Shared {
         started.is_ok()
     }
 
-    /// A worker's life.
+    /// The main function of a worker.
     fn work(&self) {
         loop {
             while let Ok(job) = self.queue.try_recv() {
@@ -169,7 +169,7 @@ impl Shared {
         }
     }
 
-    /// The end of a pass; with its record, if to make that would take the loop long.
+    /// Returns the report of a pass's end, with its record if making that would take the loop long.
     fn end_of(&self, tag: u64, done: Done) -> Said {
         let is_many = |events: usize| events > EVENTS_AT_ONCE as usize;
         let is_large = self.makes_records && done.bytes() >= WORKER_RECORD_BYTES_MIN;
@@ -183,7 +183,7 @@ impl Shared {
         }
     }
 
-    /// Whether this thread was replaced while it hung, and is one too many now.
+    /// Returns whether this thread was replaced while it hung, and is now surplus.
     fn is_surplus(&self) -> bool {
         let max = self.threads_max.load(Ordering::Acquire);
         let shrink = |threads: usize| (threads > max).then(|| threads - 1);
@@ -202,7 +202,7 @@ impl Drop for Unreported<'_> {
 }
 
 thread_local! {
-    /// What the panic hook said last on this worker.
+    /// What the panic hook last recorded on this worker.
     static LAST_PANIC: Cell<Option<String>> = const { Cell::new(None) };
 }
 
