@@ -1,4 +1,4 @@
-//! Executors run passes: they take [`StartPass`]es and report what comes of them.
+//! Executors run passes: they take [`StartPass`]es and report the results.
 //!
 //! The scheduler decides which pass starts and when it has to stop; an executor alone knows what runs it, and how much
 //! of that is free. Between the two there are only values, in the order: [`Executor::start`], then any number of
@@ -25,16 +25,16 @@ pub type Ring = Arc<dyn Fn() + Send + Sync>;
 
 /// Something that runs passes. The loop drives it: it owns it, calls it each turn, and is woken when there are reports.
 pub trait Executor {
-    /// What it can take now. Asked before each pass.
+    /// Returns what it can take now. Asked before each pass.
     fn capacity(&self) -> Capacity;
 
-    /// Takes a pass; [`Executor::wake`] follows when all of a turn are there.
+    /// Takes a pass; [`Executor::wake`] follows when all passes of a turn are there.
     fn start(&mut self, pass: StartPass);
 
-    /// Passes an order on. It is ignored if the pass has ended.
+    /// Forwards an order. It is ignored if the pass has ended.
     fn order(&mut self, tag: u64, order: Order);
 
-    /// Begins with what has been started in this turn.
+    /// Begins the passes that were started in this turn.
     fn wake(&mut self, alive_us: u64);
 
     /// Returns the next report. Unless `takes_notes`, notes are left with their passes until these end: a pass waits
@@ -54,9 +54,9 @@ pub trait Executor {
 /// What an executor reports.
 #[derive(Debug)]
 pub enum Report {
-    /// Of the pass with this tag.
+    /// A report of the pass with this tag.
     Of(u64, pass::Report),
-    /// The pass has ended and given out so much that its record was made beside the loop.
+    /// The pass has ended and emitted very many events, so that its record was made outside the loop.
     LargeDone(u64, Box<LargeDone>),
 }
 
@@ -70,7 +70,7 @@ impl Report {
     }
 }
 
-/// Gives the executor its orders and, if `starts`, as many passes as it takes.
+/// Passes the orders to the executor and, if `starts`, as many passes as it takes.
 pub fn hand_out(scheduler: &mut Scheduler, executor: &mut impl Executor, starts: bool, now: Now) {
     while let Some((tag, order)) = scheduler.poll_order() {
         executor.order(tag, order);

@@ -1,10 +1,10 @@
-//! What a pass and the loop say to each other while the pass is with an executor.
+//! The messages between a pass and the loop while an executor has the pass.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Done, Note};
 
-/// What an executor reports of a pass.
+/// A report of an executor about a pass.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Report {
     /// The pass was told to stop before it began, and never begins.
@@ -13,28 +13,28 @@ pub enum Report {
     Noted(Vec<Note>),
     /// The pass waits until it may stream this many bytes more.
     FeedWanted(usize),
-    /// The pass was told to give back what it may stream and does not use: this many bytes.
+    /// The pass, told to do so, has returned this many bytes that it may stream and does not use.
     FeedGivenBack(usize),
-    /// The pass has panicked: where, and the message. Its end follows.
+    /// The pass has panicked, with this position and message. Its end follows.
     Panicked(String),
     /// The pass has ended.
     Done(Done),
-    /// What ran the pass has ended without a report of the pass. Nothing more comes of it.
+    /// What ran the pass has ended without reporting the pass. Nothing more follows.
     Lost,
 }
 
-/// What the loop tells a pass that is with an executor.
+/// An order of the loop to a pass that an executor has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Order {
-    /// Each of its `ctx` calls is to fail from now on.
+    /// Make each of its `ctx` calls fail from now on.
     Stop(Stop),
     /// It was told to stop and does not end. The executor may replace what it occupies.
     Abandon,
-    /// About the bytes that it may stream.
+    /// An order about the bytes that it may stream.
     Feed(FeedOrder),
 }
 
-/// Why a pass is to stop: each of its `ctx` calls fails from then on.
+/// Why a pass must stop. From then on each of its `ctx` calls fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Stop {
     /// The run has ended, or was cancelled.
@@ -43,14 +43,14 @@ pub enum Stop {
     TimedOut,
 }
 
-/// What the loop tells a running pass about the bytes that it may stream. The pass was granted some when it began, and
-/// waits for an answer when an event needs more.
+/// An order to a running pass about the bytes that it may stream. The pass was granted some when it began, and waits
+/// for an answer when an event needs more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum FeedOrder {
     /// It may stream this many bytes more.
     Grant(usize),
-    /// The feed has no room for what it asked for.
+    /// The feed has no room for what it requested.
     Refuse,
-    /// It is to give back what it does not use: another pass of its run needs it.
+    /// It must return what it does not use: another pass of its run needs it.
     TakeBack,
 }

@@ -33,27 +33,27 @@ pub const VERSION: u8 = 1;
 /// A pass that starts.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Start {
-    /// Names the pass in orders and reports.
+    /// Identifies the pass in orders and reports.
     pub tag: u64,
     /// The step whose body it runs.
     pub step: StepId,
     /// Bytes that it may stream before it asks for more.
     pub grant_bytes: usize,
-    /// What the body is given.
+    /// The input of the body.
     pub input: PassInput,
 }
 
-/// Encodes and decodes what concerns passes of one graph.
+/// Encodes and decodes messages about passes of one graph.
 #[derive(Clone, Debug)]
 pub struct Wire {
     graph: Arc<Graph>,
     fingerprint: u128,
 }
 
-/// Why something is not sent, or what came is refused.
+/// Why something is not sent, or a message is refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WireError {
-    /// The bytes are damaged: how.
+    /// The bytes are damaged; the text says how.
     Malformed(String),
     /// The bytes have this version: run the same version of the program at both ends.
     Version(u8),
@@ -66,69 +66,69 @@ pub enum WireError {
 /// Returns the fingerprint of the graph that the bytes need.
 ///
 /// # Errors
-/// When they are not of this version, or too short.
+/// If they are not of this version, or too short.
 pub fn fingerprint(bytes: &[u8]) -> Result<u128, WireError> {
     header(bytes).map(|(fingerprint, _)| fingerprint)
 }
 
 impl Wire {
-    /// For passes of this graph.
+    /// Creates the codec for passes of this graph.
     pub fn new(graph: Arc<Graph>) -> Self {
         let fingerprint = hash128(&[&graph.to_stored()]);
         Self { graph, fingerprint }
     }
 
-    /// What names its graph.
+    /// Returns the fingerprint of its graph.
     pub fn fingerprint(&self) -> u128 {
         self.fingerprint
     }
 
-    /// The bytes of a pass that starts.
+    /// Encodes a pass that starts.
     ///
     /// # Errors
-    /// When they are too many.
+    /// If it is too long.
     pub fn encode_start(&self, start: &Start) -> Result<Vec<u8>, WireError> {
         self.encode(start)
     }
 
-    /// The bytes of an order.
+    /// Encodes an order.
     ///
     /// # Errors
-    /// When they are too many.
+    /// If it is too long.
     pub fn encode_order(&self, tag: u64, order: Order) -> Result<Vec<u8>, WireError> {
         self.encode(&(tag, order))
     }
 
-    /// The bytes of a report.
+    /// Encodes a report.
     ///
     /// # Errors
-    /// When they are too many.
+    /// If it is too long.
     pub fn encode_report(&self, tag: u64, report: &Report) -> Result<Vec<u8>, WireError> {
         self.encode(&(tag, report))
     }
 
-    /// Reads a pass that starts.
+    /// Decodes a pass that starts.
     ///
     /// # Errors
-    /// When the bytes are not one of this graph.
+    /// If the bytes are not one of this graph.
     pub fn decode_start(&self, bytes: &[u8]) -> Result<Start, WireError> {
         let start: Start = self.decode(bytes)?;
         self.check_start(&start)?;
         Ok(start)
     }
 
-    /// Reads an order, and the tag of its pass.
+    /// Decodes an order, and the tag of its pass.
     ///
     /// # Errors
-    /// When the bytes are not one of this graph.
+    /// If the bytes are not one of this graph.
     pub fn decode_order(&self, bytes: &[u8]) -> Result<(u64, Order), WireError> {
         self.decode(bytes)
     }
 
-    /// Reads a report, and the tag of its pass.
+    /// Decodes a report, and the tag of its pass.
     ///
     /// # Errors
-    /// When the bytes are not one of this graph.
+    /// If the bytes are not one of this graph.
     pub fn decode_report(&self, bytes: &[u8]) -> Result<(u64, Report), WireError> {
         let (tag, report) = self.decode(bytes)?;
         match &report {

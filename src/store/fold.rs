@@ -1,5 +1,5 @@
-//! Batches that are committed in one transaction, folded into what they come to for each handler: one row for a run and
-//! a transaction, however many batches.
+//! Batches that are committed in one transaction, folded into their changes per handler: one row per run and
+//! transaction, however many batches.
 
 use std::{collections::HashSet, ops::Range};
 
@@ -14,33 +14,33 @@ use crate::{
     hash::CounterMap,
 };
 
-/// A transaction that is under way, as a backend writes it.
+/// A transaction in progress, as a backend writes it.
 pub(super) trait Transaction {
     /// Why something cannot be written.
     type Fault;
 
-    /// A fault from here on is one of this handler's rows.
+    /// Attributes later faults to this handler's rows.
     fn blame(&mut self, handler: HandlerKey);
 
-    /// The batches contradict themselves.
+    /// Returns the fault of batches that contradict each other.
     fn contradiction(text: String) -> Self::Fault;
 
-    /// What the backend calls the graph of a workflow.
+    /// Returns the backend's number for the graph of a workflow.
     fn version(&self, workflow: WorkflowId) -> Result<i64, Self::Fault>;
 
-    /// Where a handler's newest run stands; `None` if there is no such handler.
+    /// Returns the position of a handler's newest run; `None` if there is no such handler.
     fn live(&mut self, handler: HandlerKey) -> Result<Option<Live>, Self::Fault>;
 
-    /// The next place in the order of ending.
+    /// Returns the next position in the order of ending.
     fn next_ended(&mut self) -> i64;
 
-    /// Writes what is new of one run.
+    /// Writes the changes of one run.
     fn write(&mut self, change: Change<'_>) -> Result<(), Self::Fault>;
 
     /// Deletes events of a handler's earlier run.
     fn remove_feed(&mut self, handler: HandlerKey, range: Range<u64>) -> Result<(), Self::Fault>;
 
-    /// Deletes a handler with all that is stored of it.
+    /// Deletes a handler with everything that is stored of it.
     fn purge(&mut self, handler: HandlerKey) -> Result<(), Self::Fault>;
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Fold<'a> {
 }
 
 impl<'a> Fold<'a> {
-    /// Adds a batch. What has to be in the database before it can be understood is written now.
+    /// Adds a batch. Writes at once what must be in the database before the rest can be understood.
     pub(super) fn add<T: Transaction>(&mut self, batch: &'a Batch, writing: &mut T) -> Result<(), T::Fault> {
         let removed: HashSet<RunKey> = batch.removed.iter().map(|(run, _)| *run).collect();
         for opened in &batch.opened {
@@ -106,7 +106,7 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    /// Writes all that is left.
+    /// Writes everything that is left.
     pub(super) fn write<T: Transaction>(self, writing: &mut T) -> Result<(), T::Fault> {
         self.changes.into_iter().flatten().try_for_each(|change| writing.write(change))
     }
@@ -132,7 +132,7 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    /// What comes from here on of this run has the ids of another graph, maybe.
+    /// What follows for this run may have the ids of another graph.
     fn turn<T: Transaction>(&mut self, snapshot: &Snapshotted, writing: &mut T) -> Result<(), T::Fault> {
         let version = writing.version(snapshot.workflow)?;
         let is_other = self.change(snapshot.run, writing)?.is_some_and(|change| change.version != version);
@@ -145,7 +145,7 @@ impl<'a> Fold<'a> {
         Ok(())
     }
 
-    /// What is new of this run; `None` if it is not its handler's newest, or the handler is gone.
+    /// Returns the changes of this run; `None` if it is not its handler's newest, or the handler was removed.
     fn change<T: Transaction>(&mut self, run: RunKey, writing: &mut T) -> Result<Option<&mut Change<'a>>, T::Fault> {
         if !self.places.contains_key(&run.handler) {
             let Some(live) = writing.live(run.handler)? else { return Ok(None) };

@@ -1,16 +1,15 @@
-//! The graphs that a store has seen, and which workflow of the server each is.
+//! The graphs that a store has seen, and their workflows in the server.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use crate::{engine::keys::WorkflowId, graph::Graph};
 
-/// Graphs by the number that the backend has for each, and by the workflow id that the server has. Fixed when the store
-/// is opened.
+/// Graphs by their number in the backend, and by their workflow id in the server. Fixed when the store is opened.
 #[derive(Debug, Default)]
 pub(super) struct Versions {
     /// The registered ones first, then earlier versions and those that are no longer registered.
     graphs: Vec<Arc<Graph>>,
-    /// The backend's number of each.
+    /// The number of each in the backend.
     numbers: Vec<i64>,
     /// For lookup only.
     workflows: HashMap<i64, WorkflowId>,
@@ -31,13 +30,13 @@ impl Versions {
         &self.graphs
     }
 
-    /// The backend's number of a workflow.
+    /// Returns the number of a workflow in the backend.
     pub(super) fn number(&self, workflow: WorkflowId) -> Result<i64, Unknown> {
         let number = self.numbers.get(usize::from(workflow.0)).copied();
         number.ok_or_else(|| Unknown(format!("a batch names workflow {}, which nobody has", workflow.0)))
     }
 
-    /// The workflow and graph of one of the backend's numbers.
+    /// Returns the workflow and graph with a number in the backend.
     pub(super) fn workflow(&self, number: i64) -> Result<(WorkflowId, &Arc<Graph>), Unknown> {
         let known = self.workflows.get(&number);
         let known = known.and_then(|&id| Some((id, self.graphs.get(usize::from(id.0))?)));

@@ -8,8 +8,8 @@ use crate::{
 };
 
 impl Facts {
-    /// Runs the body of a lost pass again, as after a restart of the server: the work keeps its slot, its attempt and
-    /// its place among those that run alone. After [`PASS_LOSSES_MAX`] losses in a row the attempt has failed.
+    /// Runs the body of a lost pass again, as after a restart of the server: the work retains its slot, its attempt and
+    /// its position among those that run alone. After [`PASS_LOSSES_MAX`] losses in a row the attempt has failed.
     pub(super) fn pass_lost(&mut self, turn: &mut Turn<'_>, pass: PassId) {
         let Some(step) = self.running_work(pass).map(|work| work.step) else { return };
         let losses = self.lost.get(pass.work).copied().unwrap_or(0) + 1;

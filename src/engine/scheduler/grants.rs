@@ -1,8 +1,9 @@
-//! What passes may stream into a feed in memory, whose bytes are bounded: each pass is granted a part of the room.
+//! Grants: what passes may stream into a feed in memory, whose bytes are limited. Each pass is granted a part of the
+//! room.
 //!
-//! A pass gets a first part when it starts and more as it uses that up. When it needs more than is free, the other
-//! passes of its run give back what they do not use; only when that does not suffice either, it is refused. With a
-//! store old events leave the feed instead: a pass is granted [`UNLIMITED`] once and is not watched.
+//! A pass gets a first part when it starts and more as it uses that up. If it needs more than is free, the other passes
+//! of its run return what they do not use; only if that does not suffice either is it refused. With a store, old events
+//! leave the feed instead: a pass is granted [`UNLIMITED`] once and is not watched.
 
 use super::{Scheduler, handler::Handler, newest, passes::Passes};
 use crate::{
@@ -14,17 +15,17 @@ use crate::{
 /// More than any pass streams.
 pub(super) const UNLIMITED: usize = usize::MAX;
 
-/// What a pass was granted, as far as it has not reported how it used it.
+/// What a pass was granted and has not reported as used.
 #[derive(Debug, Default)]
 pub(super) struct Grant {
-    /// Zero also for an unlimited one.
+    /// Zero also for an unlimited grant.
     pub(super) bytes: usize,
-    /// What it waits for beyond that; zero: it does not wait.
+    /// How much more it waits for; zero if it does not wait.
     wants_bytes: usize,
     given_back: GivenBack,
 }
 
-/// Whether a pass has given back what it did not use.
+/// Whether a pass has returned what it did not use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum GivenBack {
     #[default]
@@ -34,7 +35,7 @@ enum GivenBack {
 }
 
 impl Handler {
-    /// The first grant of a pass that starts, and what it may stream.
+    /// Returns the first grant of a pass that starts, and how much it may stream.
     pub(super) fn first_grant(&mut self) -> (Grant, usize) {
         match self.free_feed_bytes() {
             UNLIMITED => (Grant::default(), UNLIMITED),
@@ -46,7 +47,7 @@ impl Handler {
         }
     }
 
-    /// What nobody was granted of its feed's room for stream writes.
+    /// Returns how much of its feed's room for stream writes is not granted.
     fn free_feed_bytes(&self) -> usize {
         self.life.run().map_or(0, |run| feed_room_bytes(run).saturating_sub(self.granted_bytes))
     }
@@ -67,7 +68,7 @@ impl Passes {
 }
 
 impl Scheduler {
-    /// A pass waits until it may stream so many bytes more.
+    /// A pass waits until it may stream this many bytes more.
     pub fn handle_feed_wanted(&mut self, tag: u64, bytes: usize) {
         let Some((run, _)) = self.passes.get(tag).filter(|_| bytes > 0) else { return };
         let Some(grant) = self.passes.grant_mut(tag) else { return };
@@ -76,7 +77,7 @@ impl Scheduler {
         self.serve_wanting(run);
     }
 
-    /// A pass that was told to has given back so many bytes.
+    /// A pass has returned this many bytes, as it was told to.
     pub fn handle_feed_given_back(&mut self, tag: u64, bytes: usize) {
         let Some((run, _)) = self.passes.get(tag) else { return };
         let Some(grant) = self.passes.grant_mut(tag) else { return };
@@ -89,8 +90,8 @@ impl Scheduler {
         self.serve_wanting(run);
     }
 
-    /// The bytes of these notes are in the feed now, and no longer only granted. Unless some pass waits, the pass is
-    /// granted as many again ahead of its need.
+    /// The bytes of these notes are now in the feed, and no longer only granted. Unless some pass waits, grants the
+    /// pass as many again in advance.
     pub(super) fn spend(&mut self, run: RunKey, tag: u64, spent_bytes: usize) {
         let Some(grant) = self.passes.grant_mut(tag) else { return };
         let spent_bytes = spent_bytes.min(grant.bytes);
@@ -104,7 +105,7 @@ impl Scheduler {
         }
     }
 
-    /// The pass streams no more, and needs none of its grant.
+    /// The pass no longer streams, and needs none of its grant.
     pub(super) fn release_grant(&mut self, run: RunKey, grant: &Grant) {
         self.passes.wanting -= usize::from(grant.wants_bytes > 0);
         if let Some(handler) = newest(&mut self.handlers, run).filter(|_| grant.bytes > 0) {
@@ -112,7 +113,7 @@ impl Scheduler {
         }
     }
 
-    /// What these notes of a pass use up of its grant; zero if that is unlimited.
+    /// Returns what these notes of a pass use of its grant; zero if that is unlimited.
     pub(super) fn spent_bytes(&mut self, tag: u64, notes: &[Note]) -> usize {
         match self.passes.grant_mut(tag) {
             Some(grant) if grant.bytes > 0 => notes.iter().map(Note::feed_bytes).sum(),
@@ -158,7 +159,8 @@ impl Scheduler {
         }
     }
 
-    /// Has those of these passes give back that do not wait themselves; whether some have not done so yet.
+    /// Tells those of these passes that do not wait to return their unused bytes. Returns whether some have not done so
+    /// yet.
     fn take_back(&mut self, tags: &[u64]) -> bool {
         let mut is_pending = false;
         for &tag in tags {

@@ -1,11 +1,12 @@
 //! The pool: plain threads that run passes, started on demand and ended after [`WORKER_IDLE`] without work.
 //!
-//! Jobs stand in one queue that every awake worker empties. Waking a thread costs more than a short pass, so the loop
-//! wakes one worker for a burst and, each millisecond that jobs still stand there, more of them
-//! ([`Threads::poll_timeout`]). For the same reason a worker rings for the loop only when it finds no further job; the
-//! loop looks by itself meanwhile. When no worker is left to be called, it stops looking, and every report rings.
+//! Jobs are in one queue that every awake worker empties. Waking a thread costs more than a short pass, so the loop
+//! wakes one worker for a burst, and more of them for each millisecond that jobs remain in the queue
+//! ([`Threads::poll_timeout`]). For the same reason a worker wakes the loop only when it finds no further job; in the
+//! meantime the loop checks by itself. When no worker is left to be woken, it stops checking, and every report wakes
+//! it.
 //!
-//! A thread whose pass does not end although it was told to is replaced, but no more of them than there are workers.
+//! A thread whose pass does not end although it was told to stop is replaced, but at most as many as there are workers.
 //!
 //! [`WORKER_IDLE`]: crate::limits::WORKER_IDLE
 
@@ -37,7 +38,7 @@ use crate::{
 use worker::{Job, Said, Shared};
 pub use worker::{THREAD_NAME, note_panic};
 
-/// Worker threads and the passes that they have.
+/// Worker threads and their passes.
 pub struct Threads {
     shared: Arc<Shared>,
     heard: Receiver<Said>,
@@ -48,18 +49,18 @@ pub struct Threads {
     bell: Bell,
     /// By workflow and step.
     bodies: Vec<Vec<StepBody>>,
-    /// The passes that are here, by tag.
+    /// The passes that it has, by tag.
     passes: CounterMap<u64, Here>,
-    /// Those of them that are abandoned.
+    /// How many of them are abandoned.
     hanging: usize,
     workers: usize,
-    /// Passes of this turn that must not wait behind others.
+    /// How many passes of this turn must not wait behind others.
     urgent: usize,
     /// The number of workers to wake at the next tick.
     ramp: usize,
     /// When that is, on the alive clock, while jobs are in the queue.
     tick_us: Option<u64>,
-    /// Whether an end has come since jobs were handed over last: some worker is quick.
+    /// Whether a pass has ended since jobs were last added, so that some worker is quick.
     progressing: bool,
 }
 
@@ -77,7 +78,7 @@ struct Here {
 }
 
 impl StepBody {
-    /// Those of a workflow, by step.
+    /// Returns the bodies of a workflow, by step.
     pub fn of(workflow: &Workflow) -> Vec<Self> {
         let steps = workflow.graph().steps.iter().zip(0..);
         let body = |step| Arc::clone(workflow.body(crate::graph::StepId(step)));
@@ -86,8 +87,8 @@ impl StepBody {
 }
 
 impl Threads {
-    /// A pool of at most `workers` threads that calls `ring` when there is something for [`Executor::poll_report`].
-    /// `makes_records`: whether ends of passes are recorded, so that workers make the records of large ones.
+    /// Creates a pool of at most `workers` threads that calls `ring` when [`Executor::poll_report`] has something.
+    /// `makes_records` says whether ends of passes are recorded, so that workers make the records of large ones.
     pub fn new(workers: usize, bodies: Vec<Vec<StepBody>>, makes_records: bool, ring: Ring) -> Self {
         let ((jobs, queue), (said, heard)) = (unbounded(), unbounded());
         let shared = Arc::new(Shared {
@@ -129,7 +130,7 @@ impl Threads {
         }
     }
 
-    /// To be called once a turn before [`Executor::poll_report`]: from here on workers ring again.
+    /// To be called once a turn before [`Executor::poll_report`]: from here on workers wake the loop again.
     pub fn handle_rung(&self) {
         self.shared.rung.store(false, Ordering::SeqCst);
     }
@@ -139,7 +140,7 @@ impl Threads {
         !self.noted.is_empty()
     }
 
-    /// Workers, and those that replace hanging ones.
+    /// Returns the most threads: workers, and those that replace hanging ones.
     fn threads_max(&self) -> usize {
         self.workers + self.hanging.min(self.workers)
     }
@@ -149,7 +150,7 @@ impl Threads {
         self.shared.threads_max.store(self.threads_max(), Ordering::Release);
     }
 
-    /// The pass is not here any more.
+    /// Forgets a pass that has ended.
     fn take_out(&mut self, tag: u64) {
         if self.passes.remove(&tag).is_some_and(|pass| pass.is_abandoned) {
             self.set_hanging(self.hanging - 1);
@@ -161,7 +162,7 @@ impl Threads {
         (!notes.is_empty()).then_some(Report::Of(tag, pass::Report::Noted(notes)))
     }
 
-    /// The end of a pass comes after its last notes.
+    /// Reports the end of a pass, after its last notes.
     fn end(&mut self, tag: u64, end: Report) -> Report {
         let noted = self.take_notes(tag);
         self.progressing = true;
@@ -175,7 +176,7 @@ impl Threads {
         }
     }
 
-    /// Tells a pass to stop. One that still stands in the queue never begins.
+    /// Tells a pass to stop. One that is still in the queue never begins.
     fn stop(&mut self, tag: u64, stop: Stop) {
         if self.passes.get(&tag).is_some_and(|pass| !pass.line.stop(stop)) {
             self.take_out(tag);
@@ -266,7 +267,7 @@ impl Executor for Threads {
                 Said::Done(tag, done) => self.end(tag, of(tag, pass::Report::Done(done))),
                 Said::LargeDone(tag, done) => self.end(tag, Report::LargeDone(tag, done)),
                 Said::Lost(tag) => {
-                    // Its thread is gone: another one is needed for what stands in the queue.
+                    // Its thread is gone, so another one is needed for what is in the queue.
                     self.shared.saturated.store(false, Ordering::SeqCst);
                     self.tick_us.get_or_insert(0);
                     self.end(tag, of(tag, pass::Report::Lost))
@@ -308,8 +309,8 @@ impl Executor for Threads {
         }
     }
 
-    /// The queue is looked at first: a worker that did not ring saw a job there after its report was sent, so with an
-    /// empty queue that report is seen here.
+    /// The queue is examined first: a worker that did not wake the loop saw a job there after it had sent its report,
+    /// so if the queue is empty that report is seen here.
     fn poll_timeout(&self, alive_us: u64) -> Option<Duration> {
         let queued = !self.shared.queue.is_empty();
         if !self.reports.is_empty() || !self.heard.is_empty() {
@@ -320,7 +321,7 @@ impl Executor for Threads {
     }
 }
 
-/// Passes that run are told to stop, those in the queue never begin, and every thread ends.
+/// Tells running passes to stop; those in the queue never begin, and every thread ends.
 impl Drop for Threads {
     fn drop(&mut self) {
         for pass in self.passes.values() {

@@ -1,4 +1,4 @@
-//! The threads' end: workers that empty one queue of jobs, and what they share with the loop's end.
+//! The threads' side: workers that empty one queue of jobs, and what they share with the loop's side.
 
 use std::{
     cell::Cell,
@@ -53,18 +53,18 @@ pub(super) struct Shared {
     /// Whether there is a journal, so that records are needed.
     pub(super) makes_records: bool,
     pub(super) ring: Ring,
-    /// Set by the ringer, cleared by the loop: one wake-up a turn is enough.
+    /// Set by the worker that wakes the loop, cleared by the loop: one wake-up per turn is enough.
     pub(super) rung: AtomicBool,
     pub(super) threads: AtomicUsize,
     pub(super) threads_max: AtomicUsize,
-    /// Jobs wait and no worker is left to be called: the loop does not look by itself, every report rings.
+    /// Jobs wait and no worker is left to be called: the loop does not check by itself, every report wakes it.
     pub(super) saturated: AtomicBool,
-    /// Whether the system gave no thread when one was last asked for: it is asked each millisecond, and said once.
+    /// Whether the system last refused a thread: it is asked again each millisecond, and this is logged once.
     pub(super) short: AtomicBool,
 }
 
-/// A pass that a thread runs and has not reported. If the thread dies of a panic that nothing has caught, such as one
-/// in a destructor, this says so in its place.
+/// A pass that a thread runs and has not reported. If the thread dies of an uncaught panic, such as one in a
+/// destructor, this reports it instead.
 struct Unreported<'a> {
     shared: &'a Shared,
     tag: Option<u64>,
@@ -77,7 +77,7 @@ impl Shared {
         }
     }
 
-    /// Wakes an idle worker; `false` if there is none.
+    /// Wakes an idle worker. Returns `false` if there is none.
     pub(super) fn call_idle(&self) -> bool {
         let mut roster = self.roster();
         let idle = roster.idle > 0;
@@ -109,7 +109,7 @@ impl Shared {
         called
     }
 
-    /// No step runs under this lock, so a panic cannot leave it half-changed.
+    /// No step runs under this lock, so no panic can leave it half-changed.
     pub(super) fn roster(&self) -> MutexGuard<'_, Roster> {
         self.roster.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -206,7 +206,7 @@ thread_local! {
     static LAST_PANIC: Cell<Option<String>> = const { Cell::new(None) };
 }
 
-/// To be called by the panic hook on a worker: where the step panicked, and what it said. It comes out as
+/// To be called by the panic hook on a worker, with the position and message of a step's panic. Reported as
 /// [`Report::Panicked`](crate::pass::Report::Panicked) if the panic ends the pass.
 pub fn note_panic(text: String) {
     LAST_PANIC.set(Some(text));

@@ -12,12 +12,12 @@ use crate::{
 
 /// What is known about the database besides its contents.
 pub(super) struct Known {
-    /// Where runs stand, so that it is not looked up for each transaction; any of them may be missing.
+    /// Positions of runs, so that they are not looked up for each transaction; may be incomplete.
     pub(super) live: CounterMap<HandlerKey, Live>,
     /// What this transaction has changed of those, as it was before. Looking it up again might meet a damaged page of
     /// another handler.
     undo: Vec<(HandlerKey, Option<Live>)>,
-    /// The next place in the order of ending.
+    /// The next position in the order of ending.
     pub(super) ended_next: i64,
     /// Whether `trash` is not empty.
     pub(super) has_trash: bool,

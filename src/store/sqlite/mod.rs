@@ -1,17 +1,17 @@
-//! The store that survives: one SQLite database in a directory of its own, written by one thread and read by another.
+//! The durable store: one SQLite database in a directory of its own, written by one thread and read by another.
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | `open`, `schema` | a data directory from the first look on; tables, and their versions |
-//! | `versions` | the graphs that rows were written under |
-//! | `writer` | the connection that writes; the threads stand in [`threads`](super::threads) |
-//! | `commit`, `verify` | how a group is kept, and whose fault it is if not |
-//! | `space` | deleting bit by bit, free pages, checkpoints |
+//! | `open`, `schema` | opening a data directory; tables, and their versions |
+//! | `versions` | the graphs under which rows were written |
+//! | `writer` | the connection that writes; the threads are in `store/threads.rs` |
+//! | `commit`, `verify` | how a group is committed, and what is at fault if that fails |
+//! | `space` | deletion in small parts, free pages, checkpoints |
 //! | `names` | ids, chosen and made |
 //! | `known` | what the writer remembers |
-//! | `write`, `remove` | what is written and deleted for the change that batches come to for a handler |
+//! | `write`, `remove` | what is written and deleted for the changes of a handler |
 //! | `read`, `scan`, `rows` | queries, pages of all handlers, rows |
-//! | `backup`, `inspect` | a copy, and a look, beside a running server |
+//! | `backup`, `inspect` | copying and reading beside a running server |
 //!
 //! # What is written when
 //!
