@@ -1,4 +1,4 @@
-//! From requests to replies: at once, when a batch is kept, when a run has ended.
+//! Turns requests into replies: at once, after a commit, or after the end of a run.
 
 use super::{clients::Client, turn::Loop};
 use crate::{
@@ -16,9 +16,9 @@ use crate::{
 };
 
 impl Loop {
-    /// A connection has something to say: it has hung up, takes more, or has requests.
+    /// Handles a connection that is ready: it has hung up, can take more, or has requests.
     pub(super) fn serve(&mut self, id: ConnectionId) {
-        // Its request waits and stays where it is: to touch the connection would have the reactor report it again.
+        // Its request waits untouched: touching the connection would make the reactor report it again.
         if self.core.holds_call(id.into()) {
             return self.handle_taken(id);
         }
@@ -37,7 +37,7 @@ impl Loop {
         self.answer_all(id);
     }
 
-    /// Whether the connection may have its next request answered.
+    /// Returns whether the connection's next request may be answered.
     fn is_free(&self, id: ConnectionId) -> bool {
         self.clients.get(id.into()).is_none() && !self.core.is_waiting(id.into())
     }
@@ -56,7 +56,7 @@ impl Loop {
         }
     }
 
-    /// A request's body is still to come: refuses it if its head alone is enough for that.
+    /// Refuses a request whose body has not arrived, if its head is enough for that.
     fn judge_head(&mut self, id: ConnectionId) {
         let room = self.memory.account.room(&self.held());
         let judged =
@@ -73,7 +73,7 @@ impl Loop {
         }
     }
 
-    /// The handler that the connection's request waited for is here, or there is none.
+    /// The handler that the connection's request waited for is loaded, or does not exist.
     pub(super) fn answer_read(&mut self, id: ConnectionId) {
         if self.reactor.connection(id).is_some_and(|connection| connection.exchange().has_request()) {
             self.answer(id, true);
@@ -84,15 +84,15 @@ impl Loop {
     /// The body of the connection's request is parsed.
     pub(super) fn answer_parsed(&mut self, id: ConnectionId) {
         self.answer_all(id);
-        // Its connection may be gone. A call that waits for something else now takes it later.
+        // Its connection may be gone. A call that now waits for something else takes the body later.
         if !self.core.holds_call(id.into()) {
             self.helper.take(id);
         }
     }
 
-    /// Answers the connection's request without a call.
+    /// Answers the connection's request without making its call.
     pub(super) fn answer_with(&mut self, id: ConnectionId, reply: impl FnOnce(ErrorFormat) -> Response) {
-        // It must not become the body of the connection's next request.
+        // It must not be used as the body of the connection's next request.
         self.helper.take(id);
         let judged = judge(&mut self.reactor, &self.site.access, id, Exchange::request, |request, _, checked| {
             (checked.unwrap_or_default(), reply(ErrorFormat::of(request)))
@@ -116,7 +116,7 @@ impl Loop {
                     let response = api::call_head(request, self.core.scheduler(), Room::Runs).unwrap_or_else(refused);
                     (granted, Reply::Now(response))
                 }
-                // What is not begun may be sent again, to the server that comes next.
+                // What was not begun may be sent again, to the next server.
                 (Ok(granted), None) if self.stop.has_begun() => (granted, Reply::Now(errors.not_begun())),
                 (Ok(granted), None) => {
                     let entropy = &mut self.site.ids;
@@ -157,7 +157,7 @@ impl Loop {
         }
     }
 
-    /// Has a call wait that is to be made again.
+    /// Makes a call wait until it is to be repeated.
     fn call_later(&mut self, id: ConnectionId, reply: Reply, parsed: Option<Parsed>) {
         if let Some(parsed) = parsed {
             self.helper.keep(id, parsed);
@@ -173,7 +173,7 @@ impl Loop {
         }
     }
 
-    /// How the connection gets errors, if the core gives its reply.
+    /// Returns the form of errors for the connection, if the core produces its reply.
     fn errors_of(&self, id: ConnectionId) -> Option<ErrorFormat> {
         match self.clients.get(id.into()) {
             Some(Client::Answering(errors)) => Some(*errors),
@@ -181,7 +181,7 @@ impl Loop {
         }
     }
 
-    /// The run that a caller waits for has ended; without a handler it was purged.
+    /// The run that a caller waits for has ended; without a handler, it was purged.
     pub(super) fn answer_caller(&mut self, id: ConnectionId, handler: Option<HandlerKey>) {
         if let Some(errors) = self.errors_of(id) {
             let response = api::run_ended(handler.and_then(|key| self.core.scheduler().view(key)), errors);
@@ -189,7 +189,7 @@ impl Loop {
         }
     }
 
-    /// The request comes to nothing.
+    /// The request has failed.
     pub(super) fn refuse(&mut self, id: ConnectionId, refused: &Refused) {
         if let Some(errors) = self.errors_of(id) {
             let response = match refused {
@@ -214,7 +214,7 @@ impl Loop {
         self.respond(id, &response);
     }
 
-    /// Answers, and has the connection free for its next request.
+    /// Answers, after which the connection is free for its next request.
     pub(super) fn respond(&mut self, id: ConnectionId, response: &Response) {
         self.clients.remove(id.into());
         if let Some(connection) = self.reactor.connection(id) {
@@ -248,7 +248,7 @@ impl Loop {
         }
     }
 
-    /// Goes on with a list, now or when it is its turn.
+    /// Continues a list, now or when it is its turn.
     pub(super) fn write_list(&mut self, id: ConnectionId) {
         if self.shares.admits(id) {
             self.write_list_now(id);
@@ -256,7 +256,7 @@ impl Loop {
     }
 
     pub(super) fn write_list_now(&mut self, id: ConnectionId) {
-        // The list may have come to its end, and the connection to its next request.
+        // The list may have ended, and the connection may be at its next request.
         let Some(mut list) = self.take_list(id) else { return };
         if list.written == ListWritten::Nothing {
             return self.write_first(id, list);
@@ -264,7 +264,7 @@ impl Loop {
         let Some(connection) = self.reactor.connection(id) else { return };
         let exchange = connection.exchange();
         let room = exchange.stream_room();
-        // The connection may be ready while the store is being asked: it is asked once.
+        // The connection may be ready while a query is pending; there is only one query at a time.
         if room == 0 || list.is_asked {
             self.clients.insert(id.into(), Client::Listing(list));
             return;
@@ -294,7 +294,7 @@ impl Loop {
         }
     }
 
-    /// The handlers that the connection's list has asked for; `None`: they cannot be read.
+    /// Handles the handlers that the connection's list has requested; `None` if they cannot be read.
     pub(super) fn take_list_page(&mut self, id: ConnectionId, page: Option<(Vec<KeptHandler>, bool)>) {
         let Some((handlers, is_complete)) = page else { return self.cut_list(id) };
         if let Some(Client::Listing(list)) = self.clients.get_mut(id.into()) {
@@ -312,7 +312,7 @@ impl Loop {
         }
     }
 
-    /// The connection is gone, or has hung up: what it held is free.
+    /// The connection is gone, or has hung up: releases what it held.
     pub(super) fn forget_client(&mut self, id: ConnectionId, taken: u64) {
         self.helper.take(id);
         self.core.forget(id.into());
@@ -323,12 +323,12 @@ impl Loop {
     }
 }
 
-/// What a step of a list takes beside what it writes, as bytes that are written in the same time: it looks at
-/// [`LIST_SCAN_HANDLERS_MAX`](crate::limits::LIST_SCAN_HANDLERS_MAX) handlers.
+/// The cost of a step of a list besides its output, as the number of bytes that are written in the same time: it
+/// examines [`LIST_SCAN_HANDLERS_MAX`](crate::limits::LIST_SCAN_HANDLERS_MAX) handlers.
 const LIST_COST_BYTES: usize = 32 << 10;
 
-/// Looks at the request that `find` finds. Returns what `judge` makes of it, of what is wrong with its body and of
-/// whether it is let in, and the exchange for the reply.
+/// Examines the request that `find` returns. Returns the result of `judge` for the request, the fault of its body and
+/// whether it is allowed, and the exchange for the reply.
 fn judge<'a, T>(
     reactor: &'a mut Reactor,
     access: &Access,
@@ -353,7 +353,7 @@ fn transport(origin: Origin) -> Transport {
     }
 }
 
-/// The status of a reply to a request that could not be stored.
+/// Returns the status of the reply to a request that could not be stored.
 fn status(error: &StoreError) -> u16 {
     match error {
         StoreError::Full(_) => 507,

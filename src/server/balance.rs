@@ -1,10 +1,10 @@
-//! How much memory is in use, and who is to free some.
+//! Balances memory: how much is in use, and what is to be freed.
 
 use super::turn::Loop;
 use crate::account::Held;
 
 impl Loop {
-    /// What is held now.
+    /// Returns the bytes that are held now.
     pub(super) fn held(&self) -> Held {
         let requests = self.reactor.requests_bytes() + self.helper.bytes();
         let mut held = Held { requests, replies: self.reactor.replies_bytes(), ..Held::default() };
@@ -13,7 +13,7 @@ impl Loop {
         held
     }
 
-    /// Has whoever can free something do so, and sets what requests may hold from here on.
+    /// Frees what can be freed if memory is short, and sets the limit for requests.
     pub(super) fn balance_memory(&mut self) {
         let held = self.held();
         let requests_max = self.memory.account.requests_max(&held).saturating_sub(self.helper.bytes());
@@ -23,7 +23,7 @@ impl Loop {
         self.core.scheduler_mut().set_pressed(self.memory.account.is_pressed(&held));
     }
 
-    /// Gives memory that was freed back to the system, if it is time and worth it.
+    /// Releases freed memory to the system, if it is time and worthwhile.
     pub(super) fn trim_memory(&mut self) {
         if self.memory.trimming.is_due(self.now.alive_us) {
             let held_bytes = self.held().total();

@@ -1,4 +1,4 @@
-//! What the loop knows of each connection whose reply is not complete.
+//! What the loop knows about each connection whose reply is not complete.
 
 use super::reader::Reader;
 use crate::{
@@ -7,14 +7,14 @@ use crate::{
     net::ConnectionId,
 };
 
-/// How the reply goes on. A connection whose request waits to be judged has none yet.
+/// The state of a reply. A connection whose request waits to be judged has none yet.
 #[derive(Debug)]
 pub(super) enum Client {
-    /// The core gives the reply; errors are told in this form.
+    /// The core produces the reply; errors have this form.
     Answering(ErrorFormat),
-    /// GET /events: for the lock, or for events.
+    /// GET /events: waits for the lock, or for events.
     Reading(Box<Reader>),
-    /// GET /handlers: to take more of the list.
+    /// GET /handlers: waits to write more of the list.
     Listing(Box<List>),
 }
 

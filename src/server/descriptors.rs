@@ -1,18 +1,18 @@
-//! How many files the process may have open: connections need one each.
+//! The limit on open files: connections need one each.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::limits::DESCRIPTORS_BESIDE;
 
-/// Raises the process's soft limit as far as `connections_max` asks for it and the hard limit lets it; says so in the
-/// log if that is not enough.
+/// Raises the process's soft limit as far as `connections_max` needs and the hard limit allows. Logs if that is not
+/// enough.
 pub(super) fn raise(connections_max: usize) {
     let wanted = connections_max.saturating_add(DESCRIPTORS_BESIDE) as u64;
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
         let raised = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
         limit.current = Some(raised.max(limit.current.unwrap_or(0)));
-        // If that fails it stays as it is.
+        // If that fails the limit stays as it is.
         let _ = setrlimit(Resource::Nofile, limit);
     }
     let available = available();
@@ -25,7 +25,7 @@ pub(super) fn raise(connections_max: usize) {
     }
 }
 
-/// How many the process may have.
+/// Returns how many files the process may open.
 pub(super) fn available() -> usize {
     let current = getrlimit(Resource::Nofile).current;
     current.map_or(usize::MAX, |current| usize::try_from(current).unwrap_or(usize::MAX))

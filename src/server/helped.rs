@@ -1,4 +1,4 @@
-//! What the helper does for the loop: bodies and journals that take long, and what becomes of them.
+//! The loop's use of the helper: bodies and journals that take long, and their results.
 
 use super::{
     helper::{Done, Given},
@@ -11,14 +11,14 @@ use crate::{
 };
 
 impl Loop {
-    /// The call of this connection's request is to be made again when its body is parsed.
+    /// Has the request's body parsed, after which the call of this connection is repeated.
     pub(super) fn begin_parsing(&mut self, id: ConnectionId, form: Form) {
         let Some(connection) = self.reactor.connection(id) else { return };
         let body = connection.exchange().detach_body();
         self.helper.parse(id, form, body);
     }
 
-    /// Goes on with what the helper has done, as much as one turn may.
+    /// Takes what the helper has done, as much as one turn may.
     pub(super) fn handle_helped(&mut self) {
         let mut left_bytes = TURN_HELPED_BYTES_MAX;
         while left_bytes > 0

@@ -1,5 +1,4 @@
-//! What would hold the loop up, done by a thread: large bodies are parsed, large journals folded and large values
-//! freed there.
+//! A thread for what would block the loop: it parses large bodies, folds large journals and frees large values.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,22 +20,22 @@ use crate::{
     net::ConnectionId,
 };
 
-/// The thread, and the bodies that it has parsed whose calls are to be made again.
+/// The thread, and the parsed bodies whose calls are to be repeated.
 pub(super) struct Helper {
     shared: Arc<Shared>,
     done: Receiver<Done>,
-    /// How many things were handed over and have not come back.
+    /// How many jobs are in progress.
     out: usize,
-    /// Bytes of the bodies that stand here and with the thread.
+    /// Bytes of the bodies stored here and being parsed.
     bytes: usize,
-    /// Bytes of the journals that are with the thread.
+    /// Bytes of the journals being folded.
     journals_bytes: usize,
     parsed: BTreeMap<ConnectionId, (Parsed, usize)>,
 }
 
 struct Shared {
     queue: Mutex<Queue>,
-    /// Bytes of what is not freed yet.
+    /// Bytes that are not freed yet.
     waste_bytes: AtomicUsize,
     done: Sender<Done>,
     ring: Ring,
@@ -55,14 +54,14 @@ enum Job {
     Free(Waste),
 }
 
-/// What a job of so many bytes has given.
+/// The result of a job, and its size in bytes.
 pub(super) struct Done {
     pub(super) bytes: usize,
     pub(super) given: Given,
 }
 
 pub(super) enum Given {
-    /// `None`: the parser has panicked.
+    /// `None` if the parser has panicked.
     Parsed(ConnectionId, Option<Parsed>),
     Folded(Loaded, Box<Result<Folded, String>>),
 }
@@ -75,17 +74,17 @@ impl Helper {
         Self { shared, done, out: 0, bytes: 0, journals_bytes: 0, parsed: BTreeMap::new() }
     }
 
-    /// Bytes of bodies that it holds.
+    /// Returns the bytes of bodies that it holds.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Bytes of runs that it is still to make, or to free.
+    /// Returns the bytes of runs that it has still to fold, or to free.
     pub(super) fn run_bytes(&self) -> usize {
         self.journals_bytes.saturating_add(self.shared.waste_bytes.load(Ordering::Relaxed))
     }
 
-    /// Whether something is to be taken at once.
+    /// Returns whether a result is available.
     pub(super) fn is_ready(&self) -> bool {
         !self.done.is_empty()
     }
@@ -124,7 +123,7 @@ impl Helper {
         }
     }
 
-    /// What comes back next.
+    /// Returns the next result.
     pub(super) fn poll(&mut self) -> Option<Done> {
         if self.out == 0 {
             return None;
@@ -138,14 +137,14 @@ impl Helper {
         Some(done)
     }
 
-    /// Keeps a parsed body until its connection's call is made.
+    /// Stores a parsed body until its connection's call is made.
     pub(super) fn keep(&mut self, id: ConnectionId, parsed: Parsed) {
         let bytes = parsed.bytes();
         self.bytes += bytes;
         self.parsed.insert(id, (parsed, bytes));
     }
 
-    /// The parsed body of the connection's request.
+    /// Removes and returns the parsed body of the connection's request.
     pub(super) fn take(&mut self, id: ConnectionId) -> Option<Parsed> {
         let (parsed, bytes) = self.parsed.remove(&id)?;
         self.bytes -= bytes;
@@ -160,7 +159,7 @@ impl fmt::Debug for Helper {
 }
 
 impl Shared {
-    /// Does jobs until none is left.
+    /// Executes jobs until none is left.
     fn do_all(&self) {
         loop {
             let mut queue = self.lock();
@@ -182,10 +181,10 @@ impl Shared {
                 }
                 Job::Free(waste) => {
                     let bytes = waste.bytes();
-                    // Whatever it is, the thread goes on.
+                    // Whatever it is, the thread continues.
                     let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(waste)));
                     self.waste_bytes.fetch_sub(bytes, Ordering::Relaxed);
-                    // What is free now may be given back to the system, which an idle loop would not look at.
+                    // What is now free may be released to the system, which an idle loop would not check.
                     (self.ring)();
                     continue;
                 }
@@ -207,7 +206,7 @@ mod tests {
 
     use super::*;
 
-    /// Stands in its drop until it is told to go on.
+    /// Blocks in its drop until it is told to continue.
     struct Stuck(Receiver<()>);
 
     impl Drop for Stuck {

@@ -1,10 +1,10 @@
-//! Random ids, drawn from the system in blocks: a call for each would cost more than the rest of a start.
+//! Random ids, drawn from the system in blocks: a system call for each would cost more than the rest of a start.
 
 use std::io;
 
 use uuid::Uuid;
 
-/// A block of the system's random bytes, used up from its end.
+/// A block of the system's random bytes, consumed from its end.
 #[derive(Debug)]
 pub(super) struct Entropy {
     block: Vec<u8>,
@@ -19,18 +19,18 @@ impl Entropy {
         Ok(entropy)
     }
 
-    /// A run's id.
+    /// Returns an id for a run.
     ///
     /// # Errors
-    /// When the system gives no random bytes.
+    /// If the system returns no random bytes.
     pub(super) fn draw(&mut self) -> io::Result<Uuid> {
         Ok(uuid::Builder::from_random_bytes(self.take()?).into_uuid())
     }
 
-    /// What the ids of handlers are made with.
+    /// Returns a secret for the ids of handlers.
     ///
     /// # Errors
-    /// When the system gives no random bytes.
+    /// If the system returns no random bytes.
     pub(super) fn secret(&mut self) -> io::Result<u128> {
         Ok(u128::from_le_bytes(self.take()?))
     }

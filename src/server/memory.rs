@@ -1,4 +1,4 @@
-//! How much memory there is, and what the server may take of it.
+//! How much memory there is, and how much of it the server may use.
 
 use std::{fs, path::Path};
 
@@ -8,21 +8,21 @@ use crate::{
     limits::{MEMORY_MAX_DEFAULT, MEMORY_PART_DEFAULT},
 };
 
-/// The bound on all that the server holds, and when freed memory goes back to the system.
+/// The limit on all that the server holds, and when freed memory goes back to the system.
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) account: Account,
     pub(super) trimming: Trimming,
 }
 
-/// What the server may hold unless it is told: half of what there is, within bounds.
+/// Returns how much the server may hold by default: half of what there is, within limits.
 pub(super) fn memory_max_default() -> usize {
     let read = |path: &Path| fs::read_to_string(path).ok();
     available_bytes(read).map_or(MEMORY_MAX_DEFAULT, |bytes| (bytes / MEMORY_PART_DEFAULT).min(MEMORY_MAX_DEFAULT))
 }
 
-/// The least of what the machine has and what the process's control groups allow; `None` if neither can be read.
-/// A group may do with no bound of its own what one above it has one for.
+/// Returns the least of what the machine has and what the process's control groups allow; `None` if neither can be
+/// read. A group without a limit of its own is subject to those above it.
 fn available_bytes(read: impl Fn(&Path) -> Option<String>) -> Option<usize> {
     let machine = read(Path::new("/proc/meminfo")).and_then(|text| {
         let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
@@ -41,7 +41,7 @@ fn available_bytes(read: impl Fn(&Path) -> Option<String>) -> Option<usize> {
             () => return None,
         };
         let directory = Path::new(root).join(path.trim_start_matches('/'));
-        // `max` is no number: no bound.
+        // `max` is not a number: no limit.
         let bound = |directory: &Path| read(&directory.join(file))?.trim().parse::<usize>().ok();
         directory.ancestors().take_while(|ancestor| ancestor.starts_with(root)).filter_map(bound).min()
     });

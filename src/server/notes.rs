@@ -14,7 +14,7 @@ pub(super) struct StoreProgress {
 }
 
 /// Spaces out the taking of notes while a commit is in progress: they would wait for the next one anyway, and many at a
-/// time take fewer records. With no commit in progress notes are taken at once. While the store stands still they stay
+/// time take fewer records. With no commit in progress notes are taken at once. While the store is blocked they stay
 /// with their passes, which wait when they have many.
 #[derive(Debug, Default)]
 pub(super) struct NotesPace {

@@ -1,4 +1,4 @@
-//! What becomes of a panic: one of a step is its failure, any other is a line of the log.
+//! Handles panics: one in a step is a failure of the step, any other is a line of the log.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -10,8 +10,8 @@ use std::{
 use super::log;
 use crate::executors::threads;
 
-/// Has the panics of this thread, of workers and of the server's other threads go through the log, which no pipe holds
-/// up. Panics of threads that are not the server's are reported as before.
+/// Sends the panics of this thread, of workers and of the server's other threads to the log, which no pipe can block.
+/// Panics of threads that are not the server's are reported as before.
 pub(super) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -28,7 +28,7 @@ pub(super) fn install() {
     });
 }
 
-/// Where it was, and what it said.
+/// Describes where the panic was, and its message.
 fn describe(info: &PanicHookInfo<'_>) -> String {
     let message = info.payload_as_str().unwrap_or("no message");
     info.location().map_or_else(|| message.to_owned(), |location| format!("{location}: {message}"))

@@ -1,10 +1,10 @@
-//! Whose turn it is to write much: what streams and lists may write in one turn of the loop, all of them together.
+//! Shares among streams and lists what they may write together in one turn of the loop.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::{limits::TURN_OUTPUT_BYTES_MAX, net::ConnectionId};
 
-/// What is left of this turn, and who waits for the next, the first of them first.
+/// What is left of this turn, and the connections that wait for the next one, in order.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     left_bytes: usize,
@@ -17,7 +17,7 @@ impl Shares {
         self.left_bytes = TURN_OUTPUT_BYTES_MAX;
     }
 
-    /// Whether this connection may write now; else it does when it is its turn.
+    /// Returns whether this connection may write now; otherwise it does so when it is its turn.
     pub(super) fn admits(&mut self, id: ConnectionId) -> bool {
         let admitted = self.left_bytes > 0 && self.waiting.is_empty();
         if !admitted {
@@ -26,29 +26,29 @@ impl Shares {
         admitted
     }
 
-    /// This connection goes on when it is its turn.
+    /// Makes this connection wait for its turn.
     pub(super) fn wait(&mut self, id: ConnectionId) {
         if self.is_waiting.insert(id) {
             self.waiting.push_back(id);
         }
     }
 
-    /// Somebody has written about so much, or done what takes as long.
+    /// Subtracts bytes that were written, or other work that takes as long.
     pub(super) fn spend(&mut self, bytes: usize) {
         self.left_bytes = self.left_bytes.saturating_sub(bytes);
     }
 
-    /// How many wait for a turn.
+    /// Returns how many connections wait for their turn.
     pub(super) fn waiting_count(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether anybody waits for a turn.
+    /// Returns whether any connection waits for its turn.
     pub(super) fn is_wanted(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Who is next in this turn, if anything is left of it.
+    /// Returns the next connection in this turn, if anything is left of it.
     pub(super) fn next(&mut self) -> Option<ConnectionId> {
         if self.left_bytes == 0 {
             return None;

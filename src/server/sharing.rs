@@ -1,4 +1,4 @@
-//! Large events that several readers are given by a store share one text.
+//! Shares one text among several readers of a large event from a store.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use crate::{
     json::Json,
 };
 
-/// Texts that some reader has, by run and number.
+/// Texts that readers hold, by run and number.
 #[derive(Debug, Default)]
 pub(super) struct Sharing {
     texts: BTreeMap<(RunKey, u64), Json>,
 }
 
 impl Sharing {
-    /// Has a page share what others have of the same run.
+    /// Makes a page share the texts that others hold of the same run.
     pub(super) fn share(&mut self, run: RunKey, page: &mut Feed) {
         for sequence in page.large().collect::<Vec<_>>() {
             if let Some(known) = self.texts.get(&(run, sequence)) {
@@ -25,13 +25,13 @@ impl Sharing {
         }
     }
 
-    /// Lets go of what no reader has any more. To be called once a turn, when all is written.
+    /// Drops texts that no reader holds any longer. To be called once a turn, when everything is written.
     pub(super) fn forget_unused(&mut self) {
         self.texts.retain(|_, text| text.holders() > 1);
     }
 }
 
-/// Texts that are shared at a time: each is looked at once a turn. Further ones are not shared.
+/// The most texts that are shared, as each is examined once a turn. Further ones are not shared.
 const TEXTS_MAX: usize = 256;
 
 #[cfg(test)]
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn pages_of_one_run_share_their_large_events_as_long_as_somebody_has_them() {
         let text = format!("\"{}\"", "x".repeat(SHARED_BYTES_MIN));
-        // What a store gives has its own texts.
+        // Texts from a store are not shared.
         let page = || {
             let mut page = Feed::new(3);
             for text in ["1", &text] {

@@ -1,4 +1,4 @@
-//! What requests are answered from beside the core.
+//! What is needed to answer requests, besides the core.
 
 use super::ids::Entropy;
 use crate::{
@@ -12,8 +12,8 @@ pub(super) struct Site {
     pub(super) workflows: Vec<Workflow>,
     pub(super) catalog: Catalog,
     pub(super) access: Access,
-    /// Where the ids of new runs come from.
+    /// The source of ids for new runs.
     pub(super) ids: Entropy,
-    /// How many POST run calls may wait for their runs.
+    /// The most POST run calls that may wait for their runs.
     pub(super) callers_max: usize,
 }

@@ -1,4 +1,4 @@
-//! A stop in order: no new connections, streams cut, callers told, work in progress given its grace.
+//! An orderly stop: no new connections, streams cut off, callers told, work in progress given its grace.
 
 use std::{
     fmt, io,
@@ -20,7 +20,7 @@ use crate::{
     now::{Clock, Deadline, Now},
 };
 
-/// Stops a server in order, as SIGTERM does: no new connections, callers told, work in progress given its grace.
+/// Stops a server in an orderly way, like SIGTERM: no new connections, callers told, work in progress given its grace.
 #[derive(Clone)]
 pub struct Stopper {
     wanted: Arc<AtomicBool>,
@@ -28,7 +28,7 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Begins the stop; the server's thread goes through with it.
+    /// Begins the stop, which the server's thread completes.
     pub fn stop(&self) {
         self.wanted.store(true, Ordering::Release);
         if let Err(error) = self.waker.wake() {
@@ -43,9 +43,9 @@ impl fmt::Debug for Stopper {
     }
 }
 
-/// Whether the server is to stop, and how long it still may take.
+/// Whether the server is to stop, and how long that may take.
 pub(super) struct Stop {
-    /// What work in progress has from the stop's begin on.
+    /// The time for work in progress from the beginning of the stop.
     pub(super) grace: Duration,
     pub(super) signals: Option<Signals>,
     /// Set by a [`Stopper`].
@@ -59,12 +59,12 @@ impl Stop {
         Self { grace, signals: None, wanted: Arc::default(), until: None }
     }
 
-    /// Returns what begins the stop from another thread.
+    /// Returns a handle that begins the stop from another thread.
     pub(super) fn stopper(&self, waker: Arc<Waker>) -> Stopper {
         Stopper { wanted: Arc::clone(&self.wanted), waker }
     }
 
-    /// Returns whether a [`Stopper`] wants a stop that has not begun.
+    /// Returns whether a [`Stopper`] has requested a stop that has not begun.
     pub(super) fn is_due(&self) -> bool {
         !self.has_begun() && self.wanted.load(Ordering::Acquire)
     }
@@ -83,14 +83,14 @@ impl Stop {
     }
 }
 
-/// SIGTERM and SIGINT, which no longer end the process by themselves; nor does SIGXFSZ: a file that may not grow is an
-/// error of the write, as a full disk is.
+/// Catches SIGTERM and SIGINT, which then no longer end the process by themselves, and SIGXFSZ: a file that may not
+/// grow is an error of the write, like a full disk.
 pub(super) fn signals() -> io::Result<Signals> {
     Signals::new([SIGTERM, SIGINT, SIGXFSZ])
 }
 
-/// Has the second SIGTERM or SIGINT end the process inside of its handler, whatever the threads are doing. Dropping it
-/// takes the handlers back.
+/// Makes the second SIGTERM or SIGINT end the process inside its handler, whatever the threads are doing. Dropping it
+/// removes the handlers.
 pub(super) struct SecondSignal {
     ids: Vec<SigId>,
 }
@@ -116,7 +116,7 @@ impl Drop for SecondSignal {
     }
 }
 
-/// The reply to a client that waits to read. What it came for is there again only if a store keeps it.
+/// Returns the reply to a client that waits to read. It can come back only if a store retains what it wants to read.
 pub(super) fn cut_off(recall: Recall, errors: ErrorFormat) -> Response {
     match recall {
         Recall::Everything => errors.overloaded("The server is stopping; come back in a moment"),
@@ -127,9 +127,9 @@ pub(super) fn cut_off(recall: Recall, errors: ErrorFormat) -> Response {
 /// The exit code of a server that was told twice to stop.
 pub(super) const EXIT_AT_ONCE: i32 = 1;
 
-/// As POSIX numbers them, on every Unix.
+/// The POSIX number, on every Unix.
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
 
-/// As Linux and the BSDs number it.
+/// The number on Linux and the BSDs.
 pub(super) const SIGXFSZ: i32 = 25;

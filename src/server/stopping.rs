@@ -1,4 +1,4 @@
-//! The loop's stop: who is told what, and when it is through.
+//! The loop's stop: who is told what, and when it is complete.
 
 use std::io;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Loop {
-    /// Has these stop the loop.
+    /// Makes these signals stop the loop.
     pub(super) fn listen_to_signals(&mut self, mut signals: Signals) -> io::Result<()> {
         self.reactor.registry().register(&mut signals, SIGNAL_TOKEN, Interest::READABLE)?;
         self.stop.signals = Some(signals);
@@ -34,7 +34,7 @@ impl Loop {
         }
     }
 
-    /// The first signal begins the stop. One that comes while a [`Stopper`] has begun it ends the process at once, as
+    /// The first signal begins the stop. One that arrives after a [`Stopper`] has begun it ends the process at once, as
     /// `SecondSignal` does with a second one.
     pub(super) fn handle_signals(&mut self) {
         let Some(signals) = &mut self.stop.signals else { return };
@@ -51,7 +51,7 @@ impl Loop {
     fn begin_stop(&mut self, why: &str) {
         log::info!("{why}: stopping; work in progress has {:?}", self.stop.grace);
         self.stop.begin(self.now);
-        // First, so that the callers' replies say that they are the last.
+        // First, so that the callers' replies announce that they are the last.
         self.reactor.drain(&ErrorFormat::default().not_begun(), self.now);
         for client in self.core.callers().collect::<Vec<_>>() {
             self.answer_stopping(client.into());
@@ -77,7 +77,7 @@ impl Loop {
         }
     }
 
-    /// Ends: the store keeps what it was given, and whoever waited for that is told.
+    /// Ends the loop: the store commits what it was given, and those who waited for that are told.
     pub(super) fn close(&mut self) {
         self.core.scheduler_mut().note_time(self.now);
         self.settle();
@@ -86,7 +86,7 @@ impl Loop {
         self.reactor.flush(self.now);
     }
 
-    /// Whether the loop goes on: until a stop is through, or its time is up.
+    /// Returns whether the loop continues: until a stop is complete, or its time is up.
     pub(super) fn flow(&self) -> Flow {
         match self.stop.time_left(self.now) {
             None => Flow::Goes,

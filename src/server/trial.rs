@@ -1,4 +1,4 @@
-//! A workflow in a test: the pure run, scripted answers, and a clock that goes on only when nothing else can.
+//! A workflow in a test: the pure run, scripted answers, and a clock that advances only when nothing else can be done.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,14 +21,14 @@ use crate::{
     workflow::{Event, Workflow, line::Line},
 };
 
-/// A workflow that is to be tested, and what the world outside does while it runs; made by
+/// A workflow to be tested, and what the outside world does while it runs. Created by
 /// [`Runtime::test`](crate::Runtime::test).
 ///
-/// The run is the one that a server would make of it: the same passes, retries, waits and time-outs. But there is no
-/// socket, no thread and no waiting. The bodies of the steps run one after the other on the calling thread, with a
-/// clock of their own. It stands still while a body runs, except for `ctx.pause`, which takes no time of the test. When
-/// nothing is left to run, the scripted answers are posted, in order of their questions; and when there are none, the
-/// clock jumps to the next timer: a sleep, the delay before a retry, a time-out.
+/// The run is the same as in a server, with the same passes, retries, waits and time-outs, but there are no sockets, no
+/// threads and no waiting. The bodies of the steps run one after the other on the calling thread, with a clock of their
+/// own. It stands still while a body runs, except for `ctx.pause`, which takes no real time. When nothing is left to
+/// run, the scripted answers are posted, in order of their questions; if there are none, the clock jumps to the next
+/// timer: a sleep, the delay before a retry, a time-out.
 ///
 /// ```
 /// use std::time::Duration;
@@ -67,18 +67,18 @@ pub struct WorkflowTest<'a> {
     posts: Vec<(Duration, Post)>,
 }
 
-/// What came of a run in a test.
+/// The result of a run in a test.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TestRun {
     /// How it ended.
     pub outcome: Outcome,
     /// How long it took by its own clock.
     pub elapsed: Duration,
-    /// The events that clients would see without internal ones, by name.
+    /// The events that clients would see, without internal ones, by name.
     events: Vec<(String, Json)>,
 }
 
-/// What follows from an event that shows.
+/// Reacts to a visible event.
 struct Script<'a> {
     shown: String,
     reply: Box<dyn FnMut(&Json) -> Post + 'a>,
@@ -96,11 +96,11 @@ impl<'a> WorkflowTest<'a> {
         Self { workflow, scripts: Vec::new(), posts: Vec::new() }
     }
 
-    /// Answers every `Q` that shows with what the closure makes of it: a question of `ctx.ask`, an input-required event
-    /// that a step returns, or any event that a step streams. A question without a script is one that nobody answers.
+    /// Answers every visible `Q` with the result of the closure: a question of `ctx.ask`, an input-required event that
+    /// a step returns, or any event that a step streams. A question without a script is not answered.
     ///
     /// # Panics
-    /// In [`WorkflowTest::run`], when an event that shows under the name of `Q` is not one.
+    /// In [`WorkflowTest::run`], if an event with the name of `Q` is not a `Q`.
     pub fn answer<Q: Event, A: Event>(mut self, mut answer: impl FnMut(Q) -> A + 'a) -> Self {
         let reply = move |shown: &Json| {
             let shown = shown.decode::<Q>();
@@ -110,7 +110,7 @@ impl<'a> WorkflowTest<'a> {
         self
     }
 
-    /// Posts an event `after` so much time by the clock of the run.
+    /// Posts an event after this much time on the clock of the run.
     pub fn post_after<E: Event>(mut self, after: Duration, event: &E) -> Self {
         self.posts.push((after, Post::of(event)));
         self
@@ -119,8 +119,8 @@ impl<'a> WorkflowTest<'a> {
     /// Runs the workflow from `start` to its end.
     ///
     /// # Panics
-    /// When the run cannot come to an end: it waits for somebody whose answer is not scripted, it does not take what is
-    /// posted, or it goes on for ever. The message says which.
+    /// If the run cannot end: it waits for somebody whose answer is not scripted, it refuses what is posted, or it
+    /// continues forever. The message says which.
     #[track_caller]
     #[expect(clippy::needless_pass_by_value, reason = "a run uses its start event up")]
     pub fn run<S: Event>(self, start: S) -> TestRun {
@@ -133,10 +133,10 @@ impl<'a> WorkflowTest<'a> {
 }
 
 impl TestRun {
-    /// The stop event.
+    /// Returns the stop event.
     ///
     /// # Panics
-    /// When the run did not complete, or its stop event is not a `T`.
+    /// If the run did not complete, or its stop event is not a `T`.
     #[track_caller]
     pub fn stop<T: Event>(&self) -> T {
         match &self.outcome {
@@ -147,7 +147,7 @@ impl TestRun {
         }
     }
 
-    /// The text of the error, if the run failed.
+    /// Returns the text of the error, if the run failed.
     pub fn error(&self) -> Option<&str> {
         match &self.outcome {
             Outcome::Failed(error) => Some(error),
@@ -155,13 +155,13 @@ impl TestRun {
         }
     }
 
-    /// The events of this type that clients would see, in order.
+    /// Returns the events of this type that clients would see, in order.
     pub fn events<E: Event>(&self) -> Vec<E> {
         let shown = self.events.iter().filter(|(name, _)| *name == E::name());
         shown.filter_map(|(_, value)| value.decode().ok()).collect()
     }
 
-    /// The names of all events that clients would see without internal ones, in order.
+    /// Returns the names of all events that clients would see, without internal ones, in order.
     pub fn names(&self) -> Vec<&str> {
         self.events.iter().map(|(name, _)| &**name).collect()
     }
@@ -182,9 +182,9 @@ struct Trial<'a> {
     run: Run,
     now: Now,
     scripts: Vec<Script<'a>>,
-    /// By when they come.
+    /// Events that are posted at a set time, in order.
     later: VecDeque<(Duration, Post)>,
-    /// What comes as soon as nothing is left to run.
+    /// Events that are posted once nothing is left to run.
     posts: VecDeque<Post>,
     ready: VecDeque<PassId>,
     /// Whether the run has deferred something.
@@ -277,7 +277,7 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    /// Nothing is left to do now: time goes on to the next timer, or the next event that comes by itself.
+    /// Nothing is left to do now: advances the clock to the next timer, or the next event that is posted at a set time.
     fn jump(&mut self) -> Result<(), String> {
         let timer = self.timers.iter().map(|(timer, deadline)| (self.now.until(*deadline), *timer)).min();
         let later = self.later.front().map(|(after, _)| after.saturating_sub(self.age()));
@@ -301,7 +301,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// So much time goes by; timers that are due then are given to the run, the earliest first.
+    /// Advances the clock. Timers that come due are passed to the run, the earliest first.
     fn pass_time(&mut self, passed: Duration) {
         let until_us = self.now.alive_us.saturating_add(passed.as_micros() as u64);
         loop {

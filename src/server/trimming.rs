@@ -1,4 +1,4 @@
-//! Gives memory that was freed back to the system, when that is worth it.
+//! Releases freed memory to the system, when that is worthwhile.
 
 use std::{
     fs,
@@ -12,26 +12,26 @@ use std::{
 
 use crate::limits::{TRIM_BYTES_MIN, TRIM_PAUSE_US};
 
-/// When to look, and what was seen.
+/// When to check the memory, and what was found.
 #[derive(Debug, Default)]
 pub(super) struct Trimming {
-    /// When to look at the earliest, on the alive clock.
+    /// When to check at the earliest, on the alive clock.
     due_us: u64,
-    /// Whether something has happened since the last look.
+    /// Whether something has happened since the last check.
     is_stale: bool,
-    /// The least that the process was seen to have beyond what is held: code, stacks, what steps keep.
+    /// The least that the process was seen to have beyond what is held: code, stacks, memory of steps.
     beyond_bytes: Option<usize>,
-    /// Whether a thread is at it.
+    /// Whether a thread is releasing memory.
     is_busy: Arc<AtomicBool>,
 }
 
 impl Trimming {
-    /// How long until the next look; an idle server looks once and then never again.
+    /// Returns how long until the next check; an idle server checks only once.
     pub(super) fn poll_timeout(&self, alive_us: u64) -> Option<Duration> {
         self.is_stale.then(|| Duration::from_micros(self.due_us.saturating_sub(alive_us)))
     }
 
-    /// Returns whether to look now, as happens now and then while something happens; [`Trimming::handle_look`] follows.
+    /// Returns whether to check now, as is done regularly under load; call [`Trimming::handle_look`] next.
     pub(super) fn is_due(&mut self, alive_us: u64) -> bool {
         if alive_us < self.due_us {
             self.is_stale = true;
@@ -41,11 +41,11 @@ impl Trimming {
         !self.is_busy.load(Ordering::Acquire)
     }
 
-    /// Looks whether there is much to give back to the system, of which the server holds so many bytes. A thread of its
-    /// own gives it back, which takes some milliseconds.
+    /// Checks whether there is much to release to the system, given the bytes that the server holds. A thread of its
+    /// own releases it, which takes some milliseconds.
     pub(super) fn handle_look(&mut self, held_bytes: usize) {
         let Some(resident_bytes) = resident_bytes() else { return };
-        // Whatever happens from here on, ends of passes included, makes it look again.
+        // Whatever happens from here on, including ends of passes, causes another check.
         self.is_stale = false;
         if self.look(resident_bytes, held_bytes) {
             self.give_back();
@@ -64,7 +64,7 @@ impl Trimming {
         }
     }
 
-    /// Whether the process has so much more than it needs that it is to be given back.
+    /// Returns whether the process has so much more than it needs that it is to be released.
     fn look(&mut self, resident_bytes: usize, held_bytes: usize) -> bool {
         let beyond_bytes = resident_bytes.saturating_sub(held_bytes);
         let least_bytes = self.beyond_bytes.map_or(beyond_bytes, |least_bytes| least_bytes.min(beyond_bytes));
@@ -73,7 +73,7 @@ impl Trimming {
     }
 }
 
-/// What the process has in memory, where the system tells.
+/// Returns the resident memory of the process, where the system reports it.
 fn resident_bytes() -> Option<usize> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
