@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let workflows = workflows.expect("the demo's graphs are whole: a test builds them");
     let arguments: Vec<OsString> = arguments.collect();
     let server = workflows.into_iter().fold(Server::new(), Server::add);
-    server.greeting(GREETING).run_with("steprill", crate::COMMANDS, arguments)
+    server.greeting(GREETING).run_with(crate::PROGRAM, crate::COMMANDS, arguments)
 }
 
 /// Streams a story word by word, at reading speed.

@@ -246,7 +246,7 @@ pub mod workflow;
 
 pub use engine::input::Outcome;
 pub use graph::{Faults, Retry};
-pub use server::{Bound, Config, Runtime, Server, Stopper, TestRun, WorkflowTest};
+pub use server::{Bound, Config, Runtime, ServeError, Server, Stopper, TestRun, UsageError, ValueError, WorkflowTest};
 pub use workflow::{
     Answer, Ask, Asks, Ctx, Event, Failure, Question, Result, Sends, StartEvent, State, Step, StepError, StopEvent,
     TestCtx, Tested, TimedAsk, Workflow, WorkflowBuilder,

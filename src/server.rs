@@ -33,11 +33,10 @@ mod variables;
 
 use std::{env, fmt, io, process::ExitCode, sync::mpsc, thread, time::Duration};
 
-pub use config::{Command, Config, FLAGS, Flag, UsageError, usage};
+pub use config::{Command, Config, FLAGS, Flag, UsageError, ValueError, usage};
 pub use error::ServeError;
-pub use log::Format;
+pub use log::LogFormat;
 pub use stop::Stopper;
-pub use tools::{TOOLS, run_tool};
 pub use trial::{TestRun, WorkflowTest};
 
 use crate::{
@@ -80,6 +79,9 @@ pub struct Bound {
 pub struct Runtime;
 
 impl Server {
+    /// The lines of the usage about `inspect` and `backup`, which [`Server::run`] has: for [`Server::run_with`].
+    pub const TOOLS: [&'static str; 2] = ["inspect DIR [HANDLER]", "backup DIR FILE"];
+
     /// A server without workflows.
     pub fn new() -> Self {
         Self::default()
@@ -107,15 +109,16 @@ impl Server {
         let mut arguments = env::args_os();
         let path = arguments.next().map(std::path::PathBuf::from).unwrap_or_default();
         let program = path.file_name().map_or("steprill".into(), |name| name.to_string_lossy().into_owned());
-        let (commands, arguments) = (["[OPTIONS]", TOOLS[0], TOOLS[1]], arguments.collect::<Vec<_>>());
-        match run_tool(&program, &arguments) {
+        let (commands, arguments) = (["[OPTIONS]", Self::TOOLS[0], Self::TOOLS[1]], arguments.collect::<Vec<_>>());
+        match tools::run_tool(&program, &arguments) {
             Some(Ok(code)) => code,
-            Some(Err(error)) => misused(&program, &error),
+            Some(Err(error)) => error.report(&program),
             None => self.run_with(&program, &commands, arguments),
         }
     }
 
-    /// As [`Server::run`], on these arguments; each of `commands` is a line of the usage.
+    /// As [`Server::run`], but on these arguments, and without `inspect` and `backup`: for a program with commands of
+    /// its own. Each of `commands` is a line of the usage, without the program's name.
     pub fn run_with(
         self,
         program: &str,
@@ -127,11 +130,10 @@ impl Server {
         match parsed {
             Ok(Command::Help) => print(&usage(program, commands)),
             Ok(Command::Version) => print(&version(program)),
-            Err(error) => misused(program, &error.to_string()),
+            Err(error) => error.report(program),
             Ok(Command::Serve(config)) => match self.serve_noting(&config, &variables::unknown(env::vars_os())) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(ServeError::Config(error)) => misused(program, &error),
-                Err(error) => fail(1, program, &error.to_string()),
+                Err(error) => error.report(program),
             },
         }
     }
@@ -150,7 +152,7 @@ impl Server {
         log::install(config.log);
         panics::install();
         let greeting = self.greeting.clone();
-        let no_signals = |error| ServeError::Io("cannot listen to signals".into(), error);
+        let no_signals = |error| ServeError::Io("cannot listen to signals", error);
         let signals = stop::signals().map_err(no_signals)?;
         let _second = stop::SecondSignal::install().map_err(no_signals)?;
         descriptors::raise(config.connections_max);
@@ -214,7 +216,7 @@ impl Bound {
     /// # Errors
     /// When the system's poll fails.
     pub fn serve(mut self) -> Result<(), ServeError> {
-        let failed = |error| ServeError::Io("the loop has failed".into(), error);
+        let failed = |error| ServeError::Io("the loop has failed", error);
         self.turns.begin();
         while self.turns.turn().map_err(failed)? == Flow::Goes {}
         self.turns.close();
@@ -279,16 +281,29 @@ fn print_within(text: String, at_most: Duration) -> bool {
 /// How long the ready line may take before the server serves without it being read.
 const READY_LINE_WAIT: Duration = Duration::from_secs(1);
 
-/// A fault of usage.
-fn misused(program: &str, error: &str) -> ExitCode {
-    fail(2, program, &format!("{error}; see --help"))
+impl UsageError {
+    /// Prints it on stderr, on one line behind the program's name, and returns the exit code, as [`Server::run`] does:
+    /// for a program with commands of its own.
+    pub fn report(&self, program: &str) -> ExitCode {
+        report(program, &format!("{self}; see --help"), self.exit_code())
+    }
 }
 
-fn fail(code: u8, program: &str, error: &str) -> ExitCode {
+impl ServeError {
+    /// Prints it on stderr, on one line behind the program's name, and returns the exit code, as [`Server::run`] does.
+    pub fn report(&self, program: &str) -> ExitCode {
+        match self {
+            Self::Config(error) => error.report(program),
+            _ => report(program, &self.to_string(), self.exit_code()),
+        }
+    }
+}
+
+fn report(program: &str, error: &str, exit_code: u8) -> ExitCode {
     // Without a reader of stderr the exit code has to say it.
     log::write_bare(format!("{program}: {}", OneLine::new(error, LOG_LINE_BYTES_MAX)));
     log::flush();
-    ExitCode::from(code)
+    ExitCode::from(exit_code)
 }
 
 impl fmt::Debug for Bound {

@@ -1,6 +1,9 @@
 //! Texts for people: printing on one line, and guessing what a misspelt word was meant to be.
 
-use std::fmt::{self, Write as _};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
 
 use crate::limits::SPELLING_BYTES_MAX;
 
@@ -97,6 +100,28 @@ fn distance(from: &[char], to: &[char]) -> usize {
     }
     above[to.len()]
 }
+
+/// A text that is none of the values that were expected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InvalidValue {
+    expected: Cow<'static, str>,
+    got: String,
+}
+
+impl InvalidValue {
+    /// `expected` completes "expected …, got …".
+    pub(crate) fn new(expected: impl Into<Cow<'static, str>>, got: &str) -> Self {
+        Self { expected: expected.into(), got: got.to_owned() }
+    }
+}
+
+impl fmt::Display for InvalidValue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "expected {}, got {:?}", self.expected, self.got)
+    }
+}
+
+impl std::error::Error for InvalidValue {}
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 
 use std::{
     borrow::Cow,
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
@@ -36,6 +37,28 @@ pub enum Transport {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Granted(Cow<'static, [u8]>);
 
+/// What cannot be allowed because it is malformed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AccessError {
+    /// This is no origin.
+    Origin(String),
+    /// This is no name of a host.
+    Host(String),
+}
+
+impl fmt::Display for AccessError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Origin(text) => {
+                write!(out, "origin {text:?}: expected SCHEME://HOST[:PORT] without a path, null or *")
+            }
+            Self::Host(text) => write!(out, "host {text:?}: expected a name or an address, without a port"),
+        }
+    }
+}
+
+impl std::error::Error for AccessError {}
+
 impl Granted {
     /// Returns the complete lines, each ending in CRLF.
     pub fn lines(self) -> Cow<'static, [u8]> {
@@ -66,14 +89,14 @@ impl Access {
     ///
     /// # Errors
     /// If one of them is malformed; the text names it and what is expected.
-    pub fn new(cors_origins: &[String], allow_hosts: &[String]) -> Result<Self, String> {
+    pub fn new(cors_origins: &[String], allow_hosts: &[String]) -> Result<Self, AccessError> {
         let mut access = Self::default();
         for origin in cors_origins {
             match origin.as_str() {
                 "*" => access.any_origin = true,
                 "null" => access.origins.push(origin.clone()),
                 _ if Origin::parse(origin).is_some() => access.origins.push(origin.to_ascii_lowercase()),
-                _ => return Err(format!("origin {origin:?}: expected SCHEME://HOST[:PORT] without a path, null or *")),
+                _ => return Err(AccessError::Origin(origin.clone())),
             }
         }
         for host in allow_hosts {
@@ -82,7 +105,7 @@ impl Access {
                 Some((name, None)) => {
                     access.hosts.push(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase());
                 }
-                _ => return Err(format!("host {host:?}: expected a name or an address, without a port")),
+                _ => return Err(AccessError::Host(host.clone())),
             }
         }
         Ok(access)

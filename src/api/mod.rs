@@ -27,7 +27,7 @@ use crate::{
     http::{Field, Request, Response, stream::Framing},
 };
 
-pub use access::{Access, Granted, Transport};
+pub use access::{Access, AccessError, Granted, Transport};
 pub use calls::{Context, Ids, ListProgress, call, call_head, list_some, run_ended};
 pub use catalog::{Catalog, WorkflowTexts};
 pub use errors::{ErrorFormat, no_content};

@@ -4,6 +4,10 @@
 /// process's limit on those may be lower, and is met with a pause in accepting.
 pub const CONNECTIONS_MAX_DEFAULT: usize = 20_000;
 
+/// Connections at a time that may be asked for. The numbers of file descriptors are positive 32-bit integers, and
+/// [`DESCRIPTORS_BESIDE`] are for others.
+pub const CONNECTIONS_MAX: usize = 1 << 30;
+
 /// Bytes of a request line without its CRLF; a longer one is 414. RFC 9112 section 3 asks for 8,000.
 pub const REQUEST_LINE_BYTES_MAX: usize = 8 << 10;
 
@@ -18,6 +22,9 @@ pub const EMPTY_LINES_MAX: u8 = 8;
 
 /// Bytes of a request's body, decoded, unless told; more are 413.
 pub const BODY_BYTES_MAX_DEFAULT: usize = 4 << 20;
+
+/// Bytes of a body that may be asked for: it is held in memory whole, and so is what is made of it.
+pub const BODY_BYTES_MAX: usize = 1 << 30;
 
 /// Bytes of a body, or of a run's journal, up to which the loop parses it itself, in half a millisecond; a thread
 /// parses larger ones.

@@ -71,6 +71,9 @@ pub const WORKERS_DEFAULT: usize = 8;
 /// Worker threads that may be asked for: each has a stack.
 pub const WORKERS_MAX: usize = 1_024;
 
+/// How long work in progress may go on after SIGTERM, unless told: half of what containers have before they are killed.
+pub const GRACE_DEFAULT: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Finished handlers that are kept in memory, unless told.
 pub const KEEP_FINISHED_DEFAULT: usize = 1_000;
 

@@ -1,31 +1,52 @@
 //! Why a server does not serve.
 
-use std::{fmt, io};
+use std::{error::Error, fmt, io};
 
-use crate::store::OpenError;
+use super::config::UsageError;
+#[cfg(feature = "sqlite")]
+use crate::store::sqlite;
+use crate::{
+    json::JsonError,
+    store::{OpenError, StoreError},
+};
 
 /// Why a server does not serve.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ServeError {
     /// The program registers two workflows of one name: rename one.
     SameName(String),
-    /// A value of the configuration is not understood; the text says what is expected.
-    Config(String),
-    /// The data directory cannot be used: what was found there, what was expected, what to do.
-    Store(String),
-    /// An address cannot be had; the text names it and says why.
+    /// The configuration is not understood.
+    Config(UsageError),
+    /// The data directory cannot be used. What was found there, what was expected, and what to do.
+    #[cfg(feature = "sqlite")]
+    Store(sqlite::OpenError),
+    /// The runs that go on cannot be read from the data directory.
+    Recovery(StoreError),
+    /// The system does not give an address. The text names it.
     Listen(io::Error),
-    /// The system refuses; the text says what was tried.
-    Io(String, io::Error),
+    /// The start event is of another type than the workflow starts with.
+    WrongStart {
+        /// The workflow.
+        workflow: String,
+        /// The type that it starts with.
+        expected: String,
+        /// The type that came.
+        got: String,
+    },
+    /// The start event cannot be written as JSON.
+    StartEvent(String, JsonError),
+    /// The system refuses something. The text says what was tried.
+    Io(&'static str, io::Error),
 }
 
-impl From<OpenError> for ServeError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            #[cfg(not(feature = "sqlite"))]
-            OpenError::NotBuilt => Self::Config(error.to_string()),
-            #[cfg(feature = "sqlite")]
-            OpenError::Sqlite(_) => Self::Store(error.to_string()),
+impl ServeError {
+    /// The exit code of a program that ends because of it: 2 for a configuration that is not understood, 1 for a
+    /// failure.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(error) => error.exit_code(),
+            _ => 1,
         }
     }
 }
@@ -34,11 +55,74 @@ impl fmt::Display for ServeError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SameName(name) => write!(formatter, "two workflows are named {name:?}; rename one"),
-            Self::Config(text) | Self::Store(text) => formatter.write_str(text),
+            Self::Config(error) => write!(formatter, "{error}"),
+            #[cfg(feature = "sqlite")]
+            Self::Store(error) => write!(formatter, "{error}"),
+            Self::Recovery(error) => write!(formatter, "{error}"),
             Self::Listen(error) => write!(formatter, "{error}"),
+            Self::WrongStart { workflow, expected, got } => {
+                write!(formatter, "workflow {workflow} starts with {expected}, not {got}")
+            }
+            Self::StartEvent(name, error) => write!(formatter, "{name}: {error}"),
             Self::Io(what, error) => write!(formatter, "{what}: {error}"),
         }
     }
 }
 
-impl std::error::Error for ServeError {}
+impl Error for ServeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::SameName(_) | Self::Recovery(_) | Self::WrongStart { .. } => None,
+            // These say all that the error inside says, so its source is theirs.
+            Self::Config(error) => error.source(),
+            #[cfg(feature = "sqlite")]
+            Self::Store(error) => error.source(),
+            Self::Listen(error) => error.source(),
+            Self::StartEvent(_, error) => Some(error),
+            Self::Io(_, error) => Some(error),
+        }
+    }
+}
+
+impl From<UsageError> for ServeError {
+    fn from(error: UsageError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<StoreError> for ServeError {
+    fn from(error: StoreError) -> Self {
+        Self::Recovery(error)
+    }
+}
+
+impl From<OpenError> for ServeError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            #[cfg(not(feature = "sqlite"))]
+            OpenError::NotBuilt => Self::Config(UsageError::NoSqlite { of: "--data" }),
+            #[cfg(feature = "sqlite")]
+            OpenError::Sqlite(error) => Self::Store(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_exits_with_2_and_a_failure_with_1() {
+        let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let misused = UsageError::NoSqlite { of: "--data" };
+        let text = "--data: this program was built without feature `sqlite`";
+        for (error, exit_code, says) in [
+            (ServeError::Config(misused), 2, text.to_owned()),
+            (ServeError::SameName("a".into()), 1, "two workflows are named \"a\"; rename one".into()),
+            (ServeError::Listen(refused()), 1, refused().to_string()),
+            (ServeError::Io("the loop has failed", refused()), 1, format!("the loop has failed: {}", refused())),
+        ] {
+            assert_eq!((error.exit_code(), error.to_string()), (exit_code, says));
+        }
+    }
+}

@@ -49,11 +49,10 @@ pub(super) fn open(
     let now = clock.read();
     let mut scheduler = Scheduler::resume(graphs.clone(), registered.len(), limits, &beginning);
     let mut recovered = 0;
-    let is_read = store.recover(&mut |handler| {
+    store.recover(&mut |handler| {
         recovered += 1;
         scheduler.recover_any(handler, now);
-    });
-    is_read.map_err(|error| ServeError::Store(error.to_string()))?;
+    })?;
     if !beginning.aside.is_empty() {
         let count = beginning.aside.len();
         ::log::warn!("{count} handlers are set aside: their stored rows cannot be changed, and `inspect` names them");

@@ -18,12 +18,12 @@ use crate::{
     api::Timestamp,
     engine::scheduler::{Trouble, TroubleKind},
     limits::{LOG_LINE_BYTES_MAX, LOG_QUEUE_BYTES_MAX},
-    text::OneLine,
+    text::{InvalidValue, OneLine},
 };
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Format {
+pub enum LogFormat {
     /// `2026-11-24T15:19:41.245592+00:00 INFO message`.
     Text,
     /// `{"time":…,"level":…,"message":…}`.
@@ -32,29 +32,29 @@ pub enum Format {
     Off,
 }
 
-impl FromStr for Format {
-    type Err = String;
+impl FromStr for LogFormat {
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         match text {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
             "off" => Ok(Self::Off),
-            other => Err(format!("expected text, json or off, got {other:?}")),
+            other => Err(InvalidValue::new("text, json or off", other)),
         }
     }
 }
 
 /// Installs the log. A program that has a logger of its own keeps it.
-pub(super) fn install(format: Format) {
-    if format != Format::Off && log::set_boxed_logger(Box::new(Lines { format })).is_ok() {
+pub(super) fn install(format: LogFormat) {
+    if format != LogFormat::Off && log::set_boxed_logger(Box::new(Lines { format })).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
 }
 
 /// Writes a line to stderr behind those of the log, whatever form they have.
 pub(super) fn write_bare(line: String) {
-    stderr().push(line, Format::Off);
+    stderr().push(line, LogFormat::Off);
 }
 
 /// Logs what a person should hear of.
@@ -93,7 +93,7 @@ fn stderr() -> &'static Arc<Queue> {
 }
 
 struct Lines {
-    format: Format,
+    format: LogFormat,
 }
 
 impl Log for Lines {
@@ -111,11 +111,11 @@ impl Log for Lines {
 }
 
 /// A line without its end.
-fn line(format: Format, level: Level, message: &str) -> String {
+fn line(format: LogFormat, level: Level, message: &str) -> String {
     let time = Timestamp(super::clock::system_us());
     let message = OneLine::new(message, LOG_LINE_BYTES_MAX);
     match format {
-        Format::Json => {
+        LogFormat::Json => {
             let message = serde_json::Value::from(message.to_string());
             format!("{{\"time\":\"{time}\",\"level\":\"{level}\",\"message\":{message}}}")
         }
@@ -137,13 +137,13 @@ struct Waiting {
     /// Lines dropped behind those that wait; while there are any, no further line is taken, so that order is kept.
     dropped: u64,
     /// How the line that says so looks.
-    format: Option<Format>,
+    format: Option<LogFormat>,
     /// Whether the thread is writing what it took.
     is_writing: bool,
 }
 
 impl Queue {
-    fn push(&self, line: String, format: Format) {
+    fn push(&self, line: String, format: LogFormat) {
         let mut waiting = self.lock();
         if waiting.dropped > 0 || waiting.bytes + line.len() > LOG_QUEUE_BYTES_MAX {
             waiting.dropped += 1;
@@ -164,7 +164,7 @@ impl Queue {
             let mut waiting = self.changed.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner);
             let lines = std::mem::take(&mut waiting.lines);
             let dropped = std::mem::take(&mut waiting.dropped);
-            let format = waiting.format.take().unwrap_or(Format::Text);
+            let format = waiting.format.take().unwrap_or(LogFormat::Text);
             waiting.bytes = 0;
             waiting.is_writing = true;
             drop(waiting);
@@ -247,22 +247,22 @@ mod tests {
     #[test]
     fn a_log_that_nobody_reads_drops_lines_and_says_how_many_where_they_were() {
         let (queue, written) = queue();
-        queue.push("first".into(), Format::Text);
+        queue.push("first".into(), LogFormat::Text);
         // The thread has taken the first line, and stands in writing it.
         while !queue.lock().is_writing {
             thread::yield_now();
         }
         let long = "x".repeat(LOG_QUEUE_BYTES_MAX - 10);
-        queue.push(long.clone(), Format::Text);
-        queue.push("y".repeat(11), Format::Text);
-        queue.push("would have room".into(), Format::Text);
-        queue.push("z".into(), Format::Text);
+        queue.push(long.clone(), LogFormat::Text);
+        queue.push("y".repeat(11), LogFormat::Text);
+        queue.push("would have room".into(), LogFormat::Text);
+        queue.push("z".into(), LogFormat::Text);
         queue.flush(Duration::from_millis(1));
         assert_eq!(read(&written), "first\n");
         assert_eq!(read(&written), format!("{long}\n"));
         let notice = read(&written);
         assert!(notice.ends_with(" WARN 3 log lines dropped\n"), "{notice}");
-        queue.push("after".into(), Format::Text);
+        queue.push("after".into(), LogFormat::Text);
         assert_eq!(read(&written), "after\n");
         queue.flush(Duration::from_secs(30));
         assert!(!queue.lock().is_writing, "all is written");
@@ -270,12 +270,12 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_in_either_form() {
-        let text = line(Format::Text, Level::Warn, "two\nlines \u{1b}[0m");
+        let text = line(LogFormat::Text, Level::Warn, "two\nlines \u{1b}[0m");
         assert!(text.ends_with(r" WARN two\nlines \u{1b}[0m"), "{text}");
-        let json = line(Format::Json, Level::Warn, "a \"quoted\"\nword");
+        let json = line(LogFormat::Json, Level::Warn, "a \"quoted\"\nword");
         let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!((&json["level"], &json["message"]), (&"WARN".into(), &r#"a "quoted"\nword"#.into()));
-        let long = line(Format::Text, Level::Info, &"x".repeat(LOG_LINE_BYTES_MAX + 1));
+        let long = line(LogFormat::Text, Level::Info, &"x".repeat(LOG_LINE_BYTES_MAX + 1));
         assert!(long.ends_with("x…") && long.len() < LOG_LINE_BYTES_MAX + 64);
     }
 }

@@ -6,14 +6,13 @@ mod look;
 
 use std::{ffi::OsString, process::ExitCode};
 
-/// The lines of the usage that show them.
-pub const TOOLS: [&str; 2] = ["inspect DIR [HANDLER]", "backup DIR FILE"];
+use super::config::UsageError;
 
 /// Runs the tool that the first of these arguments names; `None` if it names none.
 ///
 /// # Errors
 /// Why the arguments behind it are not understood.
-pub fn run_tool(program: &str, arguments: &[OsString]) -> Option<Result<ExitCode, String>> {
+pub(super) fn run_tool(program: &str, arguments: &[OsString]) -> Option<Result<ExitCode, UsageError>> {
     let (name, rest) = arguments.split_first()?;
     let rest = operands(rest);
     match name.to_str()? {
@@ -35,11 +34,11 @@ fn operands(arguments: &[OsString]) -> Vec<OsString> {
 use look::{backup, inspect};
 
 #[cfg(not(feature = "sqlite"))]
-fn inspect(_: &str, _: &[OsString]) -> Result<ExitCode, String> {
-    Err("inspect: this program was built without feature `sqlite`".to_owned())
+fn inspect(_: &str, _: &[OsString]) -> Result<ExitCode, UsageError> {
+    Err(UsageError::NoSqlite { of: "inspect" })
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn backup(_: &str, _: &[OsString]) -> Result<ExitCode, String> {
-    Err("backup: this program was built without feature `sqlite`".to_owned())
+fn backup(_: &str, _: &[OsString]) -> Result<ExitCode, UsageError> {
+    Err(UsageError::NoSqlite { of: "backup" })
 }

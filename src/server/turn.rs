@@ -10,7 +10,7 @@ use std::{
 use super::{
     clients::Client,
     clock::Clock,
-    config::Config,
+    config::{Config, UsageError},
     descriptors,
     error::ServeError,
     helper::Helper,
@@ -91,13 +91,13 @@ impl Loop {
         if let Some(twice) = graphs.iter().find(|graph| !names.insert(&*graph.name)) {
             return Err(ServeError::SameName(twice.name.to_string()));
         }
-        let access = Access::new(&config.cors_origins, &config.allow_hosts).map_err(ServeError::Config)?;
+        let access = Access::new(&config.cors_origins, &config.allow_hosts).map_err(UsageError::Access)?;
         let memory_max = config.memory_max.unwrap_or_else(memory::memory_max_default);
         let account = Account::new(memory_max, config.body_bytes_max.saturating_add(HEAD_BYTES_MAX));
         let limits = http::Limits { body_bytes_max: config.body_bytes_max, ..http::Limits::default() };
         let bound = Reactor::bind(&config.listen, config.socket_mode, limits, config.connections_max);
         let reactor = bound.map_err(ServeError::Listen)?;
-        let no_entropy = |error| ServeError::Io("no random bytes".into(), error);
+        let no_entropy = |error| ServeError::Io("no random bytes", error);
         let mut ids = Entropy::new().map_err(no_entropy)?;
         let secret = ids.secret().map_err(no_entropy)?;
         let waker = reactor.waker();
@@ -201,14 +201,14 @@ impl Loop {
 
     /// Runs one workflow to its end.
     pub(super) fn run_one<S: Event>(&mut self, start: &S) -> Result<Outcome, ServeError> {
-        let io = |error| ServeError::Io("the loop has failed".into(), error);
+        let io = |error| ServeError::Io("the loop has failed", error);
         let graph = Arc::clone(self.site.workflows[0].graph());
         let (expected, name) = (graph.event(graph.start), S::name());
         if *expected.name != *name {
-            let text = format!("workflow {} starts with {}, not {name}", graph.name, expected.name);
-            return Err(ServeError::Config(text));
+            let (workflow, expected) = (graph.name.to_string(), expected.name.to_string());
+            return Err(ServeError::WrongStart { workflow, expected, got: name.to_string() });
         }
-        let event = Json::from_value(start).map_err(|error| ServeError::Config(format!("{name}: {error}")))?;
+        let event = Json::from_value(start).map_err(|error| ServeError::StartEvent(name.to_string(), error))?;
         let run_id = self.site.ids.draw().map_err(io)?;
         let (workflow, place, state) = (WorkflowId(0), Place::New(None), crate::values::Values::default());
         let new = NewRun { workflow, place, run_id, event, state };

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, env, ffi::OsString};
 
-use super::config::{FLAGS, LATER, UsageError};
+use super::config::{self, PREFIX, UsageError};
 use crate::text::nearest;
 
 /// The `STEPRILL_*` variables of the environment.
@@ -13,7 +13,7 @@ pub(super) fn of_environment() -> Result<HashMap<String, String>, UsageError> {
     let named = env::vars_os().filter_map(|(key, value)| Some((own(key)?, value)));
     let mut variables = HashMap::new();
     for (key, value) in named {
-        let value = value.into_string().map_err(|_| UsageError(format!("{key}: expected UTF-8")))?;
+        let value = value.into_string().map_err(|_| UsageError::NotText(key.clone()))?;
         variables.insert(key, value);
     }
     Ok(variables)
@@ -21,9 +21,7 @@ pub(super) fn of_environment() -> Result<HashMap<String, String>, UsageError> {
 
 /// A line for each of the variables that looks like a setting and is none, in order of name.
 pub(super) fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
-    let flags = FLAGS.iter().map(|flag| flag.name.trim_start_matches('-')).filter(|flag| !NOT_SET.contains(flag));
-    let later = LATER.iter().map(|(name, _)| *name);
-    let known: Vec<String> = flags.chain(later).map(variable).collect();
+    let known: Vec<String> = config::variables().collect();
     let keys = variables.into_iter().filter_map(|(key, _)| own(key));
     let mut unknown: Vec<String> = keys.filter(|key| !known.contains(key) && !is_of_others(key)).collect();
     unknown.sort_unstable();
@@ -37,11 +35,6 @@ pub(super) fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>)
     unknown.into_iter().map(line).collect()
 }
 
-/// The variable that sets a flag.
-fn variable(flag: &str) -> String {
-    format!("{PREFIX}{}", flag.to_uppercase().replace('-', "_"))
-}
-
 /// The key, if it is one of ours.
 fn own(key: OsString) -> Option<String> {
     key.into_string().ok().filter(|key| key.starts_with(PREFIX))
@@ -53,11 +46,6 @@ fn is_of_others(key: &str) -> bool {
     matches!(name, "SERVER" | "URL" | "TOKEN" | "PORT" | "NAME" | "SERVICE_HOST" | "SERVICE_PORT")
         || ["TEST_", "PORT_", "SERVICE_PORT_", "ENV_"].iter().any(|prefix| name.starts_with(prefix))
 }
-
-const PREFIX: &str = "STEPRILL_";
-
-/// Flags that no variable sets.
-const NOT_SET: &[&str] = &["help", "version"];
 
 #[cfg(test)]
 mod tests {

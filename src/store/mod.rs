@@ -29,7 +29,7 @@ pub use crate::engine::{
     kept::{Address, Aside, Beginning, Recovered},
     storage::{Answer, Batch, Completed, Query, Recall, StoreError, Ticket},
 };
-use crate::graph::Graph;
+use crate::{graph::Graph, text::InvalidValue};
 
 /// Wakes the loop from another thread: something is completed.
 pub type Ring = Arc<dyn Fn() + Send + Sync>;
@@ -59,14 +59,14 @@ impl fmt::Display for Durability {
 }
 
 impl FromStr for Durability {
-    type Err = String;
+    type Err = InvalidValue;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
         match text {
             "full" => Ok(Self::Full),
             "normal" => Ok(Self::Normal),
             "off" => Ok(Self::Off),
-            other => Err(format!("expected full, normal or off, got {other:?}")),
+            other => Err(InvalidValue::new("full, normal or off", other)),
         }
     }
 }

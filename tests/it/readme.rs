@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use steprill::{limits, server::FLAGS};
+use steprill::{
+    limits,
+    server::{FLAGS, Flag},
+};
 
 const README: &str = include_str!("../../README.md");
 const BEHAVIOUR: &str = include_str!("../../docs/behaviour.md");
@@ -11,14 +14,8 @@ const DESIGN: &str = include_str!("../../docs/design.md");
 #[test]
 fn the_table_of_flags_is_that_of_help() {
     let rows: Vec<&str> = README.lines().filter(|line| line.starts_with("| `--")).collect();
-    let expected: Vec<String> = FLAGS
-        .iter()
-        .map(|flag| {
-            let name = format!("{} {}", flag.name, flag.value);
-            format!("| `{}` | {} |", name.trim_end().replace('|', "\\|"), flag.help)
-        })
-        .collect();
-    assert_eq!(rows, expected);
+    let expected: Vec<String> = FLAGS.iter().map(Flag::row).collect();
+    assert_eq!(rows, expected, "\n{}\n", expected.join("\n"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, fmt, io, path::Path, process::ExitCode, sync::Arc};
 
+use super::super::config::UsageError;
 use crate::{
     api::Timestamp,
     engine::{
@@ -17,20 +18,20 @@ use crate::{
     graph::Graph,
     store::{
         Answer, Query,
-        sqlite::{self, Inspector},
+        sqlite::{self, Inspector, OpenError},
     },
     text::OneLine,
 };
 
 /// `inspect DIR [HANDLER]`
-pub(super) fn inspect(program: &str, arguments: &[OsString]) -> Result<ExitCode, String> {
+pub(super) fn inspect(program: &str, arguments: &[OsString]) -> Result<ExitCode, UsageError> {
     let (directory, id) = match arguments {
         [directory] => (directory, None),
         [directory, id] => (directory, Some(id.to_string_lossy().into_owned())),
-        _ => return Err(format!("inspect: expected DIR, or DIR and the id of a handler, got {arguments:?}")),
+        _ => return Err(operands("inspect", "DIR, or DIR and the id of a handler", arguments)),
     };
     if directory.is_empty() {
-        return Err("inspect: expected DIR, got an empty name".to_owned());
+        return Err(UsageError::NoDirectory { tool: "inspect" });
     }
     let inspector = match Inspector::open(Path::new(directory)) {
         Ok(inspector) => inspector,
@@ -43,24 +44,28 @@ pub(super) fn inspect(program: &str, arguments: &[OsString]) -> Result<ExitCode,
         Some(id) => look.show(&id, &mut lines),
     };
     Ok(match shown {
-        Err(Fault::Says(error)) => failed(program, &error),
-        // Who no longer reads has read enough.
-        Ok(()) | Err(Fault::NotWritten) => ExitCode::SUCCESS,
+        // A reader that is gone has read enough.
+        Ok(()) | Err(LookError::NotWritten) => ExitCode::SUCCESS,
+        Err(error) => failed(program, &error),
     })
 }
 
 /// `backup DIR FILE`
-pub(super) fn backup(program: &str, arguments: &[OsString]) -> Result<ExitCode, String> {
+pub(super) fn backup(program: &str, arguments: &[OsString]) -> Result<ExitCode, UsageError> {
     let [directory, file] = arguments else {
-        return Err(format!("backup: expected DIR and FILE, got {arguments:?}"));
+        return Err(operands("backup", "DIR and FILE", arguments));
     };
     if directory.is_empty() || Path::new(file).file_name().is_none() {
-        return Err(format!("backup: expected DIR and the name of a file, got {arguments:?}"));
+        return Err(operands("backup", "DIR and the name of a file", arguments));
     }
     Ok(match sqlite::backup(Path::new(directory), Path::new(file)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(program, &error),
     })
+}
+
+fn operands(tool: &'static str, expected: &'static str, got: &[OsString]) -> UsageError {
+    UsageError::Operands { tool, expected, got: got.to_vec() }
 }
 
 fn failed(program: &str, error: &dyn fmt::Display) -> ExitCode {
@@ -72,7 +77,7 @@ fn failed(program: &str, error: &dyn fmt::Display) -> ExitCode {
 struct Lines<W>(W);
 
 impl<W: io::Write> Lines<W> {
-    fn put(&mut self, line: fmt::Arguments<'_>) -> Result<(), Fault> {
+    fn put(&mut self, line: fmt::Arguments<'_>) -> Result<(), LookError> {
         writeln!(self.0, "{}", OneLine::new(&line.to_string(), usize::MAX))?;
         Ok(())
     }
@@ -83,18 +88,33 @@ struct Look {
     ids: HandlerIds,
 }
 
-enum Fault {
-    Says(String),
+/// Why nothing more is shown.
+enum LookError {
+    /// The database cannot be read.
+    Open(OpenError),
+    /// No handler has this id.
+    NoHandler(String),
+    /// Nobody reads the output any more.
     NotWritten,
 }
 
-impl From<sqlite::OpenError> for Fault {
-    fn from(error: sqlite::OpenError) -> Self {
-        Self::Says(error.to_string())
+impl fmt::Display for LookError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(error) => write!(out, "{error}"),
+            Self::NoHandler(id) => write!(out, "there is no handler {id:?} in this directory"),
+            Self::NotWritten => out.write_str("nobody reads the output"),
+        }
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<OpenError> for LookError {
+    fn from(error: OpenError) -> Self {
+        Self::Open(error)
+    }
+}
+
+impl From<io::Error> for LookError {
     fn from(_: io::Error) -> Self {
         Self::NotWritten
     }
@@ -102,7 +122,7 @@ impl From<io::Error> for Fault {
 
 impl Look {
     /// All handlers, a line each.
-    fn list(&self, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
+    fn list(&self, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
         let mut after = None;
         out.put(format_args!("{:<12} {:<10} {:<32} {:>7} workflow", "handler", "status", "started", "events"))?;
         loop {
@@ -124,9 +144,9 @@ impl Look {
     }
 
     /// One handler: what it is, and its journal or its end.
-    fn show(&self, id: &str, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
+    fn show(&self, id: &str, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
         let Some(kept) = self.inspector.handler(&Address::Id(id.into()))? else {
-            return Err(Fault::Says(format!("there is no handler {id:?} in this directory")));
+            return Err(LookError::NoHandler(id.to_owned()));
         };
         let handler = &kept.handler;
         out.put(format_args!("handler  {}", self.id(handler)))?;
@@ -154,7 +174,7 @@ impl Look {
     }
 
     /// The attempts that failed without failing the run, as the feed has them: the journal of a completed run is gone.
-    fn put_failed_attempts(&self, handler: &KeptHandler, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
+    fn put_failed_attempts(&self, handler: &KeptHandler, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
         let run = RunKey { handler: handler.key, run: handler.run };
         let (mut from, until, mut is_first) = (handler.first_sequence, handler.next_sequence, true);
         while from < until {
@@ -185,7 +205,7 @@ impl Look {
     }
 
     /// The journal in lines, and what it comes to. A record that cannot be read is said, and ends it.
-    fn put_journal(&self, kept: &Kept, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
+    fn put_journal(&self, kept: &Kept, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
         let (handler, graph) = (&kept.handler, self.graph(&kept.handler));
         if kept.journal.snapshot.is_none() && kept.journal.records.is_empty() {
             return Ok(());
@@ -250,12 +270,12 @@ impl Look {
     }
 }
 
-fn put_title(title: &str, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
+fn put_title(title: &str, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
     out.put(format_args!(""))?;
     out.put(format_args!("{title}"))
 }
 
-fn put_run(run: &Run, graph: &Graph, out: &mut Lines<impl io::Write>) -> Result<(), Fault> {
+fn put_run(run: &Run, graph: &Graph, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
     describe_run(run, graph).iter().try_for_each(|line| out.put(format_args!("  {line}")))
 }
 
