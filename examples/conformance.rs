@@ -11,8 +11,8 @@
 use std::{process::ExitCode, time::Duration};
 
 use steprill::{
-    Asks, Ctx, Faults, Result, Retry, Sends, Server, StartEvent, Step, StopEvent, Workflow, WorkflowBuilder, event,
-    one_of,
+    Asks, Ctx, Event, Faults, Result, Retry, Sends, Server, StartEvent, Step, StopEvent, Workflow, WorkflowBuilder,
+    event, one_of,
 };
 
 fn main() -> ExitCode {
@@ -59,7 +59,7 @@ fn workflows() -> std::result::Result<Vec<Workflow>, Faults> {
 }
 
 /// All of them declare their events in the module `conformance`.
-fn workflow<Start: steprill::Event, Stop: steprill::Event>(name: &str) -> WorkflowBuilder {
+fn workflow<Start: Event, Stop: Event>(name: &str) -> WorkflowBuilder {
     Workflow::new::<Start, Stop>(name).module("conformance")
 }
 

@@ -224,29 +224,106 @@
 //!
 //! `docs/design.md` in the repository has a glossary and the map of the code.
 
-pub mod account;
-pub mod api;
-pub mod core;
-pub mod cost;
-pub mod engine;
-pub mod executors;
-pub mod graph;
-pub mod hash;
-pub mod http;
-pub mod json;
+#![cfg_attr(
+    not(feature = "internals"),
+    allow(
+        dead_code,
+        unreachable_pub,
+        unused_imports,
+        reason = "tests, benches and fuzz targets use more, by the feature `internals`"
+    )
+)]
+
 pub mod limits;
+
+// The modules are private. The feature `internals` opens them to the repository's own tests, benches and fuzz targets;
+// it comes without any promise, and docs.rs does not build it.
+#[cfg(not(feature = "internals"))]
+mod account;
+#[cfg(not(feature = "internals"))]
+mod api;
+#[cfg(not(feature = "internals"))]
+mod core;
+#[cfg(not(feature = "internals"))]
+mod cost;
+#[cfg(not(feature = "internals"))]
+mod engine;
+#[cfg(not(feature = "internals"))]
+mod executors;
+#[cfg(not(feature = "internals"))]
+mod graph;
+#[cfg(not(feature = "internals"))]
+mod hash;
+#[cfg(not(feature = "internals"))]
+mod http;
+#[cfg(not(feature = "internals"))]
+mod json;
+#[cfg(not(feature = "internals"))]
+mod net;
+#[cfg(not(feature = "internals"))]
+mod now;
+#[cfg(not(feature = "internals"))]
+mod pass;
+#[cfg(not(feature = "internals"))]
+mod server;
+#[cfg(not(feature = "internals"))]
+mod store;
+#[cfg(not(feature = "internals"))]
+mod text;
+#[cfg(not(feature = "internals"))]
+mod values;
+#[cfg(not(feature = "internals"))]
+mod workflow;
+
+#[cfg(feature = "internals")]
+pub mod account;
+#[cfg(feature = "internals")]
+pub mod api;
+#[cfg(feature = "internals")]
+pub mod core;
+#[cfg(feature = "internals")]
+pub mod cost;
+#[cfg(feature = "internals")]
+pub mod engine;
+#[cfg(feature = "internals")]
+pub mod executors;
+#[cfg(feature = "internals")]
+pub mod graph;
+#[cfg(feature = "internals")]
+pub mod hash;
+#[cfg(feature = "internals")]
+pub mod http;
+#[cfg(feature = "internals")]
+pub mod json;
+#[cfg(feature = "internals")]
 pub mod net;
+#[cfg(feature = "internals")]
 pub mod now;
+#[cfg(feature = "internals")]
 pub mod pass;
+#[cfg(feature = "internals")]
 pub mod server;
+#[cfg(feature = "internals")]
 pub mod store;
+#[cfg(feature = "internals")]
 pub mod text;
+#[cfg(feature = "internals")]
 pub mod values;
+#[cfg(feature = "internals")]
 pub mod workflow;
 
-pub use engine::input::Outcome;
-pub use graph::{Faults, Retry};
-pub use server::{Bound, Config, Runtime, ServeError, Server, Stopper, TestRun, UsageError, ValueError, WorkflowTest};
+pub use api::AccessError;
+pub use engine::{input::Outcome, window::FeedKeep};
+pub use graph::{EventKind, Faults, Retry};
+pub use json::{Json, JsonError};
+pub use net::{Address, AddressError};
+pub use server::{
+    Bound, Config, LogFormat, Runtime, ServeError, Server, Stopper, TestRun, UsageError, ValueError, WorkflowTest,
+};
+#[cfg(feature = "sqlite")]
+pub use store::sqlite::OpenError;
+pub use store::{Durability, StoreError};
+pub use text::InvalidValue;
 pub use workflow::{
     Answer, Ask, Asks, Ctx, Event, Failure, Question, Result, Sends, StartEvent, State, Step, StepError, StopEvent,
     TestCtx, Tested, TimedAsk, Workflow, WorkflowBuilder,
@@ -256,6 +333,16 @@ pub use {schemars, serde};
 
 // The derives written by `event!` name the crate by this name, also inside of it.
 extern crate self as steprill;
+
+/// What the macros write. Not for programs.
+#[doc(hidden)]
+pub mod __macros {
+    pub use crate::{
+        graph::EventKind,
+        json::Json,
+        workflow::{Emitter, EventEntry, OneEvent, OneInput},
+    };
+}
 
 /// Compiles the program in the README.
 #[cfg(doctest)]

@@ -9,7 +9,7 @@ use crate::limits::{FEED_KEEP_BYTES_DEFAULT, FEED_KEEP_EVENTS_DEFAULT};
 pub struct FeedKeep {
     /// The number of events.
     pub events: u64,
-    /// Their size as counted by [`Feed::cost_bytes`](super::feed::Feed::cost_bytes). The newest is always retained.
+    /// Bytes of memory that they would take; the newest stays in any case.
     pub bytes: u64,
 }
 

@@ -10,7 +10,7 @@ use crate::limits::{RETRY_ATTEMPTS_DEFAULT, RETRY_DELAY_MAX_DEFAULT};
 ///
 /// ```
 /// use std::time::Duration;
-/// use steprill::graph::Retry;
+/// use steprill::Retry;
 ///
 /// let retry = Retry::fixed(Duration::from_millis(10)).attempts(3);
 /// assert_eq!(retry.policy(1, Duration::ZERO, 0), Some(Duration::from_millis(10)));

@@ -5,7 +5,7 @@
 pub const CONNECTIONS_MAX_DEFAULT: usize = 20_000;
 
 /// Connections at a time that may be asked for. The numbers of file descriptors are positive 32-bit integers, and
-/// [`DESCRIPTORS_BESIDE`] are for others.
+/// `DESCRIPTORS_BESIDE` are for others.
 pub const CONNECTIONS_MAX: usize = 1 << 30;
 
 /// Bytes of a request line without its CRLF; a longer one is 414. RFC 9112 section 3 asks for 8,000.

@@ -42,16 +42,16 @@ pub const WORKER_RECORD_BYTES_MIN: usize = 64 << 10;
 /// Bytes of memory that a run costs from which on its snapshots are made beside the loop: about a millisecond's worth.
 pub const COMPACTED_COST_BYTES_MIN: usize = 1 << 20;
 
-/// Bytes of memory that a run's works, with their events and what they remember, and its early answers may cost (see
-/// [`cost`](crate::cost)) and still take more from outside; then who posts gets 503. What its own steps give out is
-/// bounded by [`PASS_OUTPUT_BYTES_MAX`] and [`RUN_WORKS_MAX`] alone. As many bytes of answers may its works remember
+/// Bytes of memory that a run's works, with their events and what they remember, and its early answers may cost, the
+/// allocator's share included, and still take more from outside; then who posts gets 503. What its own steps give out
+/// is bounded by [`PASS_OUTPUT_BYTES_MAX`] and [`RUN_WORKS_MAX`] alone. As many bytes of answers may its works remember
 /// and still be answered: what else it holds must not keep it from an answer that it waits for.
 pub const RUN_EVENT_BYTES_MAX: usize = 64 << 20;
 
 /// Bytes of the events that one pass may return and send together.
 pub const PASS_OUTPUT_BYTES_MAX: usize = 64 << 20;
 
-/// Bytes of memory that one run's state may cost (see [`cost`](crate::cost)): an entry takes at least 116, whatever
+/// Bytes of memory that one run's state may cost, the allocator's share included: an entry takes at least 116, whatever
 /// the length of its key and value.
 pub const STATE_BYTES_MAX: usize = 16 << 20;
 

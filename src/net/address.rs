@@ -10,7 +10,7 @@ use std::{
 /// An address to listen on: `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` (127.0.0.1) or `unix:/run/steprill.sock`.
 ///
 /// ```
-/// use steprill::net::Address;
+/// use steprill::Address;
 ///
 /// assert_eq!("localhost:0".parse::<Address>().unwrap().to_string(), "127.0.0.1:0");
 /// assert_eq!("unix:/tmp/s".parse(), Ok(Address::Unix("/tmp/s".into())));

@@ -130,7 +130,7 @@ fn describe<E: Event>(module: &str) -> EventType {
 /// event! { struct Order { item: String, urgency: Urgency } }
 ///
 /// let order = Order { item: "tea".into(), urgency: Urgency::NextWeek };
-/// assert_eq!(steprill::json::Json::from_value(&order)?.as_str(), r#"{"item":"tea","urgency":"next_week"}"#);
+/// assert_eq!(steprill::Json::from_value(&order)?.as_str(), r#"{"item":"tea","urgency":"next_week"}"#);
 /// # Ok::<(), steprill::StepError>(())
 /// ```
 ///
@@ -165,13 +165,13 @@ macro_rules! event {
     ($(#[$meta:meta])* $vis:vis struct $name:ident $(as $wire:literal)? $(in $module:literal)? : InputRequired
         { $($body:tt)* } $($rest:tt)*) => {
         $crate::__event!([$(#[$meta])*] [$vis] $name [$($wire)?] [$($module)?]
-            [const KIND: $crate::graph::EventKind = $crate::graph::EventKind::InputRequired;] { $($body)* });
+            [const KIND: $crate::__macros::EventKind = $crate::__macros::EventKind::InputRequired;] { $($body)* });
         $crate::event! { $($rest)* }
     };
     ($(#[$meta:meta])* $vis:vis struct $name:ident $(as $wire:literal)? $(in $module:literal)? : HumanResponse
         { $($body:tt)* } $($rest:tt)*) => {
         $crate::__event!([$(#[$meta])*] [$vis] $name [$($wire)?] [$($module)?]
-            [const KIND: $crate::graph::EventKind = $crate::graph::EventKind::HumanResponse;] { $($body)* });
+            [const KIND: $crate::__macros::EventKind = $crate::__macros::EventKind::HumanResponse;] { $($body)* });
         $crate::event! { $($rest)* }
     };
     ($(#[$meta:meta])* $vis:vis struct $name:ident $(as $wire:literal)? $(in $module:literal)? : External
@@ -183,9 +183,9 @@ macro_rules! event {
     ($(#[$meta:meta])* $vis:vis struct $name:ident $(as $wire:literal)? $(in $module:literal)? : Asks<$answer:ty>
         { $($body:tt)* } $($rest:tt)*) => {
         $crate::__event!([$(#[$meta])*] [$vis] $name [$($wire)?] [$($module)?]
-            [const KIND: $crate::graph::EventKind = $crate::graph::EventKind::InputRequired;
-             fn answer() -> ::core::option::Option<$crate::workflow::EventEntry> {
-                 ::core::option::Option::Some($crate::workflow::EventEntry::of::<$answer>())
+            [const KIND: $crate::__macros::EventKind = $crate::__macros::EventKind::InputRequired;
+             fn answer() -> ::core::option::Option<$crate::__macros::EventEntry> {
+                 ::core::option::Option::Some($crate::__macros::EventEntry::of::<$answer>())
              }] { $($body)* });
         impl $crate::Question for $name {
             type Answer = $answer;
@@ -265,27 +265,27 @@ macro_rules! one_of {
             }
         })+
 
-        impl $crate::workflow::OneEvent for $name {
-            fn entries() -> ::std::vec::Vec<$crate::workflow::EventEntry> {
-                ::std::vec![$($crate::workflow::EventEntry::of::<$event>()),+]
+        impl $crate::__macros::OneEvent for $name {
+            fn entries() -> ::std::vec::Vec<$crate::__macros::EventEntry> {
+                ::std::vec![$($crate::__macros::EventEntry::of::<$event>()),+]
             }
 
-            fn emit(self, to: &mut $crate::workflow::Emitter<'_>) -> $crate::Result<()> {
+            fn emit(self, to: &mut $crate::__macros::Emitter<'_>) -> $crate::Result<()> {
                 match self {
                     $(Self::$event(event) => to.push(&event),)+
                 }
             }
         }
 
-        impl $crate::workflow::OneInput for $name {
-            fn entries() -> ::std::vec::Vec<$crate::workflow::EventEntry> {
-                ::std::vec![$($crate::workflow::EventEntry::of::<$event>()),+]
+        impl $crate::__macros::OneInput for $name {
+            fn entries() -> ::std::vec::Vec<$crate::__macros::EventEntry> {
+                ::std::vec![$($crate::__macros::EventEntry::of::<$event>()),+]
             }
 
-            fn decode(place: usize, text: &$crate::json::Json) -> $crate::Result<Self> {
+            fn decode(place: usize, text: &$crate::__macros::Json) -> $crate::Result<Self> {
                 let mut places = 0..;
                 $(if places.next() == ::core::option::Option::Some(place) {
-                    return <$event as $crate::workflow::OneInput>::decode(0, text).map(Self::$event);
+                    return <$event as $crate::__macros::OneInput>::decode(0, text).map(Self::$event);
                 })+
                 ::core::result::Result::Err("no such event".into())
             }

@@ -163,7 +163,7 @@ fn a_declaration_of_another_form_is_told_the_right_one() {
 fn a_step_that_sends_or_asks_is_added_with_step_new() {
     let remedy = "`.add(Step::new(name, function))`";
     for grant in ["Sends<Draft>", "Asks<Approve>", "(Sends<Draft>, Asks<Approve>)"] {
-        let found = format!("found function signature `fn(&Ctx<{grant}>, StartEvent)");
+        let found = format!("found function signature `fn(&Ctx<{grant}>, ");
         let function = format!("fn a(ctx: &Ctx<{grant}>, _: StartEvent) -> Result<StopEvent> {{ panic!() }}");
         let workflow = r#"pub fn workflow() { Workflow::new::<StartEvent, StopEvent>("w").step("a", a); }"#;
         refused(&format!("{function} {workflow}"), &[&found, remedy]);

@@ -55,6 +55,8 @@ mod simulation;
 mod store;
 /// What the tests share: programs as child processes, an HTTP client, JSON that keeps its order.
 mod support;
+/// The public items of the crate.
+mod surface;
 /// The pool of worker threads.
 mod threads;
 /// Rules about the source text: size, layers, clocks.
