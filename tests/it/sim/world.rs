@@ -11,10 +11,11 @@ use steprill::{
     core::Core,
     engine::{
         input::PassId,
+        kept::Aside,
         keys::{HandlerKey, RunKey},
         record,
         scheduler::{Scheduler, SchedulerLimits},
-        storage::Snapshotted,
+        storage::{Completed, Snapshotted},
         window::FeedKeep,
     },
     json::Json,
@@ -291,6 +292,18 @@ impl World {
         self.now = self.clock.read();
     }
 
+    /// An end that no batch has yet is dropped with its handler, too, when that is set aside; the place that it left may
+    /// have been taken.
+    fn note_undone(&mut self, completed: &Completed) {
+        let Completed::Aside(Aside { handler, .. }) = completed else { return };
+        let scheduler = self.core.scheduler();
+        let Some(run) = scheduler.run_of(*handler) else { return };
+        let has_ended = scheduler.view(*handler).is_some_and(|view| view.outcome.is_some());
+        if has_ended && self.history.runs.get(&run).is_none_or(|history| history.end.is_none()) {
+            self.store.undone.insert(run);
+        }
+    }
+
     /// Does what the core wants done, and has the store commit, until nothing is left to do, as the server does.
     fn settle(&mut self) -> Going {
         loop {
@@ -301,6 +314,7 @@ impl World {
             }
             if let Some(completed) = self.store.completed.pop_front() {
                 self.trace(|| format!("{completed:?}"));
+                self.note_undone(&completed);
                 self.core.handle_completed(completed, self.now);
             } else if let Some(batch) = self.core.poll_batch() {
                 self.trace(|| format!("sealed {batch:?}"));
