@@ -316,9 +316,10 @@ impl Loop {
     pub(super) fn forget_client(&mut self, id: ConnectionId, taken: u64) {
         self.helper.take(id);
         self.core.forget(id.into());
-        if let Some(Client::Reading(reader)) = self.clients.remove(id.into()) {
+        if let Some(reader) = self.take_reader(id) {
             self.drop_reader(*reader, taken);
         }
+        self.clients.remove(id.into());
         self.drop_finishing(id, taken);
     }
 }

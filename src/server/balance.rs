@@ -7,7 +7,8 @@ impl Loop {
     /// Returns the bytes that are held now.
     pub(super) fn held(&self) -> Held {
         let requests = self.reactor.requests_bytes() + self.helper.bytes();
-        let mut held = Held { requests, replies: self.reactor.replies_bytes(), ..Held::default() };
+        let replies = self.reactor.replies_bytes() + self.pages_bytes;
+        let mut held = Held { requests, replies, ..Held::default() };
         self.core.scheduler().count_held(&mut held);
         held.runs = held.runs.saturating_add(self.helper.run_bytes());
         held

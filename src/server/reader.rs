@@ -54,6 +54,16 @@ pub(super) struct Finishing {
     pub(super) reading: Reading,
 }
 
+impl Reader {
+    /// Returns the bytes of its page, if it has one.
+    pub(super) fn page_bytes(&self) -> usize {
+        match &self.phase {
+            Phase::Open(Open { page: Some(page), .. }) => page.feed.bytes(),
+            Phase::Open(_) | Phase::Waiting { .. } => 0,
+        }
+    }
+}
+
 impl Phase {
     /// How the reader gets errors, if nothing of its reply is sent yet.
     pub(super) fn unanswered(&self) -> Option<ErrorFormat> {

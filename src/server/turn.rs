@@ -72,6 +72,8 @@ pub(super) struct Loop {
     pub(super) now: Now,
     /// Connections whose replies are not complete.
     pub(super) clients: Table<Client>,
+    /// Bytes of the pages that readers among them have not written yet.
+    pub(super) pages_bytes: usize,
     pub(super) helper: Helper,
     /// The thread of the store that has ended by a panic.
     pub(super) died: Option<&'static str>,
@@ -134,6 +136,7 @@ impl Loop {
             clock,
             now,
             clients: Table::default(),
+            pages_bytes: 0,
             helper: Helper::new(ring),
             died: None,
             notes: NotesPace::default(),
@@ -362,12 +365,16 @@ impl Loop {
     /// The reader of a connection, out of its place; it is put back with [`Loop::put_reader`].
     pub(super) fn take_reader(&mut self, id: ConnectionId) -> Option<Box<Reader>> {
         match self.clients.remove_if(id.into(), |client| matches!(client, Client::Reading(_))) {
-            Some(Client::Reading(reader)) => Some(reader),
+            Some(Client::Reading(reader)) => {
+                self.pages_bytes -= reader.page_bytes();
+                Some(reader)
+            }
             _ => None,
         }
     }
 
     pub(super) fn put_reader(&mut self, reader: Box<Reader>) {
+        self.pages_bytes += reader.page_bytes();
         self.clients.insert(reader.id.into(), Client::Reading(reader));
     }
 }

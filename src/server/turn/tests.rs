@@ -1,7 +1,11 @@
-use std::sync::Arc;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    sync::Arc,
+};
 
 use crate::{
-    Config, Server, StartEvent, StopEvent, Workflow,
+    Config, Ctx, Result, Server, StartEvent, StopEvent, Workflow,
     store::{Durability, Opened, sqlite::SqliteStore},
 };
 
@@ -21,4 +25,44 @@ fn a_store_whose_writer_panics_ends_the_server_with_an_error() {
     bound.turns.store = Box::new(store);
     let error = bound.serve().expect_err("nothing can be kept any more");
     assert!(error.to_string().contains("the store's writer thread has panicked"), "{error}");
+}
+
+#[test]
+fn pages_of_readers_who_take_nothing_are_held_and_free_when_they_leave() {
+    fn shout(ctx: &Ctx, _: StartEvent) -> Result<StopEvent> {
+        for _ in 0..100 {
+            ctx.stream(StartEvent::new().with("text", "x".repeat(8 << 10)))?;
+        }
+        Ok(StopEvent::new("hoarse"))
+    }
+    let shout =
+        Workflow::new::<StartEvent, StopEvent>("shout").step("shout", shout).build().expect("the graph is whole");
+    let config = Config { listen: vec!["127.0.0.1:0".parse().expect("an address")], ..Config::default() };
+    let mut bound = Server::new().add(shout).bind(&config).expect("a free port");
+    let address = bound.addresses()[0].trim_start_matches("http://").to_owned();
+    bound.turns.begin();
+    let mut socket = TcpStream::connect(&address).expect("the port is open");
+    let body = r#"{"start_event":{}}"#;
+    let head =
+        format!("POST /workflows/shout/run HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+    let start = head + body;
+    socket.write_all(start.as_bytes()).expect("it takes a request");
+    socket.set_nonblocking(true).expect("a TCP socket");
+    let mut reply = [0; 4 << 10];
+    while !matches!(socket.read(&mut reply), Ok(1..)) {
+        bound.turns.turn().expect("the poll works");
+    }
+    let reply = String::from_utf8_lossy(&reply);
+    assert!(bound.turns.pages_bytes == 0 && reply.starts_with("HTTP/1.1 200"), "{reply}");
+    let id = reply.split("\"handler_id\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("its id");
+    let read = format!("GET /events/{id}?after_sequence=-1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    socket.write_all(read.as_bytes()).expect("it takes a request");
+    while bound.turns.pages_bytes == 0 {
+        bound.turns.turn().expect("the poll works");
+    }
+    assert!(bound.turns.held().replies >= bound.turns.pages_bytes);
+    drop(socket);
+    while bound.turns.pages_bytes > 0 {
+        bound.turns.turn().expect("the poll works");
+    }
 }

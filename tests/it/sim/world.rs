@@ -292,8 +292,8 @@ impl World {
         self.now = self.clock.read();
     }
 
-    /// An end that no batch has yet is dropped with its handler, too, when that is set aside; the place that it left may
-    /// have been taken.
+    /// An end that no batch has yet is dropped with its handler, too, when that is set aside; the place that it left
+    /// may have been taken.
     fn note_undone(&mut self, completed: &Completed) {
         let Completed::Aside(Aside { handler, .. }) = completed else { return };
         let scheduler = self.core.scheduler();
