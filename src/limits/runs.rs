@@ -1,45 +1,45 @@
-//! Of runs: values, states, feeds, works, retries.
+//! Limits of runs: values, states, feeds, works, retries.
 
-/// How deep JSON may nest, at every door and on every output of a step. Python's parser gives up near 1,000; no event
-/// needs 100.
+/// How deep JSON may nest, in everything from outside and every output of a step. Python's parser fails near 1,000; no
+/// event needs 100.
 pub const JSON_DEPTH_MAX: usize = 100;
 
-/// What a request body may nest beyond the event in it: the body, its `start_event` envelope, its `_data`.
+/// How deep a request body may nest around the event in it: the body, its `start_event` envelope, its `_data`.
 pub const BODY_DEPTH_MAX: usize = JSON_DEPTH_MAX + 8;
 
-/// Early answers a run keeps before a question asks for them; more are refused with 409.
+/// Early answers that a run stores before a question asks for them; more are refused with 409.
 pub const EARLY_ANSWERS_MAX: usize = 16;
 
-/// Questions that steps returned of which a run remembers that nobody has replied to them by number; the oldest are
-/// forgotten beyond.
+/// Questions returned by steps that a run remembers while nobody has replied to them by number; beyond, the oldest are
+/// forgotten.
 pub const SHOWN_QUESTIONS_MAX: usize = 64;
 
-/// Open questions that a refused answer is told of; the others are only counted.
+/// Open questions that the refusal of an answer lists; the others are only counted.
 pub const OPEN_QUESTIONS_LISTED_MAX: usize = 8;
 
-/// Bytes of each value that such a question wants of its answer; the rest is cut.
+/// Bytes of each value that such a question wants in its answer; the rest is cut.
 pub const VALUE_BYTES_LISTED_MAX: usize = 64;
 
-/// Bytes of the members, with their names, that an answer is to have: they are compared with every answer that comes
+/// Bytes of the members, with their names, that an answer must have: they are compared with every answer that arrives
 /// while the question is open.
 pub const MATCHING_BYTES_MAX: usize = 4 << 10;
 
-/// Answers that an inbox of a step may be declared for: they are looked through at each question, and their bytes count
+/// Answers for which an inbox of a step may be declared: they are scanned at each question, and their bytes count
 /// towards [`RUN_EVENT_BYTES_MAX`].
 pub const INBOX_ANSWERS_MAX: usize = 1_000;
 
-/// Works (event, step pairs) that one run may have at once; a step that would pass it fails the run. Some 300 bytes
-/// each.
+/// Works (event, step pairs) that one run may have at a time; a step that would exceed this fails the run. Some 300
+/// bytes each.
 pub const RUN_WORKS_MAX: usize = 100_000;
 
-/// Events of one pass that become work with one input, and events that a fan-in is given with one; the others are
-/// deferred, so that the loop serves others between. About half a millisecond's worth.
+/// Events of one pass that one input turns into works, and events that a fan-in gets with one; the others are deferred,
+/// so that the loop serves others in between. About half a millisecond's worth.
 pub const EVENTS_AT_ONCE: u32 = 500;
 
-/// Bytes of the events and writes of a pass's end from which on a worker makes the record of it.
+/// Bytes of the events and writes of a pass's end from which a worker makes their record.
 pub const WORKER_RECORD_BYTES_MIN: usize = 64 << 10;
 
-/// Bytes of memory that a run costs from which on its snapshots are made beside the loop: about a millisecond's worth.
+/// The memory of a run from which its snapshots are made outside the loop: about a millisecond's worth.
 pub const COMPACTED_COST_BYTES_MIN: usize = 1 << 20;
 
 /// Bytes of memory that a run's works, with their events and what they remember, and its early answers may cost, the
@@ -55,22 +55,22 @@ pub const PASS_OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// the length of its key and value.
 pub const STATE_BYTES_MAX: usize = 16 << 20;
 
-/// Bytes of memory that a state may cost that is written with each run, in the handler's row: the rows of its own that
-/// a larger one gets would take more pages.
+/// Bytes of memory that a state may take to be written with each run in the handler's row: a larger one gets rows of
+/// its own, which take more pages.
 pub const ROW_STATE_BYTES_MAX: usize = 4 << 10;
 
 /// Bytes of events that one run's feed holds in memory; then `ctx.stream` fails. With a store old events leave instead.
 pub const FEED_BYTES_MAX: usize = 64 << 20;
 
-/// Events that a store keeps of one run's feed, unless told: those of eleven days of a run that publishes one a second.
-/// A client that reads a log of 100,000 events afterwards gets all of it.
+/// Events that a store retains of one run's feed, by default: eleven days of a run that publishes one per second. A
+/// client that afterwards reads a log of 100,000 events gets all of it.
 pub const FEED_KEEP_EVENTS_DEFAULT: u64 = 1_000_000;
 
-/// Bytes of them, unless told: as much as a feed in memory may hold.
+/// Bytes of these events, by default: as much as a feed in memory may hold.
 pub const FEED_KEEP_BYTES_DEFAULT: u64 = 64 << 20;
 
-/// Events that one work may stream: of each a hash of 16 bytes is held until the work ends, so that a body that runs
-/// again publishes none twice. As many as a feed in memory may hold of events of 16 bytes.
+/// Events that one work may stream: a hash of 16 bytes is held for each until the work ends, so that a body that runs
+/// again publishes none twice. As many events of 16 bytes as a feed in memory may hold.
 pub const WORK_STREAMS_MAX: usize = FEED_BYTES_MAX / 16;
 
 /// Bytes of the feed that only the events of a run's end may use.
@@ -92,21 +92,21 @@ pub const GRANT_BYTES_FIRST: usize = 64 << 10;
 /// grant only when the feed is nearly full.
 pub const GRANT_BYTES: usize = 2 * NOTES_BYTES_MAX;
 
-/// Bytes of notes (stream writes, `once` values) that a running pass may be ahead of the loop; then its `ctx` calls
+/// Bytes of notes (stream writes, `once` values) by which a running pass may be ahead of the loop; then its `ctx` calls
 /// wait.
 pub const NOTES_BYTES_MAX: usize = 256 << 10;
 
-/// Inputs of a run in a test (passes, answers, timers): more is a run that goes on for ever.
+/// Inputs of a run in a test (passes, answers, timers): a run with more is considered endless.
 pub const TEST_INPUTS_MAX: usize = 100_000;
 
-/// Bytes of a step's error or panic text that are kept; the rest is cut.
+/// Bytes of a step's error or panic text that are stored; the rest is cut.
 pub const ERROR_BYTES_MAX: usize = 16 << 10;
 
 /// Bytes of the error's text in the feed's events of failed attempts: a step may be retried for weeks.
 pub const EVENT_ERROR_BYTES_MAX: usize = 1 << 10;
 
-/// Waits that one work may make. The body runs again from its top after each, so that the time they take together grows
-/// with their square. A step that goes on for longer returns an event of its own type for each round.
+/// Waits that one work may make. The body runs again from its top after each, so that their total time grows with their
+/// square. A step that continues for longer returns an event of its own type for each round.
 pub const WORK_WAITS_MAX: usize = 10_000;
 
 /// `once` calls that one work may make: each is remembered until the work ends.
@@ -115,15 +115,14 @@ pub const WORK_NOTES_MAX: usize = 100_000;
 /// Conflicts after which a work runs alone.
 pub const CONFLICTS_MAX: u32 = 3;
 
-/// Steps of a workflow and event types of a workflow: their ids are 16 bits, 0xFFF0 and up have other meanings in the
-/// feed.
+/// Steps, and event types, of a workflow: their ids have 16 bits, and 0xFFF0 and up have other meanings in the feed.
 pub const GRAPH_NAMES_MAX: usize = 4_096;
 
-/// Passes of one step at a time in one run, where a step does not say.
+/// Concurrent passes of one step in one run, by default.
 pub const STEP_WORKERS_DEFAULT: u16 = 4;
 
-/// Attempts of a retry policy that does not say how many; the field's policies have three.
+/// Attempts of a retry policy that sets no number; most comparable policies have three.
 pub const RETRY_ATTEMPTS_DEFAULT: u32 = 3;
 
-/// The longest delay of an exponential retry policy that does not say: a device that is back is tried within a minute.
+/// The longest delay of an exponential retry policy, by default: a device that is back is tried within a minute.
 pub const RETRY_DELAY_MAX_DEFAULT: std::time::Duration = std::time::Duration::from_mins(1);

@@ -1,27 +1,26 @@
-//! Of the server as a whole: handlers, turns of the loop, workers, memory, its log.
+//! Limits of the server as a whole: handlers, turns of the loop, workers, memory, its log.
 
 use super::ERROR_BYTES_MAX;
 
-/// Bytes of a `handler_id` that a client chooses.
+/// Bytes of a `handler_id` chosen by a client.
 pub const HANDLER_ID_BYTES_MAX: usize = 64;
 
-/// Handlers that one step of writing a list looks at: a filter that few pass must not hold the loop up.
+/// Handlers that one step of writing a list examines: a filter that matches few must not block the loop.
 pub const LIST_SCAN_HANDLERS_MAX: usize = 512;
 
-/// Bytes of an error's message: a step's whole error text, and what stands before it.
+/// Bytes of an error's message: a step's complete error text, and what precedes it.
 pub const MESSAGE_BYTES_MAX: usize = ERROR_BYTES_MAX + (1 << 10);
 
-/// Bytes of a name or number from a client that an error quotes; the rest is cut, so that what was expected is told.
+/// Bytes of a name or number from a client that an error quotes; the rest is cut, so that the rest of the error fits.
 pub const QUOTED_BYTES_MAX: usize = 256;
 
-/// Bytes of a misspelt word for which the one that was meant is looked for: comparing takes the product of both
-/// lengths.
+/// Bytes of a misspelt word for which the intended one is searched: a comparison takes the product of both lengths.
 pub const SPELLING_BYTES_MAX: usize = 64;
 
-/// Values of one kind that the log is told of, each once: what clients send must not fill a log, nor memory.
+/// Values of one kind that are logged at once, each once: clients must not be able to fill a log, or memory.
 pub const TOLD_VALUES_MAX: usize = 64;
 
-/// How long after the last of them a further one is told, so that names sent at random hide no real mistake for good.
+/// The time from one further value to the next, so that random names cannot hide real mistakes forever.
 pub const TOLD_PAUSE_US: u64 = 60_000_000;
 
 /// Bytes that the log shows of a value from a client.
@@ -30,33 +29,34 @@ pub const TOLD_BYTES_MAX: usize = 128;
 /// Bytes of a log line's message; the rest is cut.
 pub const LOG_LINE_BYTES_MAX: usize = 4 << 10;
 
-/// Bytes of log lines that wait for stderr to be read; more are dropped and counted. As many again may be in writing.
+/// Bytes of log lines that wait for stderr to be read; more are dropped and counted. As many again may be being
+/// written.
 pub const LOG_QUEUE_BYTES_MAX: usize = 256 << 10;
 
-/// After how long a client that was turned away with 503 may try again.
+/// After how long a client that got 503 may try again.
 pub const RETRY_AFTER_S: u32 = 1;
 
-/// How long a browser may keep the answer to a CORS preflight.
+/// How long a browser may cache the answer to a CORS preflight.
 pub const PREFLIGHT_AGE_S: u32 = 600;
 
-/// Passes that are with the workers or in their queue. A queue saves a wake-up per pass under load; bounded, because
-/// what stands in it has its snapshot of the state already.
+/// Passes that workers have or that are in their queue. A queue saves a wake-up per pass under load; it is limited
+/// because a queued pass already has its snapshot of the state.
 pub const HANDED_PASSES_MAX: usize = 256;
 
-/// Notes and ends of passes that one turn of the loop takes from the workers: streams at full speed would keep it from
-/// all else. A few milliseconds' worth.
+/// Notes and ends of passes that one turn of the loop takes from the workers, as streams at full speed would block all
+/// else. A few milliseconds' worth.
 pub const TURN_REPORTS_MAX: usize = 4_096;
 
-/// Timers that one turn of the loop gives to their runs: when very many are due at once, as after a suspend, clients
-/// are served between them. About a millisecond's worth.
+/// Timers that one turn of the loop passes to their runs: when very many are due at once, as after a suspend, clients
+/// are served in between. About a millisecond's worth.
 pub const TURN_TIMERS_MAX: usize = 512;
 
-/// Microseconds that a pass may take to return once it was told to stop, because its run has ended or its step has
+/// Microseconds that a pass may take to return after it was told to stop, because its run has ended or its step has
 /// timed out, before its thread is replaced.
 pub const STRAGGLER_GRACE_US: u64 = 1_000_000;
 
-/// Finished handlers that one turn of the loop looks at for removal, beside twice as many as have ended in it: what is
-/// over the bound becomes less, however many end at a time, and a bound that was passed for long costs no turn much.
+/// Finished handlers that one turn of the loop examines for removal, besides twice as many as have ended in it: an
+/// excess shrinks, however many end at a time, and a large one costs no turn much.
 pub const RETIRED_PER_TURN_MIN: usize = 64;
 
 /// Bytes of a feed that are read from the store at a time for one reader: what a socket takes at once.
@@ -65,23 +65,23 @@ pub const PAGE_BYTES_MAX: usize = 64 << 10;
 /// How long a worker thread waits for work before it ends.
 pub const WORKER_IDLE: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Worker threads, unless told.
+/// Worker threads, by default.
 pub const WORKERS_DEFAULT: usize = 8;
 
-/// Worker threads that may be asked for: each has a stack.
+/// Worker threads that may be requested: each has a stack.
 pub const WORKERS_MAX: usize = 1_024;
 
 /// How long work in progress may go on after SIGTERM, unless told: half of what containers have before they are killed.
 pub const GRACE_DEFAULT: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Finished handlers that are kept in memory, unless told.
+/// Finished handlers that are retained in memory, by default.
 pub const KEEP_FINISHED_DEFAULT: usize = 1_000;
 
-/// Bytes of memory that the results, states and events of finished handlers may cost, unless told.
+/// Bytes of memory that the results, states and events of finished handlers may take, by default.
 pub const FINISHED_BYTES_MAX_DEFAULT: usize = 64 << 20;
 
-/// Bytes that the server holds at most, unless told, and the part of what there is that this is at most: the rest is
-/// for what steps hold while they run, and for others.
+/// Bytes that the server holds, by default, and the share of all memory that this is at most: the rest is for what
+/// steps hold while they run, and for others.
 pub const MEMORY_MAX_DEFAULT: usize = 1 << 30;
 
 /// See [`MEMORY_MAX_DEFAULT`].
@@ -90,36 +90,36 @@ pub const MEMORY_PART_DEFAULT: usize = 2;
 /// The least that the server may be told to hold: room for some requests and runs.
 pub const MEMORY_MAX_MIN: usize = 4 << 20;
 
-/// The part of all memory that requests may hold, and the part that they always may, so that small ones are served
+/// The share of all memory that requests may hold, and the share that they always may, so that small ones are served
 /// when there is room for nothing else.
 pub const REQUESTS_PART: usize = 4;
 
 /// See [`REQUESTS_PART`].
 pub const REQUESTS_RESERVED_PART: usize = 32;
 
-/// The part of all memory that events for runs may take beyond the bound, so that runs which wait for them can end when
+/// The share of all memory that events for runs may take beyond the limit, so that runs that wait for them can end when
 /// there is no room for new ones.
 pub const EVENTS_PART: usize = 16;
 
-/// The part of all memory that replies may hold.
+/// The share of all memory that replies may hold.
 pub const REPLIES_PART: usize = 4;
 
-/// The part of all memory that finished handlers may hold: room has to be left for runs.
+/// The share of all memory that finished handlers may hold, which leaves room for runs.
 pub const FINISHED_PART: usize = 4;
 
-/// What the process has to have beyond what it needs before it is given back to the system, and how often that is
-/// looked at while something happens.
+/// Unused memory that the process must have before it is released to the system, and how often that is checked under
+/// load.
 pub const TRIM_BYTES_MIN: usize = 8 << 20;
 
 /// See [`TRIM_BYTES_MIN`].
 pub const TRIM_PAUSE_US: u64 = 2_000_000;
 
-/// So much of its memory is in use when the server frees what it can: with a store, runs that only wait.
+/// The percentage of its memory at which the server frees what it can: with a store, runs that only wait.
 pub const PRESSURE_PERCENT: usize = 75;
 
-/// Runs at a time, unless told: some 1 KB each while they wait.
+/// Concurrent runs, by default: some 1 KB each while they wait.
 pub const RUNS_MAX_DEFAULT: usize = 100_000;
 
-/// Runs that wait in the store alone, with their timers and half a KB of memory each; beyond it no run starts. They do
-/// not count against the runs at a time, and go beyond these when many come back at once: what was accepted goes on.
+/// Runs that are only in the store, each with its timers and half a KB of memory; with more, no run starts. They do not
+/// count against concurrent runs, and may exceed that limit when many are loaded at once, as they were accepted before.
 pub const PARKED_MAX: usize = 1_000_000;
