@@ -1,7 +1,7 @@
-//! The program around the engine: one loop that owns every socket, run and timer, and alone reads the clocks.
+//! The program around the engine: one loop that owns every socket, run and timer, and is alone in reading the clocks.
 //!
-//! One turn of the loop: poll, clock, inputs, commit, effects, flush (`server/turn.rs`). [`Server`] turns it for
-//! clients on sockets, [`Runtime`] for one run without any.
+//! One turn of the loop: poll, clock, inputs, commit, effects, flush (`server/turn.rs`). [`Server`] runs it for clients
+//! on sockets, [`Runtime`] for a single run without any.
 
 mod answers;
 mod balance;
@@ -69,7 +69,7 @@ pub struct Server {
     greeting: String,
 }
 
-/// A server that has its addresses and serves when told to.
+/// A server that is bound to its addresses but does not serve yet.
 pub struct Bound {
     turns: Loop,
 }
@@ -82,12 +82,12 @@ impl Server {
     /// The lines of the usage about `inspect` and `backup`, which [`Server::run`] has: for [`Server::run_with`].
     pub const TOOLS: [&'static str; 2] = ["inspect DIR [HANDLER]", "backup DIR FILE"];
 
-    /// A server without workflows.
+    /// Creates a server without workflows.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Serves this workflow too. `GET /workflows` lists them in this order.
+    /// Adds a workflow. `GET /workflows` lists them in this order.
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "it adds a workflow to a server, as builders do")]
     pub fn add(mut self, workflow: Workflow) -> Self {
@@ -95,16 +95,16 @@ impl Server {
         self
     }
 
-    /// Has this printed on stdout, behind the ready line; `{url}` becomes the address of the first TCP listener.
+    /// Prints this on stdout after the ready line; `{url}` is replaced by the address of the first TCP listener.
     #[must_use]
     pub fn greeting(mut self, text: impl Into<String>) -> Self {
         self.greeting = text.into();
         self
     }
 
-    /// Serves as the program's command line and the `STEPRILL_*` variables say, until SIGTERM or SIGINT; `--help` lists
-    /// the flags. With `inspect DIR [HANDLER]` or `backup DIR FILE` the program shows or copies a data directory
-    /// instead. Gives the program's exit code: 0 good, 1 failed, 2 not understood.
+    /// Serves according to the program's command line and the `STEPRILL_*` variables, until SIGTERM or SIGINT; `--help`
+    /// lists the flags. With `inspect DIR [HANDLER]` or `backup DIR FILE` the program shows or copies a data directory
+    /// instead. Returns the program's exit code: 0 success, 1 failure, 2 usage error.
     pub fn run(self) -> ExitCode {
         let mut arguments = env::args_os();
         let path = arguments.next().map(std::path::PathBuf::from).unwrap_or_default();
@@ -141,12 +141,12 @@ impl Server {
     /// Serves until SIGTERM or SIGINT. Prints one line on stdout when it is ready.
     ///
     /// # Errors
-    /// When it cannot begin, or the system's poll fails.
+    /// If it cannot start, or the system's poll fails.
     pub fn serve(self, config: &Config) -> Result<(), ServeError> {
         self.serve_noting(config, &[])
     }
 
-    /// As [`Server::serve`]; `faults` are logged first.
+    /// Like [`Server::serve`], after logging `faults`.
     fn serve_noting(self, config: &Config, faults: &[String]) -> Result<(), ServeError> {
         steprill_trim::join_at_once();
         log::install(config.log);
@@ -175,8 +175,8 @@ impl Server {
         served
     }
 
-    /// Binds its addresses and serves nobody yet: for a server inside of a program that goes on with other things, or
-    /// of a test. It heeds no signal, writes no log and prints nothing.
+    /// Binds its addresses without serving yet: for a server inside a program that continues with other work, or inside
+    /// a test. It handles no signals, writes no log and prints nothing.
     ///
     /// ```
     /// use steprill::{Config, Server, StartEvent, StopEvent, Workflow};
@@ -194,19 +194,19 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// When it cannot.
+    /// If it cannot start.
     pub fn bind(self, config: &Config) -> Result<Bound, ServeError> {
         Ok(Bound { turns: Loop::new(self.workflows, config, Clock::start())? })
     }
 }
 
 impl Bound {
-    /// Where it listens, as clients write it, with the ports that the system chose.
+    /// Returns where it listens, as clients write it, with the ports that the system chose.
     pub fn addresses(&self) -> Vec<String> {
         self.turns.addresses()
     }
 
-    /// What stops it from another thread.
+    /// Returns a handle that stops it from another thread.
     pub fn stopper(&self) -> Stopper {
         self.turns.stopper()
     }
@@ -214,7 +214,7 @@ impl Bound {
     /// Serves on this thread until it is stopped.
     ///
     /// # Errors
-    /// When the system's poll fails.
+    /// If the system's poll fails.
     pub fn serve(mut self) -> Result<(), ServeError> {
         let failed = |error| ServeError::Io("the loop has failed", error);
         self.turns.begin();
@@ -225,9 +225,8 @@ impl Bound {
 }
 
 impl Runtime {
-    /// Runs `workflow` from `start` to its end, on this thread and a few workers. It is driven by the same turn of the
-    /// loop as a server. A run that waits for somebody outside fails, because nobody can answer here;
-    /// [`Runtime::test`] scripts answers.
+    /// Runs `workflow` from `start` to its end, on this thread and a few workers, with the same loop as a server. A run
+    /// that waits for somebody outside fails, because nobody can answer here; [`Runtime::test`] scripts answers.
     ///
     /// ```
     /// use steprill::{Ctx, Outcome, Result, Runtime, StartEvent, StopEvent, Workflow};
@@ -255,7 +254,7 @@ impl Runtime {
     }
 }
 
-/// The text of `--version`: the library's, as it is the library that a program's server is.
+/// Returns the text of `--version`, which is that of the library.
 fn version(program: &str) -> String {
     let own = format!("steprill {}", env!("CARGO_PKG_VERSION"));
     if program == "steprill" { format!("{own}\n") } else { format!("{program} ({own})\n") }
@@ -270,7 +269,7 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// As [`print()`], on a thread of its own, which a full pipe may hold for ever: whether it was done in time.
+/// Prints on a separate thread, which a full pipe may block forever. Returns whether it was done in time.
 fn print_within(text: String, at_most: Duration) -> bool {
     let (done, printed) = mpsc::channel();
     let thread = thread::Builder::new().name("steprill-ready".into());
@@ -278,7 +277,7 @@ fn print_within(text: String, at_most: Duration) -> bool {
     begun.is_ok() && printed.recv_timeout(at_most) == Ok(true)
 }
 
-/// How long the ready line may take before the server serves without it being read.
+/// How long the ready line may take before the server serves without anybody having read it.
 const READY_LINE_WAIT: Duration = Duration::from_secs(1);
 
 impl UsageError {
@@ -300,7 +299,7 @@ impl ServeError {
 }
 
 fn report(program: &str, error: &str, exit_code: u8) -> ExitCode {
-    // Without a reader of stderr the exit code has to say it.
+    // If nobody reads stderr, only the exit code says it.
     log::write_bare(format!("{program}: {}", OneLine::new(error, LOG_LINE_BYTES_MAX)));
     log::flush();
     ExitCode::from(exit_code)

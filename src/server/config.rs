@@ -1,4 +1,4 @@
-//! The command line: flags and `STEPRILL_*` variables to a [`Config`].
+//! The command line: parses flags and `STEPRILL_*` variables into a [`Config`].
 
 mod error;
 mod table;
@@ -26,7 +26,8 @@ pub enum Command {
 }
 
 impl Command {
-    /// Reads a command line, without the program's name; `variable` gives an environment variable. Flags win.
+    /// Parses a command line, without the program's name; `variable` returns an environment variable. Flags take
+    /// precedence.
     ///
     /// # Errors
     /// The first thing that is not understood.
@@ -72,7 +73,7 @@ impl Command {
 /// What the environment says.
 fn set_variables(config: &mut Config, value: impl Fn(&str) -> Option<String>) -> Result<(), UsageError> {
     let value = |key: &str| value(key).filter(|value| !value.is_empty());
-    // Not to be passed over in silence: somebody counts on it.
+    // Not to be ignored silently, as somebody relies on it.
     for (name, why) in LATER {
         let of = variable(name);
         if value(&of).is_some() {
@@ -120,7 +121,7 @@ impl Config {
     }
 }
 
-/// The text of `--help`. Each of `commands` is what may stand behind the program's name.
+/// Returns the text of `--help`. Each of `commands` may follow the program's name.
 pub fn usage(program: &str, commands: &[&str]) -> String {
     let mut text = String::new();
     for (index, command) in commands.iter().enumerate() {

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The program registers two workflows of one name: rename one.
+    /// The program registers two workflows with one name: rename one.
     SameName(String),
     /// The configuration is not understood.
     Config(UsageError),

@@ -1,4 +1,4 @@
-//! Where what is to be kept goes: a store, and the scheduler that goes on where it left off.
+//! Opens the store, and the scheduler that continues where it left off.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(super) struct Keeping {
     pub(super) graphs: Vec<Arc<Graph>>,
 }
 
-/// Opens what the configuration names, and recovers the runs that go on. The clock goes on where the store's left off.
+/// Opens the configured store and recovers its runs. The clock continues where the store's left off.
 pub(super) fn open(
     config: &Config,
     account: Account,

@@ -1,6 +1,6 @@
 //! The log: lines on stderr, as text or as JSON.
 //!
-//! Nobody waits for whoever reads stderr. Lines go into a bounded queue, and a thread writes them in order. When the
+//! Nobody waits for those who read stderr. Lines go into a bounded queue, and a thread writes them in order. When the
 //! queue is full, further lines are dropped until the thread takes what is there; then it says how many.
 
 use std::{
@@ -21,14 +21,14 @@ use crate::{
     text::{InvalidValue, OneLine},
 };
 
-/// How log lines look.
+/// The form of log lines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
     /// `2026-11-24T15:19:41.245592+00:00 INFO message`.
     Text,
     /// `{"time":…,"level":…,"message":…}`.
     Json,
-    /// None.
+    /// No log.
     Off,
 }
 
@@ -45,19 +45,19 @@ impl FromStr for LogFormat {
     }
 }
 
-/// Installs the log. A program that has a logger of its own keeps it.
+/// Installs the log, unless the program has a logger of its own.
 pub(super) fn install(format: LogFormat) {
     if format != LogFormat::Off && log::set_boxed_logger(Box::new(Lines { format })).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
 }
 
-/// Writes a line to stderr behind those of the log, whatever form they have.
+/// Writes a line to stderr after those of the log, whatever their form.
 pub(super) fn write_bare(line: String) {
     stderr().push(line, LogFormat::Off);
 }
 
-/// Logs what a person should hear of.
+/// Logs something that people should know.
 pub(super) fn warn_of(trouble: &Trouble) {
     let what = match trouble.kind {
         TroubleKind::RunFailed => "run failed",
@@ -72,7 +72,7 @@ pub(super) fn warn_of(trouble: &Trouble) {
     log::warn!("{what}: handler={handler} run={run_id} workflow={}{step} error={error}", graph.name);
 }
 
-/// Waits until every line so far is written, but not for long: perhaps nobody reads them.
+/// Waits until every line so far is written, but not for long, as perhaps nobody reads them.
 pub(super) fn flush() {
     if let Some(queue) = STDERR.get() {
         queue.flush(FLUSH_WAIT);
@@ -81,12 +81,12 @@ pub(super) fn flush() {
 
 static STDERR: OnceLock<Arc<Queue>> = OnceLock::new();
 
-/// The queue to stderr, whose thread begins with the first line.
+/// Returns the queue to stderr, whose thread begins with the first line.
 fn stderr() -> &'static Arc<Queue> {
     STDERR.get_or_init(|| {
         let queue = Arc::new(Queue::default());
         let taken = Arc::clone(&queue);
-        // Without a thread the queue fills and drops, as if nobody read.
+        // Without a thread the queue fills and drops lines, as if nobody read.
         let _ = thread::Builder::new().name("steprill-log".into()).spawn(move || taken.write_all_to(io::stderr()));
         queue
     })
@@ -110,7 +110,7 @@ impl Log for Lines {
     }
 }
 
-/// A line without its end.
+/// Formats a line without its end.
 fn line(format: LogFormat, level: Level, message: &str) -> String {
     let time = Timestamp(super::clock::system_us());
     let message = OneLine::new(message, LOG_LINE_BYTES_MAX);
@@ -123,7 +123,7 @@ fn line(format: LogFormat, level: Level, message: &str) -> String {
     }
 }
 
-/// Lines on their way to a thread.
+/// Lines that wait for a thread.
 #[derive(Default)]
 struct Queue {
     waiting: Mutex<Waiting>,
@@ -134,9 +134,9 @@ struct Queue {
 struct Waiting {
     lines: VecDeque<String>,
     bytes: usize,
-    /// Lines dropped behind those that wait; while there are any, no further line is taken, so that order is kept.
+    /// Lines dropped after those that wait; until that is reported, no further line is accepted, so that order is kept.
     dropped: u64,
-    /// How the line that says so looks.
+    /// The form of the line that says so.
     format: Option<LogFormat>,
     /// Whether the thread is writing what it took.
     is_writing: bool,
@@ -156,7 +156,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// The thread's life.
+    /// The thread's main function.
     fn write_all_to(&self, mut out: impl Write) {
         loop {
             let waiting = self.lock();
@@ -184,13 +184,13 @@ impl Queue {
         drop(self.changed.wait_timeout_while(self.lock(), at_most, busy).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Nothing under this lock panics halfway through a change.
+    /// No code under this lock panics in the middle of a change.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Writes one line whole. A line that nobody can read is lost.
+/// Writes one complete line. A line that nobody can read is lost.
 fn write_line(out: &mut impl Write, mut line: String) {
     line.push('\n');
     let mut rest = line.as_bytes();
@@ -199,7 +199,7 @@ fn write_line(out: &mut impl Write, mut line: String) {
             Ok(0) => return,
             Ok(written) => rest = &rest[written..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Whoever started the program may have made the pipe so.
+            // The parent process may have made the pipe non-blocking.
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PIPE_PAUSE),
             Err(_) => return,
         }
@@ -209,7 +209,7 @@ fn write_line(out: &mut impl Write, mut line: String) {
 /// How long the end of the program waits for its last lines to be read.
 const FLUSH_WAIT: Duration = Duration::from_millis(500);
 
-/// How long a full pipe that does not block is left alone.
+/// How long to wait for a full non-blocking pipe.
 const FULL_PIPE_PAUSE: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
@@ -218,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes what is written when the other end is read, a write at a time.
+    /// Accepts a write only when the other end reads.
     struct Pipe(SyncSender<Vec<u8>>);
 
     impl Write for Pipe {
@@ -248,7 +248,7 @@ mod tests {
     fn a_log_that_nobody_reads_drops_lines_and_says_how_many_where_they_were() {
         let (queue, written) = queue();
         queue.push("first".into(), LogFormat::Text);
-        // The thread has taken the first line, and stands in writing it.
+        // The thread has taken the first line and blocks in writing it.
         while !queue.lock().is_writing {
             thread::yield_now();
         }

@@ -1,5 +1,4 @@
-//! `inspect` and `backup`: a look into a data directory and a copy of it, beside a running server. Every program that
-//! serves has them.
+//! `inspect` and `backup`: show and copy a data directory, beside a running server. Every program that serves has them.
 
 #[cfg(feature = "sqlite")]
 mod look;
@@ -8,10 +7,10 @@ use std::{ffi::OsString, process::ExitCode};
 
 use super::config::UsageError;
 
-/// Runs the tool that the first of these arguments names; `None` if it names none.
+/// Runs the tool that the first argument names; returns `None` if it names none.
 ///
 /// # Errors
-/// Why the arguments behind it are not understood.
+/// Why the arguments after it are not understood.
 pub(super) fn run_tool(program: &str, arguments: &[OsString]) -> Option<Result<ExitCode, UsageError>> {
     let (name, rest) = arguments.split_first()?;
     let rest = operands(rest);
@@ -22,8 +21,8 @@ pub(super) fn run_tool(program: &str, arguments: &[OsString]) -> Option<Result<E
     }
 }
 
-/// What stands behind the tool's name, without the `--` that says that nothing behind it is an option (POSIX guideline
-/// 10). The tools have no options.
+/// Returns the arguments after the tool's name, without a `--`, which says that no option follows (POSIX guideline 10).
+/// The tools have no options.
 fn operands(arguments: &[OsString]) -> Vec<OsString> {
     let mark = arguments.iter().position(|argument| argument == "--");
     let kept = arguments.iter().enumerate().filter(|(place, _)| Some(*place) != mark);

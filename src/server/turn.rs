@@ -49,7 +49,7 @@ use crate::{
     workflow::{Event, Workflow},
 };
 
-/// Whether the loop goes on.
+/// Whether the loop continues.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Flow {
     /// It does.
@@ -58,7 +58,7 @@ pub(super) enum Flow {
     Ended,
 }
 
-/// All that the loop thread owns.
+/// Everything that the loop's thread owns.
 pub(super) struct Loop {
     pub(super) reactor: Reactor,
     pub(super) core: Core,
@@ -78,7 +78,7 @@ pub(super) struct Loop {
     /// The thread of the store that has ended by a panic.
     pub(super) died: Option<&'static str>,
     pub(super) notes: NotesPace,
-    /// Queue readers whose last bytes are still to be taken, by connection and the end of their stream there.
+    /// Queue readers whose last bytes are not taken yet, by connection and the end of their stream in its output.
     pub(super) finishing: BTreeMap<(ConnectionId, u64), Finishing>,
     /// Lock time-outs and heartbeats, on the alive clock.
     pub(super) due: BTreeSet<(u64, ConnectionId)>,
@@ -86,7 +86,7 @@ pub(super) struct Loop {
 }
 
 impl Loop {
-    /// Binds and prepares everything; nothing runs yet.
+    /// Binds and prepares everything, without running yet.
     pub(super) fn new(workflows: Vec<Workflow>, config: &Config, mut clock: Clock) -> Result<Self, ServeError> {
         let graphs: Vec<Arc<Graph>> = workflows.iter().map(|workflow| Arc::clone(workflow.graph())).collect();
         let mut names = HashSet::new();
@@ -146,7 +146,7 @@ impl Loop {
         })
     }
 
-    /// Where it listens, as clients write it.
+    /// Returns where it listens, as clients write it.
     pub(super) fn addresses(&self) -> Vec<String> {
         let text = |address: &Address| match address {
             Address::Tcp(address) => format!("http://{address}"),
@@ -155,13 +155,13 @@ impl Loop {
         self.reactor.local_addresses().map(text).collect()
     }
 
-    /// Before the first turn: carries out what the store's runs still owe.
+    /// Before the first turn: carries out the pending effects of the store's runs.
     pub(super) fn begin(&mut self) {
         self.settle();
         self.hand_out();
     }
 
-    /// One turn.
+    /// Executes one turn.
     pub(super) fn turn(&mut self) -> io::Result<Flow> {
         let wakes = self.reactor.poll(self.poll_timeout())?;
         self.now = self.clock.read();
@@ -175,7 +175,7 @@ impl Loop {
         self.reactor.handle_ready(self.now);
         for _ in 0..ROUNDS_MAX {
             self.handle_connections();
-            // Behind what has come: a lock may have become free, or its waiter have gone, before its time was up.
+            // After all input: a lock may have become free, or its waiter may have gone, before its time was up.
             self.handle_due();
             self.share_out();
             self.settle();
@@ -196,7 +196,7 @@ impl Loop {
         Ok(self.flow())
     }
 
-    /// Without one of its threads the store keeps nothing any more: the process is to end, and to say so.
+    /// Fails if one of the store's threads has ended: nothing is committed any longer, so the process must end.
     pub(super) fn check_store(&self) -> io::Result<()> {
         let text = |thread| format!("the store's {thread} thread has panicked: what it had not kept is lost");
         self.died.map_or(Ok(()), |thread| Err(io::Error::other(text(thread))))
@@ -231,7 +231,7 @@ impl Loop {
         }
     }
 
-    /// How long the poll may wait.
+    /// Returns how long the poll may wait.
     fn poll_timeout(&self) -> Option<Duration> {
         let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(self.now.alive_us));
         let due = self.due.first().map(|&(at_us, _)| until(at_us));
@@ -266,7 +266,7 @@ impl Loop {
         }
     }
 
-    /// Serves every connection that has something to say.
+    /// Serves every connection that is ready.
     fn handle_connections(&mut self) {
         loop {
             // First, as another connection may have the slot of one that has closed.
@@ -278,7 +278,7 @@ impl Loop {
         }
     }
 
-    /// Does what the core wants done, and has the store commit, until nothing is left to do at once.
+    /// Carries out the core's outputs and submits batches, until nothing is left to do at once.
     pub(super) fn settle(&mut self) {
         loop {
             self.carry_out_all();
@@ -339,7 +339,7 @@ impl Loop {
         executors::hand_out(self.core.scheduler_mut(), &mut self.threads, starts, self.now);
     }
 
-    /// Lock time-outs and heartbeats.
+    /// Handles lock time-outs and heartbeats.
     fn handle_due(&mut self) {
         while let Some(&(at_us, id)) = self.due.first() {
             if at_us > self.now.alive_us {
@@ -350,7 +350,8 @@ impl Loop {
         }
     }
 
-    /// Lets those who wait write, as far as this turn allows. Each is looked at once: who is not through waits again.
+    /// Lets those who wait write, as far as this turn allows. Each is visited once; those that are not finished wait
+    /// again.
     pub(super) fn share_out(&mut self) {
         for _ in 0..self.shares.waiting_count() {
             let Some(id) = self.shares.next() else { return };
@@ -362,7 +363,7 @@ impl Loop {
         }
     }
 
-    /// The reader of a connection, out of its place; it is put back with [`Loop::put_reader`].
+    /// Takes the reader of a connection; [`Loop::put_reader`] puts it back.
     pub(super) fn take_reader(&mut self, id: ConnectionId) -> Option<Box<Reader>> {
         match self.clients.remove_if(id.into(), |client| matches!(client, Client::Reading(_))) {
             Some(Client::Reading(reader)) => {
@@ -379,7 +380,7 @@ impl Loop {
     }
 }
 
-/// How many POST run calls may wait at a time, so that others still find a connection.
+/// Returns how many POST run calls may wait at a time, so that others still find a connection.
 fn callers_max(connections_max: usize) -> usize {
     let (part, of) = CALLERS_OF_CONNECTIONS;
     let connections = connections_max.min(descriptors::available());
@@ -397,8 +398,8 @@ fn effort(report: &Report) -> usize {
     }
 }
 
-/// Rounds of serving and flushing in one turn: pipelined requests and streams that are read as fast as they are written
-/// go on in the next turn.
+/// Rounds of serving and flushing in one turn: pipelined requests, and streams that are read as fast as they are
+/// written, continue in the next turn.
 const ROUNDS_MAX: usize = 16;
 
 /// Bytes of a pass's events and writes that take as long as another report.

@@ -1,14 +1,14 @@
-//! `STEPRILL_*` variables: their values, and those that are no setting.
+//! `STEPRILL_*` variables: their values, and those that set nothing.
 
 use std::{collections::HashMap, env, ffi::OsString};
 
 use super::config::{self, PREFIX, UsageError};
 use crate::text::nearest;
 
-/// The `STEPRILL_*` variables of the environment.
+/// Returns the `STEPRILL_*` variables of the environment.
 ///
 /// # Errors
-/// The first whose value is not text: somebody counts on it.
+/// The first whose value is not text, as somebody relies on it.
 pub(super) fn of_environment() -> Result<HashMap<String, String>, UsageError> {
     let named = env::vars_os().filter_map(|(key, value)| Some((own(key)?, value)));
     let mut variables = HashMap::new();
@@ -19,13 +19,13 @@ pub(super) fn of_environment() -> Result<HashMap<String, String>, UsageError> {
     Ok(variables)
 }
 
-/// A line for each of the variables that looks like a setting and is none, in order of name.
+/// Returns a line for each variable that looks like a setting but is none, in order of name.
 pub(super) fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
     let known: Vec<String> = config::variables().collect();
     let keys = variables.into_iter().filter_map(|(key, _)| own(key));
     let mut unknown: Vec<String> = keys.filter(|key| !known.contains(key) && !is_of_others(key)).collect();
     unknown.sort_unstable();
-    // The prefix that all share would make any two of them look alike.
+    // The common prefix would make any two of them look alike.
     let bare = |key: &'_ str| key.strip_prefix(PREFIX).unwrap_or_default().to_owned();
     let names: Vec<String> = known.iter().map(|key| bare(key)).collect();
     let line = |key: String| match nearest(&bare(&key), names.iter().map(String::as_str)) {
@@ -35,12 +35,12 @@ pub(super) fn unknown(variables: impl IntoIterator<Item = (OsString, OsString)>)
     unknown.into_iter().map(line).collect()
 }
 
-/// The key, if it is one of ours.
+/// Returns the key, if it has our prefix.
 fn own(key: OsString) -> Option<String> {
     key.into_string().ok().filter(|key| key.starts_with(PREFIX))
 }
 
-/// What clients and tests use, and what Kubernetes and Docker set for a service that is named `steprill`.
+/// Returns whether clients and tests use it, or Kubernetes and Docker set it for a service named `steprill`.
 fn is_of_others(key: &str) -> bool {
     let name = key.strip_prefix(PREFIX).unwrap_or(key);
     matches!(name, "SERVER" | "URL" | "TOKEN" | "PORT" | "NAME" | "SERVICE_HOST" | "SERVICE_PORT")

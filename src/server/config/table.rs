@@ -181,8 +181,8 @@ settings! {
     flag "--feed-keep" "EVENTS[,BYTES]", "events kept of a run's feed, the newest, with --data", "1000000,64M", "",
     one(feed_keep);
 
-    /// With `data`: bytes that it may have on the disk; the longest finished runs go first, and with none left new runs
-    /// are refused with 507. Default: as many as there is room for.
+    /// With `data`: the most bytes that it may take on the disk; the longest finished runs are removed first, and with
+    /// none left new runs are refused with 507. Default: no limit.
     data_bytes_max: Option<u64> = None;
     flag "--data-bytes-max" "SIZE", "bytes of --data; the longest finished runs go, then new ones get 507",
     "", "no bound",
@@ -198,8 +198,8 @@ settings! {
     flag "--finished-bytes-max" "SIZE", "bytes of finished runs that stay in memory", "64M", "",
     one(|text| size(text, 0, usize::MAX));
 
-    /// Bytes that the server holds at most; beyond them new work is refused with 503. Default: half of what the machine
-    /// or the control group has, at most 1 GiB.
+    /// The most bytes that the server holds; beyond them new work is refused with 503. Default: half of what the
+    /// machine or the control group has, at most 1 GiB.
     memory_max: Option<usize> = None;
     flag "--memory-max" "SIZE", "bytes that the server holds; beyond it new work gets 503",
     "", "half of what there is, at most 1G",

@@ -1,4 +1,4 @@
-//! What `inspect` and `backup` do. All that they print of a database is shown on one line each, whatever is in it.
+//! Implements `inspect` and `backup`. Everything printed from a database is on one line, whatever it contains.
 
 use std::{ffi::OsString, fmt, io, path::Path, process::ExitCode, sync::Arc};
 
@@ -23,7 +23,7 @@ use crate::{
     text::OneLine,
 };
 
-/// `inspect DIR [HANDLER]`
+/// `inspect DIR [HANDLER]`.
 pub(super) fn inspect(program: &str, arguments: &[OsString]) -> Result<ExitCode, UsageError> {
     let (directory, id) = match arguments {
         [directory] => (directory, None),
@@ -50,7 +50,7 @@ pub(super) fn inspect(program: &str, arguments: &[OsString]) -> Result<ExitCode,
     })
 }
 
-/// `backup DIR FILE`
+/// `backup DIR FILE`.
 pub(super) fn backup(program: &str, arguments: &[OsString]) -> Result<ExitCode, UsageError> {
     let [directory, file] = arguments else {
         return Err(operands("backup", "DIR and FILE", arguments));
@@ -73,7 +73,7 @@ fn failed(program: &str, error: &dyn fmt::Display) -> ExitCode {
     ExitCode::from(1)
 }
 
-/// Writes lines. What a client, a step or a damaged file put into the database moves no cursor and forges no line.
+/// Writes lines. Nothing that a client, a step or a damaged file put into the database moves a cursor or forges a line.
 struct Lines<W>(W);
 
 impl<W: io::Write> Lines<W> {
@@ -121,7 +121,7 @@ impl From<io::Error> for LookError {
 }
 
 impl Look {
-    /// All handlers, a line each.
+    /// Prints all handlers, one per line.
     fn list(&self, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
         let mut after = None;
         out.put(format_args!("{:<12} {:<10} {:<32} {:>7} workflow", "handler", "status", "started", "events"))?;
@@ -143,7 +143,7 @@ impl Look {
         }
     }
 
-    /// One handler: what it is, and its journal or its end.
+    /// Prints one handler, and its journal or its end.
     fn show(&self, id: &str, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
         let Some(kept) = self.inspector.handler(&Address::Id(id.into()))? else {
             return Err(LookError::NoHandler(id.to_owned()));
@@ -173,7 +173,8 @@ impl Look {
         self.put_journal(&kept, out)
     }
 
-    /// The attempts that failed without failing the run, as the feed has them: the journal of a completed run is gone.
+    /// Prints the attempts that failed without failing the run, from the feed: a completed run has no journal any
+    /// longer.
     fn put_failed_attempts(&self, handler: &KeptHandler, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
         let run = RunKey { handler: handler.key, run: handler.run };
         let (mut from, until, mut is_first) = (handler.first_sequence, handler.next_sequence, true);
@@ -204,7 +205,7 @@ impl Look {
         Ok(())
     }
 
-    /// The journal in lines, and what it comes to. A record that cannot be read is said, and ends it.
+    /// Prints the journal in lines, and the state that follows from it. Stops at a record that cannot be read.
     fn put_journal(&self, kept: &Kept, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
         let (handler, graph) = (&kept.handler, self.graph(&kept.handler));
         if kept.journal.snapshot.is_none() && kept.journal.records.is_empty() {
@@ -249,7 +250,7 @@ impl Look {
         Ok(())
     }
 
-    /// Why the handler was set aside, if it was.
+    /// Returns why the handler was set aside, if it was.
     fn cause(&self, handler: &KeptHandler) -> Option<&str> {
         let aside = self.inspector.aside();
         let place = aside.binary_search_by_key(&handler.key, |(key, _)| *key).ok()?;
