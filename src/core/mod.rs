@@ -1,12 +1,11 @@
-//! The core of the server: the scheduler, what is asked of the store, and who waits for what. Values go in and come
-//! out; there is no socket, thread, clock or random number in here. The server's loop drives it with sockets and a
-//! store, the simulator of the tests with chance and a model.
+//! The core of the server: the scheduler, the queries to the store, and who waits for what. Values go in and come out;
+//! there is no socket, thread, clock or random number here. The server's loop drives it with sockets and a store, the
+//! simulator in the tests at random with a model.
 //!
-//! Order of calls: commands in any order. Then, until there is nothing left: [`Core::poll_output`] until it gives
-//! nothing; what the store has completed, one at a time, to [`Core::handle_completed`]; when there is nothing of that
-//! either, [`Core::poll_batch`]. At the end [`Core::retire`], and the outputs of that. The outputs of a `handle_*` are
-//! carried out before anything else happens: a call that is to be made again is sure to find the handler that was read
-//! for it.
+//! The order of calls: commands in any order. Then, until nothing is left: [`Core::poll_output`] until it returns
+//! nothing; then what the store has completed, one at a time, to [`Core::handle_completed`]; if there is nothing of
+//! that either, [`Core::poll_batch`]. At the end [`Core::retire`], and its outputs. Carry out the outputs of a
+//! `handle_*` before anything else happens: a repeated call then certainly finds the handler that was loaded for it.
 //!
 //! A client has one request at a time. It waits for one thing ([`Core::hold_call`], [`Core::reply_when_committed`],
 //! [`Core::await_end`]) until an [`Output`] names it, or until it is forgotten:
@@ -47,12 +46,12 @@ use failures::Failures;
 use questions::{Question, Questions};
 use replies::{HeldCalls, Replies};
 
-/// The scheduler, and who waits for what it does.
+/// The scheduler, and who waits for its results.
 #[derive(Debug)]
 pub struct Core {
     scheduler: Scheduler,
     clients: Table<Wait>,
-    /// How many of them wait for the end of a run.
+    /// How many clients wait for the end of a run.
     callers: usize,
     replies: Replies,
     held_calls: HeldCalls,
@@ -66,9 +65,9 @@ pub struct Core {
 /// What a client waits for.
 #[derive(Debug)]
 enum Wait {
-    /// For what its call needs; then the call is made again.
+    /// For what its call needs; then the call is repeated.
     Call,
-    /// For the batch that commits what its reply tells.
+    /// For the batch that commits what its reply says.
     Commit,
     /// For the end of this handler's run.
     End {
@@ -78,19 +77,19 @@ enum Wait {
     },
 }
 
-/// What a call needs before it can be made again.
+/// What a call needs before it can be repeated.
 #[derive(Debug)]
 pub enum Needs {
     /// The handler at this address, from the store.
     Handler(Address),
-    /// The fate of this batch.
+    /// The outcome of this batch.
     Batch(u64),
-    /// Something that the driver does: it calls [`Core::resume_call`].
+    /// Something that the driver does; then it calls [`Core::resume_call`].
     Driver,
 }
 
 impl Core {
-    /// The core of a scheduler that has recovered what its store had.
+    /// Creates the core of a scheduler that has recovered what its store had.
     pub fn new(scheduler: Scheduler) -> Self {
         Self {
             scheduler,
@@ -105,37 +104,37 @@ impl Core {
         }
     }
 
-    /// All handlers and their runs.
+    /// Returns the scheduler, with all handlers and their runs.
     pub fn scheduler(&self) -> &Scheduler {
         &self.scheduler
     }
 
-    /// The same, for calls, passes and the time.
+    /// Returns the scheduler, for calls, passes and the time.
     pub fn scheduler_mut(&mut self) -> &mut Scheduler {
         &mut self.scheduler
     }
 
-    /// Whether the client waits for something.
+    /// Returns whether the client waits for something.
     pub fn is_waiting(&self, client: ClientId) -> bool {
         self.clients.get(client).is_some()
     }
 
-    /// Whether the client's call waits to be made again.
+    /// Returns whether the client's call waits to be repeated.
     pub fn holds_call(&self, client: ClientId) -> bool {
         matches!(self.clients.get(client), Some(Wait::Call))
     }
 
-    /// How many clients wait for the end of a run.
+    /// Returns how many clients wait for the end of a run.
     pub fn caller_count(&self) -> usize {
         self.callers
     }
 
-    /// The clients that wait for the end of a run.
+    /// Iterates over the clients that wait for the end of a run.
     pub fn callers(&self) -> impl Iterator<Item = ClientId> {
         self.clients.clients().filter(|(_, wait)| matches!(wait, Wait::End { .. })).map(|(client, _)| client)
     }
 
-    /// Whether nobody waits for a batch and nothing is asked of the store.
+    /// Returns whether nobody waits for a batch and no query is pending.
     pub fn is_quiet(&self) -> bool {
         self.replies.first_batch().is_none() && self.questions.is_empty()
     }
@@ -143,7 +142,7 @@ impl Core {
 
 /// Commands.
 impl Core {
-    /// Has the client's call wait until it is to be made again.
+    /// Makes the client's call wait until it is to be repeated.
     pub fn hold_call(&mut self, client: ClientId, needs: Needs) {
         self.clients.insert(client, Wait::Call);
         match needs {
@@ -153,49 +152,49 @@ impl Core {
         }
     }
 
-    /// The client's call waits no more. Whether it did.
+    /// The client's call no longer waits. Returns whether it did.
     pub fn resume_call(&mut self, client: ClientId) -> bool {
         self.clients.remove_if(client, |wait| matches!(wait, Wait::Call)).is_some()
     }
 
-    /// Sends `response` when what has changed so far is committed, which concerns this handler.
+    /// Sends `response` once the changes so far are committed, which concern this handler.
     pub fn reply_when_committed(&mut self, client: ClientId, handler: HandlerKey, response: Response) {
         self.clients.insert(client, Wait::Commit);
         self.replies.push(self.scheduler.open_batch(), client, handler, response);
     }
 
-    /// Has the client wait for the end of the run that this handler has just begun.
+    /// Makes the client wait for the end of the run that this handler has just begun.
     pub fn await_end(&mut self, client: ClientId, handler: HandlerKey) {
         self.scheduler.await_end(handler, client.into());
         self.clients.insert(client, Wait::End { handler, delayed_us: None });
         self.callers += 1;
     }
 
-    /// A client that waits for the end of a run waits no more. The handler that it waited for.
+    /// The client no longer waits for the end of a run. Returns the handler that it waited for.
     pub fn release_caller(&mut self, client: ClientId) -> Option<HandlerKey> {
         let handler = self.take_caller(client, None)?;
         self.scheduler.forget_caller(handler, client.into());
         Some(handler)
     }
 
-    /// The client is gone.
+    /// Forgets a client that is gone.
     pub fn forget(&mut self, client: ClientId) {
         if self.release_caller(client).is_none() {
             self.clients.remove(client);
         }
     }
 
-    /// Asks the store for events, for a client's stream.
+    /// Queries the store for events, for a client's stream.
     fn ask_page(&mut self, client: ClientId, query: Query) -> Ticket {
         self.ask(query, Question::Page(client))
     }
 
-    /// The client's stream does not want them any more.
+    /// The client's stream no longer wants them.
     fn forget_page(&mut self, ticket: Ticket) {
         self.questions.take(ticket);
     }
 
-    /// Asks the store for handlers, for a client's list.
+    /// Queries the store for handlers, for a client's list.
     pub fn ask_list(&mut self, client: ClientId, after: Option<HandlerKey>, only_running: bool) {
         let count = LIST_PAGE_HANDLERS;
         let query = if only_running {
@@ -206,7 +205,7 @@ impl Core {
         self.ask(query, Question::List(client));
     }
 
-    /// Removes what nobody needs any more. To be called once a turn.
+    /// Removes what is no longer needed. To be called once a turn.
     pub fn retire(&mut self) {
         self.scheduler.retire();
     }
@@ -222,7 +221,7 @@ impl Core {
         self.ask(Query::Oldest { count }, Question::Oldest(count, asked));
     }
 
-    /// A run, or the call of this client, needs a handler.
+    /// Loads a handler that a run, or the call of this client, needs.
     fn ask_handler(&mut self, address: Address, waiting: Option<ClientId>) {
         if self.questions.join_load(&address, waiting) {
             self.load(address);
@@ -234,7 +233,7 @@ impl Core {
         self.ask(Query::Handler(address.clone()), Question::Handler(address, asked));
     }
 
-    /// The handler whose end a caller waits for; it waits no more. `of`: only if it is this one.
+    /// Stops a caller from waiting, and returns the handler for whose end it waited. With `of`, only if it is that one.
     fn take_caller(&mut self, client: ClientId, of: Option<HandlerKey>) -> Option<HandlerKey> {
         let is_wanted = |wait: &Wait| matches!(wait, Wait::End { handler, .. } if of.is_none_or(|of| of == *handler));
         let Some(Wait::End { handler, .. }) = self.clients.remove_if(client, is_wanted) else { return None };
@@ -245,7 +244,7 @@ impl Core {
 
 /// Output.
 impl Core {
-    /// The next thing to do.
+    /// Returns the next thing to do.
     pub fn poll_output(&mut self, now: Now) -> Option<Output> {
         loop {
             if let Some(output) = self.outputs.pop_front().or_else(|| self.poll_reply()) {
@@ -256,27 +255,27 @@ impl Core {
                 return Some(output);
             }
         }
-        // Calls are made after all notices: one may begin the next run of a handler whose last one has just ended, or
-        // remove it before the caller of that run is told.
+        // Calls are repeated after all notices: one may begin the next run of a handler whose last one has just ended,
+        // or remove it before the caller of that run is notified.
         self.loaded
             .pop_front()
             .or_else(|| self.poll_call())
             .or_else(|| self.scheduler.poll_trouble().map(Output::Trouble))
     }
 
-    /// The next batch for the store, if something has changed.
+    /// Returns the next batch for the store, if something has changed.
     pub fn poll_batch(&mut self) -> Option<Batch> {
         let batch = self.scheduler.seal()?;
         self.failures.handle_submitted(&batch);
         Some(batch)
     }
 
-    /// Something to be freed, which takes long.
+    /// Returns something that takes long to free.
     pub fn poll_waste(&mut self) -> Option<Waste> {
         self.scheduler.poll_waste()
     }
 
-    /// A reply whose batch is committed; or for which there was nothing to commit.
+    /// Returns a reply whose batch is committed, or for which there was nothing to commit.
     fn poll_reply(&mut self) -> Option<Output> {
         loop {
             let batch = self.replies.first_batch()?;
@@ -295,7 +294,7 @@ impl Core {
         self.clients.remove_if(client, |wait| matches!(wait, Wait::Commit)).is_some()
     }
 
-    /// A call that met something of which it is known now whether it is committed.
+    /// Returns a call that waited to know whether something is committed, once that is known.
     fn poll_call(&mut self) -> Option<Output> {
         loop {
             let client = self.held_calls.pop(self.scheduler.first_unsettled())?;
@@ -341,8 +340,8 @@ impl Core {
         }
     }
 
-    /// The run that a caller waits for goes on, but the store fails it. That may pass; a caller is not kept waiting for
-    /// it.
+    /// The run that a caller waits for has not ended, but the store fails it. That may pass, but a caller is not kept
+    /// waiting for it.
     fn delay_caller(&mut self, of: HandlerKey, client: ClientId, now: Now) -> Option<Output> {
         let Some(Wait::End { handler, delayed_us }) = self.clients.get_mut(client) else { return None };
         if *handler != of || now.alive_us < *delayed_us.get_or_insert(now.alive_us) + CALLER_DELAY_US_MAX {
@@ -353,5 +352,5 @@ impl Core {
     }
 }
 
-/// How long a caller waits for a run that the store fails: it is offered to the store again once or twice meanwhile.
+/// How long a caller waits for a run that the store fails: its changes are retried once or twice in the meantime.
 const CALLER_DELAY_US_MAX: u64 = REST_US;

@@ -1,4 +1,4 @@
-//! One GET /events: how far its stream is, and the events that it writes.
+//! One GET /events: the position of its stream, and the events that it writes.
 
 use crate::{
     api::{self, ErrorFormat, Follow},
@@ -12,13 +12,13 @@ use crate::{
     now::Now,
 };
 
-/// One GET /events: a cursor, and a page of the feed at most.
+/// One GET /events: a cursor, and at most a page of the feed.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) id: ConnectionId,
     pub(super) follow: Follow,
     pub(super) phase: Phase,
-    /// When its entry in the loop's list of what is due stands.
+    /// The time of its entry in the loop's list of due readers.
     pub(super) due_us: u64,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum Phase {
     Open(Open),
 }
 
-/// A part of the feed, and whose ids its events have.
+/// A part of the feed, and the workflow of its ids.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) feed: Feed,
@@ -47,7 +47,7 @@ pub(super) struct Open {
     pub(super) written_us: u64,
 }
 
-/// A queue reader whose stream is written to its end, but not yet taken.
+/// A queue reader whose stream is written to its end, but not taken yet.
 #[derive(Debug)]
 pub(super) struct Finishing {
     pub(super) run: RunKey,
@@ -65,7 +65,7 @@ impl Reader {
 }
 
 impl Phase {
-    /// How the reader gets errors, if nothing of its reply is sent yet.
+    /// Returns the form of errors for the reader, if nothing of its reply is sent yet.
     pub(super) fn unanswered(&self) -> Option<ErrorFormat> {
         match self {
             Self::Waiting { errors } => Some(*errors),
@@ -75,8 +75,7 @@ impl Phase {
 }
 
 impl Open {
-    /// Writes events of a page, those that may be seen, until the exchange's high-water mark or up to a large one; a
-    /// large one is shared.
+    /// Writes visible events of a page, up to the exchange's high-water mark or to a large event, which is shared.
     pub(super) fn write(
         &mut self,
         page: &Feed,
@@ -109,13 +108,13 @@ impl Open {
         if after > before {
             self.written_us = now.alive_us;
         }
-        // The marks were made within the output; what they mean is a place among all bytes of the connection.
+        // The marks are offsets in the output; they are converted to positions among all bytes of the connection.
         let behind = if after > before { exchange.stream_end_bytes() } else { 0 };
         self.reading.move_marks(first_mark, |place| (after - behind) - (end - place));
     }
 }
 
-/// Writes the next event, if it is shown; where the value of a large one is to stand, which is left out.
+/// Writes the next event, if it is visible. Returns where the value of a large one is to be inserted, which is omitted.
 fn write_event(
     reading: &mut Reading,
     out: &mut Vec<u8>,

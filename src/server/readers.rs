@@ -1,4 +1,4 @@
-//! Readers of feeds: lock, pages from the store, events to the socket, and what the socket has taken.
+//! Readers of feeds: the lock, pages from the store, events to the socket, and what the socket has taken.
 
 mod pages;
 
@@ -47,7 +47,7 @@ impl Loop {
 
     fn start_stream(&mut self, id: ConnectionId, follow: &Follow, (first, has_skipped): (u64, bool)) {
         let Some(connection) = self.reactor.connection(id) else { return };
-        // Proxies are to pass each event on as it comes: nginx heeds the second field, those that compress the first.
+        // Makes proxies forward each event at once: nginx honours the second field, those that compress the first.
         let mut headers =
             vec![(CACHE_CONTROL, "no-cache, no-transform".to_owned()), ("X-Accel-Buffering", "no".to_owned())];
         headers.extend(has_skipped.then(|| (FIRST_SEQUENCE, first.to_string())));
@@ -61,7 +61,7 @@ impl Loop {
         }
     }
 
-    /// Sends the head of an open stream, if that is still to be done.
+    /// Sends the head of an open stream, if that is not done yet.
     fn send_head(&mut self, reader: &mut Reader) {
         if let Phase::Open(open) = &mut reader.phase
             && let Some(start) = open.reading.begin()
@@ -83,7 +83,7 @@ impl Loop {
         self.pump(id);
     }
 
-    /// A waiter has the lock now.
+    /// A waiting reader now has the lock.
     pub(super) fn take_turn(&mut self, id: ConnectionId) {
         let Some(waiter) = self.take_reader(id) else { return };
         let Phase::Waiting { errors } = waiter.phase else { return self.put_reader(waiter) };
@@ -95,7 +95,7 @@ impl Loop {
         }
     }
 
-    /// The handler is gone: who has no reply yet gets 404, a stream ends properly.
+    /// The handler is gone: a reader without a reply gets 404, a stream ends properly.
     pub(super) fn end_reader(&mut self, id: ConnectionId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         self.due.remove(&(reader.due_us, id));
@@ -109,14 +109,14 @@ impl Loop {
         }
     }
 
-    /// The run that this reader has begun with could not be kept: who has no reply yet gets 404, a stream breaks off.
+    /// The run that this reader reads could not be committed: a reader without a reply gets 404, a stream breaks off.
     pub(super) fn lose_reader(&mut self, id: ConnectionId) {
         if let Some(reader) = self.take_reader(id) {
             self.break_off(*reader, ErrorFormat::handler_not_found);
         }
     }
 
-    /// Time-out of a waiter, or heartbeat of a stream.
+    /// Handles the time-out of a waiting reader, or the heartbeat of a stream.
     pub(super) fn handle_reader_due(&mut self, id: ConnectionId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         let framing = reader.follow.framing();
@@ -146,7 +146,7 @@ impl Loop {
 
 /// From the socket to the queue, and to the end.
 impl Loop {
-    /// Moves a queue on by what the reader's socket has taken.
+    /// Advances a queue by what the reader's socket has taken.
     pub(super) fn handle_taken(&mut self, id: ConnectionId) {
         let Some(taken) = self.reactor.taken_position(id) else { return };
         if let Some(mut reader) = self.take_reader(id) {
@@ -158,7 +158,7 @@ impl Loop {
         self.end_finishing(id, taken, taken);
     }
 
-    /// Ends the connection's finishing readers whose streams end at `until` or before.
+    /// Ends the connection's finishing readers whose streams end at `until` or earlier.
     fn end_finishing(&mut self, id: ConnectionId, until: u64, taken: u64) {
         while let Some((&place, _)) = self.finishing.range((id, 0)..=(id, until)).next() {
             let Some(mut finishing) = self.finishing.remove(&place) else { return };
@@ -166,7 +166,7 @@ impl Loop {
         }
     }
 
-    /// The reader's connection is gone or has hung up: what was not taken is there for the next.
+    /// The reader's connection is gone or has hung up: the next reader gets what was not taken.
     pub(super) fn drop_reader(&mut self, reader: Reader, taken: u64) {
         let Reader { id, follow, phase, due_us } = reader;
         self.due.remove(&(due_us, id));
@@ -181,7 +181,7 @@ impl Loop {
         self.end_finishing(id, u64::MAX, taken);
     }
 
-    /// The server stops: a stream is cut off, so that its client knows to come back; who waits for the lock is told so.
+    /// The server stops: a stream is cut off, so that its client knows to come back; a reader that waits is told so.
     pub(super) fn stop_reader(&mut self, id: ConnectionId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         self.send_head(&mut reader);
@@ -190,8 +190,8 @@ impl Loop {
     }
 }
 
-/// Header of a stream that begins later than its reader asked for, because events before are not kept any more: the
-/// number of the first event that is.
+/// The header of a stream that begins later than its reader asked for, because earlier events were removed: the number
+/// of the first retained event.
 const FIRST_SEQUENCE: &str = "X-First-Sequence";
 
 fn read_from(follow: &Follow) -> ReadFrom {

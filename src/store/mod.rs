@@ -1,4 +1,4 @@
-//! What is kept, behind one narrow trait: batches go in under their numbers, answers to queries come out by ticket.
+//! Storage behind one narrow trait: numbered batches go in, and answers to queries come out by ticket.
 //!
 //! | module | what it knows |
 //! |---|---|
@@ -34,16 +34,16 @@ use crate::{graph::Graph, text::InvalidValue};
 /// Wakes the loop from another thread: something is completed.
 pub type Ring = Arc<dyn Fn() + Send + Sync>;
 
-/// When a batch counts as kept.
+/// When a batch counts as committed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Durability {
-    /// When it is on the disk. Survives a loss of power.
+    /// Once it is on the disk. Survives a loss of power.
     #[default]
     Full,
-    /// When the system has it; it is on the disk with the next checkpoint. A loss of power may take the last moments, a
+    /// Once the system has it; it is on the disk with the next checkpoint. A loss of power may take the last moments, a
     /// crash of the process takes nothing.
     Normal,
-    /// When the system has it; it is on the disk when the system likes. A loss of power may damage the database, a
+    /// Once the system has it, which writes it to the disk at any time. A loss of power may damage the database, a
     /// crash of the process takes nothing.
     Off,
 }
@@ -71,45 +71,45 @@ impl FromStr for Durability {
     }
 }
 
-/// A store that was opened.
+/// An opened store.
 pub struct Opened<S> {
     /// The store.
     pub store: S,
-    /// The graphs behind the workflow ids that it gives: the registered ones first, in their order, then earlier
-    /// versions of them and workflows that are not registered any more.
+    /// The graphs of the workflow ids that it returns: the registered ones first, in their order, then earlier versions
+    /// of them and workflows that are no longer registered.
     pub graphs: Vec<Arc<Graph>>,
-    /// What it knew.
+    /// What it knew when it was opened.
     pub beginning: Beginning,
-    /// Beyond this size ([`Completed::Size`]) finished handlers are to go, if the bytes are bounded.
+    /// The size ([`Completed::Size`]) beyond which finished handlers are to be removed, if there is a limit.
     pub size_max: Option<u64>,
 }
 
 impl<S: Store + 'static> Opened<S> {
-    /// The same, of a store of any kind.
+    /// Boxes the store.
     pub fn boxed(self) -> Opened<Box<dyn Store>> {
         let Self { store, graphs, beginning, size_max } = self;
         Opened { store: Box::new(store), graphs, beginning, size_max }
     }
 }
 
-/// Commits batches and gives back what they held, as the contract in [`storage`](crate::engine::storage) says.
+/// Commits batches and returns their contents, as the contract in [`storage`](crate::engine::storage) says.
 ///
 /// Order of calls: [`Store::recover`] once, before anything is submitted; then [`Store::submit`], [`Store::read`] and
 /// [`Store::poll_completed`] in any order; [`Store::close`] at the end.
 pub trait Store {
-    /// Gives `each` every handler whose run goes on, in order of creation, with its journal.
+    /// Passes every handler whose run has not ended to `each`, in order of creation, with its journal.
     ///
     /// # Errors
-    /// When it cannot be read which those are.
+    /// If it cannot be read which handlers those are.
     fn recover(&mut self, each: &mut dyn FnMut(Recovered)) -> Result<(), StoreError>;
 
-    /// Takes a batch. It is committed when [`Store::poll_completed`] gives its number.
+    /// Submits a batch. It is committed when [`Store::poll_completed`] returns its number.
     fn submit(&mut self, batch: Batch);
 
-    /// Asks for something. The answer completes under this ticket.
+    /// Submits a query. Its answer completes under this ticket.
     fn read(&mut self, ticket: Ticket, query: Query);
 
-    /// The next batch or query that is completed.
+    /// Returns the next completed batch or query.
     fn poll_completed(&mut self) -> Option<Completed>;
 
     /// Waits until everything that was submitted is committed or has failed, and closes.

@@ -1,4 +1,4 @@
-//! Which store a server has. This is the one place that names all of them.
+//! Chooses the store of a server. The only place that names all of them.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -7,26 +7,26 @@ use super::sqlite::{self, SqliteStore};
 use super::{Durability, Opened, Ring, Store, memory::MemoryStore};
 use crate::graph::Graph;
 
-/// What a store is opened with.
+/// How to open a store.
 pub struct Wanted<'a> {
-    /// The directory of its data; `None`: it has none, and recalls feeds alone.
+    /// The data directory; `None` for a store that recalls only feeds.
     pub data: Option<&'a Path>,
     /// When a batch counts as committed.
     pub durability: Durability,
-    /// How many bytes the data may take, if that is bounded.
+    /// The limit on the bytes of the data, if any.
     pub bytes_max: Option<u64>,
     /// The registered workflows.
     pub graphs: &'a [Arc<Graph>],
-    /// What the ids of handlers are made with, if nothing is stored yet.
+    /// The secret for the ids of handlers, if nothing is stored yet.
     pub fresh_secret: u128,
     /// Called from another thread when something is completed and nothing was before.
     pub ring: Ring,
 }
 
-/// Opens the store that is wanted.
+/// Opens the store.
 ///
 /// # Errors
-/// Why it cannot be used; then nothing in it was changed.
+/// Why it cannot be used; nothing in it was changed then.
 pub fn open(wanted: Wanted<'_>) -> Result<Opened<Box<dyn Store>>, OpenError> {
     match wanted.data {
         None => Ok(MemoryStore::open(wanted.graphs, wanted.fresh_secret).boxed()),

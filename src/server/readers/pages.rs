@@ -1,4 +1,4 @@
-//! From the store to the socket: a reader's pages, and what is written of them.
+//! A reader's pages from the store, and what is written of them.
 
 use crate::{
     api::ErrorFormat,
@@ -29,7 +29,7 @@ impl Loop {
         }
     }
 
-    /// The page that a reader has asked for.
+    /// Handles the page that a reader has requested.
     pub(in crate::server) fn give_page(
         &mut self,
         id: ConnectionId,
@@ -54,7 +54,7 @@ impl Loop {
         self.pump(id);
     }
 
-    /// The page that a reader has asked for cannot be read: the stream is cut off, so that its client comes back.
+    /// The page that a reader has requested cannot be read: the stream is cut off, so that its client comes back.
     pub(in crate::server) fn cut_reader(&mut self, id: ConnectionId, ticket: Ticket, cause: &str) {
         let Some(reader) = self.take_reader(id) else { return };
         match &reader.phase {
@@ -65,8 +65,8 @@ impl Loop {
         }
     }
 
-    /// A stream that cannot go on ends without its last chunk, so that its client knows that there is more and comes
-    /// back. Who has no reply yet gets this one.
+    /// Ends a stream that cannot continue without its last chunk, so that its client knows that there is more and comes
+    /// back. A reader without a reply gets this one.
     pub(super) fn break_off(&mut self, reader: Reader, reply: impl FnOnce(ErrorFormat) -> Response) {
         let (id, unanswered) = (reader.id, reader.phase.unanswered());
         if unanswered.is_none()
@@ -81,14 +81,15 @@ impl Loop {
         }
     }
 
-    /// Goes on with a stream, now or when it is its turn.
+    /// Continues a stream, now or when it is its turn.
     pub(in crate::server) fn pump(&mut self, id: ConnectionId) {
         if self.shares.admits(id) {
             self.pump_now(id);
         }
     }
 
-    /// Writes what there is and what the socket has room for; asks the store for more; ends the stream at its end.
+    /// Writes what is available and the socket has room for, queries the store for more, and ends the stream at its
+    /// end.
     pub(in crate::server) fn pump_now(&mut self, id: ConnectionId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         let run = reader.follow.run;
@@ -121,7 +122,7 @@ impl Loop {
         self.put_reader(reader);
     }
 
-    /// All is written: the stream ends. A queue reader holds the lock until its last byte is taken.
+    /// Everything is written: the stream ends. A queue reader holds the lock until its last byte is taken.
     fn finish_reader(&mut self, reader: Reader) {
         let Reader { id, follow, phase, due_us } = reader;
         let Phase::Open(open) = phase else { return };
@@ -140,7 +141,7 @@ impl Loop {
     }
 }
 
-/// What a look at a stream, and a page from the store, take beside what is written, as bytes that are written in the
-/// same time.
+/// The cost of examining a stream and of a page from the store, as the number of bytes that are written in the same
+/// time.
 const PUMP_COST_BYTES: usize = 256;
 const PAGE_COST_BYTES: usize = 4 << 10;
