@@ -1,4 +1,4 @@
-//! Ids of handlers, made from their keys: no table has to be kept to get from one to the other.
+//! Ids of handlers, made from their keys, so that no table is needed to get from one to the other.
 
 use std::{convert::Infallible, fmt};
 
@@ -9,13 +9,13 @@ use crate::{
 
 /// Spells handlers' keys as ten letters and digits, and reads them back.
 ///
-/// Keys are counted; ids are not to show how many there are, nor let one be guessed from another. So a key is put
-/// through a permutation of all ids that hangs on a secret: a Feistel network over 60 bits, walked on until it comes to
-/// one of the 62^10 numbers that ten characters can spell. Within these it is one to one: no two keys have one id.
+/// Ids must not show how many handlers there are, nor let one be guessed from another. So a key is put through a
+/// permutation of all ids that depends on a secret: a Feistel network over 60 bits, repeated until it returns one of
+/// the 62^10 numbers that ten characters can spell. Within these it is one to one: no two keys have one id.
 ///
-/// With a random secret, ids look drawn at random. They are names, not passwords: with a few multiplications at its
-/// heart the permutation is built to be quick, not to withstand an analyst who has many ids with their keys. And an id
-/// that is made up at random stands for one of `n` handlers with a chance of `n` in 8 × 10^17.
+/// With a random secret, ids look random. They are names, not passwords: with a few multiplications per round the
+/// permutation is built to be quick, not to withstand an analyst who has many ids with their keys. An id that is made
+/// up at random stands for one of `n` handlers with a probability of `n` in 8 × 10^17.
 ///
 /// ```
 /// use steprill::engine::{ids::HandlerIds, keys::HandlerKey};
@@ -27,18 +27,18 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct HandlerIds {
-    /// One for each round, made of the secret.
+    /// One for each round, made from the secret.
     keys: [u128; ROUNDS],
 }
 
 impl HandlerIds {
-    /// The ids of a secret, which is to be random, and kept as long as the ids are in use.
+    /// Creates the ids of a secret, which must be random and stored for as long as the ids are in use.
     pub fn new(secret: u128) -> Self {
         let key = |round: usize| hash128(&[&secret.to_le_bytes(), &[round as u8]]);
         Self { keys: std::array::from_fn(key) }
     }
 
-    /// The id of a key. Keys are below 62^10.
+    /// Returns the id of a key. Keys are below 62^10.
     pub fn spell(&self, key: HandlerKey) -> [u8; ID_BYTES] {
         let mut number = self.forward(key.0 % COUNT);
         while number >= COUNT {
@@ -52,8 +52,8 @@ impl HandlerIds {
         id
     }
 
-    /// The key that an id stands for; `None` if the text is not of an id's form. Every text of the form stands for some
-    /// key: whether there is a handler of it is another question.
+    /// Returns the key that an id stands for; `None` if the text does not have the form of an id. Every text of the
+    /// form stands for some key, whether or not there is a handler with it.
     pub fn key(&self, id: &str) -> Option<HandlerKey> {
         let id: &[u8; ID_BYTES] = id.as_bytes().try_into().ok()?;
         let mut number = 0;
@@ -73,15 +73,15 @@ impl HandlerIds {
         Some(HandlerKey(number))
     }
 
-    /// The shard of an id, chosen or made: every server can tell it from the id alone. A handler whose id a client
-    /// chose gets a key of that shard.
+    /// Returns the shard of an id, chosen or made: every server can tell it from the id alone. A handler whose id a
+    /// client chose gets a key of that shard.
     pub fn shard(&self, id: &str) -> u8 {
         self.key(id).map_or_else(|| hash128(&[id.as_bytes()]) as u8, HandlerKey::shard)
     }
 
-    /// The handler of an id: the one for which a client chose it; else the one whose key the id stands for, unless a
-    /// client chose that one's id. Nothing else decides this. `chosen` looks up a chosen id; `is_made` tells whether
-    /// there is a handler of a key whose id no client chose.
+    /// Returns the handler with an id: the one for which a client chose it; else the one whose key the id stands for,
+    /// unless a client chose that one's id. Nothing else decides this. `chosen` looks up a chosen id; `is_made` tells
+    /// whether there is a handler with a key whose id no client chose.
     ///
     /// At most one handler can be meant, because none is made under an id that a client has chosen before. The
     /// scheduler passes over the keys of chosen ids in memory, and a store refuses the others
@@ -96,10 +96,10 @@ impl HandlerIds {
         found
     }
 
-    /// The same where looking up may fail.
+    /// Like [`Self::resolve`], for lookups that may fail.
     ///
     /// # Errors
-    /// That failure.
+    /// The error of the lookup.
     pub fn try_resolve<E>(
         &self,
         id: &str,
@@ -124,7 +124,7 @@ impl HandlerIds {
         left << HALF_BITS | right
     }
 
-    /// The way back.
+    /// The inverse of [`Self::forward`].
     fn backward(&self, number: u64) -> u64 {
         let (mut left, mut right) = (number >> HALF_BITS, number & HALF_MASK);
         for key in self.keys.into_iter().rev() {
@@ -138,14 +138,14 @@ fn round(key: u128, half: u64) -> u64 {
     keyed_mix(key, half) & HALF_MASK
 }
 
-/// The secret stays one.
+/// The secret is not shown.
 impl fmt::Debug for HandlerIds {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("HandlerIds").finish_non_exhaustive()
     }
 }
 
-/// Bytes of an id: as many characters.
+/// The number of characters of an id.
 const ID_BYTES: usize = 10;
 
 const CHARACTERS: &[u8; BASE as usize] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -208,7 +208,7 @@ mod tests {
             |one: &[u8; 10], other: &[u8; 10]| one.iter().zip(other).filter(|(one, other)| one == other).count();
         let neighbours: usize = ids.windows(2).map(|pair| common(&pair[0], &pair[1])).sum();
         let secrets: usize = ids.iter().zip(&others).map(|(one, other)| common(one, other)).sum();
-        // Of 100,000 characters one in 62, as chance has it.
+        // On average one in 62 of 100,000 characters.
         assert!((1_400..1_850).contains(&neighbours) && (1_400..1_850).contains(&secrets), "{neighbours} {secrets}");
         for place in 0..ID_BYTES {
             let seen: BTreeSet<u8> = ids.iter().map(|id| id[place]).collect();

@@ -14,7 +14,7 @@ use crate::{
     values::Values,
 };
 
-/// What a store gives back of what it was given. It says so once, when it is opened.
+/// What a store returns later of what it was given. It reports this once, when it is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Recall {
     /// The events of runs, until the process ends. All else that there is of handlers is in memory as long as they are

@@ -96,7 +96,7 @@ pub enum Query {
         /// About so many bytes of results and errors at most, but one handler at least.
         bytes_max: usize,
     },
-    /// Handlers whose runs go on, in order of creation; answered as [`Query::List`] is.
+    /// Handlers whose runs have not ended, in order of creation; answered like [`Query::List`].
     Running {
         /// After this one.
         after: Option<HandlerKey>,
@@ -110,54 +110,54 @@ pub enum Query {
     },
 }
 
-/// Something the store is through with.
+/// Something that the store has completed.
 #[derive(Debug)]
 pub enum Completed {
-    /// This batch, and every one before it, is kept.
+    /// This batch, and every one before it, is committed.
     Batch {
         /// The scheduler's number of the batch.
         number: u64,
     },
-    /// Nothing of this batch is kept, nor will be of those after it in its epoch: nothing more is heard of them.
+    /// Neither this batch nor any later one of its epoch is or will be committed; the later ones are not reported.
     Failed {
-        /// The scheduler's number of the first batch that is not kept.
+        /// The scheduler's number of the first batch that is not committed.
         number: u64,
         /// Why.
         error: StoreError,
     },
-    /// Handlers under ids that clients chose are gone for good; said at the start, too.
+    /// Handlers under ids chosen by clients were removed for good. Also reported at the start.
     Gone(Vec<(Arc<str>, HandlerKey)>),
-    /// The store has so many bytes, of all batches that are kept; said now and then, by a store that is to say it.
+    /// The size of the store in bytes, including all committed batches. Reported now and then, if requested.
     Size(u64),
-    /// The next batches to complete hold nothing of this handler. Its rows cannot be changed: it is set aside, and the
-    /// others go on.
+    /// The next batches to complete contain nothing of this handler. Its rows cannot be changed: it is set aside, and
+    /// the others continue.
     Aside(Aside),
-    /// A thread of the store has ended: nothing is completed any more.
+    /// A thread of the store has ended: nothing is completed any longer.
     Died(&'static str),
     /// The answer to a query.
     Answer {
         /// The query's ticket.
         ticket: Ticket,
-        /// What it gave.
+        /// The result of the query.
         answer: Result<Answer, StoreError>,
     },
 }
 
-/// What a query gives.
+/// The answer to a query.
 #[derive(Debug)]
 pub enum Answer {
     /// To [`Query::Page`].
     Page {
         /// Events from the number asked for; empty if the run is gone.
         feed: Feed,
-        /// Whose ids they have, if the store knows.
+        /// The workflow of their ids, if the store knows.
         workflow: Option<WorkflowId>,
     },
-    /// To [`Query::Handler`]; `None`: there is none.
+    /// To [`Query::Handler`]; `None` if there is no such handler.
     Handler(Option<Box<Kept>>),
-    /// To [`Query::Handler`]: its run goes on, but cannot be read as a whole.
+    /// To [`Query::Handler`]: its run has not ended, but cannot be read completely.
     Damaged {
-        /// What it is.
+        /// The handler without its run.
         handler: Box<KeptHandler>,
         /// What is wrong.
         cause: Box<str>,
@@ -166,7 +166,7 @@ pub enum Answer {
     List {
         /// The handlers.
         handlers: Vec<KeptHandler>,
-        /// Those that would be among them, but cannot be read, and why.
+        /// Handlers that would be among them but cannot be read, and why.
         damaged: Vec<(HandlerKey, Box<str>)>,
         /// Whether the list ends with them.
         is_complete: bool,
@@ -175,14 +175,14 @@ pub enum Answer {
     Oldest(Vec<(HandlerKey, i64)>),
 }
 
-/// Why something is not kept, or not read.
+/// Why something is not committed, or not read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StoreError {
     /// No room: free some.
     Full(String),
     /// Anything else: the text says what.
     Failed(String),
-    /// The rows of this handler are not what was ever written. To try again helps nobody.
+    /// The rows of this handler were never written like this. A retry would fail in the same way.
     Damaged(HandlerKey, Box<str>),
 }
 

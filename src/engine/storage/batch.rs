@@ -1,4 +1,4 @@
-//! What is given to a store to be kept.
+//! Batches: what a store is given to commit.
 
 use std::{ops::Range, sync::Arc};
 
@@ -17,59 +17,59 @@ use crate::{
     values::Values,
 };
 
-/// What one commit keeps. What concerns one run happened in the order of the fields: it was opened, its inputs were
+/// The changes of one commit. What concerns one run happened in the order of the fields: it was opened, its inputs were
 /// reduced and its events published, its snapshot was taken, it ended.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Number of this batch, counted by the scheduler.
     pub number: u64,
-    /// How often the scheduler has gone back to what was committed: a batch of an epoch in which one has failed rests
+    /// How often the scheduler has gone back to what was committed. A batch of an epoch in which one has failed depends
     /// on what does not exist, and is dropped.
     pub epoch: u32,
-    /// How many handlers the scheduler has heard of that were set aside. What a batch has of one that it has not heard
-    /// of rests on what is not kept, and is dropped.
+    /// How many set-aside handlers the scheduler knows about. Changes in a batch to one that it does not know about
+    /// depend on what is not committed, and are dropped.
     pub asides_heard: u64,
     /// The time of its newest input.
     pub now: Now,
-    /// Greater than the key of every handler that ever was.
+    /// Greater than the key of every handler that ever existed.
     pub next_handler: u64,
     /// Runs that begin.
     pub opened: Vec<Opened>,
-    /// The inputs, as [`record::encode`](crate::engine::record::encode) gives them, in the order in which they were
+    /// The inputs, as encoded by [`record::encode`](crate::engine::record::encode), in the order in which they were
     /// reduced.
     pub records: Vec<(RunKey, Vec<u8>)>,
     /// Events of the feeds, in order.
     pub published: Vec<(RunKey, Published)>,
-    /// Where the windows of feeds begin from now on: what is before it goes.
+    /// Where the windows of feeds begin from now on; earlier events are removed.
     pub left: Vec<(RunKey, Mark)>,
-    /// What runs have come to with this batch's inputs: each replaces all records of its run so far. Its ids are those
-    /// of the workflow given, as are those of every record and event of this batch and those after it.
+    /// The state of runs after this batch's inputs: each replaces all records of its run so far. Its ids are those of
+    /// the given workflow, as are those of every record and event of this batch and later ones.
     pub snapshots: Vec<Snapshotted>,
     /// Runs that have ended.
     pub ended: Vec<Ended>,
     /// How far queues have been read: the next number of each.
     pub cursors: Vec<(RunKey, u64)>,
-    /// Runs before their handlers' newest whose feeds nobody can ask for any more, with the numbers of events that go:
-    /// theirs, and those of runs before them that are still there though nobody reads them.
+    /// Runs before their handlers' newest whose feeds nobody can ask for any longer, with the numbers of events to
+    /// remove: theirs, and those of earlier runs that are still there though nobody reads them.
     pub removed: Vec<(RunKey, Range<u64>)>,
-    /// Handlers of which nothing is to be kept.
+    /// Handlers of which everything is to be removed.
     pub purged: Vec<HandlerKey>,
-    /// Whether it is there for the time's sake.
+    /// Whether it exists only to commit the time.
     pub is_clock: bool,
 }
 
 /// A run that begins.
 #[derive(Debug)]
 pub struct Opened {
-    /// The run. What was kept of its handler's run before it is replaced, but for events that are not `removed` yet.
+    /// The run. It replaces its handler's previous run, except for events that are not `removed` yet.
     pub run: RunKey,
     /// The number that its first event will get.
     pub first: u64,
-    /// What else is kept of it; `None` for a store that recalls feeds alone.
+    /// What else is stored of it; `None` for a store that recalls only feeds.
     pub head: Option<Box<Head>>,
 }
 
-/// What is kept of a run from its beginning.
+/// What is stored of a run from its beginning.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Head {
     /// The handler's id, if a client chose it.
@@ -90,13 +90,13 @@ pub enum StartState {
     /// In the record of its start.
     #[default]
     Recorded,
-    /// It is what the handler's run before it ended with, and is to be kept apart as it is until this run ends.
+    /// The state with which the handler's previous run ended, to be stored separately unchanged until this run ends.
     AsKept,
-    /// It is to be kept apart until the run ends.
+    /// This state, to be stored separately until the run ends.
     Given(Values),
 }
 
-/// A run as bytes, in place of its journal so far.
+/// An encoded run, which replaces its journal so far.
 #[derive(Debug)]
 pub struct Snapshotted {
     /// The run.
@@ -105,7 +105,7 @@ pub struct Snapshotted {
     pub workflow: WorkflowId,
     /// When a step of it last ended: microseconds since the epoch.
     pub updated_us: i64,
-    /// As [`Run::snapshot`](crate::engine::run::Run::snapshot) gave it.
+    /// The snapshot, as returned by [`Run::snapshot`](crate::engine::run::Run::snapshot).
     pub snapshot: Vec<u8>,
 }
 
@@ -114,26 +114,26 @@ pub struct Snapshotted {
 pub struct Ended {
     /// The run.
     pub run: RunKey,
-    /// Its outcome. The value of a completed one is that of the run's last event, too.
+    /// Its outcome. The value of a completed run is also that of its last event.
     pub outcome: Outcome,
     /// The state, for continuing the handler; empty unless it completed.
     pub state: Values,
-    /// What of the state is not as it was when the run began, if that is kept apart.
+    /// What of the state has changed since the run began, if its initial state is stored separately.
     pub changed: Option<Changed>,
     /// When: microseconds since the epoch.
     pub updated_us: i64,
-    /// Whether its journal stays beside its outcome: a failed run's does, if it is not too long.
+    /// Whether its journal is retained: that of a failed run is, if it is not too long.
     pub keeps_journal: bool,
 }
 
 impl Batch {
-    /// Takes the record of an input.
+    /// Adds the record of an input.
     pub(in crate::engine) fn record(&mut self, run: RunKey, record: Vec<u8>, now: Now) {
         self.records.push((run, record));
         self.now = now;
     }
 
-    /// The empty batch behind this one, with room for as much.
+    /// Returns the empty batch after this one, with the same capacity.
     pub(in crate::engine) fn next(&self) -> Self {
         Self {
             number: self.number + 1,
@@ -149,7 +149,7 @@ impl Batch {
         }
     }
 
-    /// About what it takes of memory and of a transaction.
+    /// Returns about how much memory, and space in a transaction, it takes.
     pub fn bytes(&self) -> usize {
         let records = self.records.iter().map(|(_, record)| record.len());
         let events = self.published.iter().map(|(_, event)| Feed::cost_bytes(event));
@@ -161,7 +161,7 @@ impl Batch {
         records.chain(events).chain(snapshots).chain(states).sum()
     }
 
-    /// Drops all that this batch has of a handler.
+    /// Drops everything that this batch has of a handler.
     pub fn drop_handler(&mut self, key: HandlerKey) {
         let stays = |run: &RunKey| run.handler != key;
         self.opened.retain(|opened| stays(&opened.run));
@@ -175,7 +175,7 @@ impl Batch {
         self.purged.retain(|purged| *purged != key);
     }
 
-    /// Whether there is nothing in it to keep.
+    /// Returns whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
         self.opened.is_empty()
             && self.records.is_empty()

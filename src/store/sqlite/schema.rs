@@ -24,9 +24,10 @@ pub(super) const MIGRATIONS: [&str; 6] = [VERSION_1, VERSION_2, VERSION_3, VERSI
 ///
 /// - `store`: one row with the secret for the ids of handlers.
 /// - `versions`: graphs that handlers, journals and events were written under.
-/// - `handlers`: `version` is that of journal, outcome and tail; `ended` is the handler's place in `places`, null while
-///   the run goes on; `outcome` is 0 completed (its value is that of the tail's last event), 1 failed, 2 cancelled.
-///   `tail` has the events from `tail_first` to `next`: the run's first ones while it goes on, its last ones after.
+/// - `handlers`: `version` is that of journal, outcome and tail; `ended` is the handler's position in `places`, null
+///   while the run has not ended; `outcome` is 0 completed (its value is that of the tail's last event), 1 failed, 2
+///   cancelled. `tail` has the events from `tail_first` to `next`: the run's first ones until it ends, its last ones
+///   afterwards.
 /// - `journal`: the newest snapshot and the records after it, those in the row of `handlers` coming first.
 /// - `places`: handlers that have ended, at positions from 1 in the order of ending; after them those whose run has not
 ///   ended, at 2^62 plus their keys; the last row is the clock. What changes here is close together: while few runs
