@@ -13,7 +13,7 @@ use serde::{
     de::{DeserializeSeed, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::limits::JSON_DEPTH_MAX;
+use crate::limits::{JSON_DEPTH_MAX, SCRATCH_BYTES_KEPT};
 
 pub use canonical::canonical;
 pub(crate) use lines::{escape_bytes, escape_line_ends, find_line_end};
@@ -140,9 +140,6 @@ thread_local! {
     /// Texts are written here first, so that storing one takes a single allocation of its exact size.
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
-
-/// Capacity in bytes of the scratch buffer that a thread retains between values.
-const SCRATCH_BYTES_KEPT: usize = 64 << 10;
 
 /// Passes the JSON text of `value` to `keep`.
 ///

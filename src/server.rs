@@ -41,7 +41,7 @@ pub use trial::{TestRun, WorkflowTest};
 
 use crate::{
     engine::input::Outcome,
-    limits::LOG_LINE_BYTES_MAX,
+    limits::{LOG_LINE_BYTES_MAX, READY_LINE_WAIT},
     text::OneLine,
     workflow::{Event, Workflow},
 };
@@ -276,9 +276,6 @@ fn print_within(text: String, at_most: Duration) -> bool {
     let begun = thread.spawn(move || done.send(print(&text) == ExitCode::SUCCESS));
     begun.is_ok() && printed.recv_timeout(at_most) == Ok(true)
 }
-
-/// How long the ready line may take before the server serves without anybody having read it.
-const READY_LINE_WAIT: Duration = Duration::from_secs(1);
 
 impl UsageError {
     /// Prints it on stderr, on one line behind the program's name, and returns the exit code, as [`Server::run`] does:

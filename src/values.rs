@@ -12,7 +12,7 @@ use serde::{
     ser::SerializeMap,
 };
 
-use crate::{cost, json::Json};
+use crate::{cost, json::Json, limits::CHUNK_ENTRIES_MAX};
 
 /// Values by key. Clones share them; an empty map takes one word.
 #[derive(Clone, Default)]
@@ -336,9 +336,6 @@ impl<'de> Visitor<'de> for Read {
         Ok(values)
     }
 }
-
-/// The most entries of a chunk, which a write beside a clone has to copy.
-const CHUNK_ENTRIES_MAX: usize = 32;
 
 /// What an entry takes of its chunk, which on average is two thirds full, and of the list of chunks.
 const ENTRY_BYTES: usize = 52;

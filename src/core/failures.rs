@@ -2,6 +2,7 @@
 
 use crate::{
     engine::storage::{Batch, StoreError},
+    limits::STORE_WARNING_PAUSE_US,
     now::Now,
 };
 
@@ -35,7 +36,7 @@ impl Failures {
 
     /// The store has failed. Returns whether to report that: at most once a minute.
     pub(super) fn complain(&mut self, now: Now) -> bool {
-        let is_time = self.told_us.is_none_or(|told_us| now.alive_us >= told_us + COMPLAINT_PAUSE_US);
+        let is_time = self.told_us.is_none_or(|told_us| now.alive_us >= told_us + STORE_WARNING_PAUSE_US);
         if is_time {
             self.told_us = Some(now.alive_us);
         }
@@ -63,6 +64,3 @@ impl Failures {
         self.failing.take_if(works).map(|failing| failing.is_told)
     }
 }
-
-/// For how long a store that continues to fail is not reported again.
-const COMPLAINT_PAUSE_US: u64 = 60_000_000;

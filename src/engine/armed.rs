@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     cost,
     engine::input::TimerId,
+    limits::ARMED_FEW_MAX,
     now::{Clock, Deadline},
 };
 
@@ -52,7 +53,7 @@ impl Armed {
     pub(super) fn insert(&mut self, timer: TimerId, deadline: Deadline, began_us: u64) -> bool {
         match self {
             Self::Few(few) if few.iter().any(|(other, _)| *other == timer) => false,
-            Self::Few(few) if few.len() < FEW_MAX => {
+            Self::Few(few) if few.len() < ARMED_FEW_MAX => {
                 if few.len() == few.capacity() {
                     few.reserve_exact(few.len().max(1));
                 }
@@ -161,9 +162,6 @@ impl Many {
 
 /// A timer of [`Many`] with its entries on both clocks.
 type InOrder = (TimerId, Deadline, [(u64, TimerId); 2]);
-
-/// Scanning so few costs less than keeping them in order.
-const FEW_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::limits::{FEED_KEEP_BYTES_DEFAULT, FEED_KEEP_EVENTS_DEFAULT};
+use crate::limits::{FEED_KEEP_BYTES_DEFAULT, FEED_KEEP_EVENTS_DEFAULT, WINDOW_STEPS};
 
 /// How much of a run's feed is retained.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,9 +29,6 @@ pub(super) struct Window {
     marks: VecDeque<Mark>,
 }
 
-/// The number of steps in a full window.
-const STEPS: u64 = 16;
-
 impl Default for FeedKeep {
     fn default() -> Self {
         Self { events: FEED_KEEP_EVENTS_DEFAULT, bytes: FEED_KEEP_BYTES_DEFAULT }
@@ -41,8 +38,8 @@ impl Default for FeedKeep {
 impl FeedKeep {
     /// Returns how many steps lie between two positions.
     fn steps(&self, from: Mark, to: Mark) -> u64 {
-        let by_events = (to.sequence - from.sequence) / (self.events / STEPS).max(1);
-        by_events.max(to.bytes.saturating_sub(from.bytes) / (self.bytes / STEPS).max(1))
+        let by_events = (to.sequence - from.sequence) / (self.events / WINDOW_STEPS).max(1);
+        by_events.max(to.bytes.saturating_sub(from.bytes) / (self.bytes / WINDOW_STEPS).max(1))
     }
 
     fn holds(&self, from: Mark, to: Mark) -> bool {
@@ -69,7 +66,7 @@ impl Window {
         let last = self.marks.back().copied().unwrap_or_default();
         let steps = keep.steps(last, next);
         // Steps more than a window before `next` are not needed any more.
-        for step in steps.saturating_sub(STEPS).max(1)..=steps {
+        for step in steps.saturating_sub(WINDOW_STEPS).max(1)..=steps {
             let part =
                 |from: u64, to: u64| from + (u128::from(to - from) * u128::from(step) / u128::from(steps)) as u64;
             let sequence = part(last.sequence, next.sequence);
@@ -109,8 +106,8 @@ mod tests {
             publish(&mut window, &mut next, 1_000, bytes, &mut first);
             let held = next.sequence - first;
             let kept = KEEP.events.min(KEEP.bytes / bytes);
-            assert!(held <= kept && held + kept / STEPS + 2 >= kept, "{held} of {kept}");
-            assert!(window.marks.len() as u64 <= STEPS + 2);
+            assert!(held <= kept && held + kept / WINDOW_STEPS + 2 >= kept, "{held} of {kept}");
+            assert!(window.marks.len() as u64 <= WINDOW_STEPS + 2);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::{mem, ops::Range};
 
+use crate::limits::BUFFER_KEPT_BYTES;
+
 /// A byte queue. Consuming advances `start`; the remaining bytes are moved down when that is cheap.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
@@ -46,7 +48,7 @@ impl Buffer {
         assert!(self.start <= self.bytes.len(), "consumed {count} bytes, more than there were");
         if self.is_empty() {
             self.clear();
-        } else if self.bytes.capacity() > KEPT_BYTES && self.len() < self.bytes.capacity() / 4 {
+        } else if self.bytes.capacity() > BUFFER_KEPT_BYTES && self.len() < self.bytes.capacity() / 4 {
             self.bytes = self.as_slice().to_vec();
             self.start = 0;
         }
@@ -73,9 +75,6 @@ impl Buffer {
         *self = Self::default();
     }
 }
-
-/// Capacity up to which the allocation is never shrunk.
-const KEPT_BYTES: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {

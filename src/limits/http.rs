@@ -166,3 +166,34 @@ pub const SOCKET_MODE_DEFAULT: u32 = 0o600;
 
 /// Microseconds after which an idle SSE stream gets a heartbeat: below the 30 to 60 seconds of usual proxies.
 pub const HEARTBEAT_US: u64 = 15_000_000;
+
+/// What a step of a list takes beside what it writes, as bytes that are written in the same time: it looks at
+/// [`LIST_SCAN_HANDLERS_MAX`](super::LIST_SCAN_HANDLERS_MAX) handlers.
+pub const LIST_COST_BYTES: usize = 32 << 10;
+
+/// What one look at a stream takes beside what is written, as bytes that are written in the same time.
+pub const PUMP_COST_BYTES: usize = 256;
+
+/// As [`PUMP_COST_BYTES`], of a page from the store.
+pub const PAGE_COST_BYTES: usize = 4 << 10;
+
+/// Addresses that a server listens on: far more than anybody names.
+pub const LISTENERS_MAX: usize = 64;
+
+/// Ready sockets that one poll returns; the others are returned by the next.
+pub const POLL_EVENTS_MAX: usize = 1_024;
+
+/// Capacity up to which a connection's buffer is never shrunk: usual requests and replies fit.
+pub const BUFFER_KEPT_BYTES: usize = 16 << 10;
+
+/// Bytes of a line of a head that an error quotes.
+pub const EXCERPT_BYTES_MAX: usize = 80;
+
+/// How long a reader waits for another one's lock, unless it says: as in the reference.
+pub const ACQUIRE_TIMEOUT_S_DEFAULT: f64 = 1.0;
+
+/// Names of unknown members that are examined in one body.
+pub const FURTHER_NAMES_MAX: usize = 8;
+
+/// Bytes of such a name that are stored.
+pub const FURTHER_NAME_BYTES_MAX: usize = 64;

@@ -126,3 +126,45 @@ pub const RETRY_ATTEMPTS_DEFAULT: u32 = 3;
 
 /// The longest delay of an exponential retry policy, by default: a device that is back is tried within a minute.
 pub const RETRY_DELAY_MAX_DEFAULT: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// The most entries in a chunk of a state, which a write beside a clone has to copy.
+pub const CHUNK_ENTRIES_MAX: usize = 32;
+
+/// Steps per byte of text in the check of an event from outside, where one node at one value is a step. Enough to check
+/// values with a few alternatives fully.
+pub const SHAPE_STEPS_PER_BYTE: usize = 16;
+
+/// Steps that a short text may take in any case.
+pub const SHAPE_STEPS_MIN: usize = 4_096;
+
+/// The most nested nodes of that check: values nest up to 100 deep, with a reference and an alternative at each level.
+pub const SHAPE_DEPTH_MAX: usize = 512;
+
+/// Values in a part of a list: so many are copied to append one beside a copy.
+pub const LIST_PART_LEN: usize = 1_024;
+
+/// Bytes of the scratch buffer for JSON that a thread retains between values.
+pub const SCRATCH_BYTES_KEPT: usize = 64 << 10;
+
+/// Timers of a run that are scanned: up to so many, that costs less than keeping them in order.
+pub const ARMED_FEW_MAX: usize = 8;
+
+/// The number of steps in a full window of a feed: so many parts of it leave one after the other.
+pub const WINDOW_STEPS: u64 = 16;
+
+/// With no more open questions than this there is no index: scanning them costs less than its memory.
+pub const INDEXED_QUESTIONS_MIN: usize = 32;
+
+/// Elements of spare capacity that are not worth freeing.
+pub const SPARE_CAPACITY_MIN: usize = 64;
+
+/// The names of changed keys may take this part of the state's cost, or [`STATE_NAMES_BYTES_MIN`] if that is more;
+/// beyond, the state is stored as a whole.
+pub const STATE_NAMES_PART: usize = 4;
+
+/// See [`STATE_NAMES_PART`].
+pub const STATE_NAMES_BYTES_MIN: usize = 1 << 10;
+
+/// How many bytes of a value that an answer must have are hashed: more would block the loop, and a run has no room for
+/// many questions that want longer values.
+pub const HASHED_BYTES_MAX: usize = 64 << 10;

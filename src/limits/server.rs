@@ -123,3 +123,36 @@ pub const RUNS_MAX_DEFAULT: usize = 100_000;
 /// Runs that are only in the store, each with its timers and half a KB of memory; with more, no run starts. They do not
 /// count against concurrent runs, and may exceed that limit when many are loaded at once, as they were accepted before.
 pub const PARKED_MAX: usize = 1_000_000;
+
+/// Rounds of serving and flushing in one turn: pipelined requests and streams that are read as fast as they are written
+/// go on in the next turn.
+pub const TURN_ROUNDS_MAX: usize = 16;
+
+/// Bytes of a pass's events and writes that take as long as another report, so that they count towards
+/// [`TURN_REPORTS_MAX`].
+pub const REPORT_BYTES: usize = 1 << 10;
+
+/// While commits are in progress, notes are taken at most this often: a reader sees no difference below it, and each
+/// batch costs a record.
+pub const NOTES_PAUSE_US: u64 = 50_000;
+
+/// How long the end of the program waits for its last log lines to be read.
+pub const LOG_FLUSH_WAIT: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// How long a full pipe for the log that does not block is left alone.
+pub const FULL_PIPE_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// Texts that replies and streams share at a time: each is looked at once a turn. Further ones are copied.
+pub const SHARED_TEXTS_MAX: usize = 256;
+
+/// Random bytes that are drawn from the system at a time: a call for each run would cost more than the rest of a start.
+pub const ENTROPY_BLOCK_BYTES: usize = 2_400;
+
+/// How long the ready line may take before the server serves without it being read.
+pub const READY_LINE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// How long jobs may stand in the queue before more workers are woken. Most passes are shorter.
+pub const WORKER_TICK_US: u64 = 1_000;
+
+/// Effects whose room is retained for the next reduction.
+pub const EFFECTS_KEPT_MAX: usize = 4_096;

@@ -129,3 +129,50 @@ pub const KEYS_LOST_MS: u64 = 60_000;
 /// How long a commit may take while streams still continue: if a disk blocks for longer, they wait, instead of filling
 /// memory.
 pub const STORE_BEHIND_US_MAX: u64 = 1_000_000;
+
+/// Handlers that `inspect` reads at a time: a few hundred KB.
+pub const INSPECT_PAGE_HANDLERS: usize = 256;
+
+/// Bytes of a feed that `inspect` reads at a time.
+pub const INSPECT_PAGE_BYTES: usize = 1 << 20;
+
+/// Failures after each of which handlers are loaded again at once; after more of them within [`REST_US`] they wait.
+pub const FAILURES_AT_ONCE_MAX: u32 = 8;
+
+/// The least time between two looks at all handlers for those that only wait.
+pub const PARKING_PAUSE_MIN_US: u64 = 250_000;
+
+/// The most time between two such looks.
+pub const PARKING_PAUSE_MAX_US: u64 = 15_000_000;
+
+/// The time between two parts of one such look.
+pub const PARKING_SLICE_PAUSE_US: u64 = 10_000;
+
+/// Handlers that the log names as damaged, a line each; then it says that there are more.
+pub const DAMAGED_LOGGED_MAX: usize = 32;
+
+/// A snapshot is taken when the records since the last one have so many times its bytes: what is written of snapshots
+/// stays a fraction of what is written of records.
+pub const SNAPSHOT_FACTOR: usize = 4;
+
+/// Prepared statements that a connection to the database retains: more than there are.
+pub const STATEMENTS_MAX: usize = 64;
+
+/// Handlers of one group that are refused one by one; with more the store checks whether it can commit any.
+pub const GROUP_REFUSED_MAX: usize = 8;
+
+/// The part of a bounded data directory that its log may take.
+pub const LOG_PART: u64 = 8;
+
+/// The part of a bounded database that is left for free pages.
+pub const FREE_PART_BOUNDED: u64 = 16;
+
+/// What a row of changes counts for beside its bytes: about what a commit writes for it. It bounds how many of them are
+/// read for one state.
+pub const STATE_PART_BYTES: i64 = 4 << 10;
+
+/// Transactions after which the database's size is reported though there is something to delete.
+pub const SIZE_UNSAID_MAX: u32 = 64;
+
+/// How long the log does not repeat that the store, or a chore of it, goes on failing.
+pub const STORE_WARNING_PAUSE_US: u64 = 60_000_000;

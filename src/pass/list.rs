@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeSeq};
 
+use crate::limits::LIST_PART_LEN;
+
 /// A list whose clones share their common parts. Appending while a pass has a clone copies one part and the list of
 /// parts. An empty list takes one word.
 #[derive(Clone)]
@@ -11,16 +13,16 @@ pub struct SharedList<T>(Option<Arc<Parts<T>>>);
 
 #[derive(Clone)]
 struct Parts<T> {
-    /// Parts of [`PART_LEN`] values each.
+    /// Parts of [`LIST_PART_LEN`] values each.
     full: Vec<Arc<Vec<T>>>,
-    /// The values after those: from one to [`PART_LEN`].
+    /// The values after those: from one to [`LIST_PART_LEN`].
     last: Vec<T>,
 }
 
 impl<T> SharedList<T> {
     /// Returns the number of values.
     pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |parts| parts.full.len() * PART_LEN + parts.last.len())
+        self.0.as_ref().map_or(0, |parts| parts.full.len() * LIST_PART_LEN + parts.last.len())
     }
 
     /// Returns whether there are no values.
@@ -31,9 +33,9 @@ impl<T> SharedList<T> {
     /// Returns the value at an index.
     pub fn get(&self, place: usize) -> Option<&T> {
         let parts = self.0.as_ref()?;
-        match parts.full.get(place / PART_LEN) {
-            Some(part) => part.get(place % PART_LEN),
-            None => parts.last.get(place - parts.full.len() * PART_LEN),
+        match parts.full.get(place / LIST_PART_LEN) {
+            Some(part) => part.get(place % LIST_PART_LEN),
+            None => parts.last.get(place - parts.full.len() * LIST_PART_LEN),
         }
     }
 
@@ -53,8 +55,8 @@ impl<T: Clone> SharedList<T> {
     /// Appends a value.
     pub fn push(&mut self, value: T) {
         let parts = Arc::make_mut(self.0.get_or_insert_with(|| Arc::new(Parts { full: Vec::new(), last: Vec::new() })));
-        if parts.last.len() == PART_LEN {
-            let last = std::mem::replace(&mut parts.last, Vec::with_capacity(PART_LEN));
+        if parts.last.len() == LIST_PART_LEN {
+            let last = std::mem::replace(&mut parts.last, Vec::with_capacity(LIST_PART_LEN));
             parts.full.push(Arc::new(last));
         }
         parts.last.push(value);
@@ -63,9 +65,9 @@ impl<T: Clone> SharedList<T> {
     /// Returns the value at an index, to be changed.
     pub fn get_mut(&mut self, place: usize) -> Option<&mut T> {
         let parts = Arc::make_mut(self.0.as_mut()?);
-        let before = parts.full.len() * PART_LEN;
-        match parts.full.get_mut(place / PART_LEN) {
-            Some(part) => Arc::make_mut(part).get_mut(place % PART_LEN),
+        let before = parts.full.len() * LIST_PART_LEN;
+        match parts.full.get_mut(place / LIST_PART_LEN) {
+            Some(part) => Arc::make_mut(part).get_mut(place % LIST_PART_LEN),
             None => parts.last.get_mut(place - before),
         }
     }
@@ -77,10 +79,10 @@ impl<T: Clone> SharedList<T> {
         } else if len < self.len()
             && let Some(parts) = self.0.as_mut().map(Arc::make_mut)
         {
-            while len <= parts.full.len() * PART_LEN {
+            while len <= parts.full.len() * LIST_PART_LEN {
                 parts.last = parts.full.pop().map(Arc::unwrap_or_clone).unwrap_or_default();
             }
-            parts.last.truncate(len - parts.full.len() * PART_LEN);
+            parts.last.truncate(len - parts.full.len() * LIST_PART_LEN);
         }
     }
 }
@@ -125,10 +127,6 @@ impl<'de, T: Deserialize<'de> + Clone> Deserialize<'de> for SharedList<T> {
     }
 }
 
-/// The values of a part: a larger part costs more when a value is appended beside a clone, a smaller one makes the list
-/// of parts longer.
-const PART_LEN: usize = 1_024;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,8 +135,16 @@ mod tests {
     #[test]
     fn a_list_is_that_of_a_vector() {
         let (mut list, mut vector, mut copies) = (SharedList::default(), Vec::new(), Vec::new());
-        for len in [1, PART_LEN - 1, PART_LEN, PART_LEN + 1, 2 * PART_LEN, 2 * PART_LEN + 1, 3 * PART_LEN] {
-            for cut in [0, 1, PART_LEN - 1, PART_LEN, PART_LEN + 1, 2 * PART_LEN, len] {
+        for len in [
+            1,
+            LIST_PART_LEN - 1,
+            LIST_PART_LEN,
+            LIST_PART_LEN + 1,
+            2 * LIST_PART_LEN,
+            2 * LIST_PART_LEN + 1,
+            3 * LIST_PART_LEN,
+        ] {
+            for cut in [0, 1, LIST_PART_LEN - 1, LIST_PART_LEN, LIST_PART_LEN + 1, 2 * LIST_PART_LEN, len] {
                 while vector.len() < len {
                     list.push(vector.len());
                     vector.push(vector.len());
@@ -169,7 +175,7 @@ mod tests {
 
     #[test]
     fn an_append_beside_a_copy_shares_all_full_parts() {
-        let mut list: SharedList<u32> = (0..5 * PART_LEN as u32).collect();
+        let mut list: SharedList<u32> = (0..5 * LIST_PART_LEN as u32).collect();
         let copy = list.clone();
         list.push(1);
         let parts = |list: &SharedList<u32>| list.0.as_ref().expect("it holds something").full.clone();

@@ -11,7 +11,7 @@ use crate::{
         storage::{Recall, StoreError},
     },
     http::{FieldValues, Refusal, Request, Response, exchange::Exchange},
-    limits::PAGE_BYTES_MAX,
+    limits::{LIST_COST_BYTES, PAGE_BYTES_MAX},
     net::{ConnectionId, Origin, Reactor},
 };
 
@@ -323,10 +323,6 @@ impl Loop {
         self.drop_finishing(id, taken);
     }
 }
-
-/// The cost of a step of a list besides its output, as the number of bytes that are written in the same time: it
-/// examines [`LIST_SCAN_HANDLERS_MAX`](crate::limits::LIST_SCAN_HANDLERS_MAX) handlers.
-const LIST_COST_BYTES: usize = 32 << 10;
 
 /// Examines the request that `find` returns. Returns the result of `judge` for the request, the fault of its body and
 /// whether it is allowed, and the exchange for the reply.

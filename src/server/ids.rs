@@ -4,6 +4,8 @@ use std::io;
 
 use uuid::Uuid;
 
+use crate::limits::ENTROPY_BLOCK_BYTES;
+
 /// A block of the system's random bytes, consumed from its end.
 #[derive(Debug)]
 pub(super) struct Entropy {
@@ -14,7 +16,7 @@ pub(super) struct Entropy {
 impl Entropy {
     /// Draws the first block.
     pub(super) fn new() -> io::Result<Self> {
-        let mut entropy = Self { block: vec![0; BLOCK_BYTES], left: 0 };
+        let mut entropy = Self { block: vec![0; ENTROPY_BLOCK_BYTES], left: 0 };
         entropy.refill()?;
         Ok(entropy)
     }
@@ -51,8 +53,6 @@ impl Entropy {
         Ok(())
     }
 }
-
-const BLOCK_BYTES: usize = 2_400;
 
 #[cfg(test)]
 mod tests {

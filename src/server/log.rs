@@ -17,7 +17,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use crate::{
     api::Timestamp,
     engine::scheduler::{Trouble, TroubleKind},
-    limits::{LOG_LINE_BYTES_MAX, LOG_QUEUE_BYTES_MAX},
+    limits::{FULL_PIPE_PAUSE, LOG_FLUSH_WAIT, LOG_LINE_BYTES_MAX, LOG_QUEUE_BYTES_MAX},
     text::{InvalidValue, OneLine},
 };
 
@@ -75,7 +75,7 @@ pub(super) fn warn_of(trouble: &Trouble) {
 /// Waits until every line so far is written, but not for long, as perhaps nobody reads them.
 pub(super) fn flush() {
     if let Some(queue) = STDERR.get() {
-        queue.flush(FLUSH_WAIT);
+        queue.flush(LOG_FLUSH_WAIT);
     }
 }
 
@@ -205,12 +205,6 @@ fn write_line(out: &mut impl Write, mut line: String) {
         }
     }
 }
-
-/// How long the end of the program waits for its last lines to be read.
-const FLUSH_WAIT: Duration = Duration::from_millis(500);
-
-/// How long to wait for a full non-blocking pipe.
-const FULL_PIPE_PAUSE: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

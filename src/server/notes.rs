@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limits::STORE_BEHIND_US_MAX;
+use crate::limits::{NOTES_PAUSE_US, STORE_BEHIND_US_MAX};
 
 /// How far the store has come with what it was given.
 #[derive(Clone, Copy, Debug)]
@@ -49,9 +49,6 @@ impl StoreProgress {
         self.behind_us >= STORE_BEHIND_US_MAX
     }
 }
-
-/// While commits are in progress, notes are taken at most so often.
-const NOTES_PAUSE_US: u64 = 50_000;
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     engine::{feed::Feed, keys::RunKey},
     json::Json,
+    limits::SHARED_TEXTS_MAX,
 };
 
 /// Texts that readers hold, by run and number.
@@ -19,7 +20,7 @@ impl Sharing {
         for sequence in page.large().collect::<Vec<_>>() {
             if let Some(known) = self.texts.get(&(run, sequence)) {
                 page.share(sequence, known);
-            } else if let Some(text) = page.shared(sequence).filter(|_| self.texts.len() < TEXTS_MAX) {
+            } else if let Some(text) = page.shared(sequence).filter(|_| self.texts.len() < SHARED_TEXTS_MAX) {
                 self.texts.insert((run, sequence), text.clone());
             }
         }
@@ -30,9 +31,6 @@ impl Sharing {
         self.texts.retain(|_, text| text.holders() > 1);
     }
 }
-
-/// The most texts that are shared, as each is examined once a turn. Further ones are not shared.
-const TEXTS_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -41,7 +41,7 @@ use crate::{
     graph::Graph,
     http,
     json::Json,
-    limits::{CALLERS_OF_CONNECTIONS, HEAD_BYTES_MAX, TURN_REPORTS_MAX},
+    limits::{CALLERS_OF_CONNECTIONS, HEAD_BYTES_MAX, REPORT_BYTES, TURN_REPORTS_MAX, TURN_ROUNDS_MAX},
     net::{Address, ConnectionId, Reactor},
     now::Now,
     pass,
@@ -173,7 +173,7 @@ impl Loop {
         self.core.scheduler_mut().handle_time(self.now);
         self.balance_memory();
         self.reactor.handle_ready(self.now);
-        for _ in 0..ROUNDS_MAX {
+        for _ in 0..TURN_ROUNDS_MAX {
             self.handle_connections();
             // After all input: a lock may have become free, or its waiter may have gone, before its time was up.
             self.handle_due();
@@ -397,13 +397,6 @@ fn effort(report: &Report) -> usize {
         Report::Of(..) => 1,
     }
 }
-
-/// Rounds of serving and flushing in one turn: pipelined requests, and streams that are read as fast as they are
-/// written, continue in the next turn.
-const ROUNDS_MAX: usize = 16;
-
-/// Bytes of a pass's events and writes that take as long as another report.
-const REPORT_BYTES: usize = 1 << 10;
 
 #[cfg(all(test, feature = "sqlite"))]
 mod tests;

@@ -13,7 +13,10 @@ use crate::{
     },
     graph::{EventId, Graph, StepId},
     http::{Field, Method, Request, Response},
-    limits::{EARLY_ANSWERS_MAX, OPEN_QUESTIONS_LISTED_MAX, QUOTED_BYTES_MAX, VALUE_BYTES_LISTED_MAX},
+    limits::{
+        ACQUIRE_TIMEOUT_S_DEFAULT, EARLY_ANSWERS_MAX, OPEN_QUESTIONS_LISTED_MAX, QUOTED_BYTES_MAX,
+        VALUE_BYTES_LISTED_MAX,
+    },
     text::OneLine,
 };
 
@@ -209,8 +212,6 @@ impl LogStart {
         }
     }
 }
-
-const ACQUIRE_TIMEOUT_S_DEFAULT: f64 = 1.0;
 
 impl Wanted {
     fn parse(request: &Request<'_>, query: Query<'_>) -> Result<Self, String> {

@@ -3,6 +3,7 @@
 use super::object::each_member;
 use crate::{
     api::told::Told,
+    limits::{FURTHER_NAME_BYTES_MAX, FURTHER_NAMES_MAX},
     text::{OneLine, nearest},
 };
 
@@ -10,8 +11,8 @@ use crate::{
 pub(super) fn names(text: &str, known: &[&str]) -> Vec<String> {
     let mut names = Vec::new();
     let _ = each_member(text, |name, _| {
-        if !known.contains(&&*name) && names.len() < NAMES_MAX {
-            names.push(OneLine::new(&name, NAME_BYTES_MAX).to_string());
+        if !known.contains(&&*name) && names.len() < FURTHER_NAMES_MAX {
+            names.push(OneLine::new(&name, FURTHER_NAME_BYTES_MAX).to_string());
         }
         Ok(())
     });
@@ -34,7 +35,3 @@ pub(super) fn hint(names: &[String], known: &[&str]) -> String {
         None => format!("; the body has `{first}`, but no member start_event, in which the fields stand"),
     }
 }
-
-/// The most names examined in one body, and the most bytes stored of one.
-const NAMES_MAX: usize = 8;
-const NAME_BYTES_MAX: usize = 64;

@@ -12,7 +12,7 @@ use crate::{
     engine::input::{Effect, External, Refusal},
     graph::{EventId, Graph, StepId},
     json::Json,
-    limits::{EARLY_ANSWERS_MAX, SHOWN_QUESTIONS_MAX},
+    limits::{EARLY_ANSWERS_MAX, INDEXED_QUESTIONS_MIN, SHOWN_QUESTIONS_MAX},
     pass::Wait,
 };
 
@@ -185,6 +185,3 @@ impl Facts {
         timer
     }
 }
-
-/// With no more open questions than this there is no index: scanning them costs less than its memory.
-const INDEXED_QUESTIONS_MIN: usize = 32;

@@ -7,6 +7,7 @@ use crate::{
     graph::{EventId, StepId},
     hash::hash128,
     json::{Json, Members, Wanted, canonical},
+    limits::HASHED_BYTES_MAX,
 };
 
 /// An index of a run's open questions by what they want. A match must be confirmed on the question itself.
@@ -113,10 +114,6 @@ fn hash_texts(texts: &[impl AsRef<str>]) -> u128 {
     let texts = texts.iter().map(AsRef::as_ref);
     hash128(&texts.map(|text| &text.as_bytes()[..hashed(text)]).collect::<Vec<_>>())
 }
-
-/// How many bytes of a value are hashed: more would block the loop, and a run has no room for many questions that want
-/// longer values.
-const HASHED_BYTES_MAX: usize = 64 << 10;
 
 /// Returns what a question wants of its answer's members.
 pub(super) fn wanted(matching: &[(String, Json)]) -> Vec<Wanted> {

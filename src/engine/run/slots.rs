@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::graph::StepId;
+use crate::{graph::StepId, limits::SPARE_CAPACITY_MIN};
 
 /// Up to `workers` slots per step, and a queue in order of arrival, which is empty while a slot of its step is free.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl Slots {
         let work = queue.pop_front()?;
         if queue.is_empty() {
             self.queues.remove(place);
-        } else if queue.capacity() > SLACK_MIN && queue.len() < queue.capacity() / 4 {
+        } else if queue.capacity() > SPARE_CAPACITY_MIN && queue.len() < queue.capacity() / 4 {
             queue.shrink_to(queue.len() * 2);
         }
         Some((work, slot))
@@ -75,9 +75,6 @@ impl Slots {
         Some(slot)
     }
 }
-
-/// Spare capacity that is not worth freeing.
-const SLACK_MIN: usize = 64;
 
 #[cfg(test)]
 mod tests {

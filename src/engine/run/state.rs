@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cost,
-    limits::STATE_BYTES_MAX,
+    limits::{STATE_BYTES_MAX, STATE_NAMES_BYTES_MIN, STATE_NAMES_PART},
     pass::{Snapshot, StateUse, Write},
     values::{Value, Values},
 };
@@ -77,7 +77,7 @@ impl Since {
         if keys.insert(Arc::clone(key)) {
             self.names_bytes += cost::text(key.len()) + cost::elements::<Arc<str>>(2);
         }
-        if self.names_bytes > NAMES_BYTES_MIN.max(self.kept_bytes / NAMES_PART) {
+        if self.names_bytes > STATE_NAMES_BYTES_MIN.max(self.kept_bytes / STATE_NAMES_PART) {
             (self.changed, self.names_bytes) = (Changed::Much, 0);
         }
     }
@@ -213,11 +213,6 @@ impl From<Recorded> for State {
         Self { version, keys_version, values, changes, since: since.map(Box::new) }
     }
 }
-
-/// The names of changed keys may take this part of the state's cost, or `NAMES_BYTES_MIN` if that is
-/// more: beyond, the state is stored as a whole.
-const NAMES_PART: usize = 4;
-const NAMES_BYTES_MIN: usize = 1 << 10;
 
 #[cfg(test)]
 mod tests {

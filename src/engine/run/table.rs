@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeSeq};
 
+use crate::limits::SPARE_CAPACITY_MIN;
+
 /// Values by numbers that only grow. An empty table takes one word; the oldest value is the cheapest to remove.
 #[derive(Debug)]
 pub(super) struct Table<V>(Option<Box<Entries<V>>>);
@@ -48,7 +50,7 @@ impl<V> Table<V> {
     pub(super) fn remove(&mut self, number: u64) -> Option<V> {
         let entries = &mut self.0.as_mut()?.0;
         let (_, value) = entries.remove(place(entries, number)?)?;
-        if entries.capacity() > SLACK_MIN && entries.len() < entries.capacity() / 4 {
+        if entries.capacity() > SPARE_CAPACITY_MIN && entries.len() < entries.capacity() / 4 {
             entries.shrink_to(entries.len() * 2);
         }
         Some(value)
@@ -112,9 +114,6 @@ fn place<V>(entries: &VecDeque<(u64, V)>, number: u64) -> Option<usize> {
         _ => entries.binary_search_by_key(&number, |(number, _)| *number).ok(),
     }
 }
-
-/// Spare capacity that is not worth freeing.
-const SLACK_MIN: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use crate::{
         kept::{Aside, Kept, KeptHandler, KeptJournal, Recovered},
         keys::{CallerId, HandlerKey, RunKey},
     },
-    limits::DAMAGED_NOTED_MAX,
+    limits::{DAMAGED_LOGGED_MAX, DAMAGED_NOTED_MAX},
     now::Now,
 };
 
@@ -86,10 +86,10 @@ impl Scheduler {
     /// Logs one line per handler, whatever is found out about it later, until there are too many.
     pub(super) fn say_damaged(&mut self, key: HandlerKey, what: &str, cause: &str) {
         let count = self.damage.said.len();
-        if count > DAMAGED_SAID_MAX || self.is_aside(key) || !self.damage.said.insert(key) {
+        if count > DAMAGED_LOGGED_MAX || self.is_aside(key) || !self.damage.said.insert(key) {
             return;
         }
-        if count < DAMAGED_SAID_MAX {
+        if count < DAMAGED_LOGGED_MAX {
             log::warn!("handler {}: {what}: {cause}", self.known_id(key));
         } else {
             log::warn!("more handlers are damaged: `inspect` names them");
@@ -216,6 +216,3 @@ impl Scheduler {
 fn text(cause: &str) -> String {
     format!("The run's stored rows are damaged: {cause}")
 }
-
-/// The most damaged handlers that the log names, one per line; then it says that there are more.
-const DAMAGED_SAID_MAX: usize = 32;

@@ -17,7 +17,7 @@ use crate::{
         storage::Batch,
         timers::Timer,
     },
-    limits::REST_US,
+    limits::{FAILURES_AT_ONCE_MAX, REST_US},
     now::{Clock, Now},
 };
 
@@ -190,6 +190,3 @@ impl Scheduler {
         }
     }
 }
-
-/// After each of this many failures handlers are reloaded at once; after more within [`REST_US`] they wait.
-const FAILURES_AT_ONCE_MAX: u32 = 8;

@@ -19,7 +19,7 @@ use crate::{
         window::{FeedKeep, Mark, Window},
     },
     graph::Graph,
-    limits::{FAILED_JOURNAL_BYTES_MAX, SNAPSHOT_BYTES_MIN},
+    limits::{FAILED_JOURNAL_BYTES_MAX, SNAPSHOT_BYTES_MIN, SNAPSHOT_FACTOR},
     now::{Deadline, Now},
 };
 
@@ -196,7 +196,3 @@ pub(super) const HANDLER_BYTES: usize = cost::boxed::<Handler>() + cost::text(10
 
 /// The memory of the earliest timer, which is in two lists, one for each clock.
 const EARLIEST_BYTES: usize = 2 * cost::elements::<(u64, Timer, Deadline)>(1);
-
-/// A snapshot is taken when the records since the last one have this many times its bytes, so that snapshots remain a
-/// fraction of all that is written.
-const SNAPSHOT_FACTOR: usize = 4;

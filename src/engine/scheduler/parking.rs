@@ -10,7 +10,9 @@ use crate::{
         keys::{HandlerKey, RunKey},
         timers::Timer,
     },
-    limits::{CLOCK_AGE_US, PARKING_SLICE, REST_US},
+    limits::{
+        CLOCK_AGE_US, PARKING_PAUSE_MAX_US, PARKING_PAUSE_MIN_US, PARKING_SLICE, PARKING_SLICE_PAUSE_US, REST_US,
+    },
     now::{Clock, Now},
 };
 
@@ -191,9 +193,10 @@ impl Scheduler {
         }
         if looked_at < PARKING_SLICE {
             self.parking.from = HandlerKey(0);
-            self.parking.next_us = now.alive_us.saturating_add((idle_us / 4).clamp(PAUSE_MIN_US, PAUSE_MAX_US));
+            self.parking.next_us =
+                now.alive_us.saturating_add((idle_us / 4).clamp(PARKING_PAUSE_MIN_US, PARKING_PAUSE_MAX_US));
         } else {
-            self.parking.next_us = now.alive_us + SLICE_PAUSE_US;
+            self.parking.next_us = now.alive_us + PARKING_SLICE_PAUSE_US;
         }
     }
 
@@ -226,8 +229,3 @@ impl Scheduler {
         String::from_utf8_lossy(&self.ids.spell(key)).into()
     }
 }
-
-/// The pause between two scans of all handlers, and between two parts of one.
-const PAUSE_MIN_US: u64 = 250_000;
-const PAUSE_MAX_US: u64 = 15_000_000;
-const SLICE_PAUSE_US: u64 = 10_000;

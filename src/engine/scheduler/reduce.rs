@@ -14,7 +14,7 @@ use crate::{
         published::{Published, StepState},
         record,
     },
-    limits::WASTE_BYTES_MIN,
+    limits::{EFFECTS_KEPT_MAX, WASTE_BYTES_MIN},
     now::Now,
 };
 
@@ -141,6 +141,3 @@ impl Scheduler {
         }
     }
 }
-
-/// Capacity for effects that is retained for the next reduction.
-const EFFECTS_KEPT_MAX: usize = 4_096;

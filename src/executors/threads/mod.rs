@@ -28,7 +28,7 @@ use super::{Executor, Report, Ring};
 use crate::{
     engine::scheduler::{Capacity, StartPass},
     hash::CounterMap,
-    limits::HANDED_PASSES_MAX,
+    limits::{HANDED_PASSES_MAX, WORKER_TICK_US},
     pass::{self, FeedOrder, Order, Stop},
     workflow::{
         Body, Workflow,
@@ -237,7 +237,7 @@ impl Executor for Threads {
         let called = self.call(wanted.min(queued));
         if called > 0 || !saturated {
             self.shared.saturated.store(false, Ordering::SeqCst);
-            self.tick_us.get_or_insert(alive_us + TICK_US);
+            self.tick_us.get_or_insert(alive_us + WORKER_TICK_US);
         }
         self.progressing = false;
     }
@@ -302,7 +302,7 @@ impl Executor for Threads {
                 self.ramp = (self.ramp * 2).min(self.workers.max(1));
                 // Without any thread there is nobody to wake the loop: the system is asked again.
                 let saturated = called == 0 && self.shared.threads.load(Ordering::Acquire) > 0;
-                self.tick_us = (!saturated).then_some(alive_us + TICK_US);
+                self.tick_us = (!saturated).then_some(alive_us + WORKER_TICK_US);
                 self.shared.saturated.store(saturated, Ordering::SeqCst);
             }
             _ => {}
@@ -343,6 +343,3 @@ impl fmt::Debug for StepBody {
         formatter.debug_struct("StepBody").field("is_urgent", &self.is_urgent).finish_non_exhaustive()
     }
 }
-
-/// How long jobs may be in the queue before more workers are woken. Most passes are shorter.
-const TICK_US: u64 = 1_000;

@@ -5,11 +5,11 @@ use std::{borrow::Cow, fmt::Write as _};
 use super::{Further, Kind, Node, Object};
 use crate::{
     json::{fits_64_bits, whole},
-    limits::QUOTED_BYTES_MAX,
+    limits::{QUOTED_BYTES_MAX, SHAPE_DEPTH_MAX, SHAPE_STEPS_MIN, SHAPE_STEPS_PER_BYTE},
 };
 
 pub(super) fn check<'a>(nodes: &[Node], text: &'a str) -> Result<Cow<'a, str>, String> {
-    let steps = STEPS_MIN + STEPS_PER_BYTE * text.len();
+    let steps = SHAPE_STEPS_MIN + SHAPE_STEPS_PER_BYTE * text.len();
     let mut walk = Walk { nodes, text, at: 0, steps, depth: 0, path: Vec::new(), edits: Vec::new() };
     walk.value(0).map_err(|fault| fault.text)?;
     if walk.edits.is_empty() {
@@ -68,7 +68,7 @@ impl<'n> Walk<'_, 'n> {
         let (start, nodes) = (self.at, self.nodes);
         let Some(node) = nodes.get(node) else { return self.skip(false).map(|()| true) };
         self.depth += 1;
-        let spent = self.steps == 0 || self.depth > DEPTH_MAX;
+        let spent = self.steps == 0 || self.depth > SHAPE_DEPTH_MAX;
         self.steps = self.steps.saturating_sub(1);
         let sure = if spent { self.skip(false).map(|()| false) } else { self.fits(node, start) };
         self.depth -= 1;
@@ -410,10 +410,3 @@ fn amount(low: usize, high: usize, what: &str) -> String {
         _ => format!("{low} to {high} {what}s"),
     }
 }
-
-/// Steps per byte of text, where one node at one value is a step. Enough to check values with a few alternatives fully.
-const STEPS_PER_BYTE: usize = 16;
-const STEPS_MIN: usize = 4_096;
-
-/// The most nested nodes: values nest up to 100 deep, with a reference and an alternative at each level.
-const DEPTH_MAX: usize = 512;

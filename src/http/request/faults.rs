@@ -1,6 +1,9 @@
 //! Texts that describe what is wrong with a head.
 
-use crate::http::{Limits, Refusal, body::is_token};
+use crate::{
+    http::{Limits, Refusal, body::is_token},
+    limits::EXCERPT_BYTES_MAX,
+};
 
 /// Describes what is wrong with a head that `httparse` refused.
 pub(super) fn diagnose(error: httparse::Error, bytes: &[u8], fields_max: usize) -> Refusal {
@@ -67,7 +70,6 @@ pub(super) fn head_too_large(limits: &Limits) -> Refusal {
 
 /// Returns the start of `bytes` in printable characters, long enough to find it in the request.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
-    const EXCERPT_BYTES_MAX: usize = 80;
     let end = bytes.len().min(EXCERPT_BYTES_MAX);
     let dots = if end < bytes.len() { "…" } else { "" };
     format!("{}{dots}", bytes[..end].escape_ascii())

@@ -33,7 +33,10 @@ use super::{
 };
 use crate::{
     http::{Limits, Response},
-    limits::{READ_BUFFER_BYTES, SMALL_READ_BYTES, TURN_BYTES_MAX, TURN_READ_BYTES_MAX, TURN_WRITE_BYTES_MAX},
+    limits::{
+        LISTENERS_MAX, POLL_EVENTS_MAX, READ_BUFFER_BYTES, SMALL_READ_BYTES, TURN_BYTES_MAX, TURN_READ_BYTES_MAX,
+        TURN_WRITE_BYTES_MAX,
+    },
     now::Now,
 };
 
@@ -103,9 +106,7 @@ pub struct Closed {
 pub const SIGNAL_TOKEN: Token = Token(1);
 const WAKER_TOKEN: Token = Token(0);
 const LISTENER_TOKEN: usize = 16;
-const LISTENERS_MAX: usize = 64;
 const CONNECTION_TOKEN: usize = LISTENER_TOKEN + LISTENERS_MAX;
-const EVENTS_MAX: usize = 1_024;
 
 impl Reactor {
     /// Listens on `addresses`, for at most `connections_max` connections at a time; more get 503. The files of unix
@@ -126,7 +127,7 @@ impl Reactor {
         }
         Ok(Self {
             poll,
-            events: Events::with_capacity(EVENTS_MAX),
+            events: Events::with_capacity(POLL_EVENTS_MAX),
             waker,
             requests_bytes_max: limits.requests_bytes_max,
             limits: Arc::new(limits),

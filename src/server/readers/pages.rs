@@ -10,7 +10,7 @@ use crate::{
         storage::{Recall, Ticket},
     },
     http::Response,
-    limits::PAGE_BYTES_MAX,
+    limits::{PAGE_BYTES_MAX, PAGE_COST_BYTES, PUMP_COST_BYTES},
     net::ConnectionId,
     server::{
         reader::{Finishing, Page, Phase, Reader},
@@ -140,8 +140,3 @@ impl Loop {
         }
     }
 }
-
-/// The cost of examining a stream and of a page from the store, as the number of bytes that are written in the same
-/// time.
-const PUMP_COST_BYTES: usize = 256;
-const PAGE_COST_BYTES: usize = 4 << 10;

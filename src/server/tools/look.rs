@@ -16,6 +16,7 @@ use crate::{
         run::Run,
     },
     graph::Graph,
+    limits::{INSPECT_PAGE_BYTES, INSPECT_PAGE_HANDLERS},
     store::{
         Answer, Query,
         sqlite::{self, Inspector, OpenError},
@@ -126,7 +127,7 @@ impl Look {
         let mut after = None;
         out.put(format_args!("{:<12} {:<10} {:<32} {:>7} workflow", "handler", "status", "started", "events"))?;
         loop {
-            let (handlers, damaged) = self.inspector.handlers(after, PAGE_HANDLERS)?;
+            let (handlers, damaged) = self.inspector.handlers(after, INSPECT_PAGE_HANDLERS)?;
             let last = handlers.last().map(|handler| handler.key).max(damaged.last().map(|(key, _)| *key));
             let Some(last) = last else { return Ok(()) };
             after = Some(last);
@@ -179,7 +180,7 @@ impl Look {
         let run = RunKey { handler: handler.key, run: handler.run };
         let (mut from, until, mut is_first) = (handler.first_sequence, handler.next_sequence, true);
         while from < until {
-            let page = Query::Page { run, from, until, bytes_max: PAGE_BYTES };
+            let page = Query::Page { run, from, until, bytes_max: INSPECT_PAGE_BYTES };
             let Answer::Page { feed, workflow: Some(workflow) } = self.inspector.answer(&page)? else { break };
             let graph = &self.inspector.graphs()[usize::from(workflow.0)];
             for sequence in feed.first()..feed.next() {
@@ -291,6 +292,3 @@ fn status(handler: &KeptHandler) -> &'static str {
 
 /// The status of a handler whose rows cannot be read or changed.
 const DAMAGED: &str = "damaged";
-
-const PAGE_HANDLERS: usize = 256;
-const PAGE_BYTES: usize = 1 << 20;

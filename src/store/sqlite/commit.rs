@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     engine::{kept::Aside, keys::HandlerKey, storage::Batch},
-    limits::{ASIDE_MAX, TRASH_SLICE_BYTES},
+    limits::{ASIDE_MAX, GROUP_REFUSED_MAX, TRASH_SLICE_BYTES},
     now::Now,
     store::fold::Fold,
 };
@@ -43,7 +43,7 @@ impl Writer {
                     // A handler that begins has no rows, so a page on which they are to be is damaged.
                     let own = if is_new { None } else { self.own_fault(handler) };
                     refused += usize::from(own.is_none());
-                    let dropped = if own.is_some() || refused < REFUSED_MAX || self.is_sound() {
+                    let dropped = if own.is_some() || refused < GROUP_REFUSED_MAX || self.is_sound() {
                         BTreeSet::from([handler])
                     } else if is_new {
                         // None can begin.
@@ -163,9 +163,6 @@ fn write(batches: &[Batch], bytes: usize, writing: &mut Writing<'_>) -> Result<(
     }
     writing.set_clock(Now { wall_us, alive_us }, next_handler)
 }
-
-/// Intact handlers of one group that cannot be committed; with more, it is checked whether any can.
-const REFUSED_MAX: usize = 8;
 
 /// A key and a position that nothing has.
 const PROBE: i64 = (1 << 62) - 1;

@@ -58,17 +58,15 @@ use super::{
     Batch, Completed, Durability, Opened, Query, Recovered, Ring, Store, StoreError, Ticket, threads::Threads,
     versions::Versions,
 };
-use crate::{engine::ids::HandlerIds, graph::Graph, limits::WAL_BYTES_MAX};
+use crate::{
+    engine::ids::HandlerIds,
+    graph::Graph,
+    limits::{FREE_PART_BOUNDED, LOG_PART, WAL_BYTES_MAX},
+};
 use fault::Fault;
 use read::Reading;
 use schema::PAGE_BYTES;
 use writer::{Order, Writer};
-
-/// The share of a data directory's limit that its log may take.
-const LOG_PART: u64 = 8;
-
-/// The share of a limited database that is reserved for free pages.
-const FREE_PART_BOUNDED: u64 = 16;
 
 /// A database in a directory, and its two threads.
 ///

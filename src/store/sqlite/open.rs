@@ -27,7 +27,7 @@ use crate::{
         keys::HandlerKey,
     },
     graph::Graph,
-    limits::{DATABASE_BUSY_TIMEOUT, READER_CACHE_KIB, WRITER_CACHE_KIB},
+    limits::{DATABASE_BUSY_TIMEOUT, READER_CACHE_KIB, STATEMENTS_MAX, WRITER_CACHE_KIB},
     store::versions::Versions,
 };
 
@@ -286,6 +286,3 @@ pub(super) fn set_up(connection: &Connection, cache_kib: u32) -> Result<(), Faul
     ))?;
     Ok(())
 }
-
-/// More than there are.
-const STATEMENTS_MAX: usize = 64;

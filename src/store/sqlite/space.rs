@@ -12,7 +12,7 @@ use super::{
     upkeep::{Chore, Size},
     writer::Writer,
 };
-use crate::limits::{DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, VACUUM_SLICE_BYTES};
+use crate::limits::{DATABASE_BUSY_TIMEOUT, FREE_BYTES_MAX, FREE_PART, SIZE_UNSAID_MAX, VACUUM_SLICE_BYTES};
 
 impl Writer {
     /// Returns how many bytes the database has, without free pages, if that is to be reported and has changed: at once
@@ -21,7 +21,7 @@ impl Writer {
         let size = self.size.as_mut()?;
         size.is_due |= self.known.has_freed;
         size.unsaid += 1;
-        if self.known.has_trash && size.unsaid < UNSAID_MAX {
+        if self.known.has_trash && size.unsaid < SIZE_UNSAID_MAX {
             return None;
         }
         let count = |pragma| {
@@ -172,6 +172,3 @@ impl Writer {
 }
 
 const LOG_COPIED: &str = "the database's log is copied into it again";
-
-/// Transactions after which the size is reported although there is trash.
-const UNSAID_MAX: u32 = 64;

@@ -16,7 +16,7 @@ use crate::{
         storage::{Ended, StartState},
     },
     json::Json,
-    limits::ROW_STATE_BYTES_MAX,
+    limits::{ROW_STATE_BYTES_MAX, STATE_PART_BYTES},
     store::list,
     values::Values,
 };
@@ -99,7 +99,7 @@ impl Writing<'_> {
             Ok((row.get::<_, Option<i64>>(0)?.unwrap_or(0), row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
         });
         let Some((whole, last, cost)) = found.optional()? else { return Ok(false) };
-        let cost = cost.saturating_add(PART_BYTES + bytes.len().cast_signed() as i64);
+        let cost = cost.saturating_add(STATE_PART_BYTES + bytes.len().cast_signed() as i64);
         if cost > whole {
             return Ok(false);
         }
@@ -176,7 +176,3 @@ fn encode_some<'a>(state: &Values, keys: impl IntoIterator<Item = &'a Arc<str>>)
     }
     list
 }
-
-/// What a row of changes counts beside its bytes: about what a commit writes for it. Limits how many of them are read
-/// for one state.
-const PART_BYTES: i64 = 4 << 10;

@@ -1,6 +1,8 @@
 //! The state of the writer's work besides batches: the last reported size, and which chores fail. A failure is logged
 //! once, then at most once per pause, and once more when the chore works again.
 
+use crate::limits::STORE_WARNING_PAUSE_US;
+
 /// Work on the database's size, which is retried after a failure.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Chore {
@@ -53,15 +55,12 @@ impl Upkeep {
 }
 
 fn is_due(said_us: &mut Option<u64>, now_us: u64) -> bool {
-    let is_due = said_us.is_none_or(|last_us| now_us >= last_us + WARNING_PAUSE_US);
+    let is_due = said_us.is_none_or(|last_us| now_us >= last_us + STORE_WARNING_PAUSE_US);
     if is_due {
         *said_us = Some(now_us);
     }
     is_due
 }
-
-/// For how long a chore that continues to fail is not logged again.
-const WARNING_PAUSE_US: u64 = 60_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -74,13 +73,15 @@ mod tests {
         let failures = |upkeep: &mut Upkeep, chore, from_us: u64, until_us: u64| {
             (from_us..until_us).step_by(1_000_000).filter(|&now_us| upkeep.handle_failure(chore, now_us)).count()
         };
-        assert_eq!(failures(&mut upkeep, Chore::Log, 0, WARNING_PAUSE_US), 1);
-        assert_eq!(failures(&mut upkeep, Chore::Log, WARNING_PAUSE_US, 3 * WARNING_PAUSE_US), 2);
-        assert_eq!(failures(&mut upkeep, Chore::Trash, 0, WARNING_PAUSE_US), 1, "each is said for itself");
+        assert_eq!(failures(&mut upkeep, Chore::Log, 0, STORE_WARNING_PAUSE_US), 1);
+        assert_eq!(failures(&mut upkeep, Chore::Log, STORE_WARNING_PAUSE_US, 3 * STORE_WARNING_PAUSE_US), 2);
+        assert_eq!(failures(&mut upkeep, Chore::Trash, 0, STORE_WARNING_PAUSE_US), 1, "each is said for itself");
         assert!(upkeep.handle_success(Chore::Log));
         assert!(!upkeep.handle_success(Chore::Log));
-        assert!(upkeep.handle_failure(Chore::Log, 3 * WARNING_PAUSE_US + 1), "it is another failure");
+        assert!(upkeep.handle_failure(Chore::Log, 3 * STORE_WARNING_PAUSE_US + 1), "it is another failure");
         assert!(upkeep.handle_success(Chore::Trash));
-        assert!(upkeep.handle_given_up(0) && !upkeep.handle_given_up(1) && upkeep.handle_given_up(WARNING_PAUSE_US));
+        assert!(
+            upkeep.handle_given_up(0) && !upkeep.handle_given_up(1) && upkeep.handle_given_up(STORE_WARNING_PAUSE_US)
+        );
     }
 }

@@ -140,3 +140,12 @@ fn every_bound_has_its_reason() {
     hold(rules::reasons, &["src/limits.rs", "src/limits"]);
     finds(rules::reasons, "src/limits/runs.rs", "/// Why.\npub const A: u8 = 1;\npub const B: u8 = 2;", &[3]);
 }
+
+#[test]
+fn every_bound_is_in_limits() {
+    hold(rules::bounds, &["src"]);
+    let text = "const A_MAX: usize = 7;\npub const WAIT: Duration = X;\nconst DIGITS_MAX: u8 = 16;\n\
+                const B_BYTES: u64 = 8;\nconst C_MIN: u64 = OTHER_MIN / 2;";
+    finds(rules::bounds, "src/json.rs", text, &[1, 2]);
+    finds(rules::bounds, "src/limits/runs.rs", text, &[]);
+}

@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("text", &["limits"]),
     ("cost", &[]),
     ("json", &["limits", "cost"]),
-    ("values", &["cost", "json"]),
+    ("values", &["limits", "cost", "json"]),
     ("graph", &["limits", "hash", "json"]),
     ("pass", &["limits", "values", "hash", "json", "graph"]),
     ("http", &["limits", "now", "json"]),
@@ -209,3 +209,38 @@ pub(super) fn reasons(source: &Source) -> Vec<(usize, String)> {
     }
     breaches
 }
+
+/// Constants outside `limits` that bound or tune something. Facts of a format (how many digits a number has) stay with
+/// the format, and so does what is calculated from a bound.
+pub(super) fn bounds(source: &Source) -> Vec<(usize, String)> {
+    if source.layer() == "limits" {
+        return Vec::new();
+    }
+    let is_bound = |code: &str| {
+        let (_, constant) = code.split_once("const ")?;
+        let (name, rest) = constant.split_once(": ")?;
+        let (kind, value) = rest.split_once(" = ")?;
+        let has = |words: &[&str]| name.split('_').any(|word| words.contains(&word));
+        let is_number = kind == "Duration" || kind == "f64" || NUMBERS.contains(&kind);
+        let is_calculated = value.split(|c: char| !c.is_alphanumeric() && c != '_').any(is_constant);
+        let bounds = kind == "Duration" || (has(BOUNDING) && !has(OF_FORMATS));
+        (is_number && bounds && !is_calculated).then(|| name.to_owned())
+    };
+    let lines = source.code().filter_map(|(number, code)| Some((number, is_bound(&code)?)));
+    lines.map(|(number, name)| (number, format!("{name} bounds or tunes something: it belongs into limits"))).collect()
+}
+
+/// The name of a constant of more than one word.
+fn is_constant(word: &str) -> bool {
+    word.contains('_') && word.chars().all(|character| character.is_ascii_uppercase() || character == '_')
+}
+
+/// Types of constants that can be bounds.
+const NUMBERS: &[&str] = &["usize", "u8", "u16", "u32", "u64", "u128", "i32", "i64"];
+
+/// Words in the name of a constant that bounds or tunes something.
+const BOUNDING: &[&str] =
+    &["MAX", "MIN", "PAUSE", "WAIT", "TIMEOUT", "TICK", "PART", "SLICE", "FEW", "KEPT", "DEFAULT", "DELAY"];
+
+/// Words in the name of a constant that a format or the allocator sets.
+const OF_FORMATS: &[&str] = &["DIGITS", "LENGTH", "VERSION", "INLINE", "NUMBER", "BLOCK", "TIME"];
