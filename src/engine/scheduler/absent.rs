@@ -8,14 +8,13 @@
 //!                                                   └──every answer knows of that────┴──► unknown
 //! ```
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
-
 use crate::engine::{
     input::Input,
     keys::{CallerId, HandlerKey, RunKey},
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
 };
 
 /// What is known of handlers that are not resident.

@@ -1,23 +1,20 @@
-//! Tracks queries to the store, so that no answer is considered newer than it is.
+//! Queries that the store works on.
 
 use std::collections::BTreeMap;
 
-use super::{Scheduler, absent::Removed};
-use crate::engine::keys::{CallerId, HandlerKey, RunKey};
-
 /// When a query was made: [`Scheduler::begin_read`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Asked(u64);
+pub struct Asked(pub(super) u64);
 
 /// The queries on which the store works.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
     /// The number of queries made while this was the first uncommitted batch.
-    asked: BTreeMap<u64, usize>,
+    pub(super) asked: BTreeMap<u64, usize>,
     /// The first batch after the last failure: answers to earlier queries cannot be used.
-    sound_from: u64,
+    pub(super) sound_from: u64,
     /// The first batch that the last answer may not know about.
-    answered: u64,
+    pub(super) answered: u64,
 }
 
 impl Asking {
@@ -29,40 +26,5 @@ impl Asking {
     /// Returns the first batch that the present answer may not know about.
     pub(super) fn answered(&self) -> u64 {
         self.answered
-    }
-}
-
-impl Scheduler {
-    /// Records a query for a handler or for the oldest ones; call [`Scheduler::end_read`] once the store has answered.
-    pub fn begin_read(&mut self) -> Asked {
-        let (asked, unseen) = (self.uncommitted(), self.unseen());
-        self.absent.trim(unseen);
-        *self.asking.asked.entry(asked).or_insert(0) += 1;
-        Asked(asked)
-    }
-
-    /// Records that the store has answered. Returns whether the answer may be used; if not, batches have failed since,
-    /// and the query must be repeated.
-    #[must_use]
-    pub fn end_read(&mut self, Asked(asked): Asked) -> bool {
-        if let Some(count) = self.asking.asked.get_mut(&asked) {
-            *count -= 1;
-            if *count == 0 {
-                self.asking.asked.remove(&asked);
-            }
-        }
-        self.asking.answered = asked;
-        asked >= self.asking.sound_from
-    }
-
-    /// Returns the first batch that an answer, now or later, may not know about. What it contains stays in memory.
-    pub(super) fn unseen(&self) -> u64 {
-        let uncommitted = self.uncommitted();
-        self.asking.asked.first_key_value().map_or(uncommitted, |(&asked, _)| asked.min(uncommitted))
-    }
-
-    /// Records that a handler is removed with the open batch. `run` is its newest run if it was resident.
-    pub(super) fn note_removed(&mut self, key: HandlerKey, run: Option<RunKey>, caller: Option<CallerId>) {
-        self.absent.remove(key, Removed { batch: self.batch.number, run, caller });
     }
 }

@@ -1,11 +1,11 @@
-//! The cost of all resident handlers, and every other count that is stored rather than computed.
+//! Counts of runs, places and bytes: what follows from the phases of the resident handlers, kept up to date where these
+//! change.
 
 use std::collections::BTreeSet;
 
 use super::{
-    Scheduler,
     handler::Handler,
-    life::{Share, Standing},
+    phase::{Share, Standing},
 };
 use crate::{
     account::Held,
@@ -37,7 +37,7 @@ pub struct Counts {
 #[derive(Debug)]
 pub(super) struct Tally {
     /// Whether feeds are in memory.
-    counts_feeds: bool,
+    pub(super) counts_feeds: bool,
     /// Runs that have not ended, including parked ones.
     pub(super) running: usize,
     /// Runs that are only in the store.
@@ -46,19 +46,19 @@ pub(super) struct Tally {
     pub(super) finished: usize,
     pub(super) finished_bytes: usize,
     /// Bytes of all other resident handlers.
-    live_bytes: usize,
+    pub(super) live_bytes: usize,
     /// Bytes of uncommitted batches.
-    unkept_bytes: usize,
+    pub(super) unkept_bytes: usize,
     /// By workflow.
-    queues: Vec<AdmissionQueue>,
+    pub(super) queues: Vec<AdmissionQueue>,
 }
 
 /// The runs of one workflow under its `max_runs`.
 #[derive(Debug, Default)]
-struct AdmissionQueue {
-    admitted: usize,
+pub(super) struct AdmissionQueue {
+    pub(super) admitted: usize,
     /// Runs that wait for admission, by when they began.
-    waiting: BTreeSet<(i64, RunKey)>,
+    pub(super) waiting: BTreeSet<(i64, RunKey)>,
 }
 
 impl Tally {
@@ -89,7 +89,7 @@ impl Tally {
         handler.life.counted = share;
     }
 
-    fn add(&mut self, key: HandlerKey, handler: &Handler, Share { bytes, standing }: Share) {
+    pub(super) fn add(&mut self, key: HandlerKey, handler: &Handler, Share { bytes, standing }: Share) {
         match standing {
             Standing::Uncounted => {}
             Standing::Finished => {
@@ -153,80 +153,5 @@ impl Tally {
     /// A batch was committed or has failed.
     pub(super) fn handle_settled(&mut self, bytes: usize) {
         self.unkept_bytes -= bytes;
-    }
-}
-
-impl Scheduler {
-    /// Adds the bytes that the scheduler holds to an account.
-    pub fn count_held(&self, held: &mut Held) {
-        held.runs = self.tally.live_bytes;
-        held.finished = self.tally.finished_bytes;
-        held.unkept = self.tally.unkept_bytes;
-    }
-
-    /// Returns all counts as stored.
-    pub fn counts(&self) -> Counts {
-        let mut held = Held::default();
-        self.count_held(&mut held);
-        Counts {
-            held,
-            running: self.tally.running,
-            parked: self.tally.parked,
-            reloading: self.absent.reloading_count(),
-            finished: self.tally.finished,
-            hanging: self.passes.hanging(),
-            time_outs: self.timers.time_outs(),
-            places: self.tally.queues.iter().map(|queue| [queue.admitted, queue.waiting.len()]).collect(),
-        }
-    }
-
-    /// Computes all counts anew, for tests.
-    ///
-    /// # Panics
-    /// If a timer is missing.
-    pub fn recounts(&self) -> Counts {
-        let mut counts = Counts {
-            reloading: self.absent.recount_reloading(),
-            hanging: self.passes.recount_hanging(),
-            time_outs: self.timers.recount_time_outs(),
-            places: vec![[0, 0]; self.graphs.len()],
-            ..Counts::default()
-        };
-        counts.held.unkept = self.committing.iter().map(|(_, held)| held.bytes).sum();
-        let mut earliest = std::collections::BTreeSet::new();
-        for (&key, handler) in &self.handlers {
-            let run = super::RunKey { handler: key, run: handler.run };
-            assert_eq!(handler.granted_bytes, self.passes.recount_granted(run), "what its passes were granted");
-            earliest.extend(self.timers.earliest_of(run, &handler.armed));
-            counts.time_outs += handler.armed.recount_time_outs();
-            let Share { bytes, standing } = handler.share(self.policies.counts_feeds());
-            match standing {
-                Standing::Uncounted => {}
-                Standing::Ending => counts.held.runs += bytes,
-                Standing::Finished => {
-                    counts.held.finished += bytes;
-                    counts.finished += 1;
-                }
-                Standing::Running { is_admitted } | Standing::Parked { is_admitted } => {
-                    counts.held.runs += bytes;
-                    counts.running += 1;
-                    counts.parked += usize::from(handler.life.is_parked());
-                    counts.places[usize::from(handler.workflow.0)][usize::from(!is_admitted)] += 1;
-                }
-            }
-        }
-        assert_eq!(self.timers.earliest_of_runs(), earliest, "the earliest timers of all runs are armed");
-        counts
-    }
-
-    /// Returns the number of finished handlers in the store, as far as is known.
-    pub fn kept_count(&self) -> usize {
-        self.retention.finished()
-    }
-
-    pub(super) fn recount(&mut self, key: HandlerKey) {
-        if let Some(handler) = self.handlers.get_mut(&key) {
-            self.tally.recount(key, handler);
-        }
     }
 }

@@ -1,10 +1,9 @@
 //! Folds a journal into a run.
 
 use std::sync::Arc;
-
 use uuid::Uuid;
 
-use super::{Scheduler, handler::Journal};
+use super::handler::Journal;
 use crate::{
     engine::{
         input::Effect,
@@ -19,12 +18,12 @@ use crate::{
 /// The context for folding a journal. It borrows nothing, so that a large one can be folded on another thread.
 #[derive(Clone, Debug)]
 pub struct Fold {
-    graph: Arc<Graph>,
-    run_id: Uuid,
-    id: Arc<str>,
-    events_at_once: u32,
+    pub(super) graph: Arc<Graph>,
+    pub(super) run_id: Uuid,
+    pub(super) id: Arc<str>,
+    pub(super) events_at_once: u32,
     /// Whether to make a snapshot.
-    makes_snapshot: bool,
+    pub(super) makes_snapshot: bool,
 }
 
 /// The run that follows from a journal.
@@ -34,23 +33,9 @@ pub struct Folded {
     /// Its snapshot, if one was requested.
     pub(super) snapshot: Option<Vec<u8>>,
     pub(super) journal_bytes: usize,
-    snapshot_bytes: usize,
-    largest_bytes: usize,
+    pub(super) snapshot_bytes: usize,
+    pub(super) largest_bytes: usize,
     pub(super) updated_us: i64,
-}
-
-impl Scheduler {
-    /// Returns the context for this handler's journal.
-    pub fn fold_of(&self, kept: &Kept) -> Fold {
-        let handler = &kept.handler;
-        Fold {
-            graph: Arc::clone(self.graph(handler.workflow)),
-            run_id: handler.run_id,
-            id: self.id_of(handler),
-            events_at_once: self.limits.events_at_once,
-            makes_snapshot: self.handlers.get(&handler.key).is_some_and(|here| here.journal.compaction.is_some()),
-        }
-    }
 }
 
 impl Folded {

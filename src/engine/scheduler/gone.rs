@@ -1,27 +1,18 @@
-//! Positions in lists of removed handlers, so that a client that lists page by page can continue after the last id that
-//! it got.
-//!
-//! An id made by the server determines its position. Of removed ids that clients chose, the newest are remembered.
-//! remembered.
+//! Ids that clients chose, of handlers that are removed: positions in lists.
 
+use crate::{engine::keys::HandlerKey, limits::GONE_NAMES_MAX};
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-};
-
-use super::Scheduler;
-use crate::{
-    engine::keys::{HandlerKey, RunKey},
-    limits::GONE_NAMES_MAX,
 };
 
 /// Ids that clients chose, of removed handlers.
 #[derive(Debug, Default)]
 pub(super) struct Gone {
     /// For lookup only; never iterated.
-    keys: HashMap<Arc<str>, HandlerKey>,
+    pub(super) keys: HashMap<Arc<str>, HandlerKey>,
     /// In the order of removal; an id that was removed twice occurs twice.
-    order: VecDeque<(Arc<str>, HandlerKey)>,
+    pub(super) order: VecDeque<(Arc<str>, HandlerKey)>,
 }
 
 impl Gone {
@@ -36,44 +27,5 @@ impl Gone {
         {
             self.keys.remove(&id);
         }
-    }
-}
-
-impl Scheduler {
-    /// The store has removed handlers under ids that clients chose.
-    pub fn handle_gone(&mut self, gone: &[(Arc<str>, HandlerKey)]) {
-        for (id, key) in gone {
-            self.gone.note(id, *key);
-        }
-    }
-
-    /// Returns the position in lists of a handler that is resident or removed; `None` if there never was one with that
-    /// id, as far as that is known without the store.
-    pub fn place_of(&self, id: &str) -> Option<HandlerKey> {
-        let made = || self.ids.key(id).filter(|key| self.keys.issued().contains(*key));
-        self.find(id).or_else(|| self.gone.keys.get(id).copied()).or_else(made)
-    }
-
-    /// Returns the batch whose commit decides whether the handler with this id exists, if its newest run has begun or
-    /// it is removed and that is not committed yet; with `changes`, also whether its run has ended.
-    pub fn unsettled(&self, id: &str, changes: bool) -> Option<u64> {
-        let Some(key) = self.find(id) else {
-            let removed = self.absent.removed(self.place_of(id)?)?;
-            return Some(removed.batch).filter(|batch| *batch >= self.first_unsettled());
-        };
-        let handler = self.handlers.get(&key).filter(|_| self.is_changing(key))?;
-        let ended = (changes && handler.has_ended() && !handler.is_over()).then_some(handler.journal.batch);
-        ended.or_else(|| self.begun_with(RunKey { handler: key, run: handler.run }))
-    }
-
-    /// Returns whether a change of this handler is not committed yet.
-    pub fn is_changing(&self, key: HandlerKey) -> bool {
-        let is_open = |batch| batch >= self.first_unsettled();
-        self.handlers.get(&key).is_some_and(|handler| is_open(handler.journal.batch))
-    }
-
-    /// Returns the number of the first batch that is not known to be committed.
-    pub fn first_unsettled(&self) -> u64 {
-        self.uncommitted()
     }
 }

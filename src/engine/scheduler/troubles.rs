@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Scheduler, handler::Handler, newest};
+use super::handler::Handler;
 use crate::{
-    engine::{
-        keys::{RunKey, WorkflowId},
-        published::Published,
-    },
+    engine::published::Published,
     graph::{Graph, StepId},
 };
 
@@ -75,57 +72,5 @@ impl Trouble {
         let Blamed { step, attempt } = blamed;
         let (handler, run_id) = (Arc::clone(&handler.id), handler.run_id);
         Self { kind, handler, run_id, graph: Arc::clone(graph), step, attempt, error }
-    }
-}
-
-impl Scheduler {
-    /// Returns the next trouble whose cause is committed.
-    pub fn poll_trouble(&mut self) -> Option<Trouble> {
-        self.troubles.pop_front()
-    }
-
-    /// The pass with this tag has panicked, with this position and text; its end follows.
-    pub fn handle_panic(&mut self, tag: u64, text: String) {
-        if let Some((run, workflow, blamed)) = self.passes.blamed(tag) {
-            self.tell(TroubleKind::Panicked, run, workflow, blamed, text);
-        }
-    }
-
-    /// Reports it at once.
-    pub(super) fn tell(&mut self, kind: TroubleKind, run: RunKey, workflow: WorkflowId, blamed: Blamed, error: String) {
-        let graph = &self.graphs[usize::from(workflow.0)];
-        let trouble = if let Some(handler) = newest(&mut self.handlers, run) {
-            Trouble::of(kind, handler, graph, blamed, error)
-        } else {
-            // The handler was purged, or has a new run.
-            let handler = self.handlers.get(&run.handler).map(|handler| Arc::clone(&handler.id));
-            let (handler, run_id) = (handler.unwrap_or_else(|| self.spell(run.handler)), uuid::Uuid::nil());
-            let Blamed { step, attempt } = blamed;
-            Trouble { kind, handler, run_id, graph: Arc::clone(graph), step, attempt, error }
-        };
-        self.troubles.push_back(trouble);
-    }
-
-    /// Sets why the last commit failed; `None` once one has succeeded.
-    pub fn note_store_fault(&mut self, fault: Option<String>) {
-        self.store_fault = fault;
-    }
-
-    /// Returns why the server does less than it could; empty when it is healthy.
-    pub fn degradations(&self) -> Vec<String> {
-        let mut reasons = Vec::new();
-        if let Some(fault) = &self.store_fault {
-            reasons.push(format!("the last commit failed, and what cannot be stored is refused: {fault}"));
-        }
-        reasons.extend(self.passes.overload.clone());
-        match self.damaged_count() {
-            0 => {}
-            1 => reasons.push("the stored rows of 1 handler are damaged (the log names it)".into()),
-            count => reasons.push(format!("the stored rows of {count} handlers are damaged (the log names them)")),
-        }
-        if self.has_bad_page() {
-            reasons.push("a page of the database is damaged, and not all can be stored (see the log)".into());
-        }
-        reasons
     }
 }

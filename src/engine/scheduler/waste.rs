@@ -1,15 +1,13 @@
 //! Memory that is no longer needed and takes long to free.
 
-use std::fmt;
-
-use super::Scheduler;
 use crate::limits::WASTE_BYTES_MIN;
+use std::fmt;
 
 /// A large value of many parts. Dropping it takes milliseconds, so the server does that outside its loop.
 pub struct Waste {
-    bytes: usize,
+    pub(super) bytes: usize,
     #[expect(dead_code, reason = "it is only dropped")]
-    unneeded: Box<dyn Send>,
+    pub(super) unneeded: Box<dyn Send>,
 }
 
 impl Waste {
@@ -24,15 +22,9 @@ impl Waste {
     }
 }
 
-impl Scheduler {
-    /// Takes a value of this many bytes that is no longer needed.
-    pub fn discard(&mut self, bytes: usize, unneeded: impl Send + 'static) {
-        discard(&mut self.waste, bytes, unneeded);
-    }
-
-    /// Returns the next value to be dropped.
-    pub fn poll_waste(&mut self) -> Option<Waste> {
-        self.waste.pop()
+impl fmt::Debug for Waste {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Waste").field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }
 
@@ -40,11 +32,5 @@ impl Scheduler {
 pub(super) fn discard(waste: &mut Vec<Waste>, bytes: usize, unneeded: impl Send + 'static) {
     if bytes >= WASTE_BYTES_MIN {
         waste.push(Waste::new(bytes, unneeded));
-    }
-}
-
-impl fmt::Debug for Waste {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Waste").field("bytes", &self.bytes).finish_non_exhaustive()
     }
 }

@@ -60,18 +60,9 @@ fn layers_use_only_what_is_right_of_them() {
     finds(rules::layers, "src/novel/mod.rs", "", &[1]);
 }
 
-/// Modules whose parts still depend on each other, each a machine spread over several files. No other circle may be
-/// added.
-const TIED: [&str; 1] = ["engine::scheduler"];
-
 #[test]
 fn no_two_modules_need_each_other() {
-    let is_tied = |circle: &String| {
-        TIED.iter().any(|tied| circle.split(", ").all(|name| name == *tied || name.starts_with(&format!("{tied}::"))))
-    };
-    let circles = modules::circles(&Source::below("src"));
-    assert_eq!(circles.iter().filter(|circle| !is_tied(circle)).collect::<Vec<_>>(), [""; 0]);
-    assert_eq!(circles.iter().filter(|circle| is_tied(circle)).count(), TIED.len(), "take those out that are untied");
+    assert_eq!(modules::circles(&Source::below("src")), [""; 0]);
 
     let circle = [
         Source::new("src/a/mod.rs", "mod b;\nmod c;\npub use b::B;"),

@@ -1,14 +1,8 @@
 //! How runs begin: the handler that they belong to, and their admission.
 
 use std::sync::Arc;
-
 use uuid::Uuid;
 
-use super::{
-    Scheduler,
-    handler::{Handler, Journal},
-    life::Life,
-};
 use crate::{
     engine::{
         armed::Armed,
@@ -16,56 +10,17 @@ use crate::{
         input::{Input, Outcome},
         keys::{HandlerKey, RunKey, WorkflowId},
         run::Run,
+        scheduler::{
+            Scheduler,
+            handler::{Handler, Journal},
+            new_run::{NewRun, Place, StartRefused},
+            phase::Life,
+        },
         storage::{Head, Opened, StartState},
     },
-    json::Json,
     limits::PARKED_MAX,
     now::Now,
-    values::Values,
 };
-
-/// The handler that a new run belongs to; the result of [`Scheduler::check_start`].
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place {
-    /// A new handler; the server makes its id, unless the client chose one.
-    New(Option<Box<str>>),
-    /// This handler, which has ended, continuing with its state.
-    Continue(HandlerKey),
-    /// This handler, which has ended, with a new state.
-    Restart(HandlerKey),
-}
-
-/// Why a run may not start; nothing has changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StartRefused {
-    /// There is no such handler to continue, it did not complete, or it is of another workflow: 404.
-    NotFound,
-    /// 409 `Handler is still running`.
-    StillRunning,
-    /// With a context: the id belongs to a handler of another workflow: 409.
-    OtherWorkflow,
-    /// The store has reached its limit, and nothing in it may be removed: 507.
-    StoreFull,
-    /// The handler's rows in the store cannot be changed: 500.
-    Damaged,
-    /// There are too many runs: 503 with `Retry-After`.
-    Full,
-}
-
-/// The data of a new run. The server draws the random id.
-#[derive(Clone, Debug)]
-pub struct NewRun {
-    /// The workflow.
-    pub workflow: WorkflowId,
-    /// The handler that it belongs to.
-    pub place: Place,
-    /// The run's id.
-    pub run_id: Uuid,
-    /// The start event's value.
-    pub event: Json,
-    /// The state from a `context`.
-    pub state: Values,
-}
 
 impl Scheduler {
     /// Decides which handler a run would belong to: without a context, `handler_id` continues that handler; with one,
@@ -230,7 +185,7 @@ impl Scheduler {
     }
 
     /// Creates a run before its start.
-    pub(super) fn new_run(&self, workflow: WorkflowId, run_id: Uuid, id: &Arc<str>) -> Run {
+    fn new_run(&self, workflow: WorkflowId, run_id: Uuid, id: &Arc<str>) -> Run {
         let run = Run::new(Arc::clone(self.graph(workflow)), run_id, Arc::clone(id));
         let run = run.with_events_at_once(self.limits.events_at_once);
         if self.policies.feed_keep.is_some() { run.with_window() } else { run }

@@ -1,18 +1,20 @@
 //! Reduces an input of a run, and carries out its effects.
 
-use super::{
-    Notice, Scheduler, is_served,
-    life::Offered,
-    newest,
-    troubles::{Blamed, Trouble, TroubleKind},
-    waste::discard,
-};
 use crate::{
     engine::{
         input::{Effect, Input, Outcome, TimerId},
         keys::{HandlerKey, RunKey},
         published::{Published, StepState},
         record,
+        scheduler::{
+            Scheduler,
+            handler::newest,
+            new_run::is_served,
+            notice::Notice,
+            phase::Offered,
+            troubles::{Blamed, Trouble, TroubleKind},
+            waste::discard,
+        },
     },
     limits::{EFFECTS_KEPT_MAX, WASTE_BYTES_MIN},
     now::Now,

@@ -1,49 +1,10 @@
 //! Those who wait for runs and read their feeds.
 
-use std::collections::BTreeSet;
-
-use super::{Notice, Scheduler};
-use crate::{
-    engine::{
-        channel::{Channel, ReaderId},
-        keys::{CallerId, HandlerKey, RunKey},
-    },
-    limits::CURSOR_AGE_US,
-    now::Now,
+use crate::engine::{
+    channel::{Channel, ReaderId},
+    keys::{CallerId, HandlerKey, RunKey},
+    scheduler::{Scheduler, cursors::Cursors, notice::Notice},
 };
-
-/// Queues that were read since their cursors were last stored.
-#[derive(Debug, Default)]
-pub(super) struct Cursors {
-    moved: BTreeSet<HandlerKey>,
-    /// When to store them if there is no other batch before, on the alive clock.
-    due_us: Option<u64>,
-    /// Whether that time has come.
-    is_due: bool,
-}
-
-impl Cursors {
-    pub(super) fn has_moved(&self, key: HandlerKey) -> bool {
-        self.moved.contains(&key)
-    }
-
-    pub(super) fn forget(&mut self, key: HandlerKey) {
-        self.moved.remove(&key);
-        if self.moved.is_empty() {
-            *self = Self::default();
-        }
-    }
-
-    pub(super) fn due_us(&self, now: Now) -> Option<u64> {
-        let later = || (!self.moved.is_empty()).then_some(now.alive_us + CURSOR_AGE_US);
-        self.due_us.or_else(later)
-    }
-
-    pub(super) fn handle_time(&mut self, now: Now) {
-        self.due_us = self.due_us(now);
-        self.is_due |= self.due_us.is_some_and(|due_us| due_us <= now.alive_us);
-    }
-}
 
 impl Scheduler {
     /// Returns the channel of a run that is its handler's newest or still has readers; `None` otherwise.

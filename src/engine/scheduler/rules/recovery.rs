@@ -2,13 +2,6 @@
 
 use std::sync::Arc;
 
-use super::{
-    Folded, Notice, Scheduler,
-    absent::Reloading,
-    handler::{Handler, Journal},
-    is_served,
-    life::{End, Life, Phase, end_bytes},
-};
 use crate::{
     engine::{
         armed::Armed,
@@ -18,6 +11,16 @@ use crate::{
         keys::{CallerId, RunKey, WorkflowId},
         record::Names,
         run::Run,
+        scheduler::{
+            Scheduler,
+            absent::Reloading,
+            fold::Folded,
+            handler::{Handler, Journal},
+            life::end_bytes,
+            new_run::is_served,
+            notice::Notice,
+            phase::{End, Life, Phase},
+        },
         storage::Snapshotted,
         window::Window,
     },

@@ -1,0 +1,139 @@
+//! Handles failed batches: their handlers are rolled back to what is committed. Inputs from outside are refused; what
+//! passes have reported is given to their runs again.
+
+use crate::{
+    engine::{
+        channel::Channel,
+        input::Input,
+        keys::{HandlerKey, RunKey},
+        scheduler::{
+            Scheduler,
+            absent::{Reloading, Removed},
+            failure::Lost,
+            notice::Notice,
+            phase::Phase,
+            waste::discard,
+        },
+        storage::Batch,
+        timers::Timer,
+    },
+    limits::REST_US,
+    now::{Clock, Now},
+};
+
+impl Scheduler {
+    /// Nothing of this batch and those after it is committed. Notifies callers whose runs do not exist; the server
+    /// notifies those whose replies waited for these batches.
+    pub fn handle_failed(&mut self, number: u64, now: Now) {
+        self.failing.note(now);
+        let (mut lost, mut uncounted) = (Lost::default(), 0);
+        let first = self.committing.partition_point(|&(other, _)| other < number);
+        let held: Vec<_> = self.committing.drain(first..).map(|(_, held)| held).collect();
+        for held in held.into_iter().chain([std::mem::take(&mut self.held)]) {
+            self.tally.handle_settled(held.bytes);
+            held.damaged.iter().for_each(|key| self.give_up(*key));
+            lost.add(held.touched, held.opened, held.purged, held.reported);
+            uncounted += held.uncounted.len();
+        }
+        let (next, epoch) = (self.batch.number + 1, self.batch.epoch + 1);
+        self.batch = Batch { number: next, epoch, now, ..self.batch.next() };
+        self.retention.handle_not_kept(uncounted, now);
+        self.room.handle_failed();
+        self.asking.handle_failed(next);
+        self.passes.ready.retain(|(run, _)| !lost.touched.contains(&run.handler));
+        for key in std::mem::take(&mut lost.touched) {
+            self.roll_back(key, &mut lost, now);
+        }
+        self.absent.handle_failed(number);
+        self.fill_places(now);
+    }
+
+    /// Drops the uncommitted changes of a handler, and asks the store for its committed state.
+    pub(super) fn roll_back(&mut self, key: HandlerKey, lost: &mut Lost, now: Now) {
+        self.cursors.forget(key);
+        let mut reported = lost.reported.remove(&key).unwrap_or_default();
+        let removed = self.absent.take_removed(key).filter(|_| lost.purged.contains(&key));
+        let (run, mut caller, id) = match (self.handlers.remove(&key), removed) {
+            (Some(mut handler), _) => {
+                let run = RunKey { handler: key, run: handler.run };
+                let armed = self.timers.disarm_all(run, &mut handler.armed);
+                self.tally.forget(key, &handler);
+                self.names.remove(&handler.id);
+                let counted_bytes = handler.life.counted.bytes;
+                let (phase, deferred) = handler.life.into_deferred();
+                // An admission is released, for this run or another one.
+                let deferred = deferred.into_iter().filter(|input| !matches!(input, Input::Admitted));
+                reported.extend(deferred.map(|input| (run.run, input)));
+                if handler.channel.is_busy() {
+                    self.earlier.insert(run, handler.channel);
+                }
+                discard(&mut self.waste, counted_bytes, (phase, armed));
+                (run, handler.caller, Some(handler.id))
+            }
+            (None, Some(Removed { run: Some(run), caller, .. })) => (run, caller, None),
+            (None, _) => return,
+        };
+        let mut newest = run.run;
+        if lost.opened.contains(&run) {
+            // The run does not exist.
+            let channel = self.earlier.remove(&run);
+            self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Lost));
+            self.notices.extend(caller.take().map(Notice::NotKept));
+            let Some(before) = newest.checked_sub(1) else { return };
+            newest = before;
+        }
+        self.notices.extend(caller.map(|caller| Notice::Delayed(key, caller)));
+        self.absent.reload(key, Reloading { run: newest, id, caller, reported });
+        if self.failing.is_often() {
+            self.handle_unread(key, now);
+        } else {
+            self.notices.push_back(Notice::Load(key));
+        }
+    }
+
+    /// A pass of this run has reported something, or the scheduler does so in its place. If the handler is reloading,
+    /// the run gets it once it is resident again.
+    pub(super) fn report(&mut self, run: RunKey, input: Input, now: Now) {
+        if let Some(reloading) = self.absent.reloading_mut(run.handler) {
+            reloading.reported.push((run.run, input));
+        } else if self.run_of(run.handler) == Some(run) {
+            self.reduce(run.handler, input, now);
+        } else if self.is_being_purged(run) {
+            // This matters only if the removal is not committed.
+            self.held.reported.push((run, input));
+        }
+    }
+
+    /// Returns whether the handler of this run, its newest, is removed but the removal is not committed.
+    fn is_being_purged(&self, run: RunKey) -> bool {
+        let removed = self.absent.removed(run.handler).filter(|removed| removed.run == Some(run));
+        removed.is_some_and(|removed| removed.batch >= self.uncommitted())
+    }
+
+    /// A reloaded run gets no inputs for a while, as their effects could not be committed either.
+    pub(super) fn back_off(&mut self, key: HandlerKey, reloading: Reloading, now: Now) {
+        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        let of_run = reloading.reported.into_iter().filter(|&(run, _)| run == handler.run);
+        let inputs = of_run.map(|(_, input)| input).collect();
+        let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
+        handler.back_off(inputs);
+        self.timers.arm(Timer::Again(key), deadline);
+    }
+
+    /// Returns whether the handler is backing off, so that a change could not be committed now.
+    pub fn is_backing_off(&self, key: HandlerKey) -> bool {
+        self.handlers.get(&key).is_some_and(|handler| matches!(handler.life.phase(), Phase::BackingOff { .. }))
+    }
+
+    /// The pause is over.
+    pub(super) fn handle_pause_over(&mut self, key: HandlerKey, now: Now) {
+        let is_parked = || self.handlers.get(&key).is_some_and(|handler| handler.life.is_parked());
+        if self.absent.reloading(key).is_some() || is_parked() {
+            return self.notices.push_back(Notice::Load(key));
+        }
+        let Some(inputs) = self.handlers.get_mut(&key).and_then(|handler| handler.resume()) else { return };
+        for input in inputs {
+            self.reduce(key, input, now);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What the scheduler does, one subject in each file. The types beside this folder hold what it does it with, and
+//! know nothing of it.
+
+mod asking;
+mod commands;
+mod commit;
+mod compact;
+mod count;
+mod damage;
+mod failure;
+mod fold;
+mod gone;
+mod grants;
+mod life;
+mod parking;
+mod passes;
+mod reading;
+mod recovery;
+mod reduce;
+mod retention;
+mod room;
+mod starts;
+mod troubles;
+mod waste;
