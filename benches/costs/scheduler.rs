@@ -8,7 +8,7 @@ use steprill::{
         input::External,
         keys::{HandlerKey, SHARD_BITS, WorkflowId},
         record::LargeDone,
-        scheduler::{Capacity, NewRun, Place, Scheduler, SchedulerLimits},
+        scheduler::{Capacity, NewRun, Scheduler, SchedulerLimits, StartAs},
         storage::{Batch, Recall},
     },
     graph::Graph,
@@ -55,7 +55,7 @@ impl World {
         self.started += 1;
         self.now.wall_us += 1;
         let run_id = uuid::Uuid::from_u128(self.started);
-        let (workflow, place, event) = (WorkflowId(0), Place::New(None), json("{}"));
+        let (workflow, place, event) = (WorkflowId(0), StartAs::New(None), json("{}"));
         self.scheduler.start(NewRun { workflow, place, run_id, event, state: Values::default() }, self.now)
     }
 

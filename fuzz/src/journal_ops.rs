@@ -32,11 +32,11 @@ pub fn run(data: &[u8]) {
 
 struct World<'a> {
     inputs: Inputs<'a>,
-    runs: Vec<Kept>,
+    runs: Vec<Stored>,
 }
 
 /// A run, what a store has of it, and its state after each of its records.
-struct Kept {
+struct Stored {
     run: Run,
     graph: Arc<Graph>,
     snapshot: Option<Vec<u8>>,
@@ -76,7 +76,7 @@ impl World<'_> {
             9 if self.inputs.byte() < 8 => self.give(index, Input::Cancel),
             14 if self.inputs.byte() < 8 => self.give(index, Input::Fail("no more".into())),
             kind => {
-                let Kept { run, graph, .. } = &self.runs[index];
+                let Stored { run, graph, .. } = &self.runs[index];
                 self.inputs.owe(run);
                 let input = self.inputs.input(kind, run, graph);
                 self.give(index, input);
@@ -88,7 +88,7 @@ impl World<'_> {
         let which = usize::from(self.inputs.byte());
         let graph = Arc::new(build(GRAPHS[which % GRAPHS.len()]));
         let run = Run::new(Arc::clone(&graph), uuid(), "h".into()).with_events_at_once(EVENTS_AT_ONCE);
-        let mut kept = Kept {
+        let mut kept = Stored {
             run,
             graph,
             snapshot: None,
@@ -139,7 +139,7 @@ impl World<'_> {
     }
 }
 
-impl Kept {
+impl Stored {
     fn record(&mut self, input: Input, now: steprill::now::Now) {
         let bytes = record::encode(&input, now);
         match record::decode(&bytes, &self.graph) {

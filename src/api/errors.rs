@@ -73,7 +73,7 @@ impl ErrorFormat {
     }
 
     /// 507 or 500 for a request that changed nothing because the change could not be committed.
-    pub fn not_kept(self, status: u16, reason: &str) -> Response {
+    pub fn not_committed(self, status: u16, reason: &str) -> Response {
         self.error(status, &format!("The server cannot store this now, and nothing has changed: {reason}"))
     }
 

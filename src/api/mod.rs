@@ -20,9 +20,9 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::{
     engine::{
-        kept::{Address, KeptHandler},
         keys::{HandlerKey, RunKey, WorkflowId},
         scheduler::NotResident,
+        stored::{Address, StoredHandler},
     },
     http::{Field, Request, Response, stream::Framing},
 };
@@ -123,7 +123,7 @@ pub struct List {
     /// What was written last.
     pub written: ListWritten,
     /// The next handlers, as returned by the store.
-    pub page: VecDeque<KeptHandler>,
+    pub page: VecDeque<StoredHandler>,
     /// Whether the store has no further handlers.
     pub is_complete: bool,
     /// Whether the store was asked for the next handlers and has not answered.

@@ -19,7 +19,7 @@
 
 mod failures;
 mod output;
-mod questions;
+mod queries;
 mod reading;
 mod replies;
 mod stored;
@@ -33,17 +33,17 @@ pub use table::{ClientId, Table};
 
 use crate::{
     engine::{
-        kept::Address,
         keys::{CallerId, HandlerKey},
         scheduler::{Notice, Scheduler, Waste},
         storage::{Batch, Query, Ticket},
+        stored::Address,
     },
     http::Response,
     limits::{LIST_PAGE_HANDLERS, PAGE_BYTES_MAX, REST_US},
     now::Now,
 };
 use failures::Failures;
-use questions::{Question, Questions};
+use queries::{PendingQuery, Queries};
 use replies::{HeldCalls, Replies};
 
 /// The scheduler, and who waits for its results.
@@ -55,7 +55,7 @@ pub struct Core {
     callers: usize,
     replies: Replies,
     held_calls: HeldCalls,
-    questions: Questions,
+    queries: Queries,
     failures: Failures,
     outputs: VecDeque<Output>,
     /// Calls whose handler was loaded, or could not be.
@@ -97,7 +97,7 @@ impl Core {
             callers: 0,
             replies: Replies::default(),
             held_calls: HeldCalls::default(),
-            questions: Questions::default(),
+            queries: Queries::default(),
             failures: Failures::default(),
             outputs: VecDeque::new(),
             loaded: VecDeque::new(),
@@ -136,7 +136,7 @@ impl Core {
 
     /// Returns whether nobody waits for a batch and no query is pending.
     pub fn is_quiet(&self) -> bool {
-        self.replies.first_batch().is_none() && self.questions.is_empty()
+        self.replies.first_batch().is_none() && self.queries.is_empty()
     }
 }
 
@@ -186,12 +186,12 @@ impl Core {
 
     /// Queries the store for events, for a client's stream.
     fn ask_page(&mut self, client: ClientId, query: Query) -> Ticket {
-        self.ask(query, Question::Page(client))
+        self.ask(query, PendingQuery::Page(client))
     }
 
     /// The client's stream no longer wants them.
     fn forget_page(&mut self, ticket: Ticket) {
-        self.questions.take(ticket);
+        self.queries.take(ticket);
     }
 
     /// Queries the store for handlers, for a client's list.
@@ -202,7 +202,7 @@ impl Core {
         } else {
             Query::List { after, count, bytes_max: PAGE_BYTES_MAX }
         };
-        self.ask(query, Question::List(client));
+        self.ask(query, PendingQuery::List(client));
     }
 
     /// Removes what is no longer needed. To be called once a turn.
@@ -210,27 +210,27 @@ impl Core {
         self.scheduler.retire();
     }
 
-    fn ask(&mut self, query: Query, question: Question) -> Ticket {
-        let ticket = self.questions.ask(question);
+    fn ask(&mut self, query: Query, question: PendingQuery) -> Ticket {
+        let ticket = self.queries.ask(question);
         self.outputs.push_back(Output::Ask(ticket, query));
         ticket
     }
 
     fn ask_oldest(&mut self, count: usize) {
         let asked = self.scheduler.begin_read();
-        self.ask(Query::Oldest { count }, Question::Oldest(count, asked));
+        self.ask(Query::Oldest { count }, PendingQuery::Oldest(count, asked));
     }
 
     /// Loads a handler that a run, or the call of this client, needs.
     fn ask_handler(&mut self, address: Address, waiting: Option<ClientId>) {
-        if self.questions.join_load(&address, waiting) {
+        if self.queries.join_load(&address, waiting) {
             self.load(address);
         }
     }
 
     fn load(&mut self, address: Address) {
         let asked = self.scheduler.begin_read();
-        self.ask(Query::Handler(address.clone()), Question::Handler(address, asked));
+        self.ask(Query::Handler(address.clone()), PendingQuery::Handler(address, asked));
     }
 
     /// Stops a caller from waiting, and returns the handler for whose end it waited. With `of`, only if it is that one.
@@ -323,7 +323,7 @@ impl Core {
                 let client = caller.into();
                 self.take_caller(client, None).map(|_| Output::Refuse(client, Refused::RunUnreadable))
             }
-            Notice::NotKept(CallerId(caller)) => {
+            Notice::NotCommitted(CallerId(caller)) => {
                 let client = caller.into();
                 let error = self.failures.last();
                 self.take_caller(client, None).map(|_| Output::Refuse(client, Refused::NotStored(error)))

@@ -6,10 +6,10 @@ use super::ClientId;
 use crate::{
     engine::{
         feed::Feed,
-        kept::{Address, Kept, KeptHandler},
         keys::{HandlerKey, RunKey, WorkflowId},
         scheduler::{Asked, Fold, Trouble},
         storage::{Query, StoreError, Ticket},
+        stored::{Address, Stored, StoredHandler},
     },
     http::Response,
 };
@@ -49,7 +49,7 @@ pub enum Output {
     /// cannot be read.
     Page(ClientId, Ticket, Result<(Feed, Option<WorkflowId>), String>),
     /// Handlers that the client's list has requested, and whether they end the list; `None` if they cannot be read.
-    ListPage(ClientId, Option<(Vec<KeptHandler>, bool)>),
+    ListPage(ClientId, Option<(Vec<StoredHandler>, bool)>),
     /// Something for the log.
     Trouble(Trouble),
     /// The store fails; not reported again for a while.
@@ -77,5 +77,5 @@ pub struct Loaded {
     pub(super) address: Address,
     pub(super) asked: Asked,
     /// The handler.
-    pub kept: Box<Kept>,
+    pub kept: Box<Stored>,
 }

@@ -1,11 +1,11 @@
 //! Handles what the store has completed: batches, and answers to queries.
 
-use super::{Core, Loaded, Output, Refused, questions::Question};
+use super::{Core, Loaded, Output, Refused, queries::PendingQuery};
 use crate::{
     engine::{
-        kept::{Address, Aside},
         scheduler::Folded,
         storage::{Answer, Completed, StoreError, Ticket},
+        stored::{Address, Aside},
     },
     limits::LOOP_PARSE_BYTES_MAX,
     now::Now,
@@ -76,14 +76,14 @@ impl Core {
     }
 
     fn handle_answer(&mut self, ticket: Ticket, answer: Result<Answer, StoreError>, now: Now) {
-        let Some(question) = self.questions.take(ticket) else { return };
+        let Some(question) = self.queries.take(ticket) else { return };
         match &answer {
             Err(StoreError::Damaged(key, cause)) => self.scheduler.note_damaged(*key, cause),
             Err(error) if self.failures.complain(now) => self.outputs.push_back(Output::StoreFails(error.clone())),
             Err(_) | Ok(_) => {}
         }
         match (question, answer) {
-            (Question::Page(client), answer) => {
+            (PendingQuery::Page(client), answer) => {
                 let page = match answer {
                     Ok(Answer::Page { feed, workflow }) => Ok((feed, workflow)),
                     Ok(_) => Err(String::new()),
@@ -91,27 +91,27 @@ impl Core {
                 };
                 self.outputs.push_back(Output::Page(client, ticket, page));
             }
-            (Question::List(client), Ok(Answer::List { handlers, damaged, is_complete })) => {
+            (PendingQuery::List(client), Ok(Answer::List { handlers, damaged, is_complete })) => {
                 for (key, cause) in &damaged {
                     self.scheduler.note_damaged(*key, cause);
                 }
                 self.outputs.push_back(Output::ListPage(client, Some((handlers, is_complete))));
             }
-            (Question::List(client), _) => self.outputs.push_back(Output::ListPage(client, None)),
-            (Question::Handler(address, asked), Ok(Answer::Handler(Some(kept))))
+            (PendingQuery::List(client), _) => self.outputs.push_back(Output::ListPage(client, None)),
+            (PendingQuery::Handler(address, asked), Ok(Answer::Handler(Some(kept))))
                 if kept.journal.bytes() > LOOP_PARSE_BYTES_MAX =>
             {
                 let fold = self.scheduler.fold_of(&kept);
                 self.outputs.push_back(Output::Fold(Loaded { address, asked, kept }, fold));
             }
-            (Question::Handler(address, asked), answer) => {
+            (PendingQuery::Handler(address, asked), answer) => {
                 if self.scheduler.end_read(asked) {
                     self.handle_handler(&address, answer, now);
                 } else {
                     self.load(address);
                 }
             }
-            (Question::Oldest(count, asked), answer) => match (self.scheduler.end_read(asked), answer) {
+            (PendingQuery::Oldest(count, asked), answer) => match (self.scheduler.end_read(asked), answer) {
                 (false, _) => self.ask_oldest(count),
                 (true, Ok(Answer::Oldest(oldest))) => self.scheduler.handle_oldest(&oldest, now),
                 (true, _) => self.scheduler.handle_oldest_unread(now),
@@ -127,7 +127,7 @@ impl Core {
                 self.resume_loaded(address, None);
             }
             Ok(Answer::Handler(Some(kept))) => {
-                self.scheduler.handle_kept(&kept, now);
+                self.scheduler.handle_loaded(&kept, now);
                 self.resume_loaded(address, None);
             }
             Ok(_) => {
@@ -151,7 +151,7 @@ impl Core {
 
     /// Resumes the calls that wait for this handler: it is loaded, does not exist, or cannot be read.
     fn resume_loaded(&mut self, address: &Address, error: Option<&StoreError>) {
-        for client in self.questions.end_load(address) {
+        for client in self.queries.end_load(address) {
             if self.resume_call(client) {
                 self.loaded.push_back(match error {
                     None => Output::Call { client, is_read: true },

@@ -12,7 +12,7 @@
 //! everything in it, and the facts of a run, followed by what it has deferred, if anything. Values are JSON texts,
 //! which are checked again when decoded. A stream write is recorded as its type, if the graph has it, and the bytes
 //! that it took in the feed: the event itself is in the feed, so that nothing is stored twice. A large state that a run
-//! begins with is stored separately, too: [`KeptJournal::state`]. The record of the start does not contain it, and a
+//! begins with is stored separately, too: [`StoredJournal::state`]. The record of the start does not contain it, and a
 //! snapshot contains only the keys that have changed since.
 //!
 //! Ids of event types and steps are those of the graph under which the input was reduced, and a record is always
@@ -27,7 +27,7 @@
 //! later program reads the earlier ones: it has their types beside its own, decodes by the version, and converts.
 //!
 //! [postcard]: https://postcard.jamesmunns.com/wire-format
-//! [`KeptJournal::state`]: super::kept::KeptJournal::state
+//! [`StoredJournal::state`]: super::stored::StoredJournal::state
 
 use std::{fmt, sync::Arc};
 

@@ -53,7 +53,7 @@ use crate::{
     values::Values,
 };
 pub use facts::Remains;
-use facts::{Facts, Phase, Turn};
+use facts::{Facts, Reduction, RunPhase};
 pub use question::OpenQuestion;
 pub use state::Changed;
 use timer::RUN_TIMER;
@@ -102,7 +102,7 @@ impl Run {
     /// duplicate or unknown changes nothing.
     pub fn handle(&mut self, input: Input, now: Now, effects: &mut Vec<Effect>) {
         let Self { graph, facts, remains } = self;
-        facts.reduce(&mut Turn { graph, now, effects, remains }, input);
+        facts.reduce(&mut Reduction { graph, now, effects, remains }, input);
     }
 
     /// Returns what the run no longer needs and would take long to free, if anything.
@@ -152,14 +152,14 @@ impl Run {
     /// Why it would not.
     pub fn check_external(&self, external: &External) -> Result<(), Refusal> {
         match self.facts.phase {
-            Phase::New | Phase::Ended(_) => Err(Refusal::Ended),
+            RunPhase::New | RunPhase::Ended(_) => Err(Refusal::Ended),
             _ => self.facts.destination(&self.graph, external).map(drop),
         }
     }
 
     /// Returns why the run can never continue, if it has nothing left to do and nothing from outside can change that.
     pub fn stuck(&self) -> Option<String> {
-        let runs = matches!(self.facts.phase, Phase::Waiting | Phase::Admitted);
+        let runs = matches!(self.facts.phase, RunPhase::Waiting | RunPhase::Admitted);
         runs.then(|| self.facts.stuck(&self.graph)).flatten()
     }
 
@@ -180,7 +180,7 @@ impl Run {
 
     /// Returns whether it was admitted under `max_runs` and may start passes.
     pub fn is_admitted(&self) -> bool {
-        matches!(self.facts.phase, Phase::Admitted)
+        matches!(self.facts.phase, RunPhase::Admitted)
     }
 
     /// Returns whether no pass runs or is to start and nothing is deferred, so that nothing happens before a timer is
@@ -192,7 +192,7 @@ impl Run {
     /// Returns the outcome, once there is one.
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.facts.phase {
-            Phase::Ended(outcome) => Some(outcome),
+            RunPhase::Ended(outcome) => Some(outcome),
             _ => None,
         }
     }

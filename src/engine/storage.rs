@@ -35,7 +35,7 @@
 //! 15. One whose own rows are damaged is no longer among the finished or the recovered ones, and the next start says
 //!     so. `a_damaged_handler_is_set_aside_for_good`
 //! 16. A store that is opened again has all that was committed, and recovers every run that goes on, in order of
-//!     creation. Nothing that it has is newer than `newest` of its [`Beginning`](super::kept::Beginning), and every
+//!     creation. Nothing that it has is newer than `newest` of its [`Beginning`](super::stored::Beginning), and every
 //!     key is among those `issued`. `what_was_committed_is_there_after_a_start`
 //! 17. A batch for the clock's sake moves the clock that the next start is given. `a_batch_may_commit_the_time_alone`
 //! 18. The secret is that of the first start, whatever later ones offer. `the_secret_is_that_of_the_first_start`
@@ -57,13 +57,13 @@ use std::{fmt, sync::Arc};
 
 mod batch;
 
-pub use super::kept::Recall;
+pub use super::stored::Recall;
 pub use batch::{Batch, Ended, Head, Opened, Snapshotted, StartState};
 
 use super::{
     feed::Feed,
-    kept::{Address, Aside, Kept, KeptHandler},
     keys::{HandlerKey, RunKey, WorkflowId},
+    stored::{Address, Aside, Stored, StoredHandler},
 };
 
 /// Identifies a query that a store is working on. Whoever asks chooses it, and never twice.
@@ -154,18 +154,18 @@ pub enum Answer {
         workflow: Option<WorkflowId>,
     },
     /// To [`Query::Handler`]; `None` if there is no such handler.
-    Handler(Option<Box<Kept>>),
+    Handler(Option<Box<Stored>>),
     /// To [`Query::Handler`]: its run has not ended, but cannot be read completely.
     Damaged {
         /// The handler without its run.
-        handler: Box<KeptHandler>,
+        handler: Box<StoredHandler>,
         /// What is wrong.
         cause: Box<str>,
     },
     /// To [`Query::List`].
     List {
         /// The handlers.
-        handlers: Vec<KeptHandler>,
+        handlers: Vec<StoredHandler>,
         /// Handlers that would be among them but cannot be read, and why.
         damaged: Vec<(HandlerKey, Box<str>)>,
         /// Whether the list ends with them.

@@ -173,7 +173,7 @@ impl Graph {
 
     /// Returns whether an event from outside can become work while no step runs: a step takes a type that clients may
     /// send.
-    pub fn goes_on_from_outside(&self) -> bool {
+    pub fn can_continue_from_outside(&self) -> bool {
         self.open.iter().zip(&self.takers).any(|(open, takers)| *open && !takers.is_empty())
     }
 

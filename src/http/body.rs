@@ -81,7 +81,7 @@ impl Decoder {
 /// The state of the chunked coding: its grammar is read byte by byte, its data chunk by chunk.
 #[derive(Debug, Default)]
 pub struct Chunks {
-    phase: Phase,
+    phase: ChunkPhase,
     read: usize,
     write: usize,
     extension_bytes: u32,
@@ -98,7 +98,7 @@ pub struct Chunks {
 ///                                                         └► LastLf ► end
 /// ```
 #[derive(Clone, Copy, Debug)]
-enum Phase {
+enum ChunkPhase {
     Size { size: u64, digits: u8 },
     BeforeExtension { size: u64 },
     Extension { size: u64 },
@@ -113,7 +113,7 @@ enum Phase {
     LastLf,
 }
 
-impl Default for Phase {
+impl Default for ChunkPhase {
     fn default() -> Self {
         Self::Size { size: 0, digits: 0 }
     }
@@ -122,19 +122,19 @@ impl Default for Phase {
 impl Chunks {
     fn decode(&mut self, bytes: &mut [u8], body_bytes_max: usize) -> Result<Progress, Refusal> {
         while self.read < bytes.len() {
-            if let Phase::Data { left } = self.phase {
+            if let ChunkPhase::Data { left } = self.phase {
                 let count = left.min(bytes.len() - self.read);
                 if self.read != self.write {
                     bytes.copy_within(self.read..self.read + count, self.write);
                 }
                 self.read += count;
                 self.write += count;
-                self.phase = if count == left { Phase::DataCr } else { Phase::Data { left: left - count } };
+                self.phase = if count == left { ChunkPhase::DataCr } else { ChunkPhase::Data { left: left - count } };
                 continue;
             }
             let byte = bytes[self.read];
             self.read += 1;
-            if matches!((self.phase, byte), (Phase::LastLf, b'\n')) {
+            if matches!((self.phase, byte), (ChunkPhase::LastLf, b'\n')) {
                 return Ok(Progress::Done { decoded: self.write, read: self.read });
             }
             self.phase = self.next_phase(byte, body_bytes_max)?;
@@ -143,46 +143,48 @@ impl Chunks {
     }
 
     /// The transition table for all bytes except chunk data.
-    fn next_phase(&mut self, byte: u8, body_bytes_max: usize) -> Result<Phase, Refusal> {
+    fn next_phase(&mut self, byte: u8, body_bytes_max: usize) -> Result<ChunkPhase, Refusal> {
         let next = match (self.phase, byte) {
-            (Phase::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {
+            (ChunkPhase::Size { size, digits }, _) if byte.is_ascii_hexdigit() => {
                 if digits == SIZE_DIGITS_MAX {
                     return Err(fault("a chunk size of at most 16 hexadecimal digits", byte));
                 }
                 let digit = char::from(byte).to_digit(16).expect("a hexadecimal digit, as just seen");
-                Phase::Size { size: size << 4 | u64::from(digit), digits: digits + 1 }
+                ChunkPhase::Size { size: size << 4 | u64::from(digit), digits: digits + 1 }
             }
-            (Phase::Size { size, digits: 1.. } | Phase::BeforeExtension { size }, b' ' | b'\t') => {
+            (ChunkPhase::Size { size, digits: 1.. } | ChunkPhase::BeforeExtension { size }, b' ' | b'\t') => {
                 self.count_extension()?;
-                Phase::BeforeExtension { size }
+                ChunkPhase::BeforeExtension { size }
             }
-            (Phase::Size { size, digits: 1.. } | Phase::BeforeExtension { size }, b';') => {
+            (ChunkPhase::Size { size, digits: 1.. } | ChunkPhase::BeforeExtension { size }, b';') => {
                 self.count_extension()?;
-                Phase::Extension { size }
+                ChunkPhase::Extension { size }
             }
-            (Phase::Extension { size }, _) if is_text(byte) => {
+            (ChunkPhase::Extension { size }, _) if is_text(byte) => {
                 self.count_extension()?;
-                Phase::Extension { size }
+                ChunkPhase::Extension { size }
             }
-            (Phase::Size { size, digits: 1.. } | Phase::Extension { size }, b'\r') => Phase::SizeLf { size },
-            (Phase::SizeLf { size: 0 } | Phase::TrailerLf, b'\n') => Phase::TrailerStart,
-            (Phase::SizeLf { size }, b'\n') => match usize::try_from(size) {
-                Ok(left) if left <= body_bytes_max - self.write => Phase::Data { left },
+            (ChunkPhase::Size { size, digits: 1.. } | ChunkPhase::Extension { size }, b'\r') => {
+                ChunkPhase::SizeLf { size }
+            }
+            (ChunkPhase::SizeLf { size: 0 } | ChunkPhase::TrailerLf, b'\n') => ChunkPhase::TrailerStart,
+            (ChunkPhase::SizeLf { size }, b'\n') => match usize::try_from(size) {
+                Ok(left) if left <= body_bytes_max - self.write => ChunkPhase::Data { left },
                 _ => return Err(too_large(body_bytes_max)),
             },
-            (Phase::DataCr, b'\r') => Phase::DataLf,
-            (Phase::DataLf, b'\n') => Phase::default(),
-            (Phase::TrailerStart, b'\r') => Phase::LastLf,
-            (Phase::TrailerStart | Phase::TrailerName, _) if is_token(byte) => {
+            (ChunkPhase::DataCr, b'\r') => ChunkPhase::DataLf,
+            (ChunkPhase::DataLf, b'\n') => ChunkPhase::default(),
+            (ChunkPhase::TrailerStart, b'\r') => ChunkPhase::LastLf,
+            (ChunkPhase::TrailerStart | ChunkPhase::TrailerName, _) if is_token(byte) => {
                 self.count_trailer()?;
-                Phase::TrailerName
+                ChunkPhase::TrailerName
             }
-            (Phase::TrailerName, b':') => Phase::TrailerValue,
-            (Phase::TrailerValue, _) if is_text(byte) => {
+            (ChunkPhase::TrailerName, b':') => ChunkPhase::TrailerValue,
+            (ChunkPhase::TrailerValue, _) if is_text(byte) => {
                 self.count_trailer()?;
-                Phase::TrailerValue
+                ChunkPhase::TrailerValue
             }
-            (Phase::TrailerValue, b'\r') => Phase::TrailerLf,
+            (ChunkPhase::TrailerValue, b'\r') => ChunkPhase::TrailerLf,
             (phase, _) => return Err(fault(phase.expects(), byte)),
         };
         Ok(next)
@@ -211,7 +213,7 @@ impl Chunks {
     }
 }
 
-impl Phase {
+impl ChunkPhase {
     fn expects(self) -> &'static str {
         match self {
             Self::Size { digits: 0, .. } => "a chunk size in hexadecimal digits",

@@ -6,9 +6,9 @@ use crate::{
     api::{self, Access, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
     core::{Needs, Refused},
     engine::{
-        kept::KeptHandler,
         keys::HandlerKey,
         storage::{Recall, StoreError},
+        stored::StoredHandler,
     },
     http::{FieldValues, Refusal, Request, Response, exchange::Exchange},
     limits::{LIST_COST_BYTES, PAGE_BYTES_MAX},
@@ -193,7 +193,7 @@ impl Loop {
     pub(super) fn refuse(&mut self, id: ConnectionId, refused: &Refused) {
         if let Some(errors) = self.errors_of(id) {
             let response = match refused {
-                Refused::NotStored(error) => errors.not_kept(status(error), &error.to_string()),
+                Refused::NotStored(error) => errors.not_committed(status(error), &error.to_string()),
                 Refused::RunUnreadable => errors.not_read("the run's stored rows are damaged"),
                 Refused::RunDelayed(handler_id) => errors.delayed(handler_id),
             };
@@ -295,7 +295,7 @@ impl Loop {
     }
 
     /// Handles the handlers that the connection's list has requested; `None` if they cannot be read.
-    pub(super) fn take_list_page(&mut self, id: ConnectionId, page: Option<(Vec<KeptHandler>, bool)>) {
+    pub(super) fn take_list_page(&mut self, id: ConnectionId, page: Option<(Vec<StoredHandler>, bool)>) {
         let Some((handlers, is_complete)) = page else { return self.cut_list(id) };
         if let Some(Client::Listing(list)) = self.clients.get_mut(id.into()) {
             list.page = handlers.into();

@@ -17,13 +17,13 @@ use crate::{
 pub(super) struct Reader {
     pub(super) id: ConnectionId,
     pub(super) follow: Follow,
-    pub(super) phase: Phase,
+    pub(super) phase: ReaderPhase,
     /// The time of its entry in the loop's list of due readers.
     pub(super) due_us: u64,
 }
 
 #[derive(Debug)]
-pub(super) enum Phase {
+pub(super) enum ReaderPhase {
     /// It waits for the lock.
     Waiting { errors: ErrorFormat },
     /// It reads.
@@ -58,13 +58,13 @@ impl Reader {
     /// Returns the bytes of its page, if it has one.
     pub(super) fn page_bytes(&self) -> usize {
         match &self.phase {
-            Phase::Open(Open { page: Some(page), .. }) => page.feed.bytes(),
-            Phase::Open(_) | Phase::Waiting { .. } => 0,
+            ReaderPhase::Open(Open { page: Some(page), .. }) => page.feed.bytes(),
+            ReaderPhase::Open(_) | ReaderPhase::Waiting { .. } => 0,
         }
     }
 }
 
-impl Phase {
+impl ReaderPhase {
     /// Returns the form of errors for the reader, if nothing of its reply is sent yet.
     pub(super) fn unanswered(&self) -> Option<ErrorFormat> {
         match self {

@@ -3,7 +3,7 @@
 mod pages;
 
 use super::{
-    reader::{Open, Phase, Reader},
+    reader::{Open, Reader, ReaderPhase},
     stop::cut_off,
     turn::Loop,
 };
@@ -39,7 +39,7 @@ impl Loop {
 
     fn wait_for_lock(&mut self, id: ConnectionId, follow: Follow, due_us: u64, errors: ErrorFormat) {
         self.due.insert((due_us, id));
-        self.put_reader(Box::new(Reader { id, follow, phase: Phase::Waiting { errors }, due_us }));
+        self.put_reader(Box::new(Reader { id, follow, phase: ReaderPhase::Waiting { errors }, due_us }));
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().hang_up_on_end(true);
         }
@@ -63,7 +63,7 @@ impl Loop {
 
     /// Sends the head of an open stream, if that is not done yet.
     fn send_head(&mut self, reader: &mut Reader) {
-        if let Phase::Open(open) = &mut reader.phase
+        if let ReaderPhase::Open(open) = &mut reader.phase
             && let Some(start) = open.reading.begin()
         {
             self.start_stream(reader.id, &reader.follow, start);
@@ -79,14 +79,14 @@ impl Loop {
             self.due.insert((due_us, id));
         }
         let open = Open { reading, errors, page: None, written_us: self.now.alive_us };
-        self.put_reader(Box::new(Reader { id, follow, phase: Phase::Open(open), due_us }));
+        self.put_reader(Box::new(Reader { id, follow, phase: ReaderPhase::Open(open), due_us }));
         self.pump(id);
     }
 
     /// A waiting reader now has the lock.
     pub(super) fn take_turn(&mut self, id: ConnectionId) {
         let Some(waiter) = self.take_reader(id) else { return };
-        let Phase::Waiting { errors } = waiter.phase else { return self.put_reader(waiter) };
+        let ReaderPhase::Waiting { errors } = waiter.phase else { return self.put_reader(waiter) };
         self.due.remove(&(waiter.due_us, id));
         match self.core.take_turn(id.into(), waiter.follow.run) {
             Turn::Gone => self.respond(id, &errors.handler_not_found()),
@@ -100,7 +100,7 @@ impl Loop {
         let Some(mut reader) = self.take_reader(id) else { return };
         self.due.remove(&(reader.due_us, id));
         let unanswered = reader.phase.unanswered();
-        if let Phase::Open(open) = &mut reader.phase {
+        if let ReaderPhase::Open(open) = &mut reader.phase {
             self.core.forget_reading(&mut open.reading);
         }
         match unanswered {
@@ -121,12 +121,12 @@ impl Loop {
         let Some(mut reader) = self.take_reader(id) else { return };
         let framing = reader.follow.framing();
         match &mut reader.phase {
-            Phase::Waiting { errors, .. } => {
+            ReaderPhase::Waiting { errors, .. } => {
                 let errors = *errors;
                 self.core.stop_waiting(id.into(), reader.follow.run);
                 self.refuse_lock(id, &reader.follow, errors);
             }
-            Phase::Open(open) => {
+            ReaderPhase::Open(open) => {
                 let idle_since_us = open.written_us;
                 if idle_since_us + HEARTBEAT_US <= self.now.alive_us {
                     open.written_us = self.now.alive_us;
@@ -150,7 +150,7 @@ impl Loop {
     pub(super) fn handle_taken(&mut self, id: ConnectionId) {
         let Some(taken) = self.reactor.taken_position(id) else { return };
         if let Some(mut reader) = self.take_reader(id) {
-            if let Phase::Open(open) = &mut reader.phase {
+            if let ReaderPhase::Open(open) = &mut reader.phase {
                 self.core.move_queue(reader.follow.run, &mut open.reading, taken);
             }
             self.put_reader(reader);
@@ -171,8 +171,8 @@ impl Loop {
         let Reader { id, follow, phase, due_us } = reader;
         self.due.remove(&(due_us, id));
         match phase {
-            Phase::Waiting { .. } => self.core.stop_waiting(id.into(), follow.run),
-            Phase::Open(mut open) => self.core.stop_reading(id.into(), follow.run, &mut open.reading, taken),
+            ReaderPhase::Waiting { .. } => self.core.stop_waiting(id.into(), follow.run),
+            ReaderPhase::Open(mut open) => self.core.stop_reading(id.into(), follow.run, &mut open.reading, taken),
         }
     }
 

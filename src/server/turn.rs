@@ -32,7 +32,7 @@ use crate::{
     engine::{
         input::Outcome,
         keys::WorkflowId,
-        scheduler::{NewRun, Place},
+        scheduler::{NewRun, StartAs},
     },
     executors::{
         self, Executor, Report,
@@ -213,7 +213,7 @@ impl Loop {
         }
         let event = Json::from_value(start).map_err(|error| ServeError::StartEvent(name.to_string(), error))?;
         let run_id = self.site.ids.draw().map_err(io)?;
-        let (workflow, place, state) = (WorkflowId(0), Place::New(None), crate::values::Values::default());
+        let (workflow, place, state) = (WorkflowId(0), StartAs::New(None), crate::values::Values::default());
         let new = NewRun { workflow, place, run_id, event, state };
         let key = self.core.scheduler_mut().start(new, self.now);
         self.settle();

@@ -26,8 +26,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 pub use open::{OpenError, Wanted, open};
 
 pub use crate::engine::{
-    kept::{Address, Aside, Beginning, Recovered},
     storage::{Answer, Batch, Completed, Query, Recall, StoreError, Ticket},
+    stored::{Address, Aside, Beginning, Recovered},
 };
 use crate::{graph::Graph, text::InvalidValue};
 

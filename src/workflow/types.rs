@@ -239,7 +239,7 @@ pub trait QuestionList {
     note = "to send it, name it in the step's context: `ctx: &Ctx<Sends<{Self}>>`",
     note = "to ask it, name it there so: `ctx: &Ctx<Asks<{Self}>>`"
 )]
-pub trait In<L, Place> {}
+pub trait In<L, StartAs> {}
 
 /// The position in a list of one.
 #[doc(hidden)]

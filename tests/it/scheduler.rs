@@ -16,7 +16,7 @@ use steprill::{
         keys::{CallerId, HandlerKey, RunKey, WorkflowId},
         record,
         scheduler::{
-            Capacity, NewRun, Notice, Place, Scheduler, SchedulerLimits, StartPass, StartRefused, TroubleKind,
+            Capacity, NewRun, Notice, Scheduler, SchedulerLimits, StartAs, StartPass, StartRefused, TroubleKind,
         },
         storage::Recall,
     },
@@ -68,11 +68,11 @@ impl World {
         Self { scheduler, limits, graph, now: Now::default(), drawn: 0, removed: Vec::new() }
     }
 
-    fn start(&mut self, place: Place) -> HandlerKey {
+    fn start(&mut self, place: StartAs) -> HandlerKey {
         self.start_with(place, Values::default())
     }
 
-    fn start_with(&mut self, place: Place, state: Values) -> HandlerKey {
+    fn start_with(&mut self, place: StartAs, state: Values) -> HandlerKey {
         self.drawn += 1;
         let (workflow, run_id) = (WorkflowId(0), uuid::Uuid::from_u128(self.drawn.into()));
         let event = Json::parse("{}").expect("JSON");
@@ -81,7 +81,7 @@ impl World {
     }
 
     fn begin(&mut self) -> HandlerKey {
-        self.start(Place::New(None))
+        self.start(StartAs::New(None))
     }
 
     /// Commits all and gives the notices.
@@ -168,7 +168,7 @@ fn a_handler_stays_while_an_earlier_run_of_it_is_read() {
         let read = world.finish();
         let run = world.run(read);
         assert!(world.scheduler.follow(run, ReaderId(1)));
-        world.start(Place::Continue(read));
+        world.start(StartAs::Continue(read));
         let tag = world.passes()[0].tag;
         world.stop(tag);
         world.settle();
@@ -283,7 +283,7 @@ fn a_reader_keeps_the_run_it_began_with_when_its_handler_is_continued() {
     let next = world.scheduler.feed_range(key).expect("it is there").end;
     assert!(world.scheduler.follow(old, ReaderId(1)));
     assert_eq!(world.scheduler.acquire(old, ReaderId(2)), Some(true));
-    assert_eq!(world.start(Place::Continue(key)), key);
+    assert_eq!(world.start(StartAs::Continue(key)), key);
     world.settle();
     let new = world.run(key);
     assert_eq!((old.run, new.run), (0, 1));
@@ -304,7 +304,7 @@ fn a_continued_handler_counts_as_finished_once() {
     let mut world = World::new(2, None, None);
     let continued = world.finish();
     for _ in 0..5 {
-        world.start(Place::Continue(continued));
+        world.start(StartAs::Continue(continued));
         let tag = world.passes()[0].tag;
         world.stop(tag);
         world.settle();

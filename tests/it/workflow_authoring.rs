@@ -90,7 +90,7 @@ fn the_graph_is_read_from_the_types_of_the_functions() {
 
     let start = graph.event(graph.start);
     assert_eq!((&*start.name, &*start.qualified_name, start.kind), ("Topic", "article.Topic", EventKind::Start));
-    assert!(graph.open_types().map(|event| &*event.name).eq(["Verdict"]) && !graph.goes_on_from_outside());
+    assert!(graph.open_types().map(|event| &*event.name).eq(["Verdict"]) && !graph.can_continue_from_outside());
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn a_question_and_its_answer_get_their_kinds_from_the_step_that_asks() {
     assert_eq!(graph.event(graph.event_id("Ask").unwrap()).kind, EventKind::InputRequired);
     assert_eq!(graph.event(graph.event_id("Reply").unwrap()).kind, EventKind::HumanResponse);
     assert_eq!(open(&graph), ["Reply"]);
-    assert!(!graph.goes_on_from_outside(), "it only answers");
+    assert!(!graph.can_continue_from_outside(), "it only answers");
 }
 
 /// Returns the types that clients may send.
@@ -128,7 +128,7 @@ fn clients_may_send_answers_and_what_is_opened_and_nothing_else() {
         c: C -> T ? NeedQ/Reply",
     );
     assert_eq!(open(&graph), ["HumanB", "OpenX", "Reply"]);
-    assert!(graph.goes_on_from_outside());
+    assert!(graph.can_continue_from_outside());
     // What only a fan-in takes comes only from its scope.
     let graph = built("a: S -> [HumanE]\nb: [HumanE] -> T");
     assert_eq!(open(&graph), [""; 0]);

@@ -9,10 +9,10 @@ use crate::{
     },
     engine::{
         input::Outcome,
-        kept::KeptHandler,
         keys::HandlerKey,
         scheduler::{HandlerView, Scheduler},
         storage::Recall,
+        stored::StoredHandler,
     },
     http::{Method, Request, Response},
     limits::LIST_SCAN_HANDLERS_MAX,
@@ -148,7 +148,7 @@ pub fn list_some(scheduler: &Scheduler, list: &mut List, out: &mut Vec<u8>, byte
             Next::Kept(kept) => {
                 here = scheduler.view(key);
                 id = scheduler.id_of(kept);
-                here.or_else(|| Some(scheduler.view_kept(kept, &id)))
+                here.or_else(|| Some(scheduler.view_stored(kept, &id)))
             }
             _ => scheduler.view(key),
         };
@@ -164,7 +164,7 @@ enum Next {
     Nothing,
     Unread,
     Here(HandlerKey),
-    Kept(Box<KeptHandler>),
+    Kept(Box<StoredHandler>),
 }
 
 impl Next {

@@ -170,7 +170,7 @@ impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Members { values: [None; N], count: 0 };
-        while let Some(place) = map.next_key_seed(Place(self.0))? {
+        while let Some(place) = map.next_key_seed(MemberIndex(self.0))? {
             if let Some(place) = place {
                 let value = map.next_value::<&RawValue>()?;
                 let replaced = members.values[place].take().is_some();
@@ -188,9 +188,9 @@ impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
 
 /// Deserializes a key to its index among the names to be found.
 #[derive(Clone, Copy)]
-struct Place<'n>(&'n [&'n str]);
+struct MemberIndex<'n>(&'n [&'n str]);
 
-impl<'de> DeserializeSeed<'de> for Place<'_> {
+impl<'de> DeserializeSeed<'de> for MemberIndex<'_> {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -198,7 +198,7 @@ impl<'de> DeserializeSeed<'de> for Place<'_> {
     }
 }
 
-impl Visitor<'_> for Place<'_> {
+impl Visitor<'_> for MemberIndex<'_> {
     type Value = Option<usize>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,7 @@
 //! Opens, answers and closes questions.
 
 use super::{
-    facts::{Facts, Turn},
+    facts::{Facts, Reduction},
     matching::{OpenIndex, wanted},
     question::{Asking, EarlyAnswer, Question, Shown},
     route::Destination,
@@ -136,7 +136,7 @@ impl Facts {
         Some(early.value)
     }
 
-    pub(super) fn keep_early(&mut self, external: External, step: Option<StepId>, in_inbox: bool) {
+    pub(super) fn store_early(&mut self, external: External, step: Option<StepId>, in_inbox: bool) {
         let External { event, value, members, .. } = external;
         members.read(&value);
         let early = EarlyAnswer { event, value, step, in_inbox, members };
@@ -158,12 +158,12 @@ impl Facts {
     }
 
     /// Answers the work's question, so that its body runs again.
-    pub(super) fn answer(&mut self, turn: &mut Turn<'_>, number: u64, value: Json) {
+    pub(super) fn answer(&mut self, reduction: &mut Reduction<'_>, number: u64, value: Json) {
         if let Some(timer) = self.close_question(number, Some(value)) {
             self.timers.remove(timer.id.0);
-            turn.effects.push(Effect::Disarm(timer.id));
+            reduction.effects.push(Effect::Disarm(timer.id));
         }
-        self.enter(turn, number);
+        self.enter(reduction, number);
     }
 
     /// Closes the work's question, with or without an answer. Returns its timer.

@@ -1,7 +1,7 @@
 //! Checks that facts that were decoded from bytes are consistent, so that a run may rely on them.
 
 use super::{
-    facts::{Facts, Phase},
+    facts::{Facts, RunPhase},
     scope::Scope,
     work::{Memory, Work, WorkPhase},
 };
@@ -16,7 +16,7 @@ impl Facts {
     pub(super) fn check(&self) -> Result<(), &'static str> {
         let ensure = |holds: bool, fault| if holds { Ok(()) } else { Err(fault) };
         let live = Live::of(self);
-        let idle = matches!(self.phase, Phase::New | Phase::Ended(_));
+        let idle = matches!(self.phase, RunPhase::New | RunPhase::Ended(_));
         ensure(!idle || self.is_empty(), "it does not run and has something to do")?;
         ensure(self.numbers_are_ahead(), "its numbers are used up, or used twice")?;
         ensure(self.works.iter().all(|(_, work)| work.is_sound()), "a work remembers what cannot have been")?;

@@ -2,9 +2,9 @@
 
 use super::{
     deferred::Deferred,
-    facts::{Facts, Turn},
+    facts::{Facts, Reduction},
     path::Path,
-    scope::{Closing, Collected, Outer, Place, SCOPE_BYTES, Scope, collected_bytes, event_bytes},
+    scope::{Closing, Collected, Outer, SCOPE_BYTES, Scope, ScopePosition, collected_bytes, event_bytes},
     work::Work,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 
 impl Facts {
     /// Opens the scope of one pass of `opener` with this many emissions. It stays open until it is left once.
-    pub(super) fn open_scope(&mut self, opener: &Work, emissions: usize) -> Place {
+    pub(super) fn open_scope(&mut self, opener: &Work, emissions: usize) -> ScopePosition {
         let outer = opener.place.as_deref().map(|place| {
             if let Some(around) = self.scopes.get_mut(place.scope) {
                 around.live += 1;
@@ -26,19 +26,19 @@ impl Facts {
         let scope = Scope { opener: opener.step, outer, live: 1, collected: Collected::new() };
         self.cost_bytes += scope.cost_bytes();
         self.scopes.push(number, Box::new(scope));
-        Place { scope: number, path: Path::default() }
+        ScopePosition { scope: number, path: Path::default() }
     }
 
     /// Collects an event for a fan-in, if that closes the scope.
     pub(super) fn collect(
         &mut self,
-        turn: &Turn<'_>,
+        reduction: &Reduction<'_>,
         fan_in: StepId,
-        (place, index): (&Place, u32),
+        (place, index): (&ScopePosition, u32),
         event: (EventId, Json),
     ) {
         let Some(scope) = self.scopes.get_mut(place.scope) else { return };
-        if turn.graph.step(scope.opener).closers.contains(&fan_in) {
+        if reduction.graph.step(scope.opener).closers.contains(&fan_in) {
             let at = (fan_in, place.path.then(index, None));
             self.cost_bytes += collected_bytes((&at, &event));
             scope.collected.insert(at, event);
@@ -48,7 +48,7 @@ impl Facts {
 
     /// Records that something in the scope has finished. After the last one the scope closes: its fan-ins become works
     /// of the outer scope, in which one thing less remains in turn.
-    pub(super) fn leave_scope(&mut self, turn: &mut Turn<'_>, number: u64) {
+    pub(super) fn leave_scope(&mut self, reduction: &mut Reduction<'_>, number: u64) {
         let mut number = number;
         loop {
             let Some(scope) = self.scopes.get_mut(number) else { return };
@@ -66,7 +66,7 @@ impl Facts {
                 return self.defer(Deferred::Closing(closing));
             }
             let mut all = usize::MAX;
-            self.give_some(turn, &mut closing, &mut all);
+            self.pass_some(reduction, &mut closing, &mut all);
             match closing.outer {
                 Some(outer) => number = outer.scope,
                 None => return,
@@ -75,8 +75,8 @@ impl Facts {
     }
 
     /// Passes about `left` of the collected events to fan-ins. Returns whether each fan-in has become a work.
-    pub(super) fn give_some(&mut self, turn: &mut Turn<'_>, closing: &mut Closing, left: &mut usize) -> bool {
-        let fan_ins = &turn.graph.step(closing.opener).closers;
+    pub(super) fn pass_some(&mut self, reduction: &mut Reduction<'_>, closing: &mut Closing, left: &mut usize) -> bool {
+        let fan_ins = &reduction.graph.step(closing.opener).closers;
         for &fan_in in fan_ins {
             if closing.given.is_some_and(|given| given >= fan_in) {
                 continue;
@@ -93,9 +93,10 @@ impl Facts {
             }
             self.cost_bytes -= closing.events.iter().map(event_bytes).sum::<usize>();
             let taken_by = (fan_ins.len() > 1).then_some(fan_in);
-            let within = |outer: &Outer| Place { scope: outer.scope, path: outer.path.then(outer.index, taken_by) };
+            let within =
+                |outer: &Outer| ScopePosition { scope: outer.scope, path: outer.path.then(outer.index, taken_by) };
             let place = closing.outer.as_ref().map(|outer| Box::new(within(outer)));
-            self.add_work(turn, fan_in, WorkEvent::All(std::mem::take(&mut closing.events).into()), place);
+            self.add_work(reduction, fan_in, WorkEvent::All(std::mem::take(&mut closing.events).into()), place);
             closing.given = Some(fan_in);
         }
         true

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::scope::{Closing, Place, event_bytes, place_bytes};
+use super::scope::{Closing, ScopePosition, event_bytes, position_bytes};
 use crate::{
     cost,
     engine::record::{RecordError, Translation, malformed},
@@ -28,7 +28,7 @@ pub(super) struct Emission {
     /// The step that emitted them.
     pub(super) step: StepId,
     /// The position of its work.
-    pub(super) around: Option<Box<Place>>,
+    pub(super) around: Option<Box<ScopePosition>>,
     /// The scope that the pass opened.
     pub(super) opened: Option<u64>,
     /// The events of the pass, or those that were left when it was read from a snapshot.
@@ -49,7 +49,7 @@ pub(super) struct ComesTo {
 }
 
 /// The encoded form of an [`Emission`], without the events that have been routed.
-type EmissionParts<E> = (StepId, Option<Box<Place>>, Option<u64>, u32, [E; 2], ComesTo);
+type EmissionParts<E> = (StepId, Option<Box<ScopePosition>>, Option<u64>, u32, [E; 2], ComesTo);
 
 impl Deferred {
     pub(super) fn cost_bytes(&self) -> usize {
@@ -100,7 +100,7 @@ impl Deferred {
 impl Emission {
     pub(super) fn new(
         step: StepId,
-        around: Option<Box<Place>>,
+        around: Option<Box<ScopePosition>>,
         opened: Option<u64>,
         emitted: Arc<Emitted>,
         comes_to: ComesTo,
@@ -109,7 +109,7 @@ impl Emission {
     }
 
     pub(super) fn cost_bytes(&self) -> usize {
-        self.around.as_deref().map_or(0, place_bytes) + self.left().flatten().map(event_bytes).sum::<usize>()
+        self.around.as_deref().map_or(0, position_bytes) + self.left().flatten().map(event_bytes).sum::<usize>()
     }
 
     /// Returns the next event, its index among all emissions of the pass, and whether it was sent.

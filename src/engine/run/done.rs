@@ -5,8 +5,8 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 use super::{
     deferred::{ComesTo, Deferred, Emission},
     end::{cut, seconds},
-    facts::{Facts, Turn},
-    scope::Place,
+    facts::{Facts, Reduction},
+    scope::ScopePosition,
     work::{Work, WorkPhase},
 };
 use crate::{
@@ -41,44 +41,50 @@ impl Deref for Output {
 }
 
 impl Facts {
-    pub(super) fn done(&mut self, turn: &mut Turn<'_>, pass: PassId, done: Done) {
+    pub(super) fn done(&mut self, reduction: &mut Reduction<'_>, pass: PassId, done: Done) {
         let Some(slot) = self.end_pass(pass) else { return };
         let (number, Done { end, sent, state }) = (pass.work, done);
         let Some(work) = self.works.get(number) else { return };
-        let step = turn.graph.step(work.step);
+        let step = reduction.graph.step(work.step);
         if let (Some(error), Some(fault)) = (work.failure(), fault(&end, step)) {
             let error = format!("{error}; then on_failure of step {}: {fault}", step.name);
-            self.fail_work(turn, number, error);
+            self.fail_work(reduction, number, error);
             return;
         }
         match end {
             PassEnd::Returned(returned) => {
-                self.returned(turn, number, slot, Output::AtOnce(Emitted { sent, returned }), state);
+                self.returned(reduction, number, slot, Output::AtOnce(Emitted { sent, returned }), state);
             }
-            PassEnd::Waits { ordinal, wait } => self.wait(turn, number, slot, ordinal, wait),
-            PassEnd::Failed { error, retry: true } => self.failed(turn, number, slot, error),
-            PassEnd::Failed { error, retry: false } => self.give_up(turn, number, error),
-            PassEnd::Diverged(error) => self.fail_work(turn, number, error),
+            PassEnd::Waits { ordinal, wait } => self.wait(reduction, number, slot, ordinal, wait),
+            PassEnd::Failed { error, retry: true } => self.failed(reduction, number, slot, error),
+            PassEnd::Failed { error, retry: false } => self.give_up(reduction, number, error),
+            PassEnd::Diverged(error) => self.fail_work(reduction, number, error),
             PassEnd::Panicked(_) | PassEnd::TimedOut => {
                 let fault = fault(&end, step).unwrap_or_default();
-                self.failed(turn, number, slot, format!("Step {} {fault}", step.name));
+                self.failed(reduction, number, slot, format!("Step {} {fault}", step.name));
             }
         }
     }
 
     /// Handles a pass that returned, whose events are routed in parts.
-    pub(super) fn large_done(&mut self, turn: &mut Turn<'_>, pass: PassId, emitted: Arc<Emitted>, state: StateUse) {
+    pub(super) fn large_done(
+        &mut self,
+        reduction: &mut Reduction<'_>,
+        pass: PassId,
+        emitted: Arc<Emitted>,
+        state: StateUse,
+    ) {
         if let Some(slot) = self.end_pass(pass) {
-            self.returned(turn, pass.work, slot, Output::InParts(emitted), state);
+            self.returned(reduction, pass.work, slot, Output::InParts(emitted), state);
         }
     }
 
     /// No attempt is left: the work emits its step's `on_failure` event, which another pass makes, or its run fails.
-    fn give_up(&mut self, turn: &mut Turn<'_>, number: u64, error: String) {
+    fn give_up(&mut self, reduction: &mut Reduction<'_>, number: u64, error: String) {
         let Some(work) = self.works.get(number) else { return };
         let (step, attempts) = (work.step, work.attempt);
-        if turn.graph.step(step).on_failure.is_none() {
-            self.fail_work(turn, number, error);
+        if reduction.graph.step(step).on_failure.is_none() {
+            self.fail_work(reduction, number, error);
             return;
         }
         let error = cut(error, ERROR_BYTES_MAX);
@@ -87,53 +93,54 @@ impl Facts {
             work.memory_mut().failure = Some(error.as_str().into());
         });
         let error = cut(error, EVENT_ERROR_BYTES_MAX);
-        self.publish(turn, Published::StepFailed { step, error, attempts });
-        self.launch_unless_held(turn, number);
+        self.publish(reduction, Published::StepFailed { step, error, attempts });
+        self.launch_unless_held(reduction, number);
     }
 
     /// Publishes that the work no longer runs and the visible events, frees the slot, routes sent and then returned
     /// events.
-    fn returned(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, output: Output, used: StateUse) {
+    fn returned(&mut self, reduction: &mut Reduction<'_>, number: u64, slot: u16, output: Output, used: StateUse) {
         if self.state.conflicts(&used) {
-            self.run_again(turn, number);
+            self.run_again(reduction, number);
             return;
         }
         let Some(work) = self.works.get(number) else { return };
-        let comes_to = match self.check_output(turn, work, &output) {
+        let comes_to = match self.check_output(reduction, work, &output) {
             Ok(comes_to) => comes_to,
-            Err(error) => return self.fail_work(turn, number, error),
+            Err(error) => return self.fail_work(reduction, number, error),
         };
         if let Err(error) = self.state.apply(used.writes) {
             // The same writes would fail again.
             if work.failure().is_some() {
-                self.fail_work(turn, number, error);
+                self.fail_work(reduction, number, error);
             } else {
-                self.give_up(turn, number, error);
+                self.give_up(reduction, number, error);
             }
             return;
         }
         let Some(work) = self.works.remove(number) else { return };
         self.uncount(&work);
         let shown_output = output.returned.first().map_or(StepOutput::Nothing, |(event, _)| StepOutput::Event(*event));
-        self.publish_done(turn, &work, slot, shown_output);
-        let stop = output.returned.iter().find(|(event, _)| *event == turn.graph.stop).map(|(_, value)| value.clone());
+        self.publish_done(reduction, &work, slot, shown_output);
+        let stop =
+            output.returned.iter().find(|(event, _)| *event == reduction.graph.stop).map(|(_, value)| value.clone());
         if stop.is_some() || matches!(output, Output::AtOnce(_)) {
             for (event, value) in output.iter() {
-                if turn.graph.event(*event).kind == EventKind::InputRequired {
-                    self.show_question(turn, *event, value.clone());
+                if reduction.graph.event(*event).kind == EventKind::InputRequired {
+                    self.show_question(reduction, *event, value.clone());
                 }
             }
         }
         if let Some(value) = stop {
-            return self.complete(turn, value);
+            return self.complete(reduction, value);
         }
-        self.free_slot(turn, work.step, slot);
-        let step = turn.graph.step(work.step);
+        self.free_slot(reduction, work.step, slot);
+        let step = reduction.graph.step(work.step);
         // A failed work opens no scope: its one event replaces everything that it would have emitted.
         let opens = !step.closers.is_empty() && work.failure().is_none();
         let opened = opens.then(|| self.open_scope(&work, output.len()));
         match output {
-            Output::AtOnce(emitted) => self.emit(turn, &work, opened.as_ref(), emitted),
+            Output::AtOnce(emitted) => self.emit(reduction, &work, opened.as_ref(), emitted),
             Output::InParts(emitted) => {
                 let opened = opened.map(|place| place.scope);
                 let emission = Emission::new(work.step, work.place.clone(), opened, emitted, comes_to);
@@ -141,33 +148,33 @@ impl Facts {
                 self.defer(Deferred::Emission(emission));
             }
         }
-        turn.leave_work(work);
+        reduction.leave_work(work);
     }
 
     /// Turns everything that a pass emitted into works.
-    fn emit(&mut self, turn: &mut Turn<'_>, work: &Work, opened: Option<&Place>, emitted: Emitted) {
+    fn emit(&mut self, reduction: &mut Reduction<'_>, work: &Work, opened: Option<&ScopePosition>, emitted: Emitted) {
         let Emitted { sent, returned } = emitted;
         let around = work.place.as_deref();
-        let returns_inside = opened.is_some() && turn.graph.step(work.step).fan_out;
+        let returns_inside = opened.is_some() && reduction.graph.step(work.step).fan_out;
         let inside = opened.or(around);
         let mut index = 0;
         for event in sent {
-            self.route(turn, event, inside, index);
+            self.route(reduction, event, inside, index);
             index += 1;
         }
         for event in returned {
-            self.route(turn, event, if returns_inside { inside } else { around }, index);
+            self.route(reduction, event, if returns_inside { inside } else { around }, index);
             index += 1;
         }
-        for Place { scope, .. } in opened.into_iter().chain(around) {
-            self.leave_scope(turn, *scope);
+        for ScopePosition { scope, .. } in opened.into_iter().chain(around) {
+            self.leave_scope(reduction, *scope);
         }
     }
 
     /// Checks that the output fits the graph and the limits of the run. Returns how much work it leads to, or the error
     /// that fails the run.
-    fn check_output(&self, turn: &Turn<'_>, work: &Work, output: &Emitted) -> Result<ComesTo, String> {
-        let (graph, name) = (turn.graph, &turn.graph.step(work.step).name);
+    fn check_output(&self, reduction: &Reduction<'_>, work: &Work, output: &Emitted) -> Result<ComesTo, String> {
+        let (graph, name) = (reduction.graph, &reduction.graph.step(work.step).name);
         let (mut comes_to, mut shown_bytes) = (ComesTo::default(), STEP_BYTES);
         for (event, value) in output.iter() {
             let Some(kind) = graph.events.get(usize::from(event.0)).map(|event| event.kind) else {
@@ -214,37 +221,37 @@ impl Facts {
     }
 
     /// Handles a failed attempt: the work is retried after a delay, or fails.
-    fn failed(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, error: String) {
+    fn failed(&mut self, reduction: &mut Reduction<'_>, number: u64, slot: u16, error: String) {
         let Some(work) = self.works.get_mut(number) else { return };
-        let elapsed = Duration::from_micros(turn.now.alive_us.saturating_sub(work.began_us));
-        let retry = &turn.graph.step(work.step).retry;
+        let elapsed = Duration::from_micros(reduction.now.alive_us.saturating_sub(work.began_us));
+        let retry = &reduction.graph.step(work.step).retry;
         let Some(delay) = retry.policy(work.attempt, elapsed, seed(self.id, number, work.attempt)) else {
-            self.give_up(turn, number, error);
+            self.give_up(reduction, number, error);
             return;
         };
         work.conflicts = 0;
         let (step, attempt) = (work.step, work.attempt);
-        let (error, next_us) = (cut(error, EVENT_ERROR_BYTES_MAX), turn.now.deadline(Clock::Wall, delay).at_us);
-        self.publish_not_running(turn, number, slot);
-        self.publish(turn, Published::Retried { step, error, attempt, next_us });
-        let timer = self.arm(turn, number, Clock::Wall, delay);
+        let (error, next_us) = (cut(error, EVENT_ERROR_BYTES_MAX), reduction.now.deadline(Clock::Wall, delay).at_us);
+        self.publish_not_running(reduction, number, slot);
+        self.publish(reduction, Published::Retried { step, error, attempt, next_us });
+        let timer = self.arm(reduction, number, Clock::Wall, delay);
         if let Some(work) = self.works.get_mut(number) {
             work.phase = WorkPhase::Delayed(timer);
         }
-        self.free_slot(turn, step, slot);
+        self.free_slot(reduction, step, slot);
     }
 
     /// Publishes that the work does not run, as its pass waits or has failed.
-    pub(super) fn publish_not_running(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16) {
+    pub(super) fn publish_not_running(&mut self, reduction: &mut Reduction<'_>, number: u64, slot: u16) {
         let Some(work) = self.works.get(number) else { return };
-        let (step, input) = (work.step, work.input(turn.graph));
+        let (step, input) = (work.step, work.input(reduction.graph));
         let (state, output) = (StepState::NotRunning, StepOutput::None);
-        self.publish(turn, Published::Step { step, state, slot: Some(slot), input, output });
+        self.publish(reduction, Published::Step { step, state, slot: Some(slot), input, output });
     }
 
-    fn publish_done(&mut self, turn: &mut Turn<'_>, work: &Work, slot: u16, output: StepOutput) {
-        let (step, input, state) = (work.step, work.input(turn.graph), StepState::NotRunning);
-        self.publish(turn, Published::Step { step, state, slot: Some(slot), input, output });
+    fn publish_done(&mut self, reduction: &mut Reduction<'_>, work: &Work, slot: u16, output: StepOutput) {
+        let (step, input, state) = (work.step, work.input(reduction.graph), StepState::NotRunning);
+        self.publish(reduction, Published::Step { step, state, slot: Some(slot), input, output });
     }
 }
 

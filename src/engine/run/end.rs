@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::{
-    facts::{Facts, Phase, Remnant, Turn},
+    facts::{Facts, Reduction, Remnant, RunPhase},
     work::WorkPhase,
 };
 use crate::{
@@ -19,32 +19,32 @@ use crate::{
 
 impl Facts {
     /// A step has returned the stop event.
-    pub(super) fn complete(&mut self, turn: &mut Turn<'_>, value: Json) {
-        self.publish(turn, Published::Event(EventRef::Known(turn.graph.stop), value.clone()));
-        self.end(turn, Outcome::Completed(value));
+    pub(super) fn complete(&mut self, reduction: &mut Reduction<'_>, value: Json) {
+        self.publish(reduction, Published::Event(EventRef::Known(reduction.graph.stop), value.clone()));
+        self.end(reduction, Outcome::Completed(value));
     }
 
     /// The run was cancelled from outside.
-    pub(super) fn cancel(&mut self, turn: &mut Turn<'_>) {
-        self.publish(turn, Published::Cancelled);
-        self.publish(turn, Published::Ended { step: None, error: None });
-        self.end(turn, Outcome::Cancelled);
+    pub(super) fn cancel(&mut self, reduction: &mut Reduction<'_>) {
+        self.publish(reduction, Published::Cancelled);
+        self.publish(reduction, Published::Ended { step: None, error: None });
+        self.end(reduction, Outcome::Cancelled);
     }
 
     /// The run's time-out is due.
-    pub(super) fn time_out(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn time_out(&mut self, reduction: &mut Reduction<'_>) {
         self.timeout_at_us = None;
-        let active = self.active(turn.graph);
-        let names: Vec<&str> = active.iter().map(|step| &*turn.graph.step(*step).name).collect();
+        let active = self.active(reduction.graph);
+        let names: Vec<&str> = active.iter().map(|step| &*reduction.graph.step(*step).name).collect();
         let steps = match names[..] {
             [] => "No steps active".to_owned(),
             _ => format!("Currently active steps: {}", names.join(", ")),
         };
-        let timeout = turn.graph.timeout.unwrap_or_default();
+        let timeout = reduction.graph.timeout.unwrap_or_default();
         let error = cut(format!("Operation timed out after {} seconds. {steps}", seconds(timeout)), ERROR_BYTES_MAX);
-        self.publish(turn, Published::TimedOut { timeout, active });
-        self.publish(turn, Published::Ended { step: None, error: Some(error.clone()) });
-        self.end(turn, Outcome::Failed(error));
+        self.publish(reduction, Published::TimedOut { timeout, active });
+        self.publish(reduction, Published::Ended { step: None, error: Some(error.clone()) });
+        self.end(reduction, Outcome::Failed(error));
     }
 
     /// Returns the steps that have works, in order.
@@ -58,30 +58,30 @@ impl Facts {
     }
 
     /// Fails the run because of a work that runs or has just run.
-    pub(super) fn fail_work(&mut self, turn: &mut Turn<'_>, number: u64, error: String) {
+    pub(super) fn fail_work(&mut self, reduction: &mut Reduction<'_>, number: u64, error: String) {
         let Some(work) = self.works.get(number) else { return };
         let (step, attempts) = (work.step, work.attempt);
         if let WorkPhase::Held { slot } = work.phase {
-            self.publish_not_running(turn, number, slot);
+            self.publish_not_running(reduction, number, slot);
         }
-        self.fail(turn, Some(step), error, attempts);
+        self.fail(reduction, Some(step), error, attempts);
     }
 
     /// Ends a run that has nothing left to do. Returns whether it did.
-    pub(super) fn end_if_over(&mut self, turn: &mut Turn<'_>) -> bool {
+    pub(super) fn end_if_over(&mut self, reduction: &mut Reduction<'_>) -> bool {
         if !self.feed_is_window && self.feed_bytes > FEED_BYTES_MAX - FEED_BYTES_RESERVED {
             let error = format!("the run's feed has reached {FEED_BYTES_MAX} bytes: publish less, or in more runs");
-            self.fail(turn, None, error, 0);
-        } else if let Some(error) = self.stuck(turn.graph) {
-            self.fail(turn, None, error, 0);
+            self.fail(reduction, None, error, 0);
+        } else if let Some(error) = self.stuck(reduction.graph) {
+            self.fail(reduction, None, error, 0);
         }
-        matches!(self.phase, Phase::Ended(_))
+        matches!(self.phase, RunPhase::Ended(_))
     }
 
     /// Returns why a run with nothing left to do can never continue. Answers that wait do not help, as no work is left
     /// that could ask for them.
     pub(super) fn stuck(&self, graph: &Graph) -> Option<String> {
-        if !self.works.is_empty() || !self.deferred.is_empty() || graph.goes_on_from_outside() {
+        if !self.works.is_empty() || !self.deferred.is_empty() || graph.can_continue_from_outside() {
             return None;
         }
         let stop = &graph.event(graph.stop).name;
@@ -94,18 +94,18 @@ impl Facts {
         Some(error)
     }
 
-    pub(super) fn fail(&mut self, turn: &mut Turn<'_>, step: Option<StepId>, error: String, attempts: u32) {
+    pub(super) fn fail(&mut self, reduction: &mut Reduction<'_>, step: Option<StepId>, error: String, attempts: u32) {
         let error = cut(error, ERROR_BYTES_MAX);
-        self.publish(turn, Published::Failed { step, error: error.clone(), attempts });
-        self.publish(turn, Published::Ended { step, error: Some(error.clone()) });
-        self.end(turn, Outcome::Failed(error));
+        self.publish(reduction, Published::Failed { step, error: error.clone(), attempts });
+        self.publish(reduction, Published::Ended { step, error: Some(error.clone()) });
+        self.end(reduction, Outcome::Failed(error));
     }
 
     /// Retains the state, for continuing the handler, and drops everything else.
-    fn end(&mut self, turn: &mut Turn<'_>, outcome: Outcome) {
+    fn end(&mut self, reduction: &mut Reduction<'_>, outcome: Outcome) {
         self.state.forget_changes();
         let ended = Self {
-            phase: Phase::Ended(outcome.clone()),
+            phase: RunPhase::Ended(outcome.clone()),
             next_work: self.next_work,
             next_number: self.next_number,
             next_sequence: self.next_sequence,
@@ -116,9 +116,9 @@ impl Facts {
         };
         let before = std::mem::replace(self, ended);
         if before.cost_bytes >= WASTE_BYTES_MIN {
-            turn.leave(Remnant::Facts(Box::new(before)));
+            reduction.leave(Remnant::Facts(Box::new(before)));
         }
-        turn.effects.push(Effect::Finish(outcome));
+        reduction.effects.push(Effect::Finish(outcome));
     }
 }
 

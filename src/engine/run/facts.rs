@@ -32,7 +32,7 @@ use crate::{
 pub(super) struct Facts {
     pub(super) id: uuid::Uuid,
     pub(super) handler_id: Arc<str>,
-    pub(super) phase: Phase,
+    pub(super) phase: RunPhase,
     pub(super) next_work: u64,
     /// The next number of a timer, early answer or scope. Timer 0 is the run's time-out.
     pub(super) next_number: u64,
@@ -86,7 +86,7 @@ pub(super) struct Facts {
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub(super) enum Phase {
+pub(super) enum RunPhase {
     /// Expects `Input::Started`.
     New,
     /// Reduces inputs, but starts no pass before `Input::Admitted`.
@@ -98,14 +98,14 @@ pub(super) enum Phase {
 }
 
 /// The context of one reduction.
-pub(super) struct Turn<'a> {
+pub(super) struct Reduction<'a> {
     pub(super) graph: &'a Graph,
     pub(super) now: Now,
     pub(super) effects: &'a mut Vec<Effect>,
     pub(super) remains: &'a mut Option<Box<Remains>>,
 }
 
-impl Turn<'_> {
+impl Reduction<'_> {
     /// Leaves something to be freed elsewhere.
     pub(super) fn leave(&mut self, remnant: Remnant) {
         let others = self.remains.take();
@@ -144,7 +144,7 @@ impl Facts {
         Self {
             id,
             handler_id,
-            phase: Phase::New,
+            phase: RunPhase::New,
             next_work: 0,
             next_number: RUN_TIMER.0 + 1,
             next_sequence: 0,
@@ -173,9 +173,9 @@ impl Facts {
         }
     }
 
-    pub(super) fn publish(&mut self, turn: &mut Turn<'_>, event: Published) {
+    pub(super) fn publish(&mut self, reduction: &mut Reduction<'_>, event: Published) {
         self.count_published(Feed::cost_bytes(&event));
-        turn.effects.push(Effect::Publish(event));
+        reduction.effects.push(Effect::Publish(event));
     }
 
     /// Counts a published event that takes `bytes` of the feed.

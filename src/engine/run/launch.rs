@@ -1,8 +1,8 @@
 //! Works of a run: how they are created, take slots, start passes, and are held back.
 
 use super::{
-    facts::{Facts, Phase, Turn},
-    scope::Place,
+    facts::{Facts, Reduction, RunPhase},
+    scope::ScopePosition,
     work::{Work, WorkPhase},
 };
 use crate::{
@@ -16,7 +16,13 @@ use crate::{
 };
 
 impl Facts {
-    pub(super) fn add_work(&mut self, turn: &mut Turn<'_>, step: StepId, event: WorkEvent, place: Option<Box<Place>>) {
+    pub(super) fn add_work(
+        &mut self,
+        reduction: &mut Reduction<'_>,
+        step: StepId,
+        event: WorkEvent,
+        place: Option<Box<ScopePosition>>,
+    ) {
         if let Some(scope) = place.as_deref().and_then(|place| self.scopes.get_mut(place.scope)) {
             scope.live += 1;
         }
@@ -35,64 +41,64 @@ impl Facts {
         let number = self.next_work;
         self.next_work += 1;
         self.works.push(number, Box::new(work));
-        self.enter(turn, number);
+        self.enter(reduction, number);
     }
 
     /// Gives the work a slot, or queues it for one.
-    pub(super) fn enter(&mut self, turn: &mut Turn<'_>, number: u64) {
+    pub(super) fn enter(&mut self, reduction: &mut Reduction<'_>, number: u64) {
         let Some(work) = self.works.get_mut(number) else { return };
         let step = work.step;
-        if let Some(slot) = self.slots.take_or_queue(step, turn.graph.step(step).workers, number) {
-            self.run_in_slot(turn, number, slot);
+        if let Some(slot) = self.slots.take_or_queue(step, reduction.graph.step(step).workers, number) {
+            self.run_in_slot(reduction, number, slot);
         } else {
             work.phase = WorkPhase::Queued;
-            let input = work.input(turn.graph);
+            let input = work.input(reduction.graph);
             let (state, output) = (StepState::Preparing, StepOutput::None);
-            self.publish(turn, Published::Step { step, state, slot: None, input, output });
+            self.publish(reduction, Published::Step { step, state, slot: None, input, output });
         }
     }
 
     /// Frees a slot, which the oldest queued work of the step takes.
-    pub(super) fn free_slot(&mut self, turn: &mut Turn<'_>, step: StepId, slot: u16) {
-        if let Some((number, slot)) = self.slots.release(step, turn.graph.step(step).workers, slot) {
-            self.run_in_slot(turn, number, slot);
+    pub(super) fn free_slot(&mut self, reduction: &mut Reduction<'_>, step: StepId, slot: u16) {
+        if let Some((number, slot)) = self.slots.release(step, reduction.graph.step(step).workers, slot) {
+            self.run_in_slot(reduction, number, slot);
         }
     }
 
-    fn run_in_slot(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16) {
+    fn run_in_slot(&mut self, reduction: &mut Reduction<'_>, number: u64, slot: u16) {
         let Some(work) = self.works.get_mut(number) else { return };
         work.phase = WorkPhase::Held { slot };
-        let (step, input) = (work.step, work.input(turn.graph));
+        let (step, input) = (work.step, work.input(reduction.graph));
         let (state, output) = (StepState::Running, StepOutput::None);
-        self.publish(turn, Published::Step { step, state, slot: Some(slot), input, output });
-        self.launch_unless_held(turn, number);
+        self.publish(reduction, Published::Step { step, state, slot: Some(slot), input, output });
+        self.launch_unless_held(reduction, number);
     }
 
     /// Starts the pass of a work that has a slot, unless no work of the run may start now.
-    pub(super) fn launch_unless_held(&mut self, turn: &mut Turn<'_>, number: u64) {
-        if matches!(self.phase, Phase::Admitted) && self.alone.is_empty() {
-            self.launch(turn, number);
+    pub(super) fn launch_unless_held(&mut self, reduction: &mut Reduction<'_>, number: u64) {
+        if matches!(self.phase, RunPhase::Admitted) && self.alone.is_empty() {
+            self.launch(reduction, number);
         } else {
             self.held = true;
         }
     }
 
-    pub(super) fn launch(&mut self, turn: &mut Turn<'_>, number: u64) {
+    pub(super) fn launch(&mut self, reduction: &mut Reduction<'_>, number: u64) {
         let Some(work) = self.works.get_mut(number) else { return };
         let WorkPhase::Held { slot } = work.phase else { return };
         work.phase = WorkPhase::Running { slot };
         if work.pass == 0 {
-            work.began_us = turn.now.alive_us;
+            work.began_us = reduction.now.alive_us;
         }
         self.running += 1;
-        turn.effects.push(Effect::StartPass(PassId { work: number, pass: work.pass }));
+        reduction.effects.push(Effect::StartPass(PassId { work: number, pass: work.pass }));
     }
 
-    pub(super) fn release_held(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn release_held(&mut self, reduction: &mut Reduction<'_>) {
         self.held = false;
         let held = self.works.iter().filter(|(_, work)| matches!(work.phase, WorkPhase::Held { .. }));
         for number in held.map(|(number, _)| number).collect::<Vec<_>>() {
-            self.launch(turn, number);
+            self.launch(reduction, number);
         }
     }
 
@@ -111,20 +117,20 @@ impl Facts {
     }
 
     /// Runs the body again because state that the pass read has changed; after several conflicts it runs alone.
-    pub(super) fn run_again(&mut self, turn: &mut Turn<'_>, number: u64) {
+    pub(super) fn run_again(&mut self, reduction: &mut Reduction<'_>, number: u64) {
         let Some(work) = self.works.get_mut(number) else { return };
         work.conflicts = work.conflicts.saturating_add(1);
         if work.conflicts >= CONFLICTS_MAX {
             self.alone.push(number);
         } else {
-            self.launch_unless_held(turn, number);
+            self.launch_unless_held(reduction, number);
         }
     }
 
     /// Begins the next attempt after its delay.
-    pub(super) fn try_again(&mut self, turn: &mut Turn<'_>, number: u64) {
+    pub(super) fn try_again(&mut self, reduction: &mut Reduction<'_>, number: u64) {
         if self.change(number, Work::renew).is_some() {
-            self.enter(turn, number);
+            self.enter(reduction, number);
         }
     }
 }

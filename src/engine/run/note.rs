@@ -1,7 +1,7 @@
 //! Notes: what a running pass streams and remembers.
 
 use super::{
-    facts::{Facts, Turn},
+    facts::{Facts, Reduction},
     work::{Memory, once_bytes},
 };
 use crate::{
@@ -13,21 +13,21 @@ use crate::{
 };
 
 impl Facts {
-    pub(super) fn noted(&mut self, turn: &mut Turn<'_>, pass: PassId, notes: Vec<Note>) {
+    pub(super) fn noted(&mut self, reduction: &mut Reduction<'_>, pass: PassId, notes: Vec<Note>) {
         for note in notes {
             if self.running_work(pass).is_none() {
                 return;
             }
             let taken = match note {
                 Note::Stream { ordinal, hash, event, value } => {
-                    self.streamed(turn.graph, pass, (ordinal, hash), event.known()).map(|new| {
+                    self.streamed(reduction.graph, pass, (ordinal, hash), event.known()).map(|new| {
                         if new {
-                            self.publish(turn, Published::Event(event, value));
+                            self.publish(reduction, Published::Event(event, value));
                         }
                     })
                 }
                 Note::Kept { ordinal, hash, event, bytes } => {
-                    self.streamed(turn.graph, pass, (ordinal, hash), event).map(|new| {
+                    self.streamed(reduction.graph, pass, (ordinal, hash), event).map(|new| {
                         if new {
                             self.count_published(bytes as usize);
                         }
@@ -37,8 +37,8 @@ impl Facts {
             };
             if let Err(error) = taken {
                 let _ = self.end_pass(pass);
-                let name = self.works.get(pass.work).map_or("", |work| &turn.graph.step(work.step).name);
-                self.fail_work(turn, pass.work, format!("Step {name}: {error}"));
+                let name = self.works.get(pass.work).map_or("", |work| &reduction.graph.step(work.step).name);
+                self.fail_work(reduction, pass.work, format!("Step {name}: {error}"));
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use super::{
     deferred::{ComesTo, DEFERRED_BYTES, Deferred, Emission},
-    facts::{Facts, Remnant, Turn},
+    facts::{Facts, Reduction, Remnant},
     path::Path,
-    scope::{Place, event_bytes},
+    scope::{ScopePosition, event_bytes},
 };
 use crate::{
     engine::published::Published,
@@ -23,13 +23,13 @@ impl Facts {
     }
 
     /// Carries out a part of what is deferred, oldest first.
-    pub(super) fn go_on(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn go_on(&mut self, reduction: &mut Reduction<'_>) {
         let mut left = self.events_at_once as usize;
         while left > 0 {
             let Some((number, mut deferred)) = self.deferred.pop_first() else { break };
             let is_over = match &mut *deferred {
-                Deferred::Emission(emission) => self.emit_some(turn, emission, &mut left),
-                Deferred::Closing(closing) => self.give_some(turn, closing, &mut left),
+                Deferred::Emission(emission) => self.emit_some(reduction, emission, &mut left),
+                Deferred::Closing(closing) => self.pass_some(reduction, closing, &mut left),
             };
             if !is_over {
                 self.deferred.push_first(number, deferred);
@@ -38,14 +38,14 @@ impl Facts {
             self.cost_bytes -= deferred.cost_bytes();
             match *deferred {
                 Deferred::Emission(Emission { around, opened, emitted, .. }) => {
-                    turn.leave(Remnant::Emitted(emitted));
+                    reduction.leave(Remnant::Emitted(emitted));
                     for scope in opened.into_iter().chain(around.map(|around| around.scope)) {
-                        self.leave_scope(turn, scope);
+                        self.leave_scope(reduction, scope);
                     }
                 }
                 Deferred::Closing(closing) => {
                     if let Some(outer) = closing.outer {
-                        self.leave_scope(turn, outer.scope);
+                        self.leave_scope(reduction, outer.scope);
                     }
                 }
             }
@@ -54,9 +54,9 @@ impl Facts {
     }
 
     /// Routes events until they have become about `left` works. Returns whether all are routed.
-    fn emit_some(&mut self, turn: &mut Turn<'_>, emission: &mut Emission, left: &mut usize) -> bool {
-        let graph = turn.graph;
-        let inside = emission.opened.map(|scope| Place { scope, path: Path::default() });
+    fn emit_some(&mut self, reduction: &mut Reduction<'_>, emission: &mut Emission, left: &mut usize) -> bool {
+        let graph = reduction.graph;
+        let inside = emission.opened.map(|scope| ScopePosition { scope, path: Path::default() });
         let returns_inside = inside.is_some() && graph.step(emission.step).fan_out;
         while *left > 0 {
             let Some((index, is_sent, event)) = emission.next() else { return true };
@@ -65,22 +65,22 @@ impl Facts {
             let around = emission.around.as_deref();
             let place = if is_sent || returns_inside { inside.as_ref().or(around) } else { around };
             if graph.event(event).kind == EventKind::InputRequired {
-                self.show_question(turn, event, value.clone());
+                self.show_question(reduction, event, value.clone());
             }
             let comes_to = ComesTo::of(graph, event);
             emission.comes_to = emission.comes_to.less(comes_to);
-            self.route(turn, (event, value), place, index);
+            self.route(reduction, (event, value), place, index);
             *left = left.saturating_sub((comes_to.works + comes_to.collected).max(1));
         }
         emission.is_routed()
     }
 
     /// Publishes a question that a step has returned or sent; it may be replied to by its number.
-    pub(super) fn show_question(&mut self, turn: &mut Turn<'_>, event: EventId, value: Json) {
-        if turn.graph.goes_on_from_outside() {
+    pub(super) fn show_question(&mut self, reduction: &mut Reduction<'_>, event: EventId, value: Json) {
+        if reduction.graph.can_continue_from_outside() {
             self.note_shown(self.next_sequence, event);
         }
-        self.publish(turn, Published::Event(EventRef::Known(event), value));
+        self.publish(reduction, Published::Event(EventRef::Known(event), value));
     }
 
     /// Returns the most work that all deferred emissions lead to.

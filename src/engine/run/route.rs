@@ -1,9 +1,9 @@
 //! Routing: the works that an event becomes.
 
 use super::{
-    facts::{Facts, Turn},
+    facts::{Facts, Reduction},
     question,
-    scope::Place,
+    scope::ScopePosition,
 };
 use crate::{
     engine::input::{External, Refusal},
@@ -18,47 +18,47 @@ impl Facts {
     /// scope. `index` is its index among the emissions of its pass.
     pub(super) fn route(
         &mut self,
-        turn: &mut Turn<'_>,
+        reduction: &mut Reduction<'_>,
         (event, value): (EventId, Json),
-        place: Option<&Place>,
+        place: Option<&ScopePosition>,
         index: u32,
     ) {
-        let graph = turn.graph;
+        let graph = reduction.graph;
         let takers = graph.takers(event);
         let joiners = if place.is_some() { graph.joiners(event) } else { &[] };
         let mut copies = std::iter::repeat_n(value, takers.len() + joiners.len());
         for (&step, value) in takers.iter().zip(&mut copies) {
             let taken_by = (takers.len() > 1).then_some(step);
-            let place =
-                place.map(|place| Box::new(Place { scope: place.scope, path: place.path.then(index, taken_by) }));
-            self.add_work(turn, step, WorkEvent::One(event, value), place);
+            let place = place
+                .map(|place| Box::new(ScopePosition { scope: place.scope, path: place.path.then(index, taken_by) }));
+            self.add_work(reduction, step, WorkEvent::One(event, value), place);
         }
         if let Some(place) = place {
             for (&fan_in, value) in joiners.iter().zip(copies) {
-                self.collect(turn, fan_in, (place, index), (event, value));
+                self.collect(reduction, fan_in, (place, index), (event, value));
             }
         }
     }
 
     /// Routes an event that [`Run::check_external`](super::Run::check_external) accepts; any other changes nothing.
-    pub(super) fn external(&mut self, turn: &mut Turn<'_>, external: External) {
-        let Ok(destination) = self.destination(turn.graph, &external) else { return };
+    pub(super) fn external(&mut self, reduction: &mut Reduction<'_>, external: External) {
+        let Ok(destination) = self.destination(reduction.graph, &external) else { return };
         match destination {
-            Destination::Question(work) => self.answer(turn, work, external.value),
+            Destination::Question(work) => self.answer(reduction, work, external.value),
             Destination::Steps(takers) => {
                 let External { event, value, in_reply_to, .. } = external;
                 if let Some(sequence) = in_reply_to {
                     self.forget_shown(sequence);
                 }
                 for &step in takers {
-                    self.add_work(turn, step, WorkEvent::One(event, value.clone()), None);
+                    self.add_work(reduction, step, WorkEvent::One(event, value.clone()), None);
                 }
             }
             Destination::Early => {
                 let step = external.step;
-                self.keep_early(external, step, false);
+                self.store_early(external, step, false);
             }
-            Destination::Inbox(step) => self.keep_early(external, Some(step), true),
+            Destination::Inbox(step) => self.store_early(external, Some(step), true),
         }
     }
 

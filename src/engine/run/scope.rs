@@ -14,7 +14,7 @@ use crate::{
 
 /// The position of something in a scope.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Place {
+pub(super) struct ScopePosition {
     pub(super) scope: u64,
     pub(super) path: Path,
 }
@@ -126,7 +126,7 @@ pub(super) fn event_bytes(event: &(EventId, Json)) -> usize {
     size_of_val(event) + cost::text(event.1.as_str().len())
 }
 
-pub(super) fn place_bytes(place: &Place) -> usize {
+pub(super) fn position_bytes(place: &ScopePosition) -> usize {
     cost::block(size_of_val(place)) + place.path.cost_bytes()
 }
 

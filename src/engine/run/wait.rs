@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    facts::{Facts, Turn},
+    facts::{Facts, Reduction},
     question::{Asking, Question},
     timer::{RUN_TIMER, Timer},
     work::{Memory, WorkPhase, answer_bytes, wait_bytes},
@@ -31,7 +31,7 @@ struct Ask {
 
 impl Facts {
     /// Handles a pass that ended in a wait.
-    pub(super) fn wait(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, ordinal: u32, wait: NewWait) {
+    pub(super) fn wait(&mut self, reduction: &mut Reduction<'_>, number: u64, slot: u16, ordinal: u32, wait: NewWait) {
         let Some(work) = self.works.get_mut(number) else { return };
         work.conflicts = 0;
         let waits = work.memory.as_deref().map(|memory| &memory.waits);
@@ -44,74 +44,78 @@ impl Facts {
             None => place == waited && place < WORK_WAITS_MAX,
         };
         if !fits {
-            let name = &turn.graph.step(work.step).name;
+            let name = &reduction.graph.step(work.step).name;
             let reason = if place >= WORK_WAITS_MAX {
                 format!("it may wait {WORK_WAITS_MAX} times")
             } else {
                 format!("its waits so far are {waited}")
             };
-            self.fail_work(turn, number, format!("Step {name} made a wait number {place} that does not fit: {reason}"));
+            self.fail_work(
+                reduction,
+                number,
+                format!("Step {name} made a wait number {place} that does not fit: {reason}"),
+            );
             return;
         }
         match wait {
             NewWait::Sleep(duration) => {
-                let timer = self.arm(turn, number, Clock::Wall, duration);
+                let timer = self.arm(reduction, number, Clock::Wall, duration);
                 if let Some(work) = self.works.get_mut(number) {
                     work.phase = WorkPhase::Sleeping { slot, ordinal, timer };
                 }
             }
             NewWait::Ask { question, answer, value, matching, timeout } => {
-                self.ask(turn, number, slot, ordinal, Ask { question, answer, value, matching, timeout });
+                self.ask(reduction, number, slot, ordinal, Ask { question, answer, value, matching, timeout });
             }
         }
     }
 
     /// Frees the slot and publishes the question; an early answer leads to the same events as a late one.
-    fn ask(&mut self, turn: &mut Turn<'_>, number: u64, slot: u16, ordinal: u32, ask: Ask) {
+    fn ask(&mut self, reduction: &mut Reduction<'_>, number: u64, slot: u16, ordinal: u32, ask: Ask) {
         let Ask { question, answer, value, matching, timeout } = ask;
         let Some(step) = self.works.get(number).map(|work| work.step) else { return };
-        let events = turn.graph.events.len();
+        let events = reduction.graph.events.len();
         if [question, answer].iter().any(|event| usize::from(event.0) >= events) {
-            let name = &turn.graph.step(step).name;
-            self.fail_work(turn, number, format!("Step {name} asks with a type that the workflow does not have"));
+            let name = &reduction.graph.step(step).name;
+            self.fail_work(reduction, number, format!("Step {name} asks with a type that the workflow does not have"));
             return;
         }
         let shown = Published::Event(EventRef::Known(question), value);
         if let Err(error) = self.check_room(&shown) {
-            self.fail_work(turn, number, error);
+            self.fail_work(reduction, number, error);
             return;
         }
-        self.publish_not_running(turn, number, slot);
+        self.publish_not_running(reduction, number, slot);
         let sequence = self.next_sequence;
-        self.publish(turn, shown);
+        self.publish(reduction, shown);
         if !self.asked.contains(&answer) {
             self.asked = self.asked.iter().copied().chain([answer]).collect();
         }
         let early = self.take_early(answer, step, &matching);
         let timeout = timeout.filter(|_| early.is_none());
-        let timer = timeout.map(|timeout| self.arm(turn, number, Clock::Alive, timeout));
+        let timer = timeout.map(|timeout| self.arm(reduction, number, Clock::Alive, timeout));
         let asking = Asking { sequence, ordinal, question, matching, timer };
         self.change(number, |work| work.phase = WorkPhase::Asking(Box::new(asking)));
         if early.is_none() {
             self.open_question(sequence, Question { answer, work: number });
         }
-        self.free_slot(turn, step, slot);
+        self.free_slot(reduction, step, slot);
         if let Some(value) = early {
-            self.answer(turn, number, value);
+            self.answer(reduction, number, value);
         }
     }
 
-    pub(super) fn arm(&mut self, turn: &mut Turn<'_>, work: u64, clock: Clock, after: Duration) -> Timer {
-        let timer = Timer { id: TimerId(self.number()), deadline: turn.now.deadline(clock, after) };
+    pub(super) fn arm(&mut self, reduction: &mut Reduction<'_>, work: u64, clock: Clock, after: Duration) -> Timer {
+        let timer = Timer { id: TimerId(self.number()), deadline: reduction.now.deadline(clock, after) };
         self.timers.push(timer.id.0, work);
-        turn.effects.push(Effect::Arm(timer.id, timer.deadline));
+        reduction.effects.push(Effect::Arm(timer.id, timer.deadline));
         timer
     }
 
     /// Handles a due timer: a sleep is over, a question has timed out, a failed work is retried, or the run times out.
-    pub(super) fn due(&mut self, turn: &mut Turn<'_>, timer: TimerId) {
+    pub(super) fn due(&mut self, reduction: &mut Reduction<'_>, timer: TimerId) {
         if timer == RUN_TIMER && self.timeout_at_us.is_some() {
-            self.time_out(turn);
+            self.time_out(reduction);
             return;
         }
         let Some(number) = self.timers.remove(timer.0) else { return };
@@ -122,13 +126,13 @@ impl Facts {
                     work.phase = WorkPhase::Held { slot };
                     work.memory_mut().remember(ordinal, Wait::Slept);
                 });
-                self.launch_unless_held(turn, number);
+                self.launch_unless_held(reduction, number);
             }
             WorkPhase::Asking(_) => {
                 self.close_question(number, None);
-                self.enter(turn, number);
+                self.enter(reduction, number);
             }
-            WorkPhase::Delayed(_) => self.try_again(turn, number),
+            WorkPhase::Delayed(_) => self.try_again(reduction, number),
             WorkPhase::Queued | WorkPhase::Held { .. } | WorkPhase::Running { .. } => {}
         }
     }

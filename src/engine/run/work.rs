@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     question::Asking,
-    scope::{Place, event_bytes, place_bytes},
+    scope::{ScopePosition, event_bytes, position_bytes},
     timer::Timer,
 };
 use crate::{
@@ -21,7 +21,7 @@ pub(super) struct Work {
     pub(super) step: StepId,
     pub(super) event: WorkEvent,
     /// Its position in its scope; `None` outside of all scopes.
-    pub(super) place: Option<Box<Place>>,
+    pub(super) place: Option<Box<ScopePosition>>,
     /// The number of the attempt, from 1.
     pub(super) attempt: u32,
     /// The number of the running pass, or of the next one.
@@ -139,7 +139,7 @@ impl Work {
 
     /// Returns the memory of the work and its event, which do not change.
     fn fixed_bytes(&self) -> usize {
-        WORK_BYTES + self.place.as_deref().map_or(0, place_bytes) + work_event_bytes(&self.event)
+        WORK_BYTES + self.place.as_deref().map_or(0, position_bytes) + work_event_bytes(&self.event)
     }
 
     /// Returns the memory of what it remembers, and of the question that it asks.

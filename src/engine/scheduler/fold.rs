@@ -7,10 +7,10 @@ use super::handler::Journal;
 use crate::{
     engine::{
         input::Effect,
-        kept::Kept,
         published::{Published, StepState},
         record::{self, Names},
         run::Run,
+        stored::Stored,
     },
     graph::Graph,
 };
@@ -53,9 +53,9 @@ impl Fold {
     ///
     /// # Errors
     /// If the journal is damaged; the text says how.
-    pub fn fold(&self, kept: &Kept) -> Result<Folded, String> {
+    pub fn fold(&self, kept: &Stored) -> Result<Folded, String> {
         let damaged = |what: &dyn std::fmt::Display| format!("the run's journal is damaged: {what}");
-        let (Kept { handler, journal }, graph) = (kept, &self.graph);
+        let (Stored { handler, journal }, graph) = (kept, &self.graph);
         let (run, joined) = match &journal.snapshot {
             None => (Run::new(Arc::clone(graph), self.run_id, Arc::clone(&self.id)), Vec::new()),
             Some(snapshot) => {

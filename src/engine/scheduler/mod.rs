@@ -40,9 +40,9 @@ use crate::{
         channel::Channel,
         ids::HandlerIds,
         input::Effect,
-        kept::{Beginning, KeptHandler},
         keys::{HandlerKey, Keys, RunKey, WorkflowId},
         storage::{Batch, Recall},
+        stored::{Beginning, StoredHandler},
         timers::Timers,
     },
     graph::Graph,
@@ -180,7 +180,7 @@ impl Scheduler {
     }
 
     /// Returns what the API shows of a handler that the store returned, with this id.
-    pub fn view_kept<'a>(&'a self, kept: &'a KeptHandler, id: &'a str) -> HandlerView<'a> {
+    pub fn view_stored<'a>(&'a self, kept: &'a StoredHandler, id: &'a str) -> HandlerView<'a> {
         HandlerView {
             id,
             graph: self.graph(kept.workflow),
@@ -242,7 +242,7 @@ pub use asking::Asked;
 pub use count::Counts;
 pub use fold::{Fold, Folded};
 pub use handler::HandlerView;
-pub use new_run::{NewRun, Place, StartRefused};
+pub use new_run::{NewRun, StartAs, StartRefused};
 pub use notice::{NotResident, Notice, PostRefused, SchedulerLimits};
 pub use parking::Residence;
 pub use passes::{Capacity, StartPass};

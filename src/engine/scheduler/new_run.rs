@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 /// The handler that a new run belongs to; the result of [`Scheduler::check_start`].
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum StartAs {
     /// A new handler; the server makes its id, unless the client chose one.
     New(Option<Box<str>>),
     /// This handler, which has ended, continuing with its state.
@@ -41,7 +41,7 @@ pub struct NewRun {
     /// The workflow.
     pub workflow: WorkflowId,
     /// The handler that it belongs to.
-    pub place: Place,
+    pub place: StartAs,
     /// The run's id.
     pub run_id: Uuid,
     /// The start event's value.

@@ -75,19 +75,19 @@ pub enum Notice {
     /// The handler whose end this caller waits for was removed.
     CallerGone(CallerId),
     /// The run that this caller began could not be committed and does not exist.
-    NotKept(CallerId),
+    NotCommitted(CallerId),
     /// The run whose end this caller waits for is rolled back, because the store has failed: its end cannot be
     /// committed or read now. Repeated with each failure.
     Delayed(HandlerKey, CallerId),
     /// The run whose end this caller waits for cannot continue, and nothing of it can be read.
     Unread(CallerId),
-    /// Load this handler and pass it to [`Scheduler::handle_kept`]: something has arrived for its run.
+    /// Load this handler and pass it to [`Scheduler::handle_loaded`]: something has arrived for its run.
     Load(HandlerKey),
     /// Query this many of the longest ended handlers, and pass them to [`Scheduler::handle_oldest`].
     Oldest(usize),
 }
 
-/// The run of this handler is only in the store. Once [`Scheduler::handle_kept`] has got the handler, the command can
+/// The run of this handler is only in the store. Once [`Scheduler::handle_loaded`] has got the handler, the command can
 /// be repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotResident(pub HandlerKey);

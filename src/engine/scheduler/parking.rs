@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use super::count::Tally;
-use crate::engine::{kept::Address, keys::HandlerKey};
+use crate::engine::{keys::HandlerKey, stored::Address};
 
 /// Where the handler with an id is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Residence {
     /// In memory, or nowhere.
-    Known,
-    /// The store must be asked; pass its answer to [`Scheduler::handle_kept`].
-    Away(Address),
+    HereOrNone,
+    /// The store must be asked; pass its answer to [`Scheduler::handle_loaded`].
+    InStore(Address),
 }
 
 /// The search for runs that only wait.

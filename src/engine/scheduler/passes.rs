@@ -65,13 +65,13 @@ pub(super) struct Out {
     pub(super) workflow: WorkflowId,
     pub(super) blamed: Blamed,
     pub(super) timer: Option<(Timer, Deadline)>,
-    pub(super) standing: Standing,
+    pub(super) standing: PassState,
     pub(super) grant: Grant,
 }
 
 /// The state of a pass that a worker has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Standing {
+pub(super) enum PassState {
     /// Its run waits for it.
     Wanted,
     /// It has exceeded its time-out: its run continues without it, and it gets a moment to end.
@@ -124,12 +124,12 @@ impl Passes {
     }
 
     pub(super) fn recount_hanging(&self) -> usize {
-        self.out.values().filter(|out| out.standing == Standing::Hangs).count()
+        self.out.values().filter(|out| out.standing == PassState::Hangs).count()
     }
 }
 
 impl Out {
     pub(super) fn is_wanted(&self) -> bool {
-        self.standing == Standing::Wanted
+        self.standing == PassState::Wanted
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Retention {
     /// Whether the store has more handlers that were retained for long enough.
     pub(super) has_expired: bool,
     /// The number of finished handlers where they are retained.
-    pub(super) kept_count: isize,
+    pub(super) retained_count: isize,
     /// Whether the store was asked for the oldest.
     pub(super) is_asked: bool,
     /// How many of those are removed at most.
@@ -40,21 +40,21 @@ pub(super) struct Retention {
 }
 
 impl Retention {
-    pub(super) fn new(place: Retained, kept_count: usize) -> Self {
+    pub(super) fn new(place: Retained, retained_count: usize) -> Self {
         Self {
             place,
             resident: VecDeque::new(),
             ended_since: 0,
             ended_since_asked: 0,
             has_expired: false,
-            kept_count: kept_count.cast_signed(),
+            retained_count: retained_count.cast_signed(),
             is_asked: false,
             slice: RETENTION_SLICE,
             removing: 0,
             is_stuck: false,
             rests_until_us: None,
             // Handlers in the store may have been retained for long enough.
-            ages_due_us: (kept_count > 0).then_some(0),
+            ages_due_us: (retained_count > 0).then_some(0),
             excess_due_us: None,
         }
     }
@@ -67,7 +67,7 @@ impl Retention {
 
     /// The store has one more finished handler.
     pub(super) fn count(&mut self) {
-        self.kept_count += 1;
+        self.retained_count += 1;
         self.ended_since_asked += 1;
         self.is_stuck = false;
     }
@@ -85,16 +85,16 @@ impl Retention {
 
     /// A finished handler of the store was continued or removed.
     pub(super) fn uncount(&mut self) {
-        self.kept_count -= 1;
+        self.retained_count -= 1;
     }
 
     /// The removals of this many finished handlers were not committed. Removing them again at once would most likely
     /// fail again.
-    pub(super) fn handle_not_kept(&mut self, count: usize, now: Now) {
+    pub(super) fn handle_removal_failed(&mut self, count: usize, now: Now) {
         if count > 0 {
             self.rest(now);
         }
-        self.kept_count += count.cast_signed();
+        self.retained_count += count.cast_signed();
         self.ages_due_us.get_or_insert(0);
     }
 
@@ -105,7 +105,7 @@ impl Retention {
 
     /// A handler was set aside that was uncounted this often. The store no longer has it among the finished ones.
     pub(super) fn handle_aside(&mut self, uncounted: usize, was_finished: bool) {
-        self.kept_count += uncounted.cast_signed() - isize::from(was_finished);
+        self.retained_count += uncounted.cast_signed() - isize::from(was_finished);
         self.ages_due_us.get_or_insert(0);
     }
 
@@ -116,7 +116,7 @@ impl Retention {
 
     /// Returns the number of finished handlers in the store.
     pub(super) fn finished(&self) -> usize {
-        usize::try_from(self.kept_count).unwrap_or(0)
+        usize::try_from(self.retained_count).unwrap_or(0)
     }
 
     pub(super) fn due_us(&self) -> Option<u64> {

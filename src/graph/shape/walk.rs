@@ -43,7 +43,7 @@ enum Segment<'a> {
 }
 
 /// A value that does not fit.
-pub(super) struct Fault {
+pub(super) struct Mismatch {
     text: String,
     /// How deep it is nested.
     depth: usize,
@@ -51,7 +51,7 @@ pub(super) struct Fault {
     other: bool,
 }
 
-impl Fault {
+impl Mismatch {
     /// Marks a fault that follows a part that is not certain to fit: it probably belongs to another alternative.
     fn after(self, sure: Sure) -> Self {
         Self { other: self.other || !sure, ..self }
@@ -63,7 +63,7 @@ type Sure = bool;
 
 impl<'n> Walk<'_, 'n> {
     /// Checks the value at the cursor and moves past it.
-    fn value(&mut self, node: usize) -> Result<Sure, Fault> {
+    fn value(&mut self, node: usize) -> Result<Sure, Mismatch> {
         self.skip_spaces();
         let (start, nodes) = (self.at, self.nodes);
         let Some(node) = nodes.get(node) else { return self.skip(false).map(|()| true) };
@@ -75,7 +75,7 @@ impl<'n> Walk<'_, 'n> {
         sure
     }
 
-    fn fits(&mut self, node: &'n Node, start: usize) -> Result<Sure, Fault> {
+    fn fits(&mut self, node: &'n Node, start: usize) -> Result<Sure, Mismatch> {
         let typed = node.kinds != 0;
         let kind = self.kind();
         if node.never {
@@ -109,7 +109,7 @@ impl<'n> Walk<'_, 'n> {
         Ok(sure)
     }
 
-    fn object(&mut self, object: &'n Object, names: Option<&'n [Box<str>]>) -> Result<Sure, Fault> {
+    fn object(&mut self, object: &'n Object, names: Option<&'n [Box<str>]>) -> Result<Sure, Mismatch> {
         let mut seen = vec![false; object.properties.len()];
         // Whether a field could be present under an alias.
         let mut aliased = false;
@@ -161,7 +161,7 @@ impl<'n> Walk<'_, 'n> {
         })
     }
 
-    fn array(&mut self, node: &'n Node) -> Result<Sure, Fault> {
+    fn array(&mut self, node: &'n Node) -> Result<Sure, Mismatch> {
         let mut count = 0;
         let untyped = node.is_untyped();
         let sure = self.members(b']', |walk| {
@@ -184,7 +184,11 @@ impl<'n> Walk<'_, 'n> {
     }
 
     /// Passes every member of the object or array at the cursor to `each`, and moves past it.
-    fn members(&mut self, close: u8, mut each: impl FnMut(&mut Self) -> Result<Sure, Fault>) -> Result<Sure, Fault> {
+    fn members(
+        &mut self,
+        close: u8,
+        mut each: impl FnMut(&mut Self) -> Result<Sure, Mismatch>,
+    ) -> Result<Sure, Mismatch> {
         let mut sure = true;
         self.at += 1;
         self.skip_spaces();
@@ -203,7 +207,7 @@ impl<'n> Walk<'_, 'n> {
         Ok(sure)
     }
 
-    fn string(&mut self, node: &Node) -> Result<(), Fault> {
+    fn string(&mut self, node: &Node) -> Result<(), Mismatch> {
         let start = self.at;
         self.skip_string();
         let Some((low, high)) = node.length else { return Ok(()) };
@@ -220,7 +224,7 @@ impl<'n> Walk<'_, 'n> {
     }
 
     #[allow(clippy::cast_precision_loss)] // Bounds of floats are floats.
-    fn number(&mut self, node: &Node) -> Result<(), Fault> {
+    fn number(&mut self, node: &Node) -> Result<(), Mismatch> {
         let start = self.at;
         self.skip_number();
         let text = &self.text[start..self.at];
@@ -253,14 +257,14 @@ impl<'n> Walk<'_, 'n> {
     }
 
     /// Refuses a number that does not fit 64 bits, which decoding would round.
-    pub(super) fn untyped_number(&self, text: &str) -> Result<(), Fault> {
+    pub(super) fn untyped_number(&self, text: &str) -> Result<(), Mismatch> {
         if fits_64_bits(text) {
             return Ok(());
         }
         Err(self.fault(format!("number {text} does not fit into 64 bits and would be rounded: send it as a string")))
     }
 
-    fn out_of_range(&self, node: &Node, got: &str) -> Fault {
+    fn out_of_range(&self, node: &Node, got: &str) -> Mismatch {
         let kind = if node.kinds & Kind::NUMBER == 0 { "integer" } else { "number" };
         let range = match (node.range.low, node.range.high) {
             (Some(low), Some(high)) => format!("from {low} to {high}"),
@@ -277,7 +281,7 @@ impl<'n> Walk<'_, 'n> {
         variants: Option<&[Box<str>]>,
         start: usize,
         end: usize,
-    ) -> Result<Sure, Fault> {
+    ) -> Result<Sure, Mismatch> {
         let raw = &self.text[start..end];
         let value: serde_json::Value = serde_json::from_str(raw).unwrap_or_default();
         if values.contains(&value) {
@@ -292,12 +296,12 @@ impl<'n> Walk<'_, 'n> {
             Some(came) if names.len() == values.len() => format!("unknown variant `{came}`, {}", one_of_names(&names)),
             _ => "it is none of the values that are possible here".to_owned(),
         };
-        Err(Fault { other: true, ..self.fault(text) })
+        Err(Mismatch { other: true, ..self.fault(text) })
     }
 
     /// Returns whether the value fits one of the alternatives. Reports a fault inside the alternative that it is meant
     /// to be.
-    fn any(&mut self, parts: &'n [usize], start: usize) -> Result<Sure, Fault> {
+    fn any(&mut self, parts: &'n [usize], start: usize) -> Result<Sure, Mismatch> {
         let (depth, edits, path) = (self.path.len(), self.edits.len(), self.path.len());
         let (mut unsure, mut faults) = (false, Vec::new());
         for &part in parts {
@@ -310,7 +314,7 @@ impl<'n> Walk<'_, 'n> {
             self.edits.truncate(edits);
             self.path.truncate(path);
         }
-        let is_inside = |fault: &Fault| fault.depth > depth && !fault.other;
+        let is_inside = |fault: &Mismatch| fault.depth > depth && !fault.other;
         let mut inside = faults.iter().enumerate().filter(|(_, fault)| is_inside(fault)).map(|(place, _)| place);
         match (inside.next(), inside.next(), unsure) {
             (Some(place), None, _) => Err(faults.swap_remove(place)),
@@ -319,7 +323,7 @@ impl<'n> Walk<'_, 'n> {
         }
     }
 
-    fn none_fits(&mut self, parts: &'n [usize], start: usize, mut faults: Vec<Fault>) -> Fault {
+    fn none_fits(&mut self, parts: &'n [usize], start: usize, mut faults: Vec<Mismatch>) -> Mismatch {
         self.at = start;
         let kind = self.kind();
         let node = |part: &usize| &self.nodes[*part];
@@ -328,7 +332,10 @@ impl<'n> Walk<'_, 'n> {
         if kind == Kind::STRING && !names.is_empty() {
             self.skip_string();
             let came = serde_json::from_str::<String>(&self.text[start..self.at]).unwrap_or_default();
-            return Fault { other: true, ..self.fault(format!("unknown variant `{came}`, {}", one_of_names(&names))) };
+            return Mismatch {
+                other: true,
+                ..self.fault(format!("unknown variant `{came}`, {}", one_of_names(&names)))
+            };
         }
         // For an option, report what is wrong with the inner value.
         let told: Vec<usize> =
@@ -339,13 +346,13 @@ impl<'n> Walk<'_, 'n> {
         self.fault(format!("{} fits none of the {} forms that are possible here", with_article(kind), parts.len()))
     }
 
-    fn mismatch(&self, kinds: u8, came: u8) -> Fault {
+    fn mismatch(&self, kinds: u8, came: u8) -> Mismatch {
         let expected = Kind::NAMES.iter().find(|(bit, _)| kinds & bit != 0).map_or("another value", |(_, name)| name);
         self.fault(format!("expected {expected}, got {}", name_of(came)))
     }
 
     /// Formats a fault at the current path.
-    fn fault(&self, what: String) -> Fault {
+    fn fault(&self, what: String) -> Mismatch {
         let mut text = String::new();
         for segment in &self.path {
             let _ = match segment {
@@ -356,7 +363,7 @@ impl<'n> Walk<'_, 'n> {
             };
         }
         let text = if text.is_empty() { what } else { format!("{text}: {what}") };
-        Fault { text, depth: self.path.len(), other: false }
+        Mismatch { text, depth: self.path.len(), other: false }
     }
 }
 

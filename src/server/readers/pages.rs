@@ -13,7 +13,7 @@ use crate::{
     limits::{PAGE_BYTES_MAX, PAGE_COST_BYTES, PUMP_COST_BYTES},
     net::ConnectionId,
     server::{
-        reader::{Finishing, Page, Phase, Reader},
+        reader::{Finishing, Page, Reader, ReaderPhase},
         turn::Loop,
     },
 };
@@ -39,7 +39,7 @@ impl Loop {
     ) {
         let Some(mut reader) = self.take_reader(id) else { return };
         let workflow = workflow.unwrap_or(reader.follow.workflow);
-        if let Phase::Open(open) = &mut reader.phase
+        if let ReaderPhase::Open(open) = &mut reader.phase
             && open.reading.wants(ticket)
         {
             if self.core.scheduler().recall() == Recall::Everything {
@@ -58,7 +58,7 @@ impl Loop {
     pub(in crate::server) fn cut_reader(&mut self, id: ConnectionId, ticket: Ticket, cause: &str) {
         let Some(reader) = self.take_reader(id) else { return };
         match &reader.phase {
-            Phase::Open(open) if open.reading.wants(ticket) => {
+            ReaderPhase::Open(open) if open.reading.wants(ticket) => {
                 self.break_off(*reader, |errors| errors.not_read(cause));
             }
             _ => self.put_reader(reader),
@@ -95,12 +95,12 @@ impl Loop {
         let run = reader.follow.run;
         let Some(channel) = self.core.scheduler().channel(run) else { return self.put_reader(reader) };
         let visible = channel.visible();
-        if matches!(&reader.phase, Phase::Open(open) if open.reading.next() >= visible || open.page.is_some()) {
+        if matches!(&reader.phase, ReaderPhase::Open(open) if open.reading.next() >= visible || open.page.is_some()) {
             self.send_head(&mut reader);
         }
         let Some(connection) = self.reactor.connection(id) else { return self.put_reader(reader) };
         let exchange = connection.exchange();
-        let Phase::Open(open) = &mut reader.phase else { return self.put_reader(reader) };
+        let ReaderPhase::Open(open) = &mut reader.phase else { return self.put_reader(reader) };
         let before = exchange.stream_position();
         while exchange.stream_room() > 0 {
             let next = open.reading.next();
@@ -125,7 +125,7 @@ impl Loop {
     /// Everything is written: the stream ends. A queue reader holds the lock until its last byte is taken.
     fn finish_reader(&mut self, reader: Reader) {
         let Reader { id, follow, phase, due_us } = reader;
-        let Phase::Open(open) = phase else { return };
+        let ReaderPhase::Open(open) = phase else { return };
         self.due.remove(&(due_us, id));
         self.end_stream(id);
         if let Some(reading) = self.core.finish_reading(id.into(), follow.run, open.reading) {

@@ -9,11 +9,11 @@ use crate::{
         describe::{describe_input, describe_run},
         ids::HandlerIds,
         input::Outcome,
-        kept::{Address, Kept, KeptHandler},
         keys::RunKey,
         published::Item,
         record::{self, Names},
         run::Run,
+        stored::{Address, Stored, StoredHandler},
     },
     graph::Graph,
     limits::{INSPECT_PAGE_BYTES, INSPECT_PAGE_HANDLERS},
@@ -176,7 +176,7 @@ impl Look {
 
     /// Prints the attempts that failed without failing the run, from the feed: a completed run has no journal any
     /// longer.
-    fn put_failed_attempts(&self, handler: &KeptHandler, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
+    fn put_failed_attempts(&self, handler: &StoredHandler, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
         let run = RunKey { handler: handler.key, run: handler.run };
         let (mut from, until, mut is_first) = (handler.first_sequence, handler.next_sequence, true);
         while from < until {
@@ -207,7 +207,7 @@ impl Look {
     }
 
     /// Prints the journal in lines, and the state that follows from it. Stops at a record that cannot be read.
-    fn put_journal(&self, kept: &Kept, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
+    fn put_journal(&self, kept: &Stored, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
         let (handler, graph) = (&kept.handler, self.graph(&kept.handler));
         if kept.journal.snapshot.is_none() && kept.journal.records.is_empty() {
             return Ok(());
@@ -252,22 +252,22 @@ impl Look {
     }
 
     /// Returns why the handler was set aside, if it was.
-    fn cause(&self, handler: &KeptHandler) -> Option<&str> {
+    fn cause(&self, handler: &StoredHandler) -> Option<&str> {
         let aside = self.inspector.aside();
         let place = aside.binary_search_by_key(&handler.key, |(key, _)| *key).ok()?;
         Some(&aside[place].1)
     }
 
-    fn status(&self, handler: &KeptHandler) -> &'static str {
+    fn status(&self, handler: &StoredHandler) -> &'static str {
         if self.cause(handler).is_some() { DAMAGED } else { status(handler) }
     }
 
-    fn id(&self, handler: &KeptHandler) -> String {
+    fn id(&self, handler: &StoredHandler) -> String {
         let spelled = || String::from_utf8_lossy(&self.ids.spell(handler.key)).into_owned();
         handler.id.as_ref().map_or_else(spelled, ToString::to_string)
     }
 
-    fn graph(&self, handler: &KeptHandler) -> &Arc<Graph> {
+    fn graph(&self, handler: &StoredHandler) -> &Arc<Graph> {
         &self.inspector.graphs()[usize::from(handler.workflow.0)]
     }
 }
@@ -281,7 +281,7 @@ fn put_run(run: &Run, graph: &Graph, out: &mut Lines<impl io::Write>) -> Result<
     describe_run(run, graph).iter().try_for_each(|line| out.put(format_args!("  {line}")))
 }
 
-fn status(handler: &KeptHandler) -> &'static str {
+fn status(handler: &StoredHandler) -> &'static str {
     match handler.end.as_ref().map(|end| &end.outcome) {
         None => "running",
         Some(Outcome::Completed(_)) => "completed",

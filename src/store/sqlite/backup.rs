@@ -12,7 +12,7 @@ use rusqlite::{
 };
 
 use super::{
-    fault::{Fault, OpenError},
+    fault::{OpenError, SqliteFault},
     open::{find, plain, private, set_up, sibling, sync_directory},
 };
 use crate::limits::READER_CACHE_KIB;
@@ -119,7 +119,7 @@ fn is_same(file: &File, path: &Path) -> bool {
 fn copy(path: &Path, file: &Path) -> Result<(), OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
     // Not read-only: if no server runs, its log is read, and then removed again.
-    let source = Connection::open_with_flags(plain(path), flags).map_err(Fault::from).and_then(|source| {
+    let source = Connection::open_with_flags(plain(path), flags).map_err(SqliteFault::from).and_then(|source| {
         set_up(&source, READER_CACHE_KIB)?;
         Ok(source)
     });
@@ -134,7 +134,7 @@ fn copy(path: &Path, file: &Path) -> Result<(), OpenError> {
     match copied {
         Ok(StepResult::Done) => Ok(()),
         Ok(_) => Err(OpenError::InUse(path.to_owned())),
-        Err(error) => Err(Fault::from(error).open_error(file)),
+        Err(error) => Err(SqliteFault::from(error).open_error(file)),
     }
 }
 

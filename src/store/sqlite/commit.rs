@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::{
-    fault::Fault, known::Blamed, open::sync_directory, schema::PAGE_BYTES, verify::verify, write::Writing,
+    fault::SqliteFault, known::Blamed, open::sync_directory, schema::PAGE_BYTES, verify::verify, write::Writing,
     writer::Writer,
 };
 use crate::{
-    engine::{kept::Aside, keys::HandlerKey, storage::Batch},
+    engine::{keys::HandlerKey, storage::Batch, stored::Aside},
     limits::{ASIDE_MAX, GROUP_REFUSED_MAX, TRASH_SLICE_BYTES},
     now::Now,
     store::fold::Fold,
@@ -18,7 +18,7 @@ use crate::{
 impl Writer {
     /// Commits all of these, of about this many bytes, except for what they have of handlers that must be set aside,
     /// which it returns; or commits nothing.
-    pub(super) fn keep(&mut self, mut batches: Vec<Batch>, bytes: usize) -> Result<Vec<Aside>, Fault> {
+    pub(super) fn keep(&mut self, mut batches: Vec<Batch>, bytes: usize) -> Result<Vec<Aside>, SqliteFault> {
         let mut asides: Vec<Aside> = Vec::new();
         if batches.iter().all(Batch::is_empty) {
             return Ok(Vec::new());
@@ -74,7 +74,7 @@ impl Writer {
 
     /// Returns the fault of this handler's own rows. Those found intact are not checked again: their next fault is not
     /// their own either.
-    fn own_fault(&mut self, handler: HandlerKey) -> Option<Fault> {
+    fn own_fault(&mut self, handler: HandlerKey) -> Option<SqliteFault> {
         if self.known.whole.contains(&handler) {
             return None;
         }
@@ -106,7 +106,10 @@ impl Writer {
         probed.is_ok()
     }
 
-    pub(super) fn transact(&mut self, write: impl FnOnce(&mut Writing<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+    pub(super) fn transact(
+        &mut self,
+        write: impl FnOnce(&mut Writing<'_>) -> Result<(), SqliteFault>,
+    ) -> Result<(), SqliteFault> {
         let begin = |connection: &Connection| connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]);
         self.known.begin();
         begin(&self.connection)?;
@@ -145,7 +148,7 @@ fn removes(batches: &[Batch]) -> impl Iterator<Item = HandlerKey> {
 }
 
 /// Writes the changes of the batches, of about this many bytes.
-fn write(batches: &[Batch], bytes: usize, writing: &mut Writing<'_>) -> Result<(), Fault> {
+fn write(batches: &[Batch], bytes: usize, writing: &mut Writing<'_>) -> Result<(), SqliteFault> {
     let wall_us = batches.iter().map(|batch| batch.now.wall_us).max().unwrap_or_default();
     let alive_us = batches.iter().map(|batch| batch.now.alive_us).max().unwrap_or_default();
     let next_handler = batches.iter().map(|batch| batch.next_handler).max().unwrap_or_default();

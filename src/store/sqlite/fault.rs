@@ -63,7 +63,7 @@ pub enum OpenError {
 
 /// A fault inside the store.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum SqliteFault {
     Sqlite(rusqlite::Error),
     /// An error of the system outside of SQLite.
     Io(io::Error),
@@ -75,7 +75,7 @@ pub(super) enum Fault {
     Newer(u32),
 }
 
-impl Fault {
+impl SqliteFault {
     /// Returns whether a retry would meet the same fault, because the data is at fault.
     pub(super) fn is_lasting(&self) -> bool {
         match self {
@@ -162,19 +162,19 @@ fn words(error: &rusqlite::Error) -> String {
     }
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for SqliteFault {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
 }
 
-impl From<Unknown> for Fault {
+impl From<Unknown> for SqliteFault {
     fn from(unknown: Unknown) -> Self {
         Self::Damaged(unknown.to_string())
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for SqliteFault {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }

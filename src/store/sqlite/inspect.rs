@@ -10,7 +10,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    fault::{Fault, OpenError},
+    fault::{OpenError, SqliteFault},
     open::{aside, find, open_for_reading, read_secret, set_up, sibling},
     read::Reading,
     schema::SCHEMA_VERSION,
@@ -19,8 +19,8 @@ use super::{
 use crate::{
     engine::{
         ids::HandlerIds,
-        kept::{Kept, KeptHandler},
         keys::HandlerKey,
+        stored::{Stored, StoredHandler},
     },
     graph::Graph,
     limits::{PAGE_BYTES_MAX, READER_CACHE_KIB},
@@ -36,7 +36,7 @@ pub struct Inspector {
 }
 
 /// Handlers, and those that cannot be read, with the cause.
-pub type Inspected = (Vec<KeptHandler>, Vec<(HandlerKey, Box<str>)>);
+pub type Inspected = (Vec<StoredHandler>, Vec<(HandlerKey, Box<str>)>);
 
 impl Inspector {
     /// Opens the database in `directory`.
@@ -90,7 +90,7 @@ impl Inspector {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn handler(&self, address: &Address) -> Result<Option<Kept>, OpenError> {
+    pub fn handler(&self, address: &Address) -> Result<Option<Stored>, OpenError> {
         self.reading.handler(address, true).map_err(|fault| fault.open_error(&self.path))
     }
 
@@ -105,7 +105,7 @@ impl Inspector {
 
 /// A server's log is read together with the database. Without a log no server runs; then the file is read as it is, so
 /// that SQLite does not create one.
-fn connect(path: &Path) -> Result<Connection, Fault> {
+fn connect(path: &Path) -> Result<Connection, SqliteFault> {
     if fs::metadata(sibling(path, "-wal")).is_ok() {
         return open_for_reading(path);
     }

@@ -3,20 +3,20 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
-    fault::Fault,
+    fault::SqliteFault,
     schema::{APPLICATION_ID, MIGRATIONS},
 };
 
 /// Updates a database to the version that this program writes, in one transaction. Returns its previous version.
-pub(super) fn migrate(connection: &mut Connection) -> Result<u32, Fault> {
+pub(super) fn migrate(connection: &mut Connection) -> Result<u32, SqliteFault> {
     migrate_with(connection, &MIGRATIONS)
 }
 
-fn migrate_with(connection: &mut Connection, migrations: &[&str]) -> Result<u32, Fault> {
+fn migrate_with(connection: &mut Connection, migrations: &[&str]) -> Result<u32, SqliteFault> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let Some(due) = migrations.get(found as usize..) else {
-        return Err(Fault::Newer(found));
+        return Err(SqliteFault::Newer(found));
     };
     if !due.is_empty() {
         for migration in due {
@@ -113,7 +113,7 @@ mod tests {
     fn a_newer_version_is_refused() {
         let mut connection = Connection::open_in_memory().expect("a database");
         connection.pragma_update(None, "user_version", SCHEMA_VERSION + 1).expect("a header");
-        assert!(matches!(migrate(&mut connection), Err(Fault::Newer(version)) if version == SCHEMA_VERSION + 1));
+        assert!(matches!(migrate(&mut connection), Err(SqliteFault::Newer(version)) if version == SCHEMA_VERSION + 1));
         assert_eq!(version(&connection), SCHEMA_VERSION + 1);
     }
 }

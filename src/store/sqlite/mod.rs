@@ -63,7 +63,7 @@ use crate::{
     graph::Graph,
     limits::{FREE_PART_BOUNDED, LOG_PART, WAL_BYTES_MAX},
 };
-use fault::Fault;
+use fault::SqliteFault;
 use read::Reading;
 use schema::PAGE_BYTES;
 use writer::{Order, Writer};
@@ -97,7 +97,7 @@ impl SqliteStore {
             open::open(directory, durability, graphs, fresh_secret)?;
         let versions = Arc::new(versions);
         let graphs = versions.graphs().to_vec();
-        let error = |fault: Fault| fault.open_error(&path);
+        let error = |fault: SqliteFault| fault.open_error(&path);
         let writer = Writer::new(connection, Arc::clone(&versions), known, unsynced).map_err(error)?;
         let connection = open::open_for_reading(&path).map_err(error)?;
         let ids = HandlerIds::new(beginning.secret);

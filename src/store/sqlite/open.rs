@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::{
     Durability,
-    fault::{Fault, OpenError},
+    fault::{OpenError, SqliteFault},
     known::Known,
     migrate,
     names::Names,
@@ -23,8 +23,8 @@ use super::{
 use crate::{
     engine::{
         ids::HandlerIds,
-        kept::{Beginning, Recall},
         keys::HandlerKey,
+        stored::{Beginning, Recall},
     },
     graph::Graph,
     limits::{DATABASE_BUSY_TIMEOUT, READER_CACHE_KIB, STATEMENTS_MAX, WRITER_CACHE_KIB},
@@ -98,17 +98,17 @@ pub(super) fn open(
 }
 
 /// Reads the secret from which ids are made.
-pub(super) fn read_secret(connection: &Connection) -> Result<u128, Fault> {
+pub(super) fn read_secret(connection: &Connection) -> Result<u128, SqliteFault> {
     let secret: [u8; 16] = connection.query_row("SELECT secret FROM store", [], |row| row.get(0))?;
     Ok(u128::from_le_bytes(secret))
 }
 
 /// Returns the handlers that were set aside, and why, as far as that can be read.
-pub(super) fn aside(connection: &Connection) -> Result<Vec<(HandlerKey, Box<str>)>, Fault> {
+pub(super) fn aside(connection: &Connection) -> Result<Vec<(HandlerKey, Box<str>)>, SqliteFault> {
     all_aside(connection).or_else(|fault| if fault.is_lasting() { Ok(Vec::new()) } else { Err(fault) })
 }
 
-fn all_aside(connection: &Connection) -> Result<Vec<(HandlerKey, Box<str>)>, Fault> {
+fn all_aside(connection: &Connection) -> Result<Vec<(HandlerKey, Box<str>)>, SqliteFault> {
     let mut statement = connection.prepare("SELECT handler, cause FROM aside ORDER BY handler")?;
     let mut found = statement.query([])?;
     let mut aside = Vec::new();
@@ -237,7 +237,7 @@ pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }
 
-fn fill(path: &Path, graphs: &[Arc<Graph>], secret: u128) -> Result<(), Fault> {
+fn fill(path: &Path, graphs: &[Arc<Graph>], secret: u128) -> Result<(), SqliteFault> {
     let mut connection = Connection::open_with_flags(plain(path), FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // The database tracks where pages are moved from the start, so that free ones can be released.
     connection.execute_batch(&format!(
@@ -253,12 +253,12 @@ fn fill(path: &Path, graphs: &[Arc<Graph>], secret: u128) -> Result<(), Fault> {
 
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
 
-fn open_for_writing(path: &Path, durability: Durability) -> Result<Connection, Fault> {
+fn open_for_writing(path: &Path, durability: Durability) -> Result<Connection, SqliteFault> {
     let connection = Connection::open_with_flags(plain(path), FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_up(&connection, WRITER_CACHE_KIB)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
-        return Err(Fault::Damaged(format!("its journal mode stays {mode} where wal is asked for")));
+        return Err(SqliteFault::Damaged(format!("its journal mode stays {mode} where wal is asked for")));
     }
     let synchronous = match durability {
         Durability::Full => "FULL",
@@ -270,13 +270,13 @@ fn open_for_writing(path: &Path, durability: Durability) -> Result<Connection, F
 }
 
 /// Opens a second connection, which cannot write.
-pub(super) fn open_for_reading(path: &Path) -> Result<Connection, Fault> {
+pub(super) fn open_for_reading(path: &Path) -> Result<Connection, SqliteFault> {
     let connection = Connection::open_with_flags(plain(path), FLAGS | OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     set_up(&connection, READER_CACHE_KIB)?;
     Ok(connection)
 }
 
-pub(super) fn set_up(connection: &Connection, cache_kib: u32) -> Result<(), Fault> {
+pub(super) fn set_up(connection: &Connection, cache_kib: u32) -> Result<(), SqliteFault> {
     connection.busy_timeout(DATABASE_BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     // Pages are checked more thoroughly when they are read, and a schema that was tampered with does nothing.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, types::ValueRef};
 
 use super::{
-    fault::Fault,
+    fault::SqliteFault,
     names::{chosen, is_made},
     rows::{self, HANDLER_COLUMNS},
     schema::{CLOCK_PLACE, LIVE_PLACE},
@@ -16,8 +16,8 @@ use crate::{
         feed::Feed,
         ids::HandlerIds,
         input::Outcome,
-        kept::{Kept, KeptEnd, KeptHandler, KeptJournal, Recovered},
         keys::{HandlerKey, RunKey},
+        stored::{Recovered, Stored, StoredEnd, StoredHandler, StoredJournal},
     },
     store::{Address, Answer, Query, list, versions::Versions},
 };
@@ -33,7 +33,7 @@ pub(super) struct Reading {
 #[derive(Default)]
 pub(super) struct Listed {
     /// Without their states.
-    pub(super) handlers: Vec<KeptHandler>,
+    pub(super) handlers: Vec<StoredHandler>,
     /// Handlers that would be among them but cannot be read, and why.
     pub(super) damaged: Vec<(HandlerKey, Box<str>)>,
     /// Whether there are no more.
@@ -42,7 +42,7 @@ pub(super) struct Listed {
 
 impl Reading {
     /// Answers a query from one state of the database.
-    pub(super) fn answer(&self, query: &Query) -> Result<Answer, Fault> {
+    pub(super) fn answer(&self, query: &Query) -> Result<Answer, SqliteFault> {
         // It is rolled back: after a row that could not be read SQLite refuses to commit even what only reads.
         let _transaction = self.connection.unchecked_transaction()?;
         Ok(match query {
@@ -51,9 +51,9 @@ impl Reading {
             }
             Query::Handler(address) => match self.handler(address, false) {
                 Ok(kept) => Answer::Handler(kept.map(Box::new)),
-                Err(Fault::Handler(key, cause)) => match self.head(HandlerKey(key)) {
+                Err(SqliteFault::Handler(key, cause)) => match self.head(HandlerKey(key)) {
                     Some(handler) => Answer::Damaged { handler: Box::new(handler), cause },
-                    None => return Err(Fault::Handler(key, cause)),
+                    None => return Err(SqliteFault::Handler(key, cause)),
                 },
                 Err(fault) => return Err(fault),
             },
@@ -70,7 +70,7 @@ impl Reading {
     }
 
     /// Returns events of one version, from rows of `feed` and the tail.
-    fn page(&self, run: RunKey, from: u64, until: u64, bytes_max: usize) -> Result<Answer, Fault> {
+    fn page(&self, run: RunKey, from: u64, until: u64, bytes_max: usize) -> Result<Answer, SqliteFault> {
         let (key, wanted) = (run.handler.0.cast_signed(), [from, until].map(rows::signed));
         let mut statement = self.connection.prepare_cached(
             "SELECT version, tail_first, next, CASE WHEN next > ?2 AND tail_first < ?3 THEN tail END
@@ -85,7 +85,7 @@ impl Reading {
             next: rows::unsigned(handler, 2)?,
             events: handler.get_ref(3)?.as_blob_or_null().map_err(rusqlite::Error::from)?.unwrap_or_default(),
         };
-        let damaged = |_| Fault::Damaged(format!("its feed is damaged from event {from} on"));
+        let damaged = |_| SqliteFault::Damaged(format!("its feed is damaged from event {from} on"));
         let added = page.add(&tail);
         if added.map_err(damaged)? {
             let mut statement = self.connection.prepare_cached(
@@ -115,12 +115,12 @@ impl Reading {
         };
         let (workflow, graph) = self.versions.workflow(version)?;
         let feed = Feed::decode_events(from, &page.events, graph);
-        let feed = feed.map_err(|error| Fault::Damaged(error.to_string()))?;
+        let feed = feed.map_err(|error| SqliteFault::Damaged(error.to_string()))?;
         Ok(Answer::Page { feed, workflow: Some(workflow) })
     }
 
     /// Returns the first retained event after `from`. The window of an earlier run of the handler no longer moves.
-    fn first_behind(&self, run: RunKey, from: u64) -> Result<Option<u64>, Fault> {
+    fn first_behind(&self, run: RunKey, from: u64) -> Result<Option<u64>, SqliteFault> {
         let mut statement = self.connection.prepare_cached(
             "SELECT ifnull((SELECT min(first) FROM feed WHERE handler = ?1 AND first > ?2),
                  CASE WHEN tail_first > ?2 AND tail_first < next THEN tail_first END)
@@ -132,7 +132,7 @@ impl Reading {
     }
 
     /// Returns a handler, with the journal of a run that has not ended, or of a failed one if requested.
-    pub(super) fn handler(&self, address: &Address, with_failed: bool) -> Result<Option<Kept>, Fault> {
+    pub(super) fn handler(&self, address: &Address, with_failed: bool) -> Result<Option<Stored>, SqliteFault> {
         let key = match address {
             Address::Key(key) => Some(*key),
             Address::Id(id) => {
@@ -144,14 +144,14 @@ impl Reading {
         self.handler_at(key.cast_signed(), with_failed).map_err(|fault| fault.of(key))
     }
 
-    fn handler_at(&self, key: i64, with_failed: bool) -> Result<Option<Kept>, Fault> {
+    fn handler_at(&self, key: i64, with_failed: bool) -> Result<Option<Stored>, SqliteFault> {
         let sql = format!("SELECT {HANDLER_COLUMNS}, journal, state FROM handlers h WHERE key = ?1");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut found = statement.query([key])?;
         let Some(row) = found.next()? else { return Ok(None) };
         let mut handler = rows::handler(row, &self.versions)?;
-        let mut journal = KeptJournal::default();
-        if let Some(KeptEnd { outcome: Outcome::Completed(_), state }) = &mut handler.end {
+        let mut journal = StoredJournal::default();
+        if let Some(StoredEnd { outcome: Outcome::Completed(_), state }) = &mut handler.end {
             *state = states::state(&self.connection, row, key)?;
         } else if handler.end.is_none() || with_failed {
             journal.state = states::state(&self.connection, row, key)?;
@@ -164,16 +164,16 @@ impl Reading {
             while let Some(row) = found.next()? {
                 let bytes = row.get_ref(1)?;
                 if bytes == ValueRef::Null {
-                    return Err(Fault::Damaged("a part of its journal is gone".into()));
+                    return Err(SqliteFault::Damaged("a part of its journal is gone".into()));
                 }
                 rows::add_records(&mut journal, bytes, row.get(0)?, key)?;
             }
         }
-        Ok(Some(Kept { handler, journal }))
+        Ok(Some(Stored { handler, journal }))
     }
 
     /// Returns the longest ended handlers.
-    fn oldest(&self, count: usize) -> Result<Vec<(HandlerKey, i64)>, Fault> {
+    fn oldest(&self, count: usize) -> Result<Vec<(HandlerKey, i64)>, SqliteFault> {
         let sql = "SELECT handler, ifnull(wall_us, 0) FROM places WHERE place < ?2 ORDER BY place LIMIT ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut found = statement.query((rows::signed(count as u64), LIVE_PLACE))?;
@@ -185,7 +185,7 @@ impl Reading {
     }
 
     /// Lists handlers whose runs have not ended, in order of creation, without examining finished ones.
-    fn running(&self, after: Option<HandlerKey>, count: usize) -> Result<Listed, Fault> {
+    fn running(&self, after: Option<HandlerKey>, count: usize) -> Result<Listed, SqliteFault> {
         let from = LIVE_PLACE + after.map_or(0, |key| key.0.cast_signed() + 1);
         match self.running_sound(from, count) {
             Err(fault) if fault.is_lasting() => self.running_one_by_one(from, count, &fault),
@@ -193,7 +193,7 @@ impl Reading {
         }
     }
 
-    fn running_sound(&self, from: i64, count: usize) -> Result<Listed, Fault> {
+    fn running_sound(&self, from: i64, count: usize) -> Result<Listed, SqliteFault> {
         let sql = format!(
             "SELECT {HANDLER_COLUMNS} FROM places p CROSS JOIN handlers h ON h.key = p.place - {LIVE_PLACE}
              WHERE p.place >= ?1 ORDER BY p.place LIMIT ?2"
@@ -210,7 +210,7 @@ impl Reading {
 
     /// Determines which handlers of a page cannot be read, and lists the others. A page with only damaged ones is
     /// skipped, because the next page begins after its last handler.
-    fn running_one_by_one(&self, from: i64, count: usize, fault: &Fault) -> Result<Listed, Fault> {
+    fn running_one_by_one(&self, from: i64, count: usize, fault: &SqliteFault) -> Result<Listed, SqliteFault> {
         let sql = "SELECT place - ?1 FROM places WHERE place >= ?2 AND place < ?3 ORDER BY place";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut found = statement.query([LIVE_PLACE, from, CLOCK_PLACE])?;
@@ -230,11 +230,11 @@ impl Reading {
     }
 
     /// Returns ids chosen by clients of removed handlers, in the order of removal, as far as they can be read.
-    pub(super) fn gone(&self) -> Result<Vec<(Arc<str>, HandlerKey)>, Fault> {
+    pub(super) fn gone(&self) -> Result<Vec<(Arc<str>, HandlerKey)>, SqliteFault> {
         self.all_gone().or_else(|fault| if fault.is_lasting() { Ok(Vec::new()) } else { Err(fault) })
     }
 
-    fn all_gone(&self) -> Result<Vec<(Arc<str>, HandlerKey)>, Fault> {
+    fn all_gone(&self) -> Result<Vec<(Arc<str>, HandlerKey)>, SqliteFault> {
         let mut statement = self.connection.prepare("SELECT id, handler FROM gone ORDER BY place")?;
         let mut found = statement.query([])?;
         let mut gone = Vec::new();
@@ -245,7 +245,7 @@ impl Reading {
     }
 
     /// Passes every handler whose run has not ended to `each`, in order of creation, with its journal.
-    pub(super) fn recover(&self, each: &mut dyn FnMut(Recovered)) -> Result<(), Fault> {
+    pub(super) fn recover(&self, each: &mut dyn FnMut(Recovered)) -> Result<(), SqliteFault> {
         let _transaction = self.connection.unchecked_transaction()?;
         let mut last = -1;
         match self.recover_sound(&mut last, each) {
@@ -257,7 +257,7 @@ impl Reading {
 
     /// Recovers in one pass over the handlers and one over their journals; `last` is the last handler that was passed
     /// on.
-    fn recover_sound(&self, last: &mut i64, each: &mut dyn FnMut(Recovered)) -> Result<(), Fault> {
+    fn recover_sound(&self, last: &mut i64, each: &mut dyn FnMut(Recovered)) -> Result<(), SqliteFault> {
         let sql = format!(
             "SELECT {HANDLER_COLUMNS}, journal, state FROM places p CROSS JOIN handlers h ON h.key = p.place - ?1
              WHERE p.place BETWEEN ?1 AND ?2 ORDER BY p.place"
@@ -276,7 +276,7 @@ impl Reading {
             let handler = rows::handler(row, &self.versions)?;
             let key = handler.key.0.cast_signed();
             let state = states::state(&self.connection, row, key)?;
-            let mut journal = KeptJournal { state, ..KeptJournal::default() };
+            let mut journal = StoredJournal { state, ..StoredJournal::default() };
             rows::add_records(&mut journal, row.get_ref(rows::JOURNAL)?, false, key)?;
             while let Some(found) = record.take_if(|record| record.handler <= key) {
                 if found.handler == key {
@@ -286,12 +286,12 @@ impl Reading {
             }
             check_runs(&handler)?;
             *last = key;
-            each(Recovered::Whole(Kept { handler, journal }));
+            each(Recovered::Whole(Stored { handler, journal }));
         }
         Ok(())
     }
 
-    fn recover_one_by_one(&self, last: i64, each: &mut dyn FnMut(Recovered)) -> Result<(), Fault> {
+    fn recover_one_by_one(&self, last: i64, each: &mut dyn FnMut(Recovered)) -> Result<(), SqliteFault> {
         let sql = "SELECT place - ?1 FROM places WHERE place > ?1 + ?2 AND place < ?3 ORDER BY place";
         let mut statement = self.connection.prepare(sql)?;
         let mut found = statement.query([LIVE_PLACE, last, CLOCK_PLACE])?;
@@ -314,7 +314,7 @@ impl Reading {
     }
 
     /// Returns a handler whose run has not ended without its journal, if that can be read.
-    fn head(&self, key: HandlerKey) -> Option<KeptHandler> {
+    fn head(&self, key: HandlerKey) -> Option<StoredHandler> {
         let sql = format!("SELECT {HANDLER_COLUMNS} FROM handlers h WHERE key = ?1");
         let mut statement = self.connection.prepare_cached(&sql).ok()?;
         let mut found = statement.query([key.0.cast_signed()]).ok()?;
@@ -323,10 +323,10 @@ impl Reading {
     }
 }
 
-fn check_runs(handler: &KeptHandler) -> Result<(), Fault> {
+fn check_runs(handler: &StoredHandler) -> Result<(), SqliteFault> {
     match handler.end {
         None => Ok(()),
-        Some(_) => Err(Fault::Damaged("it has ended and is among those that run".into())),
+        Some(_) => Err(SqliteFault::Damaged("it has ended and is among those that run".into())),
     }
 }
 
@@ -338,7 +338,7 @@ struct Record {
 }
 
 impl Record {
-    fn of(row: Option<&Row<'_>>) -> Result<Option<Self>, Fault> {
+    fn of(row: Option<&Row<'_>>) -> Result<Option<Self>, SqliteFault> {
         let Some(row) = row else { return Ok(None) };
         Ok(Some(Self { handler: row.get(0)?, is_snapshot: row.get(1)?, bytes: row.get(2)? }))
     }

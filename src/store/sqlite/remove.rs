@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rusqlite::OptionalExtension;
 
-use super::{fault::Fault, known::Blamed, rows::signed, schema::LIVE_PLACE, write::Writing};
+use super::{fault::SqliteFault, known::Blamed, rows::signed, schema::LIVE_PLACE, write::Writing};
 use crate::{
     engine::{keys::HandlerKey, window::Mark},
     limits::{GONE_NAMES_MAX, TRASH_SLICE_BYTES},
@@ -15,12 +15,12 @@ const ROW_BYTES: usize = 64;
 
 impl Writing<'_> {
     /// Deletes events of a handler's earlier run.
-    pub(super) fn remove_feed(&mut self, handler: HandlerKey, range: Range<u64>) -> Result<(), Fault> {
+    pub(super) fn remove_feed(&mut self, handler: HandlerKey, range: Range<u64>) -> Result<(), SqliteFault> {
         self.blame(handler);
         self.remove_rows(signed(handler.0), &(signed(range.start)..signed(range.end)))
     }
 
-    fn remove_rows(&mut self, handler: i64, range: &Range<i64>) -> Result<(), Fault> {
+    fn remove_rows(&mut self, handler: i64, range: &Range<i64>) -> Result<(), SqliteFault> {
         if self.delete_slice(handler, range)? {
             self.statement("INSERT INTO trash (handler, first, below) VALUES (?1, ?2, ?3)")?.execute((
                 handler,
@@ -34,7 +34,7 @@ impl Writing<'_> {
 
     /// Deletes events of a handler's newest run that have left the window of its feed. A row with the window's first
     /// event is retained as a whole.
-    pub(super) fn leave(&mut self, handler: i64, window: Mark) -> Result<(), Fault> {
+    pub(super) fn leave(&mut self, handler: i64, window: Mark) -> Result<(), SqliteFault> {
         let (first, bytes) = (signed(window.sequence), signed(window.bytes));
         // Those in the handler's own row are deleted when all of them have left.
         let statement = self.statement(
@@ -51,7 +51,7 @@ impl Writing<'_> {
     }
 
     /// Deletes everything of a handler.
-    pub(super) fn purge(&mut self, key: HandlerKey) -> Result<(), Fault> {
+    pub(super) fn purge(&mut self, key: HandlerKey) -> Result<(), SqliteFault> {
         let handler = signed(key.0);
         self.blame(key);
         self.known.forget_one(key);
@@ -85,7 +85,7 @@ impl Writing<'_> {
     }
 
     /// Deletes a part of what is left of large feeds.
-    pub(super) fn empty_trash(&mut self) -> Result<(), Fault> {
+    pub(super) fn empty_trash(&mut self) -> Result<(), SqliteFault> {
         if self.known.leaves_trash {
             self.known.has_trash = false;
             return Ok(());
@@ -108,7 +108,7 @@ impl Writing<'_> {
     }
 
     /// What this row of `trash` refers to cannot be deleted, and stays.
-    pub(super) fn give_up_trash(&mut self, id: i64) -> Result<(), Fault> {
+    pub(super) fn give_up_trash(&mut self, id: i64) -> Result<(), SqliteFault> {
         self.known.blamed = Blamed::Database;
         self.statement("DELETE FROM trash WHERE id = ?1")?.execute([id])?;
         Ok(())
@@ -116,7 +116,7 @@ impl Writing<'_> {
 
     /// Sets a handler aside: it is no longer among those that run or have ended. Returns whether it was among those
     /// that have ended.
-    pub(super) fn set_aside(&mut self, key: HandlerKey, cause: &str) -> Result<bool, Fault> {
+    pub(super) fn set_aside(&mut self, key: HandlerKey, cause: &str) -> Result<bool, SqliteFault> {
         self.known.blamed = Blamed::Aside;
         self.known.forget_one(key);
         let handler = signed(key.0);
@@ -129,7 +129,7 @@ impl Writing<'_> {
     }
 
     /// Deletes the first rows of a feed in order, about [`TRASH_SLICE_BYTES`] of them. Returns whether some are left.
-    fn delete_slice(&mut self, handler: i64, range: &Range<i64>) -> Result<bool, Fault> {
+    fn delete_slice(&mut self, handler: i64, range: &Range<i64>) -> Result<bool, SqliteFault> {
         let statement = self.statement(
             "SELECT first, ifnull(length(events), (SELECT length(bytes) FROM blobs WHERE id = blob))
              FROM feed WHERE handler = ?1 AND first >= ?2 AND first < ?3 ORDER BY first",

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use rusqlite::{Row, types::ValueRef};
 use uuid::Uuid;
 
-use super::fault::Fault;
+use super::fault::SqliteFault;
 use crate::{
     engine::{
         feed::Feed,
         input::Outcome,
-        kept::{KeptEnd, KeptHandler, KeptJournal},
         keys::HandlerKey,
         published::Item,
+        stored::{StoredEnd, StoredHandler, StoredJournal},
         window::Mark,
     },
     graph::Graph,
@@ -38,21 +38,21 @@ pub(super) const FAILED: i64 = 1;
 pub(super) const CANCELLED: i64 = 2;
 
 /// Decodes a handler, without its state.
-pub(super) fn handler(row: &Row<'_>, versions: &Versions) -> Result<KeptHandler, Fault> {
+pub(super) fn handler(row: &Row<'_>, versions: &Versions) -> Result<StoredHandler, SqliteFault> {
     let key = unsigned(row, 0)?;
     read(row, key, versions).map_err(|fault| fault.of(key))
 }
 
-fn read(row: &Row<'_>, key: u64, versions: &Versions) -> Result<KeptHandler, Fault> {
+fn read(row: &Row<'_>, key: u64, versions: &Versions) -> Result<StoredHandler, SqliteFault> {
     let (workflow, graph) = versions.workflow(row.get(1)?)?;
     let run_id = row.get_ref(3)?.as_blob().map_err(rusqlite::Error::from)?;
-    let run_id = Uuid::from_slice(run_id).map_err(|error| Fault::Damaged(error.to_string()))?;
+    let run_id = Uuid::from_slice(run_id).map_err(|error| SqliteFault::Damaged(error.to_string()))?;
     let next = unsigned(row, 12)?;
     let end = match row.get::<_, Option<i64>>(8)? {
         None => None,
-        Some(_) => Some(KeptEnd { outcome: outcome(row, graph, next)?, state: Values::default() }),
+        Some(_) => Some(StoredEnd { outcome: outcome(row, graph, next)?, state: Values::default() }),
     };
-    Ok(KeptHandler {
+    Ok(StoredHandler {
         key: HandlerKey(key),
         id: row.get::<_, Option<String>>(10)?.map(Arc::from),
         workflow,
@@ -72,8 +72,8 @@ fn read(row: &Row<'_>, key: u64, versions: &Versions) -> Result<KeptHandler, Fau
 }
 
 /// Decodes the outcome of a run that has ended; the value of a completed one is that of its last event.
-fn outcome(row: &Row<'_>, graph: &Graph, next: u64) -> Result<Outcome, Fault> {
-    let damaged = |text: &str| Fault::Damaged(text.into());
+fn outcome(row: &Row<'_>, graph: &Graph, next: u64) -> Result<Outcome, SqliteFault> {
+    let damaged = |text: &str| SqliteFault::Damaged(text.into());
     match row.get(9)? {
         COMPLETED => {
             let tail = row.get_ref(13)?.as_blob().map_err(rusqlite::Error::from)?;
@@ -90,18 +90,18 @@ fn outcome(row: &Row<'_>, graph: &Graph, next: u64) -> Result<Outcome, Fault> {
         }
         FAILED => Ok(Outcome::Failed(row.get(11)?)),
         CANCELLED => Ok(Outcome::Cancelled),
-        other => Err(Fault::Damaged(format!("it ended in way {other}, which there is not"))),
+        other => Err(SqliteFault::Damaged(format!("it ended in way {other}, which there is not"))),
     }
 }
 
 /// Adds the contents of a row to the journal that precedes it.
 pub(super) fn add_records(
-    journal: &mut KeptJournal,
+    journal: &mut StoredJournal,
     bytes: ValueRef<'_>,
     is_snapshot: bool,
     key: i64,
-) -> Result<(), Fault> {
-    let fault = || Fault::Damaged(format!("the journal of handler {key} cannot be read"));
+) -> Result<(), SqliteFault> {
+    let fault = || SqliteFault::Damaged(format!("the journal of handler {key} cannot be read"));
     let bytes = bytes.as_blob_or_null().map_err(|_| fault())?.unwrap_or_default();
     if is_snapshot {
         journal.snapshot = Some(bytes.to_vec());
@@ -113,9 +113,9 @@ pub(super) fn add_records(
 }
 
 /// Decodes a number, none of which is negative.
-pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, Fault> {
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, SqliteFault> {
     let number: i64 = row.get(column)?;
-    u64::try_from(number).map_err(|_| Fault::Damaged(format!("{number} stands where no number is negative")))
+    u64::try_from(number).map_err(|_| SqliteFault::Damaged(format!("{number} stands where no number is negative")))
 }
 
 /// Encodes a number; one out of range exceeds everything that is counted.

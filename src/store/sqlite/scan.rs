@@ -1,19 +1,24 @@
 //! Lists handlers in order of creation, skipping those that cannot be read.
 
 use super::{
-    fault::Fault,
+    fault::SqliteFault,
     read::{Listed, Reading},
     rows::{self, HANDLER_COLUMNS},
     schema::{CLOCK_PLACE, LIVE_PLACE},
 };
 use crate::{
-    engine::{kept::KeptHandler, keys::HandlerKey},
+    engine::{keys::HandlerKey, stored::StoredHandler},
     limits::DAMAGED_NOTED_MAX,
 };
 
 impl Reading {
     /// Lists up to `count` handlers after this one, with about `bytes_max` of results and errors, but at least one.
-    pub(super) fn list(&self, after: Option<HandlerKey>, count: usize, bytes_max: usize) -> Result<Listed, Fault> {
+    pub(super) fn list(
+        &self,
+        after: Option<HandlerKey>,
+        count: usize,
+        bytes_max: usize,
+    ) -> Result<Listed, SqliteFault> {
         let (mut listed, mut after) = (Listed::default(), after.map_or(-1, |key| key.0.cast_signed()));
         loop {
             match self.list_sound(&mut listed, &mut after, count, bytes_max) {
@@ -34,7 +39,13 @@ impl Reading {
     }
 
     /// Lists until the page is full, there are no more, or one cannot be read: that is the next one after `after`.
-    fn list_sound(&self, listed: &mut Listed, after: &mut i64, count: usize, bytes_max: usize) -> Result<(), Fault> {
+    fn list_sound(
+        &self,
+        listed: &mut Listed,
+        after: &mut i64,
+        count: usize,
+        bytes_max: usize,
+    ) -> Result<(), SqliteFault> {
         let sql = format!("SELECT {HANDLER_COLUMNS} FROM handlers h WHERE key >= ?1 ORDER BY key LIMIT ?2");
         let mut statement = self.connection.prepare_cached(&sql)?;
         let left = count - listed.handlers.len();
@@ -44,7 +55,7 @@ impl Reading {
             let handler = rows::handler(row, &self.versions)?;
             let key = handler.key.0.cast_signed();
             if key <= *after {
-                return Err(Fault::Damaged(format!("handler {key} stands behind handler {after}")));
+                return Err(SqliteFault::Damaged(format!("handler {key} stands behind handler {after}")));
             }
             *after = key;
             bytes += bytes_of(&handler);
@@ -59,7 +70,12 @@ impl Reading {
 
     /// Returns the last of consecutive keys after `after` that cannot be read; `None` if no later one can be. The fault
     /// is that of the first of them.
-    fn skip(&self, after: i64, fault: Fault, damaged: &mut Vec<(HandlerKey, Box<str>)>) -> Result<Option<i64>, Fault> {
+    fn skip(
+        &self,
+        after: i64,
+        fault: SqliteFault,
+        damaged: &mut Vec<(HandlerKey, Box<str>)>,
+    ) -> Result<Option<i64>, SqliteFault> {
         let cause: Box<str> = fault.text().into();
         match self.next_key(after) {
             // A damaged page may contain any key; one before `after` cannot be used.
@@ -97,7 +113,7 @@ impl Reading {
     }
 
     /// Returns the next key after this one, without reading its row.
-    fn next_key(&self, after: i64) -> Result<Option<i64>, Fault> {
+    fn next_key(&self, after: i64) -> Result<Option<i64>, SqliteFault> {
         let sql = "SELECT key FROM handlers WHERE key >= ?1 ORDER BY key LIMIT 1";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut found = statement.query([after.saturating_add(1)])?;
@@ -105,7 +121,7 @@ impl Reading {
     }
 
     /// Returns the handlers after `after` up to `last`, according to their positions.
-    fn keys_between(&self, after: i64, last: i64) -> Result<Vec<HandlerKey>, Fault> {
+    fn keys_between(&self, after: i64, last: i64) -> Result<Vec<HandlerKey>, SqliteFault> {
         let mut statement = self.connection.prepare_cached(
             "SELECT handler FROM places WHERE place < ?3 AND handler > ?1 AND handler <= ?2
              UNION SELECT place - ?3 FROM places WHERE place > ?3 + ?1 AND place <= ?3 + ?2 AND place < ?4
@@ -121,6 +137,6 @@ impl Reading {
     }
 }
 
-fn bytes_of(handler: &KeptHandler) -> usize {
+fn bytes_of(handler: &StoredHandler) -> usize {
     handler.end.as_ref().map_or(0, |end| end.outcome.cost_bytes())
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use rusqlite::wal::CheckpointMode;
 
 use super::{
-    fault::Fault,
+    fault::SqliteFault,
     known::Blamed,
     schema::PAGE_BYTES,
     upkeep::{Chore, Size},
@@ -38,7 +38,7 @@ impl Writer {
     }
 
     /// A feed of a removed handler that cannot be deleted stays, and is not retried.
-    pub(super) fn give_up_trash(&mut self, id: Option<i64>, fault: &Fault) {
+    pub(super) fn give_up_trash(&mut self, id: Option<i64>, fault: &SqliteFault) {
         if self.upkeep.handle_given_up(self.now_us) {
             log::warn!("a part of a removed handler's feed cannot be deleted, and stays: {}", fault.text());
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{
-    fault::Fault,
+    fault::SqliteFault,
     rows::STATE,
     write::{STATE_BLOBS, Writing},
 };
@@ -32,12 +32,12 @@ impl Writing<'_> {
         handler: i64,
         state: &StartState,
         earlier: Option<Vec<u8>>,
-    ) -> Result<Option<Vec<u8>>, Fault> {
+    ) -> Result<Option<Vec<u8>>, SqliteFault> {
         match (state, earlier) {
             (StartState::AsKept, Some(earlier)) if earlier == APART => {}
             (StartState::AsKept, Some(earlier)) => self.put_whole(handler, &earlier)?,
             (StartState::AsKept, None) => {
-                return Err(Fault::Damaged(format!("the state of handler {handler} is gone")));
+                return Err(SqliteFault::Damaged(format!("the state of handler {handler} is gone")));
             }
             (StartState::Given(state), _) => self.put_whole(handler, &encode(state))?,
             (StartState::Recorded, earlier) => {
@@ -51,7 +51,7 @@ impl Writing<'_> {
     }
 
     /// Stores the state that a run has ended with. Returns what the handler's row contains.
-    pub(super) fn end_state(&mut self, handler: i64, ended: &Ended) -> Result<Option<Vec<u8>>, Fault> {
+    pub(super) fn end_state(&mut self, handler: i64, ended: &Ended) -> Result<Option<Vec<u8>>, SqliteFault> {
         let Ended { state, changed, .. } = ended;
         if state.cost_bytes() <= ROW_STATE_BYTES_MAX {
             if changed.is_some() {
@@ -70,7 +70,7 @@ impl Writing<'_> {
     }
 
     /// Deletes what is stored of a handler's state beside its row.
-    pub(super) fn delete_state(&mut self, handler: i64) -> Result<(), Fault> {
+    pub(super) fn delete_state(&mut self, handler: i64) -> Result<(), SqliteFault> {
         let statement = self.statement("DELETE FROM states WHERE handler = ?1 RETURNING blob")?;
         let blobs: Vec<Option<i64>> = statement.query_map([handler], |row| row.get(0))?.collect::<Result<_, _>>()?;
         if !blobs.is_empty() {
@@ -79,13 +79,13 @@ impl Writing<'_> {
         self.delete_blobs(&blobs)
     }
 
-    fn put_whole(&mut self, handler: i64, bytes: &[u8]) -> Result<(), Fault> {
+    fn put_whole(&mut self, handler: i64, bytes: &[u8]) -> Result<(), SqliteFault> {
         self.delete_state(handler)?;
         self.put_part(handler, 0, 0, bytes)
     }
 
     /// Adds the changes of a run, unless all changes exceed the complete state. Returns whether it did.
-    fn add_changes(&mut self, handler: i64, bytes: &[u8]) -> Result<bool, Fault> {
+    fn add_changes(&mut self, handler: i64, bytes: &[u8]) -> Result<bool, SqliteFault> {
         if bytes.is_empty() {
             return Ok(true);
         }
@@ -107,7 +107,7 @@ impl Writing<'_> {
         Ok(true)
     }
 
-    fn put_part(&mut self, handler: i64, number: i64, cost: i64, bytes: &[u8]) -> Result<(), Fault> {
+    fn put_part(&mut self, handler: i64, number: i64, cost: i64, bytes: &[u8]) -> Result<(), SqliteFault> {
         let (bytes, blob) = self.place(handler, STATE_BLOBS, number, bytes)?;
         let statement = self.statement("INSERT INTO states VALUES (?1, ?2, ?3, ?4, ?5)")?;
         statement.execute((handler, number, cost, bytes, blob))?;
@@ -116,8 +116,8 @@ impl Writing<'_> {
 }
 
 /// Returns the state of the handler in this row, wherever it is stored.
-pub(super) fn state(connection: &Connection, row: &Row<'_>, key: i64) -> Result<Values, Fault> {
-    let damaged = || Fault::Damaged(format!("the state of handler {key} cannot be read"));
+pub(super) fn state(connection: &Connection, row: &Row<'_>, key: i64) -> Result<Values, SqliteFault> {
+    let damaged = || SqliteFault::Damaged(format!("the state of handler {key} cannot be read"));
     let mut state = Values::default();
     match row.get_ref(STATE)?.as_blob_or_null().map_err(|_| damaged())? {
         None => return Ok(state),

@@ -4,25 +4,25 @@
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
-    fault::Fault,
+    fault::SqliteFault,
     rows::{self, HANDLER_COLUMNS, JOURNAL},
     schema::LIVE_PLACE,
     states,
 };
 use crate::{
-    engine::{kept::KeptJournal, keys::HandlerKey},
+    engine::{keys::HandlerKey, stored::StoredJournal},
     store::versions::Versions,
 };
 
 /// Reads all rows of a handler, and nothing else. Returns whether there are any.
-pub(super) fn verify(connection: &Connection, versions: &Versions, key: HandlerKey) -> Result<bool, Fault> {
+pub(super) fn verify(connection: &Connection, versions: &Versions, key: HandlerKey) -> Result<bool, SqliteFault> {
     let handler = rows::signed(key.0);
     let sql = format!("SELECT {HANDLER_COLUMNS}, h.journal, h.state, h.tail FROM handlers h WHERE key = ?1");
     let mut statement = connection.prepare(&sql)?;
     let mut found = statement.query([handler])?;
     let Some(row) = found.next()? else { return Ok(false) };
     rows::handler(row, versions)?;
-    let mut journal = KeptJournal::default();
+    let mut journal = StoredJournal::default();
     rows::add_records(&mut journal, row.get_ref(JOURNAL)?, false, handler)?;
     states::state(connection, row, handler)?;
     let mut statement = connection.prepare(
@@ -38,7 +38,11 @@ pub(super) fn verify(connection: &Connection, versions: &Versions, key: HandlerK
 
 /// Restores the positions of handlers that were set aside and whose rows can be read: a damaged disk was repaired, or
 /// the damaged page belonged to another.
-pub(super) fn restore(connection: &mut Connection, versions: &Versions, aside: &[HandlerKey]) -> Result<(), Fault> {
+pub(super) fn restore(
+    connection: &mut Connection,
+    versions: &Versions,
+    aside: &[HandlerKey],
+) -> Result<(), SqliteFault> {
     for &key in aside {
         let restored = verify(connection, versions, key).and_then(|is_there| {
             let transaction = connection.transaction()?;
@@ -65,7 +69,7 @@ pub(super) fn restore(connection: &mut Connection, versions: &Versions, aside: &
 }
 
 /// If its position belongs to another handler by now, it counts as ended last.
-fn restore_ended(connection: &Connection, handler: i64, place: i64, ended_us: i64) -> Result<(), Fault> {
+fn restore_ended(connection: &Connection, handler: i64, place: i64, ended_us: i64) -> Result<(), SqliteFault> {
     let insert = "INSERT OR IGNORE INTO places (place, handler, wall_us) VALUES (?1, ?2, ?3)";
     if connection.execute(insert, (place, handler, ended_us))? == 0 {
         let sql = "SELECT max(place) + 1 FROM places WHERE place < ?1";

@@ -4,12 +4,16 @@ use std::{collections::HashSet, sync::Arc};
 
 use rusqlite::Connection;
 
-use super::fault::Fault;
+use super::fault::SqliteFault;
 use crate::{graph::Graph, hash::hash128, limits::VERSIONS_UNUSED_MAX, store::versions::Versions};
 
 /// Reads the graphs of the database, and adds missing ones of `registered` if `may_write`. A graph that cannot be read
 /// is omitted unless it is registered: what was written under it is damaged.
-pub(super) fn load(connection: &mut Connection, registered: &[Arc<Graph>], may_write: bool) -> Result<Versions, Fault> {
+pub(super) fn load(
+    connection: &mut Connection,
+    registered: &[Arc<Graph>],
+    may_write: bool,
+) -> Result<Versions, SqliteFault> {
     let mut stored = stored(connection)?;
     if may_write && stored.len() > registered.len() + VERSIONS_UNUSED_MAX {
         stored = drop_unused(connection, registered, stored)?;
@@ -34,7 +38,7 @@ pub(super) fn load(connection: &mut Connection, registered: &[Arc<Graph>], may_w
         match read(connection, number) {
             Ok(bytes) if digest(&bytes) == expected => {
                 let graph = Graph::from_stored(&bytes)
-                    .map_err(|error| Fault::Damaged(format!("version {number} of its workflows: {error}")))?;
+                    .map_err(|error| SqliteFault::Damaged(format!("version {number} of its workflows: {error}")))?;
                 versions.push(number, Arc::new(graph))?;
             }
             Err(fault) if !fault.is_lasting() => return Err(fault),
@@ -59,9 +63,13 @@ struct Stored {
 
 /// Deletes graphs under which nothing is stored any longer. This reads every handler, so it is done only if there are
 /// many graphs, and not while some handlers cannot be read.
-fn drop_unused(connection: &mut Connection, registered: &[Arc<Graph>], all: Vec<Stored>) -> Result<Vec<Stored>, Fault> {
+fn drop_unused(
+    connection: &mut Connection,
+    registered: &[Arc<Graph>],
+    all: Vec<Stored>,
+) -> Result<Vec<Stored>, SqliteFault> {
     let registered: Vec<[u8; 16]> = registered.iter().map(|graph| digest(&graph.to_stored())).collect();
-    let dropped = connection.transaction().map_err(Fault::from).and_then(|transaction| {
+    let dropped = connection.transaction().map_err(SqliteFault::from).and_then(|transaction| {
         let mut statement = transaction.prepare("SELECT version FROM handlers UNION SELECT version FROM feed")?;
         let used: HashSet<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         drop(statement);
@@ -80,7 +88,7 @@ fn drop_unused(connection: &mut Connection, registered: &[Arc<Graph>], all: Vec<
 }
 
 /// Returns all graphs in the database.
-fn stored(connection: &Connection) -> Result<Vec<Stored>, Fault> {
+fn stored(connection: &Connection) -> Result<Vec<Stored>, SqliteFault> {
     let mut statement = connection.prepare("SELECT id, digest FROM versions")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut all = Vec::new();
@@ -93,7 +101,7 @@ fn stored(connection: &Connection) -> Result<Vec<Stored>, Fault> {
     Ok(all)
 }
 
-fn read(connection: &Connection, number: i64) -> Result<Vec<u8>, Fault> {
+fn read(connection: &Connection, number: i64) -> Result<Vec<u8>, SqliteFault> {
     Ok(connection.query_row("SELECT graph FROM versions WHERE id = ?1", [number], |row| row.get(0))?)
 }
 

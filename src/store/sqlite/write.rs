@@ -5,7 +5,7 @@ use std::ops::Range;
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::{
-    fault::Fault,
+    fault::SqliteFault,
     known::{Blamed, Known},
     rows::{CANCELLED, COMPLETED, FAILED, signed, unsigned},
     schema::{CLOCK_PLACE, INLINE_BYTES_MAX, LIVE_PLACE},
@@ -37,21 +37,21 @@ pub(super) struct Writing<'a> {
 }
 
 impl Transaction for Writing<'_> {
-    type Fault = Fault;
+    type Fault = SqliteFault;
 
     fn blame(&mut self, handler: HandlerKey) {
         self.blame(handler);
     }
 
-    fn contradiction(text: String) -> Fault {
-        Fault::Damaged(text)
+    fn contradiction(text: String) -> SqliteFault {
+        SqliteFault::Damaged(text)
     }
 
-    fn version(&self, workflow: WorkflowId) -> Result<i64, Fault> {
+    fn version(&self, workflow: WorkflowId) -> Result<i64, SqliteFault> {
         Ok(self.versions.number(workflow)?)
     }
 
-    fn live(&mut self, handler: HandlerKey) -> Result<Option<Live>, Fault> {
+    fn live(&mut self, handler: HandlerKey) -> Result<Option<Live>, SqliteFault> {
         self.live(handler)
     }
 
@@ -60,15 +60,15 @@ impl Transaction for Writing<'_> {
         self.known.ended_next - 1
     }
 
-    fn write(&mut self, change: Change<'_>) -> Result<(), Fault> {
+    fn write(&mut self, change: Change<'_>) -> Result<(), SqliteFault> {
         self.write(change)
     }
 
-    fn remove_feed(&mut self, handler: HandlerKey, range: Range<u64>) -> Result<(), Fault> {
+    fn remove_feed(&mut self, handler: HandlerKey, range: Range<u64>) -> Result<(), SqliteFault> {
         self.remove_feed(handler, range)
     }
 
-    fn purge(&mut self, handler: HandlerKey) -> Result<(), Fault> {
+    fn purge(&mut self, handler: HandlerKey) -> Result<(), SqliteFault> {
         self.purge(handler)
     }
 }
@@ -78,7 +78,7 @@ impl<'a> Writing<'a> {
         Self { connection, versions, known, statements: Vec::new() }
     }
 
-    pub(super) fn statement(&mut self, sql: &'static str) -> Result<&mut CachedStatement<'a>, Fault> {
+    pub(super) fn statement(&mut self, sql: &'static str) -> Result<&mut CachedStatement<'a>, SqliteFault> {
         let known = self.statements.iter().position(|(text, _)| std::ptr::eq(*text, sql));
         let place = if let Some(place) = known {
             place
@@ -95,7 +95,7 @@ impl<'a> Writing<'a> {
     }
 
     /// Returns the position of a handler's newest run; `None` if there is no such handler.
-    pub(super) fn live(&mut self, handler: HandlerKey) -> Result<Option<Live>, Fault> {
+    pub(super) fn live(&mut self, handler: HandlerKey) -> Result<Option<Live>, SqliteFault> {
         if let Some(live) = self.known.live.get(&handler) {
             return Ok(Some(*live));
         }
@@ -121,7 +121,7 @@ impl<'a> Writing<'a> {
     }
 
     /// The time of the newest record, and a key greater than every handler's.
-    pub(super) fn set_clock(&mut self, now: Now, next_handler: u64) -> Result<(), Fault> {
+    pub(super) fn set_clock(&mut self, now: Now, next_handler: u64) -> Result<(), SqliteFault> {
         self.known.blamed = Blamed::Database;
         self.statement(
             "UPDATE places SET wall_us = max(wall_us, ?1), alive_us = max(alive_us, ?2),
@@ -133,13 +133,13 @@ impl<'a> Writing<'a> {
     }
 
     /// New handlers have these keys.
-    pub(super) fn note_opened(&mut self, opened: impl Iterator<Item = HandlerKey>) -> Result<(), Fault> {
+    pub(super) fn note_opened(&mut self, opened: impl Iterator<Item = HandlerKey>) -> Result<(), SqliteFault> {
         self.known.blamed = Blamed::Database;
         self.known.names.note_opened(self.connection, opened)
     }
 
     /// Writes the changes of one run.
-    pub(super) fn write(&mut self, change: Change<'_>) -> Result<(), Fault> {
+    pub(super) fn write(&mut self, change: Change<'_>) -> Result<(), SqliteFault> {
         self.blame(change.handler);
         let Change { handler: key, mut live, opened, version, feed, snapshot, mut records, ended, cursor, left } =
             change;
@@ -190,7 +190,7 @@ impl<'a> Writing<'a> {
         next: u64,
         records: &[u8],
         events: &[u8],
-    ) -> Result<(), Fault> {
+    ) -> Result<(), SqliteFault> {
         let head = beginning.head;
         let mut earlier_state = None;
         if live.run > 0 {
@@ -230,7 +230,7 @@ impl<'a> Writing<'a> {
 
     /// A run replaces the previous run of its handler: at most events and what is in `states` are retained of that.
     /// Returns the state in its row.
-    fn close_earlier(&mut self, handler: i64, drops_events: bool) -> Result<Option<Vec<u8>>, Fault> {
+    fn close_earlier(&mut self, handler: i64, drops_events: bool) -> Result<Option<Vec<u8>>, SqliteFault> {
         if !drops_events {
             self.insert_tail(handler)?;
         }
@@ -242,20 +242,20 @@ impl<'a> Writing<'a> {
         Ok(state)
     }
 
-    pub(super) fn delete_ended(&mut self, place: Option<i64>) -> Result<(), Fault> {
+    pub(super) fn delete_ended(&mut self, place: Option<i64>) -> Result<(), SqliteFault> {
         place.map_or(Ok(()), |place| self.delete_place(place))
     }
 
-    pub(super) fn delete_live(&mut self, handler: i64) -> Result<(), Fault> {
+    pub(super) fn delete_live(&mut self, handler: i64) -> Result<(), SqliteFault> {
         self.delete_place(LIVE_PLACE + handler)
     }
 
-    fn delete_place(&mut self, place: i64) -> Result<(), Fault> {
+    fn delete_place(&mut self, place: i64) -> Result<(), SqliteFault> {
         self.statement("DELETE FROM places WHERE place = ?1")?.execute([place])?;
         Ok(())
     }
 
-    fn insert_tail(&mut self, handler: i64) -> Result<(), Fault> {
+    fn insert_tail(&mut self, handler: i64) -> Result<(), SqliteFault> {
         let statement = self
             .statement("SELECT tail_first, next, version, tail FROM handlers WHERE key = ?1 AND next > tail_first")?;
         let found = statement
@@ -267,7 +267,7 @@ impl<'a> Writing<'a> {
     }
 
     /// Moves the events in the handler's row to a row of their own, so that the tail is free for others.
-    fn move_tail(&mut self, handler: i64, live: &mut Live) -> Result<(), Fault> {
+    fn move_tail(&mut self, handler: i64, live: &mut Live) -> Result<(), SqliteFault> {
         if live.tail_bytes > 0 {
             self.insert_tail(handler)?;
             let sql = "UPDATE handlers SET tail_first = next, tail = x'' WHERE key = ?1";
@@ -278,7 +278,7 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    fn snapshot(&mut self, handler: i64, live: &mut Live, updated_us: i64, snapshot: &[u8]) -> Result<(), Fault> {
+    fn snapshot(&mut self, handler: i64, live: &mut Live, updated_us: i64, snapshot: &[u8]) -> Result<(), SqliteFault> {
         self.delete_journal(handler)?;
         self.statement("UPDATE handlers SET journal = NULL, updated_us = ?2 WHERE key = ?1")?
             .execute((handler, updated_us))?;
@@ -286,7 +286,13 @@ impl<'a> Writing<'a> {
         self.add_records(handler, live, true, snapshot)
     }
 
-    fn add_records(&mut self, handler: i64, live: &mut Live, is_snapshot: bool, bytes: &[u8]) -> Result<(), Fault> {
+    fn add_records(
+        &mut self,
+        handler: i64,
+        live: &mut Live,
+        is_snapshot: bool,
+        bytes: &[u8],
+    ) -> Result<(), SqliteFault> {
         if !bytes.is_empty() {
             let (bytes, blob) = self.place(handler, JOURNAL_BLOBS, live.journal_next, bytes)?;
             let statement = self.statement("INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5)")?;
@@ -303,7 +309,7 @@ impl<'a> Writing<'a> {
         kind: i64,
         number: i64,
         bytes: &'b [u8],
-    ) -> Result<(Option<&'b [u8]>, Option<i64>), Fault> {
+    ) -> Result<(Option<&'b [u8]>, Option<i64>), SqliteFault> {
         if bytes.len() <= INLINE_BYTES_MAX {
             return Ok((Some(bytes), None));
         }
@@ -316,29 +322,36 @@ impl<'a> Writing<'a> {
         Ok((None, Some(id)))
     }
 
-    pub(super) fn delete_journal(&mut self, handler: i64) -> Result<(), Fault> {
+    pub(super) fn delete_journal(&mut self, handler: i64) -> Result<(), SqliteFault> {
         let statement = self.statement("DELETE FROM journal WHERE handler = ?1 RETURNING blob")?;
         let blobs: Vec<Option<i64>> = statement.query_map([handler], |row| row.get(0))?.collect::<Result<_, _>>()?;
         self.delete_blobs(&blobs)
     }
 
-    pub(super) fn delete_blobs(&mut self, ids: &[Option<i64>]) -> Result<(), Fault> {
+    pub(super) fn delete_blobs(&mut self, ids: &[Option<i64>]) -> Result<(), SqliteFault> {
         for id in ids.iter().flatten() {
             self.statement("DELETE FROM blobs WHERE id = ?1")?.execute([id])?;
         }
         Ok(())
     }
 
-    fn insert_events(&mut self, handler: i64, first: i64, next: i64, version: i64, events: &[u8]) -> Result<(), Fault> {
+    fn insert_events(
+        &mut self,
+        handler: i64,
+        first: i64,
+        next: i64,
+        version: i64,
+        events: &[u8],
+    ) -> Result<(), SqliteFault> {
         let (events, blob) = self.place(handler, FEED_BLOBS, first, events)?;
         let statement = self.statement("INSERT INTO feed VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
         statement.execute((handler, first, next, version, events, blob))?;
         Ok(())
     }
 
-    fn add_events(&mut self, handler: i64, live: &mut Live, mut events: &[u8]) -> Result<(), Fault> {
+    fn add_events(&mut self, handler: i64, live: &mut Live, mut events: &[u8]) -> Result<(), SqliteFault> {
         while !events.is_empty() {
-            let damaged = || Fault::Damaged(format!("the new events of handler {handler} are no list"));
+            let damaged = || SqliteFault::Damaged(format!("the new events of handler {handler} are no list"));
             let (count, bytes) = list::prefix(events, FEED_ROW_BYTES_MAX, u64::MAX).ok_or_else(damaged)?;
             let next = live.next + count;
             self.insert_events(handler, signed(live.next), signed(next), live.version, &events[..bytes])?;
@@ -359,7 +372,7 @@ impl<'a> Writing<'a> {
         records: &[u8],
         events: &[u8],
         next: u64,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), SqliteFault> {
         let mut tail = events;
         if !events.is_empty() && (live.has_feed || live.tail_bytes + events.len() > TAIL_BYTES_MAX) {
             self.move_tail(handler, live)?;
@@ -408,14 +421,14 @@ const JOURNAL_BLOBS: i64 = 1 << (BLOB_NUMBER_BITS - 1);
 pub(super) const STATE_BLOBS: i64 = JOURNAL_BLOBS | 1 << (BLOB_NUMBER_BITS - 2);
 
 /// Reads the clock of the database: [`Writing::set_clock`].
-pub(super) fn clock(connection: &Connection) -> Result<(Now, u64), Fault> {
+pub(super) fn clock(connection: &Connection) -> Result<(Now, u64), SqliteFault> {
     let sql = "SELECT wall_us, alive_us, next_handler FROM places WHERE place = ?1";
     let mut statement = connection.prepare(sql)?;
     let mut found = statement.query([CLOCK_PLACE])?;
-    let row = found.next()?.ok_or_else(|| Fault::Damaged("its clock is gone".into()))?;
+    let row = found.next()?.ok_or_else(|| SqliteFault::Damaged("its clock is gone".into()))?;
     let next = unsigned(row, 2)?;
     if next > ids::COUNT {
-        return Err(Fault::Damaged(format!("{next} stands where keys of handlers do")));
+        return Err(SqliteFault::Damaged(format!("{next} stands where keys of handlers do")));
     }
     Ok((Now { wall_us: row.get(0)?, alive_us: unsigned(row, 1)? }, next))
 }

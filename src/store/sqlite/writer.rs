@@ -14,13 +14,13 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
-    fault::Fault,
+    fault::SqliteFault,
     known::Known,
     read::Reading,
     upkeep::{Size, Upkeep},
 };
 use crate::{
-    engine::kept::Aside,
+    engine::stored::Aside,
     limits::WAL_BYTES_MAX,
     store::{Answer, Batch, Completed, Query, StoreError, threads, versions::Versions},
 };
@@ -66,7 +66,7 @@ impl Writer {
         versions: Arc<Versions>,
         known: Known,
         unsynced: Option<PathBuf>,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, SqliteFault> {
         let wal_pages = Arc::new(AtomicU32::new(0));
         let pages = Arc::clone(&wal_pages);
         connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: std::ffi::c_int| {
@@ -97,7 +97,7 @@ impl threads::Writer for Writer {
     fn commit(&mut self, batches: Vec<Batch>, bytes: usize) -> Result<Vec<Aside>, StoreError> {
         let newest_us = batches.iter().map(|batch| batch.now.alive_us).max().unwrap_or_default();
         self.now_us = self.now_us.max(newest_us);
-        self.keep(batches, bytes).map_err(Fault::store_error)
+        self.keep(batches, bytes).map_err(SqliteFault::store_error)
     }
 
     fn take(&mut self, order: Order) {
@@ -147,7 +147,7 @@ impl threads::Writer for Writer {
 
 impl threads::Reader for Reading {
     fn answer(&mut self, query: &Query) -> Result<Answer, StoreError> {
-        Self::answer(self, query).map_err(Fault::store_error)
+        Self::answer(self, query).map_err(SqliteFault::store_error)
     }
 
     fn rest(&mut self) {

@@ -13,7 +13,7 @@ pub(super) fn a_handler_is_found_as_last_committed(mut kit: Kit) {
     let mut batch = kit.batch();
     let (made, chosen) = (kit.begin(&mut batch, None), kit.begin(&mut batch, Some("chosen")));
     kit.keep(batch);
-    let key_of = |found: Option<Kept>| found.map(|kept| kept.handler.key);
+    let key_of = |found: Option<Stored>| found.map(|kept| kept.handler.key);
     let of_id = |id: &str| Address::Id(id.into());
     for (address, found) in [
         (Address::Key(made.handler), Some(made)),
@@ -37,7 +37,7 @@ pub(super) fn a_handler_is_found_as_last_committed(mut kit: Kit) {
     batch.cursors.push((chosen, 1));
     let ended_us = batch.now.wall_us;
     kit.keep(batch);
-    let Kept { handler, journal } = kit.handler(chosen.handler).expect("the handler");
+    let Stored { handler, journal } = kit.handler(chosen.handler).expect("the handler");
     assert_eq!((handler.id.as_deref(), handler.run, handler.run_id), (Some("chosen"), 0, run_id(chosen)));
     assert_eq!((handler.first_sequence, handler.next_sequence, handler.cursor), (0, 3, 1));
     assert_eq!(handler.updated_us, ended_us);

@@ -11,9 +11,9 @@ use std::{collections::BTreeSet, sync::Arc, sync::mpsc};
 
 use steprill::{
     engine::{
-        kept::{Aside, Beginning, Kept, KeptHandler, Recovered},
         keys::{HandlerKey, RunKey},
         storage::{Batch, Recall},
+        stored::{Aside, Beginning, Recovered, Stored, StoredHandler},
     },
     graph::Graph,
     now::Now,
@@ -207,20 +207,20 @@ impl Kit {
         }
     }
 
-    fn find(&mut self, address: Address) -> Option<Kept> {
+    fn find(&mut self, address: Address) -> Option<Stored> {
         match self.ask(Query::Handler(address)) {
             Ok(Answer::Handler(kept)) => kept.map(|kept| *kept),
             other => panic!("expected a handler, got {other:?}"),
         }
     }
 
-    fn handler(&mut self, key: HandlerKey) -> Option<Kept> {
+    fn handler(&mut self, key: HandlerKey) -> Option<Stored> {
         self.find(Address::Key(key))
     }
 
     /// All that a list has, page by page.
-    fn list(&mut self, query: impl Fn(Option<HandlerKey>) -> Query) -> Vec<KeptHandler> {
-        let (mut listed, mut after) = (Vec::<KeptHandler>::new(), None);
+    fn list(&mut self, query: impl Fn(Option<HandlerKey>) -> Query) -> Vec<StoredHandler> {
+        let (mut listed, mut after) = (Vec::<StoredHandler>::new(), None);
         loop {
             let answer = self.ask(query(after));
             let Ok(Answer::List { handlers, damaged, is_complete }) = answer else { panic!("{answer:?}") };
@@ -263,7 +263,7 @@ impl Kit {
         self.page(run, 0, u64::MAX, usize::MAX).1.len()
     }
 
-    fn recover(&mut self) -> Vec<Kept> {
+    fn recover(&mut self) -> Vec<Stored> {
         let mut all = Vec::new();
         let each = &mut |recovered| match recovered {
             Recovered::Whole(kept) => all.push(kept),

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc, sync::mpsc};
 
 use steprill::{
-    engine::{kept::Recovered, keys::HandlerKey, storage::Recall},
+    engine::{keys::HandlerKey, storage::Recall, stored::Recovered},
     graph::Graph,
     store::{Completed, Opened, Query, Store, StoreError, Ticket, memory::MemoryStore},
 };

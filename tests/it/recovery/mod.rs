@@ -17,11 +17,11 @@ use tempfile::TempDir;
 use crate::support::{Connection, Program, Response};
 
 /// A data directory, and the program that serves it.
-struct Place {
+struct StartAs {
     directory: TempDir,
 }
 
-impl Place {
+impl StartAs {
     fn new() -> Self {
         Self { directory: tempfile::tempdir().expect("a directory") }
     }

@@ -11,10 +11,10 @@ use steprill::{
     engine::{
         channel::ReaderId,
         input::External,
-        kept::Address,
         keys::{CallerId, HandlerKey, RunKey, WorkflowId},
-        scheduler::{NewRun, NotResident, Notice, Place, PostRefused, Scheduler, SchedulerLimits},
+        scheduler::{NewRun, NotResident, Notice, PostRefused, Scheduler, SchedulerLimits, StartAs},
         storage::Batch,
+        stored::Address,
     },
     graph::Graph,
     json::Json,
@@ -79,7 +79,7 @@ impl World {
         self.scheduler.handle_recovered(self.now);
     }
 
-    fn start(&mut self, place: Place) -> HandlerKey {
+    fn start(&mut self, place: StartAs) -> HandlerKey {
         self.drawn += 1;
         let run_id = uuid::Uuid::from_u128(self.drawn.into());
         let event = Json::parse("{}").expect("JSON");
@@ -123,7 +123,7 @@ impl World {
         let kept = self.model.find(&Address::Key(key)).map(|key| self.model.kept(key, &self.session));
         assert!(self.scheduler.end_read(asked));
         match kept {
-            Some(kept) => self.scheduler.handle_kept(&kept, self.now),
+            Some(kept) => self.scheduler.handle_loaded(&kept, self.now),
             None => self.scheduler.handle_absent(key, self.now),
         }
     }
@@ -174,7 +174,7 @@ impl World {
     }
 
     fn finish(&mut self) -> HandlerKey {
-        let key = self.start(Place::New(None));
+        let key = self.start(StartAs::New(None));
         let tag = self.passes()[0];
         self.stop(tag);
         self.settle();
@@ -199,7 +199,7 @@ fn all_that_was_kept_long_enough_goes_at_once_however_many_there_are() {
     world.limits.keep_for = Some(Duration::from_hours(1));
     world.restart(ONE_STEP);
     for _ in 0..10 {
-        let begun: Vec<_> = (0..100).map(|_| world.start(Place::New(None))).collect();
+        let begun: Vec<_> = (0..100).map(|_| world.start(StartAs::New(None))).collect();
         for tag in
             std::iter::repeat_with(|| world.passes()).take_while(|tags| !tags.is_empty()).flatten().collect::<Vec<_>>()
         {
@@ -219,7 +219,7 @@ fn all_that_was_kept_long_enough_goes_at_once_however_many_there_are() {
 #[test]
 fn what_a_pass_said_is_said_again_and_the_pass_is_not_started_again() {
     let mut world = World::new(ONE_STEP, None);
-    let key = world.start(Place::New(None));
+    let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
     world.stop(tag);
     world.lose();
@@ -232,7 +232,7 @@ fn what_a_pass_said_is_said_again_and_the_pass_is_not_started_again() {
 #[test]
 fn what_a_pass_says_while_its_handler_is_away_is_said_again() {
     let mut world = World::new(ONE_STEP, None);
-    let key = world.start(Place::New(None));
+    let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
     let run = world.scheduler.run_of(key).expect("it is there");
     assert_eq!(world.scheduler.acquire(run, ReaderId(1)), Some(true));
@@ -249,7 +249,7 @@ fn what_a_pass_says_while_its_handler_is_away_is_said_again() {
 #[test]
 fn a_handler_whose_removal_is_not_kept_goes_on_with_all_who_read_or_wait() {
     let mut world = World::new(ONE_STEP, None);
-    let key = world.start(Place::New(None));
+    let key = world.start(StartAs::New(None));
     let run = world.scheduler.run_of(key).expect("it is there");
     world.scheduler.await_end(key, CallerId(7));
     let tag = world.passes()[0];
@@ -267,7 +267,7 @@ fn a_handler_whose_removal_is_not_kept_goes_on_with_all_who_read_or_wait() {
 #[test]
 fn a_pass_of_a_handler_whose_removal_is_not_kept_is_not_started_again_though_its_last_reader_left() {
     let mut world = World::new(ONE_STEP, None);
-    let key = world.start(Place::New(None));
+    let key = world.start(StartAs::New(None));
     let run = world.scheduler.run_of(key).expect("it is there");
     let tag = world.passes()[0];
     assert!(world.scheduler.follow(run, ReaderId(1)));
@@ -283,14 +283,14 @@ fn a_pass_of_a_handler_whose_removal_is_not_kept_is_not_started_again_though_its
 #[test]
 fn no_more_runs_run_than_may_though_an_end_is_not_kept() {
     let mut world = World::new(ONE_STEP, Some(1));
-    let keys = [(); 2].map(|()| world.start(Place::New(None)));
+    let keys = [(); 2].map(|()| world.start(StartAs::New(None)));
     let first = world.passes();
     assert_eq!(first.len(), 1);
     world.pass_time(60_000_000);
     // The second only waits, and is in the store alone by now.
     world.stop(first[0]);
     world.lose();
-    let third = world.start(Place::New(None));
+    let third = world.start(StartAs::New(None));
     assert!(world.passes().is_empty(), "the first goes on");
     world.pass_time(REST_US);
     for key in [keys[1], third] {
@@ -305,7 +305,7 @@ fn no_more_runs_run_than_may_though_an_end_is_not_kept() {
 #[test]
 fn a_snapshot_under_a_changed_workflow_has_all_that_comes_with_it() {
     let mut world = World::new("a: S -> T ? NeedQ/HumanA", None);
-    let key = world.start(Place::New(None));
+    let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
     world.sleep(tag);
     world.settle();
@@ -341,7 +341,7 @@ fn nothing_is_due_for_a_queue_that_was_read_and_is_gone() {
 #[test]
 fn what_was_asked_before_a_failure_is_asked_again() {
     let mut world = World::new(ONE_STEP, None);
-    let key = world.start(Place::New(None));
+    let key = world.start(StartAs::New(None));
     world.settle();
     let asked = world.scheduler.begin_read();
     assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
@@ -357,7 +357,7 @@ fn a_handler_stays_in_memory_while_an_older_answer_is_under_way() {
     let key = world.finish();
     world.load(key);
     let asked = world.scheduler.begin_read();
-    world.start(Place::Continue(key));
+    world.start(StartAs::Continue(key));
     let tag = world.passes()[0];
     world.stop(tag);
     world.finish();
@@ -375,7 +375,7 @@ fn a_run_whose_continuation_is_not_kept_keeps_its_events() {
     world.load(key);
     let run = world.scheduler.run_of(key).expect("it is there");
     assert!(world.scheduler.follow(run, ReaderId(1)));
-    world.start(Place::Continue(key));
+    world.start(StartAs::Continue(key));
     world.lose();
     world.scheduler.leave(run, ReaderId(1));
     world.settle();
@@ -387,7 +387,7 @@ fn a_run_whose_continuation_is_not_kept_keeps_its_events() {
 #[test]
 fn a_finished_handler_whose_removal_is_not_kept_counts() {
     let mut world = World::keeping(0, ONE_STEP, None);
-    let key = world.start(Place::New(None));
+    let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
     world.stop(tag);
     let ended = world.seal();
@@ -412,14 +412,14 @@ fn events_that_a_crash_left_of_earlier_runs_go_when_the_handler_is_continued() {
     world.load(key);
     let first = world.scheduler.run_of(key).expect("it is there");
     assert!(world.scheduler.follow(first, ReaderId(1)));
-    world.start(Place::Continue(key));
+    world.start(StartAs::Continue(key));
     let tag = world.passes()[0];
     world.stop(tag);
     world.settle();
     assert_eq!(world.model.feeds.len(), 2);
     world.restart(ONE_STEP);
     world.load(key);
-    world.start(Place::Continue(key));
+    world.start(StartAs::Continue(key));
     world.settle();
     assert!(world.model.feeds.keys().eq([&RunKey { handler: key, run: 2 }]));
 }
@@ -427,9 +427,9 @@ fn events_that_a_crash_left_of_earlier_runs_go_when_the_handler_is_continued() {
 #[test]
 fn a_run_that_rests_has_no_place_that_was_given_with_what_is_not_kept() {
     let mut world = World::new("a: S -> T ? NeedQ/HumanA\n b: HumanB -> T", Some(1));
-    let first = world.start(Place::New(None));
+    let first = world.start(StartAs::New(None));
     let tag = world.passes()[0];
-    let second = world.start(Place::New(None));
+    let second = world.start(StartAs::New(None));
     world.settle();
     let event = world.graph.event_id("HumanB").expect("a type");
     let external = External::new(event, Json::parse("{}").expect("JSON"));
@@ -458,17 +458,17 @@ fn an_answer_that_is_older_than_a_removal_has_nothing_removed_twice() {
     let oldest = [0, 1].map(|index| (keys[index], world.model.handlers[&keys[index]].updated_us));
     world.scheduler.purge(keys[1], world.now).expect("it is resident");
     world.settle();
-    assert_eq!(world.scheduler.kept_count(), 3);
+    assert_eq!(world.scheduler.retained_count(), 3);
     assert!(world.scheduler.end_read(asked));
     world.scheduler.handle_oldest(&oldest, world.now);
     assert_eq!(world.seal().purged, [keys[0]]);
-    assert_eq!(world.scheduler.kept_count(), 2);
+    assert_eq!(world.scheduler.retained_count(), 2);
 }
 
 #[test]
 fn a_command_for_a_run_that_is_not_in_memory_says_so_and_changes_nothing() {
     let mut world = World::new("a: S -> T ? NeedQ/HumanA\n b: HumanB -> T", None);
-    let key = world.start(Place::New(None));
+    let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
     world.sleep(tag);
     world.settle();

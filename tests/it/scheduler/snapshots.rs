@@ -17,7 +17,7 @@ fn a_large_start_is_not_written_again_at_once() {
     let mut world = World::journaled();
     let limits = SchedulerLimits { record_state_bytes_max: usize::MAX, ..world.limits };
     world.scheduler = Scheduler::new(vec![Arc::clone(&world.graph)], limits, Recall::Everything, 7);
-    world.start_with(Place::New(None), large());
+    world.start_with(StartAs::New(None), large());
     let mut journal_bytes = 0;
     while let Some(batch) = world.scheduler.seal() {
         assert!(batch.snapshots.is_empty(), "the start has all that a snapshot would have");
@@ -30,7 +30,7 @@ fn a_large_start_is_not_written_again_at_once() {
 #[test]
 fn a_large_state_is_in_no_record_and_given_to_the_store_once() {
     let mut world = World::journaled();
-    let mut handler = world.start_with(Place::New(None), large());
+    let mut handler = world.start_with(StartAs::New(None), large());
     for round in 0..3 {
         let batch = world.scheduler.seal().expect("a start");
         let [(_, record)] = &batch.records[..] else { panic!("{batch:?}") };
@@ -48,6 +48,6 @@ fn a_large_state_is_in_no_record_and_given_to_the_store_once() {
         let batch = world.scheduler.seal().expect("an end");
         assert_eq!(batch.ended[0].changed, Some(Changed::Keys([Arc::from("n")].into())));
         world.scheduler.handle_committed(batch.number);
-        handler = world.start(Place::Continue(handler));
+        handler = world.start(StartAs::Continue(handler));
     }
 }

@@ -19,13 +19,13 @@ fn a_large_handler_that_goes_is_waste_and_a_small_one_is_not() {
     let mut world = World::new(0, None, None);
     world.finish();
     assert_eq!(world.waste(), 0);
-    let key = world.start_with(Place::New(None), large_state());
+    let key = world.start_with(StartAs::New(None), large_state());
     let tag = world.passes()[0].tag;
     world.stop(tag);
     world.settle();
     assert!(world.scheduler.view(key).is_none(), "nothing finished is kept");
     assert_eq!(world.waste(), 2, "the run, when it ended, and the handler with its state");
-    let key = world.start_with(Place::New(None), large_state());
+    let key = world.start_with(StartAs::New(None), large_state());
     world.settle();
     world.scheduler.purge(key, world.now).expect("it is resident");
     world.settle();

@@ -217,7 +217,7 @@ impl World {
         assert_eq!((counts.reloading, counts.running), (0, self.live().count()), "all runs count that go on");
         // A handler that cannot be removed, though its own rows are whole, is not chosen again, and does not count.
         let kept = self.store.model.ended.values().filter(|key| !self.core.scheduler().is_aside(**key)).count();
-        assert_eq!(self.core.scheduler().kept_count(), kept, "all count that are kept");
+        assert_eq!(self.core.scheduler().retained_count(), kept, "all count that are kept");
         for flow in &self.flows {
             let Some(max) = flow.graph.max_runs else { continue };
             let (admitted, waiting) = self.places(flow);

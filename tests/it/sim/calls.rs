@@ -6,8 +6,8 @@ use steprill::{
     api::{self, Context, Parsed, Reply},
     core::{ClientId, Needs},
     engine::{
-        kept::Address,
         keys::{HandlerKey, RunKey},
+        stored::Address,
     },
     graph::{EventId, Graph},
     http::{self, FieldValues, Method, Response},

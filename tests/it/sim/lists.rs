@@ -7,8 +7,8 @@ use steprill::{
     core::ClientId,
     engine::{
         ids::HandlerIds,
-        kept::KeptHandler,
         keys::{HandlerKey, RunKey},
+        stored::StoredHandler,
     },
 };
 
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    pub(crate) fn take_list_page(&mut self, client: ClientId, page: Option<(Vec<KeptHandler>, bool)>) {
+    pub(crate) fn take_list_page(&mut self, client: ClientId, page: Option<(Vec<StoredHandler>, bool)>) {
         let Some(Doing::Listing(Listing { list, .. })) = self.clients.doing.get_mut(&client) else { return };
         let Some((handlers, is_complete)) = page else {
             self.clients.doing.remove(&client);

@@ -13,10 +13,10 @@ use steprill::{
     engine::{
         feed::Feed,
         ids::HandlerIds,
-        kept::{Address, Kept, KeptHandler, Recovered},
         keys::{HandlerKey, RunKey, WorkflowId},
         record,
         storage::Batch,
+        stored::{Address, Recovered, Stored, StoredHandler},
     },
     graph::Graph,
     store::{Answer, Completed, Durability, Opened, Query, Store as _, Ticket, sqlite::SqliteStore},
@@ -196,14 +196,14 @@ impl Mirror {
         }
     }
 
-    fn check(&self, kept: &Kept, expected: &Kept, session: &Session) {
+    fn check(&self, kept: &Stored, expected: &Stored, session: &Session) {
         self.check_handler(&kept.handler, &expected.handler, session);
         assert_eq!(kept.journal, expected.journal);
     }
 
-    fn check_handler(&self, kept: &KeptHandler, expected: &KeptHandler, session: &Session) {
+    fn check_handler(&self, kept: &StoredHandler, expected: &StoredHandler, session: &Session) {
         self.check_workflow(kept.workflow, expected.workflow, session);
-        assert_eq!(*kept, KeptHandler { workflow: kept.workflow, ..expected.clone() });
+        assert_eq!(*kept, StoredHandler { workflow: kept.workflow, ..expected.clone() });
     }
 
     fn check_workflow(&self, workflow: WorkflowId, expected: WorkflowId, session: &Session) {

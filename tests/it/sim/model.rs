@@ -10,11 +10,11 @@ use steprill::{
         feed::Feed,
         ids::HandlerIds,
         input::Outcome,
-        kept::{Address, Beginning, Kept, KeptEnd, KeptHandler, KeptJournal},
         keys::{HandlerKey, Issued, RunKey, WorkflowId},
         published::Published,
         run::Changed,
         storage::{Batch, Recall, StartState},
+        stored::{Address, Beginning, Stored, StoredEnd, StoredHandler, StoredJournal},
         window::Mark,
     },
     graph::Graph,
@@ -61,7 +61,7 @@ pub(crate) struct Row {
     /// Where the window of its feed begins, if that is not there.
     pub(crate) window: Option<Mark>,
     pub(crate) cursor: u64,
-    pub(crate) journal: KeptJournal,
+    pub(crate) journal: StoredJournal,
     /// Records since the run began, those that a snapshot has replaced too.
     pub(crate) records: usize,
     pub(crate) end: Option<End>,
@@ -202,7 +202,7 @@ impl Model {
             }
             row.updated_us = ended.updated_us;
             row.end = Some(End { place, outcome: ended.outcome.clone(), state: ended.state.clone() });
-            row.journal = KeptJournal::default();
+            row.journal = StoredJournal::default();
             self.ended.insert(place, ended.run.handler);
         }
         for (run, cursor) in batch.cursors.iter().filter(|(run, _)| stays(run)) {
@@ -252,7 +252,7 @@ impl Model {
             begin: opened.first,
             window: None,
             cursor: opened.first,
-            journal: KeptJournal { state, ..KeptJournal::default() },
+            journal: StoredJournal { state, ..StoredJournal::default() },
             records: 0,
             end: None,
             is_aside: false,
@@ -306,7 +306,7 @@ impl Model {
                 };
                 let listed = self.handlers.range(from..).take(*count).take_while(|(_, row)| has_room(row));
                 let handlers: Vec<_> = listed.map(|(&key, _)| self.listed(key, session)).collect();
-                let next = handlers.last().map_or(from, |last: &KeptHandler| HandlerKey(last.key.0 + 1));
+                let next = handlers.last().map_or(from, |last: &StoredHandler| HandlerKey(last.key.0 + 1));
                 let is_complete = handlers.len() < *count && self.handlers.range(next..).next().is_none();
                 Answer::List { handlers, damaged: Vec::new(), is_complete }
             }
@@ -333,11 +333,11 @@ impl Model {
         }
     }
 
-    pub(crate) fn kept(&self, key: HandlerKey, session: &Session) -> Kept {
+    pub(crate) fn kept(&self, key: HandlerKey, session: &Session) -> Stored {
         let row = &self.handlers[&key];
         let events = &self.feeds[&RunKey { handler: key, run: row.run }];
-        let end = row.end.as_ref().map(|end| KeptEnd { outcome: end.outcome.clone(), state: end.state.clone() });
-        let handler = KeptHandler {
+        let end = row.end.as_ref().map(|end| StoredEnd { outcome: end.outcome.clone(), state: end.state.clone() });
+        let handler = StoredHandler {
             key,
             id: row.id.clone(),
             workflow: session.workflow(row.version),
@@ -351,18 +351,18 @@ impl Model {
             cursor: row.cursor,
             end,
         };
-        Kept { handler, journal: row.journal.clone() }
+        Stored { handler, journal: row.journal.clone() }
     }
 
     /// A handler as lists have it: without its state.
-    fn listed(&self, key: HandlerKey, session: &Session) -> KeptHandler {
+    fn listed(&self, key: HandlerKey, session: &Session) -> StoredHandler {
         let mut handler = self.kept(key, session).handler;
         handler.end.iter_mut().for_each(|end| end.state = Values::default());
         handler
     }
 
     /// Handlers whose runs go on.
-    pub(crate) fn live(&self, session: &Session) -> Vec<Kept> {
+    pub(crate) fn live(&self, session: &Session) -> Vec<Stored> {
         let live = self.handlers.iter().filter(|(_, row)| row.end.is_none() && !row.is_aside);
         live.map(|(&key, _)| self.kept(key, session)).collect()
     }

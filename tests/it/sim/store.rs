@@ -8,9 +8,9 @@ use std::{
 
 use steprill::{
     engine::{
-        kept::{Aside, Beginning, Recovered},
         keys::{HandlerKey, RunKey},
         storage::{Batch, Ended, Opened, Snapshotted},
+        stored::{Aside, Beginning, Recovered},
     },
     graph::Graph,
     store::{Answer, Completed, Query, StoreError, Ticket},

@@ -11,11 +11,11 @@ use steprill::{
     core::Core,
     engine::{
         input::PassId,
-        kept::Aside,
         keys::{HandlerKey, RunKey},
         record,
         scheduler::{Scheduler, SchedulerLimits},
         storage::{Completed, Snapshotted},
+        stored::Aside,
         window::FeedKeep,
     },
     json::Json,

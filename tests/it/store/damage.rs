@@ -8,7 +8,7 @@ use super::*;
 struct Sample {
     database: Vec<u8>,
     log: Vec<u8>,
-    handlers: Vec<KeptHandler>,
+    handlers: Vec<StoredHandler>,
 }
 
 impl Sample {
@@ -51,7 +51,7 @@ fn fill(kit: &mut Kit) {
 }
 
 /// Opens what is in the directory and reads all of it; how many handlers it has, if all goes well.
-fn read_all(directory: &Path) -> Result<Vec<KeptHandler>, String> {
+fn read_all(directory: &Path) -> Result<Vec<StoredHandler>, String> {
     let text = |error: OpenError| {
         let line = error.to_string();
         assert_eq!(line.lines().count(), 1, "{line}");
@@ -87,7 +87,7 @@ fn read_all(directory: &Path) -> Result<Vec<KeptHandler>, String> {
     }
 }
 
-fn check(directory: &Path, database: &[u8], log: &[u8]) -> Result<Vec<KeptHandler>, String> {
+fn check(directory: &Path, database: &[u8], log: &[u8]) -> Result<Vec<StoredHandler>, String> {
     for name in ["lock", "steprill.db-shm"] {
         let _ = fs::remove_file(directory.join(name));
     }

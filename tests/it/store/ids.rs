@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use steprill::engine::{
     ids::HandlerIds,
     keys::{Issued, Keys},
-    scheduler::{NewRun, Notice, Place, Residence, Scheduler, SchedulerLimits},
+    scheduler::{NewRun, Notice, Residence, Scheduler, SchedulerLimits, StartAs},
 };
 use uuid::Uuid;
 
@@ -97,7 +97,7 @@ impl Server {
         };
         assert!(self.scheduler.end_read(asked), "nothing has failed since");
         match (kept, address) {
-            (Some(kept), _) => self.scheduler.handle_kept(&kept, self.now),
+            (Some(kept), _) => self.scheduler.handle_loaded(&kept, self.now),
             (None, Address::Key(key)) => self.scheduler.handle_absent(key, self.now),
             (None, Address::Id(_)) => {}
         }
@@ -105,7 +105,7 @@ impl Server {
 
     /// Run id of the handler that the id names.
     fn named(&mut self, id: &str) -> Option<Uuid> {
-        if let Residence::Away(address) = self.scheduler.residence(id, true) {
+        if let Residence::InStore(address) = self.scheduler.residence(id, true) {
             self.read(address);
         }
         let key = self.scheduler.find(id)?;
@@ -120,7 +120,7 @@ impl Server {
         self.drawn += 1;
         let run_id = Uuid::from_u128(self.drawn);
         let (workflow, event) = (WorkflowId(0), json("{}"));
-        let place = Place::New(id.map(Into::into));
+        let place = StartAs::New(id.map(Into::into));
         let key = self.scheduler.start(NewRun { workflow, place, run_id, event, state: Values::default() }, self.now);
         let got = self.scheduler.view(key).expect("it has begun").id.to_owned();
         assert!(id.is_none_or(|id| id == got), "a chosen id is taken as given");

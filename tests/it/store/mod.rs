@@ -16,11 +16,11 @@ use std::{path::Path, sync::Arc, sync::mpsc};
 
 use steprill::{
     engine::{
-        kept::{Aside, Beginning, Kept, KeptHandler, Recovered},
         keys::{HandlerKey, RunKey, WorkflowId},
         published::Published,
         run::Changed,
         storage::{Batch, Ended, Head, Opened, StartState},
+        stored::{Aside, Beginning, Recovered, Stored, StoredHandler},
     },
     graph::Graph,
     json::Json,
@@ -141,14 +141,14 @@ impl Kit {
         }
     }
 
-    pub(crate) fn handler(&mut self, key: u64) -> Option<Kept> {
+    pub(crate) fn handler(&mut self, key: u64) -> Option<Stored> {
         match self.ask(Query::Handler(Address::Key(HandlerKey(key)))) {
             Ok(Answer::Handler(kept)) => kept.map(|kept| *kept),
             other => panic!("expected a handler, got {other:?}"),
         }
     }
 
-    pub(crate) fn list(&mut self, after: Option<u64>, count: usize) -> Vec<KeptHandler> {
+    pub(crate) fn list(&mut self, after: Option<u64>, count: usize) -> Vec<StoredHandler> {
         match self.ask(Query::List { after: after.map(HandlerKey), count, bytes_max: usize::MAX }) {
             Ok(Answer::List { handlers, .. }) => handlers,
             other => panic!("expected a list, got {other:?}"),
@@ -174,7 +174,7 @@ impl Kit {
         }
     }
 
-    pub(crate) fn recover(&mut self) -> Vec<Kept> {
+    pub(crate) fn recover(&mut self) -> Vec<Stored> {
         let mut all = Vec::new();
         self.store.recover(&mut |recovered| all.push(whole(recovered))).unwrap_or_else(|error| panic!("{error}"));
         all
@@ -205,7 +205,7 @@ impl Kit {
 }
 
 #[track_caller]
-fn whole(recovered: Recovered) -> Kept {
+fn whole(recovered: Recovered) -> Stored {
     match recovered {
         Recovered::Whole(kept) => kept,
         Recovered::Damaged { .. } => panic!("{recovered:?}"),

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use steprill::engine::{
     ids::HandlerIds,
     input::Outcome,
-    kept::{KeptEnd, KeptHandler, KeptJournal},
     keys::{HandlerKey, WorkflowId},
     published::Published,
+    stored::{StoredEnd, StoredHandler, StoredJournal},
 };
 
 use super::*;
@@ -35,8 +35,8 @@ impl Random {
 }
 
 struct Handler {
-    kept: KeptHandler,
-    journal: KeptJournal,
+    kept: StoredHandler,
+    journal: StoredJournal,
     /// Whether the state that the newest run began with is kept apart.
     is_apart: bool,
     /// By number: text, workflow, and the run that published it.
@@ -140,7 +140,7 @@ impl World {
         let is_apart = state != StartState::Recorded;
         let head = Head { id: id.clone(), workflow, run_id: run_id(run), started_us, state };
         batch.opened.push(Opened { run, first: 0, head: Some(Box::new(head)) });
-        let kept = KeptHandler {
+        let kept = StoredHandler {
             key: HandlerKey(key),
             id,
             workflow,
@@ -154,7 +154,7 @@ impl World {
             cursor: 0,
             end: None,
         };
-        let journal = KeptJournal { state: apart, ..KeptJournal::default() };
+        let journal = StoredJournal { state: apart, ..StoredJournal::default() };
         let handler = Handler { kept, journal, is_apart, events: BTreeMap::new() };
         self.model.handlers.insert(key, handler);
         self.go_on(batch, key);
@@ -175,7 +175,7 @@ impl World {
             self.model.ended.retain(|ended| *ended != key);
         }
         handler.is_apart = state != StartState::Recorded;
-        handler.journal = KeptJournal { state: apart, ..KeptJournal::default() };
+        handler.journal = StoredJournal { state: apart, ..StoredJournal::default() };
         let (id, workflow, run_id, started_us) = (kept.id.clone(), kept.workflow, kept.run_id, kept.started_us);
         let head = Head { id, workflow, run_id, started_us, state };
         let first = kept.first_sequence;
@@ -235,7 +235,7 @@ impl World {
         }
         let Some(handler) = self.model.handlers.get_mut(&key) else { return };
         handler.kept.updated_us = batch.now.wall_us;
-        handler.kept.end = Some(KeptEnd { outcome: outcome.clone(), state: state.clone() });
+        handler.kept.end = Some(StoredEnd { outcome: outcome.clone(), state: state.clone() });
         self.model.ended.push_back(key);
         let (run, updated_us) = (run(key, handler.kept.run), batch.now.wall_us);
         batch.ended.push(Ended { run, outcome, state, changed, updated_us, keeps_journal });
@@ -279,7 +279,7 @@ impl World {
         for (&key, handler) in &model.handlers {
             let kept = kit.handler(key).unwrap_or_else(|| panic!("handler {key} is gone"));
             assert_eq!(kept.handler, handler.kept);
-            let journal = if handler.kept.end.is_none() { handler.journal.clone() } else { KeptJournal::default() };
+            let journal = if handler.kept.end.is_none() { handler.journal.clone() } else { StoredJournal::default() };
             assert_eq!(kept.journal, journal, "journal of {key}");
             let made = HandlerIds::new(kit.beginning.secret).spell(HandlerKey(key));
             let made = str::from_utf8(&made).expect("ASCII");
@@ -293,7 +293,7 @@ impl World {
         }
         let mut listed = Vec::new();
         loop {
-            let page = kit.list(listed.last().map(|last: &KeptHandler| last.key.0), 3);
+            let page = kit.list(listed.last().map(|last: &StoredHandler| last.key.0), 3);
             let is_last = page.len() < 3;
             listed.extend(page);
             if is_last {
@@ -364,8 +364,8 @@ fn check_seed(seed: u64) {
             assert_eq!(kit.beginning.finished, world.model.ended.len());
             world.kit = Kit { number, epoch, ..kit };
             let running = world.model.handlers.values().filter(|handler| handler.kept.end.is_none());
-            let running: Vec<Kept> = running
-                .map(|handler| Kept { handler: handler.kept.clone(), journal: handler.journal.clone() })
+            let running: Vec<Stored> = running
+                .map(|handler| Stored { handler: handler.kept.clone(), journal: handler.journal.clone() })
                 .collect();
             assert_eq!(world.kit.recover(), running);
         }

@@ -2,15 +2,15 @@
 //! the journal in the store. What was recorded in the meantime is appended.
 //!
 //! ```text
-//!   take_snapshot: too large ──batch is committed──► Notice::Load ──handle_kept──► take_snapshot: joined
+//!   take_snapshot: too large ──batch is committed──► Notice::Load ──handle_loaded──► take_snapshot: joined
 //!         └── records from here on are copied ──────────────────────────────────────────┘
 //! ```
 
 use crate::{
     engine::{
-        kept::Kept,
         keys::{HandlerKey, RunKey},
         scheduler::{Scheduler, fold::Folded, handler::newest, notice::Notice, waste::discard},
+        stored::Stored,
     },
     limits::WASTE_BYTES_MIN,
 };
@@ -26,7 +26,7 @@ impl Scheduler {
     }
 
     /// The journal of a resident run was read and folded for its snapshot.
-    pub(super) fn handle_compacted(&mut self, kept: &Kept, folded: Result<Folded, String>) {
+    pub(super) fn handle_compacted(&mut self, kept: &Stored, folded: Result<Folded, String>) {
         let (key, answered) = (kept.handler.key, self.asking.answered());
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let run = RunKey { handler: key, run: handler.run };

@@ -76,7 +76,7 @@ impl Scheduler {
     }
 
     /// Returns the number of finished handlers in the store, as far as is known.
-    pub fn kept_count(&self) -> usize {
+    pub fn retained_count(&self) -> usize {
         self.retention.finished()
     }
 

@@ -4,9 +4,9 @@ use crate::{
     engine::{
         channel::Channel,
         input::Outcome,
-        kept::{Aside, Kept, KeptHandler, KeptJournal, Recovered},
         keys::{CallerId, HandlerKey, RunKey},
         scheduler::{Scheduler, damage::text, failure::Lost, notice::Notice},
+        stored::{Aside, Recovered, Stored, StoredHandler, StoredJournal},
     },
     limits::{DAMAGED_LOGGED_MAX, DAMAGED_NOTED_MAX},
     now::Now,
@@ -31,7 +31,7 @@ impl Scheduler {
     /// Records that rows of this handler cannot be read. Logged once.
     pub fn note_damaged(&mut self, key: HandlerKey, cause: &str) {
         self.count_damaged(key);
-        self.say_damaged(key, "its stored rows cannot be read", cause);
+        self.report_damaged(key, "its stored rows cannot be read", cause);
     }
 
     pub(super) fn count_damaged(&mut self, key: HandlerKey) {
@@ -41,7 +41,7 @@ impl Scheduler {
     }
 
     /// Logs one line per handler, whatever is found out about it later, until there are too many.
-    pub(super) fn say_damaged(&mut self, key: HandlerKey, what: &str, cause: &str) {
+    pub(super) fn report_damaged(&mut self, key: HandlerKey, what: &str, cause: &str) {
         let count = self.damage.said.len();
         if count > DAMAGED_LOGGED_MAX || self.is_aside(key) || !self.damage.said.insert(key) {
             return;
@@ -63,7 +63,7 @@ impl Scheduler {
         } else {
             "what is new of it cannot be stored, because of a damaged page that is not its own"
         };
-        self.say_damaged(key, what, &aside.cause);
+        self.report_damaged(key, what, &aside.cause);
         self.damage.has_bad_page |= !aside.is_own;
         let (mut lost, mut uncounted, mut was_kept) = (Lost::default(), 0, true);
         let passes = self.passes.of_handler(key);
@@ -125,11 +125,11 @@ impl Scheduler {
     }
 
     /// The store can read only the head of this handler. Its run cannot continue.
-    pub fn handle_head(&mut self, kept: &KeptHandler, cause: &str, now: Now) {
+    pub fn handle_head(&mut self, kept: &StoredHandler, cause: &str, now: Now) {
         let key = kept.key;
         self.note_damaged(key, cause);
         if self.is_aside(key) {
-            self.handle_kept(&Kept { handler: kept.clone(), journal: KeptJournal::default() }, now);
+            self.handle_loaded(&Stored { handler: kept.clone(), journal: StoredJournal::default() }, now);
         } else if self.handlers.contains_key(&key) {
             self.handle_damaged(key, cause, now);
         } else if let Some(reloading) = self.absent.take_reloading(key) {
@@ -152,7 +152,7 @@ impl Scheduler {
         }
     }
 
-    fn recover_damaged(&mut self, kept: &KeptHandler, caller: Option<CallerId>, cause: &str, now: Now) {
+    fn recover_damaged(&mut self, kept: &StoredHandler, caller: Option<CallerId>, cause: &str, now: Now) {
         let handler = self.handler_of(kept, caller);
         if kept.id.is_some() {
             self.names.insert(std::sync::Arc::clone(&handler.id), kept.key);

@@ -37,7 +37,7 @@ impl Scheduler {
         }
         let (next, epoch) = (self.batch.number + 1, self.batch.epoch + 1);
         self.batch = Batch { number: next, epoch, now, ..self.batch.next() };
-        self.retention.handle_not_kept(uncounted, now);
+        self.retention.handle_removal_failed(uncounted, now);
         self.room.handle_failed();
         self.asking.handle_failed(next);
         self.passes.ready.retain(|(run, _)| !lost.touched.contains(&run.handler));
@@ -78,7 +78,7 @@ impl Scheduler {
             // The run does not exist.
             let channel = self.earlier.remove(&run);
             self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Lost));
-            self.notices.extend(caller.take().map(Notice::NotKept));
+            self.notices.extend(caller.take().map(Notice::NotCommitted));
             let Some(before) = newest.checked_sub(1) else { return };
             newest = before;
         }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::engine::kept::Kept;
 use crate::engine::scheduler::{Scheduler, fold::Fold};
+use crate::engine::stored::Stored;
 
 impl Scheduler {
     /// Returns the context for this handler's journal.
-    pub fn fold_of(&self, kept: &Kept) -> Fold {
+    pub fn fold_of(&self, kept: &Stored) -> Fold {
         let handler = &kept.handler;
         Fold {
             graph: Arc::clone(self.graph(handler.workflow)),

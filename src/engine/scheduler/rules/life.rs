@@ -66,7 +66,7 @@ impl Scheduler {
     /// Fails a run that cannot be read: it is parked, or is reloading.
     pub(super) fn fail_damaged(&mut self, key: HandlerKey, error: String, now: Now) {
         self.count_damaged(key);
-        self.say_damaged(key, "its run fails", &error);
+        self.report_damaged(key, "its run fails", &error);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let run = RunKey { handler: key, run: handler.run };
         let failed = Published::Failed { step: None, error: error.clone(), attempts: 0 };

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     engine::{
         input::{Effect, Input, PassId},
-        kept::{Address, Kept},
         keys::{HandlerKey, RunKey},
         scheduler::{Scheduler, fold::Folded, new_run::is_served, notice::Notice, parking::Residence, phase::Phase},
+        stored::{Address, Stored},
         timers::Timer,
     },
     limits::{
@@ -21,27 +21,27 @@ impl Scheduler {
     pub fn residence(&self, id: &str, with_run: bool) -> Residence {
         match self.find(id) {
             Some(key) => match self.handlers.get(&key) {
-                Some(handler) if with_run && handler.life.is_parked() => Residence::Away(Address::Key(key)),
-                _ => Residence::Known,
+                Some(handler) if with_run && handler.life.is_parked() => Residence::InStore(Address::Key(key)),
+                _ => Residence::HereOrNone,
             },
-            None if self.policies.has_all_resident() => Residence::Known,
-            None => Residence::Away(Address::Id(id.into())),
+            None if self.policies.has_all_resident() => Residence::HereOrNone,
+            None => Residence::InStore(Address::Id(id.into())),
         }
     }
 
     /// Handles what the store has under an address from [`Scheduler::residence`] or
     /// [`Notice::Load`](Notice::Load), if [`Scheduler::end_read`] says that it may be used. A handler that has
     /// become resident in the meantime does not change.
-    pub fn handle_kept(&mut self, kept: &Kept, now: Now) {
-        self.handle_kept_with(kept, |scheduler| scheduler.fold_of(kept).fold(kept), now);
+    pub fn handle_loaded(&mut self, kept: &Stored, now: Now) {
+        self.handle_loaded_with(kept, |scheduler| scheduler.fold_of(kept).fold(kept), now);
     }
 
     /// The same with the journal already folded: see [`Scheduler::fold_of`].
-    pub fn handle_folded(&mut self, kept: &Kept, folded: Result<Folded, String>, now: Now) {
-        self.handle_kept_with(kept, |_| folded, now);
+    pub fn handle_folded(&mut self, kept: &Stored, folded: Result<Folded, String>, now: Now) {
+        self.handle_loaded_with(kept, |_| folded, now);
     }
 
-    fn handle_kept_with(&mut self, kept: &Kept, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
+    fn handle_loaded_with(&mut self, kept: &Stored, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
         let key = kept.handler.key;
         if self.absent.removed(key).is_some() {
             // Until that is committed, requests for it wait: see `unsettled`, which finds the key by this.
@@ -67,7 +67,7 @@ impl Scheduler {
     /// The store has no handler with this key.
     pub fn handle_absent(&mut self, key: HandlerKey, now: Now) {
         if let Some(reloading) = self.absent.take_reloading(key) {
-            self.notices.extend(reloading.caller.map(Notice::NotKept));
+            self.notices.extend(reloading.caller.map(Notice::NotCommitted));
             self.handle_reloaded(true, now);
         }
     }
@@ -184,7 +184,7 @@ impl Scheduler {
     }
 
     /// Returns the id of a handler that the store returned.
-    pub fn id_of(&self, handler: &crate::engine::kept::KeptHandler) -> Arc<str> {
+    pub fn id_of(&self, handler: &crate::engine::stored::StoredHandler) -> Arc<str> {
         handler.id.clone().unwrap_or_else(|| self.spell(handler.key))
     }
 

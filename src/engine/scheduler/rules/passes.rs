@@ -9,7 +9,7 @@ use crate::{
         scheduler::{
             Scheduler,
             handler::newest,
-            passes::{Capacity, Out, Standing, StartPass},
+            passes::{Capacity, Out, PassState, StartPass},
             troubles::{Blamed, TroubleKind},
         },
         timers::Timer,
@@ -57,7 +57,7 @@ impl Scheduler {
             }
             let (workflow, blamed) = (handler.workflow, Blamed { step: Some(step), attempt: input.attempt });
             let (grant, grant_bytes) = handler.first_grant();
-            self.passes.out.insert(tag, Out { run, pass, workflow, blamed, timer, standing: Standing::Wanted, grant });
+            self.passes.out.insert(tag, Out { run, pass, workflow, blamed, timer, standing: PassState::Wanted, grant });
             handler.passes.push(tag);
             return Some(StartPass { tag, workflow, step, input, grant_bytes });
         }
@@ -150,7 +150,7 @@ impl Scheduler {
         if let Some((timer, deadline)) = out.timer {
             self.timers.disarm(timer, deadline);
         }
-        self.passes.hanging -= usize::from(out.standing == Standing::Hangs);
+        self.passes.hanging -= usize::from(out.standing == PassState::Hangs);
         if let Some(handler) = newest(&mut self.handlers, out.run) {
             handler.passes.retain(|&other| other != tag);
         }
@@ -161,7 +161,7 @@ impl Scheduler {
     pub(super) fn handle_pass_timed_out(&mut self, tag: u64, now: Now) {
         let Some((run, pass)) = self.passes.get(tag) else { return };
         if let Some(out) = self.passes.out.get_mut(&tag) {
-            out.standing = Standing::Over;
+            out.standing = PassState::Over;
             out.timer = None;
         }
         self.watch(tag, Stop::TimedOut, now);
@@ -172,9 +172,9 @@ impl Scheduler {
 
     /// The pass was told to stop long ago: it no longer counts, but its thread does until it ends.
     pub(super) fn abandon(&mut self, tag: u64) {
-        let Some(out) = self.passes.out.get_mut(&tag).filter(|out| out.standing != Standing::Hangs) else { return };
+        let Some(out) = self.passes.out.get_mut(&tag).filter(|out| out.standing != PassState::Hangs) else { return };
         let why = if out.is_wanted() { "its run has ended" } else { "its step has timed out" };
-        out.standing = Standing::Hangs;
+        out.standing = PassState::Hangs;
         out.timer = None;
         self.passes.hanging += 1;
         self.passes.orders.push_back((tag, Order::Abandon));

@@ -7,7 +7,6 @@ use crate::{
         armed::Armed,
         channel::Channel,
         input::Input,
-        kept::{Kept, KeptHandler},
         keys::{CallerId, RunKey, WorkflowId},
         record::Names,
         run::Run,
@@ -22,6 +21,7 @@ use crate::{
             phase::{End, Life, Phase},
         },
         storage::Snapshotted,
+        stored::{Stored, StoredHandler},
         window::Window,
     },
     now::Now,
@@ -30,7 +30,7 @@ use crate::{
 
 impl Scheduler {
     /// Recovers a handler whose run has not ended, at the start. Runs that only wait stay in the store.
-    pub fn recover(&mut self, kept: &Kept, now: Now) {
+    pub fn recover(&mut self, kept: &Stored, now: Now) {
         let key = kept.handler.key;
         self.take_in(kept, |scheduler| scheduler.fold_of(kept).fold(kept), now);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
@@ -56,7 +56,7 @@ impl Scheduler {
     }
 
     /// Makes the handler resident.
-    pub(super) fn take_in(&mut self, kept: &Kept, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
+    pub(super) fn take_in(&mut self, kept: &Stored, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
         let key = kept.handler.key;
         let reloading = self.absent.take_reloading(key);
         let caller = reloading.as_ref().and_then(|reloading| reloading.caller);
@@ -151,7 +151,7 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn handler_of(&mut self, kept: &KeptHandler, caller: Option<CallerId>) -> Handler {
+    pub(super) fn handler_of(&mut self, kept: &StoredHandler, caller: Option<CallerId>) -> Handler {
         let run = RunKey { handler: kept.key, run: kept.run };
         let events = kept.first_sequence..kept.next_sequence;
         let first = kept.window.map_or(kept.first_sequence, |mark| mark.sequence);

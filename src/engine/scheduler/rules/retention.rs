@@ -159,7 +159,7 @@ impl Scheduler {
         self.retention.is_stuck = removed == 0;
         self.room.note_asked(is_over_bytes, removed);
         // With none left, wait for the next end.
-        let ages = self.limits.keep_for.filter(|_| self.retention.kept_count > 0);
+        let ages = self.limits.keep_for.filter(|_| self.retention.retained_count > 0);
         self.retention.ages_due_us = ages.map(|_| now.alive_us.saturating_add(next_us));
     }
 

@@ -13,7 +13,7 @@ use crate::{
         scheduler::{
             Scheduler,
             handler::{Handler, Journal},
-            new_run::{NewRun, Place, StartRefused},
+            new_run::{NewRun, StartAs, StartRefused},
             phase::Life,
         },
         storage::{Head, Opened, StartState},
@@ -33,22 +33,22 @@ impl Scheduler {
         workflow: WorkflowId,
         handler_id: Option<&str>,
         with_context: bool,
-    ) -> Result<Place, StartRefused> {
+    ) -> Result<StartAs, StartRefused> {
         let known = handler_id.and_then(|id| self.find(id)).and_then(|key| Some((key, self.handlers.get(&key)?)));
         let place = match (handler_id, known, with_context) {
-            (None, ..) => Place::New(None),
+            (None, ..) => StartAs::New(None),
             (_, Some((key, _)), _) if self.is_aside(key) => return Err(StartRefused::Damaged),
-            (Some(id), None, true) => Place::New(Some(id.into())),
+            (Some(id), None, true) => StartAs::New(Some(id.into())),
             (Some(_), None, false) => return Err(StartRefused::NotFound),
             (_, Some((key, handler)), true) => match () {
                 () if !handler.is_over() => return Err(StartRefused::StillRunning),
                 () if self.current(handler.workflow) != Some(workflow) => return Err(StartRefused::OtherWorkflow),
-                () => Place::Restart(key),
+                () => StartAs::Restart(key),
             },
             (_, Some((key, handler)), false) => match handler.life.end().map(|end| &end.outcome) {
                 _ if self.current(handler.workflow) != Some(workflow) => return Err(StartRefused::NotFound),
                 _ if !handler.is_over() => return Err(StartRefused::StillRunning),
-                Some(Outcome::Completed(_)) => Place::Continue(key),
+                Some(Outcome::Completed(_)) => StartAs::Continue(key),
                 _ => return Err(StartRefused::NotFound),
             },
         };
@@ -65,20 +65,20 @@ impl Scheduler {
     /// Starts a run. All checks must have passed.
     pub fn start(&mut self, new: NewRun, now: Now) -> HandlerKey {
         let NewRun { workflow, place, run_id, event, mut state } = new;
-        let (mut chosen_id, continues) = (None, matches!(place, Place::Continue(_)));
+        let (mut chosen_id, continues) = (None, matches!(place, StartAs::Continue(_)));
         let key = match place {
-            Place::New(id) => {
+            StartAs::New(id) => {
                 chosen_id = id.map(Arc::from);
                 self.open(chosen_id.clone(), workflow, run_id, now)
             }
-            Place::Continue(key) => {
+            StartAs::Continue(key) => {
                 if let Some(kept) = self.handlers.get_mut(&key).and_then(|handler| handler.life.take_state()) {
                     state = kept;
                 }
                 self.reopen(key, workflow, run_id, now);
                 key
             }
-            Place::Restart(key) => {
+            StartAs::Restart(key) => {
                 self.reopen(key, workflow, run_id, now);
                 key
             }

@@ -1,6 +1,6 @@
 //! Snapshots of large runs, which are made of the journal as the store has it.
 
-use steprill::{engine::kept::Kept, limits::SNAPSHOT_BYTES_MIN};
+use steprill::{engine::stored::Stored, limits::SNAPSHOT_BYTES_MIN};
 
 use super::*;
 
@@ -48,7 +48,7 @@ impl World {
         panic!("no snapshot is made");
     }
 
-    fn kept(&self, key: HandlerKey) -> Kept {
+    fn kept(&self, key: HandlerKey) -> Stored {
         self.model.kept(key, &self.session)
     }
 
@@ -69,7 +69,7 @@ fn a_snapshot_made_of_the_store_has_behind_it_what_came_meanwhile() {
     // How many rounds are committed before the store reads, and how many come before its answer.
     for (before, after) in [(0, 0), (1, 0), (0, 1), (2, 3)] {
         let mut world = World::compacting();
-        let key = world.start(Place::New(None));
+        let key = world.start(StartAs::New(None));
         let mut round = world.until_load(key);
         for _ in 0..before {
             let batch = world.round(round);
@@ -85,7 +85,7 @@ fn a_snapshot_made_of_the_store_has_behind_it_what_came_meanwhile() {
             round += 1;
         }
         assert!(world.scheduler.end_read(asked));
-        world.scheduler.handle_kept(&kept, world.now);
+        world.scheduler.handle_loaded(&kept, world.now);
         let batch = world.round(round);
         let [snapshotted] = &batch.snapshots[..] else { panic!("{:?}", batch.snapshots.len()) };
         let (_, records) = steprill::engine::record::split(&snapshotted.snapshot).expect("it is whole");
@@ -100,7 +100,7 @@ fn a_snapshot_made_of_the_store_has_behind_it_what_came_meanwhile() {
 #[test]
 fn a_snapshot_that_cannot_be_made_now_is_made_later() {
     let mut world = World::compacting();
-    let key = world.start(Place::New(None));
+    let key = world.start(StartAs::New(None));
     // An answer to a question that was asked before the journal was long.
     let too_old = world.scheduler.begin_read();
     let start = world.seal();
@@ -110,7 +110,7 @@ fn a_snapshot_that_cannot_be_made_now_is_made_later() {
     world.keep(&batch);
     let rounds = world.until_load_from(key);
     assert!(world.scheduler.end_read(too_old));
-    world.scheduler.handle_kept(&kept, world.now);
+    world.scheduler.handle_loaded(&kept, world.now);
     let again = world.until_load_from(key);
     assert!(again >= rounds, "{again} after {rounds}: it may grow as long again");
     world.scheduler.handle_unread(key, world.now);

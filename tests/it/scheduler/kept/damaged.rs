@@ -8,7 +8,7 @@ const ASKS: &str = "a: S -> T ? NeedQ/HumanA";
 fn a_run_whose_journal_is_damaged_fails_and_the_others_go_on() {
     for is_loaded_late in [false, true] {
         let mut world = World::new(ASKS, None);
-        let keys = [(); 2].map(|()| world.start(Place::New(None)));
+        let keys = [(); 2].map(|()| world.start(StartAs::New(None)));
         for tag in world.passes() {
             world.sleep(tag);
         }
@@ -42,7 +42,7 @@ fn a_run_whose_journal_is_damaged_fails_and_the_others_go_on() {
 #[test]
 fn a_damaged_run_whose_failure_cannot_be_kept_is_given_up_at_once() {
     let mut world = World::new(ASKS, None);
-    let keys = [(); 2].map(|()| world.start(Place::New(None)));
+    let keys = [(); 2].map(|()| world.start(StartAs::New(None)));
     for tag in world.passes() {
         world.sleep(tag);
     }
@@ -69,7 +69,7 @@ fn a_damaged_run_whose_failure_cannot_be_kept_is_given_up_at_once() {
 #[test]
 fn what_has_to_be_changed_when_it_is_loaded_is_not_loaded_again_and_again() {
     let mut world = World::new(ASKS, None);
-    let key = world.start(Place::New(None));
+    let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
     world.sleep(tag);
     world.settle();
@@ -92,7 +92,7 @@ fn what_has_to_be_changed_when_it_is_loaded_is_not_loaded_again_and_again() {
 #[test]
 fn the_passes_of_a_run_that_cannot_be_read_again_are_stopped() {
     let mut world = World::new(ONE_STEP, None);
-    let key = world.start(Place::New(None));
+    let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
     assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
     world.lose();

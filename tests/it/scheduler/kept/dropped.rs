@@ -1,6 +1,6 @@
 //! Handlers of which something is dropped from a batch because of a damaged page that is not their own.
 
-use steprill::engine::kept::Aside;
+use steprill::engine::stored::Aside;
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn keep_without(world: &mut World, key: HandlerKey) {
 fn a_run_whose_end_is_dropped_counts_and_nobody_else_is_admitted_beside_it() {
     for is_parked in [false, true] {
         let mut world = World::new(ONE_STEP, Some(1));
-        let keys = [(); 4].map(|()| world.start(Place::New(None)));
+        let keys = [(); 4].map(|()| world.start(StartAs::New(None)));
         let first = world.passes()[0];
         if is_parked {
             world.pass_time(REST_US);
@@ -43,7 +43,7 @@ fn a_run_whose_end_is_dropped_counts_and_nobody_else_is_admitted_beside_it() {
 #[test]
 fn a_start_counts_all_that_were_admitted() {
     let mut world = World::new(ONE_STEP, Some(1));
-    let keys = [(); 3].map(|()| world.start(Place::New(None)));
+    let keys = [(); 3].map(|()| world.start(StartAs::New(None)));
     let first = world.passes()[0];
     world.stop(first);
     let mut batch = world.seal();
@@ -62,7 +62,7 @@ fn a_start_counts_all_that_were_admitted() {
 #[test]
 fn a_pass_whose_run_is_cancelled_in_what_is_dropped_goes_on() {
     let mut world = World::new(ONE_STEP, None);
-    let key = world.start(Place::New(None));
+    let key = world.start(StartAs::New(None));
     let pass = world.passes()[0];
     assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
     keep_without(&mut world, key);

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn nobody_is_refused_for_an_end_or_a_removal_that_is_not_kept() {
     let mut world = World::new(ONE_STEP, None);
-    let key = world.start(Place::New(Some("mine".into())));
+    let key = world.start(StartAs::New(Some("mine".into())));
     let tag = world.passes()[0];
     assert_eq!(world.scheduler.unsettled("mine", true), None);
     world.stop(tag);
@@ -36,7 +36,7 @@ fn nobody_is_refused_for_an_end_or_a_removal_that_is_not_kept() {
 #[test]
 fn a_chosen_id_that_retention_removes_where_the_store_alone_has_it_is_waited_for() {
     let mut world = World::new(ONE_STEP, None);
-    let key = world.start(Place::New(Some("mine".into())));
+    let key = world.start(StartAs::New(Some("mine".into())));
     let tag = world.passes()[0];
     world.stop(tag);
     world.settle();
@@ -57,11 +57,11 @@ fn a_chosen_id_that_retention_removes_where_the_store_alone_has_it_is_waited_for
 #[test]
 fn a_start_that_is_not_kept_is_waited_for() {
     let mut world = World::new(ONE_STEP, None);
-    let key = world.start(Place::New(Some("mine".into())));
+    let key = world.start(StartAs::New(Some("mine".into())));
     let batch = world.scheduler.open_batch();
     assert_eq!(world.scheduler.unsettled("mine", false), Some(batch));
     let sealed = world.seal();
-    world.start(Place::New(None));
+    world.start(StartAs::New(None));
     assert_eq!(world.scheduler.unsettled("mine", false), Some(batch), "also while it is on its way");
     world.keep(&sealed);
     assert_eq!(world.scheduler.unsettled("mine", false), None);
@@ -70,6 +70,6 @@ fn a_start_that_is_not_kept_is_waited_for() {
     assert!(world.scheduler.is_changing(key));
     world.settle();
     assert!(!world.scheduler.is_changing(key));
-    world.start(Place::Restart(key));
+    world.start(StartAs::Restart(key));
     assert_eq!(world.scheduler.unsettled("mine", false), Some(world.scheduler.open_batch()), "and a further run's");
 }

@@ -62,13 +62,13 @@ pub struct Aside {
 #[derive(Clone, PartialEq, Debug)]
 pub enum Recovered {
     /// As it was last committed.
-    Whole(Kept),
+    Whole(Stored),
     /// It cannot be read as a whole.
     Damaged {
         /// The handler.
         key: HandlerKey,
         /// Its head, if that can be read.
-        handler: Option<KeptHandler>,
+        handler: Option<StoredHandler>,
         /// What is wrong.
         cause: Box<str>,
     },
@@ -76,7 +76,7 @@ pub enum Recovered {
 
 /// A handler as it was last committed.
 #[derive(Clone, PartialEq, Debug)]
-pub struct KeptHandler {
+pub struct StoredHandler {
     /// Its key, which determines its position in the order of creation.
     pub key: HandlerKey,
     /// Its id, if a client chose it; otherwise the id follows from the key.
@@ -100,12 +100,12 @@ pub struct KeptHandler {
     /// How far its queue was read.
     pub cursor: u64,
     /// How it ended; `None` while it runs.
-    pub end: Option<KeptEnd>,
+    pub end: Option<StoredEnd>,
 }
 
 /// How a run ended.
 #[derive(Clone, PartialEq, Debug)]
-pub struct KeptEnd {
+pub struct StoredEnd {
     /// Its outcome. It ended at the handler's `updated_us`.
     pub outcome: Outcome,
     /// The state, for continuing the handler; empty unless it completed.
@@ -114,7 +114,7 @@ pub struct KeptEnd {
 
 /// The journal of a run that has not ended.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct KeptJournal {
+pub struct StoredJournal {
     /// The state that the run began with, if that is stored separately: the record of its start and its snapshots do
     /// not contain it.
     pub state: Values,
@@ -126,14 +126,14 @@ pub struct KeptJournal {
 
 /// A handler and, if its run has not ended, that run's journal.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Kept {
+pub struct Stored {
     /// The handler.
-    pub handler: KeptHandler,
+    pub handler: StoredHandler,
     /// Empty if its run has ended.
-    pub journal: KeptJournal,
+    pub journal: StoredJournal,
 }
 
-impl KeptJournal {
+impl StoredJournal {
     /// Completes the decoded record of a start with the state that is stored separately.
     pub fn complete(&self, input: &mut Input) {
         if let Input::StartedFrom { state, .. } = input {

@@ -3,20 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::ClientId;
-use crate::engine::{kept::Address, scheduler::Asked, storage::Ticket};
+use crate::engine::{scheduler::Asked, storage::Ticket, stored::Address};
 
 /// The queries on which the store works.
 #[derive(Debug, Default)]
-pub(super) struct Questions {
+pub(super) struct Queries {
     last_ticket: u64,
     /// For lookup only.
-    asked: HashMap<Ticket, Question>,
+    asked: HashMap<Ticket, PendingQuery>,
     /// The calls that wait for a handler. A handler is queried only once, however many calls wait for it.
     loads: BTreeMap<Address, Vec<ClientId>>,
 }
 
 #[derive(Debug)]
-pub(super) enum Question {
+pub(super) enum PendingQuery {
     /// The next events of a reader.
     Page(ClientId),
     /// The next handlers of a list.
@@ -27,9 +27,9 @@ pub(super) enum Question {
     Oldest(usize, Asked),
 }
 
-impl Questions {
+impl Queries {
     /// Records a query. Returns its ticket.
-    pub(super) fn ask(&mut self, question: Question) -> Ticket {
+    pub(super) fn ask(&mut self, question: PendingQuery) -> Ticket {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         self.asked.insert(ticket, question);
@@ -37,7 +37,7 @@ impl Questions {
     }
 
     /// Returns the query with this ticket; `None` if nobody wants its answer any longer. Each is answered once.
-    pub(super) fn take(&mut self, ticket: Ticket) -> Option<Question> {
+    pub(super) fn take(&mut self, ticket: Ticket) -> Option<PendingQuery> {
         self.asked.remove(&ticket)
     }
 
