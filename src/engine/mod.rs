@@ -10,7 +10,7 @@
 //! | [`scheduler`] | all handlers and their runs: admission, passes that are ready, batches, the write-ahead rule |
 //! | [`keys`] | what handlers, runs and workflows are known by |
 //! | [`ids`] | ids of handlers, made from their keys |
-//! | [`kept`] | what a store returns of all that |
+//! | [`stored`] | what a store returns of all that |
 //! | [`storage`] | what it asks of a store, and what a store answers |
 //! | [`timers`] | what is due when, for all of them |
 //! | [`published`] | what a run publishes |

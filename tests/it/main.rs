@@ -46,9 +46,7 @@ mod run_record;
 mod scheduler;
 /// Checks of events from outside against the shape of their type.
 mod shapes;
-/// The simulator of the server: scheduler, runs and store in a world of chance, from one seed.
-mod sim;
-/// The simulator of one run: random workflows against the invariants of a run, from one seed.
+/// The real engine in worlds of chance: single runs, and the whole server, from one seed.
 mod simulation;
 /// The SQLite store: what it keeps, returns, and loses to a fault.
 #[cfg(feature = "sqlite")]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// When a query was made: [`Scheduler::begin_read`].
+/// When a query was made: [`Scheduler::begin_read`](super::Scheduler::begin_read).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Asked(pub(super) u64);
 

@@ -7,7 +7,7 @@ use crate::{
 };
 use uuid::Uuid;
 
-/// The handler that a new run belongs to; the result of [`Scheduler::check_start`].
+/// The handler that a new run belongs to; the result of [`Scheduler::check_start`](super::Scheduler::check_start).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StartAs {
     /// A new handler; the server makes its id, unless the client chose one.
@@ -50,7 +50,7 @@ pub struct NewRun {
     pub state: Values,
 }
 
-/// [`Scheduler::is_served`], for use while a handler is borrowed.
+/// [`Scheduler::is_served`](super::Scheduler::is_served), for use while a handler is borrowed.
 pub(super) fn is_served(workflow: WorkflowId, registered: usize) -> bool {
     usize::from(workflow.0) < registered
 }

@@ -33,7 +33,8 @@ pub struct SchedulerLimits {
     /// If the store recalls everything: the most bytes that it may take. Beyond, finished handlers are removed, the
     /// longest ended first, and when none is left that may be removed, no run starts. `None` for no limit.
     pub data_bytes_max: Option<u64>,
-    /// The most events that one input turns into works: see [`Run::with_events_at_once`].
+    /// The most events that one input turns into works: see
+    /// [`Run::with_events_at_once`](crate::engine::run::Run::with_events_at_once).
     pub events_at_once: u32,
     /// If the store recalls everything: the snapshots of runs that cost at least this are made outside the loop.
     pub compacted_cost_bytes_min: usize,
@@ -81,13 +82,16 @@ pub enum Notice {
     Delayed(HandlerKey, CallerId),
     /// The run whose end this caller waits for cannot continue, and nothing of it can be read.
     Unread(CallerId),
-    /// Load this handler and pass it to [`Scheduler::handle_loaded`]: something has arrived for its run.
+    /// Load this handler and pass it to [`Scheduler::handle_loaded`](super::Scheduler::handle_loaded): something has
+    /// arrived for its run.
     Load(HandlerKey),
-    /// Query this many of the longest ended handlers, and pass them to [`Scheduler::handle_oldest`].
+    /// Query this many of the longest ended handlers, and pass them to
+    /// [`Scheduler::handle_oldest`](super::Scheduler::handle_oldest).
     Oldest(usize),
 }
 
-/// The run of this handler is only in the store. Once [`Scheduler::handle_loaded`] has got the handler, the command can
+/// The run of this handler is only in the store. Once [`Scheduler::handle_loaded`](super::Scheduler::handle_loaded) has
+/// got the handler, the command can
 /// be repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotResident(pub HandlerKey);

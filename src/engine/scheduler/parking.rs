@@ -10,7 +10,7 @@ use crate::engine::{keys::HandlerKey, stored::Address};
 pub enum Residence {
     /// In memory, or nowhere.
     HereOrNone,
-    /// The store must be asked; pass its answer to [`Scheduler::handle_loaded`].
+    /// The store must be asked; pass its answer to [`Scheduler::handle_loaded`](super::Scheduler::handle_loaded).
     InStore(Address),
 }
 

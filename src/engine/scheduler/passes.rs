@@ -25,7 +25,8 @@ pub struct StartPass {
     pub step: StepId,
     /// The input of the body.
     pub input: PassInput,
-    /// Bytes that it may stream; when it needs more it asks: [`Scheduler::handle_feed_wanted`].
+    /// Bytes that it may stream; when it needs more it asks:
+    /// [`Scheduler::handle_feed_wanted`](super::Scheduler::handle_feed_wanted).
     pub grant_bytes: usize,
 }
 

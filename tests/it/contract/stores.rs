@@ -8,7 +8,7 @@ use steprill::{
     store::{Completed, Opened, Query, Store, StoreError, Ticket, memory::MemoryStore},
 };
 
-use crate::{sim::store::Store as ModelStore, simulation::random::Random};
+use crate::{simulation::random::Random, simulation::server::store::Store as ModelStore};
 
 /// Where a store is opened, again and again.
 pub(super) trait Medium {

@@ -25,7 +25,7 @@ use steprill::{
 };
 
 use crate::{
-    sim::model::{Model, Session},
+    simulation::server::model::{Model, Session},
     workflow_graph::parts,
 };
 

@@ -30,7 +30,7 @@ impl Scheduler {
     }
 
     /// Handles what the store has under an address from [`Scheduler::residence`] or
-    /// [`Notice::Load`](Notice::Load), if [`Scheduler::end_read`] says that it may be used. A handler that has
+    /// [`Notice::Load`], if [`Scheduler::end_read`] says that it may be used. A handler that has
     /// become resident in the meantime does not change.
     pub fn handle_loaded(&mut self, kept: &Stored, now: Now) {
         self.handle_loaded_with(kept, |scheduler| scheduler.fold_of(kept).fold(kept), now);

@@ -10,10 +10,8 @@ use steprill::{
     },
 };
 
-use super::{
-    flows::Kind,
-    random::{Random, hash},
-};
+use super::flows::Kind;
+use crate::simulation::random::{Random, hash};
 
 /// What one pass does.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use steprill::{
 };
 
 use super::world::World;
-use crate::simulation::{body::perform, random::Random};
+use crate::simulation::{random::Random, run::body::perform};
 
 /// An executor whose passes end by chance, and which dies by chance. All that it is given and says goes through bytes.
 pub(crate) struct Workers {

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use steprill::graph::{Graph, Retry};
 
-use super::random::Random;
+use crate::simulation::random::Random;
 use crate::workflow_graph::parts;
 
 /// What a workflow may contain.

@@ -23,7 +23,7 @@ use steprill::{
 };
 
 use super::model::{Model, Session, Version};
-use crate::simulation::{body::Performance, model::Model as Rules, places::Places};
+use crate::simulation::{run::body::Performance, run::model::Model as Rules, run::places::Places};
 
 pub(crate) const SECRET: u128 = 0x51_0E;
 

@@ -27,8 +27,8 @@ use super::{
     flows::Kind,
     model::Model,
     places::Places,
-    random::{Random, hash},
 };
+use crate::simulation::random::{Random, hash};
 
 /// How often something goes wrong.
 #[derive(Clone, Copy, Debug)]

@@ -19,7 +19,7 @@ use super::{
     model::Version,
     world::World,
 };
-use crate::simulation::{body, random::hash};
+use crate::simulation::{random::hash, run::body};
 
 /// A request, with all that stands in it.
 pub(crate) struct Call {

@@ -32,8 +32,8 @@ use super::{
     workflows::Flow,
 };
 use crate::simulation::{
-    flows::Kind,
     random::{Random, hash},
+    run::flows::Kind,
 };
 
 /// The process has ended.

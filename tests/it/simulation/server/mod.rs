@@ -6,7 +6,7 @@
 //! it. For longer:
 //!
 //! ```text
-//! STEPRILL_SIM_SECONDS=3600 cargo test --release --test it sim::for_long -- --ignored --nocapture
+//! STEPRILL_SIM_SECONDS=3600 cargo test --release --test it simulation::server::for_long -- --ignored --nocapture
 //! ```
 //!
 //! plays seeds of chance for so long (`STEPRILL_SIM_SEEDS`: so many), from `STEPRILL_SIM_FIRST` on.

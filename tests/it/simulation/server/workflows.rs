@@ -5,8 +5,8 @@ use std::sync::Arc;
 use steprill::graph::Graph;
 
 use crate::simulation::{
-    flows::{self, Kind},
     random::Random,
+    run::flows::{self, Kind},
 };
 
 /// A workflow, as it is now.
