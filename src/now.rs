@@ -149,6 +149,31 @@ impl Recorder {
     }
 }
 
+/// Something that happens at most once in a while, such as a line in the log about what goes on failing.
+///
+/// ```
+/// # use steprill::now::Seldom;
+/// let mut warning = Seldom::default();
+/// assert!(warning.take(5, 60) && !warning.take(64, 60) && warning.take(65, 60));
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seldom {
+    /// On the alive clock.
+    last_us: Option<u64>,
+}
+
+impl Seldom {
+    /// Returns whether it may happen at this time on the alive clock: for the first time, or after a pause. If so, it
+    /// counts as having happened.
+    pub fn take(&mut self, alive_us: u64, pause_us: u64) -> bool {
+        let takes = self.last_us.is_none_or(|last_us| alive_us >= last_us.saturating_add(pause_us));
+        if takes {
+            self.last_us = Some(alive_us);
+        }
+        takes
+    }
+}
+
 impl Default for Recorder {
     fn default() -> Self {
         Self::new()

@@ -3,15 +3,15 @@
 use crate::{
     engine::storage::{Batch, StoreError},
     limits::STORE_WARNING_PAUSE_US,
-    now::Now,
+    now::{Now, Seldom},
 };
 
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     /// Why something could last not be stored.
     last: Option<StoreError>,
-    /// When a failure was last reported, on the alive clock.
-    told_us: Option<u64>,
+    /// The log line about the failing store.
+    complaint: Seldom,
     failing: Option<Failing>,
 }
 
@@ -36,11 +36,7 @@ impl Failures {
 
     /// The store has failed. Returns whether to report that: at most once a minute.
     pub(super) fn complain(&mut self, now: Now) -> bool {
-        let is_time = self.told_us.is_none_or(|told_us| now.alive_us >= told_us + STORE_WARNING_PAUSE_US);
-        if is_time {
-            self.told_us = Some(now.alive_us);
-        }
-        is_time
+        self.complaint.take(now.alive_us, STORE_WARNING_PAUSE_US)
     }
 
     /// A commit has failed. Returns whether to report that.

@@ -2,14 +2,17 @@
 
 use std::fs::File;
 
-use crate::{limits::COMPLAINT_PAUSE_US, now::Now};
+use crate::{
+    limits::COMPLAINT_PAUSE_US,
+    now::{Now, Seldom},
+};
 
 /// Holds a file descriptor in reserve, for telling clients that there are no more.
 #[derive(Debug, Default)]
 pub(super) struct Descriptors {
     pub(super) reserve: Option<File>,
-    /// When the lack of descriptors was last logged, on the alive clock.
-    complained_us: Option<u64>,
+    /// The log line about the lack of descriptors.
+    complaint: Seldom,
 }
 
 impl Descriptors {
@@ -21,8 +24,7 @@ impl Descriptors {
     }
 
     pub(super) fn complain(&mut self, connections: usize, now: Now) {
-        if self.complained_us.is_none_or(|at_us| at_us + COMPLAINT_PAUSE_US <= now.alive_us) {
-            self.complained_us = Some(now.alive_us);
+        if self.complaint.take(now.alive_us, COMPLAINT_PAUSE_US) {
             log::warn!(
                 "no file descriptors are left, with {connections} connections open: new ones get 503 until some are \
                  closed; raise the limit (ulimit -n, LimitNOFILE=)"

@@ -1,7 +1,7 @@
 //! The state of the writer's work besides batches: the last reported size, and which chores fail. A failure is logged
 //! once, then at most once per pause, and once more when the chore works again.
 
-use crate::limits::STORE_WARNING_PAUSE_US;
+use crate::{limits::STORE_WARNING_PAUSE_US, now::Seldom};
 
 /// Work on the database's size, which is retried after a failure.
 #[derive(Clone, Copy, Debug)]
@@ -28,38 +28,30 @@ pub(super) struct Size {
 /// Which chores fail.
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
-    /// When each failure was last logged, on the alive clock; `None` while it works.
-    said_us: [Option<u64>; 3],
-    /// When it was last logged that something is not retried.
-    given_up_us: Option<u64>,
+    /// The log line about each failure; `None` while the chore works.
+    failures: [Option<Seldom>; 3],
+    /// The log line about what is not retried.
+    given_up: Seldom,
 }
 
 impl Upkeep {
     /// The chore has failed. Returns whether to log that.
     #[must_use]
     pub(super) fn handle_failure(&mut self, chore: Chore, now_us: u64) -> bool {
-        is_due(&mut self.said_us[chore as usize], now_us)
+        self.failures[chore as usize].get_or_insert_default().take(now_us, STORE_WARNING_PAUSE_US)
     }
 
     /// The chore is done. Returns whether to log that it works again.
     #[must_use]
     pub(super) fn handle_success(&mut self, chore: Chore) -> bool {
-        self.said_us[chore as usize].take().is_some()
+        self.failures[chore as usize].take().is_some()
     }
 
     /// Something cannot be done, and is not retried. Returns whether to log that, as there may be much of it.
     #[must_use]
     pub(super) fn handle_given_up(&mut self, now_us: u64) -> bool {
-        is_due(&mut self.given_up_us, now_us)
+        self.given_up.take(now_us, STORE_WARNING_PAUSE_US)
     }
-}
-
-fn is_due(said_us: &mut Option<u64>, now_us: u64) -> bool {
-    let is_due = said_us.is_none_or(|last_us| now_us >= last_us + STORE_WARNING_PAUSE_US);
-    if is_due {
-        *said_us = Some(now_us);
-    }
-    is_due
 }
 
 #[cfg(test)]
