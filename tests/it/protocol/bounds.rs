@@ -79,7 +79,9 @@ fn without_file_descriptors_clients_are_told_and_the_server_goes_on_by_itself() 
     assert!(statuses.contains(&Some(503)), "{statuses:?}");
     drop(clients);
     while program.connect().try_request("/health") != Some(200) {}
-    let log = program.kill();
+    // What the log's thread still has is written at an orderly stop.
+    program.signal("TERM");
+    let (_, log) = program.wait();
     assert!(log.contains("--connections-max 50 is more than the 40 file descriptors"), "{log}");
     let complaints = log.lines().filter(|line| line.contains("no file descriptors are left")).count();
     assert!((1..10).contains(&complaints), "{log}");
