@@ -230,6 +230,7 @@ impl Core {
 
     fn load(&mut self, address: Address) {
         let asked = self.scheduler.begin_read();
+        self.queries.begin_load(&address);
         self.ask(Query::Handler(address.clone()), PendingQuery::Handler(address, asked));
     }
 

@@ -36,7 +36,7 @@ impl Core {
         }
         self.scheduler.handle_folded(&kept, folded, now);
         self.scheduler.discard(kept.journal.bytes(), kept);
-        self.resume_loaded(&address, None);
+        self.resume_loaded(&address);
     }
 
     fn note_committed(&mut self, number: u64) {
@@ -124,17 +124,17 @@ impl Core {
         match answer {
             Ok(Answer::Damaged { handler, cause }) => {
                 self.scheduler.handle_head(&handler, &cause, now);
-                self.resume_loaded(address, None);
+                self.resume_loaded(address);
             }
             Ok(Answer::Handler(Some(kept))) => {
                 self.scheduler.handle_loaded(&kept, now);
-                self.resume_loaded(address, None);
+                self.resume_loaded(address);
             }
             Ok(_) => {
                 if let Address::Key(key) = address {
                     self.scheduler.handle_absent(*key, now);
                 }
-                self.resume_loaded(address, None);
+                self.resume_absent(address);
             }
             Err(error) => {
                 match (address, &error) {
@@ -144,20 +144,36 @@ impl Core {
                     (Address::Key(key), _) => self.scheduler.handle_unread(*key, now),
                     (Address::Id(_), _) => {}
                 }
-                self.resume_loaded(address, Some(&error));
+                self.fail_loads(address, &error);
             }
         }
     }
 
-    /// Resumes the calls that wait for this handler: it is loaded, does not exist, or cannot be read.
-    fn resume_loaded(&mut self, address: &Address, error: Option<&StoreError>) {
-        for client in self.queries.end_load(address) {
-            if self.resume_call(client) {
-                self.loaded.push_back(match error {
-                    None => Output::Call { client, is_read: true },
-                    Some(error) => Output::CallFailed(client, error.clone()),
-                });
-            }
+    /// Resumes the calls that wait for this handler, which is resident now.
+    fn resume_loaded(&mut self, address: &Address) {
+        for (client, _) in self.queries.end_load(address) {
+            self.resume_held(client, Output::Call { client, is_read: true });
+        }
+    }
+
+    /// Resumes the calls that wait for this handler, which did not exist when the store was asked. To those that came
+    /// later this says nothing: they ask again.
+    fn resume_absent(&mut self, address: &Address) {
+        for (client, came_before) in self.queries.end_load(address) {
+            self.resume_held(client, Output::Call { client, is_read: came_before });
+        }
+    }
+
+    /// Refuses the calls that wait for this handler, which cannot be read.
+    fn fail_loads(&mut self, address: &Address, error: &StoreError) {
+        for (client, _) in self.queries.end_load(address) {
+            self.resume_held(client, Output::CallFailed(client, error.clone()));
+        }
+    }
+
+    fn resume_held(&mut self, client: super::ClientId, output: Output) {
+        if self.resume_call(client) {
+            self.loaded.push_back(output);
         }
     }
 }

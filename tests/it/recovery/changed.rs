@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use steprill::{Asks, Config, Ctx, StartEvent, Step, Workflow, event};
 
-use super::StartAs;
+use super::DataDir;
 use crate::programs::{build, done, served::Served, workflow};
 
 event! {
@@ -15,7 +15,7 @@ event! {
 }
 
 /// Serves these workflows on the directory.
-fn serve(place: &StartAs, workflows: impl IntoIterator<Item = Workflow>) -> Served {
+fn serve(place: &DataDir, workflows: impl IntoIterator<Item = Workflow>) -> Served {
     Served::with(workflows, |config: &mut Config| config.data = Some(place.directory.path().to_owned()))
 }
 
@@ -35,7 +35,7 @@ fn asked(server: &Served, name: &str) -> String {
 
 #[test]
 fn a_run_goes_on_under_a_workflow_that_has_a_step_more() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let server = serve(&place, [first_version()]);
     let id = asked(&server, "w");
     let finished = asked(&server, "w");
@@ -59,7 +59,7 @@ fn a_run_goes_on_under_a_workflow_that_has_a_step_more() {
 
 #[test]
 fn a_run_whose_next_step_is_gone_fails_and_names_it() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let waits = workflow("w").step("wait", |ctx: &steprill::Ctx, _: StartEvent| {
         ctx.sleep(Duration::from_hours(1))?;
         Ok(done(1))
@@ -82,7 +82,7 @@ fn a_run_whose_next_step_is_gone_fails_and_names_it() {
 
 #[test]
 fn a_run_whose_way_on_from_outside_is_gone_fails_and_says_what_it_lacks() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let server = serve(&place, [first_version()]);
     let id = asked(&server, "w");
     drop(server);
@@ -96,7 +96,7 @@ fn a_run_whose_waiting_answer_is_of_a_type_that_is_gone_fails_and_names_it() {
         struct Choose: Asks<Choice> {}
         struct Choice { n: i64 }
     }
-    let place = StartAs::new();
+    let place = DataDir::new();
     let asks = Step::new("ask", |ctx: &Ctx<Asks<Choose>>, _: StartEvent| {
         ctx.sleep(Duration::from_hours(1))?;
         Ok(done(ctx.ask(Choose {}).wait()?.n))
@@ -116,7 +116,7 @@ fn a_run_whose_waiting_answer_is_of_a_type_that_is_gone_fails_and_names_it() {
 
 #[test]
 fn runs_of_a_workflow_that_is_not_served_wait_until_it_is() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let other = || build(workflow("other").step("o", |_, _: StartEvent| Ok(done(3))));
     let server = serve(&place, [first_version()]);
     let (id, cancelled, purged) = (asked(&server, "w"), asked(&server, "w"), asked(&server, "w"));
@@ -144,7 +144,7 @@ fn runs_of_a_workflow_that_is_not_served_wait_until_it_is() {
 
 #[test]
 fn ending_a_run_of_a_workflow_that_is_not_served_starts_no_other() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let one_at_a_time = || {
         let asks = workflow("w").max_runs(1).step("ask", |_, _: StartEvent| Ok(Asked {}));
         build(asks.step("end", |_, given: Given| Ok(done(given.n))))

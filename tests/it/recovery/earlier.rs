@@ -7,7 +7,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::{StartAs, cancel, ended, feed, follow, handler, kill, post};
+use super::{DataDir, cancel, ended, feed, follow, handler, kill, post};
 use crate::support::Program;
 
 /// The replies of the earlier program about its handlers.
@@ -28,8 +28,8 @@ impl Facts {
     }
 }
 
-fn unpack() -> (StartAs, Facts) {
-    let place = StartAs::new();
+fn unpack() -> (DataDir, Facts) {
+    let place = DataDir::new();
     let fixture = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/version_5"));
     fs::copy(fixture.join("steprill.db"), place.directory.path().join("steprill.db")).expect("the fixture is there");
     let facts = fs::read_to_string(fixture.join("facts.json")).expect("the fixture is there");

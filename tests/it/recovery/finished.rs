@@ -31,7 +31,7 @@ fn left(program: &Program, count: usize) -> Vec<String> {
 
 #[test]
 fn the_newest_finished_handlers_stay_and_those_that_are_read() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let flags = ["--keep-finished", "5"];
     let program = place.start_with(&flags);
     let waiting = program.begin("interactive", json!({}));
@@ -64,7 +64,7 @@ fn the_newest_finished_handlers_stay_and_those_that_are_read() {
 
 #[test]
 fn a_server_that_is_killed_while_it_removes_handlers_goes_on_with_that() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let flags = ["--keep-finished", "10", "--durability", "normal"];
     let (mut waiting, mut echoes) = (Vec::new(), Vec::new());
     for _ in 0..8 {
@@ -84,7 +84,7 @@ fn a_server_that_is_killed_while_it_removes_handlers_goes_on_with_that() {
 
 #[test]
 fn finished_handlers_stay_as_long_as_they_are_to_be_kept() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start();
     let waiting = program.begin("interactive", json!({}));
     echo(&program, 3);
@@ -102,7 +102,7 @@ fn finished_handlers_stay_as_long_as_they_are_to_be_kept() {
 
 #[test]
 fn a_list_has_handlers_that_are_here_and_those_in_the_store_alike() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start_with(&["--durability", "off"]);
     let waiting = program.begin("interactive", json!({}));
     let failed = program.finish("error", json!({}));
@@ -133,7 +133,7 @@ fn a_list_has_handlers_that_are_here_and_those_in_the_store_alike() {
 
 #[test]
 fn a_handler_that_memory_has_no_more_is_gone_on_with_in_its_place() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start_with(&["--durability", "off"]);
     let id = program.finish("cumulative", json!({ "increment": 3 }));
     let go_on = |program: &Program, increment: i64| {
@@ -158,7 +158,7 @@ fn a_handler_that_memory_has_no_more_is_gone_on_with_in_its_place() {
 
 #[test]
 fn an_id_that_a_client_chose_names_the_same_handler_over_restarts() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let begin = |program: &Program, workflow: &str| {
         let body = json!({ "handler_id": "the.lamp", "context": { "version": 1 }, "start_event": {} });
         program.post(&format!("/workflows/{workflow}/run-nowait"), &body)
@@ -187,7 +187,7 @@ fn an_id_that_a_client_chose_names_the_same_handler_over_restarts() {
 
 #[test]
 fn the_id_of_a_handler_that_was_purged_does_not_come_again() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let mut ids = std::collections::BTreeSet::new();
     for _ in 0..4 {
         let program = place.start();
@@ -199,14 +199,14 @@ fn the_id_of_a_handler_that_was_purged_does_not_come_again() {
 }
 
 /// Returns the size of all files of the data directory.
-fn bytes_on_disk(place: &StartAs) -> u64 {
+fn bytes_on_disk(place: &DataDir) -> u64 {
     let entries = std::fs::read_dir(place.directory.path()).expect("a directory").flatten();
     entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
 #[test]
 fn the_longest_finished_go_when_the_directory_has_its_bytes_and_then_nothing_new_begins() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let bytes_max = 2 << 20;
     let program = place.start_with(&["--data-bytes-max", "2M", "--durability", "off"]);
     let large = json!({ "message": "x".repeat(20_000) });
@@ -247,7 +247,7 @@ fn the_longest_finished_go_when_the_directory_has_its_bytes_and_then_nothing_new
 
 #[test]
 fn the_bound_of_the_directory_counts_the_log_and_free_pages() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let bytes_max = 8 << 20;
     let program = place.start_with(&["--data-bytes-max", "8M", "--durability", "off"]);
     let large = json!({ "start_event": { "message": "x".repeat(1_000_000) } });
@@ -267,7 +267,7 @@ fn the_bound_of_the_directory_counts_the_log_and_free_pages() {
 
 #[test]
 fn a_lists_cursor_survives_its_handler() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start();
     let chosen = json!({ "handler_id": "mine", "context": { "version": 1 } });
     assert_eq!(program.post("/workflows/echo/run", &chosen).status, 200);
@@ -295,7 +295,7 @@ fn a_lists_cursor_survives_its_handler() {
 
 #[test]
 fn old_runs_that_wait_are_found_and_do_not_keep_new_ones_out() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start_with(&["--runs-max", "2", "--idle-after", "0"]);
     let begun = Instant::now();
     let mut waiting = Vec::new();

@@ -17,11 +17,11 @@ use tempfile::TempDir;
 use crate::support::{Connection, Program, Response};
 
 /// A data directory, and the program that serves it.
-struct StartAs {
+struct DataDir {
     directory: TempDir,
 }
 
-impl StartAs {
+impl DataDir {
     fn new() -> Self {
         Self { directory: tempfile::tempdir().expect("a directory") }
     }

@@ -13,7 +13,7 @@ fn let_them_park(program: &Program) {
 
 #[test]
 fn a_parked_run_comes_back_at_its_event_its_timer_and_its_cancel() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start_with(SOON);
     let interactive = program.begin("interactive", json!({}));
     let approval = program.begin("approval", json!({ "subject": "a lamp" }));
@@ -36,7 +36,7 @@ fn a_parked_run_comes_back_at_its_event_its_timer_and_its_cancel() {
 
 #[test]
 fn a_parked_run_is_shown_and_read_where_it_is() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start_with(SOON);
     let id = program.begin("interactive", json!({}));
     follow(&program, &id).event_of("RequestedExternalEvent");
@@ -63,7 +63,7 @@ fn a_parked_run_is_shown_and_read_where_it_is() {
 
 #[test]
 fn a_large_parked_run_comes_back_for_several_clients_at_once() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start_with(SOON);
     let subject = "x".repeat(1 << 20);
     let waiting: Vec<String> = (0..3).map(|_| program.begin("approval", json!({ "subject": subject }))).collect();
@@ -95,7 +95,7 @@ fn a_parked_run_times_out() {
         struct Asked: InputRequired {}
         struct Given: HumanResponse {}
     }
-    let place = StartAs::new();
+    let place = DataDir::new();
     let limited = workflow("w").timeout(std::time::Duration::from_millis(1_200));
     let limited = build(limited.step("begin", |_, _: StartEvent| Ok(Asked {})).step("end", |_, _: Given| Ok(done(1))));
     let server = Served::with([limited], |config: &mut Config| {

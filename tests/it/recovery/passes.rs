@@ -19,7 +19,7 @@ event! {
 
 #[test]
 fn a_stream_that_was_interrupted_is_published_once_and_in_order() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start();
     let id = program.begin("streaming", json!({ "count": 40, "delay_ms": 3 }));
     let mut reader = follow(&program, &id);
@@ -37,7 +37,7 @@ fn a_stream_that_was_interrupted_is_published_once_and_in_order() {
 
 #[test]
 fn a_pass_that_was_under_way_is_made_once_more_with_the_same_work_and_attempt() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let (before, after) = (Arc::new(Witness::default()), Arc::new(Witness::default()));
     let server = serve(&place, before.workflow());
     let id = server.begin("w", &json!({}));
@@ -91,7 +91,7 @@ impl Witness {
 
 #[test]
 fn attempts_and_their_delays_are_counted_over_restarts() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let attempts = Arc::new(Mutex::new(Vec::new()));
     let failing = || {
         let attempts = Arc::clone(&attempts);
@@ -118,14 +118,14 @@ fn attempts_and_their_delays_are_counted_over_restarts() {
 }
 
 /// Serves the directory inside the test.
-fn serve(place: &StartAs, workflow: Workflow) -> Served {
+fn serve(place: &DataDir, workflow: Workflow) -> Served {
     Served::with([workflow], |config: &mut Config| config.data = Some(place.directory.path().to_owned()))
 }
 
 /// Returns a copy of what a crash would leave at this moment, at which nothing is being written. The log is copied
 /// first: what leaves it in the meantime is then in the database.
-fn image(place: &StartAs) -> StartAs {
-    let crashed = StartAs::new();
+fn image(place: &DataDir) -> DataDir {
+    let crashed = DataDir::new();
     let copy = |name: &str| {
         let (from, to) = (place.directory.path().join(name), crashed.directory.path().join(name));
         match fs::copy(Path::new(&from), to) {

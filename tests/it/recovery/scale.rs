@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{StartAs, ended, kill};
+use super::{DataDir, ended, kill};
 use crate::support::Program;
 
 /// Returns the kilobytes of memory that a program uses.
@@ -37,7 +37,7 @@ const CONNECTIONS: usize = 50;
 
 #[test]
 fn many_waiting_runs_are_soon_there_again_and_take_little_memory() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start();
     let ids = begin_many(&program, "interactive", 10_000);
     kill(program);
@@ -56,7 +56,7 @@ fn many_waiting_runs_are_soon_there_again_and_take_little_memory() {
 
 #[test]
 fn finished_runs_leave_memory() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start_with(&["--keep-finished", "1000000"]);
     begin_many(&program, "echo", 1_000);
     let before_kb = resident_kb(&program);
@@ -67,15 +67,19 @@ fn finished_runs_leave_memory() {
 
 #[test]
 fn an_empty_database_hardly_delays_the_start() {
-    let least = |start: &dyn Fn() -> Program| {
-        let time = |_| {
-            let begun = Instant::now();
-            drop(start());
-            begun.elapsed()
-        };
-        (0..5).map(time).min().unwrap_or_default()
+    let time = |start: &dyn Fn() -> Program| {
+        let begun = Instant::now();
+        drop(start());
+        begun.elapsed()
     };
-    let with_store = least(&|| StartAs::new().start());
-    let without = least(&Program::start);
-    assert!(with_store < without + Duration::from_millis(15), "{with_store:?}, {without:?} without");
+    let (mut with_store, mut without) = (Duration::MAX, Duration::MAX);
+    // On a busy machine few starts show what a start takes.
+    for _ in 0..60 {
+        with_store = with_store.min(time(&|| DataDir::new().start()));
+        without = without.min(time(&Program::start));
+        if with_store < without + Duration::from_millis(15) {
+            return;
+        }
+    }
+    panic!("{with_store:?}, {without:?} without");
 }

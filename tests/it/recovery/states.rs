@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{StartAs, ended, handler, kill, post, tools::printed};
+use super::{DataDir, ended, handler, kill, post, tools::printed};
 use crate::support::Program;
 
 /// Returns a context with `count` and this many bytes beside it.
@@ -29,7 +29,7 @@ fn written(program: &Program) -> usize {
 
 /// Checks that the handler's state, as printed by `inspect`, contains this.
 #[track_caller]
-fn has_state(place: &StartAs, lines: &[&str], large: usize) {
+fn has_state(place: &DataDir, lines: &[&str], large: usize) {
     let shown = printed(&["inspect", place.directory.path().to_str().expect("UTF-8"), "mine"]);
     let short: String = shown.replace('#', "");
     for line in lines {
@@ -41,7 +41,7 @@ fn has_state(place: &StartAs, lines: &[&str], large: usize) {
 #[test]
 fn a_run_writes_what_it_changes_of_a_large_state() {
     const LARGE: usize = 2 << 20;
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start_with(&["--durability", "off"]);
     assert_eq!(run(&program, "cumulative", json!({ "context": context(LARGE) })), "count: 6, runs: 1");
     let before = written(&program);
@@ -71,7 +71,7 @@ fn a_run_writes_what_it_changes_of_a_large_state() {
 #[test]
 fn a_run_that_is_killed_has_the_large_state_that_it_began_with() {
     const LARGE: usize = 300_000;
-    let place = StartAs::new();
+    let place = DataDir::new();
     let mut program = place.start();
     let mut body = json!({ "handler_id": "mine", "context": context(LARGE) });
     for round in 0..3 {

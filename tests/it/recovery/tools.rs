@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{StartAs, ended, kill};
+use super::{DataDir, ended, kill};
 use crate::support::Program;
 
 fn steprill(arguments: &[&str]) -> Output {
@@ -39,7 +39,7 @@ fn text(path: &Path) -> &str {
 
 #[test]
 fn inspect_tells_of_handlers_and_their_journals_beside_a_server_and_after_it() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let directory = text(place.directory.path());
     let program = place.start();
     let waiting = program.begin("interactive", json!({}));
@@ -80,7 +80,7 @@ fn inspect_tells_of_handlers_and_their_journals_beside_a_server_and_after_it() {
 
 #[test]
 fn a_backup_of_a_running_server_goes_on_as_that_was() {
-    let (place, other) = (StartAs::new(), StartAs::new());
+    let (place, other) = (DataDir::new(), DataDir::new());
     let program = place.start();
     let waiting = program.begin("interactive", json!({}));
     let finished = program.finish("echo", json!({ "message": "kept" }));
@@ -102,7 +102,7 @@ fn a_backup_of_a_running_server_goes_on_as_that_was() {
 
 #[test]
 fn paths_are_no_uris_and_every_program_has_the_tools() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let run = |arguments: &[&str]| {
         let mut command = Command::new(Program::path());
         let output = command.args(arguments).current_dir(place.directory.path()).output().expect("the program starts");
@@ -163,7 +163,7 @@ fn what_is_no_data_directory_is_said_with_what_was_expected() {
 
 #[test]
 fn a_backup_into_a_directory_that_is_not_there_says_so() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     kill(place.start());
     let copy = place.directory.path().join("missing").join("copy");
     let advice = "make the directory that it is to be in";
@@ -172,7 +172,7 @@ fn a_backup_into_a_directory_that_is_not_there_says_so() {
 
 #[test]
 fn what_inspect_shows_moves_no_cursor_and_forges_no_line() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start();
     let hostile = "\u{1b}[2J\u{7}\r\nforged\u{9b}31m\u{202e}";
     let waiting = program.begin("interactive", json!({ "x": hostile }));

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn waiting_runs_still_wait_and_do_not_ask_again() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start();
     let interactive = program.begin("interactive", json!({}));
     follow(&program, &interactive).event_of("RequestedExternalEvent");
@@ -32,7 +32,7 @@ fn waiting_runs_still_wait_and_do_not_ask_again() {
 
 #[test]
 fn an_early_answer_is_still_there_when_it_is_asked_for() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     // Without a free worker the step that asks cannot begin.
     let program = place.start_with(&["--workers", "1"]);
     let approval = program.begin("approval", json!({ "subject": "a lamp" }));
@@ -45,7 +45,7 @@ fn an_early_answer_is_still_there_when_it_is_asked_for() {
 
 #[test]
 fn a_question_keeps_its_number_and_is_answered_once() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start();
     let runs = [
         ("approval", json!({ "subject": "a lamp" }), "ApprovalGiven", json!({ "approved": true, "by": "you" })),
@@ -77,7 +77,7 @@ fn a_question_keeps_its_number_and_is_answered_once() {
 
 #[test]
 fn a_queue_goes_on_where_its_reader_was() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start();
     let id = program.begin("interactive", json!({}));
     let mut reader = program.connect();
@@ -103,7 +103,7 @@ fn a_queue_goes_on_where_its_reader_was() {
 
 #[test]
 fn a_runs_time_out_counts_only_the_time_in_which_a_server_was_alive() {
-    let place = StartAs::new();
+    let place = DataDir::new();
     let program = place.start();
     let begun = std::time::Instant::now();
     let id = program.begin("timeout", json!({}));
