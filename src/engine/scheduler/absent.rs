@@ -8,13 +8,14 @@
 //!                                                   └──every answer knows of that────┴──► unknown
 //! ```
 
-use crate::engine::{
-    input::Input,
-    keys::{CallerId, HandlerKey, RunKey},
-};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+};
+
+use crate::engine::{
+    input::Input,
+    keys::{CallerId, HandlerKey, RunKey},
 };
 
 /// What is known of handlers that are not resident.

@@ -1,7 +1,8 @@
 //! Cursors of queues that have moved and are not stored yet.
 
-use crate::{engine::keys::HandlerKey, limits::CURSOR_AGE_US, now::Now};
 use std::collections::BTreeSet;
+
+use crate::{engine::keys::HandlerKey, limits::CURSOR_AGE_US, now::Now};
 
 /// Queues that were read since their cursors were last stored.
 #[derive(Debug, Default)]

@@ -1,7 +1,8 @@
 //! Which handlers are damaged, and what of them the log was told.
 
-use crate::engine::{input::Outcome, keys::HandlerKey};
 use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::{input::Outcome, keys::HandlerKey};
 
 /// The handlers that are known to be damaged.
 #[derive(Debug, Default)]

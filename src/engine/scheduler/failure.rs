@@ -1,5 +1,7 @@
 //! What failed batches had, and how often the store has failed lately.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::{
     engine::{
         input::Input,
@@ -8,7 +10,6 @@ use crate::{
     limits::{FAILURES_AT_ONCE_MAX, REST_US},
     now::Now,
 };
-use std::collections::{BTreeMap, BTreeSet};
 
 /// The changes in the failed batches.
 #[derive(Default)]

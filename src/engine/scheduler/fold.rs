@@ -1,6 +1,7 @@
 //! Folds a journal into a run.
 
 use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::handler::Journal;

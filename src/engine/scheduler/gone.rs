@@ -1,10 +1,11 @@
 //! Ids that clients chose, of handlers that are removed: positions in lists.
 
-use crate::{engine::keys::HandlerKey, limits::GONE_NAMES_MAX};
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
+
+use crate::{engine::keys::HandlerKey, limits::GONE_NAMES_MAX};
 
 /// Ids that clients chose, of removed handlers.
 #[derive(Debug, Default)]

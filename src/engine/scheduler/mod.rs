@@ -35,18 +35,6 @@ use std::{
     sync::Arc,
 };
 
-use crate::{
-    engine::{
-        channel::Channel,
-        ids::HandlerIds,
-        input::Effect,
-        keys::{HandlerKey, Keys, RunKey, WorkflowId},
-        storage::{Batch, Recall},
-        stored::{Beginning, StoredHandler},
-        timers::Timers,
-    },
-    graph::Graph,
-};
 use absent::Absentees;
 use asking::Asking;
 use count::Tally;
@@ -60,6 +48,19 @@ use passes::Passes;
 use policies::Policies;
 use retention::Retention;
 use room::Room;
+
+use crate::{
+    engine::{
+        channel::Channel,
+        ids::HandlerIds,
+        input::Effect,
+        keys::{HandlerKey, Keys, RunKey, WorkflowId},
+        storage::{Batch, Recall},
+        stored::{Beginning, StoredHandler},
+        timers::Timers,
+    },
+    graph::Graph,
+};
 
 /// Handlers, runs, timers and ready passes.
 #[derive(Debug)]

@@ -1,11 +1,12 @@
 //! What a run is started with, and why it may not start.
 
+use uuid::Uuid;
+
 use crate::{
     engine::keys::{HandlerKey, WorkflowId},
     json::Json,
     values::Values,
 };
-use uuid::Uuid;
 
 /// The handler that a new run belongs to; the result of [`Scheduler::check_start`](super::Scheduler::check_start).
 #[derive(Clone, PartialEq, Eq, Debug)]

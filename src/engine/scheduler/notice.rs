@@ -1,5 +1,7 @@
 //! What the scheduler tells, its bounds, and what it refuses.
 
+use std::time::Duration;
+
 use crate::{
     engine::{
         channel::ReaderId,
@@ -12,7 +14,6 @@ use crate::{
         KEEP_FINISHED_DEFAULT, ROW_STATE_BYTES_MAX, RUNS_MAX_DEFAULT,
     },
 };
-use std::time::Duration;
 
 /// The limits of a scheduler.
 #[derive(Clone, Copy, Debug)]

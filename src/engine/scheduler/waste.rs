@@ -1,7 +1,8 @@
 //! Memory that is no longer needed and takes long to free.
 
-use crate::limits::WASTE_BYTES_MIN;
 use std::fmt;
+
+use crate::limits::WASTE_BYTES_MIN;
 
 /// A large value of many parts. Dropping it takes milliseconds, so the server does that outside its loop.
 pub struct Waste {

@@ -1,7 +1,9 @@
 //! Tracks queries to the store, so that no answer is considered newer than it is.
 
-use crate::engine::keys::{CallerId, HandlerKey, RunKey};
-use crate::engine::scheduler::{Scheduler, absent::Removed, asking::Asked};
+use crate::engine::{
+    keys::{CallerId, HandlerKey, RunKey},
+    scheduler::{Scheduler, absent::Removed, asking::Asked},
+};
 
 impl Scheduler {
     /// Records a query for a handler or for the oldest ones; call [`Scheduler::end_read`] once the store has answered.

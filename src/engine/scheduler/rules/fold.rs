@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::engine::scheduler::{Scheduler, fold::Fold};
-use crate::engine::stored::Stored;
+use crate::engine::{
+    scheduler::{Scheduler, fold::Fold},
+    stored::Stored,
+};
 
 impl Scheduler {
     /// Returns the context for this handler's journal.

@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 
-use crate::engine::keys::{HandlerKey, RunKey};
-use crate::engine::scheduler::Scheduler;
+use crate::engine::{
+    keys::{HandlerKey, RunKey},
+    scheduler::Scheduler,
+};
 
 impl Scheduler {
     /// The store has removed handlers under ids that clients chose.

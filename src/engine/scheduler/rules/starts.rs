@@ -1,6 +1,7 @@
 //! How runs begin: the handler that they belong to, and their admission.
 
 use std::sync::Arc;
+
 use uuid::Uuid;
 
 use crate::{

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::engine::keys::{RunKey, WorkflowId};
-use crate::engine::scheduler::{
-    Scheduler,
-    handler::newest,
-    troubles::{Blamed, Trouble, TroubleKind},
+use crate::engine::{
+    keys::{RunKey, WorkflowId},
+    scheduler::{
+        Scheduler,
+        handler::newest,
+        troubles::{Blamed, Trouble, TroubleKind},
+    },
 };
 
 impl Scheduler {
