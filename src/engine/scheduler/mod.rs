@@ -13,11 +13,11 @@ mod cursors;
 mod damage;
 mod failure;
 mod fold;
-mod gone;
 mod grants;
 mod handler;
 mod held;
 mod life;
+mod names;
 mod new_run;
 mod notice;
 mod parking;
@@ -29,9 +29,10 @@ mod room;
 mod rules;
 mod troubles;
 mod waste;
+mod workflows;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
@@ -40,21 +41,21 @@ use asking::Asking;
 use count::Tally;
 use cursors::Cursors;
 use damage::Damage;
-use gone::Gone;
 use handler::Handler;
 use held::Held;
+use names::Names;
 use parking::Parking;
 use passes::Passes;
 use policies::Policies;
 use retention::Retention;
 use room::Room;
+use workflows::Workflows;
 
 use crate::{
     engine::{
         channel::Channel,
-        ids::HandlerIds,
         input::Effect,
-        keys::{HandlerKey, Keys, RunKey, WorkflowId},
+        keys::{HandlerKey, RunKey, WorkflowId},
         storage::{Batch, Recall},
         stored::{Beginning, StoredHandler},
         timers::Timers,
@@ -65,18 +66,11 @@ use crate::{
 /// Handlers, runs, timers and ready passes.
 #[derive(Debug)]
 pub struct Scheduler {
-    graphs: Vec<Arc<Graph>>,
-    /// How many of the graphs are registered.
-    registered: usize,
-    workflows: HashMap<Box<str>, WorkflowId>,
+    workflows: Workflows,
     limits: SchedulerLimits,
     policies: Policies,
     handlers: BTreeMap<HandlerKey, Box<Handler>>,
-    ids: HandlerIds,
-    /// Ids that clients chose, of resident handlers. For lookup only; never iterated.
-    names: HashMap<Arc<str>, HandlerKey>,
-    gone: Gone,
-    keys: Keys,
+    names: Names,
     /// Channels of earlier runs that still have readers, and of handlers that are not resident.
     earlier: BTreeMap<RunKey, Channel>,
     absent: Absentees,
@@ -117,21 +111,15 @@ impl Scheduler {
     /// Creates a scheduler that continues where its store left off; call [`Scheduler::recover`] next. The first
     /// `registered` of the graphs are those of the present workflows, the others come from the store.
     pub fn resume(graphs: Vec<Arc<Graph>>, registered: usize, limits: SchedulerLimits, beginning: &Beginning) -> Self {
-        let named = |(index, graph): (usize, &Arc<Graph>)| (graph.name.clone(), WorkflowId(index as u16));
-        let workflows = graphs.iter().take(registered).enumerate().map(named).collect();
         let policies = Policies::new(beginning.recall, &limits);
-        let tally = Tally::new(graphs.len(), policies.counts_feeds());
+        let workflows = Workflows::new(graphs, registered);
+        let tally = Tally::new(workflows.count(), policies.counts_feeds());
         Self {
-            graphs,
-            registered,
             workflows,
             limits,
             policies,
             handlers: BTreeMap::new(),
-            ids: HandlerIds::new(beginning.secret),
-            names: HashMap::new(),
-            gone: Gone::default(),
-            keys: Keys::resume(beginning.issued),
+            names: Names::new(beginning.secret, beginning.issued),
             earlier: BTreeMap::new(),
             absent: Absentees::default(),
             failing: failure::Failing::default(),
@@ -161,18 +149,18 @@ impl Scheduler {
     /// # Panics
     /// If the scheduler does not have it.
     pub fn graph(&self, workflow: WorkflowId) -> &Arc<Graph> {
-        &self.graphs[usize::from(workflow.0)]
+        self.workflows.graph(workflow)
     }
 
     /// Returns the workflow with that name.
     pub fn workflow(&self, name: &str) -> Option<WorkflowId> {
-        self.workflows.get(name).copied()
+        self.workflows.find(name)
     }
 
     /// Returns the handler with that id, if it is resident: see [`Scheduler::residence`].
     pub fn find(&self, id: &str) -> Option<HandlerKey> {
         let is_made = |key| self.handlers.get(&key).is_some_and(|handler| *handler.id == *id);
-        self.ids.resolve(id, |id| self.names.get(id).copied(), is_made)
+        self.names.ids.resolve(id, |id| self.names.chosen.get(id).copied(), is_made)
     }
 
     /// Returns what the API shows of a handler; `None` if it is not resident.

@@ -50,8 +50,3 @@ pub struct NewRun {
     /// The state from a `context`.
     pub state: Values,
 }
-
-/// [`Scheduler::is_served`](super::Scheduler::is_served), for use while a handler is borrowed.
-pub(super) fn is_served(workflow: WorkflowId, registered: usize) -> bool {
-    usize::from(workflow.0) < registered
-}

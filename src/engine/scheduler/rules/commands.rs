@@ -5,12 +5,11 @@ use std::time::Duration;
 use crate::{
     engine::{
         input::{External, Input, Refusal},
-        keys::{HandlerKey, WorkflowId},
+        keys::HandlerKey,
         run::{OpenQuestion, Run},
         scheduler::{
             Scheduler,
             handler::Handler,
-            new_run::is_served,
             notice::{NotResident, Notice, PostRefused},
         },
         timers::Timer,
@@ -27,7 +26,7 @@ impl Scheduler {
     pub fn post(&mut self, key: HandlerKey, external: External, now: Now) -> Result<(), PostRefused> {
         let handler = self.resident(key)?;
         let run = handler.life.run().ok_or(PostRefused::ByRun(Refusal::Ended))?;
-        if !self.is_served(handler.workflow) {
+        if !self.workflows.is_served(handler.workflow) {
             return Err(PostRefused::ByRun(Refusal::NotServed));
         }
         run.check_external(&external).map_err(PostRefused::ByRun)?;
@@ -126,19 +125,5 @@ impl Scheduler {
     /// Returns what is to be done next, in order.
     pub fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.pop_front()
-    }
-
-    /// Returns whether this program serves the workflow. A run of a workflow that is not served may only end: it gets
-    /// no other input, is not admitted, starts no pass and arms no timer until a program serves the workflow again.
-    pub(super) fn is_served(&self, workflow: WorkflowId) -> bool {
-        is_served(workflow, self.registered)
-    }
-
-    /// Returns the registered workflow with the same name; `None` if this program no longer has it.
-    pub(super) fn current(&self, workflow: WorkflowId) -> Option<WorkflowId> {
-        if self.is_served(workflow) {
-            return Some(workflow);
-        }
-        self.workflow(&self.graph(workflow).name)
     }
 }

@@ -43,7 +43,7 @@ impl Scheduler {
         for run in std::mem::take(&mut self.held.snapshots) {
             self.take_snapshot(run);
         }
-        self.batch.next_handler = self.keys.issued().next;
+        self.batch.next_handler = self.names.keys.issued().next;
         self.held.now = self.batch.now;
         self.held.bytes = self.policies.recording.bytes(&self.batch);
         self.tally.handle_sealed(self.held.bytes);

@@ -45,7 +45,7 @@ impl Scheduler {
             reloading: self.absent.recount_reloading(),
             hanging: self.passes.recount_hanging(),
             time_outs: self.timers.recount_time_outs(),
-            places: vec![[0, 0]; self.graphs.len()],
+            places: vec![[0, 0]; self.workflows.count()],
             ..Counts::default()
         };
         counts.held.unkept = self.committing.iter().map(|(_, held)| held.bytes).sum();

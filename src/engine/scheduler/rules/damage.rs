@@ -155,7 +155,7 @@ impl Scheduler {
     fn recover_damaged(&mut self, kept: &StoredHandler, caller: Option<CallerId>, cause: &str, now: Now) {
         let handler = self.handler_of(kept, caller);
         if kept.id.is_some() {
-            self.names.insert(std::sync::Arc::clone(&handler.id), kept.key);
+            self.names.chosen.insert(std::sync::Arc::clone(&handler.id), kept.key);
         }
         self.handlers.insert(kept.key, Box::new(handler));
         self.fail_damaged(kept.key, text(cause), now);

@@ -58,7 +58,7 @@ impl Scheduler {
                 let run = RunKey { handler: key, run: handler.run };
                 let armed = self.timers.disarm_all(run, &mut handler.armed);
                 self.tally.forget(key, &handler);
-                self.names.remove(&handler.id);
+                self.names.chosen.remove(&handler.id);
                 let counted_bytes = handler.life.counted.bytes;
                 let (phase, deferred) = handler.life.into_deferred();
                 // An admission is released, for this run or another one.

@@ -6,7 +6,7 @@ use crate::{
     engine::{
         input::{Effect, Input, PassId},
         keys::{HandlerKey, RunKey},
-        scheduler::{Scheduler, fold::Folded, new_run::is_served, notice::Notice, parking::Residence, phase::Phase},
+        scheduler::{Scheduler, fold::Folded, notice::Notice, parking::Residence, phase::Phase},
         stored::{Address, Stored},
         timers::Timer,
     },
@@ -46,7 +46,7 @@ impl Scheduler {
         if self.absent.removed(key).is_some() {
             // Until that is committed, requests for it wait: see `unsettled`, which finds the key by this.
             if let Some(id) = &kept.handler.id {
-                self.gone.note(id, key);
+                self.names.gone.note(id, key);
             }
             return;
         }
@@ -110,7 +110,7 @@ impl Scheduler {
     /// Arms the timers of a run that was loaded, and starts its pending passes.
     pub(super) fn resume_pending(&mut self, run: RunKey, pending: Vec<Effect>) {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
-        let is_served = is_served(handler.workflow, self.registered);
+        let is_served = self.workflows.is_served(handler.workflow);
         let deferred = handler.life.deferred();
         let is_end = |input: &Input, of: PassId| match input {
             Input::Done { pass, .. } | Input::LargeDone { pass, .. } | Input::PassLost { pass } => *pass == of,
@@ -140,7 +140,7 @@ impl Scheduler {
         }
         let Some(idle_after_us) = self.parking.idle_after_us else { return };
         let idle_us = if self.parking.is_pressed { 0 } else { idle_after_us };
-        let (unseen, registered, mut looked_at) = (self.unseen(), self.registered, 0);
+        let (unseen, mut looked_at) = (self.unseen(), 0);
         for (&key, handler) in self.handlers.range_mut(self.parking.from..).take(PARKING_SLICE) {
             looked_at += 1;
             self.parking.from = HandlerKey(key.0 + 1);
@@ -149,7 +149,7 @@ impl Scheduler {
             let is_idle = journal.touched_us.saturating_add(idle_us) <= now.alive_us
                 && journal.batch < unseen
                 && handler.passes.is_empty()
-                && (run.only_waits() || !is_served(handler.workflow, registered));
+                && (run.only_waits() || !self.workflows.is_served(handler.workflow));
             if is_idle {
                 handler.park(key, &mut self.tally);
             }
@@ -189,6 +189,6 @@ impl Scheduler {
     }
 
     pub(super) fn spell(&self, key: HandlerKey) -> Arc<str> {
-        String::from_utf8_lossy(&self.ids.spell(key)).into()
+        String::from_utf8_lossy(&self.names.ids.spell(key)).into()
     }
 }

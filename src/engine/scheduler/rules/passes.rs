@@ -44,7 +44,7 @@ impl Scheduler {
                 self.passes.ready.pop_front();
                 continue;
             };
-            let timeout = self.graphs[usize::from(handler.workflow.0)].step(step).timeout;
+            let timeout = self.workflows.graph(handler.workflow).step(step).timeout;
             if timeout.is_some() && capacity.at_once == 0 {
                 return None;
             }

@@ -7,7 +7,7 @@ use crate::{
         armed::Armed,
         channel::Channel,
         input::Input,
-        keys::{CallerId, RunKey, WorkflowId},
+        keys::{CallerId, RunKey},
         record::Names,
         run::Run,
         scheduler::{
@@ -16,7 +16,6 @@ use crate::{
             fold::Folded,
             handler::{Handler, Journal},
             life::end_bytes,
-            new_run::is_served,
             notice::Notice,
             phase::{End, Life, Phase},
         },
@@ -37,7 +36,7 @@ impl Scheduler {
         let is_new_version = handler.journal.batch > 0;
         if let Phase::Running(run) = handler.life.phase()
             && !is_new_version
-            && (run.only_waits() || !is_served(handler.workflow, self.registered))
+            && (run.only_waits() || !self.workflows.is_served(handler.workflow))
         {
             handler.park(key, &mut self.tally);
         }
@@ -50,8 +49,8 @@ impl Scheduler {
 
     /// Admits the first runs of every queue, as many as allowed.
     pub(super) fn fill_places(&mut self, now: Now) {
-        for index in 0..self.registered {
-            self.admit_waiting(WorkflowId(index as u16), now);
+        for workflow in self.workflows.served() {
+            self.admit_waiting(workflow, now);
         }
     }
 
@@ -63,7 +62,7 @@ impl Scheduler {
         let mut handler = self.handler_of(&kept.handler, caller);
         let run = RunKey { handler: key, run: handler.run };
         if kept.handler.id.is_some() {
-            self.names.insert(Arc::clone(&handler.id), key);
+            self.names.chosen.insert(Arc::clone(&handler.id), key);
         }
         let end = kept.handler.end.as_ref().map(|end| (end.outcome.clone(), end.state.clone()));
         let aside = || self.damage.aside(key).map(|outcome| (outcome.clone(), Values::default()));
@@ -127,7 +126,8 @@ impl Scheduler {
 
     /// Translates the run to the present version of its workflow. Returns also why that is not possible, if so.
     fn carry_over(&mut self, handler: &mut Handler, run: RunKey, live: Run) -> (Run, Option<String>) {
-        let Some(current) = self.current(handler.workflow).filter(|current| *current != handler.workflow) else {
+        let Some(current) = self.workflows.current(handler.workflow).filter(|current| *current != handler.workflow)
+        else {
             return (live, None);
         };
         let (old, new) = (self.graph(handler.workflow), self.graph(current));

@@ -9,7 +9,6 @@ use crate::{
         scheduler::{
             Scheduler,
             handler::newest,
-            new_run::is_served,
             notice::Notice,
             phase::Offered,
             troubles::{Blamed, Trouble, TroubleKind},
@@ -43,22 +42,10 @@ impl Scheduler {
     /// Reduces an input; the only place where a run changes. `record` is that of the input, if it was made already.
     pub(super) fn reduce_recorded(&mut self, key: HandlerKey, input: Input, record: Option<Vec<u8>>, now: Now) {
         let Self {
-            handlers,
-            graphs,
-            registered,
-            timers,
-            policies,
-            batch,
-            held,
-            effects,
-            notices,
-            tally,
-            waste,
-            deferring,
-            ..
+            handlers, workflows, timers, policies, batch, held, effects, notices, tally, waste, deferring, ..
         } = self;
         let Some(handler) = handlers.get_mut(&key).map(Box::as_mut) else { return };
-        if !is_served(handler.workflow, *registered) && !matches!(input, Input::Cancel | Input::Fail(_)) {
+        if !workflows.is_served(handler.workflow) && !matches!(input, Input::Cancel | Input::Fail(_)) {
             return;
         }
         let run_key = RunKey { handler: key, run: handler.run };
@@ -102,7 +89,7 @@ impl Scheduler {
                             blamed = Blamed { step: *step, attempt: *attempts };
                         }
                         Published::Retried { .. } | Published::StepFailed { .. } => {
-                            let graph = &graphs[usize::from(handler.workflow.0)];
+                            let graph = workflows.graph(handler.workflow);
                             held.troubles.extend(Trouble::of_event(handler, graph, &event));
                         }
                         _ => {}
@@ -134,7 +121,7 @@ impl Scheduler {
         }
         if let Some(outcome) = outcome {
             if let Outcome::Failed(error) = &outcome {
-                let graph = &graphs[usize::from(handler.workflow.0)];
+                let graph = workflows.graph(handler.workflow);
                 held.troubles.push(Trouble::of(TroubleKind::RunFailed, handler, graph, blamed, error.clone()));
             }
             self.finish(run_key, outcome, blamed.step, now);

@@ -266,7 +266,7 @@ impl Scheduler {
     fn forget(&mut self, key: HandlerKey) {
         let Some(handler) = self.handlers.remove(&key) else { return };
         self.tally.forget(key, &handler);
-        self.names.remove(&handler.id);
+        self.names.chosen.remove(&handler.id);
         discard(&mut self.waste, handler.life.counted.bytes, handler);
     }
 
@@ -278,8 +278,8 @@ impl Scheduler {
         if handler.has_ended() {
             self.uncount_finished(key);
         }
-        if !self.names.is_empty() && self.names.remove(&handler.id).is_some() {
-            self.gone.note(&handler.id, key);
+        if !self.names.chosen.is_empty() && self.names.chosen.remove(&handler.id).is_some() {
+            self.names.gone.note(&handler.id, key);
         }
         self.cursors.forget(key);
         let is_read = run.run > 0 || handler.channel.is_busy() || handler.caller.is_some();

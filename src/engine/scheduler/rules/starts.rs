@@ -43,11 +43,13 @@ impl Scheduler {
             (Some(_), None, false) => return Err(StartRefused::NotFound),
             (_, Some((key, handler)), true) => match () {
                 () if !handler.is_over() => return Err(StartRefused::StillRunning),
-                () if self.current(handler.workflow) != Some(workflow) => return Err(StartRefused::OtherWorkflow),
+                () if self.workflows.current(handler.workflow) != Some(workflow) => {
+                    return Err(StartRefused::OtherWorkflow);
+                }
                 () => StartAs::Restart(key),
             },
             (_, Some((key, handler)), false) => match handler.life.end().map(|end| &end.outcome) {
-                _ if self.current(handler.workflow) != Some(workflow) => return Err(StartRefused::NotFound),
+                _ if self.workflows.current(handler.workflow) != Some(workflow) => return Err(StartRefused::NotFound),
                 _ if !handler.is_over() => return Err(StartRefused::StillRunning),
                 Some(Outcome::Completed(_)) => StartAs::Continue(key),
                 _ => return Err(StartRefused::NotFound),
@@ -115,21 +117,21 @@ impl Scheduler {
     /// Returns the handler's id, if a client chose it.
     fn chosen_id(&self, key: HandlerKey) -> Option<Arc<str>> {
         let id = &self.handlers.get(&key)?.id;
-        (self.names.get(id) == Some(&key)).then(|| Arc::clone(id))
+        (self.names.chosen.get(id) == Some(&key)).then(|| Arc::clone(id))
     }
 
     fn open(&mut self, chosen_id: Option<Arc<str>>, workflow: WorkflowId, run_id: Uuid, now: Now) -> HandlerKey {
         let (key, id) = match chosen_id {
             Some(id) => {
-                let key = self.keys.make(now, Some(self.ids.shard(&id)));
-                self.names.insert(Arc::clone(&id), key);
+                let key = self.names.keys.make(now, Some(self.names.ids.shard(&id)));
+                self.names.chosen.insert(Arc::clone(&id), key);
                 (key, id)
             }
             None => loop {
-                let key = self.keys.make(now, None);
+                let key = self.names.keys.make(now, None);
                 let id = self.spell(key);
                 // A client may choose an id that a key stands for, though it cannot know which key.
-                if !self.names.contains_key(&id) {
+                if !self.names.chosen.contains_key(&id) {
                     break (key, id);
                 }
             },
@@ -200,7 +202,7 @@ impl Scheduler {
     /// Returns how many runs of this workflow may be admitted. While handlers are reloading, it is not known which are.
     fn places(&self, workflow: WorkflowId) -> usize {
         match self.graph(workflow).max_runs {
-            _ if !self.is_served(workflow) => 0,
+            _ if !self.workflows.is_served(workflow) => 0,
             None => usize::MAX,
             Some(_) if self.absent.reloading_count() > 0 => 0,
             Some(max) => max,

@@ -26,7 +26,7 @@ impl Scheduler {
 
     /// Reports it at once.
     pub(super) fn tell(&mut self, kind: TroubleKind, run: RunKey, workflow: WorkflowId, blamed: Blamed, error: String) {
-        let graph = &self.graphs[usize::from(workflow.0)];
+        let graph = self.workflows.graph(workflow);
         let trouble = if let Some(handler) = newest(&mut self.handlers, run) {
             Trouble::of(kind, handler, graph, blamed, error)
         } else {

@@ -1,11 +1,34 @@
-//! Ids that clients chose, of handlers that are removed: positions in lists.
+//! Keys and ids of handlers: which were made, and which a client chose.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
-use crate::{engine::keys::HandlerKey, limits::GONE_NAMES_MAX};
+use crate::{
+    engine::{
+        ids::HandlerIds,
+        keys::{HandlerKey, Issued, Keys},
+    },
+    limits::GONE_NAMES_MAX,
+};
+
+/// What names handlers.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) ids: HandlerIds,
+    pub(super) keys: Keys,
+    /// Ids that clients chose, of resident handlers. For lookup only; never iterated.
+    pub(super) chosen: HashMap<Arc<str>, HandlerKey>,
+    pub(super) gone: Gone,
+}
+
+impl Names {
+    /// Creates the names of a store with this secret, which has issued these keys.
+    pub(super) fn new(secret: u128, issued: Issued) -> Self {
+        Self { ids: HandlerIds::new(secret), keys: Keys::resume(issued), chosen: HashMap::new(), gone: Gone::default() }
+    }
+}
 
 /// Ids that clients chose, of removed handlers.
 #[derive(Debug, Default)]

@@ -2,7 +2,6 @@
 //! it got.
 //!
 //! An id made by the server determines its position. Of removed ids that clients chose, the newest are remembered.
-//! remembered.
 
 use std::sync::Arc;
 
@@ -15,15 +14,15 @@ impl Scheduler {
     /// The store has removed handlers under ids that clients chose.
     pub fn handle_gone(&mut self, gone: &[(Arc<str>, HandlerKey)]) {
         for (id, key) in gone {
-            self.gone.note(id, *key);
+            self.names.gone.note(id, *key);
         }
     }
 
     /// Returns the position in lists of a handler that is resident or removed; `None` if there never was one with that
     /// id, as far as that is known without the store.
     pub fn place_of(&self, id: &str) -> Option<HandlerKey> {
-        let made = || self.ids.key(id).filter(|key| self.keys.issued().contains(*key));
-        self.find(id).or_else(|| self.gone.keys.get(id).copied()).or_else(made)
+        let made = || self.names.ids.key(id).filter(|key| self.names.keys.issued().contains(*key));
+        self.find(id).or_else(|| self.names.gone.keys.get(id).copied()).or_else(made)
     }
 
     /// Returns the batch whose commit decides whether the handler with this id exists, if its newest run has begun or
