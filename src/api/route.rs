@@ -40,7 +40,7 @@ pub(super) enum Call {
 pub(super) enum Needs {
     /// Its path names none, or what it names may be absent.
     Nothing,
-    /// The handler, in memory or read from the store.
+    /// The handler, in memory or read from the store; its run may be parked.
     Handler,
     /// The handler's run in memory, and free to change: no failed commit is being waited out.
     Change,

@@ -1,6 +1,7 @@
 //! A store on two threads: one commits batches in groups, each of what has queued up during the previous commit; the
-//! other answers queries, so that no query waits for a sync. This is the same for every backend: batches that depend on
-//! what is not committed are dropped, everything completes under its number or ticket, and the loop is woken.
+//! other answers queries, so that no query waits for a sync. This is the same for every backend that blocks: batches
+//! that depend on what is not committed are dropped, everything completes under its number or ticket, and the loop is
+//! woken.
 
 use std::{
     collections::VecDeque,

@@ -15,9 +15,9 @@
 //!
 //! # What is written when
 //!
-//! The first commit of a run writes its row in `handlers`, with its journal and events, and one in `live`. The last one
-//! updates that row and moves the handler from `live` to `ended`. What is committed in between gets rows in `journal`
-//! and `feed`. So a short run touches two or three pages in each of its two commits.
+//! The first commit of a run writes its row in `handlers`, with its journal and events, and one in `places`. The last
+//! one updates that row and moves the handler to the ended ones in `places`. What is committed in between gets rows in
+//! `journal` and `feed`. So a short run touches two or three pages in each of its two commits.
 //!
 //! # Faults
 //!
