@@ -292,15 +292,22 @@ impl World {
         self.now = self.clock.read();
     }
 
-    /// An end that no batch has yet is dropped with its handler, too, when that is set aside; the place that it left
-    /// may have been taken.
+    /// An end or a removal that no batch has yet is dropped with its handler, too, when that is set aside; the place
+    /// that it left may have been taken.
     fn note_undone(&mut self, completed: &Completed) {
         let Completed::Aside(Aside { handler, .. }) = completed else { return };
         let scheduler = self.core.scheduler();
-        let Some(run) = scheduler.run_of(*handler) else { return };
-        let has_ended = scheduler.view(*handler).is_some_and(|view| view.outcome.is_some());
-        if has_ended && self.history.runs.get(&run).is_none_or(|history| history.end.is_none()) {
-            self.store.undone.insert(run);
+        let is_over = match scheduler.view(*handler) {
+            Some(view) => view.outcome.is_some(),
+            None => scheduler.unsettled(&scheduler.known_id(*handler), false).is_some(),
+        };
+        let newest = self
+            .history
+            .runs
+            .range(RunKey { handler: *handler, run: 0 }..)
+            .take_while(|(run, _)| run.handler == *handler);
+        if let Some((run, _)) = newest.last().filter(|(_, history)| is_over && history.end.is_none()) {
+            self.store.undone.insert(*run);
         }
     }
 
