@@ -297,10 +297,7 @@ impl World {
     fn note_undone(&mut self, completed: &Completed) {
         let Completed::Aside(Aside { handler, .. }) = completed else { return };
         let scheduler = self.core.scheduler();
-        let is_over = match scheduler.view(*handler) {
-            Some(view) => view.outcome.is_some(),
-            None => scheduler.unsettled(&scheduler.known_id(*handler), false).is_some(),
-        };
+        let is_over = scheduler.unsettled(&scheduler.known_id(*handler), true).is_some();
         let newest = self
             .history
             .runs
