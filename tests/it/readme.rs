@@ -1,11 +1,13 @@
 //! The README and the page about the API say what the program does.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, path::Path};
 
 use steprill::{
     limits,
     server::{FLAGS, Flag},
 };
+
+use crate::tidy::source::Source;
 
 const README: &str = include_str!("../../README.md");
 const BEHAVIOUR: &str = include_str!("../../docs/behaviour.md");
@@ -169,7 +171,7 @@ fn time(us: u64) -> String {
 
 #[test]
 fn the_tests_and_files_that_the_page_about_the_design_names_exist() {
-    let tests = texts_below("tests/it");
+    let tests = Source::below("tests/it");
     let named = || DESIGN.split('`').skip(1).step_by(2);
     let of_suite = named().filter(|name| name.contains("::")).map(|name| name.split("::").collect::<Vec<_>>());
     let of_suite: Vec<_> = of_suite.filter(|path| path[0].chars().all(|letter| !letter.is_uppercase())).collect();
@@ -177,29 +179,20 @@ fn the_tests_and_files_that_the_page_about_the_design_names_exist() {
     for path in of_suite {
         let (module, name) = (path[0], path[path.len() - 1]);
         let function = format!("fn {name}(");
-        let mut in_module = tests.iter().filter(|(file, _)| file.split(['/', '.']).any(|part| part == module));
-        let is_name = |file: &String| name.is_empty() || file.split(['/', '.']).any(|part| part == name);
-        let is_module = in_module.clone().any(|(file, _)| is_name(file));
+        let has = |source: &Source, part: &str| source.path().split(['/', '.']).any(|of_path| of_path == part);
+        let mut in_module = tests.iter().filter(|source| has(source, module));
+        let is_module = in_module.clone().any(|source| name.is_empty() || has(source, name));
         let is_of_crate = ["core", "http", "engine"].contains(&module);
-        assert!(is_of_crate || is_module || in_module.any(|(_, text)| text.contains(&function)), "{path:?}");
+        assert!(
+            is_of_crate
+                || is_module
+                || in_module.any(|source| source.lines().any(|(_, line)| line.contains(&function))),
+            "{path:?}"
+        );
     }
     for file in named().filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "rs")) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let is_there = [root.join(file), root.join("src").join(file), root.join("src/engine").join(file)];
         assert!(is_there.iter().any(|path| path.is_file()), "{file}");
     }
-}
-
-/// Returns the files below a directory of the repository, with their contents.
-fn texts_below(directory: &str) -> Vec<(String, String)> {
-    let mut left = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)];
-    let mut texts = Vec::new();
-    while let Some(path) = left.pop() {
-        if path.is_dir() {
-            left.extend(fs::read_dir(path).expect("it can be read").map(|entry| entry.expect("an entry").path()));
-        } else if let Ok(text) = fs::read_to_string(&path) {
-            texts.push((path.to_string_lossy().into_owned(), text));
-        }
-    }
-    texts
 }

@@ -143,13 +143,7 @@ impl Kit {
 
     /// Begins a run of a new handler, with a record and an event.
     fn begin(&mut self, batch: &mut Batch, id: Option<&str>) -> RunKey {
-        let run = run(self.next_handler, 0);
-        self.next_handler += 1;
-        batch.next_handler = self.next_handler;
-        open(batch, run, 0, id);
-        record(batch, run, "start");
-        publish(batch, run, 1);
-        run
+        begin(batch, &mut self.next_handler, id)
     }
 
     /// Gives the store what a scheduler gives it.

@@ -182,13 +182,7 @@ impl Kit {
 
     /// Begins a run of a new handler, with a record and an event.
     pub(crate) fn begin(&mut self, batch: &mut Batch) -> RunKey {
-        let run = run(self.next_handler, 0);
-        self.next_handler += 1;
-        batch.next_handler = self.next_handler;
-        open(batch, run, 0, None);
-        record(batch, run, "start");
-        publish(batch, run, 1);
-        run
+        begin(batch, &mut self.next_handler, None)
     }
 
     /// A handler whose run completed, in two commits.

@@ -39,6 +39,17 @@ pub(crate) fn json(text: &str) -> Json {
     Json::parse(text).expect("good JSON")
 }
 
+/// Begins a run of a new handler, the next one, with a record and an event.
+pub(crate) fn begin(batch: &mut Batch, next_handler: &mut u64, id: Option<&str>) -> RunKey {
+    let run = run(*next_handler, 0);
+    *next_handler += 1;
+    batch.next_handler = *next_handler;
+    open(batch, run, 0, id);
+    record(batch, run, "start");
+    publish(batch, run, 1);
+    run
+}
+
 pub(crate) fn open(batch: &mut Batch, run: RunKey, first: u64, id: Option<&str>) {
     open_with(batch, run, first, id, StartState::Recorded);
 }

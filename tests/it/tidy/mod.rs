@@ -2,7 +2,7 @@
 
 mod modules;
 mod rules;
-mod source;
+pub(crate) mod source;
 
 use rules::Rule;
 use source::Source;

@@ -6,7 +6,7 @@ use std::{
 };
 
 /// A file.
-pub(super) struct Source {
+pub(crate) struct Source {
     /// The path from the root of the repository.
     path: String,
     text: String,
@@ -18,7 +18,7 @@ impl Source {
     }
 
     /// Returns every Rust file below a directory of the repository, in order of path; or that one file.
-    pub(super) fn below(place: &str) -> Vec<Self> {
+    pub(crate) fn below(place: &str) -> Vec<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut files = Vec::new();
         collect(root.join(place), &mut files);
@@ -31,7 +31,7 @@ impl Source {
         files.into_iter().map(read).collect()
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
@@ -47,7 +47,7 @@ impl Source {
     }
 
     /// Iterates over all lines, numbered from 1.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 
