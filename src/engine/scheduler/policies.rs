@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::notice::SchedulerLimits;
+use super::limits::SchedulerLimits;
 use crate::engine::{
     storage::{Batch, Recall},
     window::FeedKeep,
