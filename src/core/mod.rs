@@ -79,7 +79,7 @@ enum Wait {
 
 /// What a call needs before it can be repeated.
 #[derive(Debug)]
-pub enum Needs {
+pub enum WaitsFor {
     /// The handler at this address, from the store.
     Handler(Address),
     /// The outcome of this batch.
@@ -143,12 +143,12 @@ impl Core {
 /// Commands.
 impl Core {
     /// Makes the client's call wait until it is to be repeated.
-    pub fn hold_call(&mut self, client: ClientId, needs: Needs) {
+    pub fn hold_call(&mut self, client: ClientId, needs: WaitsFor) {
         self.clients.insert(client, Wait::Call);
         match needs {
-            Needs::Handler(address) => self.ask_handler(address, Some(client)),
-            Needs::Batch(batch) => self.held_calls.push(batch, client),
-            Needs::Driver => {}
+            WaitsFor::Handler(address) => self.ask_handler(address, Some(client)),
+            WaitsFor::Batch(batch) => self.held_calls.push(batch, client),
+            WaitsFor::Driver => {}
         }
     }
 

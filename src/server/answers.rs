@@ -4,7 +4,7 @@ use super::{clients::Client, turn::Loop};
 use crate::{
     account::Room,
     api::{self, Access, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
-    core::{Needs, Refused},
+    core::{Refused, WaitsFor},
     engine::{
         keys::HandlerKey,
         storage::{Recall, StoreError},
@@ -163,10 +163,10 @@ impl Loop {
             self.helper.keep(id, parsed);
         }
         match reply {
-            Reply::WhenSettled(batch) => self.core.hold_call(id.into(), Needs::Batch(batch)),
-            Reply::WhenRead(address) => self.core.hold_call(id.into(), Needs::Handler(address)),
+            Reply::WhenSettled(batch) => self.core.hold_call(id.into(), WaitsFor::Batch(batch)),
+            Reply::WhenRead(address) => self.core.hold_call(id.into(), WaitsFor::Handler(address)),
             Reply::WhenParsed(form) => {
-                self.core.hold_call(id.into(), Needs::Driver);
+                self.core.hold_call(id.into(), WaitsFor::Driver);
                 self.begin_parsing(id, form);
             }
             _ => {}

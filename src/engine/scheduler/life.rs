@@ -65,18 +65,14 @@ impl Handler {
         }
     }
 
-    /// Ends the pause. Returns the deferred inputs; `None` if the run is not backing off.
+    /// Ends the pause. Returns the postponed inputs; `None` if the run is not backing off.
     pub(super) fn resume(&mut self) -> Option<Vec<Input>> {
-        match mem::replace(&mut self.life.phase, Phase::Parked(Admission::Waits)) {
-            Phase::BackingOff { run, inputs, .. } => {
-                self.life.phase = Phase::Running(run);
-                Some(inputs)
-            }
-            phase => {
-                self.life.phase = phase;
-                None
-            }
+        if !matches!(self.life.phase, Phase::BackingOff { .. }) {
+            return None;
         }
+        let (phase, inputs) = mem::replace(&mut self.life.phase, Phase::Parked(Admission::Waits)).without_pause();
+        self.life.phase = phase;
+        Some(inputs)
     }
 
     /// Ends the run.

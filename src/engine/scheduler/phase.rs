@@ -99,11 +99,21 @@ pub(super) enum Offered<'a> {
     /// The run accepts it.
     Taken(&'a mut Run, Input),
     /// The run is backing off and gets it later.
-    Deferred,
+    Postponed,
     /// The run is parked, and must be loaded.
     Parked,
     /// The run has ended.
     Late(Input),
+}
+
+impl Phase {
+    /// Returns the phase without the pause, and the inputs that were postponed until its end.
+    pub(super) fn without_pause(self) -> (Self, Vec<Input>) {
+        match self {
+            Self::BackingOff { run, inputs, .. } => (Self::Running(run), inputs),
+            phase => (phase, Vec::new()),
+        }
+    }
 }
 
 impl Life {
@@ -138,16 +148,13 @@ impl Life {
     }
 
     /// Returns the inputs that the run gets after a pause; empty unless it is backing off.
-    pub(super) fn deferred(&self) -> &[Input] {
+    pub(super) fn postponed(&self) -> &[Input] {
         if let Phase::BackingOff { inputs, .. } = &self.phase { inputs } else { &[] }
     }
 
-    /// Returns the phase without the pause, and the inputs that were deferred until its end.
-    pub(super) fn into_deferred(self) -> (Phase, Vec<Input>) {
-        match self.phase {
-            Phase::BackingOff { run, inputs, .. } => (Phase::Running(run), inputs),
-            phase => (phase, Vec::new()),
-        }
+    /// Returns the phase without the pause, and the inputs that were postponed until its end.
+    pub(super) fn into_postponed(self) -> (Phase, Vec<Input>) {
+        self.phase.without_pause()
     }
 
     /// Offers an input to the run. A parked one accepts only its admission; due timers are due again when it is loaded.
@@ -157,7 +164,7 @@ impl Life {
             Phase::BackingOff { inputs, is_admitted, .. } => {
                 *is_admitted |= matches!(input, Input::Admitted);
                 inputs.push(input);
-                Offered::Deferred
+                Offered::Postponed
             }
             Phase::Parked(admission) => {
                 if matches!(input, Input::Admitted) {

@@ -60,10 +60,10 @@ impl Scheduler {
                 self.tally.forget(key, &handler);
                 self.names.chosen.remove(&handler.id);
                 let counted_bytes = handler.life.counted.bytes;
-                let (phase, deferred) = handler.life.into_deferred();
+                let (phase, postponed) = handler.life.into_postponed();
                 // An admission is released, for this run or another one.
-                let deferred = deferred.into_iter().filter(|input| !matches!(input, Input::Admitted));
-                reported.extend(deferred.map(|input| (run.run, input)));
+                let postponed = postponed.into_iter().filter(|input| !matches!(input, Input::Admitted));
+                reported.extend(postponed.map(|input| (run.run, input)));
                 if handler.channel.is_busy() {
                     self.earlier.insert(run, handler.channel);
                 }

@@ -111,12 +111,12 @@ impl Scheduler {
     pub(super) fn resume_pending(&mut self, run: RunKey, pending: Vec<Effect>) {
         let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
         let is_served = self.workflows.is_served(handler.workflow);
-        let deferred = handler.life.deferred();
+        let postponed = handler.life.postponed();
         let is_end = |input: &Input, of: PassId| match input {
             Input::Done { pass, .. } | Input::LargeDone { pass, .. } | Input::PassLost { pass } => *pass == of,
             _ => false,
         };
-        let is_said = |pass| deferred.iter().any(|input| is_end(input, pass));
+        let is_said = |pass| postponed.iter().any(|input| is_end(input, pass));
         for effect in pending.into_iter().filter(|_| is_served) {
             match effect {
                 Effect::StartPass(pass) if is_said(pass) => {}

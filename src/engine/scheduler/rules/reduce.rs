@@ -54,7 +54,7 @@ impl Scheduler {
         let (run, input) = match handler.life.offer(input) {
             Offered::Taken(run, input) => (run, input),
             Offered::Late(input) => return held.note_late(run_key, input, &handler.channel),
-            offered @ (Offered::Deferred | Offered::Parked) => {
+            offered @ (Offered::Postponed | Offered::Parked) => {
                 if matches!(offered, Offered::Parked) {
                     notices.push_back(Notice::Load(key));
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use steprill::{
     api::{self, Context, Parsed, Reply},
-    core::{ClientId, Needs},
+    core::{ClientId, WaitsFor},
     engine::{
         keys::{HandlerKey, RunKey},
         stored::Address,
@@ -211,14 +211,14 @@ impl World {
             }
             Reply::Follow(follow) => return self.begin_reading(client, &follow),
             Reply::List(list) => return self.begin_list(client, list),
-            Reply::WhenSettled(batch) => Needs::Batch(batch),
+            Reply::WhenSettled(batch) => WaitsFor::Batch(batch),
             Reply::WhenRead(address) => {
                 assert!(!is_read, "nobody is asked twice for what has been read");
-                Needs::Handler(address)
+                WaitsFor::Handler(address)
             }
             Reply::WhenParsed(form) => {
                 call.form = Some(form);
-                Needs::Driver
+                WaitsFor::Driver
             }
         };
         call.parsed = parsed;
