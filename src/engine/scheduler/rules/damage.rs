@@ -74,6 +74,7 @@ impl Scheduler {
         }
         self.batch.drop_handler(key);
         self.batch.asides_heard = aside.serial;
+        self.asking.handle_rolled_back(self.uncommitted());
         let cannot_go = !aside.is_own && was_kept && uncounted > 0;
         let stays = cannot_go && self.damage.whole.len() < DAMAGED_NOTED_MAX;
         self.retention.handle_aside(uncounted, aside.was_finished || stays);

@@ -39,7 +39,7 @@ impl Scheduler {
         self.batch = Batch { number: next, epoch, now, ..self.batch.next() };
         self.retention.handle_removal_failed(uncounted, now);
         self.room.handle_failed();
-        self.asking.handle_failed(next);
+        self.asking.handle_rolled_back(next);
         self.passes.ready.retain(|(run, _)| !lost.touched.contains(&run.handler));
         for key in std::mem::take(&mut lost.touched) {
             self.roll_back(key, &mut lost, now);

@@ -71,3 +71,16 @@ fn a_pass_whose_run_is_cancelled_in_what_is_dropped_goes_on() {
     world.stop(pass);
     assert!(world.passes().is_empty() && world.has_ended(key));
 }
+
+#[test]
+fn an_answer_older_than_what_a_dropped_change_falls_back_to_is_not_used() {
+    let mut world = World::new(ONE_STEP, None);
+    let key = world.start(StartAs::New(None));
+    let before = world.scheduler.begin_read();
+    world.settle();
+    let after = world.scheduler.begin_read();
+    assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
+    keep_without(&mut world, key);
+    assert!(!world.scheduler.end_read(before), "it does not know of the run, which is committed");
+    assert!(world.scheduler.end_read(after));
+}
