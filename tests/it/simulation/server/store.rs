@@ -39,6 +39,9 @@ pub(crate) struct Store {
     pub(crate) undone: BTreeSet<RunKey>,
     /// Those that were set aside, by serial number, as far as the scheduler may not have heard of them.
     unheard: VecDeque<Unheard>,
+    /// Finished ones among those that the scheduler heard of while it filled the present batch, perhaps after it had
+    /// chosen what that batch removes.
+    finished_just_heard: usize,
     asides: u64,
     /// So many transactions fail before the disk has room again.
     pub(crate) failing: usize,
@@ -82,6 +85,7 @@ impl Store {
             blocked: BTreeMap::new(),
             undone: BTreeSet::new(),
             unheard: VecDeque::new(),
+            finished_just_heard: 0,
             asides: 0,
             failing: 0,
             queries: Vec::new(),
@@ -120,9 +124,8 @@ impl Store {
     /// The next batch loses what it has of handlers whose rows cannot be changed; who those are.
     pub(crate) fn set_aside(&mut self) -> Vec<HandlerKey> {
         let Some(batch) = self.submitted.front_mut() else { return Vec::new() };
-        while self.unheard.front().is_some_and(|of| of.serial <= batch.asides_heard) {
-            self.unheard.pop_front();
-        }
+        let heard = self.unheard.iter().take_while(|of| of.serial <= batch.asides_heard).count();
+        self.finished_just_heard = self.unheard.drain(..heard).filter(|of| of.was_finished).count();
         let mut drop_handler = |batch: &mut Batch, key: HandlerKey| {
             self.undone.extend(batch.ended.iter().map(|of| of.run).filter(|run| run.handler == key));
             batch.drop_handler(key);
@@ -161,9 +164,10 @@ impl Store {
         aside
     }
 
-    /// How many finished handlers have been set aside without the knowledge of the scheduler that made the last batch.
+    /// Returns how many finished handlers have been set aside of which the scheduler may not have known when it chose what
+    /// the last batch removes.
     pub(crate) fn finished_unheard(&self) -> usize {
-        self.unheard.iter().filter(|of| of.was_finished).count()
+        self.unheard.iter().filter(|of| of.was_finished).count() + self.finished_just_heard
     }
 
     /// The next batch is on the disk, but nobody has been told.
