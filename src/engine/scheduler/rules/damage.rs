@@ -77,7 +77,9 @@ impl Scheduler {
         self.asking.handle_rolled_back(self.uncommitted());
         let cannot_go = !aside.is_own && was_kept && uncounted > 0;
         let stays = cannot_go && self.damage.whole.len() < DAMAGED_NOTED_MAX;
-        self.retention.handle_aside(uncounted, aside.was_finished || stays);
+        // One that is aside already does not count.
+        let was_counted = aside.was_finished && !self.is_aside(key);
+        self.retention.handle_aside(uncounted, was_counted || stays);
         self.passes.ready.retain(|(run, _)| run.handler != key);
         // A handler that cannot be removed is not chosen again, unless there are too many to remember.
         if stays {

@@ -4,14 +4,19 @@ use steprill::engine::stored::Aside;
 
 use super::*;
 
-/// The open batch is kept without what it has of this handler; the scheduler hears of that.
+const CAUSE: &str = "a page is damaged";
+
+/// Commits the open batch without what it has of this handler, and tells the scheduler of that.
 fn keep_without(world: &mut World, key: HandlerKey) {
+    let aside = Aside { handler: key, cause: CAUSE.into(), is_own: false, was_finished: false, serial: 1 };
+    keep_and_set_aside(world, &aside);
+}
+
+fn keep_and_set_aside(world: &mut World, aside: &Aside) {
     let mut batch = world.seal();
-    batch.drop_handler(key);
+    batch.drop_handler(aside.handler);
     world.model.apply(&batch, &world.session);
-    let cause = "a page is damaged".into();
-    let aside = Aside { handler: key, cause, is_own: false, was_finished: false, serial: 1 };
-    world.scheduler.handle_aside(&aside, world.now);
+    world.scheduler.handle_aside(aside, world.now);
     world.scheduler.handle_committed(batch.number);
 }
 
@@ -83,4 +88,22 @@ fn an_answer_older_than_what_a_dropped_change_falls_back_to_is_not_used() {
     keep_without(&mut world, key);
     assert!(!world.scheduler.end_read(before), "it does not know of the run, which is committed");
     assert!(world.scheduler.end_read(after));
+}
+
+#[test]
+fn a_finished_handler_that_is_set_aside_twice_is_counted_out_once() {
+    let mut world = World::new(ONE_STEP, None);
+    let keys = [world.finish(), world.finish()];
+    assert_eq!(world.scheduler.retained_count(), 2);
+    world.load(keys[0]);
+    world.scheduler.purge(keys[0], world.now).expect("it is resident");
+    // First its removal meets a page of another handler, then one of its own.
+    keep_without(&mut world, keys[0]);
+    world.settle();
+    assert_eq!(world.scheduler.retained_count(), 1, "what cannot be removed does not count");
+    world.load(keys[0]);
+    world.scheduler.purge(keys[0], world.now).expect("it is resident");
+    let own = Aside { handler: keys[0], cause: CAUSE.into(), is_own: true, was_finished: true, serial: 2 };
+    keep_and_set_aside(&mut world, &own);
+    assert_eq!(world.scheduler.retained_count(), 1);
 }
