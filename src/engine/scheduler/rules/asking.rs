@@ -14,8 +14,8 @@ impl Scheduler {
         Asked(asked)
     }
 
-    /// Records that the store has answered. Returns whether the answer may be used; if not, something has been rolled back
-    /// since, and the query must be repeated.
+    /// Records that the store has answered. Returns whether the answer may be used; if not, something has been rolled
+    /// back since, and the query must be repeated.
     #[must_use]
     pub fn end_read(&mut self, Asked(asked): Asked) -> bool {
         if let Some(count) = self.asking.asked.get_mut(&asked) {

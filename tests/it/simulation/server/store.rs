@@ -164,8 +164,8 @@ impl Store {
         aside
     }
 
-    /// Returns how many finished handlers have been set aside of which the scheduler may not have known when it chose what
-    /// the last batch removes.
+    /// Returns how many finished handlers have been set aside of which the scheduler may not have known when it chose
+    /// what the last batch removes.
     pub(crate) fn finished_unheard(&self) -> usize {
         self.unheard.iter().filter(|of| of.was_finished).count() + self.finished_just_heard
     }
