@@ -217,6 +217,32 @@ fn all_that_was_kept_long_enough_goes_at_once_however_many_there_are() {
 }
 
 #[test]
+fn a_handler_that_was_continued_while_the_store_was_asked_is_as_old_as_its_last_end() {
+    let mut world = World::new(ONE_STEP, None);
+    world.limits.keep_finished = usize::MAX;
+    world.limits.keep_for = Some(Duration::from_hours(1));
+    world.restart(ONE_STEP);
+    let key = world.finish();
+    world.load(key);
+    let first_end_us = world.model.handlers[&key].updated_us;
+    let asked = world.scheduler.begin_read();
+    world.now.alive_us += 2 * 3_600_000_000;
+    world.now.wall_us += 2 * 3_600_000_000;
+    world.start(StartAs::Continue(key));
+    let tag = world.passes()[0];
+    world.stop(tag);
+    world.settle();
+    assert!(world.scheduler.end_read(asked));
+    world.scheduler.handle_oldest(&[(key, first_end_us)], world.now);
+    world.settle();
+    assert!(world.model.handlers.contains_key(&key), "it has ended just now");
+    world.now.wall_us += 3_600_000_000;
+    world.scheduler.handle_oldest(&[(key, first_end_us + 2 * 3_600_000_000)], world.now);
+    world.settle();
+    assert!(!world.model.handlers.contains_key(&key), "that is long ago");
+}
+
+#[test]
 fn what_a_pass_said_is_said_again_and_the_pass_is_not_started_again() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.start(StartAs::New(None));

@@ -146,6 +146,9 @@ impl Scheduler {
         let mut last_expired = false;
         self.retention.has_expired = false;
         for &(key, ended_us) in oldest {
+            if self.has_ended_again(key, ended_us) {
+                continue;
+            }
             last_expired = expired_us.is_some_and(|expired_us| ended_us <= expired_us);
             if removed >= slice || !(last_expired || removed < excess) {
                 let left_us = expired_us.map_or(RETENTION_PAUSE_US, |expired_us| ended_us.abs_diff(expired_us));
@@ -175,6 +178,13 @@ impl Scheduler {
         self.limits
             .keep_for
             .map_or(RETENTION_PAUSE_US, |keep_for| micros(keep_for).clamp(RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US))
+    }
+
+    /// Returns whether a handler was continued after the end that the store has reported, and has ended again. It is
+    /// resident then: an older answer was under way.
+    fn has_ended_again(&self, key: HandlerKey, ended_us: i64) -> bool {
+        let end = self.handlers.get(&key).and_then(|handler| handler.life.end());
+        end.is_some_and(|end| end.completed_us != ended_us)
     }
 
     /// Removes a finished handler from the store. It stays if it was continued since the store was asked, if any of its
