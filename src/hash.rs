@@ -30,7 +30,7 @@ pub fn hash128(parts: &[&[u8]]) -> u128 {
 }
 
 /// Odd and with well mixed bits: the golden ratio and the square root of 3.
-const FACTOR_LOW: u64 = 0x9e37_79b9_7f4a_7c15;
+const FACTOR_LOW: u64 = INCREMENT;
 const FACTOR_HIGH: u64 = 0xbb67_ae85_84ca_a73b;
 
 struct Lanes {
@@ -60,12 +60,25 @@ pub(crate) fn keyed_mix(key: u128, word: u64) -> u64 {
     avalanche(product as u64 ^ (product >> 64) as u64)
 }
 
-/// The finalizer of splitmix64.
-fn avalanche(mut word: u64) -> u64 {
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
+/// The finalizer of splitmix64: every bit of the result depends on all bits of the word.
+pub fn avalanche(word: u64) -> u64 {
+    let mixed = second_half(first_half(word));
+    mixed ^ (mixed >> 31)
 }
+
+/// The first of the two rounds of [`avalanche`].
+pub(crate) fn first_half(word: u64) -> u64 {
+    let mixed = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ (mixed >> 27)
+}
+
+/// The second round, but for its last shift: the high half of the word is final.
+pub(crate) fn second_half(word: u64) -> u64 {
+    word.wrapping_mul(0x94d0_49bb_1331_11eb)
+}
+
+/// What splitmix64 adds for each number: odd and with well mixed bits, from the golden ratio.
+pub const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A map whose keys this process counts itself: as nobody outside chooses them, one multiplication spreads them well
 /// enough. For lookup only; never iterate over it.
@@ -87,7 +100,7 @@ impl Hasher for CounterHasher {
     }
 
     fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
+        self.0 = (self.0 ^ number).wrapping_mul(INCREMENT).rotate_left(26);
     }
 
     fn finish(&self) -> u64 {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{RETRY_ATTEMPTS_DEFAULT, RETRY_DELAY_MAX_DEFAULT};
+use crate::{
+    hash,
+    limits::{RETRY_ATTEMPTS_DEFAULT, RETRY_DELAY_MAX_DEFAULT},
+};
 
 /// What happens after a failed attempt. The default never retries.
 ///
@@ -125,8 +128,7 @@ impl Delay {
 
 /// Returns a pseudo-random number in 0..1 (the finalizer of `SplitMix64`).
 fn fraction(seed: u64) -> f64 {
-    let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    let mixed = hash::second_half(hash::first_half(seed));
     f64::from((mixed >> 32) as u32) / (f64::from(u32::MAX) + 1.0)
 }
 
@@ -170,6 +172,22 @@ mod tests {
         );
         let endless = Retry::exponential(Duration::MAX).longest(Duration::MAX).attempts(u32::MAX);
         assert!(endless.policy(9, Duration::ZERO, 3).is_some());
+    }
+
+    /// Replays compute delays again, so these must never change.
+    #[test]
+    fn known_seeds_have_known_fractions() {
+        let cases = [
+            (0, 0),
+            (1, 0x5692_161d),
+            (7, 0x12ae_3023),
+            (0x9e37_79b9_7f4a_7c15, 0xe220_a838_u32),
+            (u64::MAX, 0xb4d0_55fd),
+        ];
+        for (seed, of_2_to_32) in cases {
+            let expected = f64::from(of_2_to_32) / 4_294_967_296.0;
+            assert_eq!(fraction(seed).to_bits(), expected.to_bits(), "{seed:#x}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::{
         published::{Published, StepOutput, StepState},
     },
     graph::{EventKind, StepType},
+    hash,
     limits::{ERROR_BYTES_MAX, EVENT_ERROR_BYTES_MAX, FEED_BYTES_MAX, FEED_BYTES_RESERVED, RUN_WORKS_MAX},
     now::Clock,
     pass::{Done, Emitted, PassEnd, StateUse},
@@ -268,13 +269,32 @@ fn fault(end: &PassEnd, step: &StepType) -> Option<String> {
 /// Returns the seed of a retry's jitter, mixed so that seeds of neighbours are unrelated.
 fn seed(run: uuid::Uuid, work: u64, attempt: u32) -> u64 {
     let (high, low) = run.as_u64_pair();
-    [high, low, work, u64::from(attempt)].into_iter().fold(0, |seed, part| {
-        let mixed = (seed ^ part).wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed ^ (mixed >> 27)
-    })
+    [high, low, work, u64::from(attempt)]
+        .into_iter()
+        .fold(0, |seed, part| hash::first_half((seed ^ part).wrapping_add(hash::INCREMENT)))
 }
 
 /// An upper bound of what a [`Published::Step`], or an event beside its value, takes in the feed.
 const STEP_BYTES: usize = 16;
 const VALUE_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Replays compute delays again, so these must never change.
+    #[test]
+    fn known_attempts_have_known_seeds() {
+        let run = uuid::Uuid::from_u128(0x0192_f0c1_2b3c_7d4e_8f50_6172_8394_a5b6);
+        let cases = [
+            (uuid::Uuid::nil(), 0, 1, 0x81e2_836e_8262_e46f),
+            (run, 0, 1, 0x962d_cad1_8e47_64d9),
+            (run, 0, 2, 0x6d1c_06d5_fb32_0f6e),
+            (run, 1, 1, 0x1252_5c3e_9bca_053a),
+            (uuid::Uuid::max(), u64::MAX, u32::MAX, 0x0956_8cac_df42_172e),
+        ];
+        for (run, work, attempt, expected) in cases {
+            assert_eq!(seed(run, work, attempt), expected, "{run} {work} {attempt}");
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Random numbers from one seed (`SplitMix64`).
 
+use steprill::hash::{INCREMENT, avalanche};
+
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 
@@ -9,8 +11,8 @@ impl Random {
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        mix(self.0)
+        self.0 = self.0.wrapping_add(INCREMENT);
+        avalanche(self.0)
     }
 
     /// Returns a number below `end`, which must not be 0.
@@ -30,11 +32,5 @@ impl Random {
 
 /// Combines many numbers into one that looks random in each.
 pub(crate) fn hash(parts: &[u64]) -> u64 {
-    parts.iter().fold(0, |hash, part| mix(hash.rotate_left(5) ^ part.wrapping_add(0x9E37_79B9_7F4A_7C15)))
-}
-
-fn mix(number: u64) -> u64 {
-    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    number ^ (number >> 31)
+    parts.iter().fold(0, |hash, part| avalanche(hash.rotate_left(5) ^ part.wrapping_add(INCREMENT)))
 }

@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use steprill::engine::{
-    ids::HandlerIds,
-    input::Outcome,
-    keys::{HandlerKey, WorkflowId},
-    published::Published,
-    stored::{StoredEnd, StoredHandler, StoredJournal},
+use steprill::{
+    engine::{
+        ids::HandlerIds,
+        input::Outcome,
+        keys::{HandlerKey, WorkflowId},
+        published::Published,
+        stored::{StoredEnd, StoredHandler, StoredJournal},
+    },
+    hash::{INCREMENT, avalanche},
 };
 
 use super::*;
@@ -18,11 +21,8 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (word ^ (word >> 31)) % end
+        self.0 = self.0.wrapping_add(INCREMENT);
+        avalanche(self.0) % end
     }
 
     fn one_in(&mut self, count: u64) -> bool {
