@@ -1,6 +1,9 @@
-//! The timers of everything, on either clock, in a deterministic order.
+//! The timers of everything, on either clock, in a deterministic order, and the runs that continue at once.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use super::armed::{Armed, Earliest};
 use crate::{
@@ -25,7 +28,7 @@ pub enum Timer {
     Again(HandlerKey),
 }
 
-/// The armed timers.
+/// The armed timers, and the runs that have deferred something.
 ///
 /// A timer that may be due on the wall clock is in both lists; whichever clock reaches it first ends it. Only the
 /// earliest timer of each run on each clock is here, so that a run with very many timers ends as fast as others. Its
@@ -38,6 +41,8 @@ pub struct Timers {
     alive: BTreeSet<(u64, Timer, Deadline)>,
     /// How many are due only on the alive clock.
     time_outs: usize,
+    /// Runs that have deferred something, which is due at once, in order; each once.
+    deferring: VecDeque<RunKey>,
 }
 
 impl Timers {
@@ -112,6 +117,18 @@ impl Timers {
         Some(timer)
     }
 
+    /// Notes that a run has deferred something.
+    pub(super) fn defer(&mut self, run: RunKey) {
+        if !self.deferring.contains(&run) {
+            self.deferring.push_back(run);
+        }
+    }
+
+    /// Returns the run that has deferred something for longest.
+    pub(super) fn poll_deferred(&mut self) -> Option<RunKey> {
+        self.deferring.pop_front()
+    }
+
     /// Returns whether any timer is due only on the alive clock.
     pub fn has_alive(&self) -> bool {
         self.time_outs > 0
@@ -148,8 +165,11 @@ impl Timers {
     }
 
     /// Returns how long until the next timer is due, as far as that is known: while the wall clock may end one early,
-    /// it must be checked regularly.
+    /// it must be checked regularly. Zero if a run has deferred something.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
+        if !self.deferring.is_empty() {
+            return Some(Duration::ZERO);
+        }
         let alive = self.alive.first().map(|&(at_us, ..)| now.until_alive(at_us));
         let is_due = |&(at_us, ..): &(u64, Timer, Deadline)| now.is_past(at_us);
         let look = self.wall.first().map(|first| if is_due(first) { Duration::ZERO } else { WALL_LOOK });

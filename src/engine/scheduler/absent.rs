@@ -10,15 +10,17 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::{Range, RangeInclusive},
     sync::Arc,
 };
 
 use crate::engine::{
+    channel::Channel,
     input::Input,
     keys::{CallerId, HandlerKey, RunKey},
 };
 
-/// What is known of handlers that are not resident.
+/// What is known of handlers that are not resident, and of earlier runs.
 #[derive(Debug, Default)]
 pub(super) struct Absentees {
     handlers: BTreeMap<HandlerKey, Absent>,
@@ -26,6 +28,8 @@ pub(super) struct Absentees {
     reloading: usize,
     /// The removed ones by the batches of their removal, in order; may contain some that were rolled back.
     removals: VecDeque<(u64, HandlerKey)>,
+    /// Channels of earlier runs that still have readers, and of handlers that are not resident.
+    channels: BTreeMap<RunKey, Channel>,
 }
 
 #[derive(Debug)]
@@ -138,9 +142,76 @@ impl Absentees {
         }
     }
 
+    /// Returns the channel of a run that is not the newest of a resident handler, if it still has readers.
+    pub(super) fn channel(&self, run: RunKey) -> Option<&Channel> {
+        self.channels.get(&run)
+    }
+
+    pub(super) fn channel_mut(&mut self, run: RunKey) -> Option<&mut Channel> {
+        self.channels.get_mut(&run)
+    }
+
+    pub(super) fn channel_count(&self) -> usize {
+        self.channels.len()
+    }
+
+    /// Returns whether a run of this handler has a channel here: an earlier one with readers, or one that ends with a
+    /// removal that is not committed yet.
+    pub(super) fn has_channel(&self, key: HandlerKey) -> bool {
+        !self.channels.is_empty() && self.channels.range(runs_of(key)).next().is_some()
+    }
+
+    pub(super) fn keep_channel(&mut self, run: RunKey, channel: Channel) {
+        self.channels.insert(run, channel);
+    }
+
+    pub(super) fn take_channel(&mut self, run: RunKey) -> Option<Channel> {
+        self.channels.remove(&run)
+    }
+
+    /// Removes and returns the channels of a handler's runs, up to this one.
+    pub(super) fn take_channels(&mut self, key: HandlerKey, upto: u32) -> impl Iterator<Item = Channel> {
+        let runs = RunKey { handler: key, run: 0 }..=RunKey { handler: key, run: upto };
+        self.channels.extract_if(runs, |_, _| true).map(|(_, channel)| channel)
+    }
+
+    /// Returns the runs of a handler with channels here, up to this one, and the events of each.
+    pub(super) fn ranges_upto(&self, newest: RunKey) -> impl Iterator<Item = (RunKey, Range<u64>)> {
+        let channels = self.channels.range(RunKey { run: 0, ..newest }..=newest);
+        channels.map(|(&run, channel)| (run, channel.range()))
+    }
+
+    /// Returns the events before `next`, the end of this run, that belong to it or to earlier runs without readers,
+    /// whose removal may have been lost with a process or a batch.
+    pub(super) fn unread(&self, run: RunKey, next: u64) -> Range<u64> {
+        let before = self.channels.range(RunKey { run: 0, ..run }..run).next_back();
+        before.map_or(0, |(_, channel)| channel.range().end)..next
+    }
+
+    /// A reader has left a run: forgets its channel if nobody reads it. Returns the end of its events if nobody can ask
+    /// for them any longer.
+    pub(super) fn handle_left(&mut self, run: RunKey) -> Option<u64> {
+        self.channels.get(&run).filter(|channel| !channel.is_busy())?;
+        let channel = self.channels.remove(&run)?;
+        self.is_over(run).then(|| channel.range().end)
+    }
+
+    /// Returns whether nobody can ask for this run any longer: it is neither its handler's newest (that in the store,
+    /// if the handler is reloading) nor of a handler that is being removed anyway.
+    fn is_over(&self, run: RunKey) -> bool {
+        match self.reloading(run.handler) {
+            Some(reloading) => run.run < reloading.run,
+            None => !self.contains(run.handler),
+        }
+    }
+
     fn forget_removal(&mut self, batch: u64, key: HandlerKey) {
         if self.removed(key).is_some_and(|removed| removed.batch == batch) {
             self.handlers.remove(&key);
         }
     }
+}
+
+fn runs_of(key: HandlerKey) -> RangeInclusive<RunKey> {
+    RunKey { handler: key, run: 0 }..=RunKey { handler: key, run: u32::MAX }
 }

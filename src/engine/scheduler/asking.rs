@@ -4,24 +4,47 @@ use std::collections::BTreeMap;
 
 /// When a query was made: [`Scheduler::begin_read`](super::Scheduler::begin_read).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Asked(pub(super) u64);
+pub struct Asked(u64);
 
 /// The queries on which the store works.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
     /// The number of queries made while this was the first uncommitted batch.
-    pub(super) asked: BTreeMap<u64, usize>,
+    asked: BTreeMap<u64, usize>,
     /// Answers to queries made while an earlier batch was the first uncommitted one cannot be used: something has been
     /// rolled back since to what is committed, and they may be older than that.
-    pub(super) sound_from: u64,
+    sound_from: u64,
     /// The first batch that the last answer may not know about.
-    pub(super) answered: u64,
+    answered: u64,
 }
 
 impl Asking {
+    /// Records a query that is made while this is the first uncommitted batch.
+    pub(super) fn begin(&mut self, uncommitted: u64) -> Asked {
+        *self.asked.entry(uncommitted).or_insert(0) += 1;
+        Asked(uncommitted)
+    }
+
+    /// Records an answer. Returns whether it may be used.
+    pub(super) fn end(&mut self, Asked(asked): Asked) -> bool {
+        if let Some(count) = self.asked.get_mut(&asked) {
+            *count -= 1;
+            if *count == 0 {
+                self.asked.remove(&asked);
+            }
+        }
+        self.answered = asked;
+        asked >= self.sound_from
+    }
+
     /// Something is rolled back to what is committed, which is all before this batch.
     pub(super) fn handle_rolled_back(&mut self, uncommitted: u64) {
         self.sound_from = self.sound_from.max(uncommitted);
+    }
+
+    /// Returns the first batch that a pending answer may not know about; `None` if no query is pending.
+    pub(super) fn first_asked(&self) -> Option<u64> {
+        self.asked.first_key_value().map(|(&asked, _)| asked)
     }
 
     /// Returns the first batch that the present answer may not know about.

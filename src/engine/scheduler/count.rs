@@ -47,8 +47,6 @@ pub(super) struct Tally {
     pub(super) finished_bytes: usize,
     /// Bytes of all other resident handlers.
     pub(super) live_bytes: usize,
-    /// Bytes of uncommitted batches.
-    pub(super) unkept_bytes: usize,
     /// By workflow.
     pub(super) queues: Vec<AdmissionQueue>,
 }
@@ -70,7 +68,6 @@ impl Tally {
             finished: 0,
             finished_bytes: 0,
             live_bytes: 0,
-            unkept_bytes: 0,
             queues: std::iter::repeat_with(AdmissionQueue::default).take(workflows).collect(),
         }
     }
@@ -143,15 +140,5 @@ impl Tally {
     /// Removes the first run from the workflow's queue, to be admitted.
     pub(super) fn take_first(&mut self, workflow: WorkflowId) -> Option<RunKey> {
         self.queues[usize::from(workflow.0)].waiting.pop_first().map(|(_, run)| run)
-    }
-
-    /// A batch was submitted to the store.
-    pub(super) fn handle_sealed(&mut self, bytes: usize) {
-        self.unkept_bytes += bytes;
-    }
-
-    /// A batch was committed or has failed.
-    pub(super) fn handle_settled(&mut self, bytes: usize) {
-        self.unkept_bytes -= bytes;
     }
 }

@@ -7,6 +7,7 @@
 
 mod absent;
 mod asking;
+mod commits;
 mod compaction;
 mod count;
 mod cursors;
@@ -15,12 +16,14 @@ mod failure;
 mod fold;
 mod grants;
 mod handler;
+mod health;
 mod held;
 mod life;
 mod limits;
 mod names;
 mod new_run;
 mod notice;
+mod outbox;
 mod parking;
 mod passes;
 mod phase;
@@ -32,32 +35,27 @@ mod troubles;
 mod waste;
 mod workflows;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use absent::Absentees;
-use asking::Asking;
+use commits::Commits;
 use count::Tally;
 use cursors::Cursors;
-use damage::Damage;
 use handler::Handler;
-use held::Held;
+use health::Health;
 use names::Names;
+use outbox::Outbox;
 use parking::Parking;
 use passes::Passes;
 use policies::Policies;
 use retention::Retention;
-use room::Room;
 use workflows::Workflows;
 
 use crate::{
     engine::{
-        channel::Channel,
         input::Effect,
         keys::{HandlerKey, RunKey, WorkflowId},
-        storage::{Batch, Recall},
+        storage::Recall,
         stored::{Beginning, StoredHandler},
         timers::Timers,
     },
@@ -68,34 +66,19 @@ use crate::{
 #[derive(Debug)]
 pub struct Scheduler {
     workflows: Workflows,
-    limits: SchedulerLimits,
     policies: Policies,
     handlers: BTreeMap<HandlerKey, Box<Handler>>,
     names: Names,
-    /// Channels of earlier runs that still have readers, and of handlers that are not resident.
-    earlier: BTreeMap<RunKey, Channel>,
     absent: Absentees,
     tally: Tally,
-    asking: Asking,
-    damage: Damage,
-    /// Why the last commit failed, if it did.
-    store_fault: Option<String>,
-    /// How often the store has failed recently.
-    failing: failure::Failing,
+    health: Health,
     retention: Retention,
-    room: Room,
     parking: Parking,
     cursors: Cursors,
     timers: Timers,
     passes: Passes,
-    /// Runs that have deferred something, in order; each once.
-    deferring: VecDeque<RunKey>,
-    batch: Batch,
-    held: Held,
-    committing: VecDeque<(u64, Held)>,
-    notices: VecDeque<Notice>,
-    troubles: VecDeque<Trouble>,
-    waste: Vec<Waste>,
+    commits: Commits,
+    outbox: Outbox,
     /// Reused for its allocation.
     effects: Vec<Effect>,
 }
@@ -112,35 +95,24 @@ impl Scheduler {
     /// Creates a scheduler that continues where its store left off; call [`Scheduler::recover`] next. The first
     /// `registered` of the graphs are those of the present workflows, the others come from the store.
     pub fn resume(graphs: Vec<Arc<Graph>>, registered: usize, limits: SchedulerLimits, beginning: &Beginning) -> Self {
-        let policies = Policies::new(beginning.recall, &limits);
+        let policies = Policies::new(beginning.recall, limits);
         let workflows = Workflows::new(graphs, registered);
         let tally = Tally::new(workflows.count(), policies.counts_feeds());
         Self {
             workflows,
-            limits,
             policies,
             handlers: BTreeMap::new(),
             names: Names::new(beginning.secret, beginning.issued),
-            earlier: BTreeMap::new(),
             absent: Absentees::default(),
-            failing: failure::Failing::default(),
             tally,
-            asking: Asking::default(),
-            store_fault: None,
-            damage: Damage::new(&beginning.aside),
-            retention: Retention::new(policies.retained, beginning.finished),
-            room: Room::default(),
+            health: Health::new(&beginning.aside),
+            retention: Retention::new(&policies, beginning.finished),
             parking: Parking::new(policies.idle_after),
             cursors: Cursors::default(),
             timers: Timers::new(beginning.newest.alive_us + 1),
             passes: Passes::default(),
-            deferring: VecDeque::new(),
-            batch: Batch { number: 1, now: beginning.newest, ..Batch::default() },
-            held: Held::default(),
-            committing: VecDeque::new(),
-            notices: VecDeque::new(),
-            troubles: VecDeque::new(),
-            waste: Vec::new(),
+            commits: Commits::new(beginning.newest),
+            outbox: Outbox::default(),
             effects: Vec::new(),
         }
     }
@@ -175,10 +147,10 @@ impl Scheduler {
             id,
             graph: self.graph(kept.workflow),
             run_id: kept.run_id,
-            outcome: kept.end.as_ref().map(|end| &end.outcome).or_else(|| self.damage.aside(kept.key)),
+            outcome: kept.end.as_ref().map(|end| &end.outcome).or_else(|| self.health.aside(kept.key)),
             started_us: kept.started_us,
             updated_us: kept.updated_us,
-            completed_us: (kept.end.is_some() || self.is_aside(kept.key)).then_some(kept.updated_us),
+            completed_us: (kept.end.is_some() || self.health.is_aside(kept.key)).then_some(kept.updated_us),
             failed_step: None,
         }
     }

@@ -20,6 +20,7 @@ use crate::engine::{
 /// The decisions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policies {
+    pub(super) limits: SchedulerLimits,
     pub(super) recall: Recall,
     pub(super) recording: Recording,
     pub(super) retained: Retained,
@@ -53,9 +54,10 @@ pub(super) enum Retained {
 }
 
 impl Policies {
-    pub(super) fn new(recall: Recall, limits: &SchedulerLimits) -> Self {
+    pub(super) fn new(recall: Recall, limits: SchedulerLimits) -> Self {
         match recall {
             Recall::Feeds => Self {
+                limits,
                 recall,
                 recording: Recording::Nothing,
                 retained: Retained::InMemory,
@@ -64,6 +66,7 @@ impl Policies {
                 stores_progress: false,
             },
             Recall::Everything => Self {
+                limits,
                 recall,
                 recording: Recording::Runs { state_bytes_max: limits.record_state_bytes_max },
                 retained: Retained::InStore,

@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-use crate::limits::WASTE_BYTES_MIN;
-
 /// A large value of many parts. Dropping it takes milliseconds, so the server does that outside its loop.
 pub struct Waste {
-    pub(super) bytes: usize,
+    bytes: usize,
     #[expect(dead_code, reason = "it is only dropped")]
-    pub(super) unneeded: Box<dyn Send>,
+    unneeded: Box<dyn Send>,
 }
 
 impl Waste {
@@ -26,12 +24,5 @@ impl Waste {
 impl fmt::Debug for Waste {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Waste").field("bytes", &self.bytes).finish_non_exhaustive()
-    }
-}
-
-/// Drops a value of this many bytes, at once if they are few.
-pub(super) fn discard(waste: &mut Vec<Waste>, bytes: usize, unneeded: impl Send + 'static) {
-    if bytes >= WASTE_BYTES_MIN {
-        waste.push(Waste::new(bytes, unneeded));
     }
 }

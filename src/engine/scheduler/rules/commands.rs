@@ -109,21 +109,18 @@ impl Scheduler {
 
     /// Returns how long until something is due.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        if !self.deferring.is_empty() {
-            return Some(Duration::ZERO);
-        }
         let until = |at_us: u64| Duration::from_micros(at_us.saturating_sub(now.alive_us));
         let cursors_us = self.cursors.due_us(now);
         let parking_us = self.parking.due_us(&self.tally);
         let clock_us = self.clock_due_us();
-        let ages_us = self.retention.due_us().filter(|_| self.limits.keep_for.is_some());
-        let excess_us = self.excess_due_us(now);
+        let ages_us = self.retention.ages_due_us();
+        let excess_us = self.retention.excess_due_us(self.commits.uncommitted(), now);
         let due = [cursors_us, parking_us, clock_us, ages_us, excess_us].into_iter().flatten().min().map(until);
         self.timers.poll_timeout(now).into_iter().chain(due).min()
     }
 
     /// Returns what is to be done next, in order.
     pub fn poll_notice(&mut self) -> Option<Notice> {
-        self.notices.pop_front()
+        self.outbox.poll_notice()
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     engine::{
         input::Input,
         keys::RunKey,
-        scheduler::{Scheduler, compaction::Compaction, handler::newest, held::Held, notice::Notice, waste::discard},
+        scheduler::{Scheduler, compaction::Compaction, handler::newest, held::Held, notice::Notice},
         storage::{Batch, Snapshotted},
     },
     now::Now,
@@ -13,49 +13,35 @@ use crate::{
 impl Scheduler {
     /// Returns the number of the open batch, with which all present changes will be committed.
     pub fn open_batch(&self) -> u64 {
-        self.batch.number
+        self.commits.batch.number
     }
 
-    /// Returns whether all batches are committed.
+    /// Returns whether all sealed batches are committed.
     pub fn is_settled(&self) -> bool {
-        self.committing.is_empty()
+        self.commits.is_settled()
     }
 
-    /// Returns the batch with which this run begins, if that is not committed yet.
-    pub(super) fn begun_with(&self, run: RunKey) -> Option<u64> {
-        let mut committing = self.committing.iter().filter(|(_, held)| held.opened.contains(&run));
-        let is_open = self.held.opened.contains(&run);
-        committing.next().map(|&(number, _)| number).or_else(|| is_open.then_some(self.batch.number))
+    /// Returns whether the open batch contains changes.
+    pub fn has_changes(&self) -> bool {
+        self.commits.has_changes()
     }
 
     /// Returns how long the oldest uncommitted batch has waited, in microseconds.
     pub fn behind_us(&self, now: Now) -> u64 {
-        let oldest = self.committing.front().map(|(_, held)| held.now.alive_us);
-        oldest.map_or(0, |then_us| now.alive_us.saturating_sub(then_us))
+        self.commits.behind_us(now)
     }
 
     /// Seals the batch of all changes since the last one; `None` if there are none.
     pub fn seal(&mut self) -> Option<Batch> {
         self.close_cursors();
-        if !self.has_changes() {
+        if !self.commits.has_changes() {
             return None;
         }
-        for run in std::mem::take(&mut self.held.snapshots) {
+        for run in std::mem::take(&mut self.commits.held.snapshots) {
             self.take_snapshot(run);
         }
-        self.batch.next_handler = self.names.keys.issued().next;
-        self.held.now = self.batch.now;
-        self.held.bytes = self.policies.recording.bytes(&self.batch);
-        self.tally.handle_sealed(self.held.bytes);
-        let number = self.batch.number;
-        let (batch, held) = (self.batch.next(), self.held.next());
-        self.committing.push_back((number, std::mem::replace(&mut self.held, held)));
-        Some(std::mem::replace(&mut self.batch, batch))
-    }
-
-    /// Returns whether the open batch contains changes.
-    pub fn has_changes(&self) -> bool {
-        !(self.batch.is_empty() && self.held.is_empty())
+        self.commits.batch.next_handler = self.names.keys.issued().next;
+        Some(self.commits.seal(self.policies.recording))
     }
 
     fn take_snapshot(&mut self, run: RunKey) {
@@ -65,14 +51,16 @@ impl Scheduler {
             return;
         }
         // A snapshot that carries the run over to another version would replace what was recorded after it.
-        let is_replaced = self.batch.snapshots.iter().any(|snapshotted| snapshotted.run == run);
+        let is_replaced = self.commits.batch.snapshots.iter().any(|snapshotted| snapshotted.run == run);
         let snapshot = match &mut handler.journal.compaction {
             Some(compaction) => compaction.finish(),
-            None if is_replaced || live.cost_bytes() < self.limits.compacted_cost_bytes_min => Some(live.snapshot()),
+            None if is_replaced || live.cost_bytes() < self.policies.limits.compacted_cost_bytes_min => {
+                Some(live.snapshot())
+            }
             None => {
-                let (batch, bytes) = (self.batch.number, handler.journal.bytes);
+                let (batch, bytes) = (self.commits.batch.number, handler.journal.bytes);
                 handler.journal.compaction = Some(Box::new(Compaction::new(batch, bytes)));
-                self.held.compacted.push(run);
+                self.commits.held.compacted.push(run);
                 None
             }
         };
@@ -80,23 +68,20 @@ impl Scheduler {
         handler.journal.compaction = None;
         handler.journal.replace(snapshot.len());
         let (workflow, updated_us) = (handler.workflow, handler.updated_us);
-        self.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
+        self.commits.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
     }
 
     /// This batch and all before it are committed: releases what waited for them.
     pub fn handle_committed(&mut self, number: u64) {
-        while self.committing.front().is_some_and(|&(first, _)| first <= number) {
-            if let Some((_, held)) = self.committing.pop_front() {
-                self.release(held);
-            }
+        while let Some(held) = self.commits.poll_committed(number) {
+            self.release(held);
         }
     }
 
     fn release(&mut self, held: Held) {
-        self.tally.handle_settled(held.bytes);
         self.retention.look_again();
         self.passes.ready.extend(held.ready);
-        self.troubles.extend(held.troubles);
+        self.outbox.report(held.troubles);
         for run in &held.ended {
             if let Some(channel) = self.channel_mut(*run) {
                 channel.handle_ended();
@@ -106,7 +91,7 @@ impl Scheduler {
             if let Some(channel) = self.channel_mut(run) {
                 channel.handle_published(next);
                 if channel.is_busy() {
-                    self.notices.push_back(Notice::Published(run));
+                    self.outbox.notify(Notice::Published(run));
                 }
             }
         }
@@ -114,27 +99,27 @@ impl Scheduler {
             if let Some(channel) = self.channel_mut(run) {
                 channel.handle_left(first);
                 if channel.is_busy() {
-                    self.notices.push_back(Notice::Published(run));
+                    self.outbox.notify(Notice::Published(run));
                 }
             }
         }
         if held.reported.iter().any(|(_, input)| matches!(input, Input::LargeDone { .. })) {
-            discard(&mut self.waste, held.bytes, held.reported);
+            self.outbox.discard(held.bytes, held.reported);
         }
         for run in held.ended {
             self.retention.count();
             let Some(handler) = newest(&mut self.handlers, run) else { continue };
             self.tally.recount(run.handler, handler);
-            self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
+            self.outbox.notify_all(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.retention.handle_ended(run);
         }
         self.load_compacted(&held.compacted);
         self.stop_passes(&held.stops, held.now);
         for run in held.purged {
-            self.damage.forget(run.handler);
+            self.health.forget(run.handler);
             self.handle_purged(run);
         }
         // Here and when a query begins, no answer that may be older is in use.
-        self.absent.trim(self.unseen());
+        self.absent.trim(self.commits.unseen());
     }
 }

@@ -9,7 +9,7 @@
 use crate::{
     engine::{
         keys::{HandlerKey, RunKey},
-        scheduler::{Scheduler, fold::Folded, handler::newest, notice::Notice, waste::discard},
+        scheduler::{Scheduler, fold::Folded, handler::newest, notice::Notice},
         stored::Stored,
     },
     limits::WASTE_BYTES_MIN,
@@ -20,14 +20,14 @@ impl Scheduler {
     pub(super) fn load_compacted(&mut self, runs: &[RunKey]) {
         for &run in runs {
             if newest(&mut self.handlers, run).is_some_and(|handler| handler.journal.compaction.is_some()) {
-                self.notices.push_back(Notice::Load(run.handler));
+                self.outbox.notify(Notice::Load(run.handler));
             }
         }
     }
 
     /// The journal of a resident run was read and folded for its snapshot.
     pub(super) fn handle_compacted(&mut self, kept: &Stored, folded: Result<Folded, String>) {
-        let (key, answered) = (kept.handler.key, self.asking.answered());
+        let (key, answered) = (kept.handler.key, self.commits.answered());
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let run = RunKey { handler: key, run: handler.run };
         let Some(compaction) = &mut handler.journal.compaction else { return };
@@ -36,8 +36,8 @@ impl Scheduler {
                 if kept.handler.run == run.run && answered > compaction.batch =>
             {
                 compaction.snapshot = Some((journal_bytes, snapshot));
-                discard(&mut self.waste, WASTE_BYTES_MIN, copy);
-                self.held.snapshots.push(run);
+                self.outbox.discard(WASTE_BYTES_MIN, copy);
+                self.commits.held.snapshots.push(run);
             }
             _ => handler.journal.put_compaction_off(),
         }

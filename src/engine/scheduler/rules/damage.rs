@@ -2,54 +2,42 @@
 
 use crate::{
     engine::{
-        channel::Channel,
         input::Outcome,
-        keys::{CallerId, HandlerKey, RunKey},
-        scheduler::{Scheduler, damage::text, failure::Lost, notice::Notice},
+        keys::{CallerId, HandlerKey},
+        scheduler::{
+            Scheduler,
+            commits::Dropped,
+            damage::{Naming, text},
+            notice::Notice,
+        },
         stored::{Aside, Recovered, Stored, StoredHandler, StoredJournal},
     },
-    limits::{DAMAGED_LOGGED_MAX, DAMAGED_NOTED_MAX},
     now::Now,
 };
 
 impl Scheduler {
     /// Returns how many handlers are known to be damaged.
     pub fn damaged_count(&self) -> usize {
-        self.damage.aside.len() + self.damage.unread.iter().filter(|key| !self.damage.aside.contains_key(key)).count()
-    }
-
-    /// Returns whether something could not be committed because of a damaged page that belongs to no handler involved.
-    pub(super) fn has_bad_page(&self) -> bool {
-        self.damage.has_bad_page
+        self.health.damaged_count()
     }
 
     /// Returns whether the rows of this handler cannot be changed.
     pub fn is_aside(&self, key: HandlerKey) -> bool {
-        self.damage.aside.contains_key(&key)
+        self.health.is_aside(key)
     }
 
     /// Records that rows of this handler cannot be read. Logged once.
     pub fn note_damaged(&mut self, key: HandlerKey, cause: &str) {
-        self.count_damaged(key);
+        self.health.count_damaged(key);
         self.report_damaged(key, "its stored rows cannot be read", cause);
     }
 
-    pub(super) fn count_damaged(&mut self, key: HandlerKey) {
-        if !self.is_aside(key) && self.damage.unread.len() < DAMAGED_NOTED_MAX {
-            self.damage.unread.insert(key);
-        }
-    }
-
-    /// Logs one line per handler, whatever is found out about it later, until there are too many.
+    /// Logs one line per handler.
     pub(super) fn report_damaged(&mut self, key: HandlerKey, what: &str, cause: &str) {
-        let count = self.damage.said.len();
-        if count > DAMAGED_LOGGED_MAX || self.is_aside(key) || !self.damage.said.insert(key) {
-            return;
-        }
-        if count < DAMAGED_LOGGED_MAX {
-            log::warn!("handler {}: {what}: {cause}", self.known_id(key));
-        } else {
-            log::warn!("more handlers are damaged: `inspect` names them");
+        match self.health.name(key) {
+            Naming::Names => log::warn!("handler {}: {what}: {cause}", self.known_id(key)),
+            Naming::SaysMore => log::warn!("more handlers are damaged: `inspect` names them"),
+            Naming::Silent => {}
         }
     }
 
@@ -64,37 +52,20 @@ impl Scheduler {
             "what is new of it cannot be stored, because of a damaged page that is not its own"
         };
         self.report_damaged(key, what, &aside.cause);
-        self.damage.has_bad_page |= !aside.is_own;
-        let (mut lost, mut uncounted, mut was_kept) = (Lost::default(), 0, true);
         let passes = self.passes.of_handler(key);
-        for held in self.committing.iter_mut().map(|(_, held)| held).chain([&mut self.held]) {
-            // A run that begins or ends in these batches is not finished in the store.
-            was_kept &= !held.begins_or_ends(key);
-            uncounted += held.take_out(key, &passes, &mut lost);
-        }
-        self.batch.drop_handler(key);
-        self.batch.asides_heard = aside.serial;
-        self.asking.handle_rolled_back(self.uncommitted());
-        let cannot_go = !aside.is_own && was_kept && uncounted > 0;
-        let stays = cannot_go && self.damage.whole.len() < DAMAGED_NOTED_MAX;
+        let Dropped { mut lost, uncounted, began_or_ended } = self.commits.handle_aside(aside, &passes);
+        // A handler that cannot be removed is not chosen again, unless there are too many to remember.
+        let is_stuck = !aside.is_own && !began_or_ended && uncounted > 0;
         // One that is aside already does not count.
         let was_counted = aside.was_finished && !self.is_aside(key);
+        let stays = self.health.handle_aside(aside, lost.is_new(key), is_stuck, now);
         self.retention.handle_aside(uncounted, was_counted || stays);
-        self.passes.ready.retain(|(run, _)| run.handler != key);
-        // A handler that cannot be removed is not chosen again, unless there are too many to remember.
-        if stays {
-            self.damage.whole.insert(key);
-        } else if cannot_go {
+        if is_stuck && !stays {
             self.retention.rest(now);
         }
-        if (aside.is_own || stays) && !lost.is_new(key) {
-            self.damage.aside.insert(key, Outcome::Failed(text(&aside.cause)));
-        }
+        self.passes.ready.retain(|(run, _)| run.handler != key);
         if aside.is_own {
             self.stop_passes(&passes, now);
-        } else {
-            // A change made as soon as the handler is loaded would meet the same page at once.
-            self.failing.note(now);
         }
         self.roll_back(key, &mut lost, now);
         self.fill_places(now);
@@ -106,7 +77,7 @@ impl Scheduler {
         let end = self.handlers.get(&key).and_then(|handler| handler.life.end());
         if let Some(outcome @ Outcome::Failed(_)) = end.map(|end| &end.outcome) {
             let outcome = outcome.clone();
-            self.damage.aside.insert(key, outcome);
+            self.health.give_up(key, outcome);
         }
     }
 
@@ -115,11 +86,9 @@ impl Scheduler {
         self.note_damaged(key, cause);
         self.put_compaction_off(key);
         if let Some(reloading) = self.absent.take_reloading(key) {
-            self.notices.extend(reloading.caller.map(Notice::Unread));
-            let of_handler = RunKey { handler: key, run: 0 }..=RunKey { handler: key, run: u32::MAX };
-            while let Some((&run, _)) = self.earlier.range(of_handler.clone()).next() {
-                let channel = self.earlier.remove(&run);
-                self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Lost));
+            self.outbox.notify_all(reloading.caller.map(Notice::Unread));
+            for channel in self.absent.take_channels(key, u32::MAX) {
+                self.outbox.notify_all(channel.everybody().map(Notice::Lost));
             }
             self.handle_reloaded(true, now);
         } else if self.handlers.get(&key).is_some_and(|handler| handler.life.is_parked()) {
@@ -131,7 +100,7 @@ impl Scheduler {
     pub fn handle_head(&mut self, kept: &StoredHandler, cause: &str, now: Now) {
         let key = kept.key;
         self.note_damaged(key, cause);
-        if self.is_aside(key) {
+        if self.health.is_aside(key) {
             self.handle_loaded(&Stored { handler: kept.clone(), journal: StoredJournal::default() }, now);
         } else if self.handlers.contains_key(&key) {
             self.handle_damaged(key, cause, now);

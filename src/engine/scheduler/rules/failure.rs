@@ -12,9 +12,7 @@ use crate::{
             failure::Lost,
             notice::Notice,
             phase::Phase,
-            waste::discard,
         },
-        storage::Batch,
         timers::Timer,
     },
     limits::REST_US,
@@ -25,21 +23,14 @@ impl Scheduler {
     /// Nothing of this batch and those after it is committed. Notifies callers whose runs do not exist; the server
     /// notifies those whose replies waited for these batches.
     pub fn handle_failed(&mut self, number: u64, now: Now) {
-        self.failing.note(now);
+        self.health.handle_failed(now);
         let (mut lost, mut uncounted) = (Lost::default(), 0);
-        let first = self.committing.partition_point(|&(other, _)| other < number);
-        let held: Vec<_> = self.committing.drain(first..).map(|(_, held)| held).collect();
-        for held in held.into_iter().chain([std::mem::take(&mut self.held)]) {
-            self.tally.handle_settled(held.bytes);
+        for held in self.commits.handle_failed(number, now) {
             held.damaged.iter().for_each(|key| self.give_up(*key));
             lost.add(held.touched, held.opened, held.purged, held.reported);
             uncounted += held.uncounted.len();
         }
-        let (next, epoch) = (self.batch.number + 1, self.batch.epoch + 1);
-        self.batch = Batch { number: next, epoch, now, ..self.batch.next() };
-        self.retention.handle_removal_failed(uncounted, now);
-        self.room.handle_failed();
-        self.asking.handle_rolled_back(next);
+        self.retention.handle_failed(uncounted, now);
         self.passes.ready.retain(|(run, _)| !lost.touched.contains(&run.handler));
         for key in std::mem::take(&mut lost.touched) {
             self.roll_back(key, &mut lost, now);
@@ -65,9 +56,9 @@ impl Scheduler {
                 let postponed = postponed.into_iter().filter(|input| !matches!(input, Input::Admitted));
                 reported.extend(postponed.map(|input| (run.run, input)));
                 if handler.channel.is_busy() {
-                    self.earlier.insert(run, handler.channel);
+                    self.absent.keep_channel(run, handler.channel);
                 }
-                discard(&mut self.waste, counted_bytes, (phase, armed));
+                self.outbox.discard(counted_bytes, (phase, armed));
                 (run, handler.caller, Some(handler.id))
             }
             (None, Some(Removed { run: Some(run), caller, .. })) => (run, caller, None),
@@ -76,18 +67,18 @@ impl Scheduler {
         let mut newest = run.run;
         if lost.opened.contains(&run) {
             // The run does not exist.
-            let channel = self.earlier.remove(&run);
-            self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Lost));
-            self.notices.extend(caller.take().map(Notice::NotCommitted));
+            let channel = self.absent.take_channel(run);
+            self.outbox.notify_all(channel.iter().flat_map(Channel::everybody).map(Notice::Lost));
+            self.outbox.notify_all(caller.take().map(Notice::NotCommitted));
             let Some(before) = newest.checked_sub(1) else { return };
             newest = before;
         }
-        self.notices.extend(caller.map(|caller| Notice::Delayed(key, caller)));
+        self.outbox.notify_all(caller.map(|caller| Notice::Delayed(key, caller)));
         self.absent.reload(key, Reloading { run: newest, id, caller, reported });
-        if self.failing.is_often() {
+        if self.health.fails_often() {
             self.handle_unread(key, now);
         } else {
-            self.notices.push_back(Notice::Load(key));
+            self.outbox.notify(Notice::Load(key));
         }
     }
 
@@ -100,14 +91,14 @@ impl Scheduler {
             self.reduce(run.handler, input, now);
         } else if self.is_being_purged(run) {
             // This matters only if the removal is not committed.
-            self.held.reported.push((run, input));
+            self.commits.held.reported.push((run, input));
         }
     }
 
     /// Returns whether the handler of this run, its newest, is removed but the removal is not committed.
     fn is_being_purged(&self, run: RunKey) -> bool {
         let removed = self.absent.removed(run.handler).filter(|removed| removed.run == Some(run));
-        removed.is_some_and(|removed| removed.batch >= self.uncommitted())
+        removed.is_some_and(|removed| removed.batch >= self.commits.uncommitted())
     }
 
     /// A reloaded run gets no inputs for a while, as their effects could not be committed either.
@@ -129,7 +120,7 @@ impl Scheduler {
     pub(super) fn handle_pause_over(&mut self, key: HandlerKey, now: Now) {
         let is_parked = || self.handlers.get(&key).is_some_and(|handler| handler.life.is_parked());
         if self.absent.reloading(key).is_some() || is_parked() {
-            return self.notices.push_back(Notice::Load(key));
+            return self.outbox.notify(Notice::Load(key));
         }
         let Some(inputs) = self.handlers.get_mut(&key).and_then(|handler| handler.resume()) else { return };
         for input in inputs {

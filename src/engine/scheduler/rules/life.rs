@@ -9,7 +9,6 @@ use crate::{
             Scheduler,
             life::end_bytes,
             phase::{End, Phase, Share},
-            waste::discard,
         },
         storage::Ended,
     },
@@ -46,7 +45,14 @@ impl Scheduler {
         let bytes = feed_bytes + end_bytes(&outcome, &state);
         if is_recorded {
             let (outcome, state) = (outcome.clone(), state.clone());
-            self.batch.ended.push(Ended { run, outcome, state, changed, updated_us: now.wall_us, keeps_journal });
+            self.commits.batch.ended.push(Ended {
+                run,
+                outcome,
+                state,
+                changed,
+                updated_us: now.wall_us,
+                keeps_journal,
+            });
         }
         handler.updated_us = now.wall_us;
         let armed = self.timers.disarm_all(run, &mut handler.armed);
@@ -55,9 +61,9 @@ impl Scheduler {
         let end = End { outcome, state, completed_us: now.wall_us, bytes, failed_step };
         let phase = handler.end(run.handler, end, &mut self.tally);
         let workflow = handler.workflow;
-        discard(&mut self.waste, freed_bytes, (phase, armed));
-        self.held.stops.extend(&handler.passes);
-        self.held.ended.push(run);
+        self.outbox.discard(freed_bytes, (phase, armed));
+        self.commits.held.stops.extend(&handler.passes);
+        self.commits.held.ended.push(run);
         if standing.is_admitted() {
             self.admit_waiting(workflow, now);
         }
@@ -65,19 +71,18 @@ impl Scheduler {
 
     /// Fails a run that cannot be read: it is parked, or is reloading.
     pub(super) fn fail_damaged(&mut self, key: HandlerKey, error: String, now: Now) {
-        self.count_damaged(key);
+        self.health.count_damaged(key);
         self.report_damaged(key, "its run fails", &error);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let run = RunKey { handler: key, run: handler.run };
         let failed = Published::Failed { step: None, error: error.clone(), attempts: 0 };
         let end = Published::Ended { step: None, error: Some(error.clone()) };
-        self.batch.published.extend([(run, failed), (run, end)]);
-        self.batch.now = now;
+        self.commits.batch.published.extend([(run, failed), (run, end)]);
+        self.commits.batch.now = now;
         handler.next_sequence += 2;
-        handler.journal.batch = self.batch.number;
-        self.held.note_published(run, handler.next_sequence);
-        self.held.touch(key);
-        self.held.damaged.push(key);
+        self.commits.held.note_published(run, handler.next_sequence);
+        self.commits.change(key, handler);
+        self.commits.held.damaged.push(key);
         self.finish(run, Outcome::Failed(error), None, now);
     }
 }

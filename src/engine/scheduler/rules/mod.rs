@@ -18,7 +18,6 @@ mod reading;
 mod recovery;
 mod reduce;
 mod retention;
-mod room;
 mod starts;
 mod troubles;
 mod waste;

@@ -34,7 +34,7 @@ impl Scheduler {
         };
         let handler = self.handlers.get(&key).filter(|_| self.is_changing(key))?;
         let ended = (changes && handler.has_ended() && !handler.is_over()).then_some(handler.journal.batch);
-        ended.or_else(|| self.begun_with(RunKey { handler: key, run: handler.run }))
+        ended.or_else(|| self.commits.begun_with(RunKey { handler: key, run: handler.run }))
     }
 
     /// Returns whether a change of this handler is not committed yet.
@@ -45,6 +45,6 @@ impl Scheduler {
 
     /// Returns the number of the first batch that is not known to be committed.
     pub fn first_unsettled(&self) -> u64 {
-        self.uncommitted()
+        self.commits.uncommitted()
     }
 }

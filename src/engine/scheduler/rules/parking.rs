@@ -67,7 +67,7 @@ impl Scheduler {
     /// The store has no handler with this key.
     pub fn handle_absent(&mut self, key: HandlerKey, now: Now) {
         if let Some(reloading) = self.absent.take_reloading(key) {
-            self.notices.extend(reloading.caller.map(Notice::NotCommitted));
+            self.outbox.notify_all(reloading.caller.map(Notice::NotCommitted));
             self.handle_reloaded(true, now);
         }
     }
@@ -78,7 +78,7 @@ impl Scheduler {
         let deadline = now.deadline(Clock::Alive, Duration::from_micros(REST_US));
         self.timers.arm(Timer::Again(key), deadline);
         let caller = self.absent.reloading(key).and_then(|reloading| reloading.caller);
-        self.notices.extend(caller.map(|caller| Notice::Delayed(key, caller)));
+        self.outbox.notify_all(caller.map(|caller| Notice::Delayed(key, caller)));
     }
 
     fn unpark(&mut self, key: HandlerKey, folded: Result<Folded, String>, now: Now) {
@@ -123,7 +123,7 @@ impl Scheduler {
                 Effect::Arm(timer, deadline) => {
                     self.timers.arm_of_run(run, &mut handler.armed, timer, deadline);
                 }
-                Effect::GoOn if !self.deferring.contains(&run) => self.deferring.push_back(run),
+                Effect::GoOn => self.timers.defer(run),
                 Effect::StartPass(pass) if !self.passes.is_out(&handler.passes, pass) => {
                     self.passes.ready.push_back((run, pass));
                 }
@@ -140,7 +140,7 @@ impl Scheduler {
         }
         let Some(idle_after_us) = self.parking.idle_after_us else { return };
         let idle_us = if self.parking.is_pressed { 0 } else { idle_after_us };
-        let (unseen, mut looked_at) = (self.unseen(), 0);
+        let (unseen, mut looked_at) = (self.commits.unseen(), 0);
         for (&key, handler) in self.handlers.range_mut(self.parking.from..).take(PARKING_SLICE) {
             looked_at += 1;
             self.parking.from = HandlerKey(key.0 + 1);
@@ -165,7 +165,7 @@ impl Scheduler {
 
     /// Keeps the store's clock up to date while a time-out is pending, so that a crash loses little time.
     pub(super) fn handle_clock(&mut self, now: Now) {
-        if self.has_changes() || !self.timers.has_alive() {
+        if self.commits.has_changes() || !self.timers.has_alive() {
             self.parking.clock_us = now.alive_us;
         } else if self.clock_due_us().is_some_and(|due_us| due_us <= now.alive_us) {
             self.parking.clock_us = now.alive_us;
@@ -175,8 +175,7 @@ impl Scheduler {
 
     /// Adds the time to the next batch.
     pub fn note_time(&mut self, now: Now) {
-        self.batch.now = now;
-        self.batch.is_clock = true;
+        self.commits.note_time(now);
     }
 
     pub(super) fn clock_due_us(&self) -> Option<u64> {

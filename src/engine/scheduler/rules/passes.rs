@@ -121,7 +121,7 @@ impl Scheduler {
         let pass = out.pass;
         let input = match done {
             Done { end: PassEnd::Returned(returned), sent, state }
-                if returned.len() + sent.len() > self.limits.events_at_once as usize =>
+                if returned.len() + sent.len() > self.policies.limits.events_at_once as usize =>
             {
                 Input::LargeDone { emitted: Arc::new(Emitted { sent, returned }), state, pass }
             }

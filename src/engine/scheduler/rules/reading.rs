@@ -11,7 +11,7 @@ impl Scheduler {
     pub fn channel(&self, run: RunKey) -> Option<&Channel> {
         match self.handlers.get(&run.handler) {
             Some(handler) if handler.run == run.run => Some(&handler.channel),
-            _ => self.earlier.get(&run),
+            _ => self.absent.channel(run),
         }
     }
 
@@ -44,60 +44,45 @@ impl Scheduler {
     pub fn handle_taken(&mut self, run: RunKey, next: u64) {
         let Some(channel) = self.channel_mut(run) else { return };
         channel.handle_taken(next);
-        if self.policies.stores_progress && self.run_of(run.handler) == Some(run) && !self.is_aside(run.handler) {
+        if self.policies.stores_progress && self.run_of(run.handler) == Some(run) && !self.health.is_aside(run.handler)
+        {
             self.cursors.moved.insert(run.handler);
         }
     }
 
     /// Adds the cursors that have moved to the open batch, if there is one or their time has come.
     pub(super) fn close_cursors(&mut self) {
-        if self.cursors.moved.is_empty() || !(self.cursors.is_due || self.has_changes()) {
+        if self.cursors.moved.is_empty() || !(self.cursors.is_due || self.commits.has_changes()) {
             return;
         }
         let Cursors { moved, .. } = std::mem::take(&mut self.cursors);
         for key in moved {
             let Some(handler) = self.handlers.get_mut(&key) else { continue };
-            handler.journal.batch = self.batch.number;
-            self.held.touch(key);
-            self.batch.cursors.push((RunKey { handler: key, run: handler.run }, handler.channel.taken()));
+            self.commits.change(key, handler);
+            self.commits.batch.cursors.push((RunKey { handler: key, run: handler.run }, handler.channel.taken()));
         }
     }
 
     /// The reader has ended, or no longer waits.
     pub fn leave(&mut self, run: RunKey, reader: ReaderId) {
         let turn = self.channel_mut(run).and_then(|channel| channel.leave(reader));
-        self.notices.extend(turn.map(Notice::Turn));
+        self.outbox.notify_all(turn.map(Notice::Turn));
         self.cursors.is_due |= self.cursors.has_moved(run.handler);
         self.retention.look_again();
-        if self.earlier.get(&run).is_some_and(|channel| !channel.is_busy())
-            && let Some(channel) = self.earlier.remove(&run)
-            && self.is_over_for(run)
-        {
-            self.note_unread(run, channel.range().end);
+        if let Some(next) = self.absent.handle_left(run) {
+            self.note_unread(run, next);
         }
     }
 
-    /// Nobody can ask for this run any longer, nor for earlier ones without readers, whose removal may have been lost
-    /// with a process or a batch.
+    /// Nobody can ask for this run any longer, nor for earlier ones without readers.
     pub(super) fn note_unread(&mut self, run: RunKey, next: u64) {
-        let before = self.earlier.range(RunKey { run: 0, ..run }..run).next_back();
-        let first = before.map_or(0, |(_, channel)| channel.range().end);
-        self.batch.removed.push((run, first..next));
-    }
-
-    /// Returns whether nobody can ask for this run any longer: it is neither its handler's newest (that in the store,
-    /// if the handler is reloading) nor of a handler that is being removed anyway.
-    fn is_over_for(&self, run: RunKey) -> bool {
-        match self.absent.reloading(run.handler) {
-            Some(reloading) => run.run < reloading.run,
-            None => !self.absent.contains(run.handler),
-        }
+        self.commits.batch.removed.push((run, self.absent.unread(run, next)));
     }
 
     pub(super) fn channel_mut(&mut self, run: RunKey) -> Option<&mut Channel> {
         match self.handlers.get_mut(&run.handler) {
             Some(handler) if handler.run == run.run => Some(&mut handler.channel),
-            _ => self.earlier.get_mut(&run),
+            _ => self.absent.channel_mut(run),
         }
     }
 }

@@ -65,17 +65,17 @@ impl Scheduler {
             self.names.chosen.insert(Arc::clone(&handler.id), key);
         }
         let end = kept.handler.end.as_ref().map(|end| (end.outcome.clone(), end.state.clone()));
-        let aside = || self.damage.aside(key).map(|outcome| (outcome.clone(), Values::default()));
+        let aside = || self.health.aside(key).map(|outcome| (outcome.clone(), Values::default()));
         if let Some((outcome, state)) = end.or_else(aside) {
             if !handler.channel.is_ended() {
                 // Its readers have all that there will ever be.
                 handler.channel.handle_ended();
-                self.notices.push_back(Notice::Published(run));
+                self.outbox.notify(Notice::Published(run));
             }
             let bytes = end_bytes(&outcome, &state);
             let end = End { outcome, state, completed_us: handler.updated_us, bytes, failed_step: None };
             handler.end(key, end, &mut self.tally);
-            self.notices.extend(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
+            self.outbox.notify_all(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.handlers.insert(key, Box::new(handler));
             self.retention.handle_here(run);
             return self.handle_reloaded(reloading.is_some(), now);
@@ -132,18 +132,17 @@ impl Scheduler {
         };
         let (old, new) = (self.graph(handler.workflow), self.graph(current));
         let restored = Run::restore(&live.snapshot(), &Names::of(old).translation(new), Arc::clone(new))
-            .map(|run| run.with_window().with_events_at_once(self.limits.events_at_once));
+            .map(|run| run.with_window().with_events_at_once(self.policies.limits.events_at_once));
         match restored.map(|restored| restored.with_kept_state(&live.state())) {
             Err(error) => (live, Some(error.to_string())),
             Ok(restored) => {
                 handler.workflow = current;
                 let (workflow, updated_us, snapshot) = (current, handler.updated_us, restored.snapshot());
                 handler.journal = Journal { snapshot_bytes: snapshot.len(), ..Journal::default() };
-                handler.journal.batch = self.batch.number;
-                self.held.touch(run.handler);
+                self.commits.change(run.handler, handler);
                 // What follows in the same batch has the new ids; if anything does, another snapshot includes it.
-                self.held.snapshots.push(run);
-                self.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
+                self.commits.held.snapshots.push(run);
+                self.commits.batch.snapshots.push(Snapshotted { run, workflow, updated_us, snapshot });
                 // The events that it waited for from outside may not exist any longer.
                 let stuck = restored.stuck();
                 (restored, stuck)
@@ -156,7 +155,7 @@ impl Scheduler {
         let events = kept.first_sequence..kept.next_sequence;
         let first = kept.window.map_or(kept.first_sequence, |mark| mark.sequence);
         let resumed = || Channel::resumed(events, first, kept.cursor, kept.end.is_some());
-        let channel = self.earlier.remove(&run).unwrap_or_else(resumed);
+        let channel = self.absent.take_channel(run).unwrap_or_else(resumed);
         Handler {
             id: self.id_of(kept),
             workflow: kept.workflow,

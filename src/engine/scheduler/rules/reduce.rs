@@ -8,11 +8,11 @@ use crate::{
         record,
         scheduler::{
             Scheduler,
+            commits::Commits,
             handler::newest,
             notice::Notice,
             phase::Offered,
             troubles::{Blamed, Trouble, TroubleKind},
-            waste::discard,
         },
     },
     limits::{EFFECTS_KEPT_MAX, WASTE_BYTES_MIN},
@@ -29,7 +29,7 @@ impl Scheduler {
 
     /// Lets the run that has deferred something for longest carry out the next part of it.
     pub(super) fn go_on(&mut self, now: Now) {
-        let Some(run) = self.deferring.pop_front() else { return };
+        let Some(run) = self.timers.poll_deferred() else { return };
         if self.run_of(run.handler) == Some(run) {
             self.reduce(run.handler, Input::GoOn, now);
         }
@@ -42,7 +42,15 @@ impl Scheduler {
     /// Reduces an input; the only place where a run changes. `record` is that of the input, if it was made already.
     pub(super) fn reduce_recorded(&mut self, key: HandlerKey, input: Input, record: Option<Vec<u8>>, now: Now) {
         let Self {
-            handlers, workflows, timers, policies, batch, held, effects, notices, tally, waste, deferring, ..
+            handlers,
+            workflows,
+            timers,
+            policies,
+            commits: Commits { batch, held, .. },
+            effects,
+            outbox,
+            tally,
+            ..
         } = self;
         let Some(handler) = handlers.get_mut(&key).map(Box::as_mut) else { return };
         if !workflows.is_served(handler.workflow) && !matches!(input, Input::Cancel | Input::Fail(_)) {
@@ -56,7 +64,7 @@ impl Scheduler {
             Offered::Late(input) => return held.note_late(run_key, input, &handler.channel),
             offered @ (Offered::Postponed | Offered::Parked) => {
                 if matches!(offered, Offered::Parked) {
-                    notices.push_back(Notice::Load(key));
+                    outbox.notify(Notice::Load(key));
                 }
                 if admits {
                     held.touch(key);
@@ -76,7 +84,7 @@ impl Scheduler {
         run.handle(input, now, effects);
         let feed_bytes = run.feed_bytes();
         if let Some(remains) = run.take_remains() {
-            discard(waste, WASTE_BYTES_MIN, remains);
+            outbox.discard(WASTE_BYTES_MIN, remains);
         }
         let (mut outcome, published, mut blamed) = (None, handler.next_sequence, Blamed::NONE);
         for effect in effects.drain(..) {
@@ -100,15 +108,14 @@ impl Scheduler {
                 Effect::Arm(timer, deadline) => {
                     timers.arm_of_run(run_key, &mut handler.armed, timer, deadline);
                 }
-                Effect::GoOn if deferring.contains(&run_key) => {}
-                Effect::GoOn => deferring.push_back(run_key),
+                Effect::GoOn => timers.defer(run_key),
                 Effect::Disarm(timer) => timers.disarm_of_run(run_key, &mut handler.armed, timer),
                 Effect::Finish(end) => outcome = Some(end),
             }
         }
         if effects.capacity() > EFFECTS_KEPT_MAX {
             let bytes = effects.capacity() * size_of::<Effect>();
-            discard(waste, bytes, std::mem::take(effects));
+            outbox.discard(bytes, std::mem::take(effects));
         }
         if handler.next_sequence > published {
             held.note_published(run_key, handler.next_sequence);

@@ -1,17 +1,11 @@
 //! Which finished handlers stay in memory, and in the store if they are retained there.
 
-use std::time::Duration;
-
 use crate::{
     engine::{
-        channel::Channel,
         keys::{HandlerKey, RunKey},
-        scheduler::{Scheduler, handler::newest, notice::Notice, policies::Retained, waste::discard},
+        scheduler::{Scheduler, handler::newest, notice::Notice, policies::Retained},
     },
-    limits::{
-        RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US,
-        RETENTION_SLACK_MAX, RETENTION_SLACK_PART, RETENTION_SLICE, RETENTION_SLICE_MAX, RETIRED_PER_TURN_MIN,
-    },
+    limits::{RETENTION_PAUSE_US, RETENTION_SLICE, RETIRED_PER_TURN_MIN},
     now::Now,
 };
 
@@ -21,12 +15,8 @@ impl Scheduler {
     /// those to be removed for good. To be called when the notices are carried out. Examines more handlers than have
     /// ended since the last call, so that any excess shrinks.
     pub fn retire(&mut self) {
-        let limits = &self.limits;
-        let (count_max, bytes_max) = match self.retention.place {
-            Retained::InMemory => (limits.keep_finished, limits.finished_bytes_max),
-            Retained::InStore => (RESIDENT_FINISHED_MAX, RESIDENT_FINISHED_BYTES_MAX.min(limits.finished_bytes_max)),
-        };
-        let looked_at_max = 2 * std::mem::take(&mut self.retention.ended_since) + RETIRED_PER_TURN_MIN;
+        let (count_max, bytes_max) = self.retention.resident_max();
+        let looked_at_max = self.retention.begin_scan();
         for _ in 0..looked_at_max {
             let too_many = self.tally.finished > count_max;
             let too_large = self.tally.finished_bytes > bytes_max && self.tally.finished > 1;
@@ -44,15 +34,20 @@ impl Scheduler {
             let handlers = &self.handlers;
             self.retention.resident.retain(|run| handlers.get(&run.handler).is_some_and(|other| other.run == run.run));
         }
-        if self.retention.place == Retained::InStore {
-            self.ask_for_excess();
+        if let Some(wanted) = self.retention.wanted(self.tally.running) {
+            self.ask_oldest(wanted);
         }
+    }
+
+    /// The store takes this many bytes, including all that is committed.
+    pub fn handle_size(&mut self, bytes: u64) {
+        self.retention.handle_size(bytes);
     }
 
     /// Returns whether a finished handler without readers may leave memory.
     fn may_leave(&self, key: HandlerKey) -> bool {
         match self.retention.place {
-            Retained::InMemory => !self.has_earlier(key),
+            Retained::InMemory => !self.absent.has_channel(key),
             Retained::InStore => self.is_unchanged(key),
         }
     }
@@ -64,120 +59,40 @@ impl Scheduler {
         }
     }
 
-    /// Asks the store for finished handlers, if there are more than are to be retained.
-    fn ask_for_excess(&mut self) {
-        // Removing many together writes less, as those of a page of the store go together.
-        let excess = self.retention.excess(self.limits.keep_finished);
-        let is_over = excess > RETENTION_SLACK_MAX.min(self.limits.keep_finished / RETENTION_SLACK_PART);
-        if is_over || self.retention.has_expired || self.is_over_bytes() {
-            let by_bytes = self.excess_by_bytes(self.retention.finished());
-            self.ask_oldest(if self.retention.has_expired { usize::MAX } else { excess.max(by_bytes) });
-        }
-    }
-
-    /// Returns whether an earlier run of this handler has readers, or ends with a purge that is not committed yet.
-    fn has_earlier(&self, key: HandlerKey) -> bool {
-        !self.earlier.is_empty()
-            && self
-                .earlier
-                .range(RunKey { handler: key, run: 0 }..=RunKey { handler: key, run: u32::MAX })
-                .next()
-                .is_some()
-    }
-
-    /// Returns when to remove a small excess.
-    pub(super) fn excess_due_us(&self, now: Now) -> Option<u64> {
-        let retention = &self.retention;
-        if retention.place == Retained::InMemory {
-            return None;
-        }
-        if retention.rests_until_us.is_some() {
-            return retention.rests_until_us;
-        }
-        let waits = retention.is_asked || retention.is_stuck || retention.removing >= self.uncommitted();
-        if waits || retention.excess(self.limits.keep_finished) == 0 {
-            return None;
-        }
-        Some(retention.excess_due_us.unwrap_or(now.alive_us + RETENTION_PAUSE_MIN_US))
-    }
-
     /// Removes a small excess, if it is time.
     pub(super) fn handle_excess(&mut self, now: Now) {
-        if self.retention.rests_until_us.take_if(|until_us| *until_us <= now.alive_us).is_some() {
-            let excess = self.retention.excess(self.limits.keep_finished);
-            return self.ask_oldest(excess);
-        }
-        self.retention.excess_due_us = self.excess_due_us(now);
-        if self.retention.excess_due_us.is_some_and(|due_us| due_us <= now.alive_us) {
-            self.retention.excess_due_us = None;
-            let excess = self.retention.excess(self.limits.keep_finished);
-            self.ask_oldest(excess);
+        if let Some(wanted) = self.retention.handle_time(self.commits.uncommitted(), now) {
+            self.ask_oldest(wanted);
         }
     }
 
-    /// Asks the store for the longest ended handlers: as many as are to be removed, up to a slice, and as many as may
-    /// have to stay. A slice is larger than the number of runs that have ended since the last one, so that retention
-    /// keeps up with any rate.
+    /// Asks the store for the longest ended handlers: as many as are to be removed, and as many as may have to stay.
     fn ask_oldest(&mut self, wanted: usize) {
-        let (uncommitted, whole) = (self.uncommitted(), self.damage.whole_count());
-        let retention = &mut self.retention;
-        if wanted > 0
-            && retention.removing < uncommitted
-            && !retention.is_asked
-            && !retention.is_stuck
-            && retention.rests_until_us.is_none()
-        {
-            let ended = std::mem::take(&mut retention.ended_since_asked);
-            retention.slice = (2 * ended).clamp(RETENTION_SLICE, RETENTION_SLICE_MAX);
-            retention.is_asked = true;
-            let may_stay = self.tally.finished + self.earlier.len() + whole;
-            self.notices.push_back(Notice::Oldest(wanted.min(retention.slice) + may_stay));
+        if let Some(slice) = self.retention.ask(wanted, self.commits.uncommitted()) {
+            let may_stay = self.tally.finished + self.absent.channel_count() + self.health.whole_count();
+            self.outbox.notify(Notice::Oldest(slice + may_stay));
         }
     }
 
     /// Handles the longest ended handlers of the store, each with the time of its end; if they are fewer than
     /// requested, there are no more. Empty if the store could not be read.
     pub fn handle_oldest(&mut self, oldest: &[(HandlerKey, i64)], now: Now) {
-        self.retention.is_asked = false;
-        let (is_over_bytes, finished) = (self.is_over_bytes(), self.retention.finished());
-        let excess = self.retention.excess(self.limits.keep_finished).max(self.excess_by_bytes(finished));
-        let expired_us = self.limits.keep_for.map(|keep_for| now.wall_us.saturating_sub_unsigned(micros(keep_for)));
-        let (mut next_us, mut removed, slice) = (self.ages_pause_us(), 0, self.retention.slice);
-        let mut last_expired = false;
-        self.retention.has_expired = false;
+        let mut removal = self.retention.begin_removal(self.tally.running, now);
         for &(key, ended_us) in oldest {
             if self.has_ended_again(key, ended_us) {
                 continue;
             }
-            last_expired = expired_us.is_some_and(|expired_us| ended_us <= expired_us);
-            if removed >= slice || !(last_expired || removed < excess) {
-                let left_us = expired_us.map_or(RETENTION_PAUSE_US, |expired_us| ended_us.abs_diff(expired_us));
-                next_us = if last_expired { next_us } else { next_us.min(left_us.max(1)) };
+            if !removal.takes(ended_us) {
                 break;
             }
-            removed += usize::from(self.remove_kept(key));
+            removal.removed += usize::from(self.remove_kept(key));
         }
-        // The next slice is removed as soon as this one is committed.
-        self.retention.has_expired = last_expired && removed > 0;
-        self.retention.is_stuck = removed == 0;
-        self.room.note_asked(is_over_bytes, removed);
-        // With none left, wait for the next end.
-        let ages = self.limits.keep_for.filter(|_| self.retention.retained_count > 0);
-        self.retention.ages_due_us = ages.map(|_| now.alive_us.saturating_add(next_us));
+        self.retention.end_removal(&removal, now);
     }
 
     /// The store could not be read for the longest ended handlers: it is asked again after a pause.
     pub fn handle_oldest_unread(&mut self, now: Now) {
-        self.retention.is_asked = false;
-        self.retention.has_expired = false;
-        self.retention.rest(now);
-    }
-
-    /// Returns how long until ages are checked again if none is known to be due: later ends are not due earlier.
-    fn ages_pause_us(&self) -> u64 {
-        self.limits
-            .keep_for
-            .map_or(RETENTION_PAUSE_US, |keep_for| micros(keep_for).clamp(RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US))
+        self.retention.handle_unread(now);
     }
 
     /// Returns whether a handler was continued after the end that the store has reported, and has ended again. It is
@@ -190,7 +105,7 @@ impl Scheduler {
     /// Removes a finished handler from the store. It stays if it was continued since the store was asked, if any of its
     /// runs has a reader, or if it has uncommitted changes.
     fn remove_kept(&mut self, key: HandlerKey) -> bool {
-        if self.has_earlier(key) || self.is_aside(key) {
+        if self.absent.has_channel(key) || self.health.is_aside(key) {
             return false;
         }
         match self.handlers.get(&key) {
@@ -198,55 +113,46 @@ impl Scheduler {
             None if !self.absent.contains(key) => self.purge_kept(key),
             _ => return false,
         }
-        self.retention.removing = self.batch.number;
-        self.room.note_removed();
+        self.retention.note_removed(self.commits.batch.number);
         true
     }
 
     fn purge_kept(&mut self, key: HandlerKey) {
-        self.batch.purged.push(key);
+        self.commits.batch.purged.push(key);
         self.uncount_finished(key);
         self.note_removed(key, None, None);
     }
 
     /// A finished handler of the store is no longer finished, if this batch is committed.
     pub(super) fn uncount_finished(&mut self, key: HandlerKey) {
-        if self.is_aside(key) {
+        if self.health.is_aside(key) {
             return;
         }
         self.retention.uncount();
         if self.policies.recording.is_on() {
-            self.held.uncounted.push(key);
+            self.commits.held.uncounted.push(key);
         }
     }
 
     /// Finds handlers that were retained for long enough.
     pub(super) fn handle_ages(&mut self, now: Now) {
-        let Some(keep_for) = self.limits.keep_for else { return self.retention.ages_due_us = None };
-        if self.retention.ages_due_us.is_none_or(|due_us| due_us > now.alive_us) {
-            return;
-        }
-        self.retention.ages_due_us = Some(now.alive_us + self.ages_pause_us());
+        let Some(expired_us) = self.retention.handle_ages(now) else { return };
         match self.retention.place {
-            Retained::InMemory => self.remove_expired(keep_for, now),
-            Retained::InStore => {
-                self.retention.is_stuck = false;
-                self.retention.has_expired = true;
-                self.ask_oldest(usize::MAX);
-            }
+            Retained::InMemory => self.remove_expired(expired_us, now),
+            Retained::InStore => self.ask_oldest(usize::MAX),
         }
     }
 
     /// Removes handlers that have been retained in memory for long enough.
-    fn remove_expired(&mut self, keep_for: Duration, now: Now) {
-        let expired_us = now.wall_us.saturating_sub_unsigned(micros(keep_for));
+    fn remove_expired(&mut self, expired_us: i64, now: Now) {
         // Handlers that have to stay are checked again after a pause.
         let mut is_stuck = true;
         for _ in 0..RETENTION_SLICE.min(self.retention.resident.len()) {
             let Some(&run) = self.retention.resident.front() else { return self.retention.ages_due_us = None };
             let ended_us = newest(&mut self.handlers, run)
                 .and_then(|handler| Some((handler.life.end()?.completed_us, handler.is_idle())));
-            let ended_us = ended_us.map(|(ended_us, is_idle)| (ended_us, is_idle && !self.has_earlier(run.handler)));
+            let ended_us =
+                ended_us.map(|(ended_us, is_idle)| (ended_us, is_idle && !self.absent.has_channel(run.handler)));
             match ended_us {
                 Some((ended_us, _)) if ended_us > expired_us => {
                     let left_us = ended_us.abs_diff(expired_us).clamp(1, RETENTION_PAUSE_US);
@@ -269,7 +175,7 @@ impl Scheduler {
     /// Returns whether all of a handler is committed, and no answer of the store is older.
     fn is_unchanged(&self, key: HandlerKey) -> bool {
         let Some(handler) = self.handlers.get(&key) else { return true };
-        handler.journal.batch < self.unseen() && !self.cursors.has_moved(key)
+        handler.journal.batch < self.commits.unseen() && !self.cursors.has_moved(key)
     }
 
     /// Drops a finished handler from memory; it stays in the store.
@@ -277,7 +183,7 @@ impl Scheduler {
         let Some(handler) = self.handlers.remove(&key) else { return };
         self.tally.forget(key, &handler);
         self.names.chosen.remove(&handler.id);
-        discard(&mut self.waste, handler.life.counted.bytes, handler);
+        self.outbox.discard(handler.life.counted.bytes, handler);
     }
 
     /// Removes a handler for good. Those who read or wait are told once that is committed.
@@ -293,40 +199,28 @@ impl Scheduler {
         }
         self.cursors.forget(key);
         let is_read = run.run > 0 || handler.channel.is_busy() || handler.caller.is_some();
-        discard(&mut self.waste, handler.life.counted.bytes, handler.life);
+        self.outbox.discard(handler.life.counted.bytes, handler.life);
         match self.retention.place {
             // The usual case in memory: there is nobody to tell.
-            Retained::InMemory if !is_read => return self.batch.removed.push((run, handler.channel.range())),
+            Retained::InMemory if !is_read => return self.commits.batch.removed.push((run, handler.channel.range())),
             Retained::InMemory => {}
             Retained::InStore => {
-                self.held.touch(key);
-                self.batch.purged.push(key);
+                self.commits.held.touch(key);
+                self.commits.batch.purged.push(key);
             }
         }
-        self.earlier.insert(run, handler.channel);
-        let channels = self.earlier.range(RunKey { handler: key, run: 0 }..=run);
-        self.batch.removed.extend(channels.map(|(&run, channel)| (run, channel.range())));
-        self.held.purged.push(run);
+        self.absent.keep_channel(run, handler.channel);
+        self.commits.batch.removed.extend(self.absent.ranges_upto(run));
+        self.commits.held.purged.push(run);
         self.note_removed(key, Some(run), handler.caller);
     }
 
     /// The handler of this run, its newest, was removed.
     pub(super) fn handle_purged(&mut self, newest: RunKey) {
         let caller = self.absent.take_caller(newest.handler);
-        self.notices.extend(caller.map(Notice::CallerGone));
-        let first = RunKey { handler: newest.handler, run: 0 };
-        while let Some((&run, _)) = self.earlier.range(first..=newest).next_back() {
-            let channel = self.earlier.remove(&run);
-            self.notices.extend(channel.iter().flat_map(Channel::everybody).map(Notice::Gone));
+        self.outbox.notify_all(caller.map(Notice::CallerGone));
+        for channel in self.absent.take_channels(newest.handler, newest.run) {
+            self.outbox.notify_all(channel.everybody().map(Notice::Gone));
         }
     }
-
-    /// Returns the number of the first uncommitted batch.
-    pub(super) fn uncommitted(&self) -> u64 {
-        self.committing.front().map_or(self.batch.number, |&(number, _)| number)
-    }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -38,7 +38,7 @@ impl Scheduler {
         let known = handler_id.and_then(|id| self.find(id)).and_then(|key| Some((key, self.handlers.get(&key)?)));
         let place = match (handler_id, known, with_context) {
             (None, ..) => StartAs::New(None),
-            (_, Some((key, _)), _) if self.is_aside(key) => return Err(StartRefused::Damaged),
+            (_, Some((key, _)), _) if self.health.is_aside(key) => return Err(StartRefused::Damaged),
             (Some(id), None, true) => StartAs::New(Some(id.into())),
             (Some(_), None, false) => return Err(StartRefused::NotFound),
             (_, Some((key, handler)), true) => match () {
@@ -56,10 +56,10 @@ impl Scheduler {
             },
         };
         // A run that is only in the store costs little, and there may be many that nobody ever answers.
-        if self.tally.running - self.tally.parked >= self.limits.runs_max || self.tally.parked >= PARKED_MAX {
+        if self.tally.running - self.tally.parked >= self.policies.limits.runs_max || self.tally.parked >= PARKED_MAX {
             return Err(StartRefused::Full);
         }
-        if self.room.is_full() {
+        if self.retention.is_store_full() {
             return Err(StartRefused::StoreFull);
         }
         Ok(place)
@@ -94,7 +94,7 @@ impl Scheduler {
         let recording = self.policies.recording;
         let is_apart = recording.keeps_apart(state.cost_bytes());
         let head = recording.is_on().then(|| {
-            self.held.opened.push(run);
+            self.commits.held.opened.push(run);
             let id = chosen_id.or_else(|| self.chosen_id(key));
             let state = match () {
                 () if !is_apart => StartState::Recorded,
@@ -103,7 +103,7 @@ impl Scheduler {
             };
             Box::new(Head { id, workflow, run_id, started_us: now.wall_us, state })
         });
-        self.batch.opened.push(Opened { run, first, head });
+        self.commits.batch.opened.push(Opened { run, first, head });
         let sequence = first;
         let input = if is_apart {
             Input::StartedFrom { event, state, admitted, sequence }
@@ -181,7 +181,7 @@ impl Scheduler {
         handler.passes.clear();
         handler.granted_bytes = 0;
         if channel.is_busy() {
-            self.earlier.insert(earlier, channel);
+            self.absent.keep_channel(earlier, channel);
         } else {
             self.note_unread(earlier, channel.range().end);
         }
@@ -190,7 +190,7 @@ impl Scheduler {
     /// Creates a run before its start.
     fn new_run(&self, workflow: WorkflowId, run_id: Uuid, id: &Arc<str>) -> Run {
         let run = Run::new(Arc::clone(self.graph(workflow)), run_id, Arc::clone(id));
-        let run = run.with_events_at_once(self.limits.events_at_once);
+        let run = run.with_events_at_once(self.policies.limits.events_at_once);
         if self.policies.feed_keep.is_some() { run.with_window() } else { run }
     }
 

@@ -14,7 +14,7 @@ use crate::engine::{
 impl Scheduler {
     /// Returns the next trouble whose cause is committed.
     pub fn poll_trouble(&mut self) -> Option<Trouble> {
-        self.troubles.pop_front()
+        self.outbox.poll_trouble()
     }
 
     /// The pass with this tag has panicked, with this position and text; its end follows.
@@ -36,29 +36,16 @@ impl Scheduler {
             let Blamed { step, attempt } = blamed;
             Trouble { kind, handler, run_id, graph: Arc::clone(graph), step, attempt, error }
         };
-        self.troubles.push_back(trouble);
+        self.outbox.report([trouble]);
     }
 
     /// Sets why the last commit failed; `None` once one has succeeded.
     pub fn note_store_fault(&mut self, fault: Option<String>) {
-        self.store_fault = fault;
+        self.health.note_store_fault(fault);
     }
 
     /// Returns why the server does less than it could; empty when it is healthy.
     pub fn degradations(&self) -> Vec<String> {
-        let mut reasons = Vec::new();
-        if let Some(fault) = &self.store_fault {
-            reasons.push(format!("the last commit failed, and what cannot be stored is refused: {fault}"));
-        }
-        reasons.extend(self.passes.overload.clone());
-        match self.damaged_count() {
-            0 => {}
-            1 => reasons.push("the stored rows of 1 handler are damaged (the log names it)".into()),
-            count => reasons.push(format!("the stored rows of {count} handlers are damaged (the log names them)")),
-        }
-        if self.has_bad_page() {
-            reasons.push("a page of the database is damaged, and not all can be stored (see the log)".into());
-        }
-        reasons
+        self.health.degradations(self.passes.overload.as_ref())
     }
 }

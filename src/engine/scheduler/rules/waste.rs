@@ -1,18 +1,15 @@
 //! Memory that is no longer needed and takes long to free.
 
-use crate::engine::scheduler::{
-    Scheduler,
-    waste::{Waste, discard},
-};
+use crate::engine::scheduler::{Scheduler, waste::Waste};
 
 impl Scheduler {
     /// Takes a value of this many bytes that is no longer needed.
     pub fn discard(&mut self, bytes: usize, unneeded: impl Send + 'static) {
-        discard(&mut self.waste, bytes, unneeded);
+        self.outbox.discard(bytes, unneeded);
     }
 
     /// Returns the next value to be dropped.
     pub fn poll_waste(&mut self) -> Option<Waste> {
-        self.waste.pop()
+        self.outbox.poll_waste()
     }
 }
