@@ -59,13 +59,18 @@ impl Handler {
     }
 
     /// Makes the run back off; it gets these inputs after the pause.
-    pub(super) fn back_off(&mut self, inputs: Vec<Input>) {
-        if let Phase::Running(run) = mem::replace(&mut self.life.phase, Phase::Parked(Admission::Waits)) {
-            self.life.phase = Phase::BackingOff { run, inputs, is_admitted: false };
-        }
+    pub(super) fn back_off(&mut self, key: HandlerKey, inputs: Vec<Input>, tally: &mut Tally) {
+        let phase = match mem::replace(&mut self.life.phase, Phase::Parked(Admission::Waits)) {
+            Phase::Running(run) => Phase::BackingOff { run, inputs, is_admitted: false },
+            phase => phase,
+        };
+        self.enter(key, phase, tally);
     }
 
     /// Ends the pause. Returns the postponed inputs; `None` if the run is not backing off.
+    ///
+    /// This must not recount as [`Self::enter`] does: a run that was admitted during the pause learns that from one of
+    /// these inputs, and until then it would be in its workflow's queue again although it has its place.
     pub(super) fn resume(&mut self) -> Option<Vec<Input>> {
         if !matches!(self.life.phase, Phase::BackingOff { .. }) {
             return None;

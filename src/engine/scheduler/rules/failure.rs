@@ -107,7 +107,7 @@ impl Scheduler {
         let of_run = reloading.reported.into_iter().filter(|&(run, _)| run == handler.run);
         let inputs = of_run.map(|(_, input)| input).collect();
         let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
-        handler.back_off(inputs);
+        handler.back_off(key, inputs, &mut self.tally);
         self.timers.arm(Timer::Again(key), deadline);
     }
 
