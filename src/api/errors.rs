@@ -2,7 +2,7 @@
 
 use crate::{
     api::{accept, field, wire},
-    engine::scheduler::HandlerView,
+    engine::{scheduler::HandlerView, storage::StoreError},
     http::{Field, Request, Response},
     limits::{MESSAGE_BYTES_MAX, RETRY_AFTER_S},
 };
@@ -73,8 +73,22 @@ impl ErrorFormat {
     }
 
     /// 507 or 500 for a request that changed nothing because the change could not be committed.
-    pub fn not_committed(self, status: u16, reason: &str) -> Response {
-        self.error(status, &format!("The server cannot store this now, and nothing has changed: {reason}"))
+    pub fn not_committed(self, error: &StoreError) -> Response {
+        self.unchanged(error, "")
+    }
+
+    /// The same for a request to change a run that gets no inputs for a moment, because its last ones could not be
+    /// committed.
+    pub fn backing_off(self, error: &StoreError) -> Response {
+        self.unchanged(error, "the run's last steps could not be stored either: ")
+    }
+
+    fn unchanged(self, error: &StoreError, what: &str) -> Response {
+        let status = match error {
+            StoreError::Full(_) => 507,
+            StoreError::Failed(_) | StoreError::Damaged(..) => 500,
+        };
+        self.error(status, &format!("The server cannot store this now, and nothing has changed: {what}{error}"))
     }
 
     /// 500 for a request that needs what cannot be read.

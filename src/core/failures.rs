@@ -1,15 +1,13 @@
 //! Tracks whether the store commits what it is given, and when to report that it does not.
 
 use crate::{
-    engine::storage::{Batch, StoreError},
+    engine::storage::Batch,
     limits::STORE_WARNING_PAUSE_US,
     now::{Now, Seldom},
 };
 
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    /// Why something could last not be stored.
-    last: Option<StoreError>,
     /// The log line about the failing store.
     complaint: Seldom,
     failing: Option<Failing>,
@@ -25,15 +23,6 @@ struct Failing {
 }
 
 impl Failures {
-    /// Returns why something could last not be stored.
-    pub(super) fn last(&self) -> StoreError {
-        self.last.clone().unwrap_or_else(|| StoreError::Failed(String::new()))
-    }
-
-    pub(super) fn note_last(&mut self, error: StoreError) {
-        self.last = Some(error);
-    }
-
     /// The store has failed. Returns whether to report that: at most once a minute.
     pub(super) fn complain(&mut self, now: Now) -> bool {
         self.complaint.take(now.alive_us, STORE_WARNING_PAUSE_US)

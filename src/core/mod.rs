@@ -326,7 +326,7 @@ impl Core {
             }
             Notice::NotCommitted(CallerId(caller)) => {
                 let client = caller.into();
-                let error = self.failures.last();
+                let error = self.scheduler.last_fault();
                 self.take_caller(client, None).map(|_| Output::Refuse(client, Refused::NotStored(error)))
             }
             Notice::Delayed(handler, CallerId(caller)) => self.delay_caller(handler, caller.into(), now),

@@ -21,7 +21,7 @@ impl Core {
             }
             Completed::Gone(gone) => self.scheduler.handle_gone(&gone),
             Completed::Size(bytes) => self.scheduler.handle_size(bytes),
-            Completed::Failed { number, error } => self.handle_failed(number, error, now),
+            Completed::Failed { number, error } => self.handle_failed(number, &error, now),
             Completed::Aside(aside) => self.handle_aside(aside, now),
             Completed::Died(thread) => self.outputs.push_back(Output::StoreDied(thread)),
             Completed::Answer { ticket, answer } => self.handle_answer(ticket, answer, now),
@@ -47,15 +47,14 @@ impl Core {
     }
 
     /// Nothing of this batch and those after it is committed.
-    fn handle_failed(&mut self, number: u64, error: StoreError, now: Now) {
+    fn handle_failed(&mut self, number: u64, error: &StoreError, now: Now) {
         if self.failures.handle_failed(now) {
             self.outputs.push_back(Output::StoreFails(error.clone()));
         }
-        self.scheduler.note_store_fault(Some(error.to_string()));
+        self.scheduler.note_store_fault(Some(error.clone()));
         self.scheduler.handle_failed(number, now);
         let refused = self.replies.take_from(number);
-        self.refuse(refused, &error);
-        self.failures.note_last(error);
+        self.refuse(refused, error);
     }
 
     /// The next batches to be committed contain nothing of this handler.
@@ -64,7 +63,6 @@ impl Core {
         let refused = self.replies.take_of(aside.handler);
         let error = StoreError::Damaged(aside.handler, aside.cause);
         self.refuse(refused, &error);
-        self.failures.note_last(error);
     }
 
     fn refuse(&mut self, clients: impl Iterator<Item = super::ClientId>, error: &StoreError) {

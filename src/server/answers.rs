@@ -5,11 +5,7 @@ use crate::{
     account::Room,
     api::{self, Access, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
     core::{Refused, WaitsFor},
-    engine::{
-        keys::HandlerKey,
-        storage::{Recall, StoreError},
-        stored::StoredHandler,
-    },
+    engine::{keys::HandlerKey, storage::Recall, stored::StoredHandler},
     http::{FieldValues, Refusal, Request, Response, exchange::Exchange},
     limits::{LIST_COST_BYTES, PAGE_BYTES_MAX},
     net::{ConnectionId, Origin, Reactor},
@@ -193,7 +189,7 @@ impl Loop {
     pub(super) fn refuse(&mut self, id: ConnectionId, refused: &Refused) {
         if let Some(errors) = self.errors_of(id) {
             let response = match refused {
-                Refused::NotStored(error) => errors.not_committed(status(error), &error.to_string()),
+                Refused::NotStored(error) => errors.not_committed(error),
                 Refused::RunUnreadable => errors.not_read("the run's stored rows are damaged"),
                 Refused::RunDelayed(handler_id) => errors.delayed(handler_id),
             };
@@ -347,13 +343,5 @@ fn transport(origin: Origin) -> Transport {
         Origin::Tcp { loopback: true } => Transport::Loopback,
         Origin::Tcp { loopback: false } => Transport::Network,
         Origin::Unix => Transport::Unix,
-    }
-}
-
-/// Returns the status of the reply to a request that could not be stored.
-fn status(error: &StoreError) -> u16 {
-    match error {
-        StoreError::Full(_) => 507,
-        StoreError::Failed(_) | StoreError::Damaged(..) => 500,
     }
 }

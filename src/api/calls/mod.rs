@@ -129,7 +129,7 @@ impl Context<'_> {
             return Some(reply);
         }
         let is_backing_off = changes && self.scheduler.find(name).is_some_and(|key| self.scheduler.is_backing_off(key));
-        is_backing_off.then(|| Reply::Now(errors.not_committed(507, "the run's last steps could not be stored either")))
+        is_backing_off.then(|| Reply::Now(errors.backing_off(&self.scheduler.last_fault())))
     }
 
     /// Parses the body of a start. A large one is parsed elsewhere, after which the call is made again.

@@ -5,7 +5,7 @@ use super::{
     failure::Failing,
 };
 use crate::{
-    engine::{input::Outcome, keys::HandlerKey, stored::Aside},
+    engine::{input::Outcome, keys::HandlerKey, storage::StoreError, stored::Aside},
     now::Now,
 };
 
@@ -13,20 +13,28 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Health {
     damage: Damage,
-    /// Why the last commit failed, if it did.
-    store_fault: Option<String>,
+    /// Why something could last not be committed.
+    fault: Option<StoreError>,
+    /// Whether the last commit failed.
+    has_failed: bool,
     failing: Failing,
 }
 
 impl Health {
     /// `aside` are the handlers that earlier processes set aside, and why.
     pub(super) fn new(aside: &[(HandlerKey, Box<str>)]) -> Self {
-        Self { damage: Damage::new(aside), store_fault: None, failing: Failing::default() }
+        Self { damage: Damage::new(aside), fault: None, has_failed: false, failing: Failing::default() }
     }
 
     /// Sets why the last commit failed; `None` once one has succeeded.
-    pub(super) fn note_store_fault(&mut self, fault: Option<String>) {
-        self.store_fault = fault;
+    pub(super) fn note_store_fault(&mut self, fault: Option<StoreError>) {
+        self.has_failed = fault.is_some();
+        self.fault = fault.or(self.fault.take());
+    }
+
+    /// Returns why something could last not be committed, even if the store works again.
+    pub(super) fn last_fault(&self) -> StoreError {
+        self.fault.clone().unwrap_or_else(|| StoreError::Failed(String::new()))
     }
 
     /// A commit has failed.
@@ -42,6 +50,7 @@ impl Health {
     /// A handler was set aside. `is_new` says whether no run of it is committed, and `is_stuck` whether it is intact
     /// but cannot be removed. Returns whether it is remembered as such, so that retention does not choose it again.
     pub(super) fn handle_aside(&mut self, aside: &Aside, is_new: bool, is_stuck: bool, now: Now) -> bool {
+        self.fault = Some(StoreError::Damaged(aside.handler, aside.cause.clone()));
         if !aside.is_own {
             // A change made as soon as the handler is loaded would meet the same page at once.
             self.failing.note(now);
@@ -92,7 +101,7 @@ impl Health {
     /// Returns why less works than could, also for an overloaded executor; empty if nothing is wrong.
     pub(super) fn degradations(&self, overload: Option<&String>) -> Vec<String> {
         let mut reasons = Vec::new();
-        if let Some(fault) = &self.store_fault {
+        if let Some(fault) = self.fault.as_ref().filter(|_| self.has_failed) {
             reasons.push(format!("the last commit failed, and what cannot be stored is refused: {fault}"));
         }
         reasons.extend(overload.cloned());

@@ -252,8 +252,7 @@ fn answer(text: &str) -> Value {
 
 #[track_caller]
 fn refused(reply: &Response, status: u16) {
-    // 507 also for a run that backs off, whatever the reason.
-    assert!([status, 507].contains(&reply.status), "{reply:?}");
+    assert_eq!(reply.status, status, "{reply:?}");
     assert!(reply.text().starts_with("The server cannot store this now"), "{}", reply.text());
 }
 

@@ -9,6 +9,7 @@ use crate::engine::{
         handler::newest,
         troubles::{Blamed, Trouble, TroubleKind},
     },
+    storage::StoreError,
 };
 
 impl Scheduler {
@@ -40,8 +41,13 @@ impl Scheduler {
     }
 
     /// Sets why the last commit failed; `None` once one has succeeded.
-    pub fn note_store_fault(&mut self, fault: Option<String>) {
+    pub fn note_store_fault(&mut self, fault: Option<StoreError>) {
         self.health.note_store_fault(fault);
+    }
+
+    /// Returns why something could last not be committed.
+    pub fn last_fault(&self) -> StoreError {
+        self.health.last_fault()
     }
 
     /// Returns why the server does less than it could; empty when it is healthy.
