@@ -145,6 +145,11 @@ pub enum ListWritten {
 }
 
 impl List {
+    /// Returns the memory that its page takes.
+    pub fn page_bytes(&self) -> usize {
+        self.page.iter().map(StoredHandler::cost_bytes).sum()
+    }
+
     /// Returns whether the list contains only handlers whose runs have not ended.
     pub fn only_running(&self) -> bool {
         matches!(&self.statuses[..], [status] if status == wire::STATUSES[0])

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::{
+    cost,
     engine::{
         input::{Input, Outcome},
         keys::{HandlerKey, Issued, WorkflowId},
@@ -101,6 +102,15 @@ pub struct StoredHandler {
     pub cursor: u64,
     /// How it ended; `None` while it runs.
     pub end: Option<StoredEnd>,
+}
+
+impl StoredHandler {
+    /// Returns the memory that it takes.
+    pub fn cost_bytes(&self) -> usize {
+        let id_bytes = self.id.as_ref().map_or(0, |id| cost::text(id.len()));
+        let end_bytes = self.end.as_ref().map_or(0, |end| end.outcome.cost_bytes() + end.state.cost_bytes());
+        cost::elements::<Self>(1) + id_bytes + end_bytes
+    }
 }
 
 /// How a run ended.

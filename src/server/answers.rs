@@ -219,7 +219,7 @@ impl Loop {
     }
 
     fn begin_list(&mut self, id: ConnectionId, list: List) {
-        self.clients.insert(id.into(), Client::Listing(Box::new(list)));
+        self.put_list(id, Box::new(list));
         self.write_list(id);
     }
 
@@ -262,7 +262,7 @@ impl Loop {
         let room = exchange.stream_room();
         // The connection may be ready while a query is pending; there is only one query at a time.
         if room == 0 || list.is_asked {
-            self.clients.insert(id.into(), Client::Listing(list));
+            self.put_list(id, list);
             return;
         }
         let mut progress = ListProgress::More;
@@ -282,7 +282,7 @@ impl Loop {
     fn go_on_listing(&mut self, id: ConnectionId, mut list: Box<List>, progress: ListProgress) {
         let (after, only_running) = (list.after, list.only_running());
         list.is_asked = progress == ListProgress::Read;
-        self.clients.insert(id.into(), Client::Listing(list));
+        self.put_list(id, list);
         if progress == ListProgress::Read {
             self.core.ask_list(id.into(), after, only_running);
         } else {
@@ -293,17 +293,27 @@ impl Loop {
     /// Handles the handlers that the connection's list has requested; `None` if they cannot be read.
     pub(super) fn take_list_page(&mut self, id: ConnectionId, page: Option<(Vec<StoredHandler>, bool)>) {
         let Some((handlers, is_complete)) = page else { return self.cut_list(id) };
-        if let Some(Client::Listing(list)) = self.clients.get_mut(id.into()) {
+        if let Some(mut list) = self.take_list(id) {
             list.page = handlers.into();
             list.is_complete = is_complete;
             list.is_asked = false;
+            self.put_list(id, list);
             self.write_list(id);
         }
     }
 
+    fn put_list(&mut self, id: ConnectionId, list: Box<List>) {
+        self.pages_bytes += list.page_bytes();
+        self.clients.insert(id.into(), Client::Listing(list));
+    }
+
+    /// Takes the list of a connection; [`Self::put_list`] puts it back.
     pub(super) fn take_list(&mut self, id: ConnectionId) -> Option<Box<List>> {
         match self.clients.remove_if(id.into(), |client| matches!(client, Client::Listing(_))) {
-            Some(Client::Listing(list)) => Some(list),
+            Some(Client::Listing(list)) => {
+                self.pages_bytes -= list.page_bytes();
+                Some(list)
+            }
             _ => None,
         }
     }
@@ -315,6 +325,7 @@ impl Loop {
         if let Some(reader) = self.take_reader(id) {
             self.drop_reader(*reader, taken);
         }
+        self.take_list(id);
         self.clients.remove(id.into());
         self.drop_finishing(id, taken);
     }

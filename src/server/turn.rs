@@ -72,7 +72,7 @@ pub(super) struct Loop {
     pub(super) now: Now,
     /// Connections whose replies are not complete.
     pub(super) clients: Table<Client>,
-    /// Bytes of the pages that readers among them have not written yet.
+    /// Bytes of the pages that readers and lists among them have not written yet.
     pub(super) pages_bytes: usize,
     pub(super) helper: Helper,
     /// The thread of the store that has ended by a panic.

@@ -4,6 +4,7 @@ use std::{
     sync::Arc,
 };
 
+use super::Client;
 use crate::{
     Config, Ctx, Result, Server, StartEvent, StopEvent, Workflow,
     store::{Durability, Opened, sqlite::SqliteStore},
@@ -65,4 +66,39 @@ fn pages_of_readers_who_take_nothing_are_held_and_free_when_they_leave() {
     while bound.turns.pages_bytes > 0 {
         bound.turns.turn().expect("the poll works");
     }
+}
+
+#[test]
+fn pages_of_lists_that_nobody_takes_are_held_and_free_when_they_leave() {
+    const RUNS: usize = 12;
+    let large = Workflow::new::<StartEvent, StopEvent>("large");
+    let large = large.step("fill", |_, _: StartEvent| Ok(StopEvent::new("x".repeat(1 << 20))));
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = Config {
+        listen: vec!["127.0.0.1:0".parse().expect("an address")],
+        data: Some(directory.path().into()),
+        durability: Durability::Off,
+        ..Config::default()
+    };
+    let mut bound = Server::new().add(large.build().expect("the graph is whole")).bind(&config).expect("a free port");
+    let address = bound.addresses()[0].trim_start_matches("http://").to_owned();
+    bound.turns.begin();
+    let mut socket = TcpStream::connect(&address).expect("the port is open");
+    let start = "POST /workflows/large/run-nowait HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}";
+    socket.write_all(start.repeat(RUNS).as_bytes()).expect("it takes requests");
+    while bound.turns.core.scheduler().retained_count() < RUNS {
+        bound.turns.turn().expect("the poll works");
+    }
+    socket.write_all(b"GET /handlers HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it takes a request");
+    let has_page = |client: &Client| matches!(client, Client::Listing(list) if !list.page.is_empty());
+    while !bound.turns.clients.clients().any(|(_, client)| has_page(client)) {
+        bound.turns.turn().expect("the poll works");
+    }
+    assert!(bound.turns.pages_bytes > 1 << 20, "{}", bound.turns.pages_bytes);
+    assert!(bound.turns.held().replies >= bound.turns.pages_bytes);
+    drop(socket);
+    while bound.turns.clients.clients().next().is_some() {
+        bound.turns.turn().expect("the poll works");
+    }
+    assert_eq!(bound.turns.pages_bytes, 0);
 }
