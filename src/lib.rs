@@ -243,6 +243,8 @@ mod account;
 #[cfg(not(feature = "internals"))]
 mod api;
 #[cfg(not(feature = "internals"))]
+mod client_id;
+#[cfg(not(feature = "internals"))]
 mod core;
 #[cfg(not(feature = "internals"))]
 mod cost;
@@ -279,6 +281,8 @@ mod workflow;
 pub mod account;
 #[cfg(feature = "internals")]
 pub mod api;
+#[cfg(feature = "internals")]
+pub mod client_id;
 #[cfg(feature = "internals")]
 pub mod core;
 #[cfg(feature = "internals")]

@@ -29,9 +29,10 @@ use std::collections::VecDeque;
 
 pub use output::{Loaded, Output, Refused};
 pub use reading::{Begun, PageFound, ReadFrom, Reading, Step, Turn};
-pub use table::{ClientId, Table};
+pub use table::Table;
 
 use crate::{
+    client_id::ClientId,
     engine::{
         keys::{CallerId, HandlerKey},
         scheduler::{Notice, Scheduler, Waste},

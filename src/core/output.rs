@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ClientId;
+use crate::client_id::ClientId;
 use crate::{
     engine::{
         feed::Feed,

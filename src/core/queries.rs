@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::ClientId;
+use crate::client_id::ClientId;
 use crate::engine::{scheduler::Asked, storage::Ticket, stored::Address};
 
 /// The queries on which the store works.

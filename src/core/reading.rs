@@ -11,7 +11,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{ClientId, Core};
+use super::Core;
+use crate::client_id::ClientId;
 use crate::{
     engine::{
         channel::{Channel, ReaderId},

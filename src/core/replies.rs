@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::ClientId;
+use crate::client_id::ClientId;
 use crate::{engine::keys::HandlerKey, http::Response};
 
 /// Replies that wait for a batch, and for its changes of a handler.

@@ -2,6 +2,7 @@
 
 use super::{Core, Loaded, Output, Refused, queries::PendingQuery};
 use crate::{
+    client_id::ClientId,
     engine::{
         scheduler::Folded,
         storage::{Answer, Completed, StoreError, Ticket},
@@ -65,7 +66,7 @@ impl Core {
         self.refuse(refused, &error);
     }
 
-    fn refuse(&mut self, clients: impl Iterator<Item = super::ClientId>, error: &StoreError) {
+    fn refuse(&mut self, clients: impl Iterator<Item = ClientId>, error: &StoreError) {
         for client in clients {
             if self.stop_waiting_for_commit(client) {
                 self.outputs.push_back(Output::Refuse(client, Refused::NotStored(error.clone())));
@@ -169,7 +170,7 @@ impl Core {
         }
     }
 
-    fn resume_held(&mut self, client: super::ClientId, output: Output) {
+    fn resume_held(&mut self, client: ClientId, output: Output) {
         if self.resume_call(client) {
             self.loaded.push_back(output);
         }

@@ -19,15 +19,6 @@ use crate::{
     now::Now,
 };
 
-/// Identifies a connection. An id outlives its connection and never identifies another one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ConnectionId {
-    /// Its slot, reused after its end.
-    pub slot: u32,
-    /// How many connections had that slot before.
-    pub generation: u32,
-}
-
 /// Where a connection came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {

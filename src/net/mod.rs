@@ -10,6 +10,6 @@ mod timers;
 
 pub use self::{
     address::{Address, AddressError},
-    connection::{Connection, ConnectionId, Origin},
+    connection::{Connection, Origin},
     reactor::{Closed, Reactor, SIGNAL_TOKEN, Wakes},
 };

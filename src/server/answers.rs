@@ -4,18 +4,19 @@ use super::{clients::Client, turn::Loop};
 use crate::{
     account::Room,
     api::{self, Access, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
+    client_id::ClientId,
     core::{Refused, WaitsFor},
     engine::{keys::HandlerKey, storage::Recall, stored::StoredHandler},
     http::{FieldValues, Refusal, Request, Response, exchange::Exchange},
     limits::{LIST_COST_BYTES, PAGE_BYTES_MAX},
-    net::{ConnectionId, Origin, Reactor},
+    net::{Origin, Reactor},
 };
 
 impl Loop {
     /// Handles a connection that is ready: it has hung up, can take more, or has requests.
-    pub(super) fn serve(&mut self, id: ConnectionId) {
+    pub(super) fn serve(&mut self, id: ClientId) {
         // Its request waits untouched: touching the connection would make the reactor report it again.
-        if self.core.holds_call(id.into()) {
+        if self.core.holds_call(id) {
             return self.handle_taken(id);
         }
         let Some(connection) = self.reactor.connection(id) else { return };
@@ -25,7 +26,7 @@ impl Loop {
             return self.forget_client(id, taken);
         }
         self.handle_taken(id);
-        match self.clients.get(id.into()) {
+        match self.clients.get(id) {
             Some(Client::Reading(_)) => self.pump(id),
             Some(Client::Listing(..)) => self.write_list(id),
             Some(Client::Answering(_)) | None => {}
@@ -34,11 +35,11 @@ impl Loop {
     }
 
     /// Returns whether the connection's next request may be answered.
-    fn is_free(&self, id: ConnectionId) -> bool {
-        self.clients.get(id.into()).is_none() && !self.core.is_waiting(id.into())
+    fn is_free(&self, id: ClientId) -> bool {
+        self.clients.get(id).is_none() && !self.core.is_waiting(id)
     }
 
-    pub(super) fn answer_all(&mut self, id: ConnectionId) {
+    pub(super) fn answer_all(&mut self, id: ClientId) {
         while self.is_free(id)
             && let Some(connection) = self.reactor.connection(id)
         {
@@ -53,7 +54,7 @@ impl Loop {
     }
 
     /// Refuses a request whose body has not arrived, if its head is enough for that.
-    fn judge_head(&mut self, id: ConnectionId) {
+    fn judge_head(&mut self, id: ClientId) {
         let room = self.memory.account.room(&self.held());
         let judged =
             judge(&mut self.reactor, &self.site.access, id, Exchange::offered_request, |request, _, checked| {
@@ -70,7 +71,7 @@ impl Loop {
     }
 
     /// The handler that the connection's request waited for is loaded, or does not exist.
-    pub(super) fn answer_read(&mut self, id: ConnectionId) {
+    pub(super) fn answer_read(&mut self, id: ClientId) {
         if self.reactor.connection(id).is_some_and(|connection| connection.exchange().has_request()) {
             self.answer(id, true);
             self.answer_all(id);
@@ -78,16 +79,16 @@ impl Loop {
     }
 
     /// The body of the connection's request is parsed.
-    pub(super) fn answer_parsed(&mut self, id: ConnectionId) {
+    pub(super) fn answer_parsed(&mut self, id: ClientId) {
         self.answer_all(id);
         // Its connection may be gone. A call that now waits for something else takes the body later.
-        if !self.core.holds_call(id.into()) {
+        if !self.core.holds_call(id) {
             self.helper.take(id);
         }
     }
 
     /// Answers the connection's request without making its call.
-    pub(super) fn answer_with(&mut self, id: ConnectionId, reply: impl FnOnce(ErrorFormat) -> Response) {
+    pub(super) fn answer_with(&mut self, id: ClientId, reply: impl FnOnce(ErrorFormat) -> Response) {
         // It must not be used as the body of the connection's next request.
         self.helper.take(id);
         let judged = judge(&mut self.reactor, &self.site.access, id, Exchange::request, |request, _, checked| {
@@ -100,7 +101,7 @@ impl Loop {
     }
 
     /// `is_read`: the scheduler has what the store knows of the request's handler.
-    fn answer(&mut self, id: ConnectionId, is_read: bool) {
+    fn answer(&mut self, id: ClientId, is_read: bool) {
         let room = self.memory.account.room(&self.held());
         let mut parsed = self.helper.take(id);
         let judged = judge(&mut self.reactor, &self.site.access, id, Exchange::request, |request, refusal, checked| {
@@ -141,12 +142,12 @@ impl Loop {
             Reply::WhenRead(_) | Reply::WhenSettled(_) | Reply::WhenParsed(_) => {}
             Reply::Now(response) => exchange.respond(&response, self.now),
             Reply::WhenCommitted(key, response) => {
-                self.core.reply_when_committed(id.into(), key, response);
-                self.clients.insert(id.into(), Client::Answering(errors));
+                self.core.reply_when_committed(id, key, response);
+                self.clients.insert(id, Client::Answering(errors));
             }
             Reply::WhenRunEnds(key) => {
-                self.core.await_end(id.into(), key);
-                self.clients.insert(id.into(), Client::Answering(errors));
+                self.core.await_end(id, key);
+                self.clients.insert(id, Client::Answering(errors));
             }
             Reply::Follow(follow) => self.begin_reading(id, follow, errors),
             Reply::List(list) => self.begin_list(id, *list),
@@ -154,15 +155,15 @@ impl Loop {
     }
 
     /// Makes a call wait until it is to be repeated.
-    fn call_later(&mut self, id: ConnectionId, reply: Reply, parsed: Option<Parsed>) {
+    fn call_later(&mut self, id: ClientId, reply: Reply, parsed: Option<Parsed>) {
         if let Some(parsed) = parsed {
             self.helper.keep(id, parsed);
         }
         match reply {
-            Reply::WhenSettled(batch) => self.core.hold_call(id.into(), WaitsFor::Batch(batch)),
-            Reply::WhenRead(address) => self.core.hold_call(id.into(), WaitsFor::Handler(address)),
+            Reply::WhenSettled(batch) => self.core.hold_call(id, WaitsFor::Batch(batch)),
+            Reply::WhenRead(address) => self.core.hold_call(id, WaitsFor::Handler(address)),
             Reply::WhenParsed(form) => {
-                self.core.hold_call(id.into(), WaitsFor::Driver);
+                self.core.hold_call(id, WaitsFor::Driver);
                 self.begin_parsing(id, form);
             }
             _ => {}
@@ -170,15 +171,15 @@ impl Loop {
     }
 
     /// Returns the form of errors for the connection, if the core produces its reply.
-    fn errors_of(&self, id: ConnectionId) -> Option<ErrorFormat> {
-        match self.clients.get(id.into()) {
+    fn errors_of(&self, id: ClientId) -> Option<ErrorFormat> {
+        match self.clients.get(id) {
             Some(Client::Answering(errors)) => Some(*errors),
             _ => None,
         }
     }
 
     /// The run that a caller waits for has ended; without a handler, it was purged.
-    pub(super) fn answer_caller(&mut self, id: ConnectionId, handler: Option<HandlerKey>) {
+    pub(super) fn answer_caller(&mut self, id: ClientId, handler: Option<HandlerKey>) {
         if let Some(errors) = self.errors_of(id) {
             let response = api::run_ended(handler.and_then(|key| self.core.scheduler().view(key)), errors);
             self.respond(id, &response);
@@ -186,7 +187,7 @@ impl Loop {
     }
 
     /// The request has failed.
-    pub(super) fn refuse(&mut self, id: ConnectionId, refused: &Refused) {
+    pub(super) fn refuse(&mut self, id: ClientId, refused: &Refused) {
         if let Some(errors) = self.errors_of(id) {
             let response = match refused {
                 Refused::NotStored(error) => errors.not_committed(error),
@@ -198,8 +199,8 @@ impl Loop {
     }
 
     /// The server stops before the run that the connection waits for ends.
-    pub(super) fn answer_stopping(&mut self, id: ConnectionId) {
-        let (Some(errors), Some(key)) = (self.errors_of(id), self.core.release_caller(id.into())) else { return };
+    pub(super) fn answer_stopping(&mut self, id: ClientId) {
+        let (Some(errors), Some(key)) = (self.errors_of(id), self.core.release_caller(id)) else { return };
         let response = if self.core.scheduler().recall() == Recall::Everything {
             errors.stopping(&self.core.scheduler().known_id(key))
         } else if self.core.scheduler().view(key).is_some() {
@@ -211,19 +212,19 @@ impl Loop {
     }
 
     /// Answers, after which the connection is free for its next request.
-    pub(super) fn respond(&mut self, id: ConnectionId, response: &Response) {
-        self.clients.remove(id.into());
+    pub(super) fn respond(&mut self, id: ClientId, response: &Response) {
+        self.clients.remove(id);
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().respond(response, self.now);
         }
     }
 
-    fn begin_list(&mut self, id: ConnectionId, list: List) {
+    fn begin_list(&mut self, id: ClientId, list: List) {
         self.put_list(id, Box::new(list));
         self.write_list(id);
     }
 
-    fn write_first(&mut self, id: ConnectionId, mut list: Box<List>) {
+    fn write_first(&mut self, id: ClientId, mut list: Box<List>) {
         let mut body = Vec::new();
         let progress = api::list_some(self.core.scheduler(), &mut list, &mut body, PAGE_BYTES_MAX);
         self.shares.spend(LIST_COST_BYTES + body.len());
@@ -245,13 +246,13 @@ impl Loop {
     }
 
     /// Continues a list, now or when it is its turn.
-    pub(super) fn write_list(&mut self, id: ConnectionId) {
+    pub(super) fn write_list(&mut self, id: ClientId) {
         if self.shares.admits(id) {
             self.write_list_now(id);
         }
     }
 
-    pub(super) fn write_list_now(&mut self, id: ConnectionId) {
+    pub(super) fn write_list_now(&mut self, id: ClientId) {
         // The list may have ended, and the connection may be at its next request.
         let Some(mut list) = self.take_list(id) else { return };
         if list.written == ListWritten::Nothing {
@@ -279,19 +280,19 @@ impl Loop {
         }
     }
 
-    fn go_on_listing(&mut self, id: ConnectionId, mut list: Box<List>, progress: ListProgress) {
+    fn go_on_listing(&mut self, id: ClientId, mut list: Box<List>, progress: ListProgress) {
         let (after, only_running) = (list.after, list.only_running());
         list.is_asked = progress == ListProgress::Read;
         self.put_list(id, list);
         if progress == ListProgress::Read {
-            self.core.ask_list(id.into(), after, only_running);
+            self.core.ask_list(id, after, only_running);
         } else {
             self.shares.wait(id);
         }
     }
 
     /// Handles the handlers that the connection's list has requested; `None` if they cannot be read.
-    pub(super) fn take_list_page(&mut self, id: ConnectionId, page: Option<(Vec<StoredHandler>, bool)>) {
+    pub(super) fn take_list_page(&mut self, id: ClientId, page: Option<(Vec<StoredHandler>, bool)>) {
         let Some((handlers, is_complete)) = page else { return self.cut_list(id) };
         if let Some(mut list) = self.take_list(id) {
             list.page = handlers.into();
@@ -302,14 +303,14 @@ impl Loop {
         }
     }
 
-    fn put_list(&mut self, id: ConnectionId, list: Box<List>) {
+    fn put_list(&mut self, id: ClientId, list: Box<List>) {
         self.pages_bytes += list.page_bytes();
-        self.clients.insert(id.into(), Client::Listing(list));
+        self.clients.insert(id, Client::Listing(list));
     }
 
     /// Takes the list of a connection; [`Self::put_list`] puts it back.
-    pub(super) fn take_list(&mut self, id: ConnectionId) -> Option<Box<List>> {
-        match self.clients.remove_if(id.into(), |client| matches!(client, Client::Listing(_))) {
+    pub(super) fn take_list(&mut self, id: ClientId) -> Option<Box<List>> {
+        match self.clients.remove_if(id, |client| matches!(client, Client::Listing(_))) {
             Some(Client::Listing(list)) => {
                 self.pages_bytes -= list.page_bytes();
                 Some(list)
@@ -319,14 +320,14 @@ impl Loop {
     }
 
     /// The connection is gone, or has hung up: releases what it held.
-    pub(super) fn forget_client(&mut self, id: ConnectionId, taken: u64) {
+    pub(super) fn forget_client(&mut self, id: ClientId, taken: u64) {
         self.helper.take(id);
-        self.core.forget(id.into());
+        self.core.forget(id);
         if let Some(reader) = self.take_reader(id) {
             self.drop_reader(*reader, taken);
         }
         self.take_list(id);
-        self.clients.remove(id.into());
+        self.clients.remove(id);
         self.drop_finishing(id, taken);
     }
 }
@@ -336,7 +337,7 @@ impl Loop {
 fn judge<'a, T>(
     reactor: &'a mut Reactor,
     access: &Access,
-    id: ConnectionId,
+    id: ClientId,
     find: for<'b> fn(&'b Exchange, &'b mut FieldValues<'b>) -> Option<Request<'b>>,
     judge: impl FnOnce(&Request<'_>, Option<&Refusal>, Result<Granted, Response>) -> T,
 ) -> Option<(&'a mut Exchange, T)> {

@@ -1,11 +1,7 @@
 //! What the loop knows about each connection whose reply is not complete.
 
 use super::reader::Reader;
-use crate::{
-    api::{ErrorFormat, List},
-    core::ClientId,
-    net::ConnectionId,
-};
+use crate::api::{ErrorFormat, List};
 
 /// The state of a reply. A connection whose request waits to be judged has none yet.
 #[derive(Debug)]
@@ -16,16 +12,4 @@ pub(super) enum Client {
     Reading(Box<Reader>),
     /// GET /handlers: waits to write more of the list.
     Listing(Box<List>),
-}
-
-impl From<ConnectionId> for ClientId {
-    fn from(id: ConnectionId) -> Self {
-        Self { slot: id.slot, generation: id.generation }
-    }
-}
-
-impl From<ClientId> for ConnectionId {
-    fn from(client: ClientId) -> Self {
-        Self { slot: client.slot, generation: client.generation }
-    }
 }

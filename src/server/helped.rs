@@ -6,13 +6,13 @@ use super::{
 };
 use crate::{
     api::{ErrorFormat, Form, Parsed},
+    client_id::ClientId,
     limits::TURN_HELPED_BYTES_MAX,
-    net::ConnectionId,
 };
 
 impl Loop {
     /// Has the request's body parsed, after which the call of this connection is repeated.
-    pub(super) fn begin_parsing(&mut self, id: ConnectionId, form: Form) {
+    pub(super) fn begin_parsing(&mut self, id: ClientId, form: Form) {
         let Some(connection) = self.reactor.connection(id) else { return };
         let body = connection.exchange().detach_body();
         self.helper.parse(id, form, body);
@@ -36,8 +36,8 @@ impl Loop {
     }
 
     /// Makes the call whose body is parsed.
-    fn handle_parsed(&mut self, id: ConnectionId, parsed: Option<Parsed>) {
-        if !self.core.resume_call(id.into()) {
+    fn handle_parsed(&mut self, id: ClientId, parsed: Option<Parsed>) {
+        if !self.core.resume_call(id) {
             return;
         }
         match parsed {

@@ -14,10 +14,10 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::{
     api::{Form, Parsed},
+    client_id::ClientId,
     core::Loaded,
     engine::scheduler::{Fold, Folded, Waste},
     executors::Ring,
-    net::ConnectionId,
 };
 
 /// The thread, and the parsed bodies whose calls are to be repeated.
@@ -30,7 +30,7 @@ pub(super) struct Helper {
     bytes: usize,
     /// Bytes of the journals being folded.
     journals_bytes: usize,
-    parsed: BTreeMap<ConnectionId, (Parsed, usize)>,
+    parsed: BTreeMap<ClientId, (Parsed, usize)>,
 }
 
 struct Shared {
@@ -49,7 +49,7 @@ struct Queue {
 }
 
 enum Job {
-    Parse { id: ConnectionId, form: Form, body: Vec<u8> },
+    Parse { id: ClientId, form: Form, body: Vec<u8> },
     Fold(Loaded, Fold),
     Free(Waste),
 }
@@ -62,7 +62,7 @@ pub(super) struct Done {
 
 pub(super) enum Given {
     /// `None` if the parser has panicked.
-    Parsed(ConnectionId, Option<Parsed>),
+    Parsed(ClientId, Option<Parsed>),
     Folded(Loaded, Box<Result<Folded, String>>),
 }
 
@@ -89,7 +89,7 @@ impl Helper {
         !self.done.is_empty()
     }
 
-    pub(super) fn parse(&mut self, id: ConnectionId, form: Form, body: Vec<u8>) {
+    pub(super) fn parse(&mut self, id: ClientId, form: Form, body: Vec<u8>) {
         self.out += 1;
         self.bytes += body.len();
         self.hand_over(Job::Parse { id, form, body });
@@ -138,14 +138,14 @@ impl Helper {
     }
 
     /// Stores a parsed body until its connection's call is made.
-    pub(super) fn keep(&mut self, id: ConnectionId, parsed: Parsed) {
+    pub(super) fn keep(&mut self, id: ClientId, parsed: Parsed) {
         let bytes = parsed.bytes();
         self.bytes += bytes;
         self.parsed.insert(id, (parsed, bytes));
     }
 
     /// Removes and returns the parsed body of the connection's request.
-    pub(super) fn take(&mut self, id: ConnectionId) -> Option<Parsed> {
+    pub(super) fn take(&mut self, id: ClientId) -> Option<Parsed> {
         let (parsed, bytes) = self.parsed.remove(&id)?;
         self.bytes -= bytes;
         Some(parsed)

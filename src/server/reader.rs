@@ -2,20 +2,20 @@
 
 use crate::{
     api::{self, ErrorFormat, Follow},
+    client_id::ClientId,
     core::Reading,
     engine::{
         feed::Feed,
         keys::{RunKey, WorkflowId},
     },
     http::{exchange::Exchange, stream},
-    net::ConnectionId,
     now::Now,
 };
 
 /// One GET /events: a cursor, and at most a page of the feed.
 #[derive(Debug)]
 pub(super) struct Reader {
-    pub(super) id: ConnectionId,
+    pub(super) id: ClientId,
     pub(super) follow: Follow,
     pub(super) phase: ReaderPhase,
     /// The time of its entry in the loop's list of due readers.

@@ -9,21 +9,21 @@ use super::{
 };
 use crate::{
     api::{self, Cursor, ErrorFormat, Follow},
+    client_id::ClientId,
     core::{Begun, ReadFrom, Reading, Turn},
     http::{Response, response::CACHE_CONTROL, stream},
     limits::HEARTBEAT_US,
-    net::ConnectionId,
 };
 
 /// From request to open stream.
 impl Loop {
-    pub(super) fn begin_reading(&mut self, id: ConnectionId, follow: Follow, errors: ErrorFormat) {
+    pub(super) fn begin_reading(&mut self, id: ClientId, follow: Follow, errors: ErrorFormat) {
         let (run, from) = (follow.run, read_from(&follow));
         if follow.head_only {
             let start = self.core.start_of(run, from);
             return self.start_stream(id, &follow, start);
         }
-        match self.core.begin_reading(id.into(), run, from, self.now) {
+        match self.core.begin_reading(id, run, from, self.now) {
             Begun::Gone => self.respond(id, &errors.handler_not_found()),
             Begun::NoLock => self.refuse_lock(id, &follow, errors),
             Begun::Waits(due_us) => self.wait_for_lock(id, follow, due_us, errors),
@@ -31,13 +31,13 @@ impl Loop {
         }
     }
 
-    fn refuse_lock(&mut self, id: ConnectionId, follow: &Follow, errors: ErrorFormat) {
+    fn refuse_lock(&mut self, id: ClientId, follow: &Follow, errors: ErrorFormat) {
         if let Cursor::Queue { acquire_timeout_s, .. } = follow.cursor {
             self.respond(id, &errors.no_lock(acquire_timeout_s));
         }
     }
 
-    fn wait_for_lock(&mut self, id: ConnectionId, follow: Follow, due_us: u64, errors: ErrorFormat) {
+    fn wait_for_lock(&mut self, id: ClientId, follow: Follow, due_us: u64, errors: ErrorFormat) {
         self.due.insert((due_us, id));
         self.put_reader(Box::new(Reader { id, follow, phase: ReaderPhase::Waiting { errors }, due_us }));
         if let Some(connection) = self.reactor.connection(id) {
@@ -45,7 +45,7 @@ impl Loop {
         }
     }
 
-    fn start_stream(&mut self, id: ConnectionId, follow: &Follow, (first, has_skipped): (u64, bool)) {
+    fn start_stream(&mut self, id: ClientId, follow: &Follow, (first, has_skipped): (u64, bool)) {
         let Some(connection) = self.reactor.connection(id) else { return };
         // Makes proxies forward each event at once: nginx honours the second field, those that compress the first.
         let mut headers =
@@ -70,7 +70,7 @@ impl Loop {
         }
     }
 
-    fn open_reader(&mut self, id: ConnectionId, follow: Follow, reading: Reading, errors: ErrorFormat) {
+    fn open_reader(&mut self, id: ClientId, follow: Follow, reading: Reading, errors: ErrorFormat) {
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().hang_up_on_end(true);
         }
@@ -84,11 +84,11 @@ impl Loop {
     }
 
     /// A waiting reader now has the lock.
-    pub(super) fn take_turn(&mut self, id: ConnectionId) {
+    pub(super) fn take_turn(&mut self, id: ClientId) {
         let Some(waiter) = self.take_reader(id) else { return };
         let ReaderPhase::Waiting { errors } = waiter.phase else { return self.put_reader(waiter) };
         self.due.remove(&(waiter.due_us, id));
-        match self.core.take_turn(id.into(), waiter.follow.run) {
+        match self.core.take_turn(id, waiter.follow.run) {
             Turn::Gone => self.respond(id, &errors.handler_not_found()),
             Turn::Drained => self.respond(id, &api::no_content()),
             Turn::Open(reading) => self.open_reader(id, waiter.follow, reading, errors),
@@ -96,7 +96,7 @@ impl Loop {
     }
 
     /// The handler is gone: a reader without a reply gets 404, a stream ends properly.
-    pub(super) fn end_reader(&mut self, id: ConnectionId) {
+    pub(super) fn end_reader(&mut self, id: ClientId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         self.due.remove(&(reader.due_us, id));
         let unanswered = reader.phase.unanswered();
@@ -110,20 +110,20 @@ impl Loop {
     }
 
     /// The run that this reader reads could not be committed: a reader without a reply gets 404, a stream breaks off.
-    pub(super) fn lose_reader(&mut self, id: ConnectionId) {
+    pub(super) fn lose_reader(&mut self, id: ClientId) {
         if let Some(reader) = self.take_reader(id) {
             self.break_off(*reader, ErrorFormat::handler_not_found);
         }
     }
 
     /// Handles the time-out of a waiting reader, or the heartbeat of a stream.
-    pub(super) fn handle_reader_due(&mut self, id: ConnectionId) {
+    pub(super) fn handle_reader_due(&mut self, id: ClientId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         let framing = reader.follow.framing();
         match &mut reader.phase {
             ReaderPhase::Waiting { errors, .. } => {
                 let errors = *errors;
-                self.core.stop_waiting(id.into(), reader.follow.run);
+                self.core.stop_waiting(id, reader.follow.run);
                 self.refuse_lock(id, &reader.follow, errors);
             }
             ReaderPhase::Open(open) => {
@@ -147,7 +147,7 @@ impl Loop {
 /// From the socket to the queue, and to the end.
 impl Loop {
     /// Advances a queue by what the reader's socket has taken.
-    pub(super) fn handle_taken(&mut self, id: ConnectionId) {
+    pub(super) fn handle_taken(&mut self, id: ClientId) {
         let Some(taken) = self.reactor.taken_position(id) else { return };
         if let Some(mut reader) = self.take_reader(id) {
             if let ReaderPhase::Open(open) = &mut reader.phase {
@@ -159,10 +159,10 @@ impl Loop {
     }
 
     /// Ends the connection's finishing readers whose streams end at `until` or earlier.
-    fn end_finishing(&mut self, id: ConnectionId, until: u64, taken: u64) {
+    fn end_finishing(&mut self, id: ClientId, until: u64, taken: u64) {
         while let Some((&place, _)) = self.finishing.range((id, 0)..=(id, until)).next() {
             let Some(mut finishing) = self.finishing.remove(&place) else { return };
-            self.core.stop_reading(id.into(), finishing.run, &mut finishing.reading, taken);
+            self.core.stop_reading(id, finishing.run, &mut finishing.reading, taken);
         }
     }
 
@@ -171,18 +171,18 @@ impl Loop {
         let Reader { id, follow, phase, due_us } = reader;
         self.due.remove(&(due_us, id));
         match phase {
-            ReaderPhase::Waiting { .. } => self.core.stop_waiting(id.into(), follow.run),
-            ReaderPhase::Open(mut open) => self.core.stop_reading(id.into(), follow.run, &mut open.reading, taken),
+            ReaderPhase::Waiting { .. } => self.core.stop_waiting(id, follow.run),
+            ReaderPhase::Open(mut open) => self.core.stop_reading(id, follow.run, &mut open.reading, taken),
         }
     }
 
     /// The same for a reader that was written to its end.
-    pub(super) fn drop_finishing(&mut self, id: ConnectionId, taken: u64) {
+    pub(super) fn drop_finishing(&mut self, id: ClientId, taken: u64) {
         self.end_finishing(id, u64::MAX, taken);
     }
 
     /// The server stops: a stream is cut off, so that its client knows to come back; a reader that waits is told so.
-    pub(super) fn stop_reader(&mut self, id: ConnectionId) {
+    pub(super) fn stop_reader(&mut self, id: ClientId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         self.send_head(&mut reader);
         let recall = self.core.scheduler().recall();

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::{limits::TURN_OUTPUT_BYTES_MAX, net::ConnectionId};
+use crate::{client_id::ClientId, limits::TURN_OUTPUT_BYTES_MAX};
 
 /// What is left of this turn, and the connections that wait for the next one, in order.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     left_bytes: usize,
-    waiting: VecDeque<ConnectionId>,
-    is_waiting: BTreeSet<ConnectionId>,
+    waiting: VecDeque<ClientId>,
+    is_waiting: BTreeSet<ClientId>,
 }
 
 impl Shares {
@@ -18,7 +18,7 @@ impl Shares {
     }
 
     /// Returns whether this connection may write now; otherwise it does so when it is its turn.
-    pub(super) fn admits(&mut self, id: ConnectionId) -> bool {
+    pub(super) fn admits(&mut self, id: ClientId) -> bool {
         let admitted = self.left_bytes > 0 && self.waiting.is_empty();
         if !admitted {
             self.wait(id);
@@ -27,7 +27,7 @@ impl Shares {
     }
 
     /// Makes this connection wait for its turn.
-    pub(super) fn wait(&mut self, id: ConnectionId) {
+    pub(super) fn wait(&mut self, id: ClientId) {
         if self.is_waiting.insert(id) {
             self.waiting.push_back(id);
         }
@@ -49,7 +49,7 @@ impl Shares {
     }
 
     /// Returns the next connection in this turn, if anything is left of it.
-    pub(super) fn next(&mut self) -> Option<ConnectionId> {
+    pub(super) fn next(&mut self) -> Option<ClientId> {
         if self.left_bytes == 0 {
             return None;
         }
@@ -63,8 +63,8 @@ impl Shares {
 mod tests {
     use super::*;
 
-    fn id(slot: u32) -> ConnectionId {
-        ConnectionId { slot, generation: 0 }
+    fn id(slot: u32) -> ClientId {
+        ClientId { slot, generation: 0 }
     }
 
     #[test]

@@ -10,10 +10,7 @@ use super::{
     stop::{EXIT_AT_ONCE, SIGXFSZ, Stopper, cut_off},
     turn::{Flow, Loop},
 };
-use crate::{
-    api::ErrorFormat,
-    net::{ConnectionId, SIGNAL_TOKEN},
-};
+use crate::{api::ErrorFormat, client_id::ClientId, net::SIGNAL_TOKEN};
 
 impl Loop {
     /// Makes these signals stop the loop.
@@ -54,17 +51,17 @@ impl Loop {
         // First, so that the callers' replies announce that they are the last.
         self.reactor.drain(&ErrorFormat::default().not_begun(), self.now);
         for client in self.core.callers().collect::<Vec<_>>() {
-            self.answer_stopping(client.into());
+            self.answer_stopping(client);
         }
         for client in self.clients.clients().map(|(client, _)| client).collect::<Vec<_>>() {
-            self.stop_reader(client.into());
-            self.cut_list(client.into());
+            self.stop_reader(client);
+            self.cut_list(client);
         }
         self.settle();
         self.reactor.flush(self.now);
     }
 
-    pub(super) fn cut_list(&mut self, id: ConnectionId) {
+    pub(super) fn cut_list(&mut self, id: ClientId) {
         if self.take_list(id).is_none() {
             return;
         }

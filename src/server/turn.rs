@@ -28,6 +28,7 @@ use super::{
 use crate::{
     account::Account,
     api::{self, Access, Catalog},
+    client_id::ClientId,
     core::{Core, Output, Table},
     engine::{
         input::Outcome,
@@ -42,7 +43,7 @@ use crate::{
     http,
     json::Json,
     limits::{CALLERS_OF_CONNECTIONS, HEAD_BYTES_MAX, REPORT_BYTES, TURN_REPORTS_MAX, TURN_ROUNDS_MAX},
-    net::{Address, ConnectionId, Reactor},
+    net::{Address, Reactor},
     now::Now,
     pass,
     store::{Recall, Store},
@@ -79,9 +80,9 @@ pub(super) struct Loop {
     pub(super) died: Option<&'static str>,
     pub(super) notes: NotesPace,
     /// Queue readers whose last bytes are not taken yet, by connection and the end of their stream in its output.
-    pub(super) finishing: BTreeMap<(ConnectionId, u64), Finishing>,
+    pub(super) finishing: BTreeMap<(ClientId, u64), Finishing>,
     /// Lock time-outs and heartbeats, on the alive clock.
-    pub(super) due: BTreeSet<(u64, ConnectionId)>,
+    pub(super) due: BTreeSet<(u64, ClientId)>,
     pub(super) stop: Stop,
 }
 
@@ -307,23 +308,23 @@ impl Loop {
         match output {
             Output::Ask(ticket, query) => self.store.read(ticket, query),
             Output::Fold(loaded, fold) => self.helper.fold(loaded, fold),
-            Output::Reply(client, response) => self.respond(client.into(), &response),
-            Output::Refuse(client, refused) => self.refuse(client.into(), &refused),
-            Output::RunEnded(client, handler) => self.answer_caller(client.into(), handler),
-            Output::Call { client, is_read: true } => self.answer_read(client.into()),
-            Output::Call { client, is_read: false } => self.answer_all(client.into()),
+            Output::Reply(client, response) => self.respond(client, &response),
+            Output::Refuse(client, refused) => self.refuse(client, &refused),
+            Output::RunEnded(client, handler) => self.answer_caller(client, handler),
+            Output::Call { client, is_read: true } => self.answer_read(client),
+            Output::Call { client, is_read: false } => self.answer_all(client),
             Output::CallFailed(client, error) => {
-                self.answer_with(client.into(), |errors| errors.not_read(&error.to_string()));
+                self.answer_with(client, |errors| errors.not_read(&error.to_string()));
             }
             Output::Published(run) => self.pump_readers(run),
-            Output::Turn(client) => self.take_turn(client.into()),
-            Output::ReaderGone(client) => self.end_reader(client.into()),
-            Output::ReaderLost(client) => self.lose_reader(client.into()),
+            Output::Turn(client) => self.take_turn(client),
+            Output::ReaderGone(client) => self.end_reader(client),
+            Output::ReaderLost(client) => self.lose_reader(client),
             Output::Page(client, ticket, Ok((feed, workflow))) => {
-                self.give_page(client.into(), ticket, feed, workflow);
+                self.give_page(client, ticket, feed, workflow);
             }
-            Output::Page(client, ticket, Err(cause)) => self.cut_reader(client.into(), ticket, &cause),
-            Output::ListPage(client, page) => self.take_list_page(client.into(), page),
+            Output::Page(client, ticket, Err(cause)) => self.cut_reader(client, ticket, &cause),
+            Output::ListPage(client, page) => self.take_list_page(client, page),
             Output::Trouble(trouble) => log::warn_of(&trouble),
             Output::StoreFails(error) => {
                 ::log::error!("the store fails: {error}; what cannot be stored is refused until it can");
@@ -355,7 +356,7 @@ impl Loop {
     pub(super) fn share_out(&mut self) {
         for _ in 0..self.shares.waiting_count() {
             let Some(id) = self.shares.next() else { return };
-            match self.clients.get(id.into()) {
+            match self.clients.get(id) {
                 Some(Client::Reading(_)) => self.pump_now(id),
                 Some(Client::Listing(_)) => self.write_list_now(id),
                 Some(Client::Answering(_)) | None => {}
@@ -364,8 +365,8 @@ impl Loop {
     }
 
     /// Takes the reader of a connection; [`Loop::put_reader`] puts it back.
-    pub(super) fn take_reader(&mut self, id: ConnectionId) -> Option<Box<Reader>> {
-        match self.clients.remove_if(id.into(), |client| matches!(client, Client::Reading(_))) {
+    pub(super) fn take_reader(&mut self, id: ClientId) -> Option<Box<Reader>> {
+        match self.clients.remove_if(id, |client| matches!(client, Client::Reading(_))) {
             Some(Client::Reading(reader)) => {
                 self.pages_bytes -= reader.page_bytes();
                 Some(reader)
@@ -376,7 +377,7 @@ impl Loop {
 
     pub(super) fn put_reader(&mut self, reader: Box<Reader>) {
         self.pages_bytes += reader.page_bytes();
-        self.clients.insert(reader.id.into(), Client::Reading(reader));
+        self.clients.insert(reader.id, Client::Reading(reader));
     }
 }
 

@@ -8,9 +8,10 @@ use std::{
 };
 
 use steprill::{
+    client_id::ClientId,
     http::{Limits, Response},
     limits::{OUTPUT_HIGH_WATER_BYTES, SEND_BUFFER_BYTES, SOCKET_MODE_DEFAULT},
-    net::{Address, Closed, ConnectionId, Origin, Reactor},
+    net::{Address, Closed, Origin, Reactor},
     now::Now,
 };
 
@@ -21,9 +22,9 @@ struct Echo {
     start: Instant,
     /// How far the clock is ahead of the time that has really passed.
     skipped_us: u64,
-    streams: Vec<ConnectionId>,
-    waiting: Vec<ConnectionId>,
-    hung_up: Vec<ConnectionId>,
+    streams: Vec<ClientId>,
+    waiting: Vec<ClientId>,
+    hung_up: Vec<ClientId>,
     closed: Vec<Closed>,
     served: usize,
     /// How many bytes streams still have to send.
@@ -269,7 +270,7 @@ fn what_arrived_while_the_loop_stood_still_is_read_before_time_outs_are_judged()
         if first.contains("/b") {
             echo.read_until(&mut client, "/b ");
         } else {
-            let id = ConnectionId { slot: 0, generation: generation as u32 };
+            let id = ClientId { slot: 0, generation: generation as u32 };
             echo.until(|echo| echo.reactor.connection(id).is_some_and(|it| it.exchange().input_bytes() == first.len()));
         }
         client.write_all(rest.as_bytes()).unwrap();

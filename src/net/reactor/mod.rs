@@ -25,13 +25,9 @@ use mio::{Events, Poll, Registry, Token, Waker};
 
 use descriptors::Descriptors;
 
-use super::{
-    Address,
-    connection::{Connection, ConnectionId},
-    listener::Listener,
-    timers::Timers,
-};
+use super::{Address, connection::Connection, listener::Listener, timers::Timers};
 use crate::{
+    client_id::ClientId,
     http::{Limits, Response},
     limits::{
         LISTENERS_MAX, POLL_EVENTS_MAX, READ_BUFFER_BYTES, SMALL_READ_BYTES, TURN_BYTES_MAX, TURN_READ_BYTES_MAX,
@@ -63,7 +59,7 @@ pub struct Reactor {
     /// While requests hold fewer bytes than this, there is nobody to refuse to make room.
     requests_bytes_stuck: usize,
     /// Connections that have long been idle, and since when; the last has been idle longest. May be out of date.
-    spare: Vec<(u64, ConnectionId)>,
+    spare: Vec<(u64, ClientId)>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     timers: Timers,
@@ -74,7 +70,7 @@ pub struct Reactor {
     active: VecDeque<u32>,
     bulk: VecDeque<u32>,
     dirty: VecDeque<u32>,
-    ready: VecDeque<ConnectionId>,
+    ready: VecDeque<ClientId>,
     closed: VecDeque<Closed>,
 }
 
@@ -97,7 +93,7 @@ pub struct Wakes {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Closed {
     /// Its former id.
-    pub id: ConnectionId,
+    pub id: ClientId,
     /// The final [`taken_position`](crate::http::exchange::Exchange::taken_position).
     pub taken_position: u64,
 }
@@ -278,7 +274,7 @@ impl Reactor {
 
     /// Returns the next connection that has something for the server: a request (complete, or with its body to come), a
     /// hang-up, or stream output that was taken, so that there may be room for more.
-    pub fn next_ready(&mut self) -> Option<ConnectionId> {
+    pub fn next_ready(&mut self) -> Option<ClientId> {
         while let Some(id) = self.ready.pop_front() {
             let Some(slot) = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)
             else {
@@ -299,7 +295,7 @@ impl Reactor {
 
     /// Returns the connection with that id unless it has ended. What its exchange then outputs is written by the next
     /// [`Reactor::flush`].
-    pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+    pub fn connection(&mut self, id: ClientId) -> Option<&mut Connection> {
         let slot = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
         let connection = slot.connection.as_deref_mut()?;
         if !connection.queued.dirty {
@@ -310,7 +306,7 @@ impl Reactor {
     }
 
     /// See [`taken_position`](crate::http::exchange::Exchange::taken_position). Does not schedule a write.
-    pub fn taken_position(&self, id: ConnectionId) -> Option<u64> {
+    pub fn taken_position(&self, id: ClientId) -> Option<u64> {
         let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
         slot.connection.as_ref().map(|connection| connection.taken_position())
     }
@@ -419,14 +415,14 @@ impl Reactor {
         let Slot { generation, connection: Some(connection) } = &mut self.slots[slot as usize] else { return };
         if !connection.queued.reported {
             connection.queued.reported = true;
-            self.ready.push_back(ConnectionId { slot, generation: *generation });
+            self.ready.push_back(ClientId { slot, generation: *generation });
         }
     }
 
     fn remove(&mut self, slot: u32) {
         let place = &mut self.slots[slot as usize];
         let Some(mut connection) = place.connection.take() else { return };
-        let id = ConnectionId { slot, generation: place.generation };
+        let id = ClientId { slot, generation: place.generation };
         place.generation = place.generation.wrapping_add(1);
         self.requests_bytes -= connection.counted_bytes;
         self.replies_bytes -= connection.counted_output_bytes;

@@ -2,8 +2,8 @@
 
 use super::{Reactor, busy};
 use crate::{
+    client_id::ClientId,
     limits::{OUTPUT_HIGH_WATER_BYTES, SPARE_CONNECTIONS, VICTIM_BYTES_MIN},
-    net::connection::ConnectionId,
     now::Now,
 };
 
@@ -123,9 +123,9 @@ impl Reactor {
     fn find_spare(&mut self) {
         let idle = self.slots.iter_mut().zip(0..).filter_map(|(slot, index)| {
             let since_us = slot.connection.as_deref_mut()?.exchange().idle_since_us()?;
-            Some((since_us, ConnectionId { slot: index, generation: slot.generation }))
+            Some((since_us, ClientId { slot: index, generation: slot.generation }))
         });
-        let mut idle: Vec<(u64, ConnectionId)> = idle.collect();
+        let mut idle: Vec<(u64, ClientId)> = idle.collect();
         if idle.len() > SPARE_CONNECTIONS {
             idle.select_nth_unstable(SPARE_CONNECTIONS);
             idle.truncate(SPARE_CONNECTIONS);

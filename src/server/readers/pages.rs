@@ -2,7 +2,8 @@
 
 use crate::{
     api::ErrorFormat,
-    core::{ClientId, PageFound, Step},
+    client_id::ClientId,
+    core::{PageFound, Step},
     engine::{
         channel::ReaderId,
         feed::Feed,
@@ -11,7 +12,6 @@ use crate::{
     },
     http::Response,
     limits::{PAGE_BYTES_MAX, PAGE_COST_BYTES, PUMP_COST_BYTES},
-    net::ConnectionId,
     server::{
         reader::{Finishing, Page, Reader, ReaderPhase},
         turn::Loop,
@@ -25,14 +25,14 @@ impl Loop {
         let Some(channel) = self.core.scheduler().channel(run) else { return };
         let readers: Vec<ReaderId> = channel.readers().collect();
         for reader in readers {
-            self.pump(ClientId::from(reader.0).into());
+            self.pump(ClientId::from(reader.0));
         }
     }
 
     /// Handles the page that a reader has requested.
     pub(in crate::server) fn give_page(
         &mut self,
-        id: ConnectionId,
+        id: ClientId,
         ticket: Ticket,
         mut feed: Feed,
         workflow: Option<WorkflowId>,
@@ -55,7 +55,7 @@ impl Loop {
     }
 
     /// The page that a reader has requested cannot be read: the stream is cut off, so that its client comes back.
-    pub(in crate::server) fn cut_reader(&mut self, id: ConnectionId, ticket: Ticket, cause: &str) {
+    pub(in crate::server) fn cut_reader(&mut self, id: ClientId, ticket: Ticket, cause: &str) {
         let Some(reader) = self.take_reader(id) else { return };
         match &reader.phase {
             ReaderPhase::Open(open) if open.reading.wants(ticket) => {
@@ -82,7 +82,7 @@ impl Loop {
     }
 
     /// Continues a stream, now or when it is its turn.
-    pub(in crate::server) fn pump(&mut self, id: ConnectionId) {
+    pub(in crate::server) fn pump(&mut self, id: ClientId) {
         if self.shares.admits(id) {
             self.pump_now(id);
         }
@@ -90,7 +90,7 @@ impl Loop {
 
     /// Writes what is available and the socket has room for, queries the store for more, and ends the stream at its
     /// end.
-    pub(in crate::server) fn pump_now(&mut self, id: ConnectionId) {
+    pub(in crate::server) fn pump_now(&mut self, id: ClientId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         let run = reader.follow.run;
         let Some(channel) = self.core.scheduler().channel(run) else { return self.put_reader(reader) };
@@ -113,7 +113,7 @@ impl Loop {
         let written = exchange.stream_position() - before;
         self.shares.spend(PUMP_COST_BYTES + written as usize);
         let state = (open.page.as_ref().map(|page| page.feed.next()), exchange.stream_room() > 0);
-        match self.core.next_step(id.into(), run, &mut open.reading, state, PAGE_BYTES_MAX) {
+        match self.core.next_step(id, run, &mut open.reading, state, PAGE_BYTES_MAX) {
             Step::Wait => {}
             Step::Asked => self.shares.spend(PAGE_COST_BYTES),
             Step::Finish => return self.finish_reader(*reader),
@@ -128,13 +128,13 @@ impl Loop {
         let ReaderPhase::Open(open) = phase else { return };
         self.due.remove(&(due_us, id));
         self.end_stream(id);
-        if let Some(reading) = self.core.finish_reading(id.into(), follow.run, open.reading) {
+        if let Some(reading) = self.core.finish_reading(id, follow.run, open.reading) {
             let position = self.reactor.connection(id).map(|connection| connection.exchange().stream_position());
             self.finishing.insert((id, position.unwrap_or(0)), Finishing { run: follow.run, reading });
         }
     }
 
-    pub(super) fn end_stream(&mut self, id: ConnectionId) {
+    pub(super) fn end_stream(&mut self, id: ClientId) {
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().end_stream(self.now);
         }

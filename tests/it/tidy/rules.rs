@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("account", &["limits"]),
     ("now", &["limits"]),
     ("hash", &[]),
+    ("client_id", &[]),
     ("text", &["limits"]),
     ("cost", &[]),
     ("json", &["limits", "cost"]),
@@ -33,15 +34,42 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// What each of the modules directly below the server may use.
 const UNDER_SERVER: &[&str] = &[
-    "limits", "account", "cost", "values", "text", "now", "hash", "json", "graph", "pass", "http", "engine", "workflow",
+    "limits",
+    "client_id",
+    "account",
+    "cost",
+    "values",
+    "text",
+    "now",
+    "hash",
+    "json",
+    "graph",
+    "pass",
+    "http",
+    "engine",
+    "workflow",
 ];
 
 /// Modules that may use everything.
 const TOP: &[&str] = &["server", "demo", "lib", "main"];
 
 /// Modules that get and return only bytes, values and `now`.
-const PURE: &[&str] =
-    &["limits", "account", "now", "hash", "text", "cost", "json", "values", "graph", "pass", "http", "engine", "core"];
+const PURE: &[&str] = &[
+    "limits",
+    "client_id",
+    "account",
+    "now",
+    "hash",
+    "text",
+    "cost",
+    "json",
+    "values",
+    "graph",
+    "pass",
+    "http",
+    "engine",
+    "core",
+];
 
 /// What no pure module names: sockets, threads and what they share, files, processes, clocks, random numbers, output.
 const IMPURE: &[&str] = &[

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use steprill::{
     api::{self, Context, Parsed, Reply},
-    core::{ClientId, WaitsFor},
+    client_id::ClientId,
+    core::WaitsFor,
     engine::{
         keys::{HandlerKey, RunKey},
         stored::Address,

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use steprill::{
     Outcome,
-    core::{ClientId, Loaded, Output, Refused},
+    client_id::ClientId,
+    core::{Loaded, Output, Refused},
     engine::{
         keys::{HandlerKey, RunKey},
         scheduler::Fold,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use steprill::{
     api::{self, List, ListProgress},
-    core::ClientId,
+    client_id::ClientId,
     engine::{
         ids::HandlerIds,
         keys::{HandlerKey, RunKey},

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use steprill::{
     api::{Cursor, Follow},
-    core::{Begun, ClientId, PageFound, ReadFrom, Reading, Step, Turn},
+    client_id::ClientId,
+    core::{Begun, PageFound, ReadFrom, Reading, Step, Turn},
     engine::{
         feed::Feed,
         keys::{RunKey, WorkflowId},
