@@ -245,6 +245,8 @@ mod api;
 #[cfg(not(feature = "internals"))]
 mod client_id;
 #[cfg(not(feature = "internals"))]
+mod command;
+#[cfg(not(feature = "internals"))]
 mod core;
 #[cfg(not(feature = "internals"))]
 mod cost;
@@ -283,6 +285,8 @@ pub mod account;
 pub mod api;
 #[cfg(feature = "internals")]
 pub mod client_id;
+#[cfg(feature = "internals")]
+pub mod command;
 #[cfg(feature = "internals")]
 pub mod core;
 #[cfg(feature = "internals")]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
-    Body, Ctx, Event, EventEntry, Result, Step, StepInput, StepOutput, Workflow,
+    Body, Ctx, Event, EventEntry, Result, Runs, Step, StepInput, StepOutput, Workflow,
     running::{StepNames, TypeTable},
 };
 use crate::graph::{EventKind, EventType, Faults, Graph, Parts};
@@ -107,7 +107,7 @@ impl WorkflowBuilder {
             Err(others) => return Err(Faults(others.0.into_iter().chain(faults).collect())),
         };
         let bodies = bodies(&graph, &entries, self.steps);
-        Ok(Workflow { graph: Arc::new(graph), bodies })
+        Ok(Workflow::from_parts(graph, bodies.into_iter().map(Runs::Body).collect()))
     }
 }
 
@@ -127,7 +127,7 @@ fn describe(entries: &[EventEntry], module: &str) -> Vec<EventType> {
 }
 
 /// Returns the bodies in the order of the graph's steps, which is by name.
-fn bodies(graph: &Graph, entries: &[EventEntry], mut steps: Vec<Step>) -> Arc<[Body]> {
+fn bodies(graph: &Graph, entries: &[EventEntry], mut steps: Vec<Step>) -> Vec<Body> {
     let ids = entries.iter().filter_map(|entry| Some((entry.type_id, graph.event_id(&entry.name)?)));
     let names = graph.events.iter().map(|event| event.name.clone()).collect();
     let table = Arc::new(TypeTable::new(ids, names, &graph.module, Some(graph.stop)));

@@ -23,6 +23,7 @@ mod whole;
 use std::{fmt, sync::Arc};
 
 use crate::{
+    command::Command,
     graph::{Graph, StepId},
     pass::{Done, PassInput},
 };
@@ -49,7 +50,17 @@ pub type Body = Arc<dyn Fn(PassInput, &Arc<Line>) -> Done + Send + Sync>;
 #[derive(Clone)]
 pub struct Workflow {
     graph: Arc<Graph>,
-    bodies: Arc<[Body]>,
+    steps: Arc<[Runs]>,
+}
+
+/// What runs the passes of a step.
+#[doc(hidden)]
+#[derive(Clone)]
+pub enum Runs {
+    /// A function of the program, on a thread.
+    Body(Body),
+    /// A step that is written down as data.
+    Command(Arc<Command>),
 }
 
 impl Workflow {
@@ -81,7 +92,22 @@ impl Workflow {
     /// Returns the body of a step of its graph.
     #[doc(hidden)]
     pub fn body(&self, step: StepId) -> &Body {
-        &self.bodies[usize::from(step.0)]
+        match self.runs(step) {
+            Runs::Body(body) => body,
+            Runs::Command(command) => panic!("step {} has no body", command.step),
+        }
+    }
+
+    /// Returns what runs the passes of a step.
+    #[doc(hidden)]
+    pub fn runs(&self, step: StepId) -> &Runs {
+        &self.steps[usize::from(step.0)]
+    }
+
+    /// Creates a workflow from a graph and what runs its steps, in the order of the graph.
+    #[doc(hidden)]
+    pub fn from_parts(graph: Graph, steps: Vec<Runs>) -> Self {
+        Self { graph: Arc::new(graph), steps: steps.into() }
     }
 }
 
