@@ -1,5 +1,5 @@
-//! Steps that are written down as data instead of Rust code: a program to run, a pause, or an event made from the fields
-//! of another. Pure: [`crate::files`] reads them from workflow files, [`crate::executors`] runs them.
+//! Steps that are written down as data instead of Rust code: a program to run, a pause, or an event made from the
+//! fields of another. Pure: [`crate::files`] reads them from workflow files, [`crate::executors`] runs them.
 
 pub mod template;
 

@@ -254,6 +254,9 @@ mod cost;
 mod engine;
 #[cfg(not(feature = "internals"))]
 mod executors;
+#[cfg(feature = "files")]
+#[cfg(not(feature = "internals"))]
+mod files;
 #[cfg(not(feature = "internals"))]
 mod graph;
 #[cfg(not(feature = "internals"))]
@@ -295,6 +298,9 @@ pub mod cost;
 pub mod engine;
 #[cfg(feature = "internals")]
 pub mod executors;
+#[cfg(feature = "files")]
+#[cfg(feature = "internals")]
+pub mod files;
 #[cfg(feature = "internals")]
 pub mod graph;
 #[cfg(feature = "internals")]
@@ -322,6 +328,8 @@ pub mod workflow;
 
 pub use api::AccessError;
 pub use engine::{input::Outcome, window::FeedKeep};
+#[cfg(feature = "files")]
+pub use files::{FileFault, FileFaults, SCHEMA as WORKFLOW_FILE_SCHEMA};
 pub use graph::{EventKind, Faults, Retry};
 pub use json::{Json, JsonError};
 pub use net::{Address, AddressError};

@@ -2,15 +2,16 @@
 //!
 //! Every bound has its unit in its name and its reason beside it.
 
+mod files;
 mod http;
 mod runs;
 mod server;
 mod store;
 
 #[cfg(not(feature = "internals"))]
-pub(crate) use {http::*, runs::*, server::*, store::*};
+pub(crate) use {files::*, http::*, runs::*, server::*, store::*};
 #[cfg(feature = "internals")]
-pub use {http::*, runs::*, server::*, store::*};
+pub use {files::*, http::*, runs::*, server::*, store::*};
 
 pub use http::{BODY_BYTES_MAX, BODY_BYTES_MAX_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MAX_DEFAULT, SOCKET_MODE_DEFAULT};
 pub use runs::{

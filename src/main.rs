@@ -12,11 +12,21 @@ fn main() -> ExitCode {
     match command {
         "demo" => demo::run(arguments.into_iter().skip(1)),
         "inspect" | "backup" => Server::new().run(),
-        "serve" => fail("serve PATH: workflow files come with a later version; `steprill demo` shows what there is"),
+        #[cfg(feature = "files")]
+        "serve" => Server::new().run_files(PROGRAM, COMMANDS, arguments.into_iter().skip(1)),
+        #[cfg(feature = "files")]
+        "check" => Server::check_files(PROGRAM, arguments.into_iter().skip(1)),
+        #[cfg(feature = "files")]
+        "schema-of-files" => print(steprill::WORKFLOW_FILE_SCHEMA),
+        #[cfg(not(feature = "files"))]
+        "serve" | "check" | "schema-of-files" => fail("this program was built without feature `files`"),
         // Without a command, these are about the flags.
         "--help" | "-h" | "--version" | "-V" => Server::new().run_with(PROGRAM, COMMANDS, arguments),
-        "" => fail("expected a command: `steprill demo` serves a few small workflows to try"),
-        other => UsageError::unknown_command(other, &["demo", "inspect", "backup"]).report(PROGRAM),
+        "" => fail("expected a command: `steprill serve PATH` serves workflow files, `steprill demo` a few to try"),
+        other => {
+            let known = ["serve", "check", "schema-of-files", "demo", "inspect", "backup"];
+            UsageError::unknown_command(other, &known).report(PROGRAM)
+        }
     }
 }
 
@@ -26,7 +36,25 @@ fn fail(error: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// Prints a text as it is.
+#[cfg(feature = "files")]
+fn print(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    let written = std::io::stdout().lock().write_all(text.as_bytes());
+    if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 pub(crate) const PROGRAM: &str = "steprill";
 
 /// The forms of the command line after the program's name.
-pub(crate) const COMMANDS: &[&str] = &["demo [OPTIONS]", Server::TOOLS[0], Server::TOOLS[1]];
+pub(crate) const COMMANDS: &[&str] = &[
+    #[cfg(feature = "files")]
+    "serve PATH... [OPTIONS]",
+    #[cfg(feature = "files")]
+    "check [--dot | --mermaid] PATH...",
+    #[cfg(feature = "files")]
+    "schema-of-files",
+    "demo [OPTIONS]",
+    Server::TOOLS[0],
+    Server::TOOLS[1],
+];

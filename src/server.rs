@@ -127,6 +127,45 @@ impl Server {
     ) -> ExitCode {
         let variables = variables::of_environment();
         let parsed = variables.and_then(|known| Command::parse(arguments, |key| known.get(key).cloned()));
+        self.execute(program, commands, parsed)
+    }
+
+    /// As [`Server::run_with`], and serves the workflow files that stand among the arguments, and those in the
+    /// directories among them, besides its own workflows. If there is a fault in one of them, it serves nothing, and
+    /// prints all faults on stderr: `order.toml:3:1: …`.
+    #[cfg(feature = "files")]
+    pub fn run_files(
+        mut self,
+        program: &str,
+        commands: &[&str],
+        arguments: impl IntoIterator<Item = std::ffi::OsString>,
+    ) -> ExitCode {
+        let variables = variables::of_environment();
+        let parsed = variables.and_then(|known| Command::parse_with_operands(arguments, |key| known.get(key).cloned()));
+        let parsed = match parsed {
+            Ok((command @ Command::Serve(_), paths)) => match tools::files::load(&paths) {
+                Ok(Some(workflows)) => {
+                    self.workflows.extend(workflows);
+                    Ok(command)
+                }
+                Ok(None) => return ExitCode::from(2),
+                Err(error) => Err(error),
+            },
+            Ok((command, _)) => Ok(command),
+            Err(error) => Err(error),
+        };
+        self.execute(program, commands, parsed)
+    }
+
+    /// Runs the command `check`: checks the workflow files that the arguments name and the programs of their steps, and
+    /// prints their graphs on stdout, all faults on stderr. Returns the exit code: 0 no fault, 1 faults, 2 usage error.
+    #[cfg(feature = "files")]
+    pub fn check_files(program: &str, arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+        tools::files::check(program, arguments).unwrap_or_else(|error| error.report(program))
+    }
+
+    /// Does what a command line asks for.
+    fn execute(self, program: &str, commands: &[&str], parsed: Result<Command, UsageError>) -> ExitCode {
         match parsed {
             Ok(Command::Help) => print(&usage(program, commands)),
             Ok(Command::Version) => print(&version(program)),

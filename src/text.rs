@@ -1,8 +1,11 @@
-//! Texts for people: printing on one line, and guessing what a misspelt word was meant to be.
+//! Texts from and for people: durations and sizes, printing on one line, and guessing what a misspelt word was meant
+//! to be.
 
 use std::{
     borrow::Cow,
     fmt::{self, Write as _},
+    str::FromStr,
+    time::Duration,
 };
 
 use crate::limits::SPELLING_BYTES_MAX;
@@ -99,6 +102,33 @@ fn distance(from: &[char], to: &[char]) -> usize {
         before = std::mem::replace(&mut above, current);
     }
     above[to.len()]
+}
+
+/// Returns the duration that a number and its unit mean, such as `90s`, `1.5h` or `30d`; a number alone is in seconds.
+pub fn duration(text: &str) -> Option<Duration> {
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let unit_s = match &text[digits.len()..] {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(f64::from_str(digits).ok()? * unit_s).ok()
+}
+
+/// Returns the bytes that a whole number means, alone or with a binary unit such as `64M`, `64MiB` or `1g`.
+pub fn bytes(text: &str) -> Option<usize> {
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return None,
+    };
+    usize::from_str(digits).ok()?.checked_mul(1 << shift)
 }
 
 /// A text that is none of the values that were expected.

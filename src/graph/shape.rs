@@ -4,6 +4,7 @@
 //! accepts whatever depends on parts of a schema that it does not know, and the worker that decodes the value decides.
 
 mod compile;
+mod date;
 mod text;
 mod walk;
 
@@ -22,7 +23,13 @@ impl Shape {
         schema: &serde_json::Value,
         names: &dyn Fn(&[PathStep<'_>]) -> Option<&'static [&'static str]>,
     ) -> Self {
-        compile::compile(schema, names)
+        compile::compile(schema, Some(names))
+    }
+
+    /// Compiles a JSON Schema that says everything about its values: their fields have no other names, and
+    /// [`Shape::complete`] knows the defaults.
+    pub fn of_schema(schema: &serde_json::Value) -> Self {
+        compile::compile(schema, None)
     }
 
     /// Returns the shape of values without a type: it accepts all but numbers that do not fit 64 bits, which decoding
@@ -38,7 +45,16 @@ impl Shape {
     /// # Errors
     /// The field, what was expected and what came: `field message: expected string, got number`.
     pub fn check<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, String> {
-        if self.nodes.is_empty() { Ok(Cow::Borrowed(text)) } else { walk::check(&self.nodes, text) }
+        if self.nodes.is_empty() { Ok(Cow::Borrowed(text)) } else { walk::check(&self.nodes, text, false) }
+    }
+
+    /// Like [`Shape::check`], and adds the absent fields that have a default, if the shape was compiled with
+    /// [`Shape::of_schema`]: what a step that is no function sees of an event.
+    ///
+    /// # Errors
+    /// See [`Shape::check`].
+    pub fn complete<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, String> {
+        if self.nodes.is_empty() { Ok(Cow::Borrowed(text)) } else { walk::check(&self.nodes, text, true) }
     }
 }
 
@@ -72,6 +88,8 @@ struct Node {
     all: Box<[usize]>,
     /// Lists of nodes; it must satisfy one of each.
     any: Box<[Box<[usize]>]>,
+    /// Whether a string must be a date and time as in RFC 3339.
+    is_date_time: bool,
     never: bool,
 }
 
@@ -79,6 +97,9 @@ struct Node {
 struct Range {
     low: Option<i128>,
     high: Option<i128>,
+    /// Bounds that are written with a fraction or an exponent.
+    decimal_low: Option<f64>,
+    decimal_high: Option<f64>,
 }
 
 #[derive(Clone, Default, Debug)]
@@ -88,6 +109,8 @@ struct Object {
     /// In order of declaration, including names that another part of the schema declares.
     required: Box<[Box<str>]>,
     further: Further,
+    /// Properties that are added if they are absent, each with its text as a member.
+    defaults: Box<[(usize, Box<str>)]>,
 }
 
 /// What to do with members that are not properties.

@@ -35,6 +35,22 @@ impl Command {
         arguments: impl IntoIterator<Item = OsString>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, UsageError> {
+        let (command, operands) = Self::parse_with_operands(arguments, variable)?;
+        match operands.into_iter().next() {
+            Some(operand) => Err(Arg::Value(operand).unexpected().into()),
+            None => Ok(command),
+        }
+    }
+
+    /// Like [`Command::parse`], but returns what is no flag as well, in order.
+    ///
+    /// # Errors
+    /// The first thing that is not understood.
+    pub fn parse_with_operands(
+        arguments: impl IntoIterator<Item = OsString>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<(Self, Vec<OsString>), UsageError> {
+        let mut operands = Vec::new();
         let mut config = Config::default();
         set_variables(&mut config, variable)?;
         let mut cleared: Vec<&str> = Vec::new();
@@ -44,12 +60,16 @@ impl Command {
                 Arg::Short('h') => "--help".to_owned(),
                 Arg::Short('V') => "--version".to_owned(),
                 Arg::Long(name) => format!("--{name}"),
-                other => return Err(other.unexpected().into()),
+                Arg::Value(operand) => {
+                    operands.push(operand);
+                    continue;
+                }
+                other @ Arg::Short(_) => return Err(other.unexpected().into()),
             };
             let Some(flag) = FLAGS.iter().find(|flag| flag.name == name) else { return Err(unknown(name)) };
             match flag.set {
-                Set::Help => return Ok(Self::Help),
-                Set::Version => return Ok(Self::Version),
+                Set::Help => return Ok((Self::Help, operands)),
+                Set::Version => return Ok((Self::Version, operands)),
                 Set::Switch(set) => set(&mut config, true),
                 Set::One(set) => {
                     set(&mut config, &parser.value()?.string()?)
@@ -66,7 +86,7 @@ impl Command {
             }
         }
         config.check()?;
-        Ok(Self::Serve(Box::new(config)))
+        Ok((Self::Serve(Box::new(config)), operands))
     }
 }
 

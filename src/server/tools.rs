@@ -1,5 +1,8 @@
-//! `inspect` and `backup`: show and copy a data directory, beside a running server. Every program that serves has them.
+//! What a program does instead of serving: `inspect` and `backup` show and copy a data directory, beside a running
+//! server; every program that serves has them. `check` examines workflow files.
 
+#[cfg(feature = "files")]
+pub(super) mod files;
 #[cfg(feature = "sqlite")]
 mod look;
 

@@ -117,7 +117,7 @@ fn describe(entries: &[EventEntry], module: &str) -> Vec<EventType> {
     let mut seen = BTreeSet::new();
     let once = entries.iter().filter(|entry| seen.insert(entry.type_id));
     once.map(|entry| {
-        let mut event = (entry.describe)(module);
+        let mut event = entry.describe(module);
         if answers.contains(&entry.type_id) && event.kind == EventKind::Plain {
             event.kind = EventKind::HumanResponse;
         }

@@ -75,7 +75,7 @@ pub trait Question: Event {
 pub struct EventEntry {
     pub(super) type_id: TypeId,
     pub(super) name: Cow<'static, str>,
-    pub(super) describe: fn(module: &str) -> EventType,
+    describe: fn(module: &str) -> EventType,
     pub(super) answer: fn() -> Option<EventEntry>,
 }
 
@@ -83,6 +83,11 @@ impl EventEntry {
     /// Returns the entry of `E`.
     pub fn of<E: Event>() -> Self {
         Self { type_id: TypeId::of::<E>(), name: E::name(), describe: describe::<E>, answer: E::answer }
+    }
+
+    /// Returns its event type in a workflow of this module.
+    pub fn describe(&self, module: &str) -> EventType {
+        (self.describe)(module)
     }
 }
 

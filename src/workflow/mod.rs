@@ -12,7 +12,7 @@ mod event;
 mod explain;
 mod names;
 mod running;
-mod schema;
+pub(crate) mod schema;
 mod state;
 mod step;
 mod test_ctx;

@@ -6,7 +6,11 @@ use serde_json::{Map, Value, json};
 /// Returns the schema of an event with this name: `properties`, `title`, `type`, and where needed `$defs`,
 /// `description` and `required`. Members are in order of name, properties in order of declaration, as in pydantic.
 pub(super) fn of<E: JsonSchema>(name: &str) -> Value {
-    let mut schema = raw::<E>();
+    of_event(name, raw::<E>())
+}
+
+/// Returns the schema of an event with this name from one in the form of schemars.
+pub(crate) fn of_event(name: &str, mut schema: Value) -> Value {
     if let Value::Object(root) = &mut schema {
         tidy(root);
         root.insert("title".into(), Value::String(name.to_owned()));

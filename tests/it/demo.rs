@@ -41,7 +41,6 @@ fn what_is_asked_for_and_not_there_is_a_fault_of_usage() {
         (&[][..], "expected a command"),
         (&["dmeo"], "dmeo"),
         (&["--listen", "127.0.0.1:0"], "--listen"),
-        (&["serve", "flows/"], "later version"),
         (&["demo", "--token-file", "file"], "later"),
         (&["demo", "--cors-origin", "nowhere"], "nowhere"),
     ] {

@@ -19,6 +19,9 @@ mod examples;
 /// Full disks, missing permissions, foreign and damaged files.
 #[cfg(feature = "sqlite")]
 mod faults;
+/// Workflow files: what they say, and every fault with its place.
+#[cfg(feature = "files")]
+mod files;
 /// Recorded exchanges of the reference implementation, replayed.
 mod golden;
 /// One connection's state machine: streams, waits, ends, time-outs.

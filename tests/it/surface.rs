@@ -17,6 +17,8 @@ const PUBLIC: &[&str] = &[
     // To configure a server.
     "Address", "AccessError", "AddressError", "Config", "Durability", "FeedKeep", "InvalidValue", "LogFormat",
     "OpenError", "StoreError", "UsageError", "ValueError",
+    // Workflow files.
+    "FileFault", "FileFaults", "WORKFLOW_FILE_SCHEMA",
     // Modules: the bounds that users meet, and what the macros write.
     "__macros", "limits",
 ];
@@ -46,7 +48,9 @@ fn declared(statement: &str) -> Vec<String> {
     let words = statement.split(|character: char| !character.is_alphanumeric() && !"_:".contains(character));
     let words: Vec<&str> = words.filter(|word| !word.is_empty() && !word.ends_with("::")).collect();
     assert!(["use", "mod"].contains(&words[1]), "{statement}: modules and re-exports only");
-    words[2..].iter().map(|word| word.rsplit("::").next().expect("a name").to_owned()).collect()
+    let renamed = |at: usize| words.get(at + 1) == Some(&"as") || words[at] == "as";
+    let names = (2..words.len()).filter(|at| !renamed(*at)).map(|at| words[at]);
+    names.map(|word| word.rsplit("::").next().expect("a name").to_owned()).collect()
 }
 
 #[test]

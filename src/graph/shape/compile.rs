@@ -8,7 +8,8 @@ use super::{Further, Kind, Node, Object, PathStep, Range, Shape};
 
 struct Compiler<'a> {
     definitions: Option<&'a Map<String, Value>>,
-    names: &'a dyn Fn(&[PathStep<'_>]) -> Option<&'static [&'static str]>,
+    /// `None` if the schema alone determines the names: there are no aliases, and defaults are filled in.
+    names: Option<&'a NamesOf<'a>>,
     nodes: Vec<Node>,
     /// The nodes of definitions that were begun: definitions may refer to themselves.
     begun: BTreeMap<&'a str, usize>,
@@ -16,7 +17,10 @@ struct Compiler<'a> {
     path: Vec<PathStep<'a>>,
 }
 
-pub(super) fn compile(schema: &Value, names: &dyn Fn(&[PathStep<'_>]) -> Option<&'static [&'static str]>) -> Shape {
+/// Returns the names at a path inside a type.
+pub(super) type NamesOf<'a> = dyn Fn(&[PathStep<'_>]) -> Option<&'static [&'static str]> + 'a;
+
+pub(super) fn compile(schema: &Value, names: Option<&NamesOf<'_>>) -> Shape {
     let definitions = schema.get("$defs").and_then(Value::as_object);
     let mut compiler = Compiler { definitions, names, nodes: Vec::new(), begun: BTreeMap::new(), path: Vec::new() };
     let root = compiler.add(schema);
@@ -70,6 +74,8 @@ impl<'a> Compiler<'a> {
             items: schema.get("items").map(|items| self.add_inside(PathStep::Element, items)),
             all: all.into(),
             any: any.into_iter().filter(|any| !any.is_empty()).map(Vec::into).collect(),
+            // A type of the program decides by itself what it takes for a date.
+            is_date_time: self.names.is_none() && schema.get("format").is_some_and(|format| format == "date-time"),
             never: false,
         }
     }
@@ -102,7 +108,8 @@ impl<'a> Compiler<'a> {
         if is_open {
             return Some(Object { further: Further::Kept, ..Object::default() });
         }
-        (!says_nothing).then(|| Object { properties: properties.into(), required, further })
+        let defaults = if self.names.is_none() { defaults(declared, &properties) } else { Box::default() };
+        (!says_nothing).then(|| Object { properties: properties.into(), required, further, defaults })
     }
 
     fn each(&mut self, schemas: Option<&'a Value>) -> Vec<usize> {
@@ -120,7 +127,8 @@ impl<'a> Compiler<'a> {
     /// Returns the names that the type allows at this path, if the schema has fields or variants.
     fn known_names(&self, schema: &Map<String, Value>) -> Option<Box<[Box<str>]>> {
         let has_names = ["properties", "enum", "const"].iter().any(|key| schema.contains_key(*key));
-        let names = has_names.then(|| (self.names)(&self.path)).flatten()?;
+        let Some(names) = self.names else { return has_names.then(|| written_names(schema)) };
+        let names = has_names.then(|| names(&self.path)).flatten()?;
         Some(names.iter().map(|name| Box::from(*name)).collect())
     }
 
@@ -140,6 +148,23 @@ impl<'a> Compiler<'a> {
         self.fill(place, schema);
         Some(place)
     }
+}
+
+/// Returns the names of the fields or variants that a schema declares.
+fn written_names(schema: &Map<String, Value>) -> Box<[Box<str>]> {
+    let fields = schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+    let variants = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+    let variants = variants.chain(schema.get("const")).filter_map(Value::as_str);
+    fields.map(String::as_str).chain(variants).map(Box::from).collect()
+}
+
+/// Returns the members that stand for absent properties, in order of declaration.
+fn defaults(declared: Option<&Map<String, Value>>, properties: &[(Box<str>, usize)]) -> Box<[(usize, Box<str>)]> {
+    let with_default = |(name, property): (&String, &Value)| {
+        let place = properties.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        Some((place, format!("{}:{}", Value::from(name.as_str()), property.get("default")?).into()))
+    };
+    declared.into_iter().flatten().filter_map(with_default).collect()
 }
 
 fn kinds(names: Option<&Value>) -> u8 {
@@ -165,8 +190,10 @@ fn range(schema: &Map<String, Value>) -> Range {
         Some("uint128") => (Some(0), None),
         _ => (None, None),
     };
-    let said = |key: &str| schema.get(key).and_then(Value::as_number).and_then(serde_json::Number::as_i128);
+    let number = |key: &str| schema.get(key).and_then(Value::as_number);
+    let said = |key: &str| number(key).and_then(serde_json::Number::as_i128);
+    let decimal = |key: &str| number(key).filter(|number| number.is_f64()).and_then(serde_json::Number::as_f64);
     let low = low.into_iter().chain(said("minimum")).max();
     let high = high.into_iter().chain(said("maximum")).min();
-    Range { low, high }
+    Range { low, high, decimal_low: decimal("minimum"), decimal_high: decimal("maximum") }
 }

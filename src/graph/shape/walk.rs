@@ -2,23 +2,24 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use super::{Further, Kind, Node, Object};
+use super::{Further, Kind, Node, Object, Range, date::is_date_time};
 use crate::{
     json::{fits_64_bits, whole},
     limits::{QUOTED_BYTES_MAX, SHAPE_DEPTH_MAX, SHAPE_STEPS_MIN, SHAPE_STEPS_PER_BYTE},
 };
 
-pub(super) fn check<'a>(nodes: &[Node], text: &'a str) -> Result<Cow<'a, str>, String> {
+/// Checks `text`. With `fill`, the result has the absent fields that have a default.
+pub(super) fn check<'a>(nodes: &[Node], text: &'a str, fill: bool) -> Result<Cow<'a, str>, String> {
     let steps = SHAPE_STEPS_MIN + SHAPE_STEPS_PER_BYTE * text.len();
-    let mut walk = Walk { nodes, text, at: 0, steps, depth: 0, path: Vec::new(), edits: Vec::new() };
+    let mut walk = Walk { nodes, text, at: 0, steps, fill, depth: 0, path: Vec::new(), edits: Vec::new() };
     walk.value(0).map_err(|fault| fault.text)?;
     if walk.edits.is_empty() {
         return Ok(Cow::Borrowed(text));
     }
     let (mut edited, mut from) = (String::with_capacity(text.len()), 0);
-    for (start, end, number) in walk.edits {
+    for (start, end, new) in walk.edits {
         edited.push_str(&text[from..start]);
-        edited.push_str(&number);
+        edited.push_str(&new);
         from = end;
     }
     edited.push_str(&text[from..]);
@@ -33,7 +34,9 @@ pub(super) struct Walk<'a, 'n> {
     steps: usize,
     depth: usize,
     path: Vec<Segment<'a>>,
-    /// Numbers to be rewritten as integers: start, end and new text.
+    /// Whether absent fields with a default are to be added.
+    fill: bool,
+    /// Numbers to be rewritten as integers, and members to be added: start, end and new text.
     edits: Vec<(usize, usize, String)>,
 }
 
@@ -112,8 +115,9 @@ impl<'n> Walk<'_, 'n> {
     fn object(&mut self, object: &'n Object, names: Option<&'n [Box<str>]>) -> Result<Sure, Mismatch> {
         let mut seen = vec![false; object.properties.len()];
         // Whether a field could be present under an alias.
-        let mut aliased = false;
+        let (mut aliased, mut count) = (false, 0_usize);
         self.members(b'}', |walk| {
+            count += 1;
             let name = walk.key();
             let known = object.properties.binary_search_by(|(property, _)| (**property).cmp(&name));
             if known.is_ok_and(|place| seen[place]) {
@@ -148,7 +152,10 @@ impl<'n> Walk<'_, 'n> {
                 place.is_ok_and(|place| seen[place])
             };
             match object.required.iter().find(|name| !is_there(name)) {
-                None => Ok(sure),
+                None => {
+                    self.add_defaults(object, &seen, count > 0);
+                    Ok(sure)
+                }
                 // Another part of the schema declares a required name that is not a property.
                 Some(_) if aliased => Ok(false),
                 Some(name) => {
@@ -159,6 +166,19 @@ impl<'n> Walk<'_, 'n> {
                 }
             }
         })
+    }
+
+    /// Adds the absent fields that have a default to the object that ends at the cursor.
+    fn add_defaults(&mut self, object: &Object, seen: &[bool], has_members: bool) {
+        let Some(end) = self.at.checked_sub(1).filter(|end| self.fill && self.text.as_bytes()[*end] == b'}') else {
+            return;
+        };
+        let absent = object.defaults.iter().filter(|(place, _)| !seen[*place]).map(|(_, member)| &**member);
+        let added = absent.collect::<Vec<_>>().join(",");
+        if !added.is_empty() {
+            let separated = if has_members { format!(",{added}") } else { added };
+            self.edits.push((end, end, separated));
+        }
     }
 
     fn array(&mut self, node: &'n Node) -> Result<Sure, Mismatch> {
@@ -210,8 +230,12 @@ impl<'n> Walk<'_, 'n> {
     fn string(&mut self, node: &Node) -> Result<(), Mismatch> {
         let start = self.at;
         self.skip_string();
-        let Some((low, high)) = node.length else { return Ok(()) };
         let raw = &self.text[start..self.at];
+        if node.is_date_time && !is_date_time(raw.trim_matches('"')) {
+            let text = "expected a date and time such as 2026-01-31T12:00:00Z".to_owned();
+            return Err(self.fault(text));
+        }
+        let Some((low, high)) = node.length else { return Ok(()) };
         let characters = if raw.contains('\\') {
             serde_json::from_str::<String>(raw).map_or(0, |text| text.chars().count())
         } else {
@@ -233,9 +257,10 @@ impl<'n> Walk<'_, 'n> {
         }
         if node.kinds & (Kind::INTEGER | Kind::NUMBER) != Kind::INTEGER {
             let decimal: f64 = text.parse().unwrap_or(0.0);
-            let low = node.range.low.is_some_and(|low| decimal < low as f64);
-            let high = node.range.high.is_some_and(|high| decimal > high as f64);
-            return if low || high { Err(self.out_of_range(node, text)) } else { Ok(()) };
+            let Range { low, high, decimal_low, decimal_high } = node.range;
+            let is_low = low.map(|low| low as f64).or(decimal_low).is_some_and(|low| decimal < low);
+            let is_high = high.map(|high| high as f64).or(decimal_high).is_some_and(|high| decimal > high);
+            return if is_low || is_high { Err(self.out_of_range(node, text)) } else { Ok(()) };
         }
         let Some(literal) = whole(text) else {
             return Err(self.fault(format!("expected integer, got number {text}")));
@@ -266,7 +291,11 @@ impl<'n> Walk<'_, 'n> {
 
     fn out_of_range(&self, node: &Node, got: &str) -> Mismatch {
         let kind = if node.kinds & Kind::NUMBER == 0 { "integer" } else { "number" };
-        let range = match (node.range.low, node.range.high) {
+        let bound = |whole: Option<i128>, decimal: Option<f64>| {
+            whole.map(|whole| whole.to_string()).or_else(|| decimal.map(|decimal| decimal.to_string()))
+        };
+        let Range { low, high, decimal_low, decimal_high } = node.range;
+        let range = match (bound(low, decimal_low), bound(high, decimal_high)) {
             (Some(low), Some(high)) => format!("from {low} to {high}"),
             (Some(low), None) => format!("of {low} or more"),
             (None, Some(high)) => format!("of {high} or less"),

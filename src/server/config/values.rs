@@ -3,7 +3,10 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use super::error::ValueError;
-use crate::{engine::window::FeedKeep, text::InvalidValue};
+use crate::{
+    engine::window::FeedKeep,
+    text::{self, InvalidValue},
+};
 
 /// A flag without a value says yes; its variable says which.
 pub(super) fn switch(value: &str) -> Result<bool, ValueError> {
@@ -36,16 +39,7 @@ pub(super) fn mode(value: &str) -> Result<u32, ValueError> {
 
 /// Bytes: a whole number, alone or with a binary unit such as `64M`, `64MiB` or `1g`.
 pub(super) fn size(value: &str, min: usize, max: usize) -> Result<usize, ValueError> {
-    let digits = value.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    let shift = match value[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => Some(0),
-        "k" | "kb" | "kib" => Some(10),
-        "m" | "mb" | "mib" => Some(20),
-        "g" | "gb" | "gib" => Some(30),
-        _ => None,
-    };
-    let bytes = shift.zip(usize::from_str(digits).ok()).and_then(|(shift, count)| count.checked_mul(1 << shift));
-    bytes.filter(|bytes| (min..=max).contains(bytes)).ok_or_else(|| {
+    text::bytes(value).filter(|bytes| (min..=max).contains(bytes)).ok_or_else(|| {
         let above = if max == usize::MAX { String::new() } else { format!(" to {max}") };
         InvalidValue::new(format!("bytes from {min}{above}, such as 65536, 64K or 16M"), value).into()
     })
@@ -63,18 +57,7 @@ pub(super) fn feed_keep(value: &str) -> Result<FeedKeep, ValueError> {
 
 /// A number and its unit; without one, seconds.
 pub(super) fn duration(value: &str) -> Result<Duration, ValueError> {
-    let digits = value.trim_end_matches(|character: char| character.is_ascii_alphabetic());
-    let unit_s = match &value[digits.len()..] {
-        "" | "s" => Some(1.0),
-        "ms" => Some(0.001),
-        "m" => Some(60.0),
-        "h" => Some(3_600.0),
-        "d" => Some(86_400.0),
-        _ => None,
-    };
-    let parsed = unit_s.zip(f64::from_str(digits).ok()).map(|(unit_s, number)| unit_s * number);
-    let parsed = parsed.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    parsed.ok_or_else(|| InvalidValue::new("a duration such as 90s, 15m, 12h or 30d", value).into())
+    text::duration(value).ok_or_else(|| InvalidValue::new("a duration such as 90s, 15m, 12h or 30d", value).into())
 }
 
 pub(super) fn seconds(value: &str) -> Result<Duration, ValueError> {

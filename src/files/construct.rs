@@ -1,0 +1,139 @@
+//! Events that a step makes from the fields of others: which field comes from where.
+
+use super::{
+    events::{EventDef, Events},
+    fault::{Faults, instead, quoted},
+    tree::{Kind, Member, Value},
+};
+use crate::{
+    command::{
+        Construct, Source,
+        template::{Template, TemplateError},
+    },
+    graph::Shape,
+    json::Json,
+};
+
+/// What a step has to make an event from.
+#[derive(Clone)]
+pub(super) struct Given<'e> {
+    /// The events of which it accepts one.
+    pub(super) events: Vec<&'e EventDef>,
+    /// Whether it accepts a list of them, which has no fields.
+    pub(super) is_list: bool,
+    /// The answer to its question, whose fields count more.
+    pub(super) answer: Option<&'e EventDef>,
+    /// What the failure of the step adds.
+    pub(super) further: &'static [&'static str],
+}
+
+impl Given<'_> {
+    /// Returns whether there may be a field of this name.
+    fn has(&self, field: &str) -> bool {
+        let is_in_input = !self.is_list && !self.events.is_empty() && self.events.iter().all(|event| event.has(field));
+        is_in_input || self.answer.is_some_and(|answer| answer.has(field)) || self.further.contains(&field)
+    }
+
+    /// Reports a field that cannot be there.
+    pub(super) fn check(&self, field: &str, at: usize, faults: &mut Faults<'_>) {
+        if self.has(field) || self.events.is_empty() {
+            return;
+        }
+        let answer = self.answer.iter().flat_map(|answer| answer.fields()).map(|field| &*field.name);
+        let further = self.further.iter().copied().chain(answer);
+        if self.is_list {
+            let text = format!("the step accepts a list, which has no field {}", quoted(field));
+            faults.add(at, text + &instead(field, further, "there are"));
+            return;
+        }
+        let Some(lacking) = self.events.iter().find(|event| !event.has(field)) else { return };
+        let known = lacking.fields().iter().map(|field| &*field.name).chain(further);
+        let text = format!("{} has no field {}", quoted(&lacking.name), quoted(field));
+        faults.add(at, text + &instead(field, known, "it has"));
+    }
+
+    /// Parses a template and checks its fields.
+    pub(super) fn template(&self, text: &str, at: usize, faults: &mut Faults<'_>) -> Option<Template> {
+        match Template::parse(text) {
+            Ok(template) => {
+                template.fields().for_each(|field| self.check(field, at, faults));
+                Some(template)
+            }
+            Err(TemplateError { offset, fault }) => {
+                let column = text[..offset].chars().count() + 1;
+                faults.add(at, format!("{fault} (character {column} of this string)"));
+                None
+            }
+        }
+    }
+}
+
+/// Makes an event of the fields that are written and, for the others, those of the same name. If one is missing,
+/// `remedy` says how to write it.
+pub(super) fn construct(
+    event: &EventDef,
+    events: &Events,
+    written: &[Member],
+    given: &Given<'_>,
+    (at, remedy): (usize, &str),
+    faults: &mut Faults<'_>,
+) -> Construct {
+    let mut fields: Vec<(Box<str>, Source)> = Vec::new();
+    for member in written {
+        if !event.has(&member.name) {
+            let known = event.fields().iter().map(|field| &*field.name);
+            let text = format!("{} has no field {}", quoted(&event.name), quoted(&member.name));
+            faults.add(member.at, text + &instead(&member.name, known, "it has"));
+            continue;
+        }
+        if let Some(source) = source(event, member, given, faults) {
+            fields.push((member.name.as_str().into(), source));
+        }
+    }
+    for field in event.fields() {
+        if written.iter().any(|member| member.name == field.name) {
+            continue;
+        }
+        if given.has(&field.name) {
+            fields.push((field.name.as_str().into(), Source::Field(field.name.as_str().into())));
+        } else if field.required && !given.events.is_empty() {
+            let (name, field) = (quoted(&event.name), quoted(&field.name));
+            let lacking = given.events.iter().find(|event| !event.has(field.trim_matches('`')));
+            let from = match lacking {
+                Some(lacking) if !given.is_list => quoted(&lacking.name),
+                _ => "the list that the step accepts".to_owned(),
+            };
+            faults.add(at, format!("{name} needs the field {field}, which {from} does not have: {remedy}"));
+        }
+    }
+    Construct { event: events.id(event), fields: fields.into() }
+}
+
+/// Returns where the value of a field comes from.
+fn source(event: &EventDef, member: &Member, given: &Given<'_>, faults: &mut Faults<'_>) -> Option<Source> {
+    if let Kind::Text(text) = &member.value.kind {
+        let template = given.template(text, member.value.at, faults)?;
+        if let Some(field) = template.sole_field() {
+            return Some(Source::Field(field.into()));
+        }
+        if template.fields().next().is_some() {
+            return Some(Source::Text(template));
+        }
+        let literal = Value { at: member.value.at, kind: Kind::Text(template.fill(|_| "".into())) };
+        return literal_of(event, &member.name, &literal, faults);
+    }
+    literal_of(event, &member.name, &member.value, faults)
+}
+
+fn literal_of(event: &EventDef, name: &str, value: &Value, faults: &mut Faults<'_>) -> Option<Source> {
+    let Some(json) = value.to_json() else {
+        faults.add(value.at, "JSON has no such number");
+        return None;
+    };
+    let field = event.fields().iter().find(|field| field.name == name);
+    if let Some(fault) = field.and_then(|field| Shape::of_schema(&field.schema).check(&json.to_string()).err()) {
+        faults.add(value.at, format!("{} of {}: {fault}", quoted(name), quoted(&event.name)));
+        return None;
+    }
+    Json::from_value(&json).map(Source::Value).map_err(|error| faults.add(value.at, error.to_string())).ok()
+}
