@@ -14,6 +14,7 @@ pub mod passes;
 pub mod record;
 pub mod request_head;
 pub mod run_ops;
+pub mod workflow_file;
 
 /// A target, which panics if a rule is broken.
 pub type Target = fn(&[u8]);
@@ -27,4 +28,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("record", record::run),
     ("journal_ops", journal_ops::run),
     ("passes", passes::run),
+    ("workflow_file", workflow_file::run),
 ];

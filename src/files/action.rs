@@ -6,7 +6,7 @@ use super::{
     condition,
     construct::construct,
     events::EventDef,
-    fault::{Faults, instead, quoted},
+    fault::{Faults, quoted},
     program, read,
     reader::{Form, Reader},
     tree::{Kind, Member},
@@ -145,9 +145,9 @@ fn read_case<'e>(
     let event: &EventDef = match (get("event"), &reader.emits.events[..]) {
         (Some(member), emitted) => {
             let name = read::string(member, "the name of an event", faults)?;
-            let known = || emitted.iter().map(|event| &*event.name);
+            let known = emitted.iter().map(|event| &*event.name);
             let Some(event) = emitted.iter().find(|event| event.name == name) else {
-                let instead = instead(name, known(), "it has");
+                let instead = faults.instead(name, known, "it has");
                 faults.add(member.value.at, format!("{} is not in `emits`{instead}", quoted(name)));
                 return None;
             };

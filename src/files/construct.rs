@@ -1,8 +1,10 @@
 //! Events that a step makes from the fields of others: which field comes from where.
 
+use std::collections::BTreeSet;
+
 use super::{
     events::{EventDef, Events},
-    fault::{Faults, instead, quoted},
+    fault::{Faults, quoted},
     tree::{Kind, Member, Value},
 };
 use crate::{
@@ -10,7 +12,6 @@ use crate::{
         Construct, Source,
         template::{Template, TemplateError},
     },
-    graph::Shape,
     json::Json,
 };
 
@@ -21,35 +22,52 @@ pub(super) struct Given<'e> {
     pub(super) events: Vec<&'e EventDef>,
     /// Whether it accepts a list of them, which has no fields.
     pub(super) is_list: bool,
+    /// The fields that all of them have; `None` if they may have any.
+    common: Option<BTreeSet<&'e str>>,
     /// The answer to its question, whose fields count more.
     pub(super) answer: Option<&'e EventDef>,
     /// What the failure of the step adds.
     pub(super) further: &'static [&'static str],
 }
 
-impl Given<'_> {
+impl<'e> Given<'e> {
+    /// A step that accepts these events, or a list of them.
+    pub(super) fn new(events: Vec<&'e EventDef>, is_list: bool) -> Self {
+        let mut typed = events.iter().filter(|event| !event.is_open());
+        let common = match typed.next() {
+            _ if is_list || events.is_empty() => Some(BTreeSet::new()),
+            None => None,
+            Some(first) => {
+                let mut common: BTreeSet<&str> = first.names.iter().map(String::as_str).collect();
+                typed.for_each(|event| common.retain(|name| event.names.contains(*name)));
+                Some(common)
+            }
+        };
+        Self { events, is_list, common, answer: None, further: &[] }
+    }
+
     /// Returns whether there may be a field of this name.
     fn has(&self, field: &str) -> bool {
-        let is_in_input = !self.is_list && !self.events.is_empty() && self.events.iter().all(|event| event.has(field));
+        let is_in_input = self.common.as_ref().is_none_or(|common| common.contains(field));
         is_in_input || self.answer.is_some_and(|answer| answer.has(field)) || self.further.contains(&field)
     }
 
     /// Reports a field that cannot be there.
     pub(super) fn check(&self, field: &str, at: usize, faults: &mut Faults<'_>) {
-        if self.has(field) || self.events.is_empty() {
+        if self.has(field) || self.events.is_empty() || faults.is_full() {
             return;
         }
         let answer = self.answer.iter().flat_map(|answer| answer.fields()).map(|field| &*field.name);
         let further = self.further.iter().copied().chain(answer);
         if self.is_list {
-            let text = format!("the step accepts a list, which has no field {}", quoted(field));
-            faults.add(at, text + &instead(field, further, "there are"));
+            let instead = faults.instead(field, further, "there are");
+            faults.add(at, format!("the step accepts a list, which has no field {}{instead}", quoted(field)));
             return;
         }
         let Some(lacking) = self.events.iter().find(|event| !event.has(field)) else { return };
         let known = lacking.fields().iter().map(|field| &*field.name).chain(further);
-        let text = format!("{} has no field {}", quoted(&lacking.name), quoted(field));
-        faults.add(at, text + &instead(field, known, "it has"));
+        let instead = faults.instead(field, known, "it has");
+        faults.add(at, format!("{} has no field {}{instead}", quoted(&lacking.name), quoted(field)));
     }
 
     /// Parses a template and checks its fields.
@@ -82,8 +100,8 @@ pub(super) fn construct(
     for member in written {
         if !event.has(&member.name) {
             let known = event.fields().iter().map(|field| &*field.name);
-            let text = format!("{} has no field {}", quoted(&event.name), quoted(&member.name));
-            faults.add(member.at, text + &instead(&member.name, known, "it has"));
+            let instead = faults.instead(&member.name, known, "it has");
+            faults.add(member.at, format!("{} has no field {}{instead}", quoted(&event.name), quoted(&member.name)));
             continue;
         }
         if let Some(source) = source(event, member, given, faults) {
@@ -131,7 +149,7 @@ fn literal_of(event: &EventDef, name: &str, value: &Value, faults: &mut Faults<'
         return None;
     };
     let field = event.fields().iter().find(|field| field.name == name);
-    if let Some(fault) = field.and_then(|field| Shape::of_schema(&field.schema).check(&json.to_string()).err()) {
+    if let Some(fault) = field.and_then(|field| field.shape.check(&json.to_string()).err()) {
         faults.add(value.at, format!("{} of {}: {fault}", quoted(name), quoted(&event.name)));
         return None;
     }

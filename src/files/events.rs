@@ -1,9 +1,9 @@
 //! The events of a workflow file.
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeSet};
 
 use super::{
-    fault::{Faults, instead, quoted},
+    fault::{Faults, quoted},
     read,
     tree::{Kind, Member},
     types::{self, Field},
@@ -34,6 +34,8 @@ pub(super) struct EventDef {
     description: Option<String>,
     /// `None` for the built-in start event, which takes any fields.
     fields: Option<Vec<Field>>,
+    /// The names of its fields.
+    pub(super) names: BTreeSet<String>,
     is_builtin: bool,
     pub(super) is_used: Cell<bool>,
 }
@@ -41,7 +43,7 @@ pub(super) struct EventDef {
 impl EventDef {
     /// Returns whether it may have a field of this name.
     pub(super) fn has(&self, field: &str) -> bool {
-        self.fields.as_ref().is_none_or(|fields| fields.iter().any(|known| known.name == field))
+        self.fields.is_none() || self.names.contains(field)
     }
 
     /// Returns its fields; none if it takes any.
@@ -62,6 +64,7 @@ impl EventDef {
             answer: None,
             external: false,
             description: None,
+            names: names_of(fields.as_deref().unwrap_or_default()),
             fields,
             is_builtin: true,
             is_used: Cell::new(true),
@@ -99,7 +102,13 @@ impl Events {
         let starting = one(start, EventKind::Start, faults)
             .unwrap_or_else(|| EventDef::builtin("StartEvent", EventKind::Start, None));
         let stopping = one(stop, EventKind::Stop, faults).unwrap_or_else(|| {
-            let result = Field { name: "result".into(), schema: serde_json::json!({}), required: false, is_text: true };
+            let result = Field {
+                name: "result".into(),
+                schema: serde_json::json!({}),
+                shape: Shape::default(),
+                required: false,
+                is_text: true,
+            };
             EventDef::builtin("StopEvent", EventKind::Stop, Some(vec![result]))
         });
         let (start, stop) = (starting.name.clone(), stopping.name.clone());
@@ -131,7 +140,7 @@ impl Events {
             let Some(name) = setting.value.text().filter(|text| !types::is_type(text)) else { continue };
             if self.list.iter().all(|known| known.name != name) {
                 let names = self.list.iter().map(|event| &*event.name).filter(|known| *known != member.name);
-                let instead = instead(name, names, "there are");
+                let instead = faults.instead(name, names, "there are");
                 let text = format!(
                     "{} is neither an event, which would answer the question {}, nor the type of a field{instead}",
                     quoted(name),
@@ -155,7 +164,8 @@ impl Events {
             event.is_used.set(true);
         } else {
             let known = self.list.iter().map(|event| &*event.name);
-            faults.add(at, format!("there is no event {}{}", quoted(name), instead(name, known, "there are")));
+            let instead = faults.instead(name, known, "there are");
+            faults.add(at, format!("there is no event {}{instead}", quoted(name)));
             faults.is_incomplete = true;
         }
         found
@@ -187,6 +197,10 @@ impl Events {
     pub(super) fn describe(&self, module: &str) -> Vec<EventType> {
         self.list.iter().map(|event| event.describe(module)).collect()
     }
+}
+
+fn names_of(fields: &[Field]) -> BTreeSet<String> {
+    fields.iter().map(|field| field.name.clone()).collect()
 }
 
 /// Reads the section of the start or the stop event, which has one.
@@ -228,6 +242,7 @@ fn event(member: &Member, kind: EventKind, faults: &mut Faults<'_>) -> Option<Ev
         answer: answer.map(str::to_owned),
         external,
         description: description.map(str::to_owned),
+        names: names_of(&fields),
         fields: Some(fields),
         is_builtin: false,
         is_used: Cell::new(false),
@@ -236,6 +251,9 @@ fn event(member: &Member, kind: EventKind, faults: &mut Faults<'_>) -> Option<Ev
 
 /// Returns a setting of an event, which stands among its fields: a member of this name whose value no field can have.
 fn setting<'m>(event: &'m Member, name: &str) -> Option<&'m Member> {
+    if !["answer", "external", "description"].contains(&name) {
+        return None;
+    }
     let member = event.value.table()?.iter().find(|member| member.name == name)?;
     let is_setting = match (name, &member.value.kind) {
         ("answer" | "description", Kind::Text(text)) => !types::is_type(text),

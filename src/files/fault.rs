@@ -71,10 +71,10 @@ impl<'a> Faults<'a> {
 
     /// Adds a fault of what begins at this byte.
     pub(super) fn add(&mut self, at: usize, text: impl Into<String>) {
-        if self.found.len() < FILE_FAULTS_MAX {
-            self.found.push((at, text.into()));
-        } else {
+        if self.is_full() {
             self.further += 1;
+        } else {
+            self.found.push((at, text.into()));
         }
     }
 
@@ -86,8 +86,37 @@ impl<'a> Faults<'a> {
 
     /// A table that is `what` has no such member.
     pub(super) fn add_unknown(&mut self, member: &Member, what: &str, known: &[&str]) {
-        let instead = instead(&member.name, known.iter().copied(), "it may have");
+        let instead = self.instead(&member.name, known.iter().copied(), "it may have");
         self.add(member.at, format!("{what} has no key {}{instead}", quoted(&member.name)));
+    }
+
+    /// Returns whether further faults are only counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.found.len() >= FILE_FAULTS_MAX
+    }
+
+    /// Says which of the known names was probably meant, or which there are: `: did you mean …?`, `; LEAD a, b and c`.
+    pub(super) fn instead<'k>(&self, name: &str, known: impl IntoIterator<Item = &'k str>, lead: &str) -> String {
+        // A file of nothing but unknown names would take long.
+        if self.is_full() {
+            return String::new();
+        }
+        let known: Vec<&str> = known.into_iter().collect();
+        if let Some(meant) = nearest(name, known.iter().copied()) {
+            return format!("; did you mean {}?", quoted(meant));
+        }
+        match known.split_last() {
+            None => String::new(),
+            _ if known.len() > NAMES_LISTED => {
+                let some: Vec<String> = known[..NAMES_LISTED].iter().map(|name| quoted(name)).collect();
+                format!("; {lead} {} and {} others", some.join(", "), known.len() - NAMES_LISTED)
+            }
+            Some((only, [])) => format!("; {} {}", lead.replace("there are", "there is"), quoted(only)),
+            Some((last, others)) => {
+                let others: Vec<String> = others.iter().map(|name| quoted(name)).collect();
+                format!("; {lead} {} and {}", others.join(", "), quoted(last))
+            }
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -122,26 +151,6 @@ impl<'a> Faults<'a> {
 pub(super) fn quoted(name: &str) -> String {
     let end = name.floor_char_boundary(QUOTED_BYTES_MAX);
     format!("`{}{}`", &name[..end], if end < name.len() { "…" } else { "" })
-}
-
-/// Says which of the known names was probably meant, or which there are: `: did you mean …?`, `; LEAD a, b and c`.
-pub(super) fn instead<'k>(name: &str, known: impl Iterator<Item = &'k str>, lead: &str) -> String {
-    let known: Vec<&str> = known.collect();
-    if let Some(meant) = nearest(name, known.iter().copied()) {
-        return format!("; did you mean {}?", quoted(meant));
-    }
-    match known.split_last() {
-        None => String::new(),
-        _ if known.len() > NAMES_LISTED => {
-            let some: Vec<String> = known[..NAMES_LISTED].iter().map(|name| quoted(name)).collect();
-            format!("; {lead} {} and {} others", some.join(", "), known.len() - NAMES_LISTED)
-        }
-        Some((only, [])) => format!("; {} {}", lead.replace("there are", "there is"), quoted(only)),
-        Some((last, others)) => {
-            let others: Vec<String> = others.iter().map(|name| quoted(name)).collect();
-            format!("; {lead} {} and {}", others.join(", "), quoted(last))
-        }
-    }
 }
 
 /// So many names are a list that one reads; an error has no room for all names of a large file.

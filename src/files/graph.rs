@@ -30,6 +30,10 @@ const WORDS: &[(&str, &str)] = &[
 /// Adds the faults of the graph, each at the first step or event that it names.
 pub(super) fn add(found: &[Fault], steps: &[(&str, usize)], events: &Events, faults: &mut Faults<'_>) {
     for fault in found {
+        if faults.is_full() {
+            faults.add(0, "");
+            continue;
+        }
         let at = place(&fault.0, steps, events);
         let text = WORDS.iter().fold(fault.0.clone(), |text, (rust, file)| text.replace(rust, file));
         let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    fault::{Faults, instead, quoted},
+    fault::{Faults, quoted},
     read,
     reader::{Form, Reader},
     tree::{Kind, Member},
@@ -168,7 +168,7 @@ fn output(reader: &Reader<'_, '_>, faults: &mut Faults<'_>) -> Option<Output> {
             Some(Output::Text(field.into()))
         }
         other => {
-            let instead = instead(other, ["value", "events", "text"].into_iter(), "there are");
+            let instead = faults.instead(other, ["value", "events", "text"], "there are");
             faults.add(member.value.at, format!("{} is no form of output{instead}", quoted(other)));
             None
         }

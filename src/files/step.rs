@@ -81,7 +81,7 @@ pub(super) fn read_step(
         faults.add(get(members, "accepts").map_or(step.at, |member| member.value.at), "only `emits` may have a `?`");
     }
     let fan_in = accepts == Form::List;
-    let mut given = Given { events: takes, is_list: fan_in, answer: None, further: &[] };
+    let mut given = Given::new(takes, fan_in);
     let (emitted, form) = get(members, "emits").map_or((Vec::new(), Form::One), |member| named(member, events, faults));
     let emits = Emits { events: emitted, form, at: get(members, "emits").map_or(step.at, |member| member.value.at) };
     let streams = get(members, "streams").map_or(Vec::new(), |member| streamed(member, events, faults));
@@ -217,7 +217,8 @@ fn on_failure<'e>(
 ) -> Option<(&'e EventDef, Construct)> {
     let member = get(members, "on_failure")?;
     let (event, written) = event_and_fields(member, events, faults)?;
-    let given = Given { further: &["error", "attempts", "step"], ..given.clone() };
+    let mut given = given.clone();
+    given.further = &["error", "attempts", "step"];
     Some((event, construct(event, events, written, &given, (member.value.at, FIELDS), faults)))
 }
 

@@ -3,13 +3,13 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    fault::{Faults, instead, quoted},
+    fault::{Faults, quoted},
     read,
     tree::{Kind, Member, Value},
 };
 use crate::{
     graph::Shape,
-    limits::{FILE_NAME_BYTES_MAX, FILE_NAMES_MAX},
+    limits::{FILE_LIST_LEN_MAX, FILE_NAME_BYTES_MAX, FILE_NAMES_MAX},
 };
 
 /// A field of an event.
@@ -17,6 +17,8 @@ pub(super) struct Field {
     pub(super) name: String,
     /// Its schema, in the form of schemars.
     pub(super) schema: Json,
+    /// The shape of its values.
+    pub(super) shape: Shape,
     /// Whether it must be present.
     pub(super) required: bool,
     /// Whether it is a single string, perhaps optional.
@@ -110,8 +112,8 @@ pub(super) fn fields<'m>(
     faults: &mut Faults<'_>,
 ) -> Vec<Field> {
     let mut fields = Vec::new();
-    for member in members {
-        if fields.len() == FILE_NAMES_MAX {
+    for (count, member) in members.into_iter().enumerate() {
+        if count == FILE_NAMES_MAX {
             faults.add(member.at, format!("{what} has more than {FILE_NAMES_MAX} fields"));
             break;
         }
@@ -139,8 +141,9 @@ pub(super) fn object(fields: &[Field], description: Option<&str>) -> Json {
 }
 
 fn field(member: &Member, faults: &mut Faults<'_>) -> Option<Field> {
-    let field = |schema, written: &Type<'_>, is_plain| Field {
+    let field = |schema: Json, written: &Type<'_>, is_plain| Field {
         name: member.name.clone(),
+        shape: Shape::of_schema(&schema),
         required: !written.is_optional(),
         is_text: is_plain && written.base == "string" && !written.lists.contains(&true),
         schema,
@@ -173,7 +176,7 @@ fn written<'t>(text: &'t str, value: &Value, faults: &mut Faults<'_>) -> Option<
         let other = written.base.to_lowercase();
         let meant = match OTHER_NAMES.iter().find(|(known, _)| *known == other) {
             Some((_, meant)) => format!("; write `{meant}`"),
-            None => instead(written.base, BASES.iter().copied(), "the types are"),
+            None => faults.instead(written.base, BASES.iter().copied(), "the types are"),
         };
         faults.add(value.at, format!("{} is no type{meant}", quoted(written.base)));
         return None;
@@ -267,6 +270,7 @@ fn settings(of: &Member, members: &[Member], faults: &mut Faults<'_>) -> Option<
     let is_plain = get("enum").is_none();
     Some(Field {
         name: of.name.clone(),
+        shape: Shape::of_schema(&schema),
         required: !written.is_optional() && !has_default,
         is_text: is_plain && written.base == "string" && !written.lists.contains(&true),
         schema,
@@ -333,6 +337,11 @@ fn add_values(schema: &mut Json, written: &Type<'_>, member: &Member, faults: &m
     };
     if values.is_empty() {
         faults.add(member.value.at, "`enum` is empty, so that no value is allowed: name one");
+        return;
+    }
+    if values.len() > FILE_LIST_LEN_MAX {
+        let text = format!("`enum` has {} values; at most {FILE_LIST_LEN_MAX} are possible", values.len());
+        faults.add(member.value.at, text);
         return;
     }
     let shape = Shape::of_schema(schema);

@@ -2,7 +2,9 @@
 
 mod commands;
 mod faults;
+mod random;
 mod schema;
+mod values;
 mod whole;
 
 use std::path::Path;
