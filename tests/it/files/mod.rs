@@ -2,6 +2,7 @@
 
 mod commands;
 mod faults;
+mod guide;
 mod random;
 mod schema;
 mod values;
