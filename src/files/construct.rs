@@ -6,6 +6,7 @@ use super::{
     events::{EventDef, Events},
     fault::{Faults, quoted},
     tree::{Kind, Member, Value},
+    types::Field,
 };
 use crate::{
     command::{
@@ -38,8 +39,8 @@ impl<'e> Given<'e> {
             _ if is_list || events.is_empty() => Some(BTreeSet::new()),
             None => None,
             Some(first) => {
-                let mut common: BTreeSet<&str> = first.names.iter().map(String::as_str).collect();
-                typed.for_each(|event| common.retain(|name| event.names.contains(*name)));
+                let mut common: BTreeSet<&str> = first.fields().iter().map(|field| &*field.name).collect();
+                typed.for_each(|event| common.retain(|name| event.has(name)));
                 Some(common)
             }
         };
@@ -68,6 +69,23 @@ impl<'e> Given<'e> {
         let known = lacking.fields().iter().map(|field| &*field.name).chain(further);
         let instead = faults.instead(field, known, "it has");
         faults.add(at, format!("{} has no field {}{instead}", quoted(&lacking.name), quoted(field)));
+    }
+
+    /// Reports a field whose values cannot be those of `target`, a field of the event that is made.
+    fn check_type(&self, field: &str, (event, target): (&EventDef, &Field), at: usize, faults: &mut Faults<'_>) {
+        let answered = self.answer.filter(|answer| answer.has(field));
+        let sources: &[&EventDef] = match &answered {
+            Some(answer) => std::slice::from_ref(answer),
+            None if self.is_list || self.further.contains(&field) => &[],
+            None => &self.events,
+        };
+        let differs = |field: &&Field| !target.may_be(field);
+        let given =
+            |source: &&EventDef| Some((quoted(&source.name), source.field(field).filter(differs)?.written.clone()));
+        let Some((source, written)) = sources.iter().find_map(given) else { return };
+        let (name, of, field) = (quoted(&target.name), quoted(&event.name), quoted(field));
+        let text = format!("{name} of {of} is `{}`, and {field} of {source} is `{written}`", target.written);
+        faults.add(at, text + ": write another value");
     }
 
     /// Parses a template and checks its fields.
@@ -113,6 +131,7 @@ pub(super) fn construct(
             continue;
         }
         if given.has(&field.name) {
+            given.check_type(&field.name, (event, field), at, faults);
             fields.push((field.name.as_str().into(), Source::Field(field.name.as_str().into())));
         } else if field.required && !given.events.is_empty() {
             let (name, field) = (quoted(&event.name), quoted(&field.name));
@@ -132,9 +151,17 @@ fn source(event: &EventDef, member: &Member, given: &Given<'_>, faults: &mut Fau
     if let Kind::Text(text) = &member.value.kind {
         let template = given.template(text, member.value.at, faults)?;
         if let Some(field) = template.sole_field() {
+            if let Some(target) = event.field(&member.name) {
+                given.check_type(field, (event, target), member.value.at, faults);
+            }
             return Some(Source::Field(field.into()));
         }
         if template.fields().next().is_some() {
+            if let Some(target) = event.field(&member.name).filter(|target| !TEXTS.contains(&&*target.written)) {
+                let (name, of) = (quoted(&target.name), quoted(&event.name));
+                let text = format!("{name} of {of} is `{}`, and this is text", target.written);
+                faults.add(member.value.at, text + ": write only `{FIELD}` for the value of a field");
+            }
             return Some(Source::Text(template));
         }
         let literal = Value { at: member.value.at, kind: Kind::Text(template.fill(|_| "".into())) };
@@ -143,12 +170,15 @@ fn source(event: &EventDef, member: &Member, given: &Given<'_>, faults: &mut Fau
     literal_of(event, &member.name, &member.value, faults)
 }
 
+/// The types of which a text may be.
+const TEXTS: &[&str] = &["string", "date-time", "any"];
+
 fn literal_of(event: &EventDef, name: &str, value: &Value, faults: &mut Faults<'_>) -> Option<Source> {
     let Some(json) = value.to_json() else {
         faults.add(value.at, "JSON has no such number");
         return None;
     };
-    let field = event.fields().iter().find(|field| field.name == name);
+    let field = event.field(name);
     if let Some(fault) = field.and_then(|field| field.shape.check(&json.to_string()).err()) {
         faults.add(value.at, format!("{} of {}: {fault}", quoted(name), quoted(&event.name)));
         return None;

@@ -1,6 +1,6 @@
 //! The events of a workflow file.
 
-use std::{cell::Cell, collections::BTreeSet};
+use std::{cell::Cell, collections::BTreeMap};
 
 use super::{
     fault::{Faults, quoted},
@@ -34,8 +34,8 @@ pub(super) struct EventDef {
     description: Option<String>,
     /// `None` for the built-in start event, which takes any fields.
     fields: Option<Vec<Field>>,
-    /// The names of its fields.
-    pub(super) names: BTreeSet<String>,
+    /// Its fields by name.
+    names: BTreeMap<String, usize>,
     is_builtin: bool,
     pub(super) is_used: Cell<bool>,
 }
@@ -43,7 +43,12 @@ pub(super) struct EventDef {
 impl EventDef {
     /// Returns whether it may have a field of this name.
     pub(super) fn has(&self, field: &str) -> bool {
-        self.fields.is_none() || self.names.contains(field)
+        self.fields.is_none() || self.names.contains_key(field)
+    }
+
+    /// Returns its field of this name; `None` if it has none, or takes any.
+    pub(super) fn field(&self, name: &str) -> Option<&Field> {
+        self.names.get(name).map(|place| &self.fields()[*place])
     }
 
     /// Returns its fields; none if it takes any.
@@ -107,7 +112,8 @@ impl Events {
                 schema: serde_json::json!({}),
                 shape: Shape::default(),
                 required: false,
-                is_text: true,
+                written: "any".into(),
+                is_plain: true,
             };
             EventDef::builtin("StopEvent", EventKind::Stop, Some(vec![result]))
         });
@@ -199,8 +205,8 @@ impl Events {
     }
 }
 
-fn names_of(fields: &[Field]) -> BTreeSet<String> {
-    fields.iter().map(|field| field.name.clone()).collect()
+fn names_of(fields: &[Field]) -> BTreeMap<String, usize> {
+    fields.iter().enumerate().map(|(place, field)| (field.name.clone(), place)).collect()
 }
 
 /// Reads the section of the start or the stop event, which has one.
@@ -225,6 +231,9 @@ fn event(member: &Member, kind: EventKind, faults: &mut Faults<'_>) -> Option<Ev
     let members = read::table(member, "a table of fields and their types", faults)?;
     if !read::is_name(&member.name, "an event", member.at, faults) {
         return None;
+    }
+    if types::is_type(&member.name) {
+        faults.add(member.at, format!("{} is the name of a type: rename the event", quoted(&member.name)));
     }
     let answer = setting(member, "answer").and_then(|setting| setting.value.text());
     let external = setting(member, "external").is_some_and(|setting| setting.value.kind == Kind::Flag(true));

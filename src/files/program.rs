@@ -155,7 +155,7 @@ fn output(reader: &Reader<'_, '_>, faults: &mut Faults<'_>) -> Option<Output> {
         "text" => {
             let event = emits.events[0];
             let texts: Vec<&str> =
-                event.fields().iter().filter(|field| field.is_text).map(|field| &*field.name).collect();
+                event.fields().iter().filter(|field| field.is_text()).map(|field| &*field.name).collect();
             let [field] = texts[..] else {
                 let text = format!(
                     "`output = \"text\"` fills the one string field of the event, and {} has {}",

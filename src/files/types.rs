@@ -21,8 +21,34 @@ pub(super) struct Field {
     pub(super) shape: Shape,
     /// Whether it must be present.
     pub(super) required: bool,
-    /// Whether it is a single string, perhaps optional.
-    pub(super) is_text: bool,
+    /// Its type without a `?` at its end: `string[]`.
+    pub(super) written: String,
+    /// Whether it has no `enum`.
+    pub(super) is_plain: bool,
+}
+
+impl Field {
+    /// Returns whether it is a string with any text.
+    pub(super) fn is_text(&self) -> bool {
+        self.is_plain && self.written == "string"
+    }
+
+    /// Returns whether a value of the other field can be one of this.
+    pub(super) fn may_be(&self, other: &Self) -> bool {
+        let is_text = |written: &str| ["string", "date-time"].contains(&written);
+        let is_number = |written: &str| ["integer", "number"].contains(&written);
+        let (one, other) = (&*self.written, &*other.written);
+        let lists = |written: &str| written.matches("[]").count();
+        // What is optional inside of a list may be there.
+        let (one, other, depths) = (one.replace('?', ""), other.replace('?', ""), (lists(one), lists(other)));
+        let (one, other) = (one.trim_end_matches("[]"), other.trim_end_matches("[]"));
+        match (one, other) {
+            ("any", _) => depths.0 <= depths.1,
+            (_, "any") => depths.1 <= depths.0,
+            _ if depths.0 != depths.1 => false,
+            _ => one == other || (is_text(one) && is_text(other)) || (is_number(one) && is_number(other)),
+        }
+    }
 }
 
 /// The types that have a name.
@@ -79,6 +105,13 @@ impl<'t> Type<'t> {
 
     fn is_optional(&self) -> bool {
         self.lists.last() == Some(&false)
+    }
+
+    /// Returns it without a `?` at its end.
+    fn shown(&self) -> String {
+        let lists = self.lists.iter().map(|is_list| if *is_list { "[]" } else { "?" });
+        let whole: String = std::iter::once(self.base).chain(lists).collect();
+        whole.trim_end_matches('?').to_owned()
     }
 
     /// Wraps the schema of the base.
@@ -145,7 +178,8 @@ fn field(member: &Member, faults: &mut Faults<'_>) -> Option<Field> {
         name: member.name.clone(),
         shape: Shape::of_schema(&schema),
         required: !written.is_optional(),
-        is_text: is_plain && written.base == "string" && !written.lists.contains(&true),
+        written: written.shown(),
+        is_plain,
         schema,
     };
     match &member.value.kind {
@@ -272,7 +306,8 @@ fn settings(of: &Member, members: &[Member], faults: &mut Faults<'_>) -> Option<
         name: of.name.clone(),
         shape: Shape::of_schema(&schema),
         required: !written.is_optional() && !has_default,
-        is_text: is_plain && written.base == "string" && !written.lists.contains(&true),
+        written: written.shown(),
+        is_plain,
         schema,
     })
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod faults;
 mod guide;
+mod paths;
 mod random;
 mod schema;
 mod values;
