@@ -1,6 +1,11 @@
 //! Steps that are written down as data instead of Rust code: a program to run, a pause, or an event made from the
 //! fields of another. Pure: [`crate::files`] reads them from workflow files, [`crate::executors`] runs them.
 
+mod begin;
+mod dialogue;
+mod lines;
+mod scope;
+mod stderr;
 pub mod template;
 
 use std::{path::PathBuf, time::Duration};
@@ -11,7 +16,17 @@ use crate::{
 };
 use template::Template;
 
+pub use begin::{Begun, Launch, begin};
+pub use dialogue::{Dialogue, Exit};
+
 /// A step as data. Names and types are in the graph beside it.
+///
+/// The retry policy is in the graph, too. A program without one is tried again only if it ends with code 75, so a step
+/// without `retry` gets `Retry::exponential(1 s).attempts(3).without_jitter()` in its graph, and
+/// [`Program::has_retry`] says that every other failure of it is final.
+///
+/// After a question, the fields of its input are those of the event and of the answer; of a field that both have, that
+/// of the answer. A fan-in has no fields.
 #[derive(Clone, Debug)]
 pub struct Command {
     /// The step's name.
@@ -96,7 +111,7 @@ pub struct Program {
     pub memory_bytes_max: Option<u64>,
     /// The most CPU time of each of its processes.
     pub cpu_max: Option<Duration>,
-    /// Whether a retry policy stands in the file: without one, exit code 75 is retried by itself.
+    /// Whether a retry policy stands in the file: without one, only exit code 75 is retried.
     pub has_retry: bool,
 }
 

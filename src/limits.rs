@@ -4,16 +4,18 @@
 
 mod files;
 mod http;
+mod programs;
 mod runs;
 mod server;
 mod store;
 
 #[cfg(not(feature = "internals"))]
-pub(crate) use {files::*, http::*, runs::*, server::*, store::*};
+pub(crate) use {files::*, http::*, programs::*, runs::*, server::*, store::*};
 #[cfg(feature = "internals")]
-pub use {files::*, http::*, runs::*, server::*, store::*};
+pub use {files::*, http::*, programs::*, runs::*, server::*, store::*};
 
 pub use http::{BODY_BYTES_MAX, BODY_BYTES_MAX_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MAX_DEFAULT, SOCKET_MODE_DEFAULT};
+pub use programs::{PROGRAMS_DEFAULT, PROGRAMS_MAX};
 pub use runs::{
     EARLY_ANSWERS_MAX, ERROR_BYTES_MAX, FEED_BYTES_MAX, FEED_KEEP_BYTES_DEFAULT, FEED_KEEP_EVENTS_DEFAULT,
     GRAPH_NAMES_MAX, INBOX_ANSWERS_MAX, JSON_DEPTH_MAX, MATCHING_BYTES_MAX, PASS_OUTPUT_BYTES_MAX,

@@ -8,7 +8,7 @@ use steprill::{
         input::External,
         keys::{HandlerKey, SHARD_BITS, WorkflowId},
         record::LargeDone,
-        scheduler::{Capacity, NewRun, Scheduler, SchedulerLimits, StartAs},
+        scheduler::{Capacity, Lane, NewRun, Scheduler, SchedulerLimits, StartAs},
         storage::{Batch, Recall},
     },
     graph::Graph,
@@ -91,7 +91,7 @@ impl World {
     /// Ends all ready passes in this way.
     fn work(&mut self, end: &PassEnd) {
         self.settle();
-        while let Some(pass) = self.scheduler.poll_pass(self.now, Capacity::UNBOUNDED) {
+        while let Some(pass) = self.scheduler.poll_pass(self.now, Lane(0), Capacity::UNBOUNDED) {
             let done = Done { end: end.clone(), sent: Vec::new(), state: StateUse::default() };
             self.scheduler.handle_done(pass.tag, done, self.now);
         }
@@ -101,7 +101,7 @@ impl World {
     /// Ends the ready pass in this way.
     fn work_one(&mut self, end: &PassEnd) {
         self.settle();
-        let pass = self.scheduler.poll_pass(self.now, Capacity::UNBOUNDED).expect("a pass");
+        let pass = self.scheduler.poll_pass(self.now, Lane(0), Capacity::UNBOUNDED).expect("a pass");
         let done = Done { end: end.clone(), sent: Vec::new(), state: StateUse::default() };
         self.scheduler.handle_done(pass.tag, done, self.now);
         self.settle();
@@ -211,7 +211,7 @@ fn handlers() {
             world.scheduler.cancel(key, world.now).expect("it is resident");
             once(|| {
                 world.settle();
-                assert!(world.scheduler.poll_pass(world.now, Capacity::UNBOUNDED).is_none());
+                assert!(world.scheduler.poll_pass(world.now, Lane(0), Capacity::UNBOUNDED).is_none());
             })
         });
     }
@@ -225,7 +225,7 @@ fn large_ends() {
         let mut world = World::new(1_000, None, Recall::Everything);
         world.start();
         world.settle();
-        let tag = world.scheduler.poll_pass(world.now, Capacity::UNBOUNDED).expect("a pass").tag;
+        let tag = world.scheduler.poll_pass(world.now, Lane(0), Capacity::UNBOUNDED).expect("a pass").tag;
         let returned = (0..n).map(|index| (element(&world, "E"), numbered(index))).collect();
         let done = LargeDone::new(Emitted { sent: Vec::new(), returned }, StateUse::default());
         (world, tag, done)
@@ -239,7 +239,7 @@ fn large_ends() {
             Done { end, sent: Vec::new(), state: StateUse::default() }
         };
         for _ in 0..n - 1 {
-            let tag = world.scheduler.poll_pass(world.now, Capacity::UNBOUNDED).expect("a pass").tag;
+            let tag = world.scheduler.poll_pass(world.now, Lane(0), Capacity::UNBOUNDED).expect("a pass").tag;
             world.scheduler.handle_done(tag, output(&world), world.now);
             if world.scheduler.working() == 0 {
                 world.settle();
@@ -247,7 +247,7 @@ fn large_ends() {
         }
         world.settle();
         let (tag, done) =
-            (world.scheduler.poll_pass(world.now, Capacity::UNBOUNDED).expect("a pass").tag, output(&world));
+            (world.scheduler.poll_pass(world.now, Lane(0), Capacity::UNBOUNDED).expect("a pass").tag, output(&world));
         (world, tag, done)
     };
     row("end of a pass that gives n events", RUN_WORKS_MAX, |n| {

@@ -49,9 +49,10 @@ use crate::{
     graph::{EventId, Graph, StepId},
     json::Json,
     now::{Deadline, Now},
-    pass::PassInput,
+    pass::{PassInput, Wait},
     values::Values,
 };
+pub use end::timed_out;
 pub use facts::Remains;
 use facts::{Facts, Reduction, RunPhase};
 pub use question::OpenQuestion;
@@ -69,6 +70,17 @@ pub struct Run {
     graph: Arc<Graph>,
     facts: Facts,
     remains: Option<Box<Remains>>,
+}
+
+/// What the work of a pass has behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PassStage {
+    /// It has not waited, or is to ask its first question again.
+    First,
+    /// It has waited.
+    Later,
+    /// Its last attempt has failed: the pass makes the `on_failure` event.
+    Failure,
 }
 
 impl Run {
@@ -144,6 +156,20 @@ impl Run {
     /// Returns the step whose body this pass runs; `None` if the pass is stale.
     pub fn pass_step(&self, pass: PassId) -> Option<StepId> {
         self.facts.running_work(pass).map(|work| work.step)
+    }
+
+    /// Returns that step, and what its work has behind it; `None` if the pass is stale.
+    pub fn pass_stage(&self, pass: PassId) -> Option<(StepId, PassStage)> {
+        let work = self.facts.running_work(pass)?;
+        let stage = work.memory.as_deref().map_or(PassStage::First, |memory| {
+            let has_waited = !matches!(memory.waits.get(0), None | Some(Wait::Forgotten { .. }));
+            match memory.failure {
+                Some(_) => PassStage::Failure,
+                None if has_waited => PassStage::Later,
+                None => PassStage::First,
+            }
+        });
+        Some((work.step, stage))
     }
 
     /// Checks whether the run would accept an event from outside. To be called before it becomes an input.

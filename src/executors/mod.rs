@@ -5,8 +5,12 @@
 //! [`Executor::order`]s one way and [`Report`]s the other, and at last exactly one of [`pass::Report::Done`],
 //! [`pass::Report::NotBegun`] and [`pass::Report::Lost`]. Reports of one pass come in their order.
 //!
-//! [`threads`] runs the bodies of Rust steps on a pool of threads.
+//! [`threads`] runs the bodies of Rust steps on a pool of threads, [`programs`] runs child processes, and [`data`] does
+//! at once what needs neither. [`all`] has them together.
 
+pub mod all;
+pub mod data;
+pub mod programs;
 pub mod threads;
 
 use std::{sync::Arc, time::Duration};
@@ -14,10 +18,11 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     engine::{
         record::LargeDone,
-        scheduler::{Capacity, Scheduler, StartPass},
+        scheduler::{Capacity, Lane, Scheduler, StartPass},
     },
+    limits::{EVENTS_AT_ONCE, WORKER_RECORD_BYTES_MIN},
     now::Now,
-    pass::{self, Order},
+    pass::{self, Done, Emitted, Order, PassEnd},
 };
 
 /// Wakes the loop from another thread.
@@ -61,6 +66,21 @@ pub enum Report {
 }
 
 impl Report {
+    /// Returns the report of a pass's end, with its record if there is a journal and making that would take the loop
+    /// long. To be called outside of the loop then.
+    pub fn of_end(tag: u64, done: Done, makes_records: bool) -> Self {
+        let is_many = |events: usize| events > EVENTS_AT_ONCE as usize;
+        let is_large = makes_records && done.bytes() >= WORKER_RECORD_BYTES_MIN;
+        match done {
+            Done { end: PassEnd::Returned(returned), sent, state }
+                if is_large || (makes_records && is_many(returned.len() + sent.len())) =>
+            {
+                Self::LargeDone(tag, Box::new(LargeDone::new(Emitted { sent, returned }, state)))
+            }
+            done => Self::Of(tag, pass::Report::Done(done)),
+        }
+    }
+
     /// Passes the report on to the scheduler.
     pub fn deliver(self, scheduler: &mut Scheduler, now: Now) {
         match self {
@@ -70,17 +90,22 @@ impl Report {
     }
 }
 
-/// Passes the orders to the executor and, if `starts`, as many passes as it takes.
-pub fn hand_out(scheduler: &mut Scheduler, executor: &mut impl Executor, starts: bool, now: Now) {
+/// Passes the orders to the executors and, if `starts`, as many passes of its lane as each takes: the first one's is
+/// lane 0.
+pub fn hand_out(scheduler: &mut Scheduler, executors: &mut [&mut dyn Executor], starts: bool, now: Now) {
     while let Some((tag, order)) = scheduler.poll_order() {
-        executor.order(tag, order);
+        for executor in executors.iter_mut() {
+            executor.order(tag, order);
+        }
     }
-    scheduler.note_overload(executor.overload());
+    scheduler.note_overload(executors.iter().find_map(|executor| executor.overload()));
     if !starts {
         return;
     }
-    while let Some(pass) = scheduler.poll_pass(now, executor.capacity()) {
-        executor.start(pass);
+    for (executor, lane) in executors.iter_mut().zip(0..) {
+        while let Some(pass) = scheduler.poll_pass(now, Lane(lane), executor.capacity()) {
+            executor.start(pass);
+        }
+        executor.wake(now.alive_us);
     }
-    executor.wake(now.alive_us);
 }

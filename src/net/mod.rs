@@ -11,5 +11,5 @@ mod timers;
 pub use self::{
     address::{Address, AddressError},
     connection::{Connection, Origin},
-    reactor::{Closed, Reactor, SIGNAL_TOKEN, Wakes},
+    reactor::{Closed, EXECUTOR_TOKEN, Reactor, SIGNAL_TOKEN, Wakes},
 };

@@ -48,6 +48,8 @@ impl Loop {
     fn begin_stop(&mut self, why: &str) {
         log::info!("{why}: stopping; work in progress has {:?}", self.stop.grace);
         self.stop.begin(self.now);
+        let grace_us = u64::try_from(self.stop.grace.as_micros()).unwrap_or(u64::MAX);
+        self.executors.begin_stop(self.now.alive_us.saturating_add(grace_us), self.now.alive_us);
         // First, so that the callers' replies announce that they are the last.
         self.reactor.drain(&ErrorFormat::default().not_begun(), self.now);
         for client in self.core.callers().collect::<Vec<_>>() {

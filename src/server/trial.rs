@@ -18,7 +18,7 @@ use crate::{
     limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, TEST_INPUTS_MAX},
     now::{Deadline, Now},
     pass::{Done, EventRef, PassEnd, StateUse},
-    workflow::{Event, Workflow, line::Line},
+    workflow::{Event, Runs, Workflow, line::Line},
 };
 
 /// A workflow to be tested, and what the outside world does while it runs. Created by
@@ -228,6 +228,9 @@ impl<'a> Trial<'a> {
         let expected = &self.graph.event(self.graph.start).name;
         if **expected != *start.name {
             return Err(format!("it starts with {expected}, not {}", start.name));
+        }
+        if let Some(Runs::Command(command)) = self.workflow.all_runs().find(|runs| matches!(runs, Runs::Command(_))) {
+            return Err(format!("its step {} is not a function of Rust, which is what this can test", command.step));
         }
         let (event, state) = (start.value.clone(), BTreeMap::new().into());
         self.input(Input::Started { event, state, admitted: true, sequence: 0 });

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use mio::{Interest, unix::SourceFd};
+
 use super::{
     clients::Client,
     clock::Clock,
@@ -36,14 +38,14 @@ use crate::{
         scheduler::{NewRun, StartAs},
     },
     executors::{
-        self, Executor, Report,
-        threads::{StepBody, Threads},
+        Report,
+        all::{Executors, Sizes},
     },
     graph::Graph,
     http,
     json::Json,
     limits::{CALLERS_OF_CONNECTIONS, HEAD_BYTES_MAX, REPORT_BYTES, TURN_REPORTS_MAX, TURN_ROUNDS_MAX},
-    net::{Address, Reactor},
+    net::{Address, EXECUTOR_TOKEN, Reactor},
     now::Now,
     pass,
     store::{Recall, Store},
@@ -64,7 +66,7 @@ pub(super) struct Loop {
     pub(super) reactor: Reactor,
     pub(super) core: Core,
     pub(super) store: Box<dyn Store>,
-    pub(super) threads: Threads,
+    pub(super) executors: Executors,
     pub(super) memory: Memory,
     pub(super) shares: Shares,
     pub(super) sharing: Sharing,
@@ -110,9 +112,22 @@ impl Loop {
             }
         });
         let registered = graphs.len();
-        let keeping = keeping::open(config, account, &graphs, secret, Arc::clone(&ring) as _, &mut clock)?;
+        let mut keeping = keeping::open(config, account, &graphs, secret, Arc::clone(&ring) as _, &mut clock)?;
         let now = clock.read();
-        let bodies = workflows.iter().map(StepBody::of).collect();
+        keeping.scheduler.set_lanes(Executors::lanes(&workflows));
+        let sizes = Sizes {
+            workers: config.workers,
+            programs_max: config.programs_max,
+            data: config.data.clone(),
+            makes_records: keeping.scheduler.recall() == Recall::Everything,
+        };
+        let no_descriptor = |error| ServeError::Io("programs cannot be waited for", error);
+        let executors = Executors::new(&workflows, sizes, Arc::clone(&ring) as _).map_err(no_descriptor)?;
+        if let Some(descriptor) = executors.descriptor() {
+            let mut source = SourceFd(&descriptor);
+            let registered = reactor.registry().register(&mut source, EXECUTOR_TOKEN, Interest::READABLE);
+            registered.map_err(no_descriptor)?;
+        }
         let site = Site {
             workflows,
             catalog: Catalog::new(&keeping.graphs, registered),
@@ -122,12 +137,7 @@ impl Loop {
         };
         Ok(Self {
             reactor,
-            threads: Threads::new(
-                config.workers,
-                bodies,
-                keeping.scheduler.recall() == Recall::Everything,
-                Arc::clone(&ring) as _,
-            ),
+            executors,
             core: Core::new(keeping.scheduler),
             store: keeping.store,
             memory: Memory { account, trimming: Trimming::default() },
@@ -168,7 +178,7 @@ impl Loop {
         self.now = self.clock.read();
         api::note_time(self.now);
         self.shares.begin_turn();
-        self.threads.handle_rung();
+        self.executors.handle_ready(self.now.alive_us);
         self.handle_reports();
         self.handle_helped();
         self.core.scheduler_mut().handle_time(self.now);
@@ -187,7 +197,7 @@ impl Loop {
             }
         }
         self.sharing.forget_unused();
-        self.threads.handle_time(self.now.alive_us);
+        self.executors.handle_time(self.now.alive_us);
         self.trim_memory();
         self.handle_stop_wanted();
         if wakes.signal {
@@ -238,9 +248,9 @@ impl Loop {
         let due = self.due.first().map(|&(at_us, _)| until(at_us));
         let at_once = (self.shares.is_wanted() || self.helper.is_ready()).then_some(Duration::ZERO);
         let notes =
-            self.threads.has_left_notes().then(|| self.notes.poll_timeout(self.store_progress(), self.now.alive_us));
+            self.executors.has_left_notes().then(|| self.notes.poll_timeout(self.store_progress(), self.now.alive_us));
         let timeouts = [
-            self.threads.poll_timeout(self.now.alive_us),
+            self.executors.poll_timeout(self.now.alive_us),
             self.memory.trimming.poll_timeout(self.now.alive_us),
             notes.flatten(),
             self.core.scheduler().poll_timeout(self.now),
@@ -261,7 +271,7 @@ impl Loop {
         let takes_notes = self.notes.take(self.store_progress(), self.now.alive_us);
         let mut handled = 0;
         while handled < TURN_REPORTS_MAX {
-            let Some(report) = self.threads.poll_report(takes_notes) else { return };
+            let Some(report) = self.executors.poll_report(takes_notes) else { return };
             handled += effort(&report);
             report.deliver(self.core.scheduler_mut(), self.now);
         }
@@ -334,10 +344,10 @@ impl Loop {
         }
     }
 
-    /// Gives passes and orders to the executor.
+    /// Gives passes and orders to the executors.
     pub(super) fn hand_out(&mut self) {
         let starts = !self.stop.has_begun();
-        executors::hand_out(self.core.scheduler_mut(), &mut self.threads, starts, self.now);
+        self.executors.hand_out(self.core.scheduler_mut(), starts, self.now);
     }
 
     /// Handles lock time-outs and heartbeats.

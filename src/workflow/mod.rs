@@ -104,6 +104,12 @@ impl Workflow {
         &self.steps[usize::from(step.0)]
     }
 
+    /// Iterates over what runs the passes of each step, in the order of the graph.
+    #[doc(hidden)]
+    pub fn all_runs(&self) -> impl Iterator<Item = &Runs> {
+        self.steps.iter()
+    }
+
     /// Creates a workflow from a graph and what runs its steps, in the order of the graph.
     #[doc(hidden)]
     pub fn from_parts(graph: Graph, steps: Vec<Runs>) -> Self {

@@ -32,6 +32,8 @@ mod http_net;
 mod http_table;
 /// How long small requests wait behind large ones. Ignored by default: for a quiet machine.
 mod latency;
+/// Steps that are data: programs as child processes, pauses, events made from fields.
+mod program_steps;
 /// Whole programs on the library: workers, the loop, clients.
 mod programs;
 /// The API over HTTP, beyond the recorded exchanges.

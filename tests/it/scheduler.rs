@@ -16,7 +16,7 @@ use steprill::{
         keys::{CallerId, HandlerKey, RunKey, WorkflowId},
         record,
         scheduler::{
-            Capacity, NewRun, Notice, Scheduler, SchedulerLimits, StartAs, StartPass, StartRefused, TroubleKind,
+            Capacity, Lane, NewRun, Notice, Scheduler, SchedulerLimits, StartAs, StartPass, StartRefused, TroubleKind,
         },
         storage::Recall,
     },
@@ -97,7 +97,7 @@ impl World {
 
     fn passes(&mut self) -> Vec<StartPass> {
         self.settle();
-        std::iter::from_fn(|| self.scheduler.poll_pass(self.now, Capacity::UNBOUNDED)).collect()
+        std::iter::from_fn(|| self.scheduler.poll_pass(self.now, Lane(0), Capacity::UNBOUNDED)).collect()
     }
 
     /// The pass has returned the stop event.
@@ -360,7 +360,8 @@ fn a_step_with_a_time_out_is_handed_over_only_when_its_body_can_begin() {
             world.begin();
         }
         world.settle();
-        let mut poll = |at_once, queued| world.scheduler.poll_pass(world.now, Capacity { at_once, queued }).is_some();
+        let mut poll =
+            |at_once, queued| world.scheduler.poll_pass(world.now, Lane(0), Capacity { at_once, queued }).is_some();
         assert!(!poll(0, 0) && !poll(1, 0), "nobody takes it");
         assert!(poll(1, 1));
         assert_eq!([poll(0, 1), poll(0, 1)].map(usize::from).iter().sum::<usize>(), queues);
@@ -431,11 +432,11 @@ fn nothing_leaves_before_its_batch_is_kept() {
     let mut world = World::journaled();
     let key = world.begin();
     let begun = world.scheduler.seal().expect("a run has begun");
-    assert!(world.scheduler.poll_pass(world.now, Capacity::UNBOUNDED).is_none());
+    assert!(world.scheduler.poll_pass(world.now, Lane(0), Capacity::UNBOUNDED).is_none());
     assert_eq!(world.scheduler.feed_range(key), Some(0..0));
 
     world.scheduler.handle_committed(begun.number);
-    let pass = world.scheduler.poll_pass(world.now, Capacity::UNBOUNDED).expect("its pass is ready");
+    let pass = world.scheduler.poll_pass(world.now, Lane(0), Capacity::UNBOUNDED).expect("its pass is ready");
     assert_eq!(world.scheduler.feed_range(key), Some(0..1));
     world.scheduler.await_end(key, CallerId(7));
     world.stop(pass.tag);

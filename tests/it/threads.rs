@@ -44,7 +44,7 @@ impl Pool {
         let rings = Mutex::new(rings);
         let ring = Arc::new(move || rings.lock().expect("the ring").send(()).expect("the test listens"));
         let body: Body = Arc::new(body);
-        let threads = Threads::new(workers, vec![vec![StepBody { body, is_urgent: false }]], false, ring);
+        let threads = Threads::new(workers, vec![vec![Some(StepBody { body, is_urgent: false })]], false, ring);
         Self { threads, rung }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     engine::{
         channel::ReaderId,
         keys::{HandlerKey, RunKey, WorkflowId},
-        scheduler::SchedulerLimits,
+        scheduler::{Capacity, Lane, SchedulerLimits},
         storage::Recall,
     },
     http::{Field, Method},
@@ -120,8 +120,7 @@ impl World {
     }
 
     fn end_pass(&mut self, end: PassEnd) {
-        let pass =
-            self.scheduler.poll_pass(NOW, crate::engine::scheduler::Capacity::UNBOUNDED).expect("a pass is ready");
+        let pass = self.scheduler.poll_pass(NOW, Lane(0), Capacity::UNBOUNDED).expect("a pass is ready");
         let state = StateUse { version: pass.input.state.version, ..StateUse::default() };
         self.scheduler.handle_done(pass.tag, Done { end, sent: Vec::new(), state }, NOW);
         self.settle();

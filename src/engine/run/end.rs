@@ -11,7 +11,7 @@ use crate::{
         input::{Effect, Outcome},
         published::Published,
     },
-    graph::{Graph, StepId},
+    graph::{Graph, StepId, StepType},
     json::Json,
     limits::{ERROR_BYTES_MAX, FEED_BYTES_MAX, FEED_BYTES_RESERVED, WASTE_BYTES_MIN},
     pass::EventRef,
@@ -120,6 +120,11 @@ impl Facts {
         }
         reduction.effects.push(Effect::Finish(outcome));
     }
+}
+
+/// Returns the error of an attempt that has exceeded its step's time-out.
+pub fn timed_out(step: &StepType) -> String {
+    format!("Step {} timed out after {} seconds", step.name, seconds(step.timeout.unwrap_or_default()))
 }
 
 /// Formats a duration in seconds, as the shortest exact decimal.

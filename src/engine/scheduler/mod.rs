@@ -208,6 +208,6 @@ pub use limits::SchedulerLimits;
 pub use new_run::{NewRun, StartAs, StartRefused};
 pub use notice::{NotResident, Notice, PostRefused};
 pub use parking::Residence;
-pub use passes::{Capacity, StartPass};
+pub use passes::{Capacity, Lane, StartPass, StepLanes};
 pub use troubles::{Trouble, TroubleKind};
 pub use waste::Waste;

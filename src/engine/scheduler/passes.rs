@@ -44,10 +44,30 @@ impl Capacity {
     pub const UNBOUNDED: Self = Self { at_once: usize::MAX, queued: usize::MAX };
 }
 
+/// An executor: its index among those of the loop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lane(pub u8);
+
+/// Which executor runs the passes of a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StepLanes {
+    /// Runs a pass whose work has not waited, or is to ask again.
+    pub first: Lane,
+    /// Runs a pass after a wait.
+    pub later: Lane,
+    /// Makes the `on_failure` event.
+    pub failure: Lane,
+    /// Whether the step's policy retries a pass that has timed out; else that is final.
+    pub retries_time_outs: bool,
+}
+
 /// The passes that are ready, and those that workers have.
 #[derive(Debug, Default)]
 pub(super) struct Passes {
-    pub(super) ready: VecDeque<(RunKey, PassId)>,
+    /// By lane.
+    ready: Vec<VecDeque<(RunKey, PassId)>>,
+    /// By workflow and step; empty if one executor runs all passes.
+    pub(super) lanes: Vec<Vec<StepLanes>>,
     pub(super) out: BTreeMap<u64, Out>,
     pub(super) next_tag: u64,
     pub(super) hanging: usize,
@@ -82,6 +102,39 @@ pub(super) enum PassState {
 }
 
 impl Passes {
+    pub(super) fn add_ready(&mut self, lane: Lane, run: RunKey, pass: PassId) {
+        let lane = usize::from(lane.0);
+        if self.ready.len() <= lane {
+            self.ready.resize_with(lane + 1, VecDeque::new);
+        }
+        self.ready[lane].push_back((run, pass));
+    }
+
+    /// Returns the pass that has been ready longest.
+    pub(super) fn first_ready(&self, lane: Lane) -> Option<(RunKey, PassId)> {
+        self.ready.get(usize::from(lane.0))?.front().copied()
+    }
+
+    pub(super) fn remove_first_ready(&mut self, lane: Lane) {
+        if let Some(ready) = self.ready.get_mut(usize::from(lane.0)) {
+            ready.pop_front();
+        }
+    }
+
+    /// Keeps only the ready passes of these handlers.
+    pub(super) fn retain_ready(&mut self, keeps: impl Fn(HandlerKey) -> bool) {
+        self.ready.iter_mut().for_each(|ready| ready.retain(|(run, _)| keeps(run.handler)));
+    }
+
+    pub(super) fn take_ready(&mut self) -> impl Iterator<Item = (RunKey, PassId)> + use<> {
+        std::mem::take(&mut self.ready).into_iter().flatten()
+    }
+
+    /// Returns the lanes of a step, unless one executor runs all passes.
+    pub(super) fn lanes(&self, workflow: WorkflowId, step: StepId) -> Option<StepLanes> {
+        self.lanes.get(usize::from(workflow.0))?.get(usize::from(step.0)).copied()
+    }
+
     /// Returns whether this pass has one of these tags.
     pub(super) fn is_out(&self, tags: &[u64], pass: PassId) -> bool {
         tags.iter().any(|tag| self.out.get(tag).is_some_and(|out| out.pass == pass && out.is_wanted()))

@@ -27,11 +27,12 @@ use crossbeam_channel::{Receiver, unbounded};
 use super::{Executor, Report, Ring};
 use crate::{
     engine::scheduler::{Capacity, StartPass},
+    graph::StepId,
     hash::CounterMap,
     limits::{HANDED_PASSES_MAX, WORKER_TICK_US},
     pass::{self, FeedOrder, Order, Stop},
     workflow::{
-        Body, Workflow,
+        Body, Runs, Workflow,
         line::{Bell, Call, Line},
     },
 };
@@ -47,8 +48,8 @@ pub struct Threads {
     /// Passes with notes that were left with them.
     noted: Vec<u64>,
     bell: Bell,
-    /// By workflow and step.
-    bodies: Vec<Vec<StepBody>>,
+    /// By workflow and step; none for a step that another executor runs.
+    bodies: Vec<Vec<Option<StepBody>>>,
     /// The passes that it has, by tag.
     passes: CounterMap<u64, Here>,
     /// How many of them are abandoned.
@@ -79,17 +80,20 @@ struct Here {
 
 impl StepBody {
     /// Returns the bodies of a workflow, by step.
-    pub fn of(workflow: &Workflow) -> Vec<Self> {
+    pub fn of(workflow: &Workflow) -> Vec<Option<Self>> {
         let steps = workflow.graph().steps.iter().zip(0..);
-        let body = |step| Arc::clone(workflow.body(crate::graph::StepId(step)));
-        steps.map(|(step, id)| Self { body: body(id), is_urgent: step.timeout.is_some() }).collect()
+        let body = |id| match workflow.runs(StepId(id)) {
+            Runs::Body(body) => Some(Arc::clone(body)),
+            Runs::Command(_) => None,
+        };
+        steps.map(|(step, id)| Some(Self { body: body(id)?, is_urgent: step.timeout.is_some() })).collect()
     }
 }
 
 impl Threads {
     /// Creates a pool of at most `workers` threads that calls `ring` when [`Executor::poll_report`] has something.
     /// `makes_records` says whether ends of passes are recorded, so that workers make the records of large ones.
-    pub fn new(workers: usize, bodies: Vec<Vec<StepBody>>, makes_records: bool, ring: Ring) -> Self {
+    pub fn new(workers: usize, bodies: Vec<Vec<Option<StepBody>>>, makes_records: bool, ring: Ring) -> Self {
         let ((jobs, queue), (said, heard)) = (unbounded(), unbounded());
         let shared = Arc::new(Shared {
             jobs,
@@ -200,7 +204,10 @@ impl Executor for Threads {
 
     fn start(&mut self, pass: StartPass) {
         let StartPass { tag, workflow, step, input, grant_bytes } = pass;
-        let StepBody { body, is_urgent } = &self.bodies[usize::from(workflow.0)][usize::from(step.0)];
+        let body = &self.bodies[usize::from(workflow.0)][usize::from(step.0)];
+        let Some(StepBody { body, is_urgent }) = body else {
+            return self.reports.push_back(Report::Of(tag, pass::Report::Lost));
+        };
         self.urgent += usize::from(*is_urgent);
         let line = Arc::new(Line::new(tag, Arc::clone(&self.bell), grant_bytes));
         self.passes.insert(tag, Here { line: Arc::clone(&line), is_abandoned: false });
@@ -264,8 +271,7 @@ impl Executor for Threads {
                     Some(noted) => noted,
                     None => continue,
                 },
-                Said::Done(tag, done) => self.end(tag, of(tag, pass::Report::Done(done))),
-                Said::LargeDone(tag, done) => self.end(tag, Report::LargeDone(tag, done)),
+                Said::Ended(tag, end) => self.end(tag, end),
                 Said::Lost(tag) => {
                     // Its thread is gone, so another one is needed for what is in the queue.
                     self.shared.saturated.store(false, Ordering::SeqCst);

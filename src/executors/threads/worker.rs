@@ -12,10 +12,9 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::{
-    engine::record::LargeDone,
-    executors::Ring,
-    limits::{EVENTS_AT_ONCE, WORKER_IDLE, WORKER_RECORD_BYTES_MIN},
-    pass::{Done, Emitted, PassEnd, PassInput},
+    executors::{Report, Ring},
+    limits::WORKER_IDLE,
+    pass::{PassEnd, PassInput},
     workflow::{Body, line::Line},
 };
 
@@ -30,8 +29,7 @@ pub(super) enum Said {
     Noted(u64),
     FeedWanted(u64, usize),
     Panicked(u64, String),
-    Done(u64, Done),
-    LargeDone(u64, Box<LargeDone>),
+    Ended(u64, Report),
     Lost(u64),
 }
 
@@ -161,25 +159,11 @@ impl Shared {
         if let (PassEnd::Panicked(_), Some(text)) = (&done.end, panic) {
             let _ = self.said.send(Said::Panicked(tag, text));
         }
-        let end = self.end_of(tag, done);
+        let end = Report::of_end(tag, done, self.makes_records);
         unreported.tag = None;
-        let _ = self.said.send(end);
+        let _ = self.said.send(Said::Ended(tag, end));
         if self.queue.is_empty() || self.saturated.load(Ordering::SeqCst) {
             self.ring();
-        }
-    }
-
-    /// Returns the report of a pass's end, with its record if making that would take the loop long.
-    fn end_of(&self, tag: u64, done: Done) -> Said {
-        let is_many = |events: usize| events > EVENTS_AT_ONCE as usize;
-        let is_large = self.makes_records && done.bytes() >= WORKER_RECORD_BYTES_MIN;
-        match done {
-            Done { end: PassEnd::Returned(returned), sent, state }
-                if is_large || (self.makes_records && is_many(returned.len() + sent.len())) =>
-            {
-                Said::LargeDone(tag, Box::new(LargeDone::new(Emitted { sent, returned }, state)))
-            }
-            done => Said::Done(tag, done),
         }
     }
 

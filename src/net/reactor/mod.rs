@@ -100,6 +100,8 @@ pub struct Closed {
 
 /// The token with which the server registers its signals at [`Reactor::registry`].
 pub const SIGNAL_TOKEN: Token = Token(1);
+/// The token with which the server registers the descriptor of its executors. It only ends a wait.
+pub const EXECUTOR_TOKEN: Token = Token(2);
 const WAKER_TOKEN: Token = Token(0);
 const LISTENER_TOKEN: usize = 16;
 const CONNECTION_TOKEN: usize = LISTENER_TOKEN + LISTENERS_MAX;
@@ -192,6 +194,7 @@ impl Reactor {
             match event.token() {
                 WAKER_TOKEN => wakes.woken = true,
                 SIGNAL_TOKEN => wakes.signal = true,
+                EXECUTOR_TOKEN => {}
                 Token(token) if token >= CONNECTION_TOKEN => {
                     let slot = token - CONNECTION_TOKEN;
                     // A late event of a closed connection is only a wrong hint to the next one in its slot.

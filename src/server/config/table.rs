@@ -135,6 +135,11 @@ settings! {
     flag "--workers" "N", "threads that run steps, at most", "8", "",
     one(|text| number(text, 1, limits::WORKERS_MAX));
 
+    /// Programs of workflow files at a time; further steps wait. Default: 64.
+    programs_max: usize = limits::PROGRAMS_DEFAULT;
+    flag "--programs-max" "N", "programs that run steps at a time, at most", "64", "",
+    one(|text| number(text, 1, limits::PROGRAMS_MAX));
+
     /// Origins whose pages may call; `*` names all. Default: none but its own and loopback pages.
     cors_origins: Vec<String> = Vec::new();
     flag "--cors-origin" "ORIGIN|*", "origin whose pages may call; repeatable", "", "own and loopback pages",

@@ -136,9 +136,15 @@ impl World {
 
     fn passes(&mut self) -> Vec<u64> {
         self.settle();
-        std::iter::from_fn(|| self.scheduler.poll_pass(self.now, steprill::engine::scheduler::Capacity::UNBOUNDED))
-            .map(|pass| pass.tag)
-            .collect()
+        std::iter::from_fn(|| {
+            self.scheduler.poll_pass(
+                self.now,
+                steprill::engine::scheduler::Lane(0),
+                steprill::engine::scheduler::Capacity::UNBOUNDED,
+            )
+        })
+        .map(|pass| pass.tag)
+        .collect()
     }
 
     fn stop(&mut self, tag: u64) {

@@ -38,7 +38,7 @@ fn a_large_state_is_in_no_record_and_given_to_the_store_once() {
         let expected = if round == 0 { StartState::Given(large()) } else { StartState::AsKept };
         assert_eq!(batch.opened[0].head.as_ref().expect("a head").state, expected);
         world.scheduler.handle_committed(batch.number);
-        let pass = world.scheduler.poll_pass(world.now, Capacity::UNBOUNDED).expect("a pass");
+        let pass = world.scheduler.poll_pass(world.now, Lane(0), Capacity::UNBOUNDED).expect("a pass");
         assert_eq!(pass.input.state.values.get("key"), large().get("key"));
         let write = (Arc::from("n"), Write::Set(Json::from_value(&round).expect("a number")));
         let used = StateUse { version: pass.input.state.version, writes: vec![write], ..StateUse::default() };

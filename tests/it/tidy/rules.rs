@@ -24,7 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("pass", &["limits", "values", "hash", "json", "graph"]),
     ("http", &["limits", "now", "json"]),
     ("engine", &["limits", "account", "cost", "values", "text", "now", "hash", "json", "graph", "pass"]),
-    ("command", &["limits", "values", "hash", "json", "graph", "pass"]),
+    ("command", &["limits", "values", "text", "hash", "json", "graph", "pass"]),
     ("workflow", &["limits", "cost", "values", "text", "hash", "json", "graph", "pass", "command"]),
     ("core", UNDER_SERVER),
     ("net", UNDER_SERVER),

@@ -80,7 +80,9 @@ impl Scheduler {
 
     fn release(&mut self, held: Held) {
         self.retention.look_again();
-        self.passes.ready.extend(held.ready);
+        for (run, pass) in held.ready {
+            self.add_ready(run, pass);
+        }
         self.outbox.report(held.troubles);
         for run in &held.ended {
             if let Some(channel) = self.channel_mut(*run) {

@@ -63,7 +63,7 @@ impl Scheduler {
         if is_stuck && !stays {
             self.retention.rest(now);
         }
-        self.passes.ready.retain(|(run, _)| run.handler != key);
+        self.passes.retain_ready(|handler| handler != key);
         if aside.is_own {
             self.stop_passes(&passes, now);
         }

@@ -31,7 +31,7 @@ impl Scheduler {
             uncounted += held.uncounted.len();
         }
         self.retention.handle_failed(uncounted, now);
-        self.passes.ready.retain(|(run, _)| !lost.touched.contains(&run.handler));
+        self.passes.retain_ready(|handler| !lost.touched.contains(&handler));
         for key in std::mem::take(&mut lost.touched) {
             self.roll_back(key, &mut lost, now);
         }

@@ -117,6 +117,7 @@ impl Scheduler {
             _ => false,
         };
         let is_said = |pass| postponed.iter().any(|input| is_end(input, pass));
+        let mut ready = Vec::new();
         for effect in pending.into_iter().filter(|_| is_served) {
             match effect {
                 Effect::StartPass(pass) if is_said(pass) => {}
@@ -125,10 +126,13 @@ impl Scheduler {
                 }
                 Effect::GoOn => self.timers.defer(run),
                 Effect::StartPass(pass) if !self.passes.is_out(&handler.passes, pass) => {
-                    self.passes.ready.push_back((run, pass));
+                    ready.push(pass);
                 }
                 _ => {}
             }
+        }
+        for pass in ready {
+            self.add_ready(run, pass);
         }
         self.recount(run.handler);
     }

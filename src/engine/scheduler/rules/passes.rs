@@ -4,32 +4,61 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     engine::{
-        input::Input,
+        input::{Input, PassId},
+        keys::{RunKey, WorkflowId},
         record::LargeDone,
+        run::{self, PassStage},
         scheduler::{
             Scheduler,
             handler::newest,
-            passes::{Capacity, Out, PassState, StartPass},
+            passes::{Capacity, Lane, Out, PassState, StartPass, StepLanes},
             troubles::{Blamed, TroubleKind},
         },
         timers::Timer,
     },
+    graph::StepId,
     limits::STRAGGLER_GRACE_US,
     now::{Clock, Now},
     pass::{Done, Emitted, Order, PassEnd, Report, StateUse, Stop},
 };
 
 impl Scheduler {
+    /// Has several executors run passes: `lanes` are by workflow and step.
+    pub fn set_lanes(&mut self, lanes: Vec<Vec<StepLanes>>) {
+        self.passes.lanes = lanes;
+        for (run, pass) in self.passes.take_ready() {
+            self.add_ready(run, pass);
+        }
+    }
+
+    /// A pass may start as soon as its executor takes it.
+    pub(super) fn add_ready(&mut self, run: RunKey, pass: PassId) {
+        let lane = if self.passes.lanes.is_empty() { None } else { self.lane(run, pass) };
+        // Whatever has no lane is stale, and any executor finds that out.
+        self.passes.add_ready(lane.unwrap_or(Lane(0)), run, pass);
+    }
+
+    fn lane(&self, run: RunKey, pass: PassId) -> Option<Lane> {
+        let handler = self.handlers.get(&run.handler).filter(|handler| handler.run == run.run)?;
+        let (step, stage) = handler.life.run()?.pass_stage(pass)?;
+        let lanes = self.passes.lanes(handler.workflow, step)?;
+        Some(match stage {
+            PassStage::First => lanes.first,
+            PassStage::Later => lanes.later,
+            PassStage::Failure => lanes.failure,
+        })
+    }
+
     /// The next pass for an executor that takes so much, with the run's state as it is now. A step with a time-out is
     /// only started when it begins at once, so that its time begins when its body does; others may wait in the
     /// executor's queue.
-    pub fn poll_pass(&mut self, now: Now, capacity: Capacity) -> Option<StartPass> {
+    pub fn poll_pass(&mut self, now: Now, lane: Lane, capacity: Capacity) -> Option<StartPass> {
         // A run that has ended may have left very many.
         let mut over = None;
         loop {
-            let &(run, pass) = self.passes.ready.front().filter(|_| capacity.queued > 0)?;
+            let (run, pass) = self.passes.first_ready(lane).filter(|_| capacity.queued > 0)?;
             if over == Some(run) {
-                self.passes.ready.pop_front();
+                self.passes.remove_first_ready(lane);
                 continue;
             }
             let handler = newest(&mut self.handlers, run);
@@ -41,14 +70,14 @@ impl Scheduler {
             }) else {
                 // Stale: its run has ended, or has continued without it.
                 over = is_over.then_some(run);
-                self.passes.ready.pop_front();
+                self.passes.remove_first_ready(lane);
                 continue;
             };
             let timeout = self.workflows.graph(handler.workflow).step(step).timeout;
             if timeout.is_some() && capacity.at_once == 0 {
                 return None;
             }
-            self.passes.ready.pop_front();
+            self.passes.remove_first_ready(lane);
             let tag = self.passes.next_tag;
             self.passes.next_tag += 1;
             let timer = timeout.map(|timeout| (Timer::Pass(tag), now.deadline(Clock::Alive, timeout)));
@@ -160,14 +189,22 @@ impl Scheduler {
     /// The attempt has timed out; its body is told, and watched until it ends.
     pub(super) fn handle_pass_timed_out(&mut self, tag: u64, now: Now) {
         let Some((run, pass)) = self.passes.get(tag) else { return };
-        if let Some(out) = self.passes.out.get_mut(&tag) {
-            out.standing = PassState::Over;
-            out.timer = None;
-        }
+        let Some(out) = self.passes.out.get_mut(&tag) else { return };
+        out.standing = PassState::Over;
+        out.timer = None;
+        let (workflow, step) = (out.workflow, out.blamed.step);
         self.watch(tag, Stop::TimedOut, now);
-        let done = Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() };
+        let end = step.and_then(|step| self.final_time_out(workflow, step)).unwrap_or(PassEnd::TimedOut);
+        let done = Done { end, sent: Vec::new(), state: StateUse::default() };
         self.report(run, Input::Done { pass, done }, now);
         self.serve_wanting(run);
+    }
+
+    /// Returns how a pass of this step ends when it has timed out, if that is not retried.
+    fn final_time_out(&self, workflow: WorkflowId, step: StepId) -> Option<PassEnd> {
+        let lanes = self.passes.lanes(workflow, step).filter(|lanes| !lanes.retries_time_outs)?;
+        let error = run::timed_out(self.workflows.graph(workflow).step(step));
+        Some(PassEnd::Failed { error, retry: lanes.retries_time_outs })
     }
 
     /// The pass was told to stop long ago: it no longer counts, but its thread does until it ends.

@@ -19,8 +19,11 @@ impl World {
 
     /// One round of the loop, in which an event of a third of what makes a snapshot due is given out; the batch of it.
     fn round(&mut self, number: usize) -> Batch {
-        let tag =
-            self.scheduler.poll_pass(self.now, steprill::engine::scheduler::Capacity::UNBOUNDED).expect("a pass").tag;
+        let tag = self
+            .scheduler
+            .poll_pass(self.now, steprill::engine::scheduler::Lane(0), steprill::engine::scheduler::Capacity::UNBOUNDED)
+            .expect("a pass")
+            .tag;
         let event = self.graph.event_id("L").expect("L");
         let text = format!("\"{number}{}\"", "x".repeat(SNAPSHOT_BYTES_MIN / 3));
         self.done(tag, PassEnd::Returned(vec![(event, Json::parse(&text).expect("JSON"))]));

@@ -7,6 +7,7 @@ use steprill::{
     engine::{
         input::PassId,
         keys::{HandlerKey, RunKey, WorkflowId},
+        scheduler::{Capacity, Lane},
         storage::Batch,
     },
     graph::StepId,
@@ -199,9 +200,9 @@ impl World {
 
     /// All that is owed is done, and all that is kept shows.
     fn audit_quiet(&mut self) {
-        assert!(
-            self.core.scheduler_mut().poll_pass(self.now, steprill::engine::scheduler::Capacity::UNBOUNDED).is_none()
-        );
+        for lane in [Lane(0), Lane(1)] {
+            assert!(self.core.scheduler_mut().poll_pass(self.now, lane, Capacity::UNBOUNDED).is_none());
+        }
         for (run, served) in self.live() {
             let history = &self.history.runs[&run];
             let range = self.core.scheduler().feed_range(run.handler).expect("a run that goes on is here");

@@ -9,9 +9,10 @@ use std::{
 use steprill::{
     engine::{
         record::LargeDone,
-        scheduler::{Capacity, StartPass},
+        scheduler::{Capacity, Lane, StartPass, StepLanes},
     },
     executors::{self, Executor, Report},
+    graph::Graph,
     limits::SNAPSHOT_BYTES_MIN,
     pass::{
         self, Done, Emitted, Note, Order, PassEnd, StateUse, Stop,
@@ -148,6 +149,15 @@ impl Executor for Workers {
     }
 }
 
+/// Every other step has the second executor run its passes, all of them or those after a wait.
+pub(crate) fn lanes(graphs: &[Arc<Graph>]) -> Vec<Vec<StepLanes>> {
+    let of = |(index, _): (usize, _)| {
+        let (first, later) = (Lane(u8::from(index % 4 == 1)), Lane(u8::from(index % 2 == 1)));
+        StepLanes { first, later, failure: Lane(0), retries_time_outs: true }
+    };
+    graphs.iter().map(|graph| graph.steps.iter().enumerate().map(of).collect()).collect()
+}
+
 impl World {
     /// Workers stream, remember and end.
     pub(crate) fn take_reports(&mut self) {
@@ -203,7 +213,15 @@ impl World {
             let graphs = self.store.session.graphs.iter();
             self.workers.wires = graphs.map(|graph| Arc::new(Wire::new(Arc::clone(graph)))).collect();
         }
-        executors::hand_out(self.core.scheduler_mut(), &mut self.workers, true, self.now);
+        executors::hand_out(self.core.scheduler_mut(), &mut [&mut self.workers], true, self.now);
+        // A second executor, with room of its own.
+        let mut left = if self.is_closing { usize::MAX } else { self.random.below(most + 1) };
+        while let Some(pass) =
+            self.core.scheduler_mut().poll_pass(self.now, Lane(1), Capacity { at_once: left, queued: left })
+        {
+            left -= 1;
+            self.workers.start(pass);
+        }
         for start in std::mem::take(&mut self.workers.started) {
             self.begin(start);
         }

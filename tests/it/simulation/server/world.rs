@@ -28,7 +28,7 @@ use super::{
     history::{History, SECRET},
     model::Version,
     store::Store,
-    workers::Workers,
+    workers::{Workers, lanes},
     workflows::Flow,
 };
 use crate::simulation::{
@@ -151,7 +151,8 @@ impl World {
         let clock = Clock { wall_us, up_us: 0, recorder: Recorder::new() };
         let graphs: Vec<_> = flows.iter().map(|flow| Arc::clone(&flow.graph)).collect();
         let beginning = store.open(&graphs, SECRET);
-        let scheduler = Scheduler::resume(store.session.graphs.clone(), graphs.len(), limits, &beginning);
+        let mut scheduler = Scheduler::resume(store.session.graphs.clone(), graphs.len(), limits, &beginning);
+        scheduler.set_lanes(lanes(&graphs));
         Self {
             random,
             damages,
@@ -461,6 +462,7 @@ impl World {
             scheduler.recover_any(recovered, self.now);
         }
         scheduler.handle_recovered(self.now);
+        scheduler.set_lanes(lanes(&graphs));
         self.core = Core::new(scheduler);
         #[cfg(feature = "sqlite")]
         self.open_mirror();
