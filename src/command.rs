@@ -11,8 +11,9 @@ pub mod template;
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    graph::{EventId, Shape},
+    graph::{EventId, Retry, Shape},
     json::Json,
+    limits::{PROGRAM_RETRY_ATTEMPTS, PROGRAM_RETRY_DELAY},
 };
 use template::Template;
 
@@ -22,8 +23,8 @@ pub use dialogue::{Dialogue, Exit};
 /// A step as data. Names and types are in the graph beside it.
 ///
 /// The retry policy is in the graph, too. A program without one is tried again only if it ends with code 75, so a step
-/// without `retry` gets `Retry::exponential(1 s).attempts(3).without_jitter()` in its graph, and
-/// [`Program::has_retry`] says that every other failure of it is final.
+/// without `retry` gets [`Program::retry_by_default`] in its graph, and [`Program::has_retry`] says that every other
+/// failure of it is final.
 ///
 /// After a question, the fields of its input are those of the event and of the answer; of a field that both have, that
 /// of the answer. A fan-in has no fields.
@@ -113,6 +114,13 @@ pub struct Program {
     pub cpu_max: Option<Duration>,
     /// Whether a retry policy stands in the file: without one, only exit code 75 is retried.
     pub has_retry: bool,
+}
+
+impl Program {
+    /// Returns the policy of a step whose program has none.
+    pub fn retry_by_default() -> Retry {
+        Retry::exponential(PROGRAM_RETRY_DELAY).attempts(PROGRAM_RETRY_ATTEMPTS).without_jitter()
+    }
 }
 
 /// How the standard output of a program is read.

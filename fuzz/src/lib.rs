@@ -14,6 +14,7 @@ pub mod passes;
 pub mod record;
 pub mod request_head;
 pub mod run_ops;
+pub mod step_output;
 pub mod workflow_file;
 
 /// A target, which panics if a rule is broken.
@@ -29,4 +30,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("journal_ops", journal_ops::run),
     ("passes", passes::run),
     ("workflow_file", workflow_file::run),
+    ("step_output", step_output::run),
 ];

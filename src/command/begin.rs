@@ -4,14 +4,14 @@ use std::{fmt::Write as _, sync::Arc};
 
 use super::{
     Action, AskFirst, Case, Command, Program,
-    dialogue::Dialogue,
+    dialogue::{Dialogue, done},
     scope::{Failure, Scope, quoted},
 };
 use crate::{
     graph::{EventId, Graph, StepId},
     json::Json,
     limits::{ARGUMENTS_BYTES_MAX, QUOTED_BYTES_MAX},
-    pass::{Done, NewWait, PassEnd, PassInput, Snapshot, StateUse, Wait, WorkEvent},
+    pass::{Done, NewWait, PassEnd, PassInput, Snapshot, Wait, WorkEvent},
     text::OneLine,
 };
 
@@ -55,11 +55,6 @@ pub fn begin(command: &Arc<Command>, graph: &Arc<Graph>, step: StepId, input: Pa
         }
         Err(error) => Begun::Done(done(version, PassEnd::Failed { error, retry: false })),
     }
-}
-
-/// Returns the record of a pass that changes no state.
-pub(super) fn done(version: u64, end: PassEnd) -> Done {
-    Done { end, sent: Vec::new(), state: StateUse { version, ..StateUse::default() } }
 }
 
 struct Beginning<'a> {

@@ -12,7 +12,6 @@ use std::{mem, sync::Arc};
 
 use super::{
     Action, Command, Output,
-    begin::done,
     lines::{self, Said},
     scope::{checked, kind},
     stderr::Stderr,
@@ -457,6 +456,11 @@ impl Dialogue {
         self.returned.push((event, value));
         Ok(())
     }
+}
+
+/// Returns the record of a pass that changes no state.
+pub(super) fn done(version: u64, end: PassEnd) -> Done {
+    Done { end, sent: Vec::new(), state: StateUse { version, ..StateUse::default() } }
 }
 
 impl std::fmt::Display for Exit {

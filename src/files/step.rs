@@ -10,7 +10,7 @@ use super::{
     tree::{Kind, Member},
 };
 use crate::{
-    command::{AskFirst, Command, Construct},
+    command::{Action, AskFirst, Command, Construct, Program},
     graph::{Retry, StepParts},
     limits::{
         INBOX_ANSWERS_MAX, RETRY_ATTEMPTS_DEFAULT, RETRY_DELAY_DEFAULT, RETRY_DELAY_MAX_DEFAULT, STEP_WORKERS_DEFAULT,
@@ -104,6 +104,11 @@ pub(super) fn read_step(
         let timeout = get(members, "ask_timeout").and_then(|member| read::duration(member, faults));
         AskFirst { question: construct, answer: events.id(answer), timeout }
     });
+    if let Some(Action::Run(program)) = &action
+        && !program.has_retry
+    {
+        parts.retry = Program::retry_by_default();
+    }
     let command = action.map(|action| Command {
         step: step.name.as_str().into(),
         ask,

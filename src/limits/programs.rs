@@ -53,6 +53,12 @@ pub const SECRET_BYTES_MAX: usize = 64 << 10;
 /// Characters that a line of a secret must have to be hidden where the program prints it: shorter ones occur by chance.
 pub const SECRET_LINE_BYTES_MIN: usize = 4;
 
+/// Attempts of a program without a retry policy that ends with code 75, "try again later".
+pub const PROGRAM_RETRY_ATTEMPTS: u32 = 3;
+
+/// The delay before the second of them; the next one is twice as long.
+pub const PROGRAM_RETRY_DELAY: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// How long a program may take to end after SIGTERM before it gets SIGKILL.
 pub const PROGRAM_TERM_WAIT_US: u64 = 2_000_000;
 

@@ -1,9 +1,9 @@
 //! A list of the process groups that run, in the data directory: what a killed server leaves behind is ended by the
 //! next one, before it runs the same passes again.
 //!
-//! The file has a header with the id of the boot, and records of equal length, each with the id of a group and the start
-//! time of its first process: together they name a process for ever. It is not synced, as a machine that loses power
-//! leaves no process behind.
+//! The file has a header with the id of the boot, and records of equal length, each with the id of a group and the
+//! start time of its first process: together they name a process for ever. It is not synced, as a machine that loses
+//! power leaves no process behind.
 
 use std::{
     fs::{self, File},

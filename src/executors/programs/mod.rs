@@ -201,6 +201,19 @@ impl Programs {
             self.passes.remove(&tag);
             self.say(tag, pass::Report::NotBegun);
         }
+        self.short = None;
+    }
+
+    /// Waits until all programs have ended, and kills what they leave behind.
+    fn wait_for_all(&mut self, at_most: Duration) {
+        let looks = at_most.as_micros() / PROGRAMS_LOOK_PAUSE.as_micros();
+        for _ in 0..looks {
+            self.slots.iter_mut().flatten().for_each(|running| running.look_for_end());
+            if self.slots.iter().flatten().all(|running| running.exit.is_some()) {
+                return;
+            }
+            thread::sleep(PROGRAMS_LOOK_PAUSE);
+        }
     }
 
     fn say(&mut self, tag: u64, report: pass::Report) {
@@ -329,6 +342,9 @@ impl Executor for Programs {
         if self.short.as_ref().is_some_and(|(_, until_us)| *until_us > alive_us) {
             return;
         }
+        if self.queue.is_empty() {
+            self.short = None;
+        }
         while self.starts_left > 0 {
             let Some(queued) = self.queue.pop_front() else { break };
             self.starts_left -= 1;
@@ -397,18 +413,15 @@ impl Executor for Programs {
     }
 }
 
-/// Leaves no program behind.
+/// Leaves no program behind. Those that were not told to end yet have the usual time for it.
 impl Drop for Programs {
     fn drop(&mut self) {
-        self.slots.iter().flatten().for_each(|running| running.signal(Signal::KILL));
-        let looks = KILLED_PROGRAMS_WAIT.as_millis() / PROGRAMS_LOOK_PAUSE.as_millis();
-        for _ in 0..looks {
-            let ended = |running: &mut Box<Running>| running.is_reaped();
-            if self.slots.iter_mut().flatten().all(ended) {
-                break;
-            }
-            thread::sleep(PROGRAMS_LOOK_PAUSE);
+        for slot in 0..self.slots.len() as u32 {
+            self.terminate(slot, Interest::Unwanted);
         }
+        self.wait_for_all(Duration::from_micros(PROGRAM_TERM_WAIT_US));
+        self.slots.iter().flatten().for_each(|running| running.signal(Signal::KILL));
+        self.wait_for_all(KILLED_PROGRAMS_WAIT);
         for slot in 0..self.slots.len() as u32 {
             self.take_out(slot);
         }

@@ -26,6 +26,10 @@ impl Programs {
                 unblock(&stdin.pipe, stdout, stderr)?;
                 registry.register(stdout, token(STDOUT), Interest::READABLE)?;
                 registry.register(stderr, token(STDERR), Interest::READABLE)?;
+            }
+            // Most inputs fit into the pipe.
+            running.write();
+            if let Some(stdin) = &mut running.stdin {
                 registry.register(&mut stdin.pipe, token(STDIN), Interest::WRITABLE)?;
             }
             match &running.pidfd {

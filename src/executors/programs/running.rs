@@ -146,14 +146,15 @@ impl Running {
         }
         if self.exit.is_some() {
             self.drained_bytes += bytes;
-        } else if mem::take(&mut self.may_have_ended) {
+        }
+        if mem::take(&mut self.may_have_ended) {
             self.look_for_end();
         }
         bytes
     }
 
     /// Writes what stdin takes. A program need not read it.
-    fn write(&mut self) {
+    pub(super) fn write(&mut self) {
         let Some(input) = &mut self.stdin else { return };
         while input.at < input.bytes.len() {
             match input.pipe.write(&input.bytes[input.at..]) {
@@ -168,7 +169,10 @@ impl Running {
     }
 
     /// If the program has ended, kills what is left of its group, and only then lets its id go.
-    fn look_for_end(&mut self) {
+    pub(super) fn look_for_end(&mut self) {
+        if self.exit.is_some() {
+            return;
+        }
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         if matches!(waitid(WaitId::Pid(self.group), options), Ok(None)) {
             return;
@@ -194,11 +198,6 @@ impl Running {
         if self.exit.is_none() {
             let _ = kill_process_group(self.group, signal);
         }
-    }
-
-    /// Waits for the end of a program that was killed. Returns whether it has ended.
-    pub(super) fn is_reaped(&mut self) -> bool {
-        self.exit.is_some() || !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Returns whether a visit would do something.

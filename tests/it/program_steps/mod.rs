@@ -1,6 +1,8 @@
 //! Steps that are data: programs, pauses, events from fields. Workflows are made from parts, and programs are real.
 
 mod actions;
+#[cfg(all(feature = "sqlite", feature = "files"))]
+mod crash;
 mod ends;
 mod environment;
 mod faults;

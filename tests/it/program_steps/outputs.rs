@@ -91,8 +91,8 @@ fn streamed_events_are_published_at_once_and_emitted_ones_at_the_end() {
 
 #[test]
 fn very_many_streamed_events_come_in_order_and_complete() {
-    let script = r#"i=0; while [ $i -lt 3000 ]; do printf '{"type":"N","value":{"n":%d,"x":"%0200d"}}\n' $i 0; i=$((i+1)); done
-        echo '{"type":"StopEvent","value":{}}'"#;
+    let script = r#"i=0; while [ $i -lt 3000 ]; do printf '{"type":"N","value":{"n":%d,"x":"%0200d"}}\n' $i 0; 
+        i=$((i+1)); done; echo '{"type":"StopEvent","value":{}}'"#;
     let step = Step::run("only", "StartEvent", "StopEvent", lines(script));
     let flow = Flow::new("many").event("N", &json!({ "n": { "type": "integer" } }));
     let server = Served::start([flow.step(step.with(|parts| parts.streams.push("N".into()))).build()]);

@@ -281,7 +281,8 @@ impl World {
         assert_eq!((counts.reloading, counts.running, counts.time_outs), (0, 0, 0));
         assert!(counts.places.iter().all(|places| *places == [0, 0]), "every place is free again");
         let inside = format!("{:?}", self.core.scheduler());
-        for part in ["channels: {}", "wall: {}, alive: {}", "ready: [], out: {},"] {
+        assert!(["[]", "[[]]", "[[], []]"].iter().any(|empty| inside.contains(&format!("ready: {empty}, lanes: "))));
+        for part in ["channels: {}", "wall: {}, alive: {}", "out: {}, next_tag"] {
             assert!(inside.contains(part), "memory is bounded by live work: no {part} in {inside}");
         }
     }
