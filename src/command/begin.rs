@@ -5,7 +5,7 @@ use std::{fmt::Write as _, sync::Arc};
 use super::{
     Action, AskFirst, Case, Command, Program,
     dialogue::{Dialogue, done},
-    scope::{Failure, Scope, quoted},
+    scope::{Failure, Scope, completed, quoted},
 };
 use crate::{
     graph::{EventId, Graph, StepId},
@@ -43,9 +43,13 @@ pub struct Launch {
 ///
 /// # Panics
 /// If the graph does not have the step.
-pub fn begin(command: &Arc<Command>, graph: &Arc<Graph>, step: StepId, input: PassInput) -> Begun {
+pub fn begin(command: &Arc<Command>, graph: &Arc<Graph>, step: StepId, mut input: PassInput) -> Begun {
     let version = input.state.version;
-    match (Beginning { command, graph, step, input: &input }).begin() {
+    let begun = completed_event(graph, &input.event).and_then(|event| {
+        input.event = event;
+        Beginning { command, graph, step, input: &input }.begin()
+    });
+    match begun {
         Ok(Next::Return(events)) => Begun::Done(done(version, PassEnd::Returned(events))),
         Ok(Next::End(end)) => Begun::Done(done(version, end)),
         Ok(Next::Run { argv, stdin, variables }) => {
@@ -55,6 +59,15 @@ pub fn begin(command: &Arc<Command>, graph: &Arc<Graph>, step: StepId, input: Pa
         }
         Err(error) => Begun::Done(done(version, PassEnd::Failed { error, retry: false })),
     }
+}
+
+/// Returns what a step takes, with the defaults of absent fields.
+fn completed_event(graph: &Graph, event: &WorkEvent) -> Result<WorkEvent, String> {
+    let all = |(event, value): &(EventId, Json)| Ok((*event, completed(graph, *event, value)?));
+    Ok(match event {
+        WorkEvent::One(event, value) => WorkEvent::One(*event, completed(graph, *event, value)?),
+        WorkEvent::All(events) => WorkEvent::All(Arc::new(events.iter().map(all).collect::<Result<_, String>>()?)),
+    })
 }
 
 struct Beginning<'a> {
@@ -84,11 +97,12 @@ impl Beginning<'_> {
         let (mut answer, mut waits) = (None, 0);
         if let Some(ask) = &command.ask {
             match self.ask(ask)? {
-                Ok(given) => answer = Some(given),
+                Ok(given) => answer = Some(completed(graph, ask.answer, given)?),
                 Err(end) => return Ok(Next::End(end)),
             }
             waits = 1;
         }
+        let answer = answer.as_ref();
         let scope = Scope::new(&input.event, answer);
         match &command.action {
             Action::Wait(duration, event) => match input.waits.get(waits) {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{Construct, Source};
 use crate::{
-    graph::{EventId, Graph},
+    graph::{EventId, EventType, Graph},
     json::{self, Json},
     limits::JSON_DEPTH_MAX,
     pass::WorkEvent,
@@ -98,7 +98,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Returns a value of an event's type as it is stored.
+/// Returns a value of an event's type as it is stored, with the defaults of absent fields.
 ///
 /// # Errors
 /// If the text is not JSON, or does not have the shape of the type; the error names the type, and the field if it can.
@@ -109,10 +109,20 @@ pub(super) fn checked(graph: &Graph, event: EventId, text: &str) -> Result<Json,
     if !text.starts_with('{') {
         return Err(format!("event {name}: expected an object, got {}", kind(text)));
     }
-    let text = graph.event(event).shape.check(text).map_err(|fault| format!("event {name}: {fault}"))?;
+    let text = graph.event(event).shape.complete(text).map_err(|fault| format!("event {name}: {fault}"))?;
     // In checked text, line ends stand only between tokens. Events fit on one line.
     let line = if text.contains(['\n', '\r']) { Cow::Owned(text.replace(['\n', '\r'], " ")) } else { text };
     Ok(Json::of_encoded(&line))
+}
+
+/// Returns a stored value of an event's type with the defaults of absent fields.
+///
+/// # Errors
+/// If it does not have the shape of the type, which may have changed since.
+pub(super) fn completed(graph: &Graph, event: EventId, value: &Json) -> Result<Json, String> {
+    let EventType { name, shape, .. } = graph.event(event);
+    let text = shape.complete(value.as_str()).map_err(|fault| format!("event {name}: {fault}"))?;
+    Ok(if let Cow::Owned(text) = text { Json::of_encoded(&text) } else { value.clone() })
 }
 
 /// Returns the kind of a JSON value, by its first byte.

@@ -6,6 +6,7 @@ mod guide;
 mod paths;
 mod random;
 mod schema;
+mod served;
 mod values;
 mod whole;
 
