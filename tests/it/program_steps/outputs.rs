@@ -107,7 +107,8 @@ fn state_is_changed_with_the_end_of_the_step_and_read_from_a_private_file() {
     let change = r#"echo '{"state":{"set":{"a":{"b":1}},"add":{"n":2},"push":{"list":"x"}}}'
         echo '{"state":{"add":{"n":0.5},"push":{"list":"y"}}}'
         echo '{"type":"Item","value":{}}'"#;
-    let show = r#"f=$STEPRILL_STATE; echo "{\"result\":[$(cat "$f"), \"$(stat -c %a "$f") $(stat -c %a "$(dirname "$f")")\"]}""#;
+    let show = r#"f=$STEPRILL_STATE; modes="$(stat -c %a "$f") $(stat -c %a "$(dirname "$f")")"
+        echo "{\"result\":[$(cat "$f"), \"$modes\"]}""#;
     let flow = Flow::new("state")
         .event("Item", &json!({}))
         .step(Step::run("change", "StartEvent", "Item", lines(change)))
