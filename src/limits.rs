@@ -2,6 +2,8 @@
 //!
 //! Every bound has its unit in its name and its reason beside it.
 
+#[cfg(feature = "client")]
+mod client;
 mod files;
 mod http;
 mod programs;
@@ -14,7 +16,12 @@ pub(crate) use {files::*, http::*, programs::*, runs::*, server::*, store::*};
 #[cfg(feature = "internals")]
 pub use {files::*, http::*, programs::*, runs::*, server::*, store::*};
 
-pub use http::{BODY_BYTES_MAX, BODY_BYTES_MAX_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MAX_DEFAULT, SOCKET_MODE_DEFAULT};
+#[cfg(feature = "client")]
+pub use client::*;
+pub use http::{
+    BODY_BYTES_MAX, BODY_BYTES_MAX_DEFAULT, CONNECTIONS_MAX, CONNECTIONS_MAX_DEFAULT, HEAD_FIELDS_MAX,
+    SOCKET_MODE_DEFAULT,
+};
 pub use programs::{PROGRAMS_DEFAULT, PROGRAMS_MAX};
 pub use runs::{
     EARLY_ANSWERS_MAX, ERROR_BYTES_MAX, FEED_BYTES_MAX, FEED_KEEP_BYTES_DEFAULT, FEED_KEEP_EVENTS_DEFAULT,

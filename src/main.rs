@@ -1,5 +1,7 @@
 //! The program `steprill`: chooses a command by the arguments, and sets the exit code.
 
+#[cfg(feature = "client")]
+mod client;
 mod demo;
 
 use std::{env, ffi::OsString, process::ExitCode};
@@ -20,11 +22,23 @@ fn main() -> ExitCode {
         "schema-of-files" => print(steprill::WORKFLOW_FILE_SCHEMA),
         #[cfg(not(feature = "files"))]
         "serve" | "check" | "schema-of-files" => fail("this program was built without feature `files`"),
+        #[cfg(feature = "client")]
+        name if client::is_command(name) => client::run(arguments),
         // Without a command, these are about the flags.
-        "--help" | "-h" | "--version" | "-V" => Server::new().run_with(PROGRAM, COMMANDS, arguments),
+        "--help" | "-h" | "--version" | "-V" => {
+            #[cfg(feature = "client")]
+            let forms: Vec<String> = client::forms().collect();
+            #[cfg(not(feature = "client"))]
+            let forms: Vec<String> = Vec::new();
+            let commands: Vec<&str> = COMMANDS.iter().copied().chain(forms.iter().map(String::as_str)).collect();
+            Server::new().run_with(PROGRAM, &commands, arguments)
+        }
         "" => fail("expected a command: `steprill serve PATH` serves workflow files, `steprill demo` a few to try"),
         other => {
-            let known = ["serve", "check", "schema-of-files", "demo", "inspect", "backup"];
+            #[cfg_attr(not(feature = "client"), expect(unused_mut, reason = "clients add commands"))]
+            let mut known = vec!["serve", "check", "schema-of-files", "demo", "inspect", "backup"];
+            #[cfg(feature = "client")]
+            known.extend(client::names());
             UsageError::unknown_command(other, &known).report(PROGRAM)
         }
     }

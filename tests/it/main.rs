@@ -5,6 +5,9 @@
 
 /// Stored bytes: what is written is read back, and damaged bytes do no harm.
 mod byte_forms;
+/// The commands of `steprill` that call a server.
+#[cfg(feature = "client")]
+mod client;
 /// Usual mistakes in a step: they do not compile, and the compiler's message names the remedy.
 mod compile_fail;
 /// The contract of stores: each rule on every store.

@@ -54,7 +54,7 @@ const UNDER_SERVER: &[&str] = &[
 ];
 
 /// Modules that may use everything.
-const TOP: &[&str] = &["server", "demo", "lib", "main"];
+const TOP: &[&str] = &["server", "client", "demo", "lib", "main"];
 
 /// Modules that get and return only bytes, values and `now`.
 const PURE: &[&str] = &[
@@ -211,8 +211,8 @@ pub(super) fn finished(source: &Source) -> Vec<(usize, String)> {
 }
 
 pub(super) fn wire_names(source: &Source) -> Vec<(usize, String)> {
-    // The demo prints requests to try.
-    if ["api", "demo"].contains(&source.layer()) {
+    // The demo prints requests to try, and clients speak the API from the other side.
+    if ["api", "client", "demo"].contains(&source.layer()) {
         return Vec::new();
     }
     let named = |line: &str| {
