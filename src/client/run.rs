@@ -84,7 +84,9 @@ impl Following<'_> {
                 }
                 Next::End => return Ok(()),
                 Next::Silent => {}
-                Next::Interrupted => self.interrupt()?,
+                Next::Interrupted => {
+                    interrupted(self.client, self.id)?;
+                }
             }
         }
     }
@@ -116,7 +118,13 @@ impl Following<'_> {
                     return Ok(());
                 }
                 Ok(Answered::Interrupt) => {
-                    interrupted(self.client, self.id)?;
+                    if interrupted(self.client, self.id)? == Choice::Cancelled {
+                        return Ok(());
+                    }
+                }
+                // The server checks more than the form does.
+                Err(failure) if failure.exit == Exit::Failed && failure.text.ends_with("(status 400)") => {
+                    show::note(&show::escaped(&failure.text));
                 }
                 // Somebody else has answered, or the run has ended: the feed tells what comes next.
                 Err(failure) if failure.exit == Exit::Failed && failure.text.ends_with("(status 409)") => {
@@ -127,14 +135,17 @@ impl Following<'_> {
             }
         }
     }
-
-    fn interrupt(&self) -> Result<()> {
-        interrupted(self.client, self.id)
-    }
 }
 
-/// Ctrl-C: asks what to do with the run. Returns to go on with it.
-fn interrupted(client: &Client, id: &str) -> Result<()> {
+/// What a person has chosen after Ctrl-C; who leaves the run leaves the program.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Choice {
+    GoOn,
+    Cancelled,
+}
+
+/// Ctrl-C: asks what to do with the run.
+fn interrupted(client: &Client, id: &str) -> Result<Choice> {
     let left = || {
         let text = format!("left the run; `steprill events {id} --follow` follows it, `steprill cancel {id}` ends it");
         Failure { exit: Exit::Interrupted, text }
@@ -153,10 +164,10 @@ fn interrupted(client: &Client, id: &str) -> Result<()> {
                     Ok(_) => {}
                     Err(failure) => show::note(&show::escaped(&failure.text)),
                 }
-                return Ok(());
+                return Ok(Choice::Cancelled);
             }
             "d" | "detach" | "l" | "leave" => return Err(left()),
-            "" => return Ok(()),
+            "" => return Ok(Choice::GoOn),
             _ => {}
         }
     }

@@ -127,6 +127,18 @@ fn ctrl_c_asks_whether_to_cancel_or_to_leave() {
     terminal.shows("the run was cancelled");
     terminal.ends_with(3);
 
+    let mut terminal = Terminal::of(&program, &["run", "approval", "subject=x"]);
+    terminal.shows("approved (y/n): ");
+    terminal.interrupts();
+    terminal.shows("or go on (Enter)? ");
+    terminal.types("\n");
+    terminal.shows("approved (y/n): ");
+    terminal.interrupts();
+    terminal.shows("or go on (Enter)? ");
+    terminal.types("c\n");
+    terminal.shows("the run was cancelled");
+    terminal.ends_with(3);
+
     for keys in ["d\n", ""] {
         let mut terminal = Terminal::of(&program, &["run", "sleepy"]);
         terminal.shows("sleepy runs as ");
