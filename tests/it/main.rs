@@ -17,6 +17,9 @@ mod contract;
 mod crash;
 /// `steprill demo`: the lines to try that it prints, and its usage errors.
 mod demo;
+/// The workflows in `examples/workflows`: each does what its description says.
+#[cfg(feature = "files")]
+mod example_workflows;
 /// The programs in `examples/`: each does what its header says.
 mod examples;
 /// Full disks, missing permissions, foreign and damaged files.
@@ -67,6 +70,9 @@ mod surface;
 mod threads;
 /// Rules about the source text: size, layers, clocks.
 mod tidy;
+/// The README's workflow without Rust, as printed.
+#[cfg(feature = "files")]
+mod tutorial;
 /// The authoring API: which graph the types of the steps give.
 mod workflow_authoring;
 /// `Graph::build`: what it refuses, and in which words.

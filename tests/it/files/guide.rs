@@ -8,7 +8,6 @@ use steprill::{WORKFLOW_FILE_SCHEMA, files::Drawing, limits};
 use super::{faults, good};
 
 const GUIDE: &str = include_str!("../../../docs/workflow-files.md");
-const README: &str = include_str!("../../../README.md");
 
 /// Returns the blocks of code in this language.
 fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
@@ -19,7 +18,6 @@ fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
 #[test]
 fn the_first_workflow_is_drawn_and_its_fault_told_as_printed() {
     let first = blocks(GUIDE, "toml")[0];
-    assert_eq!(blocks(README, "toml")[0], first);
     let file = steprill::files::parse(Path::new("hello.toml"), first.as_bytes()).expect("it is good");
     let told = blocks(GUIDE, "text");
     assert_eq!(Drawing::Text.draw(file.workflow.graph()), told[1]);
