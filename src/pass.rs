@@ -238,7 +238,7 @@ pub enum PassEnd {
     Failed {
         /// The error's text.
         error: String,
-        /// Whether a retry is worthwhile: false if `only_if` says so, or the program is at fault.
+        /// Whether a retry is worthwhile: false if `retry_if` says so, or the program is at fault.
         retry: bool,
     },
     /// It panicked with this message.
