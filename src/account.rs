@@ -16,13 +16,15 @@ pub struct Held {
     /// Resident finished handlers.
     pub finished: usize,
     /// What was submitted to the store and is not committed yet.
-    pub unkept: usize,
+    pub uncommitted: usize,
 }
 
 impl Held {
     /// Returns the total.
     pub fn total(&self) -> usize {
-        [self.requests, self.replies, self.runs, self.finished, self.unkept].into_iter().fold(0, usize::saturating_add)
+        [self.requests, self.replies, self.runs, self.finished, self.uncommitted]
+            .into_iter()
+            .fold(0, usize::saturating_add)
     }
 }
 
@@ -105,9 +107,9 @@ mod tests {
     #[test]
     fn all_that_is_held_counts() {
         let account = Account::new(5, 1);
-        let held = Held { requests: 1, replies: 1, runs: 1, finished: 1, unkept: 1 };
+        let held = Held { requests: 1, replies: 1, runs: 1, finished: 1, uncommitted: 1 };
         assert_eq!(account.room(&held), Room::Runs);
-        assert_eq!(account.room(&Held { unkept: 2, ..held }), Room::Nothing);
+        assert_eq!(account.room(&Held { uncommitted: 2, ..held }), Room::Nothing);
     }
 
     #[test]

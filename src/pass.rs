@@ -113,7 +113,7 @@ pub enum Note {
         value: OnceValue,
     },
     /// A stream write in a journal: its event is in the feed. Passes do not emit this.
-    Kept {
+    Recorded {
         /// See [`Note::Stream`].
         ordinal: u32,
         /// See [`Note::Stream`].
@@ -130,7 +130,7 @@ impl Note {
     pub fn feed_bytes(&self) -> usize {
         match self {
             Self::Stream { event, value, .. } => value.as_str().len() + event.name_bytes() + NOTE_OVERHEAD_BYTES,
-            Self::Once { .. } | Self::Kept { .. } => 0,
+            Self::Once { .. } | Self::Recorded { .. } => 0,
         }
     }
 
@@ -138,7 +138,7 @@ impl Note {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Once { value, .. } => value.value.as_str().len() + NOTE_OVERHEAD_BYTES,
-            Self::Stream { .. } | Self::Kept { .. } => self.feed_bytes(),
+            Self::Stream { .. } | Self::Recorded { .. } => self.feed_bytes(),
         }
     }
 }

@@ -97,8 +97,8 @@ impl World<'_> {
             feed: Feed::new(FIRST_SEQUENCE),
             rows: Vec::new(),
         };
-        kept.states.push(kept.state());
-        self.runs.push(kept);
+        stored.states.push(stored.state());
+        self.runs.push(stored);
         let started = Input::Started {
             event: json("{}"),
             state: Default::default(),
@@ -114,24 +114,24 @@ impl World<'_> {
 
     /// The process dies before some records of this run are committed. A run without committed records never existed.
     fn crash(&mut self, index: usize) {
-        let kept = &mut self.runs[index];
-        let boundaries = kept.records.len() + usize::from(kept.snapshot.is_some());
+        let stored = &mut self.runs[index];
+        let boundaries = stored.records.len() + usize::from(stored.snapshot.is_some());
         let lost = usize::from(self.inputs.byte()) % boundaries;
-        kept.rebuild(lost);
+        stored.rebuild(lost);
     }
 
     /// Restarts the program with a changed workflow: the run continues if the graph has all that it needs.
     fn change_workflow(&mut self, index: usize) {
-        let kept = &mut self.runs[index];
+        let stored = &mut self.runs[index];
         let mut lines = GRAPHS[usize::from(self.inputs.byte()) % GRAPHS.len()].to_vec();
         // This changes all ids.
         lines.extend(["0: HumanA0 -> A0", "1: A0 -> T"]);
         let graph = Arc::new(build(&lines));
-        let translation = Names::of(&kept.graph).translation(&graph);
-        match Run::restore(&kept.run.snapshot(), &translation, Arc::clone(&graph)) {
+        let translation = Names::of(&stored.graph).translation(&graph);
+        match Run::restore(&stored.run.snapshot(), &translation, Arc::clone(&graph)) {
             Ok(run) => {
-                (kept.run, kept.graph) = (run.with_events_at_once(EVENTS_AT_ONCE), graph);
-                kept.take_snapshot();
+                (stored.run, stored.graph) = (run.with_events_at_once(EVENTS_AT_ONCE), graph);
+                stored.take_snapshot();
             }
             Err(RecordError::EventGone(_) | RecordError::StepGone(_)) => {}
             Err(error) => panic!("{error}"),

@@ -77,5 +77,5 @@ pub struct Loaded {
     pub(super) address: Address,
     pub(super) asked: Asked,
     /// The handler.
-    pub kept: Box<Stored>,
+    pub stored: Box<Stored>,
 }

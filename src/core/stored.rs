@@ -31,12 +31,12 @@ impl Core {
 
     /// The journal of an [`Output::Fold`] is folded. Call [`Core::poll_output`] until it returns nothing.
     pub fn handle_folded(&mut self, loaded: Loaded, folded: Result<Folded, String>, now: Now) {
-        let Loaded { address, asked, kept } = loaded;
+        let Loaded { address, asked, stored } = loaded;
         if !self.scheduler.end_read(asked) {
             return self.load(address);
         }
-        self.scheduler.handle_folded(&kept, folded, now);
-        self.scheduler.discard(kept.journal.bytes(), kept);
+        self.scheduler.handle_folded(&stored, folded, now);
+        self.scheduler.discard(stored.journal.bytes(), stored);
         self.resume_loaded(&address);
     }
 
@@ -97,11 +97,11 @@ impl Core {
                 self.outputs.push_back(Output::ListPage(client, Some((handlers, is_complete))));
             }
             (PendingQuery::List(client), _) => self.outputs.push_back(Output::ListPage(client, None)),
-            (PendingQuery::Handler(address, asked), Ok(Answer::Handler(Some(kept))))
-                if kept.journal.bytes() > LOOP_PARSE_BYTES_MAX =>
+            (PendingQuery::Handler(address, asked), Ok(Answer::Handler(Some(stored))))
+                if stored.journal.bytes() > LOOP_PARSE_BYTES_MAX =>
             {
-                let fold = self.scheduler.fold_of(&kept);
-                self.outputs.push_back(Output::Fold(Loaded { address, asked, kept }, fold));
+                let fold = self.scheduler.fold_of(&stored);
+                self.outputs.push_back(Output::Fold(Loaded { address, asked, stored }, fold));
             }
             (PendingQuery::Handler(address, asked), answer) => {
                 if self.scheduler.end_read(asked) {
@@ -125,8 +125,8 @@ impl Core {
                 self.scheduler.handle_head(&handler, &cause, now);
                 self.resume_loaded(address);
             }
-            Ok(Answer::Handler(Some(kept))) => {
-                self.scheduler.handle_loaded(&kept, now);
+            Ok(Answer::Handler(Some(stored))) => {
+                self.scheduler.handle_loaded(&stored, now);
                 self.resume_loaded(address);
             }
             Ok(_) => {

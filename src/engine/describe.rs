@@ -55,8 +55,10 @@ fn describe_note(note: &Note, graph: &Graph) -> String {
     };
     match note {
         Note::Stream { ordinal, event, value, .. } => format!("streamed #{ordinal} {} {value:?}", name(event)),
-        Note::Kept { ordinal, event: Some(event), .. } => format!("streamed #{ordinal} {}", graph.event(*event).name),
-        Note::Kept { ordinal, event: None, .. } => {
+        Note::Recorded { ordinal, event: Some(event), .. } => {
+            format!("streamed #{ordinal} {}", graph.event(*event).name)
+        }
+        Note::Recorded { ordinal, event: None, .. } => {
             format!("streamed #{ordinal}, an event of a type that no step declares")
         }
         Note::Once { ordinal, value } => format!("noted once #{ordinal} {:?}", value.value),

@@ -20,7 +20,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 /// The recorded form of a note.
 #[derive(Serialize, Deserialize)]
 enum NoteRecord {
-    Kept { ordinal: u32, hash: u128, event: Option<EventId>, bytes: u32 },
+    Recorded { ordinal: u32, hash: u128, event: Option<EventId>, bytes: u32 },
     Once { ordinal: u32, value: OnceValue },
 }
 
@@ -29,10 +29,10 @@ impl NoteRecord {
         match note {
             Note::Stream { ordinal, hash, event, value } => {
                 let bytes = Feed::event_cost_bytes(event, value) as u32;
-                Self::Kept { ordinal: *ordinal, hash: *hash, event: event.known(), bytes }
+                Self::Recorded { ordinal: *ordinal, hash: *hash, event: event.known(), bytes }
             }
             Note::Once { ordinal, value } => Self::Once { ordinal: *ordinal, value: value.clone() },
-            &Note::Kept { ordinal, hash, event, bytes } => Self::Kept { ordinal, hash, event, bytes },
+            &Note::Recorded { ordinal, hash, event, bytes } => Self::Recorded { ordinal, hash, event, bytes },
         }
     }
 }
@@ -40,7 +40,7 @@ impl NoteRecord {
 impl From<NoteRecord> for Note {
     fn from(record: NoteRecord) -> Self {
         match record {
-            NoteRecord::Kept { ordinal, hash, event, bytes } => Self::Kept { ordinal, hash, event, bytes },
+            NoteRecord::Recorded { ordinal, hash, event, bytes } => Self::Recorded { ordinal, hash, event, bytes },
             NoteRecord::Once { ordinal, value } => Self::Once { ordinal, value },
         }
     }

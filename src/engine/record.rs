@@ -76,7 +76,7 @@ pub enum RecordError {
     StepGone(Box<str>),
 }
 
-/// Encodes a record. Stream writes are recorded as [`Note::Kept`].
+/// Encodes a record. Stream writes are recorded as [`Note::Recorded`].
 ///
 /// # Panics
 /// Never: the contents of an input serialize.
@@ -229,10 +229,10 @@ impl Bounds {
                 step.map_or(Ok(()), |step| self.step(step))
             }
             Input::Noted { notes, .. } => notes.iter().try_for_each(|note| match note {
-                Note::Stream { event: EventRef::Known(event), .. } | Note::Kept { event: Some(event), .. } => {
+                Note::Stream { event: EventRef::Known(event), .. } | Note::Recorded { event: Some(event), .. } => {
                     self.event(*event)
                 }
-                Note::Stream { .. } | Note::Kept { .. } | Note::Once { .. } => Ok(()),
+                Note::Stream { .. } | Note::Recorded { .. } | Note::Once { .. } => Ok(()),
             }),
             Input::Done { done, .. } => self.done(done),
             Input::LargeDone { emitted, .. } => emitted.iter().try_for_each(|(event, _)| self.event(*event)),

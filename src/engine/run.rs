@@ -234,15 +234,15 @@ impl Run {
     }
 
     /// Returns the cost of the state with which the run began, if the store has that separately.
-    pub fn kept_state_bytes(&self) -> usize {
-        self.facts.state.kept_bytes()
+    pub fn initial_state_bytes(&self) -> usize {
+        self.facts.state.initial_bytes()
     }
 
     /// Completes a restored run whose snapshot contains only changes to a state that is stored separately. `state` is
     /// the state with which the run began, or any later one of the same run.
     #[must_use]
-    pub fn with_kept_state(mut self, state: &Values) -> Self {
-        self.facts.state.rest_on(state);
+    pub fn with_initial_state(mut self, state: &Values) -> Self {
+        self.facts.state.complete_from(state);
         self
     }
 

@@ -155,11 +155,11 @@ impl Stored {
 impl fmt::Display for StoredGraphError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(fault) => write!(formatter, "the kept graph of a workflow is damaged: {fault}"),
+            Self::Malformed(fault) => write!(formatter, "the stored graph of a workflow is damaged: {fault}"),
             Self::Version(version) => {
                 write!(
                     formatter,
-                    "the kept graph of a workflow has version {version}, and this program reads {VERSION}: "
+                    "the stored graph of a workflow has version {version}, and this program reads {VERSION}: "
                 )?;
                 formatter.write_str(what_to_do(*version, VERSION))
             }

@@ -182,7 +182,7 @@ impl Wire {
         match note {
             Note::Stream { event: EventRef::Known(event), .. } => self.check_event(*event),
             Note::Stream { event: EventRef::Other(_), .. } | Note::Once { .. } => Ok(()),
-            Note::Kept { .. } => Err(malformed("it notes what only a journal has")),
+            Note::Recorded { .. } => Err(malformed("it notes what only a journal has")),
         }
     }
 

@@ -98,7 +98,7 @@ impl Helper {
     /// Folds the journal of a run.
     pub(super) fn fold(&mut self, loaded: Loaded, fold: Fold) {
         self.out += 1;
-        self.journals_bytes += loaded.kept.journal.bytes();
+        self.journals_bytes += loaded.stored.journal.bytes();
         self.hand_over(Job::Fold(loaded, fold));
     }
 
@@ -174,8 +174,8 @@ impl Shared {
                     Done { bytes: body.len(), given: Given::Parsed(id, parsed) }
                 }
                 Job::Fold(loaded, fold) => {
-                    let bytes = loaded.kept.journal.bytes();
-                    let folded = panic::catch_unwind(|| fold.fold(&loaded.kept));
+                    let bytes = loaded.stored.journal.bytes();
+                    let folded = panic::catch_unwind(|| fold.fold(&loaded.stored));
                     let folded = folded.unwrap_or_else(|_| Err("the run's journal cannot be read".to_owned()));
                     Done { bytes, given: Given::Folded(loaded, Box::new(folded)) }
                 }

@@ -209,7 +209,7 @@ impl Loop {
 
     /// Fails if one of the store's threads has ended: nothing is committed any longer, so the process must end.
     pub(super) fn check_store(&self) -> io::Result<()> {
-        let text = |thread| format!("the store's {thread} thread has panicked: what it had not kept is lost");
+        let text = |thread| format!("the store's {thread} thread has panicked: what it had not committed is lost");
         self.died.map_or(Ok(()), |thread| Err(io::Error::other(text(thread))))
     }
 

@@ -174,7 +174,7 @@ impl TestCtx {
         let streamed = notes.into_iter().filter_map(|note| match note {
             Note::Stream { event: EventRef::Known(id), value, .. } => Some((table.name(id).to_owned(), value)),
             Note::Stream { event: EventRef::Other(other), value, .. } => Some((other.name.to_string(), value)),
-            Note::Once { .. } | Note::Kept { .. } => None,
+            Note::Once { .. } | Note::Recorded { .. } => None,
         });
         let streamed = streamed.collect();
         let mut state = self.state;

@@ -96,7 +96,7 @@ impl Rig {
                     published.push(hash);
                 }
                 Note::Once { value, .. } => self.input.once.push(value),
-                Note::Kept { .. } => panic!("no pass gives it"),
+                Note::Recorded { .. } => panic!("no pass gives it"),
             }
         }
         done
@@ -121,7 +121,7 @@ fn json(text: &str) -> Json {
 fn streamed(notes: &[Note]) -> Vec<(u32, &str)> {
     let stream = |note| match note {
         &Note::Stream { ordinal, ref value, .. } => Some((ordinal, value.as_str())),
-        Note::Once { .. } | Note::Kept { .. } => None,
+        Note::Once { .. } | Note::Recorded { .. } => None,
     };
     notes.iter().filter_map(stream).collect()
 }

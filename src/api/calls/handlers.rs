@@ -135,7 +135,7 @@ pub fn list_some(scheduler: &Scheduler, list: &mut List, out: &mut Vec<u8>, byte
             }
             Next::Unread => return ListProgress::Read,
             Next::Here(key) => *key,
-            Next::Kept(kept) => kept.key,
+            Next::Stored(stored) => stored.key,
         };
         if out.len() >= wanted_until {
             break;
@@ -145,10 +145,10 @@ pub fn list_some(scheduler: &Scheduler, list: &mut List, out: &mut Vec<u8>, byte
         // A resident handler is newer than what the store returned.
         let (here, id);
         let view = match &next {
-            Next::Kept(kept) => {
+            Next::Stored(stored) => {
                 here = scheduler.view(key);
-                id = scheduler.id_of(kept);
-                here.or_else(|| Some(scheduler.view_stored(kept, &id)))
+                id = scheduler.id_of(stored);
+                here.or_else(|| Some(scheduler.view_stored(stored, &id)))
             }
             _ => scheduler.view(key),
         };
@@ -164,7 +164,7 @@ enum Next {
     Nothing,
     Unread,
     Here(HandlerKey),
-    Kept(Box<StoredHandler>),
+    Stored(Box<StoredHandler>),
 }
 
 impl Next {
@@ -173,7 +173,7 @@ impl Next {
             return scheduler.next_handler(list.after).map_or(Self::Nothing, Self::Here);
         }
         match list.page.front() {
-            Some(kept) => Self::Kept(Box::new(kept.clone())),
+            Some(stored) => Self::Stored(Box::new(stored.clone())),
             None if list.is_complete => Self::Nothing,
             None => Self::Unread,
         }

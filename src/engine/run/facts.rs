@@ -202,10 +202,10 @@ impl Facts {
     /// Changes a work and updates the costs.
     pub(super) fn change<R>(&mut self, number: u64, change: impl FnOnce(&mut Work) -> R) -> Option<R> {
         let work = self.works.get_mut(number)?;
-        self.cost_bytes -= work.kept_bytes();
+        self.cost_bytes -= work.variable_bytes();
         self.answers_bytes -= work.answers_bytes();
         let changed = change(work);
-        self.cost_bytes += work.kept_bytes();
+        self.cost_bytes += work.variable_bytes();
         self.answers_bytes += work.answers_bytes();
         Some(changed)
     }

@@ -26,7 +26,7 @@ impl Facts {
                         }
                     })
                 }
-                Note::Kept { ordinal, hash, event, bytes } => {
+                Note::Recorded { ordinal, hash, event, bytes } => {
                     self.streamed(reduction.graph, pass, (ordinal, hash), event).map(|new| {
                         if new {
                             self.count_published(bytes as usize);

@@ -21,7 +21,7 @@ impl Facts {
                 self.start(reduction, event, State::new(state), admitted, sequence);
             }
             (RunPhase::New, Input::StartedFrom { event, state, admitted, sequence }) => {
-                self.start(reduction, event, State::kept(state), admitted, sequence);
+                self.start(reduction, event, State::stored(state), admitted, sequence);
             }
             (RunPhase::Waiting, Input::Admitted) => self.admit(reduction),
             (RunPhase::New | RunPhase::Ended(_), _)

@@ -25,7 +25,7 @@ impl Run {
     }
 
     /// Decodes a run under the graph to which `translation` leads. The run is sound, whatever the bytes were. If the
-    /// store has its initial state separately, it must be completed by [`Run::with_kept_state`].
+    /// store has its initial state separately, it must be completed by [`Run::with_initial_state`].
     ///
     /// # Errors
     /// If the snapshot cannot be read, or the graph lacks something that the run still needs.

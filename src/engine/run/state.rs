@@ -33,7 +33,7 @@ pub(super) struct State {
 #[derive(Clone, Debug)]
 struct Since {
     /// The cost of the initial state.
-    kept_bytes: usize,
+    initial_bytes: usize,
     changed: Changed,
     /// Approximate cost of the names of the changed keys.
     names_bytes: usize,
@@ -62,14 +62,14 @@ enum RecordedValues {
     /// All values.
     All(Values),
     /// What differs from the state with which the run began.
-    Since { kept_bytes: usize, set: Values, removed: Vec<Arc<str>> },
+    Since { initial_bytes: usize, set: Values, removed: Vec<Arc<str>> },
     /// All values, as much differs from that state.
-    Anew { kept_bytes: usize, all: Values },
+    Anew { initial_bytes: usize, all: Values },
 }
 
 impl Since {
-    fn new(kept_bytes: usize) -> Self {
-        Self { kept_bytes, changed: Changed::Keys(BTreeSet::new()), names_bytes: 0 }
+    fn new(initial_bytes: usize) -> Self {
+        Self { initial_bytes, changed: Changed::Keys(BTreeSet::new()), names_bytes: 0 }
     }
 
     fn note(&mut self, key: &Arc<str>) {
@@ -77,7 +77,7 @@ impl Since {
         if keys.insert(Arc::clone(key)) {
             self.names_bytes += cost::text(key.len()) + cost::elements::<Arc<str>>(2);
         }
-        if self.names_bytes > STATE_NAMES_BYTES_MIN.max(self.kept_bytes / STATE_NAMES_PART) {
+        if self.names_bytes > STATE_NAMES_BYTES_MIN.max(self.initial_bytes / STATE_NAMES_PART) {
             (self.changed, self.names_bytes) = (Changed::Much, 0);
         }
     }
@@ -89,15 +89,15 @@ impl State {
     }
 
     /// Creates the state of a run that begins with `values`, which the store has.
-    pub(super) fn kept(values: Values) -> Self {
+    pub(super) fn stored(values: Values) -> Self {
         let since = Since::new(values.cost_bytes());
         Self { values, since: Some(Box::new(since)), ..Self::default() }
     }
 
-    /// Completes the state that a snapshot contained as changes to `kept`.
-    pub(super) fn rest_on(&mut self, kept: &Values) {
+    /// Completes the state that a snapshot contained as changes to `initial`.
+    pub(super) fn complete_from(&mut self, initial: &Values) {
         let Some(Since { changed: Changed::Keys(keys), .. }) = self.since.as_deref() else { return };
-        let mut values = kept.clone();
+        let mut values = initial.clone();
         for key in keys {
             match self.values.entry(key) {
                 Some((key, value)) => drop(values.insert(Arc::clone(key), value.clone())),
@@ -111,8 +111,8 @@ impl State {
         self.since.as_ref().map(|since| since.changed.clone())
     }
 
-    pub(super) fn kept_bytes(&self) -> usize {
-        self.since.as_ref().map_or(0, |since| since.kept_bytes)
+    pub(super) fn initial_bytes(&self) -> usize {
+        self.since.as_ref().map_or(0, |since| since.initial_bytes)
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -186,11 +186,13 @@ impl From<State> for Recorded {
     fn from(State { version, keys_version, values, changes, since }: State) -> Self {
         let values = match since.map(|since| *since) {
             None => RecordedValues::All(values),
-            Some(Since { kept_bytes, changed: Changed::Much, .. }) => RecordedValues::Anew { kept_bytes, all: values },
-            Some(Since { kept_bytes, changed: Changed::Keys(keys), .. }) => {
+            Some(Since { initial_bytes, changed: Changed::Much, .. }) => {
+                RecordedValues::Anew { initial_bytes, all: values }
+            }
+            Some(Since { initial_bytes, changed: Changed::Keys(keys), .. }) => {
                 let (set, removed): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| values.entry(key).is_some());
                 let entry = |key: Arc<str>| values.entry(&key).map(|(key, value)| (Arc::clone(key), value.clone()));
-                RecordedValues::Since { kept_bytes, set: set.into_iter().filter_map(entry).collect(), removed }
+                RecordedValues::Since { initial_bytes, set: set.into_iter().filter_map(entry).collect(), removed }
             }
         };
         Self { version, keys_version, values, changes }
@@ -201,11 +203,11 @@ impl From<Recorded> for State {
     fn from(Recorded { version, keys_version, values, changes }: Recorded) -> Self {
         let (values, since) = match values {
             RecordedValues::All(values) => (values, None),
-            RecordedValues::Anew { kept_bytes, all } => {
-                (all, Some(Since { changed: Changed::Much, ..Since::new(kept_bytes) }))
+            RecordedValues::Anew { initial_bytes, all } => {
+                (all, Some(Since { changed: Changed::Much, ..Since::new(initial_bytes) }))
             }
-            RecordedValues::Since { kept_bytes, set, removed } => {
-                let mut since = Since::new(kept_bytes);
+            RecordedValues::Since { initial_bytes, set, removed } => {
+                let mut since = Since::new(initial_bytes);
                 set.keys().chain(&removed).for_each(|key| since.note(key));
                 (set, Some(since))
             }
@@ -295,21 +297,21 @@ mod tests {
         assert_eq!(state.values.cost_bytes(), 0);
     }
 
-    fn again(state: &State, kept: &Values) -> State {
+    fn again(state: &State, initial: &Values) -> State {
         let bytes = postcard::to_stdvec(state).expect("plain data serialises");
         let mut state: State = postcard::from_bytes(&bytes).expect("it is read back");
-        state.rest_on(kept);
+        state.complete_from(initial);
         state
     }
 
     #[test]
-    fn the_changes_of_a_kept_state_make_it_again() {
+    fn a_stored_state_and_its_changes_restore_the_state() {
         let large = json(&format!("\"{}\"", "x".repeat(10_000)));
-        let kept: Values = [("a", json("1")), ("b", json("2")), ("large", large)]
+        let initial: Values = [("a", json("1")), ("b", json("2")), ("large", large)]
             .into_iter()
             .map(|(key, value)| (Arc::from(key), value))
             .collect();
-        let mut state = State::kept(kept.clone());
+        let mut state = State::stored(initial.clone());
         assert_eq!(state.changed(), Some(Changed::Keys(BTreeSet::new())));
         apply(&mut state, "a", Write::Add(json("1")));
         apply(&mut state, "b", Write::Remove);
@@ -318,10 +320,10 @@ mod tests {
         apply(&mut state, "d", Write::Remove);
         let keys = ["a", "b", "c", "d"].map(Arc::<str>::from);
         assert_eq!(state.changed(), Some(Changed::Keys(keys.into())));
-        let read = again(&state, &kept);
+        let read = again(&state, &initial);
         assert_eq!(
-            (&read.values, read.changed(), read.kept_bytes()),
-            (&state.values, state.changed(), kept.cost_bytes())
+            (&read.values, read.changed(), read.initial_bytes()),
+            (&state.values, state.changed(), initial.cost_bytes())
         );
         assert!(
             postcard::to_stdvec(&state).expect("plain data serialises").len() < 100,
@@ -331,17 +333,17 @@ mod tests {
     }
 
     #[test]
-    fn of_a_kept_state_that_has_changed_much_nobody_counts_the_keys() {
-        let kept: Values = [(Arc::from("a"), json("1"))].into_iter().collect();
-        let mut state = State::kept(kept.clone());
+    fn a_stored_state_that_has_changed_much_does_not_count_keys() {
+        let initial: Values = [(Arc::from("a"), json("1"))].into_iter().collect();
+        let mut state = State::stored(initial.clone());
         for key in 0..1_000 {
             apply(&mut state, &format!("key{key}"), Write::Set(json("1")));
             apply(&mut state, &format!("key{key}"), Write::Remove);
         }
         assert_eq!(state.changed(), Some(Changed::Much));
-        let read = again(&state, &kept);
-        assert_eq!((&read.values, read.changed()), (&kept, Some(Changed::Much)));
-        assert_eq!(State::new(kept).changed(), None);
+        let read = again(&state, &initial);
+        assert_eq!((&read.values, read.changed()), (&initial, Some(Changed::Much)));
+        assert_eq!(State::new(initial).changed(), None);
     }
 
     #[test]

@@ -143,13 +143,13 @@ impl Work {
     }
 
     /// Returns the memory of what it remembers, and of the question that it asks.
-    pub(super) fn kept_bytes(&self) -> usize {
+    pub(super) fn variable_bytes(&self) -> usize {
         let asking = if let WorkPhase::Asking(asking) = &self.phase { asking.cost_bytes() } else { 0 };
         asking + self.memory.as_ref().map_or(0, |memory| memory.total_bytes())
     }
 
     pub(super) fn cost_bytes(&self) -> usize {
-        self.fixed_bytes() + self.kept_bytes()
+        self.fixed_bytes() + self.variable_bytes()
     }
 
     pub(super) fn answers_bytes(&self) -> usize {

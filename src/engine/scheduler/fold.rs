@@ -54,16 +54,16 @@ impl Fold {
     ///
     /// # Errors
     /// If the journal is damaged; the text says how.
-    pub fn fold(&self, kept: &Stored) -> Result<Folded, String> {
+    pub fn fold(&self, stored: &Stored) -> Result<Folded, String> {
         let damaged = |what: &dyn std::fmt::Display| format!("the run's journal is damaged: {what}");
-        let (Stored { handler, journal }, graph) = (kept, &self.graph);
+        let (Stored { handler, journal }, graph) = (stored, &self.graph);
         let (run, joined) = match &journal.snapshot {
             None => (Run::new(Arc::clone(graph), self.run_id, Arc::clone(&self.id)), Vec::new()),
             Some(snapshot) => {
                 let (snapshot, joined) = record::split(snapshot).map_err(|error| damaged(&error))?;
                 let same = Names::of(graph).translation(graph);
                 let run = Run::restore(snapshot, &same, Arc::clone(graph)).map_err(|error| damaged(&error))?;
-                (run.with_kept_state(&journal.state), joined)
+                (run.with_initial_state(&journal.state), joined)
             }
         };
         let mut run = run.with_window().with_events_at_once(self.events_at_once);

@@ -142,15 +142,15 @@ impl Scheduler {
     }
 
     /// Returns what the API shows of a handler that the store returned, with this id.
-    pub fn view_stored<'a>(&'a self, kept: &'a StoredHandler, id: &'a str) -> HandlerView<'a> {
+    pub fn view_stored<'a>(&'a self, stored: &'a StoredHandler, id: &'a str) -> HandlerView<'a> {
         HandlerView {
             id,
-            graph: self.graph(kept.workflow),
-            run_id: kept.run_id,
-            outcome: kept.end.as_ref().map(|end| &end.outcome).or_else(|| self.health.aside(kept.key)),
-            started_us: kept.started_us,
-            updated_us: kept.updated_us,
-            completed_us: (kept.end.is_some() || self.health.is_aside(kept.key)).then_some(kept.updated_us),
+            graph: self.graph(stored.workflow),
+            run_id: stored.run_id,
+            outcome: stored.end.as_ref().map(|end| &end.outcome).or_else(|| self.health.aside(stored.key)),
+            started_us: stored.started_us,
+            updated_us: stored.updated_us,
+            completed_us: (stored.end.is_some() || self.health.is_aside(stored.key)).then_some(stored.updated_us),
             failed_step: None,
         }
     }

@@ -91,7 +91,7 @@ pub enum StartState {
     #[default]
     Recorded,
     /// The state with which the handler's previous run ended, to be stored separately unchanged until this run ends.
-    AsKept,
+    Inherited,
     /// This state, to be stored separately until the run ends.
     Given(Values),
 }
@@ -156,7 +156,7 @@ impl Batch {
         let snapshots = self.snapshots.iter().map(|snapshot| snapshot.snapshot.len());
         let states = self.opened.iter().filter_map(|opened| match &opened.head.as_ref()?.state {
             StartState::Given(state) => Some(state.cost_bytes()),
-            StartState::Recorded | StartState::AsKept => None,
+            StartState::Recorded | StartState::Inherited => None,
         });
         records.chain(events).chain(snapshots).chain(states).sum()
     }

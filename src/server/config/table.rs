@@ -120,27 +120,27 @@ settings! {
     flag "--listen" "ADDR:PORT|unix:PATH", "where to listen; repeatable; port 0 takes a free one", "127.0.0.1:8080", "",
     many(|text| Ok(text.parse()?));
 
-    /// Where everything is kept. Default: nowhere, in memory.
+    /// The directory in which everything is stored. Default: none; everything is in memory.
     data: Option<PathBuf> = None;
-    flag "--data" "DIR", "where everything is kept; survives a restart", "", "nowhere: in memory",
+    flag "--data" "DIR", "where everything is stored; survives a restart", "", "nowhere: in memory",
     optional(directory);
 
-    /// When something counts as kept there. Default: when it is on the disk.
+    /// When a change counts as committed there. Default: once it is on the disk.
     durability: Durability = Durability::Full;
     flag "--durability" "full|normal|off", "what a crash of the machine may cost", "full", "nothing",
     one(|text| Ok(text.parse()?));
 
-    /// Worker threads at most. Default: 8.
+    /// The largest number of worker threads. Default: 8.
     workers: usize = limits::WORKERS_DEFAULT;
     flag "--workers" "N", "threads that run steps, at most", "8", "",
     one(|text| number(text, 1, limits::WORKERS_MAX));
 
-    /// Programs of workflow files at a time; further steps wait. Default: 64.
+    /// How many programs of workflow files run at a time; further steps wait. Default: 64.
     programs_max: usize = limits::PROGRAMS_DEFAULT;
     flag "--programs-max" "N", "programs that run steps at a time, at most", "64", "",
     one(|text| number(text, 1, limits::PROGRAMS_MAX));
 
-    /// Origins whose pages may call; `*` names all. Default: none but its own and loopback pages.
+    /// Origins whose pages may call; `*` allows all. Default: only its own and loopback pages.
     cors_origins: Vec<String> = Vec::new();
     flag "--cors-origin" "ORIGIN|*", "origin whose pages may call; repeatable", "", "own and loopback pages",
     many(|text| Ok(text.to_owned()));
@@ -156,34 +156,35 @@ settings! {
     flag "--socket-mode" "MODE", "who may use unix sockets, such as 0660", "0600", "the user alone",
     one(mode);
 
-    /// Listen beyond loopback though anybody who reaches the port may call.
+    /// Whether to listen beyond loopback although anybody who reaches the port may call.
     allow_anonymous: bool = false;
     flag "--allow-anonymous" "", "listen beyond loopback although anybody may call", "", "",
     switch;
 
-    /// How log lines look. Default: text, on stderr.
+    /// The format of log lines. Default: text, on stderr.
     log: LogFormat = LogFormat::Text;
     flag "--log" "text|json|off", "form of the log on stderr", "text", "",
     one(|text| Ok(text.parse()?));
 
-    /// How long work in progress may go on after SIGTERM. Default: 5 s.
+    /// How long work in progress may continue after SIGTERM. Default: 5 s.
     grace: Duration = limits::GRACE_DEFAULT;
     flag "--grace" "SECONDS", "time for work in progress after SIGTERM", "5", "",
     one(seconds);
 
-    /// Finished handlers that are kept. Default: 10,000 with `data`, else 1,000.
+    /// How many finished handlers to retain. Default: 10,000 with `data`, else 1,000.
     keep_finished: Option<usize> = None;
-    flag "--keep-finished" "N", "finished runs that are kept", "", "10000 with --data, else 1000",
+    flag "--keep-finished" "N", "finished runs to keep", "", "10000 with --data, else 1000",
     optional(|text| number(text, 0, usize::MAX));
 
-    /// How long they are kept. Default: as long as their number allows.
+    /// How long to retain them. Default: as long as their number allows.
     keep_for: Option<Duration> = None;
-    flag "--keep-for" "DURATION", "how long they are kept: 90s, 15m, 12h, 30d", "", "no end",
+    flag "--keep-for" "DURATION", "how long to keep them: 90s, 15m, 12h, 30d", "", "no end",
     optional(duration);
 
-    /// With `data`: events, and bytes of them, that are kept of one run's feed. Default: 1,000,000 and 64 MiB.
+    /// With `data`: how many of the newest events of a run's feed to retain, and how many bytes of them. Default:
+    /// 1,000,000 and 64 MiB.
     feed_keep: FeedKeep = FeedKeep::default();
-    flag "--feed-keep" "EVENTS[,BYTES]", "events kept of a run's feed, the newest, with --data", "1000000,64M", "",
+    flag "--feed-keep" "EVENTS[,BYTES]", "newest events of a run's feed to keep, with --data", "1000000,64M", "",
     one(feed_keep);
 
     /// With `data`: the most bytes that it may take on the disk; the longest finished runs are removed first, and with
@@ -198,7 +199,7 @@ settings! {
     flag "--idle-after" "DURATION", "when a run that only waits leaves memory, with --data", "60s", "",
     one(duration);
 
-    /// Bytes of results, states and events that are kept of them. Default: 64 MiB.
+    /// How many bytes of finished runs (results, states and events) stay in memory. Default: 64 MiB.
     finished_bytes_max: usize = limits::FINISHED_BYTES_MAX_DEFAULT;
     flag "--finished-bytes-max" "SIZE", "bytes of finished runs that stay in memory", "64M", "",
     one(|text| size(text, 0, usize::MAX));

@@ -146,10 +146,10 @@ impl Look {
 
     /// Prints one handler, and its journal or its end.
     fn show(&self, id: &str, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
-        let Some(kept) = self.inspector.handler(&Address::Id(id.into()))? else {
+        let Some(stored) = self.inspector.handler(&Address::Id(id.into()))? else {
             return Err(LookError::NoHandler(id.to_owned()));
         };
-        let handler = &kept.handler;
+        let handler = &stored.handler;
         out.put(format_args!("handler  {}", self.id(handler)))?;
         out.put(format_args!("workflow {}", self.graph(handler).name))?;
         out.put(format_args!("run      {}, {}", handler.run + 1, handler.run_id))?;
@@ -171,7 +171,7 @@ impl Look {
             }
         }
         self.put_failed_attempts(handler, out)?;
-        self.put_journal(&kept, out)
+        self.put_journal(&stored, out)
     }
 
     /// Prints the attempts that failed without failing the run, from the feed: a completed run has no journal any
@@ -207,14 +207,14 @@ impl Look {
     }
 
     /// Prints the journal in lines, and the state that follows from it. Stops at a record that cannot be read.
-    fn put_journal(&self, kept: &Stored, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
-        let (handler, graph) = (&kept.handler, self.graph(&kept.handler));
-        if kept.journal.snapshot.is_none() && kept.journal.records.is_empty() {
+    fn put_journal(&self, stored: &Stored, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
+        let (handler, graph) = (&stored.handler, self.graph(&stored.handler));
+        if stored.journal.snapshot.is_none() && stored.journal.records.is_empty() {
             return Ok(());
         }
         let mut run = Run::new(Arc::clone(graph), handler.run_id, self.id(handler).into()).with_window();
         let mut joined = Vec::new();
-        if let Some(snapshot) = &kept.journal.snapshot {
+        if let Some(snapshot) = &stored.journal.snapshot {
             put_title("snapshot", out)?;
             let snapshot = match record::split(snapshot) {
                 Ok((snapshot, records)) => {
@@ -224,19 +224,19 @@ impl Look {
                 Err(error) => return out.put(format_args!("  {error}")),
             };
             match Run::restore(snapshot, &Names::of(graph).translation(graph), Arc::clone(graph)) {
-                Ok(restored) => run = restored.with_window().with_kept_state(&kept.journal.state),
+                Ok(restored) => run = restored.with_window().with_initial_state(&stored.journal.state),
                 Err(error) => return out.put(format_args!("  {error}")),
             }
             put_run(&run, graph, out)?;
         }
         put_title("journal", out)?;
         let mut effects = Vec::new();
-        for record in joined.into_iter().chain(kept.journal.records.iter().map(Vec::as_slice)) {
+        for record in joined.into_iter().chain(stored.journal.records.iter().map(Vec::as_slice)) {
             let (mut input, now) = match record::decode(record, graph) {
                 Ok(record) => record,
                 Err(error) => return out.put(format_args!("  {error}")),
             };
-            kept.journal.complete(&mut input);
+            stored.journal.complete(&mut input);
             out.put(format_args!("  {} {}", Timestamp(now.wall_us), describe_input(&input, graph, &run)))?;
             run.handle(input, now, &mut effects);
             effects.clear();

@@ -24,7 +24,7 @@ fn a_store_whose_writer_panics_ends_the_server_with_an_error() {
     let Opened { store, .. } = opened.unwrap_or_else(|error| panic!("{error}"));
     store.kill_writer();
     bound.turns.store = Box::new(store);
-    let error = bound.serve().expect_err("nothing can be kept any more");
+    let error = bound.serve().expect_err("nothing can be committed any more");
     assert!(error.to_string().contains("the store's writer thread has panicked"), "{error}");
 }
 

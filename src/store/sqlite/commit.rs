@@ -29,14 +29,14 @@ impl Writer {
         }
         let (mut notes_asides, mut refused) = (true, 0);
         loop {
-            let kept = self.transact(|writing| {
+            let committed = self.transact(|writing| {
                 write(&batches, bytes, writing)?;
                 for aside in asides.iter_mut().filter(|aside| notes_asides && aside.is_own) {
                     aside.was_finished = writing.set_aside(aside.handler, &aside.cause)?;
                 }
                 Ok(())
             });
-            let Err(fault) = kept else { break };
+            let Err(fault) = committed else { break };
             match self.known.blamed {
                 Blamed::Handler(handler) if fault.is_lasting() && self.known.aside.len() + asides.len() < ASIDE_MAX => {
                     let is_new = opens(&batches).any(|opened| opened == handler);
@@ -114,11 +114,11 @@ impl Writer {
         self.known.begin();
         begin(&self.connection)?;
         let written = write(&mut Writing::new(&self.connection, &self.versions, &mut self.known));
-        let kept = written.and_then(|()| {
+        let committed = written.and_then(|()| {
             self.known.blamed = Blamed::Database;
             Ok(self.connection.prepare_cached("COMMIT")?.execute([])?)
         });
-        if let Err(fault) = kept {
+        if let Err(fault) = committed {
             self.roll_back();
             self.known.forget();
             return Err(fault);

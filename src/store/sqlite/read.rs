@@ -50,7 +50,7 @@ impl Reading {
                 self.page(*run, *from, *until, *bytes_max).map_err(|fault| fault.of(run.handler.0))?
             }
             Query::Handler(address) => match self.handler(address, false) {
-                Ok(kept) => Answer::Handler(kept.map(Box::new)),
+                Ok(stored) => Answer::Handler(stored.map(Box::new)),
                 Err(SqliteFault::Handler(key, cause)) => match self.head(HandlerKey(key)) {
                     Some(handler) => Answer::Damaged { handler: Box::new(handler), cause },
                     None => return Err(SqliteFault::Handler(key, cause)),
@@ -297,12 +297,12 @@ impl Reading {
         let mut found = statement.query([LIVE_PLACE, last, CLOCK_PLACE])?;
         while let Some(row) = found.next()? {
             let key: i64 = row.get(0)?;
-            let kept = self.handler_at(key, false).and_then(|kept| {
-                kept.iter().try_for_each(|kept| check_runs(&kept.handler))?;
-                Ok(kept)
+            let stored = self.handler_at(key, false).and_then(|stored| {
+                stored.iter().try_for_each(|stored| check_runs(&stored.handler))?;
+                Ok(stored)
             });
-            match kept {
-                Ok(kept) => kept.into_iter().for_each(|kept| each(Recovered::Whole(kept))),
+            match stored {
+                Ok(stored) => stored.into_iter().for_each(|stored| each(Recovered::Whole(stored))),
                 Err(fault) if fault.is_lasting() => {
                     let (key, cause) = (HandlerKey(key.cast_unsigned()), fault.text().into());
                     each(Recovered::Damaged { key, handler: self.head(key), cause });

@@ -34,9 +34,9 @@ impl Writing<'_> {
         earlier: Option<Vec<u8>>,
     ) -> Result<Option<Vec<u8>>, SqliteFault> {
         match (state, earlier) {
-            (StartState::AsKept, Some(earlier)) if earlier == APART => {}
-            (StartState::AsKept, Some(earlier)) => self.put_whole(handler, &earlier)?,
-            (StartState::AsKept, None) => {
+            (StartState::Inherited, Some(earlier)) if earlier == APART => {}
+            (StartState::Inherited, Some(earlier)) => self.put_whole(handler, &earlier)?,
+            (StartState::Inherited, None) => {
                 return Err(SqliteFault::Damaged(format!("the state of handler {handler} is gone")));
             }
             (StartState::Given(state), _) => self.put_whole(handler, &encode(state))?,

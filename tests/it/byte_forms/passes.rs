@@ -203,8 +203,8 @@ fn what_is_not_of_this_graph_and_version_is_refused_with_what_to_do() {
         let bytes = wire.encode_report(1, report).expect("it is short");
         wire.decode_report(&bytes).expect_err("it is refused")
     };
-    let kept = Note::Kept { ordinal: 0, hash: 0, event: None, bytes: 0 };
-    texts(&report(&Report::Noted(vec![kept])), "it notes what only a journal has");
+    let recorded = Note::Recorded { ordinal: 0, hash: 0, event: None, bytes: 0 };
+    texts(&report(&Report::Noted(vec![recorded])), "it notes what only a journal has");
     let done = |end| Report::Done(Done { end, sent: Vec::new(), state: StateUse::default() });
     texts(&report(&done(PassEnd::TimedOut)), "it ends as only the scheduler may say");
     texts(&report(&done(PassEnd::Returned(vec![(EventId(99), json("{}"))]))), "it names event type 99 of");

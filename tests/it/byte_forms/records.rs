@@ -62,7 +62,7 @@ pub(super) fn any_state_use() -> impl Strategy<Value = StateUse> {
 fn any_note() -> impl Strategy<Value = Note> {
     prop_oneof![
         (any::<u32>(), any::<u128>(), option::of(any_event()), any::<u32>())
-            .prop_map(|(ordinal, hash, event, bytes)| Note::Kept { ordinal, hash, event, bytes }),
+            .prop_map(|(ordinal, hash, event, bytes)| Note::Recorded { ordinal, hash, event, bytes }),
         (any::<u32>(), any_json(), any::<u32>()).prop_map(|(ordinal, value, stream_ordinal)| Note::Once {
             ordinal,
             value: OnceValue { value, stream_ordinal }
@@ -186,7 +186,7 @@ fn live(graph: &Arc<Graph>, progress: usize) -> Run {
         timeout: Some(Duration::from_secs(1)),
     };
     let notes = vec![
-        Note::Kept { ordinal: 0, hash: 7, event: None, bytes: 20 },
+        Note::Recorded { ordinal: 0, hash: 7, event: None, bytes: 20 },
         Note::Once { ordinal: 0, value: OnceValue { value: json("1"), stream_ordinal: 1 } },
     ];
     let inputs = [

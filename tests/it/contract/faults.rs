@@ -94,5 +94,5 @@ pub(super) fn a_damaged_handler_is_set_aside_for_good(mut kit: Kit) {
     let mut kit = kit.open_again();
     let aside: Vec<_> = kit.beginning.aside.iter().map(|(key, _)| *key).collect();
     assert_eq!((aside, kit.beginning.finished), (vec![damaged.handler], 0));
-    assert_eq!(kit.recover().iter().map(|kept| kept.handler.key).collect::<Vec<_>>(), [fresh.handler]);
+    assert_eq!(kit.recover().iter().map(|stored| stored.handler.key).collect::<Vec<_>>(), [fresh.handler]);
 }

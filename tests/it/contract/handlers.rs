@@ -13,7 +13,7 @@ pub(super) fn a_handler_is_found_as_last_committed(mut kit: Kit) {
     let mut batch = kit.batch();
     let (made, chosen) = (kit.begin(&mut batch, None), kit.begin(&mut batch, Some("chosen")));
     kit.keep(batch);
-    let key_of = |found: Option<Stored>| found.map(|kept| kept.handler.key);
+    let key_of = |found: Option<Stored>| found.map(|stored| stored.handler.key);
     let of_id = |id: &str| Address::Id(id.into());
     for (address, found) in [
         (Address::Key(made.handler), Some(made)),
@@ -88,8 +88,8 @@ pub(super) fn a_snapshot_replaces_the_records_before_it(mut kit: Kit) {
     let mut batch = kit.batch();
     record(&mut batch, run, "more");
     kit.keep(batch);
-    let Some(kept) = kit.handler(run.handler) else { return assert!(!kit.recalls_handlers()) };
-    assert_eq!((kept.journal.snapshot, kept.journal.records.len()), (None, 2));
+    let Some(stored) = kit.handler(run.handler) else { return assert!(!kit.recalls_handlers()) };
+    assert_eq!((stored.journal.snapshot, stored.journal.records.len()), (None, 2));
     let mut batch = kit.batch();
     record(&mut batch, run, "in it");
     snapshot(&mut batch, run, 0, b"as of now");
@@ -98,8 +98,8 @@ pub(super) fn a_snapshot_replaces_the_records_before_it(mut kit: Kit) {
     record(&mut batch, run, "behind it");
     let behind = batch.records[0].1.clone();
     kit.keep(batch);
-    let kept = kit.handler(run.handler).expect("the handler");
-    assert_eq!((kept.journal.snapshot.as_deref(), kept.journal.records), (Some(&b"as of now"[..]), vec![behind]));
+    let stored = kit.handler(run.handler).expect("the handler");
+    assert_eq!((stored.journal.snapshot.as_deref(), stored.journal.records), (Some(&b"as of now"[..]), vec![behind]));
 }
 
 pub(super) fn a_state_apart_begins_the_next_run(mut kit: Kit) {
@@ -111,8 +111,8 @@ pub(super) fn a_state_apart_begins_the_next_run(mut kit: Kit) {
     open_with(&mut batch, first, 0, None, StartState::Given(state("1")));
     record(&mut batch, first, "start");
     kit.keep(batch);
-    let Some(kept) = kit.handler(first.handler) else { return assert!(!kit.recalls_handlers()) };
-    assert_eq!(kept.journal.state, state("1"));
+    let Some(stored) = kit.handler(first.handler) else { return assert!(!kit.recalls_handlers()) };
+    assert_eq!(stored.journal.state, state("1"));
     let mut batch = kit.batch();
     let changed = Changed::Keys(BTreeSet::from(["key".into()]));
     complete_with(&mut batch, first, "1", state("2"), Some(changed));
@@ -122,10 +122,10 @@ pub(super) fn a_state_apart_begins_the_next_run(mut kit: Kit) {
     assert_eq!(end.state, state("2"));
     let second = RunKey { run: 1, ..first };
     let mut batch = kit.batch();
-    open_with(&mut batch, second, 1, None, StartState::AsKept);
+    open_with(&mut batch, second, 1, None, StartState::Inherited);
     kit.keep(batch);
-    let kept = kit.handler(first.handler).expect("the handler");
-    assert_eq!((kept.handler.run, kept.handler.end, kept.journal.state), (1, None, state("2")));
+    let stored = kit.handler(first.handler).expect("the handler");
+    assert_eq!((stored.handler.run, stored.handler.end, stored.journal.state), (1, None, state("2")));
 }
 
 pub(super) fn lists_are_in_order_of_creation(mut kit: Kit) {
@@ -203,7 +203,7 @@ pub(super) fn of_a_purged_handler_nothing_is_left(mut kit: Kit) {
     assert_eq!(kit.count_events(again), 1);
     for (id, found) in [("running", None), ("short", None), ("ended", Some(again.handler))] {
         let found = found.filter(|_| kit.recalls_handlers());
-        assert_eq!(kit.find(Address::Id(id.into())).map(|kept| kept.handler.key), found, "{id}");
+        assert_eq!(kit.find(Address::Id(id.into())).map(|stored| stored.handler.key), found, "{id}");
     }
     assert_eq!(kit.oldest(9), []);
     let mut kit = kit.open_again();

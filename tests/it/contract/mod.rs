@@ -203,7 +203,7 @@ impl Kit {
 
     fn find(&mut self, address: Address) -> Option<Stored> {
         match self.ask(Query::Handler(address)) {
-            Ok(Answer::Handler(kept)) => kept.map(|kept| *kept),
+            Ok(Answer::Handler(stored)) => stored.map(|stored| *stored),
             other => panic!("expected a handler, got {other:?}"),
         }
     }
@@ -260,7 +260,7 @@ impl Kit {
     fn recover(&mut self) -> Vec<Stored> {
         let mut all = Vec::new();
         let each = &mut |recovered| match recovered {
-            Recovered::Whole(kept) => all.push(kept),
+            Recovered::Whole(stored) => all.push(stored),
             Recovered::Damaged { .. } => panic!("{recovered:?}"),
         };
         self.store.recover(each).unwrap_or_else(|error| panic!("{error}"));

@@ -19,7 +19,7 @@ pub(super) fn what_was_committed_is_there_after_a_start(mut kit: Kit) {
     if !kit.recalls_handlers() {
         return assert_eq!((kit.count_events(first), kit.count_events(done), before.len()), (0, 0, 0));
     }
-    assert_eq!(before.iter().map(|kept| kept.journal.records.len()).collect::<Vec<_>>(), [1, 2, 1]);
+    assert_eq!(before.iter().map(|stored| stored.journal.records.len()).collect::<Vec<_>>(), [1, 2, 1]);
     let Beginning { newest, issued, finished, ref aside, .. } = kit.beginning;
     assert_eq!((newest, issued.next, finished, aside.len()), (kit.now, kit.next_handler, 1, 0));
     assert!([first, second, done, last].iter().all(|run| issued.contains(run.handler)), "{issued:?}");
@@ -69,10 +69,10 @@ pub(super) fn what_was_committed_under_another_graph_has_its_ids(mut kit: Kit) {
     let mut kit = kit.open_again_with(&[Arc::clone(&third), Arc::clone(&second)], SECRET);
     let stored = |graphs: &[Arc<Graph>]| graphs.iter().map(|graph| graph.to_stored()).collect::<Vec<_>>();
     assert_eq!(stored(&kit.graphs[..2]), stored(&[third, second]));
-    let Some(kept) = kit.handler(done.handler) else { return assert!(!kit.recalls_handlers()) };
-    let of = usize::from(kept.handler.workflow.0);
+    let Some(found) = kit.handler(done.handler) else { return assert!(!kit.recalls_handlers()) };
+    let of = usize::from(found.handler.workflow.0);
     assert_eq!(stored(&kit.graphs[of..=of]), stored(std::slice::from_ref(&first)));
-    assert_eq!(kit.page(done, 0, 9, 1_000).2, Some(kept.handler.workflow.0));
+    assert_eq!(kit.page(done, 0, 9, 1_000).2, Some(found.handler.workflow.0));
     let mut kit = kit.open_again();
     assert_eq!(kit.handler(done.handler).expect("the handler").handler.workflow.0, 0);
     assert_eq!(kit.graphs.len(), 3);

@@ -72,8 +72,8 @@ impl World {
         self.graph = Arc::clone(graph);
         let (session, beginning) = self.model.open(&[Arc::clone(&self.graph)], 7);
         self.scheduler = Scheduler::resume(session.graphs.clone(), 1, self.limits, &beginning);
-        for kept in self.model.live(&session) {
-            self.scheduler.recover(&kept, self.now);
+        for stored in self.model.live(&session) {
+            self.scheduler.recover(&stored, self.now);
         }
         self.session = session;
         self.scheduler.handle_recovered(self.now);
@@ -120,10 +120,10 @@ impl World {
 
     fn load(&mut self, key: HandlerKey) {
         let asked = self.scheduler.begin_read();
-        let kept = self.model.find(&Address::Key(key)).map(|key| self.model.kept(key, &self.session));
+        let stored = self.model.find(&Address::Key(key)).map(|key| self.model.stored(key, &self.session));
         assert!(self.scheduler.end_read(asked));
-        match kept {
-            Some(kept) => self.scheduler.handle_loaded(&kept, self.now),
+        match stored {
+            Some(stored) => self.scheduler.handle_loaded(&stored, self.now),
             None => self.scheduler.handle_absent(key, self.now),
         }
     }

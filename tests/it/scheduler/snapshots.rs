@@ -35,7 +35,7 @@ fn a_large_state_is_in_no_record_and_given_to_the_store_once() {
         let batch = world.scheduler.seal().expect("a start");
         let [(_, record)] = &batch.records[..] else { panic!("{batch:?}") };
         assert!(record.len() < 1_000, "{} bytes", record.len());
-        let expected = if round == 0 { StartState::Given(large()) } else { StartState::AsKept };
+        let expected = if round == 0 { StartState::Given(large()) } else { StartState::Inherited };
         assert_eq!(batch.opened[0].head.as_ref().expect("a head").state, expected);
         world.scheduler.handle_committed(batch.number);
         let pass = world.scheduler.poll_pass(world.now, Lane(0), Capacity::UNBOUNDED).expect("a pass");

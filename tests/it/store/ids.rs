@@ -30,7 +30,7 @@ fn open_store(directory: &Path) -> (SqliteStore, Scheduler, mpsc::Receiver<()>) 
     let steprill::store::Opened { mut store, graphs, beginning, .. } = opened.expect("the store is opened");
     let limits = SchedulerLimits { finished_bytes_max: 0, ..SchedulerLimits::default() };
     let mut scheduler = Scheduler::resume(graphs, 1, limits, &beginning);
-    store.recover(&mut |kept| scheduler.recover_any(kept, beginning.newest)).expect("it is read");
+    store.recover(&mut |stored| scheduler.recover_any(stored, beginning.newest)).expect("it is read");
     scheduler.handle_recovered(beginning.newest);
     (store, scheduler, rung)
 }
@@ -92,12 +92,12 @@ impl Server {
         self.drawn += 1;
         let store = self.store.as_mut().expect("it is open");
         store.read(Ticket(self.drawn as u64), Query::Handler(address.clone()));
-        let Completed::Answer { answer: Ok(Answer::Handler(kept)), .. } = self.completed() else {
+        let Completed::Answer { answer: Ok(Answer::Handler(stored)), .. } = self.completed() else {
             panic!("{address:?}")
         };
         assert!(self.scheduler.end_read(asked), "nothing has failed since");
-        match (kept, address) {
-            (Some(kept), _) => self.scheduler.handle_loaded(&kept, self.now),
+        match (stored, address) {
+            (Some(stored), _) => self.scheduler.handle_loaded(&stored, self.now),
             (None, Address::Key(key)) => self.scheduler.handle_absent(key, self.now),
             (None, Address::Id(_)) => {}
         }

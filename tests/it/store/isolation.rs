@@ -180,7 +180,7 @@ fn a_start_gives_what_goes_on_past_what_is_damaged() {
     let mut kit = Kit::open(directory.path());
     let (mut whole, mut lost) = (Vec::new(), Vec::new());
     let recovered = kit.store.recover(&mut |recovered| match recovered {
-        Recovered::Whole(kept) => whole.push(kept.handler.key),
+        Recovered::Whole(stored) => whole.push(stored.handler.key),
         Recovered::Damaged { key, handler, .. } => lost.push((key, handler.is_some())),
     });
     recovered.unwrap_or_else(|error| panic!("{error}"));

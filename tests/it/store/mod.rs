@@ -143,7 +143,7 @@ impl Kit {
 
     pub(crate) fn handler(&mut self, key: u64) -> Option<Stored> {
         match self.ask(Query::Handler(Address::Key(HandlerKey(key)))) {
-            Ok(Answer::Handler(kept)) => kept.map(|kept| *kept),
+            Ok(Answer::Handler(stored)) => stored.map(|stored| *stored),
             other => panic!("expected a handler, got {other:?}"),
         }
     }
@@ -201,7 +201,7 @@ impl Kit {
 #[track_caller]
 fn whole(recovered: Recovered) -> Stored {
     match recovered {
-        Recovered::Whole(kept) => kept,
+        Recovered::Whole(stored) => stored,
         Recovered::Damaged { .. } => panic!("{recovered:?}"),
     }
 }

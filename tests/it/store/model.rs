@@ -104,7 +104,7 @@ impl World {
     /// The state that a run begins with, and where it is; `kept` is that of the handler's run before, if it completed.
     fn start_state(&mut self, kept: Values) -> (StartState, Values) {
         match self.random.below(3) {
-            0 if !kept.is_empty() => (StartState::AsKept, kept),
+            0 if !kept.is_empty() => (StartState::Inherited, kept),
             1 => {
                 let state = self.state();
                 (StartState::Given(state.clone()), state)

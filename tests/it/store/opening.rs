@@ -173,8 +173,8 @@ fn graphs_that_nothing_is_kept_under_are_dropped_when_they_are_many() {
         assert!(kit.graphs.len() <= 2 + steprill::limits::VERSIONS_UNUSED_MAX, "{}", kit.graphs.len());
     }
     let mut kit = Kit::open(directory.path());
-    let kept = kit.handler(0).expect("the handler").handler;
-    assert_eq!(*kit.graphs[usize::from(kept.workflow.0)].steps[0].name, *"a3");
+    let stored = kit.handler(0).expect("the handler").handler;
+    assert_eq!(*kit.graphs[usize::from(stored.workflow.0)].steps[0].name, *"a3");
 }
 
 #[test]

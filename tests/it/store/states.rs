@@ -58,9 +58,9 @@ fn changes_are_added_until_they_come_to_as_much_as_the_whole() {
     let mut run = kit.complete_apart(&now);
     let mut counts = Vec::new();
     for n in 2..60 {
-        run = kit.begin_again(run, StartState::AsKept);
-        let kept = kit.handler(run.handler.0).expect("a handler");
-        assert_eq!(kept.journal.state.get("n"), Some(json(&(n - 1).to_string())));
+        run = kit.begin_again(run, StartState::Inherited);
+        let stored = kit.handler(run.handler.0).expect("a handler");
+        assert_eq!(stored.journal.state.get("n"), Some(json(&(n - 1).to_string())));
         now = kit.go_on_with(run, &now, n);
         let end = kit.handler(run.handler.0).expect("a handler").handler.end.expect("an end");
         assert_eq!(end.state, now);
@@ -90,11 +90,14 @@ fn a_state_goes_with_its_handler_and_when_another_takes_its_place() {
     fail(&mut batch, run, "it broke");
     kit.keep(batch);
     // It tells why the run failed, and is nobody's to go on with.
-    let kept = kit.handler(run.handler.0).expect("a handler");
-    assert_eq!((kept.handler.end.expect("an end").state, kept.journal.state), (Values::default(), Values::default()));
+    let stored = kit.handler(run.handler.0).expect("a handler");
+    assert_eq!(
+        (stored.handler.end.expect("an end").state, stored.journal.state),
+        (Values::default(), Values::default())
+    );
     let looked = Inspector::open(directory.path()).unwrap_or_else(|error| panic!("{error}"));
-    let kept = looked.handler(&Address::Key(run.handler)).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(kept.expect("a handler").journal.state, large);
+    let stored = looked.handler(&Address::Key(run.handler)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(stored.expect("a handler").journal.state, large);
     let run = kit.begin_again(run, StartState::Recorded);
     assert_eq!(count(directory.path(), "states"), 0);
     let run = kit.begin_again(run, StartState::Given(large));
@@ -110,7 +113,7 @@ fn a_damaged_state_is_its_handlers_alone() {
     let mut kit = Kit::open(directory.path());
     let marks = ["before--", "damaged-", "running-", "behind--"];
     let [before, damaged, running, behind] = marks.map(|mark| kit.complete_apart(&state(mark, 30_000)));
-    let running = kit.begin_again(running, StartState::AsKept);
+    let running = kit.begin_again(running, StartState::Inherited);
     let number = kit.number;
     drop(kit);
     damage(directory.path(), "damaged-");
@@ -129,7 +132,7 @@ fn a_damaged_state_is_its_handlers_alone() {
     assert!(matches!(read, Err(StoreError::Damaged(key, _)) if key == damaged.handler), "{read:?}");
     // Others go on beside it.
     for run in [before, behind] {
-        let run = kit.begin_again(run, StartState::AsKept);
+        let run = kit.begin_again(run, StartState::Inherited);
         kit.go_on_with(run, &state("other", 9_000), 2);
     }
     let mut batch = kit.batch();

@@ -26,7 +26,7 @@ fn a_backup_beside_a_running_server_is_consistent_and_serves_as_a_database() {
     let mut copied = Kit::open(copy.path());
     assert!((300..=kit.next_handler as usize).contains(&copied.beginning.finished), "{:?}", copied.beginning);
     // Each run has begun in one commit and ended in another.
-    let running: Vec<HandlerKey> = copied.recover().iter().map(|kept| kept.handler.key).collect();
+    let running: Vec<HandlerKey> = copied.recover().iter().map(|stored| stored.handler.key).collect();
     assert!(running.contains(&run.handler) && running.len() <= 2, "{running:?}");
     assert_eq!(copied.list(None, 100_000).len(), copied.beginning.finished + running.len());
     copied.now = kit.now;
@@ -102,8 +102,8 @@ fn an_inspection_sees_what_is_kept_and_writes_nothing() {
         assert_eq!(inspector.graphs().len(), 1);
         assert_eq!(inspector.handlers(None, 1).expect("a list").0.len(), 1);
         assert_eq!(inspector.handlers(Some(HandlerKey(0)), 9).expect("a list").0.len(), 1);
-        let kept = inspector.handler(&Address::Key(failed.handler)).expect("it is read").expect("it is there");
-        assert_eq!(kept.journal.records.len(), 1, "the journal of a failed run is kept");
+        let stored = inspector.handler(&Address::Key(failed.handler)).expect("it is read").expect("it is there");
+        assert_eq!(stored.journal.records.len(), 1, "the journal of a failed run is stored");
         assert_eq!(files(), before, "running: {is_running}");
     };
     check(true);

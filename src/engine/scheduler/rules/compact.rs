@@ -26,14 +26,14 @@ impl Scheduler {
     }
 
     /// The journal of a resident run was read and folded for its snapshot.
-    pub(super) fn handle_compacted(&mut self, kept: &Stored, folded: Result<Folded, String>) {
-        let (key, answered) = (kept.handler.key, self.commits.answered());
+    pub(super) fn handle_compacted(&mut self, stored: &Stored, folded: Result<Folded, String>) {
+        let (key, answered) = (stored.handler.key, self.commits.answered());
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let run = RunKey { handler: key, run: handler.run };
         let Some(compaction) = &mut handler.journal.compaction else { return };
         match folded {
             Ok(Folded { snapshot: Some(snapshot), journal_bytes, run: copy, .. })
-                if kept.handler.run == run.run && answered > compaction.batch =>
+                if stored.handler.run == run.run && answered > compaction.batch =>
             {
                 compaction.snapshot = Some((journal_bytes, snapshot));
                 self.outbox.discard(WASTE_BYTES_MIN, copy);

@@ -17,7 +17,7 @@ impl Scheduler {
     pub fn count_held(&self, held: &mut Held) {
         held.runs = self.tally.live_bytes;
         held.finished = self.tally.finished_bytes;
-        held.unkept = self.commits.sealed_bytes();
+        held.uncommitted = self.commits.sealed_bytes();
     }
 
     /// Returns all counts as stored.
@@ -48,7 +48,7 @@ impl Scheduler {
             places: vec![[0, 0]; self.workflows.count()],
             ..Counts::default()
         };
-        counts.held.unkept = self.commits.recount_sealed_bytes();
+        counts.held.uncommitted = self.commits.recount_sealed_bytes();
         let mut earliest = std::collections::BTreeSet::new();
         for (&key, handler) in &self.handlers {
             let run = RunKey { handler: key, run: handler.run };

@@ -97,15 +97,15 @@ impl Scheduler {
     }
 
     /// The store can read only the head of this handler. Its run cannot continue.
-    pub fn handle_head(&mut self, kept: &StoredHandler, cause: &str, now: Now) {
-        let key = kept.key;
+    pub fn handle_head(&mut self, stored: &StoredHandler, cause: &str, now: Now) {
+        let key = stored.key;
         self.note_damaged(key, cause);
         if self.health.is_aside(key) {
-            self.handle_loaded(&Stored { handler: kept.clone(), journal: StoredJournal::default() }, now);
+            self.handle_loaded(&Stored { handler: stored.clone(), journal: StoredJournal::default() }, now);
         } else if self.handlers.contains_key(&key) {
             self.handle_damaged(key, cause, now);
         } else if let Some(reloading) = self.absent.take_reloading(key) {
-            self.recover_damaged(kept, reloading.caller, cause, now);
+            self.recover_damaged(stored, reloading.caller, cause, now);
             self.handle_reloaded(true, now);
         }
     }
@@ -114,7 +114,7 @@ impl Scheduler {
     /// only counted.
     pub fn recover_any(&mut self, recovered: Recovered, now: Now) {
         match recovered {
-            Recovered::Whole(kept) => self.recover(&kept, now),
+            Recovered::Whole(stored) => self.recover(&stored, now),
             Recovered::Damaged { key, handler, cause } => {
                 self.note_damaged(key, &cause);
                 if let Some(handler) = handler {
@@ -124,13 +124,13 @@ impl Scheduler {
         }
     }
 
-    fn recover_damaged(&mut self, kept: &StoredHandler, caller: Option<CallerId>, cause: &str, now: Now) {
-        let handler = self.handler_of(kept, caller);
-        if kept.id.is_some() {
-            self.names.chosen.insert(std::sync::Arc::clone(&handler.id), kept.key);
+    fn recover_damaged(&mut self, stored: &StoredHandler, caller: Option<CallerId>, cause: &str, now: Now) {
+        let handler = self.handler_of(stored, caller);
+        if stored.id.is_some() {
+            self.names.chosen.insert(std::sync::Arc::clone(&handler.id), stored.key);
         }
-        self.handlers.insert(kept.key, Box::new(handler));
-        self.fail_damaged(kept.key, text(cause), now);
+        self.handlers.insert(stored.key, Box::new(handler));
+        self.fail_damaged(stored.key, text(cause), now);
     }
 
     /// Returns the id of a handler, or the one made from its key if it is not known whether a client chose another.

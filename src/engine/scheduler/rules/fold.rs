@@ -9,8 +9,8 @@ use crate::engine::{
 
 impl Scheduler {
     /// Returns the context for this handler's journal.
-    pub fn fold_of(&self, kept: &Stored) -> Fold {
-        let handler = &kept.handler;
+    pub fn fold_of(&self, stored: &Stored) -> Fold {
+        let handler = &stored.handler;
         Fold {
             graph: Arc::clone(self.graph(handler.workflow)),
             run_id: handler.run_id,

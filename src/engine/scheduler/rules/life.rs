@@ -36,7 +36,7 @@ impl Scheduler {
                     // A feed in memory is retained with the end.
                     feed_bytes = live.feed_bytes();
                 }
-                is_recorded && handler.journal.outlives(&outcome, live.kept_state_bytes())
+                is_recorded && handler.journal.outlives(&outcome, live.initial_state_bytes())
             }
             // It fails because it cannot be read, and its journal tells why.
             Phase::Parked(_) => true,

@@ -32,33 +32,33 @@ impl Scheduler {
     /// Handles what the store has under an address from [`Scheduler::residence`] or
     /// [`Notice::Load`], if [`Scheduler::end_read`] says that it may be used. A handler that has
     /// become resident in the meantime does not change.
-    pub fn handle_loaded(&mut self, kept: &Stored, now: Now) {
-        self.handle_loaded_with(kept, |scheduler| scheduler.fold_of(kept).fold(kept), now);
+    pub fn handle_loaded(&mut self, stored: &Stored, now: Now) {
+        self.handle_loaded_with(stored, |scheduler| scheduler.fold_of(stored).fold(stored), now);
     }
 
     /// The same with the journal already folded: see [`Scheduler::fold_of`].
-    pub fn handle_folded(&mut self, kept: &Stored, folded: Result<Folded, String>, now: Now) {
-        self.handle_loaded_with(kept, |_| folded, now);
+    pub fn handle_folded(&mut self, stored: &Stored, folded: Result<Folded, String>, now: Now) {
+        self.handle_loaded_with(stored, |_| folded, now);
     }
 
-    fn handle_loaded_with(&mut self, kept: &Stored, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
-        let key = kept.handler.key;
+    fn handle_loaded_with(&mut self, stored: &Stored, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
+        let key = stored.handler.key;
         if self.absent.removed(key).is_some() {
             // Until that is committed, requests for it wait: see `unsettled`, which finds the key by this.
-            if let Some(id) = &kept.handler.id {
+            if let Some(id) = &stored.handler.id {
                 self.names.gone.note(id, key);
             }
             return;
         }
         match self.handlers.get(&key) {
-            None => self.take_in(kept, fold, now),
+            None => self.take_in(stored, fold, now),
             Some(handler) if handler.life.is_parked() => {
                 let folded = fold(self);
                 self.unpark(key, folded, now);
             }
             Some(handler) if handler.journal.compaction.is_some() => {
                 let folded = fold(self);
-                self.handle_compacted(kept, folded);
+                self.handle_compacted(stored, folded);
             }
             Some(_) => {}
         }

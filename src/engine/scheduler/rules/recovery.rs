@@ -29,9 +29,9 @@ use crate::{
 
 impl Scheduler {
     /// Recovers a handler whose run has not ended, at the start. Runs that only wait stay in the store.
-    pub fn recover(&mut self, kept: &Stored, now: Now) {
-        let key = kept.handler.key;
-        self.take_in(kept, |scheduler| scheduler.fold_of(kept).fold(kept), now);
+    pub fn recover(&mut self, stored: &Stored, now: Now) {
+        let key = stored.handler.key;
+        self.take_in(stored, |scheduler| scheduler.fold_of(stored).fold(stored), now);
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let is_new_version = handler.journal.batch > 0;
         if let Phase::Running(run) = handler.life.phase()
@@ -55,16 +55,16 @@ impl Scheduler {
     }
 
     /// Makes the handler resident.
-    pub(super) fn take_in(&mut self, kept: &Stored, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
-        let key = kept.handler.key;
+    pub(super) fn take_in(&mut self, stored: &Stored, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
+        let key = stored.handler.key;
         let reloading = self.absent.take_reloading(key);
         let caller = reloading.as_ref().and_then(|reloading| reloading.caller);
-        let mut handler = self.handler_of(&kept.handler, caller);
+        let mut handler = self.handler_of(&stored.handler, caller);
         let run = RunKey { handler: key, run: handler.run };
-        if kept.handler.id.is_some() {
+        if stored.handler.id.is_some() {
             self.names.chosen.insert(Arc::clone(&handler.id), key);
         }
-        let end = kept.handler.end.as_ref().map(|end| (end.outcome.clone(), end.state.clone()));
+        let end = stored.handler.end.as_ref().map(|end| (end.outcome.clone(), end.state.clone()));
         let aside = || self.health.aside(key).map(|outcome| (outcome.clone(), Values::default()));
         if let Some((outcome, state)) = end.or_else(aside) {
             if !handler.channel.is_ended() {
@@ -133,7 +133,7 @@ impl Scheduler {
         let (old, new) = (self.graph(handler.workflow), self.graph(current));
         let restored = Run::restore(&live.snapshot(), &Names::of(old).translation(new), Arc::clone(new))
             .map(|run| run.with_window().with_events_at_once(self.policies.limits.events_at_once));
-        match restored.map(|restored| restored.with_kept_state(&live.state())) {
+        match restored.map(|restored| restored.with_initial_state(&live.state())) {
             Err(error) => (live, Some(error.to_string())),
             Ok(restored) => {
                 handler.workflow = current;
@@ -150,26 +150,26 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn handler_of(&mut self, kept: &StoredHandler, caller: Option<CallerId>) -> Handler {
-        let run = RunKey { handler: kept.key, run: kept.run };
-        let events = kept.first_sequence..kept.next_sequence;
-        let first = kept.window.map_or(kept.first_sequence, |mark| mark.sequence);
-        let resumed = || Channel::resumed(events, first, kept.cursor, kept.end.is_some());
+    pub(super) fn handler_of(&mut self, stored: &StoredHandler, caller: Option<CallerId>) -> Handler {
+        let run = RunKey { handler: stored.key, run: stored.run };
+        let events = stored.first_sequence..stored.next_sequence;
+        let first = stored.window.map_or(stored.first_sequence, |mark| mark.sequence);
+        let resumed = || Channel::resumed(events, first, stored.cursor, stored.end.is_some());
         let channel = self.absent.take_channel(run).unwrap_or_else(resumed);
         Handler {
-            id: self.id_of(kept),
-            workflow: kept.workflow,
-            run: kept.run,
-            run_id: kept.run_id,
+            id: self.id_of(stored),
+            workflow: stored.workflow,
+            run: stored.run,
+            run_id: stored.run_id,
             life: Life::stored(),
-            started_us: kept.started_us,
-            updated_us: kept.updated_us,
-            next_sequence: kept.next_sequence,
+            started_us: stored.started_us,
+            updated_us: stored.updated_us,
+            next_sequence: stored.next_sequence,
             channel,
             armed: Armed::default(),
             passes: self.passes.of_run(run),
             granted_bytes: 0,
-            window: kept.window.map(|mark| Box::new(Window::new(mark))),
+            window: stored.window.map(|mark| Box::new(Window::new(mark))),
             caller,
             journal: Journal::default(),
         }

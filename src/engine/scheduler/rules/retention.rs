@@ -85,7 +85,7 @@ impl Scheduler {
             if !removal.takes(ended_us) {
                 break;
             }
-            removal.removed += usize::from(self.remove_kept(key));
+            removal.removed += usize::from(self.remove_retained(key));
         }
         self.retention.end_removal(&removal, now);
     }
@@ -104,20 +104,20 @@ impl Scheduler {
 
     /// Removes a finished handler from the store. It stays if it was continued since the store was asked, if any of its
     /// runs has a reader, or if it has uncommitted changes.
-    fn remove_kept(&mut self, key: HandlerKey) -> bool {
+    fn remove_retained(&mut self, key: HandlerKey) -> bool {
         if self.absent.has_channel(key) || self.health.is_aside(key) {
             return false;
         }
         match self.handlers.get(&key) {
             Some(handler) if handler.is_idle() && self.is_unchanged(key) => self.remove(key),
-            None if !self.absent.contains(key) => self.purge_kept(key),
+            None if !self.absent.contains(key) => self.purge_nonresident(key),
             _ => return false,
         }
         self.retention.note_removed(self.commits.batch.number);
         true
     }
 
-    fn purge_kept(&mut self, key: HandlerKey) {
+    fn purge_nonresident(&mut self, key: HandlerKey) {
         self.commits.batch.purged.push(key);
         self.uncount_finished(key);
         self.note_removed(key, None, None);

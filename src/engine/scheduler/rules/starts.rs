@@ -75,8 +75,8 @@ impl Scheduler {
                 self.open(chosen_id.clone(), workflow, run_id, now)
             }
             StartAs::Continue(key) => {
-                if let Some(kept) = self.handlers.get_mut(&key).and_then(|handler| handler.life.take_state()) {
-                    state = kept;
+                if let Some(taken) = self.handlers.get_mut(&key).and_then(|handler| handler.life.take_state()) {
+                    state = taken;
                 }
                 self.reopen(key, workflow, run_id, now);
                 key
@@ -98,7 +98,7 @@ impl Scheduler {
             let id = chosen_id.or_else(|| self.chosen_id(key));
             let state = match () {
                 () if !is_apart => StartState::Recorded,
-                () if continues => StartState::AsKept,
+                () if continues => StartState::Inherited,
                 () => StartState::Given(state.clone()),
             };
             Box::new(Head { id, workflow, run_id, started_us: now.wall_us, state })

@@ -51,18 +51,18 @@ impl World {
         panic!("no snapshot is made");
     }
 
-    fn kept(&self, key: HandlerKey) -> Stored {
-        self.model.kept(key, &self.session)
+    fn stored(&self, key: HandlerKey) -> Stored {
+        self.model.stored(key, &self.session)
     }
 
     /// After a start it goes on where it was, and ends.
     fn check_goes_on(&mut self, key: HandlerKey) {
-        let row = self.kept(key).handler.next_sequence;
+        let row = self.stored(key).handler.next_sequence;
         self.restart(LOOP);
         let tag = self.passes()[0];
         self.stop(tag);
         self.settle();
-        assert!(self.kept(key).handler.next_sequence > row);
+        assert!(self.stored(key).handler.next_sequence > row);
         assert!(self.model.handlers[&key].end.is_some(), "it ends");
     }
 }
@@ -80,7 +80,7 @@ fn a_snapshot_made_of_the_store_has_behind_it_what_came_meanwhile() {
             round += 1;
         }
         let asked = world.scheduler.begin_read();
-        let kept = world.kept(key);
+        let stored = world.stored(key);
         for _ in 0..after {
             let batch = world.round(round);
             world.keep(&batch);
@@ -88,13 +88,13 @@ fn a_snapshot_made_of_the_store_has_behind_it_what_came_meanwhile() {
             round += 1;
         }
         assert!(world.scheduler.end_read(asked));
-        world.scheduler.handle_loaded(&kept, world.now);
+        world.scheduler.handle_loaded(&stored, world.now);
         let batch = world.round(round);
         let [snapshotted] = &batch.snapshots[..] else { panic!("{:?}", batch.snapshots.len()) };
         let (_, records) = steprill::engine::record::split(&snapshotted.snapshot).expect("it is whole");
         assert_eq!(records.len(), after + 1, "those that the store's answer was without");
         world.keep(&batch);
-        let journal = world.kept(key).journal;
+        let journal = world.stored(key).journal;
         assert!(journal.records.is_empty() && journal.bytes() < (after + 4) * SNAPSHOT_BYTES_MIN / 2);
         world.check_goes_on(key);
     }
@@ -108,12 +108,12 @@ fn a_snapshot_that_cannot_be_made_now_is_made_later() {
     let too_old = world.scheduler.begin_read();
     let start = world.seal();
     world.keep(&start);
-    let kept = world.kept(key);
+    let stored = world.stored(key);
     let batch = world.round(0);
     world.keep(&batch);
     let rounds = world.until_load_from(key);
     assert!(world.scheduler.end_read(too_old));
-    world.scheduler.handle_loaded(&kept, world.now);
+    world.scheduler.handle_loaded(&stored, world.now);
     let again = world.until_load_from(key);
     assert!(again >= rounds, "{again} after {rounds}: it may grow as long again");
     world.scheduler.handle_unread(key, world.now);

@@ -232,7 +232,7 @@ impl Model {
         let published = &mut self.works.get_mut(&pass.work).expect("a live work").published;
         let mut shown = 0;
         for note in notes {
-            let (Note::Stream { ordinal, hash, .. } | Note::Kept { ordinal, hash, .. }) = note else { continue };
+            let (Note::Stream { ordinal, hash, .. } | Note::Recorded { ordinal, hash, .. }) = note else { continue };
             if published.get(*ordinal as usize) != Some(hash) {
                 published.truncate(*ordinal as usize);
                 published.push(*hash);

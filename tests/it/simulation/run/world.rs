@@ -62,7 +62,7 @@ pub(crate) struct World {
     questions: BTreeMap<u64, Question>,
     pub(crate) model: Model,
     /// The state that the run begins with, if its journal does not contain it.
-    kept_state: Values,
+    initial_state: Values,
     old_inputs: VecDeque<Input>,
     serial: u64,
     pub(crate) steps: u64,
@@ -107,7 +107,7 @@ impl World {
             timers: BTreeMap::new(),
             questions: BTreeMap::new(),
             model: Model::new(Arc::clone(graph)),
-            kept_state: if kind == Kind::Wild && seed.is_multiple_of(2) { body::state() } else { Values::default() },
+            initial_state: if kind == Kind::Wild && seed.is_multiple_of(2) { body::state() } else { Values::default() },
             old_inputs: VecDeque::new(),
             serial: 0,
             steps: 0,
@@ -121,7 +121,7 @@ impl World {
     pub(crate) fn play(&mut self) -> Option<Outcome> {
         let admitted = self.kind != Kind::Wild || !self.random.one_in(4);
         let event = body::value(1, 0);
-        let state = self.kept_state.clone();
+        let state = self.initial_state.clone();
         self.input(if state.is_empty() {
             Input::Started { event, state, admitted, sequence: 3 }
         } else {
@@ -293,7 +293,7 @@ impl World {
         let (mut read, now) = record::decode(&record, &self.graph).expect("a record is read back");
         if let Input::StartedFrom { state, .. } = &mut read {
             assert!(state.is_empty(), "the journal is without it");
-            *state = self.kept_state.clone();
+            *state = self.initial_state.clone();
         }
         assert_eq!((&read, now), (&recorded(input.clone()), self.now));
         self.journal.push((read.clone(), now));
@@ -372,7 +372,7 @@ impl World {
         let pending: BTreeSet<String> = rebuilt.pending().iter().map(|effect| format!("{effect:?}")).collect();
         assert_eq!(pending, owed, "what was owed before the crash is owed after it");
         let counted = Run::restore(&rebuilt.snapshot(), &self.translation, Arc::clone(&self.graph));
-        let counted = counted.map(|run| run.with_kept_state(&self.kept_state));
+        let counted = counted.map(|run| run.with_initial_state(&self.initial_state));
         assert_eq!(counted.map(|run| costs(&run)), Ok(costs(&self.run)), "what it costs is a recount");
         self.run = rebuilt;
         self.out.clear();
@@ -385,7 +385,7 @@ impl World {
             None => (0, Run::new(Arc::clone(&self.graph), self.id, "h".into()).with_events_at_once(self.at_once)),
             Some((covered, bytes)) => {
                 let run = Run::restore(bytes, &self.translation, Arc::clone(&self.graph)).expect("it is read back");
-                (covered, run.with_events_at_once(self.at_once).with_kept_state(&self.kept_state))
+                (covered, run.with_events_at_once(self.at_once).with_initial_state(&self.initial_state))
             }
         };
         let mut effects = Vec::new();
@@ -455,7 +455,7 @@ fn recorded(mut input: Input) -> Input {
             if let Note::Stream { ordinal, hash, event, value } = note.clone() {
                 let of_graph = event.known();
                 let bytes = Feed::cost_bytes(&Published::Event(event, value)) as u32;
-                *note = Note::Kept { ordinal, hash, event: of_graph, bytes };
+                *note = Note::Recorded { ordinal, hash, event: of_graph, bytes };
             }
         }
     }

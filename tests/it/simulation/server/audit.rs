@@ -217,8 +217,8 @@ impl World {
         let counts = self.core.scheduler().counts();
         assert_eq!((counts.reloading, counts.running), (0, self.live().count()), "all runs count that go on");
         // A handler that cannot be removed, though its own rows are whole, is not chosen again, and does not count.
-        let kept = self.store.model.ended.values().filter(|key| !self.core.scheduler().is_aside(**key)).count();
-        assert_eq!(self.core.scheduler().retained_count(), kept, "all count that are kept");
+        let retained = self.store.model.ended.values().filter(|key| !self.core.scheduler().is_aside(**key)).count();
+        assert_eq!(self.core.scheduler().retained_count(), retained, "every retained handler counts");
         for flow in &self.flows {
             let Some(max) = flow.graph.max_runs else { continue };
             let (admitted, waiting) = self.places(flow);
@@ -271,8 +271,8 @@ impl World {
         assert!(finished <= self.settings.limits.keep_finished, "{finished} finished handlers are kept");
         if let Some(keep_for) = self.settings.limits.keep_for {
             let expired_us = self.now.wall_us - (keep_for + 2 * RETENTION_PAUSE).as_micros() as i64;
-            let kept = self.store.model.ended.values().map(|key| self.store.model.handlers[key].updated_us);
-            assert!(kept.min().is_none_or(|ended_us| ended_us > expired_us), "nothing is kept longer than it is to be");
+            let oldest = self.store.model.ended.values().map(|key| self.store.model.handlers[key].updated_us);
+            assert!(oldest.min().is_none_or(|ended_us| ended_us > expired_us), "nothing is retained for too long");
         }
         assert_eq!((self.core.scheduler().working(), self.core.scheduler().hanging()), (0, 0));
         assert!(self.clients.doing.is_empty() && self.core.caller_count() == 0, "every caller was told");

@@ -297,7 +297,7 @@ impl World {
         while !self.clients.folding.is_empty() && (self.is_closing || self.random.one_in(2)) {
             let index = self.random.below(self.clients.folding.len());
             let (loaded, fold) = self.clients.folding.swap_remove(index);
-            let folded = fold.fold(&loaded.kept);
+            let folded = fold.fold(&loaded.stored);
             self.core.handle_folded(loaded, folded, self.now);
             self.carry_out_all()?;
         }

@@ -52,7 +52,7 @@ pub(crate) struct RunHistory {
     pub(crate) version: Version,
     pub(crate) first: u64,
     /// The state that it began with, if that is not in the journal.
-    kept_state: Values,
+    initial_state: Values,
     events_at_once: u32,
     /// Follows the journal, record by record.
     pub(crate) shadow: Run,
@@ -100,10 +100,10 @@ impl History {
             let graph = &before.versions[session.version(head.workflow)];
             let version = session.version(head.workflow);
             let mut history = RunHistory::new(head.run_id, id, version, graph, (opened.first, self.events_at_once));
-            history.kept_state = match &head.state {
+            history.initial_state = match &head.state {
                 StartState::Recorded => Values::default(),
                 StartState::Given(state) => state.clone(),
-                StartState::AsKept => {
+                StartState::Inherited => {
                     let earlier = RunKey { run: opened.run.run - 1, ..opened.run };
                     let end = self.runs[&earlier].end.as_ref().expect("a run that has ended is continued");
                     end.1.clone()
@@ -210,7 +210,7 @@ impl RunHistory {
             handler_id,
             version,
             first,
-            kept_state: Values::default(),
+            initial_state: Values::default(),
             rules: Some(Rules::new(Arc::clone(graph))),
             log: Vec::new(),
             events: Vec::new(),
@@ -232,7 +232,7 @@ impl RunHistory {
         let same = Names::of(graph).translation(graph);
         let run = Run::restore(snapshot, &same, Arc::clone(graph)).expect("it is read back");
         let run = run.with_window().with_events_at_once(self.events_at_once);
-        let mut run = run.with_kept_state(&self.kept_state);
+        let mut run = run.with_initial_state(&self.initial_state);
         for record in records {
             let (input, now) = record::decode(record, graph).expect("a record is read back");
             run.handle(input, now, &mut Vec::new());
@@ -272,7 +272,8 @@ impl RunHistory {
         let (old, new) = (&versions[self.version], &versions[version]);
         let translation = Names::of(old).translation(new);
         let moved = Run::restore(&self.shadow.snapshot(), &translation, Arc::clone(new));
-        let moved = moved.expect("a run that is carried over has all that it needs").with_kept_state(&self.kept_state);
+        let moved =
+            moved.expect("a run that is carried over has all that it needs").with_initial_state(&self.initial_state);
         let moved = moved.with_events_at_once(self.events_at_once);
         let waiting = Places::of(&self.shadow).waiting;
         assert_eq!(Places::of(&moved).waiting, waiting, "what waits is carried over with its run");
@@ -293,7 +294,7 @@ impl RunHistory {
         let graph = Arc::clone(&versions[self.version]);
         let (mut input, now) = record::decode(bytes, &graph).expect("a record is read back");
         if let Input::StartedFrom { state, .. } = &mut input {
-            *state = self.kept_state.clone();
+            *state = self.initial_state.clone();
         }
         assert!(self.end.is_none(), "nothing comes after the end");
         assert!(now.wall_us >= self.newest.wall_us && now.alive_us >= self.newest.alive_us, "time does not go back");
@@ -422,11 +423,11 @@ impl RunHistory {
         let log = std::mem::take(&mut self.log);
         let events = std::mem::take(&mut self.events);
         let began = events.first().map_or(self.version, |(version, _)| *version);
-        let kept_state = std::mem::take(&mut self.kept_state);
+        let initial_state = std::mem::take(&mut self.initial_state);
         let (first, events_at_once) = (self.first, self.events_at_once);
         let graph = &model.versions[began];
         *self = Self::new(self.run_id, Arc::clone(&self.handler_id), began, graph, (first, events_at_once));
-        self.kept_state = kept_state;
+        self.initial_state = initial_state;
         (self.rules, self.is_disturbed) = (None, true);
         let mut left = records;
         for logged in log {

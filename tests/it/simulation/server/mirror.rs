@@ -61,11 +61,11 @@ impl Mirror {
         let (mut expected, mut newest) = (model.live(session).into_iter(), beginning.newest);
         store
             .recover(&mut |recovered| {
-                let Recovered::Whole(kept) = recovered else { panic!("{recovered:?}") };
+                let Recovered::Whole(stored) = recovered else { panic!("{recovered:?}") };
                 let live = expected.next().expect("no more than go on");
-                self.check(&kept, &live, session);
-                for record in &kept.journal.records {
-                    let graph = &self.graphs[usize::from(kept.handler.workflow.0)];
+                self.check(&stored, &live, session);
+                for record in &stored.journal.records {
+                    let graph = &self.graphs[usize::from(stored.handler.workflow.0)];
                     let (_, now) = record::decode(record, graph).expect("a record is read back");
                     newest.wall_us = newest.wall_us.max(now.wall_us);
                     newest.alive_us = newest.alive_us.max(now.alive_us);
@@ -99,7 +99,7 @@ impl Mirror {
 
     fn settle(&mut self) {
         while self.committed < self.submitted {
-            let Completed::Batch { number } = self.next_completed() else { panic!("every batch is kept") };
+            let Completed::Batch { number } = self.next_completed() else { panic!("every batch is committed") };
             assert!(number > self.committed);
             self.committed = number;
         }
@@ -124,11 +124,11 @@ impl Mirror {
         });
         let chosen = (0..6).map(|number| Address::Id(format!("chosen{number}").into()));
         for address in addresses.chain(chosen) {
-            let expected = model.find(&address).map(|key| model.kept(key, session));
-            let Answer::Handler(kept) = self.ask(Query::Handler(address.clone())) else { panic!("a handler") };
-            assert_eq!(kept.is_some(), expected.is_some(), "{address:?}");
-            if let (Some(kept), Some(expected)) = (kept, expected) {
-                self.check(&kept, &expected, session);
+            let expected = model.find(&address).map(|key| model.stored(key, session));
+            let Answer::Handler(stored) = self.ask(Query::Handler(address.clone())) else { panic!("a handler") };
+            assert_eq!(stored.is_some(), expected.is_some(), "{address:?}");
+            if let (Some(stored), Some(expected)) = (stored, expected) {
+                self.check(&stored, &expected, session);
             }
         }
         self.compare_lists(model, session);
@@ -156,13 +156,13 @@ impl Mirror {
                 panic!("a list")
             };
             assert_eq!((handlers.len(), is_complete), (expected.len(), is_last), "{query:?}");
-            handlers.iter().zip(&expected).for_each(|(kept, expected)| self.check_handler(kept, expected, session));
+            handlers.iter().zip(&expected).for_each(|(stored, expected)| self.check_handler(stored, expected, session));
         }
         let (mut after, mut handlers) = (None, Vec::new());
         loop {
             let query = Query::List { after, count: 3, bytes_max: 200 };
             let Answer::List { handlers: some, is_complete, .. } = self.ask(query) else { panic!("a list") };
-            after = some.last().map(|kept| kept.key).or(after);
+            after = some.last().map(|stored| stored.key).or(after);
             assert!(is_complete || !some.is_empty(), "one at least");
             handlers.extend(some);
             if is_complete {
@@ -170,11 +170,11 @@ impl Mirror {
             }
         }
         assert_eq!(handlers.len(), model.handlers.len());
-        for (kept, key) in handlers.iter().zip(model.handlers.keys()) {
-            let mut expected = model.kept(*key, session).handler;
+        for (stored, key) in handlers.iter().zip(model.handlers.keys()) {
+            let mut expected = model.stored(*key, session).handler;
             // A list shows no states, so none are read for it.
             expected.end.iter_mut().for_each(|end| end.state = Values::default());
-            self.check_handler(kept, &expected, session);
+            self.check_handler(stored, &expected, session);
         }
     }
 
@@ -196,18 +196,18 @@ impl Mirror {
         }
     }
 
-    fn check(&self, kept: &Stored, expected: &Stored, session: &Session) {
-        self.check_handler(&kept.handler, &expected.handler, session);
-        assert_eq!(kept.journal, expected.journal);
+    fn check(&self, stored: &Stored, expected: &Stored, session: &Session) {
+        self.check_handler(&stored.handler, &expected.handler, session);
+        assert_eq!(stored.journal, expected.journal);
     }
 
-    fn check_handler(&self, kept: &StoredHandler, expected: &StoredHandler, session: &Session) {
-        self.check_workflow(kept.workflow, expected.workflow, session);
-        assert_eq!(*kept, StoredHandler { workflow: kept.workflow, ..expected.clone() });
+    fn check_handler(&self, stored: &StoredHandler, expected: &StoredHandler, session: &Session) {
+        self.check_workflow(stored.workflow, expected.workflow, session);
+        assert_eq!(*stored, StoredHandler { workflow: stored.workflow, ..expected.clone() });
     }
 
     fn check_workflow(&self, workflow: WorkflowId, expected: WorkflowId, session: &Session) {
         let (graph, expected) = (&self.graphs[usize::from(workflow.0)], &session.graphs[usize::from(expected.0)]);
-        assert!(graph.to_stored() == expected.to_stored(), "what is kept has its version: {} ", graph.name);
+        assert!(graph.to_stored() == expected.to_stored(), "what is stored has its version: {} ", graph.name);
     }
 }

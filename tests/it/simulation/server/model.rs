@@ -223,7 +223,7 @@ impl Model {
         let key = opened.run.handler;
         let mut state = match &head.state {
             StartState::Given(state) => state.clone(),
-            StartState::Recorded | StartState::AsKept => Values::default(),
+            StartState::Recorded | StartState::Inherited => Values::default(),
         };
         match self.handlers.get(&key) {
             None => assert_eq!(opened.run.run, 0, "a handler begins with its first run"),
@@ -231,7 +231,7 @@ impl Model {
                 assert_eq!((opened.run.run, head.id.as_ref()), (before.run + 1, before.id.as_ref()));
                 let end = before.end.as_ref().expect("a run follows one that has ended");
                 self.ended.remove(&end.place);
-                if head.state == StartState::AsKept {
+                if head.state == StartState::Inherited {
                     assert!(!end.state.is_empty(), "what is kept apart was kept");
                     state = end.state.clone();
                 }
@@ -295,7 +295,9 @@ impl Model {
     pub(crate) fn answer(&self, query: &Query, session: &Session) -> Answer {
         match query {
             Query::Page { run, from, until, bytes_max } => self.page(*run, *from..*until, *bytes_max, session),
-            Query::Handler(address) => Answer::Handler(self.find(address).map(|key| Box::new(self.kept(key, session)))),
+            Query::Handler(address) => {
+                Answer::Handler(self.find(address).map(|key| Box::new(self.stored(key, session))))
+            }
             Query::List { after, count, bytes_max } => {
                 let from = after.map_or(HandlerKey(0), |key| HandlerKey(key.0 + 1));
                 let mut bytes = 0;
@@ -311,8 +313,8 @@ impl Model {
                 Answer::List { handlers, damaged: Vec::new(), is_complete }
             }
             Query::Running { after, count } => {
-                let live = self.live(session).into_iter().map(|kept| kept.handler);
-                let handlers: Vec<_> = live.filter(|kept| Some(kept.key) > *after).take(*count).collect();
+                let live = self.live(session).into_iter().map(|stored| stored.handler);
+                let handlers: Vec<_> = live.filter(|stored| Some(stored.key) > *after).take(*count).collect();
                 let is_complete = handlers.len() < *count;
                 Answer::List { handlers, damaged: Vec::new(), is_complete }
             }
@@ -333,7 +335,7 @@ impl Model {
         }
     }
 
-    pub(crate) fn kept(&self, key: HandlerKey, session: &Session) -> Stored {
+    pub(crate) fn stored(&self, key: HandlerKey, session: &Session) -> Stored {
         let row = &self.handlers[&key];
         let events = &self.feeds[&RunKey { handler: key, run: row.run }];
         let end = row.end.as_ref().map(|end| StoredEnd { outcome: end.outcome.clone(), state: end.state.clone() });
@@ -356,7 +358,7 @@ impl Model {
 
     /// A handler as lists have it: without its state.
     fn listed(&self, key: HandlerKey, session: &Session) -> StoredHandler {
-        let mut handler = self.kept(key, session).handler;
+        let mut handler = self.stored(key, session).handler;
         handler.end.iter_mut().for_each(|end| end.state = Values::default());
         handler
     }
@@ -364,7 +366,7 @@ impl Model {
     /// Handlers whose runs go on.
     pub(crate) fn live(&self, session: &Session) -> Vec<Stored> {
         let live = self.handlers.iter().filter(|(_, row)| row.end.is_none() && !row.is_aside);
-        live.map(|(&key, _)| self.kept(key, session)).collect()
+        live.map(|(&key, _)| self.stored(key, session)).collect()
     }
 
     /// Events of one version, as bytes and back.

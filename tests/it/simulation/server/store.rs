@@ -26,7 +26,7 @@ pub(crate) struct Store {
     pub(crate) session: Session,
     /// What a loss of power leaves at least, and the batches after it.
     synced: Model,
-    unsynced: VecDeque<Kept>,
+    unsynced: VecDeque<Committed>,
     pub(crate) submitted: VecDeque<Batch>,
     /// Of this epoch nothing more is kept.
     dead_epoch: Option<u32>,
@@ -59,7 +59,7 @@ struct Unheard {
 }
 
 /// A batch that is kept, and who was set aside for it.
-struct Kept {
+struct Committed {
     batch: Rc<Batch>,
     aside: Vec<HandlerKey>,
 }
@@ -174,7 +174,7 @@ impl Store {
     pub(crate) fn commit(&mut self, aside: Vec<HandlerKey>) -> Option<Rc<Batch>> {
         let batch = Rc::new(self.submitted.pop_front()?);
         self.model.apply(&batch, &self.session);
-        self.unsynced.push_back(Kept { batch: Rc::clone(&batch), aside });
+        self.unsynced.push_back(Committed { batch: Rc::clone(&batch), aside });
         self.completed.push_back(Completed::Batch { number: batch.number });
         self.completed.push_back(Completed::Size(self.model.bytes()));
         Some(batch)
@@ -212,8 +212,8 @@ impl Store {
             (Query::Page { run, .. }, _) if self.unreadable.contains(&run.handler) => {
                 Err(StoreError::Damaged(run.handler, CAUSE.into()))
             }
-            (_, Answer::Handler(Some(kept))) if self.unreadable.contains(&kept.handler.key) => {
-                let handler = &kept.handler;
+            (_, Answer::Handler(Some(stored))) if self.unreadable.contains(&stored.handler.key) => {
+                let handler = &stored.handler;
                 if handler.end.is_none() && has_head(handler.key) {
                     return Ok(Answer::Damaged { handler: Box::new(handler.clone()), cause: CAUSE.into() });
                 }
@@ -225,12 +225,12 @@ impl Store {
 
     /// The handlers whose runs go on, at a start.
     pub(crate) fn recovered(&self) -> Vec<Recovered> {
-        let recovered = self.model.live(&self.session).into_iter().map(|kept| {
-            let key = kept.handler.key;
+        let recovered = self.model.live(&self.session).into_iter().map(|stored| {
+            let key = stored.handler.key;
             if !self.unreadable.contains(&key) {
-                return Recovered::Whole(kept);
+                return Recovered::Whole(stored);
             }
-            Recovered::Damaged { key, handler: has_head(key).then_some(kept.handler), cause: CAUSE.into() }
+            Recovered::Damaged { key, handler: has_head(key).then_some(stored.handler), cause: CAUSE.into() }
         });
         recovered.collect()
     }
@@ -251,11 +251,11 @@ impl Store {
         if power_lost {
             let left = random.below(self.unsynced.len() + 1);
             let mut model = self.synced.clone();
-            for kept in self.unsynced.iter().take(left) {
-                for key in &kept.aside {
+            for committed in self.unsynced.iter().take(left) {
+                for key in &committed.aside {
                     model.set_aside(*key);
                 }
-                model.apply(&kept.batch, &self.session);
+                model.apply(&committed.batch, &self.session);
             }
             self.model = model;
         }
