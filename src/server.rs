@@ -18,6 +18,7 @@ mod log;
 mod memory;
 mod notes;
 mod panics;
+mod print;
 mod reader;
 mod readers;
 mod shares;
@@ -31,7 +32,7 @@ mod trimming;
 mod turn;
 mod variables;
 
-use std::{env, fmt, io, process::ExitCode, sync::mpsc, thread, time::Duration};
+use std::{env, fmt, process::ExitCode};
 
 pub use config::{Command, Config, FLAGS, Flag, UsageError, ValueError, usage};
 pub use error::ServeError;
@@ -46,6 +47,7 @@ use crate::{
     workflow::{Event, Workflow},
 };
 use clock::Clock;
+use print::{print, print_within};
 use turn::{Flow, Loop};
 
 /// Serves workflows over the Workflows API.
@@ -297,23 +299,6 @@ impl Runtime {
 fn version(program: &str) -> String {
     let own = format!("steprill {}", env!("CARGO_PKG_VERSION"));
     if program == "steprill" { format!("{own}\n") } else { format!("{program} ({own})\n") }
-}
-
-fn print(text: &str) -> ExitCode {
-    use io::Write as _;
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
-/// Prints on a separate thread, which a full pipe may block forever. Returns whether it was done in time.
-fn print_within(text: String, at_most: Duration) -> bool {
-    let (done, printed) = mpsc::channel();
-    let thread = thread::Builder::new().name("steprill-ready".into());
-    let begun = thread.spawn(move || done.send(print(&text) == ExitCode::SUCCESS));
-    begun.is_ok() && printed.recv_timeout(at_most) == Ok(true)
 }
 
 impl UsageError {

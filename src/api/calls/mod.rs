@@ -1,58 +1,29 @@
 //! Turns a routed request into a [`Reply`]. Makes its checks in the order that clients rely on, and changes nothing
 //! before all have passed.
 
+mod context;
 mod events;
 mod handlers;
 mod runs;
 mod workflows;
 
-use std::{borrow::Cow, sync::Arc};
-
-use uuid::Uuid;
+use std::borrow::Cow;
 
 use crate::{
     account::Room,
     api::{
-        Catalog, ErrorFormat, Form, Parsed, Reply, access,
-        parsed::{Body, Kind, ParsedAs, Posted, Run},
+        ErrorFormat, Reply, access,
         percent::Query,
-        route::{ALLOW_GET_POST, Call, Needs, Routed, route},
+        route::{ALLOW_GET_POST, Call, Routed, route},
         wire,
     },
-    engine::{
-        keys::WorkflowId,
-        scheduler::{Residence, Scheduler},
-    },
+    engine::scheduler::Scheduler,
     http::{Request, Response},
-    limits::LOOP_PARSE_BYTES_MAX,
-    now::Now,
 };
 
+pub use context::{Context, Ids};
 pub use handlers::{ListProgress, list_some};
 pub use runs::run_ended;
-
-/// Draws the random id of a new run, a version 4 UUID.
-pub type Ids<'a> = dyn FnMut() -> Uuid + 'a;
-
-/// What a call works with, besides its request.
-pub struct Context<'a> {
-    /// Handlers and runs.
-    pub scheduler: &'a mut Scheduler,
-    /// Texts of workflows.
-    pub catalog: &'a Catalog,
-    /// The time of this turn.
-    pub now: Now,
-    /// Draws the ids of runs.
-    pub ids: &'a mut Ids<'a>,
-    /// Whether the scheduler was given what the store knows, so that [`Reply::WhenRead`] is not returned again.
-    pub is_read: bool,
-    /// The request's body, if it was already parsed. Left in place if the call has to be made again.
-    pub parsed: Option<Parsed>,
-    /// The work for which there is memory; other work is refused.
-    pub room: Room,
-    /// Whether no further POST run call may wait for its run.
-    pub callers_full: bool,
-}
 
 /// Carries out a request that [`super::Access::check`] has allowed.
 ///
@@ -114,65 +85,6 @@ fn resolve<'a>(request: &Request<'a>, errors: ErrorFormat) -> Result<(Call, Cow<
         Routed::Options(allow) => Err(options(request, allow)),
         Routed::MethodNotAllowed(allow) => Err(method_not_allowed(errors, allow)),
         Routed::NotFound => Err(not_found(request, errors)),
-    }
-}
-
-impl Context<'_> {
-    /// Returns a reply if the named handler must first be read from the store, or may not change now.
-    fn check_residence(&self, call: Call, name: &str, errors: ErrorFormat) -> Option<Reply> {
-        let changes = match call.needs() {
-            Needs::Nothing => return None,
-            Needs::Handler => false,
-            Needs::Change => true,
-        };
-        if let Some(reply) = self.read_first(name, changes) {
-            return Some(reply);
-        }
-        let is_backing_off = changes && self.scheduler.find(name).is_some_and(|key| self.scheduler.is_backing_off(key));
-        is_backing_off.then(|| Reply::Now(errors.backing_off(&self.scheduler.last_fault())))
-    }
-
-    /// Parses the body of a start. A large one is parsed elsewhere, after which the call is made again.
-    fn parsed_run(&mut self, body: &[u8], workflow: WorkflowId) -> Result<ParsedAs<Run>, Reply> {
-        match self.parsed.take() {
-            Some(Parsed(Body::Run(run))) => Ok(run),
-            _ => self.form(body, workflow, Kind::Run).map(|form| form.parse_run(body)),
-        }
-    }
-
-    /// Parses the body of a posted event, in the same way.
-    fn parsed_posted(&mut self, body: &[u8], workflow: WorkflowId) -> Result<ParsedAs<Posted>, Reply> {
-        match self.parsed.take() {
-            Some(Parsed(Body::Posted(posted))) => Ok(posted),
-            _ => self.form(body, workflow, Kind::Posted).map(|form| form.parse_posted(body)),
-        }
-    }
-
-    fn form(&self, body: &[u8], workflow: WorkflowId, kind: Kind) -> Result<Form, Reply> {
-        let form = Form { workflow, graph: Arc::clone(self.scheduler.graph(workflow)), kind };
-        if body.len() <= LOOP_PARSE_BYTES_MAX { Ok(form) } else { Err(Reply::WhenParsed(form)) }
-    }
-
-    /// Checks that there is memory for a new run.
-    fn check_room(&self, errors: ErrorFormat) -> Result<(), Response> {
-        if self.room == Room::Runs { Ok(()) } else { Err(errors.no_memory()) }
-    }
-
-    /// Returns a reply if the store must be asked for the handler of this id first.
-    fn read_first(&self, id: &str, with_run: bool) -> Option<Reply> {
-        self.read_first_or_wait(id, with_run, with_run)
-    }
-
-    /// Like [`Self::read_first`], but also waits for a removal, or for a change for the run's end, that is not
-    /// committed yet: nobody is refused because of something that a fault may still undo.
-    fn read_first_or_wait(&self, id: &str, with_run: bool, changes: bool) -> Option<Reply> {
-        if let Some(batch) = self.scheduler.unsettled(id, changes) {
-            return Some(Reply::WhenSettled(batch));
-        }
-        match self.scheduler.residence(id, with_run) {
-            Residence::InStore(address) if !self.is_read => Some(Reply::WhenRead(address)),
-            _ => None,
-        }
     }
 }
 

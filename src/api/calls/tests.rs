@@ -4,11 +4,12 @@ mod lists;
 mod requests;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::*;
 use crate::{
     account::Room,
-    api::{Cursor, Follow, fixtures},
+    api::{Catalog, Cursor, Follow, fixtures},
     engine::{
         channel::ReaderId,
         keys::{HandlerKey, RunKey, WorkflowId},
@@ -17,6 +18,7 @@ use crate::{
     },
     http::{Field, Method},
     json::Json,
+    now::Now,
     pass::{Done, PassEnd, StateUse},
 };
 

@@ -147,7 +147,7 @@ impl Programs {
         let (said, heard) = unbounded();
         Ok(Self {
             poll: Poll::new()?,
-            events: Events::with_capacity(polls::EVENTS),
+            events: Events::with_capacity(EVENTS),
             plans: plans.collect(),
             commands,
             setting,
@@ -442,3 +442,6 @@ impl fmt::Debug for Setting {
 
 /// The directory in the data directory.
 const DIRECTORY: &str = "programs";
+
+/// How many events of the poll are taken at a time.
+const EVENTS: usize = 256;

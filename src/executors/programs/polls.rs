@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use std::os::fd::AsRawFd as _;
 
 use super::{
-    Programs,
+    EVENTS, Programs,
     running::{Running, unblock},
 };
 use crate::limits::{PROGRAM_CHECK_PAUSE_US, PROGRAMS_TURN_BYTES_MAX};
@@ -124,9 +124,6 @@ fn pidfd(running: &Running) -> Option<std::os::fd::OwnedFd> {
 fn pidfd(_: &Running) -> Option<std::os::fd::OwnedFd> {
     None
 }
-
-/// How many events are taken at a time.
-pub(super) const EVENTS: usize = 256;
 
 /// Tokens of one slot.
 const KINDS: usize = 4;

@@ -1,10 +1,10 @@
-//! Compiles a JSON Schema to a [`Shape`].
+//! Compiles a JSON Schema to the nodes of a shape.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Further, Kind, Node, Object, PathStep, Range, Shape};
+use super::node::{Further, Kind, Node, Object, PathStep, Range};
 
 struct Compiler<'a> {
     definitions: Option<&'a Map<String, Value>>,
@@ -20,12 +20,12 @@ struct Compiler<'a> {
 /// Returns the names at a path inside a type.
 pub(super) type NamesOf<'a> = dyn Fn(&[PathStep<'_>]) -> Option<&'static [&'static str]> + 'a;
 
-pub(super) fn compile(schema: &Value, names: Option<&NamesOf<'_>>) -> Shape {
+pub(super) fn compile(schema: &Value, names: Option<&NamesOf<'_>>) -> Box<[Node]> {
     let definitions = schema.get("$defs").and_then(Value::as_object);
     let mut compiler = Compiler { definitions, names, nodes: Vec::new(), begun: BTreeMap::new(), path: Vec::new() };
     let root = compiler.add(schema);
     debug_assert_eq!(root, 0, "the root is begun first");
-    Shape { nodes: compiler.nodes.into() }
+    compiler.nodes.into()
 }
 
 impl<'a> Compiler<'a> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Kind,
+    node::Kind,
     walk::{Mismatch, Walk},
 };
 use crate::json;

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
-use super::{Further, Kind, Node, Object, Range, date::is_date_time};
+use super::{
+    date::is_date_time,
+    node::{Further, Kind, Node, Object, Range},
+};
 use crate::{
     json::{fits_64_bits, whole},
     limits::{QUOTED_BYTES_MAX, SHAPE_DEPTH_MAX, SHAPE_STEPS_MIN, SHAPE_STEPS_PER_BYTE},

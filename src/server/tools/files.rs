@@ -11,7 +11,7 @@ use lexopt::Arg;
 
 use crate::{
     files::{self, Drawing, FileFaults, WorkflowFile},
-    server::config::UsageError,
+    server::{config::UsageError, print::print},
     workflow::Workflow,
 };
 
@@ -44,7 +44,7 @@ pub(in crate::server) fn check(
         match argument {
             Arg::Long("dot") => drawing = Drawing::Dot,
             Arg::Long("mermaid") => drawing = Drawing::Mermaid,
-            Arg::Long("help") | Arg::Short('h') => return Ok(super::super::print(&usage(program))),
+            Arg::Long("help") | Arg::Short('h') => return Ok(print(&usage(program))),
             Arg::Value(path) => paths.push(path),
             other => return Err(other.unexpected().into()),
         }
@@ -53,7 +53,7 @@ pub(in crate::server) fn check(
     faults.0.extend(files.iter().flat_map(WorkflowFile::check_programs));
     print_faults(&faults);
     let drawn: String = files.iter().map(|file| drawing.draw(file.workflow.graph())).collect();
-    let printed = super::super::print(&drawn);
+    let printed = print(&drawn);
     Ok(if faults.0.is_empty() { printed } else { ExitCode::FAILURE })
 }
 

@@ -11,7 +11,6 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    Durability,
     fault::{OpenError, SqliteFault},
     known::Known,
     migrate,
@@ -28,7 +27,7 @@ use crate::{
     },
     graph::Graph,
     limits::{DATABASE_BUSY_TIMEOUT, READER_CACHE_KIB, STATEMENTS_MAX, WRITER_CACHE_KIB},
-    store::versions::Versions,
+    store::{Durability, versions::Versions},
 };
 
 /// Returns the path of a data directory's database.

@@ -72,6 +72,17 @@ fn no_two_modules_need_each_other() {
     ];
     assert_eq!(modules::circles(&circle), ["a::b, a::c"]);
     assert_eq!(modules::circles(&circle[..2]), [""; 0]);
+
+    let parent = |call: &str| {
+        let parent = format!("mod b;\npub use b::B;\nuse std::fs;\npub struct A;\nfn a() {{\n    {call};\n}}");
+        modules::circles(&[Source::new("src/a.rs", &parent), Source::new("src/a/b.rs", "pub struct B(super::A);")])
+    };
+    assert_eq!(parent("b::begin()"), ["a, a::b"]);
+    assert_eq!(parent("fs::b::<u8>()"), [""; 0]);
+    assert_eq!(parent("list.b::<u8>()"), [""; 0]);
+
+    let seen = Source::new("src/a/b.rs", "pub(in crate::a) fn begin() {}");
+    assert_eq!(modules::circles(&[Source::new("src/a.rs", "mod b;\nfn a() {\n    b::begin();\n}"), seen]), [""; 0]);
 }
 
 #[test]

@@ -50,8 +50,9 @@ fn named(source: &Source) -> Vec<Named> {
     let (mut all, mut statement) = (Vec::new(), String::new());
     for line in source.code_before_tests() {
         let code = line.trim();
-        if statement.is_empty() && !begins_use(code) {
-            all.extend(written_out(code).map(|path| Named { is_public: false, path }));
+        let item = without_visibility(code);
+        if statement.is_empty() && !item.starts_with("use ") {
+            all.extend(written_out(item).map(|path| Named { is_public: false, path }));
             continue;
         }
         statement.push_str(code);
@@ -67,20 +68,19 @@ fn named(source: &Source) -> Vec<Named> {
     all
 }
 
-fn begins_use(code: &str) -> bool {
-    let behind_visibility = code.strip_prefix("pub").map_or(code, |rest| match rest.strip_prefix('(') {
+fn without_visibility(code: &str) -> &str {
+    code.strip_prefix("pub").map_or(code, |rest| match rest.strip_prefix('(') {
         Some(inside) => inside.split_once(") ").map_or(rest, |(_, behind)| behind),
         None => rest.trim_start(),
-    });
-    behind_visibility.starts_with("use ")
+    })
 }
 
-/// Returns paths in code that begin at the crate or at a parent; `$crate` belongs to the user of a macro.
+/// Returns the paths of two or more names in code; `$crate` belongs to the user of a macro.
 fn written_out(code: &str) -> impl Iterator<Item = Names> {
     let is_name = |character: char| character.is_alphanumeric() || character == '_' || character == ':';
     let words = code.split(move |character: char| !is_name(character) && character != '$');
-    let paths = words.filter(|word| word.starts_with("crate::") || word.starts_with("super::"));
-    paths.map(|path| path.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    let paths = words.map(|path| path.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect());
+    paths.filter(|path: &Names| path.len() > 1)
 }
 
 /// Adds each path of a tree of `use`.
