@@ -85,8 +85,8 @@ impl ErrorFormat {
 
     fn unchanged(self, error: &StoreError, what: &str) -> Response {
         let status = match error {
-            StoreError::Full(_) => 507,
-            StoreError::Failed(_) | StoreError::Damaged(..) => 500,
+            StoreError::Full { .. } => 507,
+            StoreError::Closed | StoreError::Failed { .. } | StoreError::Damaged { .. } => 500,
         };
         self.error(status, &format!("The server cannot store this now, and nothing has changed: {what}{error}"))
     }

@@ -47,7 +47,7 @@ pub enum Output {
     ReaderLost(ClientId),
     /// Events that the client's stream has requested, and the workflow of their ids, if the store knows; or why they
     /// cannot be read.
-    Page(ClientId, Ticket, Result<(Feed, Option<WorkflowId>), String>),
+    Page(ClientId, Ticket, Result<(Feed, Option<WorkflowId>), StoreError>),
     /// Handlers that the client's list has requested, and whether they end the list; `None` if they cannot be read.
     ListPage(ClientId, Option<(Vec<StoredHandler>, bool)>),
     /// Something for the log.

@@ -4,7 +4,7 @@ use super::{Core, Loaded, Output, Refused, queries::PendingQuery};
 use crate::{
     client_id::ClientId,
     engine::{
-        scheduler::Folded,
+        scheduler::{Folded, JournalError},
         storage::{Answer, Completed, StoreError, Ticket},
         stored::{Address, Aside},
     },
@@ -30,7 +30,7 @@ impl Core {
     }
 
     /// The journal of an [`Output::Fold`] is folded. Call [`Core::poll_output`] until it returns nothing.
-    pub fn handle_folded(&mut self, loaded: Loaded, folded: Result<Folded, String>, now: Now) {
+    pub fn handle_folded(&mut self, loaded: Loaded, folded: Result<Folded, JournalError>, now: Now) {
         let Loaded { address, asked, stored } = loaded;
         if !self.scheduler.end_read(asked) {
             return self.load(address);
@@ -62,7 +62,7 @@ impl Core {
     fn handle_aside(&mut self, aside: Aside, now: Now) {
         self.scheduler.handle_aside(&aside, now);
         let refused = self.replies.take_of(aside.handler);
-        let error = StoreError::Damaged(aside.handler, aside.cause);
+        let error = StoreError::Damaged { handler: aside.handler, cause: aside.cause };
         self.refuse(refused, &error);
     }
 
@@ -77,7 +77,7 @@ impl Core {
     fn handle_answer(&mut self, ticket: Ticket, answer: Result<Answer, StoreError>, now: Now) {
         let Some(question) = self.queries.take(ticket) else { return };
         match &answer {
-            Err(StoreError::Damaged(key, cause)) => self.scheduler.note_damaged(*key, cause),
+            Err(StoreError::Damaged { handler, cause }) => self.scheduler.note_damaged(*handler, cause),
             Err(error) if self.failures.complain(now) => self.outputs.push_back(Output::StoreFails(error.clone())),
             Err(_) | Ok(_) => {}
         }
@@ -85,8 +85,8 @@ impl Core {
             (PendingQuery::Page(client), answer) => {
                 let page = match answer {
                     Ok(Answer::Page { feed, workflow }) => Ok((feed, workflow)),
-                    Ok(_) => Err(String::new()),
-                    Err(error) => Err(error.to_string()),
+                    Ok(_) => Err(StoreError::Failed { cause: Box::default() }),
+                    Err(error) => Err(error),
                 };
                 self.outputs.push_back(Output::Page(client, ticket, page));
             }
@@ -137,7 +137,7 @@ impl Core {
             }
             Err(error) => {
                 match (address, &error) {
-                    (Address::Key(key), StoreError::Damaged(_, cause)) => {
+                    (Address::Key(key), StoreError::Damaged { cause, .. }) => {
                         self.scheduler.handle_damaged(*key, cause, now);
                     }
                     (Address::Key(key), _) => self.scheduler.handle_unread(*key, now),

@@ -179,18 +179,32 @@ pub enum Answer {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StoreError {
     /// No room: free some.
-    Full(String),
-    /// Anything else: the text says what.
-    Failed(String),
+    Full {
+        /// What is full, as the system or the database says it.
+        cause: Box<str>,
+    },
+    /// The store is closed, or one of its threads has ended.
+    Closed,
+    /// It failed this time; a retry may succeed.
+    Failed {
+        /// The fault, as the system or the database says it.
+        cause: Box<str>,
+    },
     /// The rows of this handler were never written like this. A retry would fail in the same way.
-    Damaged(HandlerKey, Box<str>),
+    Damaged {
+        /// Whose rows.
+        handler: HandlerKey,
+        /// What is wrong with them.
+        cause: Box<str>,
+    },
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Full(text) | Self::Failed(text) => formatter.write_str(text),
-            Self::Damaged(_, text) => write!(formatter, "its stored rows are damaged ({text})"),
+            Self::Full { cause } | Self::Failed { cause } => formatter.write_str(cause),
+            Self::Closed => formatter.write_str("the store is closed"),
+            Self::Damaged { cause, .. } => write!(formatter, "its stored rows are damaged ({cause})"),
         }
     }
 }

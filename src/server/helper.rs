@@ -16,7 +16,7 @@ use crate::{
     api::{Form, Parsed},
     client_id::ClientId,
     core::Loaded,
-    engine::scheduler::{Fold, Folded, Waste},
+    engine::scheduler::{Fold, Folded, JournalError, Waste},
     executors::Ring,
 };
 
@@ -63,7 +63,7 @@ pub(super) struct Done {
 pub(super) enum Given {
     /// `None` if the parser has panicked.
     Parsed(ClientId, Option<Parsed>),
-    Folded(Loaded, Box<Result<Folded, String>>),
+    Folded(Loaded, Box<Result<Folded, JournalError>>),
 }
 
 impl Helper {
@@ -176,7 +176,7 @@ impl Shared {
                 Job::Fold(loaded, fold) => {
                     let bytes = loaded.stored.journal.bytes();
                     let folded = panic::catch_unwind(|| fold.fold(&loaded.stored));
-                    let folded = folded.unwrap_or_else(|_| Err("the run's journal cannot be read".to_owned()));
+                    let folded = folded.unwrap_or_else(|_| Err(JournalError::Panicked));
                     Done { bytes, given: Given::Folded(loaded, Box::new(folded)) }
                 }
                 Job::Free(waste) => {

@@ -333,7 +333,7 @@ impl Loop {
             Output::Page(client, ticket, Ok((feed, workflow))) => {
                 self.give_page(client, ticket, feed, workflow);
             }
-            Output::Page(client, ticket, Err(cause)) => self.cut_reader(client, ticket, &cause),
+            Output::Page(client, ticket, Err(error)) => self.cut_reader(client, ticket, &error),
             Output::ListPage(client, page) => self.take_list_page(client, page),
             Output::Trouble(trouble) => log::warn_of(&trouble),
             Output::StoreFails(error) => {

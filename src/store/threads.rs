@@ -94,7 +94,7 @@ impl<O: Send + 'static> Threads<O> {
     pub(super) fn submit(&self, batch: Batch) {
         let number = batch.number;
         if !self.send(Order::Commit(batch)) {
-            self.said.say(Completed::Failed { number, error: closed() });
+            self.said.say(Completed::Failed { number, error: StoreError::Closed });
         }
     }
 
@@ -110,7 +110,7 @@ impl<O: Send + 'static> Threads<O> {
     pub(super) fn read(&self, ticket: Ticket, query: Query) {
         let sent = self.queries.as_ref().is_some_and(|queries| queries.send((ticket, query)).is_ok());
         if !sent {
-            self.said.say(Completed::Answer { ticket, answer: Err(closed()) });
+            self.said.say(Completed::Answer { ticket, answer: Err(StoreError::Closed) });
         }
     }
 
@@ -313,9 +313,4 @@ impl Drop for Alive {
             self.said.say(Completed::Died(self.thread));
         }
     }
-}
-
-/// The answer to everything that the threads can no longer do.
-fn closed() -> StoreError {
-    StoreError::Failed("the store is closed".into())
 }

@@ -1,6 +1,6 @@
 //! Folds a journal into a run.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use crate::{
     engine::{
         input::Effect,
         published::{Published, StepState},
-        record::{self, Names},
+        record::{self, Names, RecordError},
         run::Run,
         stored::Stored,
     },
@@ -39,6 +39,42 @@ pub struct Folded {
     pub(super) updated_us: i64,
 }
 
+/// Why no run follows from a journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum JournalError {
+    /// A record or the snapshot in it cannot be read.
+    Record(RecordError),
+    /// It comes to another number of events than the feed has.
+    Events {
+        /// How many it comes to.
+        found: u64,
+        /// How many were published.
+        expected: u64,
+    },
+    /// Folding it panicked.
+    Panicked,
+}
+
+impl fmt::Display for JournalError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record(error) => write!(formatter, "the run's journal is damaged: {error}"),
+            Self::Events { found, expected } => {
+                write!(formatter, "the run's journal is damaged: it comes to event {found} of {expected}")
+            }
+            Self::Panicked => formatter.write_str("the run's journal cannot be read"),
+        }
+    }
+}
+
+impl std::error::Error for JournalError {}
+
+impl From<RecordError> for JournalError {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error)
+    }
+}
+
 impl Folded {
     /// Records how long the journal was.
     pub(super) fn measure(&self, journal: &mut Journal) {
@@ -53,23 +89,22 @@ impl Fold {
     /// Folds the journal into a run. What this publishes is in the feed already.
     ///
     /// # Errors
-    /// If the journal is damaged; the text says how.
-    pub fn fold(&self, stored: &Stored) -> Result<Folded, String> {
-        let damaged = |what: &dyn std::fmt::Display| format!("the run's journal is damaged: {what}");
+    /// If the journal is damaged.
+    pub fn fold(&self, stored: &Stored) -> Result<Folded, JournalError> {
         let (Stored { handler, journal }, graph) = (stored, &self.graph);
         let (run, joined) = match &journal.snapshot {
             None => (Run::new(Arc::clone(graph), self.run_id, Arc::clone(&self.id)), Vec::new()),
             Some(snapshot) => {
-                let (snapshot, joined) = record::split(snapshot).map_err(|error| damaged(&error))?;
+                let (snapshot, joined) = record::split(snapshot)?;
                 let same = Names::of(graph).translation(graph);
-                let run = Run::restore(snapshot, &same, Arc::clone(graph)).map_err(|error| damaged(&error))?;
+                let run = Run::restore(snapshot, &same, Arc::clone(graph))?;
                 (run.with_initial_state(&journal.state), joined)
             }
         };
         let mut run = run.with_window().with_events_at_once(self.events_at_once);
         let (mut effects, mut updated_us) = (Vec::new(), handler.updated_us);
         for record in joined.into_iter().chain(journal.records.iter().map(Vec::as_slice)) {
-            let (mut input, then) = record::decode(record, graph).map_err(|error| damaged(&error))?;
+            let (mut input, then) = record::decode(record, graph)?;
             journal.complete(&mut input);
             run.handle(input, then, &mut effects);
             let ends_step = |effect: &Effect| {
@@ -79,9 +114,9 @@ impl Fold {
                 updated_us = then.wall_us;
             }
         }
-        if run.outcome().is_some() || run.next_sequence() != handler.next_sequence {
-            let (is, was) = (run.next_sequence(), handler.next_sequence);
-            return Err(damaged(&format!("it comes to event {is} of {was}")));
+        let (found, expected) = (run.next_sequence(), handler.next_sequence);
+        if run.outcome().is_some() || found != expected {
+            return Err(JournalError::Events { found, expected });
         }
         let journal_bytes = journal.records.iter().map(Vec::len).sum();
         let snapshot_bytes = journal.snapshot.as_ref().map_or(0, Vec::len);

@@ -34,7 +34,7 @@ impl Health {
 
     /// Returns why something could last not be committed, even if the store works again.
     pub(super) fn last_fault(&self) -> StoreError {
-        self.fault.clone().unwrap_or_else(|| StoreError::Failed(String::new()))
+        self.fault.clone().unwrap_or_else(|| StoreError::Failed { cause: Box::default() })
     }
 
     /// A commit has failed.
@@ -50,7 +50,7 @@ impl Health {
     /// A handler was set aside. `is_new` says whether no run of it is committed, and `is_stuck` whether it is intact
     /// but cannot be removed. Returns whether it is remembered as such, so that retention does not choose it again.
     pub(super) fn handle_aside(&mut self, aside: &Aside, is_new: bool, is_stuck: bool, now: Now) -> bool {
-        self.fault = Some(StoreError::Damaged(aside.handler, aside.cause.clone()));
+        self.fault = Some(StoreError::Damaged { handler: aside.handler, cause: aside.cause.clone() });
         if !aside.is_own {
             // A change made as soon as the handler is loaded would meet the same page at once.
             self.failing.note(now);

@@ -202,7 +202,7 @@ impl Scheduler {
 
 pub use asking::Asked;
 pub use count::Counts;
-pub use fold::{Fold, Folded};
+pub use fold::{Fold, Folded, JournalError};
 pub use handler::HandlerView;
 pub use limits::SchedulerLimits;
 pub use new_run::{NewRun, StartAs, StartRefused};

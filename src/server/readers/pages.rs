@@ -8,7 +8,7 @@ use crate::{
         channel::ReaderId,
         feed::Feed,
         keys::{RunKey, WorkflowId},
-        storage::{Recall, Ticket},
+        storage::{Recall, StoreError, Ticket},
     },
     http::Response,
     limits::{PAGE_BYTES_MAX, PAGE_COST_BYTES, PUMP_COST_BYTES},
@@ -55,11 +55,11 @@ impl Loop {
     }
 
     /// The page that a reader has requested cannot be read: the stream is cut off, so that its client comes back.
-    pub(in crate::server) fn cut_reader(&mut self, id: ClientId, ticket: Ticket, cause: &str) {
+    pub(in crate::server) fn cut_reader(&mut self, id: ClientId, ticket: Ticket, error: &StoreError) {
         let Some(reader) = self.take_reader(id) else { return };
         match &reader.phase {
             ReaderPhase::Open(open) if open.reading.wants(ticket) => {
-                self.break_off(*reader, |errors| errors.not_read(cause));
+                self.break_off(*reader, |errors| errors.not_read(&error.to_string()));
             }
             _ => self.put_reader(reader),
         }

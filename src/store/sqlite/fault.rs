@@ -143,11 +143,13 @@ impl SqliteFault {
     pub(super) fn store_error(self) -> StoreError {
         match self {
             Self::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-                StoreError::Full(words(&error))
+                StoreError::Full { cause: words(&error).into() }
             }
-            Self::Io(error) if error.kind() == io::ErrorKind::StorageFull => StoreError::Full(error.to_string()),
-            Self::Handler(handler, text) => StoreError::Damaged(HandlerKey(handler), text),
-            other => StoreError::Failed(other.text()),
+            Self::Io(error) if error.kind() == io::ErrorKind::StorageFull => {
+                StoreError::Full { cause: error.to_string().into() }
+            }
+            Self::Handler(handler, text) => StoreError::Damaged { handler: HandlerKey(handler), cause: text },
+            other => StoreError::Failed { cause: other.text().into() },
         }
     }
 }

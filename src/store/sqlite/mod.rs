@@ -148,7 +148,7 @@ impl Store for SqliteStore {
             let reading = Reading { connection, versions, ids };
             reading.recover(each)
         });
-        recovered.map_err(|fault| StoreError::Failed(fault.open_error(&self.path).to_string()))
+        recovered.map_err(|fault| StoreError::Failed { cause: fault.open_error(&self.path).to_string().into() })
     }
 
     fn submit(&mut self, batch: Batch) {

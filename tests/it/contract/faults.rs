@@ -23,7 +23,7 @@ pub(super) fn what_rests_on_a_failed_batch_is_dropped(mut kit: Kit) {
         kit.submit(batch);
     }
     match kit.completed() {
-        Completed::Failed { number, error: StoreError::Full(_) } if number == failed => {}
+        Completed::Failed { number, error: StoreError::Full { .. } } if number == failed => {}
         other => panic!("expected batch {failed} to fail for want of room, got {other:?}"),
     }
     kit.medium.set_full(false);

@@ -29,7 +29,7 @@ fn a_full_disk_is_said_and_with_room_again_all_goes_well() {
     for _ in 0..3 {
         let batch = large(&mut kit, 300_000);
         let error = kit.fail(batch);
-        assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+        assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
         kit.epoch += 1;
         assert_eq!(kit.list(None, 10).len(), 1);
     }
@@ -126,7 +126,7 @@ fn closing_waits_for_what_was_given() {
     assert!(!directory.path().join("steprill.db-wal").exists(), "the log is in the database");
     // What comes later is told that nobody keeps it.
     let batch = kit.batch();
-    assert!(matches!(kit.fail(batch), StoreError::Failed(_)));
+    assert_eq!(kit.fail(batch), StoreError::Closed);
     assert!(kit.ask(Query::Oldest { count: 1 }).is_err());
     assert_eq!(Kit::open(directory.path()).recover().len(), 200);
 }

@@ -121,7 +121,7 @@ fn lists_pass_over_what_cannot_be_read_and_say_so() {
         assert_eq!((listed, damaged), (vec![1, 2, 3, 6, 7], vec![0, 4, 5, 8]), "{count} at a time");
     }
     let asked = kit.ask(Query::Handler(Address::Key(runs[4].handler)));
-    assert!(matches!(&asked, Err(StoreError::Damaged(key, _)) if *key == runs[4].handler), "{asked:?}");
+    assert!(matches!(&asked, Err(StoreError::Damaged { handler, .. }) if *handler == runs[4].handler), "{asked:?}");
     assert!(kit.handler(3).is_some());
 }
 

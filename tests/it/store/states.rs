@@ -129,7 +129,7 @@ fn a_damaged_state_is_its_handlers_alone() {
     }
     assert_eq!(kit.list(None, 9).len(), 4, "a list reads no states");
     let read = kit.ask(Query::Handler(Address::Key(damaged.handler)));
-    assert!(matches!(read, Err(StoreError::Damaged(key, _)) if key == damaged.handler), "{read:?}");
+    assert!(matches!(read, Err(StoreError::Damaged { handler, .. }) if handler == damaged.handler), "{read:?}");
     // Others go on beside it.
     for run in [before, behind] {
         let run = kit.begin_again(run, StartState::Inherited);

@@ -9,7 +9,12 @@
 use crate::{
     engine::{
         keys::{HandlerKey, RunKey},
-        scheduler::{Scheduler, fold::Folded, handler::newest, notice::Notice},
+        scheduler::{
+            Scheduler,
+            fold::{Folded, JournalError},
+            handler::newest,
+            notice::Notice,
+        },
         stored::Stored,
     },
     limits::WASTE_BYTES_MIN,
@@ -26,7 +31,7 @@ impl Scheduler {
     }
 
     /// The journal of a resident run was read and folded for its snapshot.
-    pub(super) fn handle_compacted(&mut self, stored: &Stored, folded: Result<Folded, String>) {
+    pub(super) fn handle_compacted(&mut self, stored: &Stored, folded: Result<Folded, JournalError>) {
         let (key, answered) = (stored.handler.key, self.commits.answered());
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let run = RunKey { handler: key, run: handler.run };

@@ -6,7 +6,13 @@ use crate::{
     engine::{
         input::{Effect, Input, PassId},
         keys::{HandlerKey, RunKey},
-        scheduler::{Scheduler, fold::Folded, notice::Notice, parking::Residence, phase::Phase},
+        scheduler::{
+            Scheduler,
+            fold::{Folded, JournalError},
+            notice::Notice,
+            parking::Residence,
+            phase::Phase,
+        },
         stored::{Address, Stored},
         timers::Timer,
     },
@@ -37,11 +43,16 @@ impl Scheduler {
     }
 
     /// The same with the journal already folded: see [`Scheduler::fold_of`].
-    pub fn handle_folded(&mut self, stored: &Stored, folded: Result<Folded, String>, now: Now) {
+    pub fn handle_folded(&mut self, stored: &Stored, folded: Result<Folded, JournalError>, now: Now) {
         self.handle_loaded_with(stored, |_| folded, now);
     }
 
-    fn handle_loaded_with(&mut self, stored: &Stored, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
+    fn handle_loaded_with(
+        &mut self,
+        stored: &Stored,
+        fold: impl FnOnce(&Self) -> Result<Folded, JournalError>,
+        now: Now,
+    ) {
         let key = stored.handler.key;
         if self.absent.removed(key).is_some() {
             // Until that is committed, requests for it wait: see `unsettled`, which finds the key by this.
@@ -81,10 +92,10 @@ impl Scheduler {
         self.outbox.notify_all(caller.map(|caller| Notice::Delayed(key, caller)));
     }
 
-    fn unpark(&mut self, key: HandlerKey, folded: Result<Folded, String>, now: Now) {
+    fn unpark(&mut self, key: HandlerKey, folded: Result<Folded, JournalError>, now: Now) {
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         match folded {
-            Err(error) => self.fail_damaged(key, error, now),
+            Err(error) => self.fail_damaged(key, error.to_string(), now),
             Ok(folded) => {
                 let run = RunKey { handler: key, run: handler.run };
                 folded.measure(&mut handler.journal);

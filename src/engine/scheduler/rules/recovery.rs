@@ -13,7 +13,7 @@ use crate::{
         scheduler::{
             Scheduler,
             absent::Reloading,
-            fold::Folded,
+            fold::{Folded, JournalError},
             handler::{Handler, Journal},
             life::end_bytes,
             notice::Notice,
@@ -55,7 +55,12 @@ impl Scheduler {
     }
 
     /// Makes the handler resident.
-    pub(super) fn take_in(&mut self, stored: &Stored, fold: impl FnOnce(&Self) -> Result<Folded, String>, now: Now) {
+    pub(super) fn take_in(
+        &mut self,
+        stored: &Stored,
+        fold: impl FnOnce(&Self) -> Result<Folded, JournalError>,
+        now: Now,
+    ) {
         let key = stored.handler.key;
         let reloading = self.absent.take_reloading(key);
         let caller = reloading.as_ref().and_then(|reloading| reloading.caller);
@@ -84,7 +89,7 @@ impl Scheduler {
         match fold(self) {
             Err(error) => {
                 self.handlers.insert(key, Box::new(handler));
-                self.fail_damaged(key, error, now);
+                self.fail_damaged(key, error.to_string(), now);
             }
             Ok(folded) => {
                 handler.updated_us = folded.updated_us.min(now.wall_us);

@@ -213,8 +213,9 @@ impl World {
             }
             Output::CallFailed(client, error) => {
                 drop(self.take_call(client));
-                let is_damaged = matches!(error, StoreError::Damaged(key, _) if self.store.unreadable.contains(&key));
-                assert!(is_damaged || matches!(error, StoreError::Failed(_)), "what can be read is read: {error}");
+                let is_damaged =
+                    matches!(&error, StoreError::Damaged { handler, .. } if self.store.unreadable.contains(handler));
+                assert!(is_damaged || matches!(error, StoreError::Failed { .. }), "what can be read is read: {error}");
             }
             Output::Published(run) => self.pump_readers(run),
             Output::Turn(client) => self.take_turn(client),

@@ -10,7 +10,7 @@ use steprill::{
         feed::Feed,
         keys::{RunKey, WorkflowId},
     },
-    store::Ticket,
+    store::{StoreError, Ticket},
 };
 
 use super::world::World;
@@ -104,7 +104,12 @@ impl World {
         }
     }
 
-    pub(crate) fn take_page(&mut self, id: ClientId, ticket: Ticket, page: Result<(Feed, Option<WorkflowId>), String>) {
+    pub(crate) fn take_page(
+        &mut self,
+        id: ClientId,
+        ticket: Ticket,
+        page: Result<(Feed, Option<WorkflowId>), StoreError>,
+    ) {
         let Some(Reader { run, state: State::Open(reading) }) = self.clients.readers.get_mut(&id) else { return };
         let (run, next) = (*run, reading.next());
         if !reading.wants(ticket) {

@@ -186,7 +186,7 @@ impl Store {
         self.failing = self.failing.saturating_sub(1);
         self.dead_epoch = Some(batch.epoch);
         self.submitted.retain(|other| other.epoch != batch.epoch);
-        let error = StoreError::Full("no room".to_owned());
+        let error = StoreError::Full { cause: "no room".into() };
         self.completed.push_back(Completed::Failed { number: batch.number, error });
     }
 
@@ -198,7 +198,7 @@ impl Store {
         let index = if self.shuffles { random.below(self.queries.len()) } else { 0 };
         let Asked { ticket, query, answer } = self.queries.remove(index);
         let answer = match answer {
-            _ if self.failing > 0 && random.one_in(8) => Err(StoreError::Failed("cannot be read".to_owned())),
+            _ if self.failing > 0 && random.one_in(8) => Err(StoreError::Failed { cause: "cannot be read".into() }),
             Some(answer) => Ok(answer),
             None => Ok(self.model.answer(&query, &self.session)),
         };
@@ -210,14 +210,14 @@ impl Store {
     fn damage(&self, query: &Query, answer: Answer) -> Result<Answer, StoreError> {
         match (query, &answer) {
             (Query::Page { run, .. }, _) if self.unreadable.contains(&run.handler) => {
-                Err(StoreError::Damaged(run.handler, CAUSE.into()))
+                Err(StoreError::Damaged { handler: run.handler, cause: CAUSE.into() })
             }
             (_, Answer::Handler(Some(stored))) if self.unreadable.contains(&stored.handler.key) => {
                 let handler = &stored.handler;
                 if handler.end.is_none() && has_head(handler.key) {
                     return Ok(Answer::Damaged { handler: Box::new(handler.clone()), cause: CAUSE.into() });
                 }
-                Err(StoreError::Damaged(handler.key, CAUSE.into()))
+                Err(StoreError::Damaged { handler: handler.key, cause: CAUSE.into() })
             }
             _ => Ok(answer),
         }
