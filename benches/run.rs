@@ -9,7 +9,7 @@ use steprill::{
         record::{self, Names},
         run::Run,
     },
-    graph::{EventKind, EventType, Graph, Parts, StepParts},
+    graph::{Graph, sketch::parts},
     json::Json,
     now::Now,
     pass::{Done, PassEnd, StateUse},
@@ -22,10 +22,10 @@ fn main() {
     fan_out();
     feed();
     waiting_runs();
-    let echo = graph(&[("process", "S", "T", false, false)]);
+    let echo = graph("process: S -> T");
     let stop = done(0, vec![(echo.stop, value())]);
     records("an echo run's journal", &echo, &[started(&value()), stop]);
-    let interactive = graph(&[("ask", "S", "NeedQ", false, false), ("answer", "HumanA", "T", false, false)]);
+    let interactive = graph("ask: S -> NeedQ\n answer: HumanA -> T");
     let question = done(0, vec![(interactive.event_id("NeedQ").expect("NeedQ"), value())]);
     records("a waiting run's journal", &interactive, &[started(&value()), question]);
 }
@@ -72,7 +72,7 @@ fn records(name: &str, graph: &Arc<Graph>, inputs: &[Input]) {
 
 /// A run with one pass, started and completed, including the input of its worker.
 fn one_step_run() {
-    let graph = graph(&[("process", "S", "T", false, false)]);
+    let graph = graph("process: S -> T");
     let (handler_id, event): (Arc<str>, _) = ("abcdefghij".into(), value());
     let mut effects = Vec::new();
     let count = 300_000;
@@ -91,7 +91,7 @@ fn one_step_run() {
 
 /// A step that returns its own type, 100,000 times.
 fn looping() {
-    let graph = graph(&[("advance", "S", "S|T", false, false)]);
+    let graph = graph("advance: S -> S|T");
     let (mut run, mut feed, mut effects) = begin(&graph);
     let count = 100_000;
     let begun = Instant::now();
@@ -105,8 +105,7 @@ fn looping() {
 
 /// A fan-out of 100,000 elements, completed in a scattered order.
 fn fan_out() {
-    let steps = [("a", "S", "E", true, false), ("b", "E", "F", false, false), ("c", "F", "T", false, true)];
-    let graph = graph(&steps);
+    let graph = graph("a: S -> [E]\n b: E -> F\n c: [F] -> T");
     let (mut run, mut feed, mut effects) = begin(&graph);
     let (element, output) = (graph.event_id("E").expect("E"), graph.event_id("F").expect("F"));
     let count = 100_000_u64;
@@ -133,7 +132,7 @@ fn fan_out() {
 }
 
 fn feed() {
-    let graph = graph(&[("process", "S", "T", false, false)]);
+    let graph = graph("process: S -> T");
     let (_, _, effects) = begin(&graph);
     let Some(Effect::Publish(event)) = effects.first() else { return };
     let mut feed = Feed::new(0);
@@ -147,7 +146,7 @@ fn feed() {
 
 /// Runs like those of `interactive`: a question was returned, and somebody outside is to answer.
 fn waiting_runs() {
-    let graph = graph(&[("ask", "S", "NeedQ", false, false), ("answer", "HumanA", "T", false, false)]);
+    let graph = graph("ask: S -> NeedQ\n answer: HumanA -> T");
     let question = graph.event_id("NeedQ").expect("NeedQ");
     let count = 100_000;
     let mut kept = Vec::with_capacity(count);
@@ -197,44 +196,8 @@ fn value() -> Json {
     Json::parse(r#"{"message":"ping"}"#).expect("good JSON")
 }
 
-fn graph(steps: &[(&str, &str, &str, bool, bool)]) -> Arc<Graph> {
-    let names = |types: &str| types.split('|').map(str::to_owned).collect::<Vec<_>>();
-    let mut events: Vec<String> = steps.iter().flat_map(|step| [names(step.1), names(step.2)].concat()).collect();
-    events.sort();
-    events.dedup();
-    let event = |name: String| EventType {
-        qualified_name: name.clone().into(),
-        kind: match &name[..1] {
-            "N" => EventKind::InputRequired,
-            "H" => EventKind::HumanResponse,
-            _ => EventKind::Plain,
-        },
-        name: name.into(),
-        builtin: false,
-        external: false,
-        schema: serde_json::Value::Null,
-        shape: steprill::graph::Shape::default(),
-    };
-    let step = |&(name, takes, returns, fan_out, fan_in): &(&str, &str, &str, bool, bool)| StepParts {
-        name: name.into(),
-        takes: names(takes),
-        fan_in,
-        returns: names(returns),
-        fan_out,
-        workers: 4,
-        ..StepParts::default()
-    };
-    let parts = Parts {
-        name: "bench".into(),
-        module: None,
-        events: events.into_iter().map(event).collect(),
-        steps: steps.iter().map(step).collect(),
-        start: "S".into(),
-        stop: "T".into(),
-        timeout: None,
-        max_runs: None,
-    };
-    Arc::new(Graph::build(parts).unwrap_or_else(|faults| panic!("{faults}")))
+fn graph(lines: &str) -> Arc<Graph> {
+    Arc::new(Graph::build(parts(lines)).unwrap_or_else(|faults| panic!("{faults}")))
 }
 
 /// Returns the resident memory as reported by Linux, or 0 elsewhere.

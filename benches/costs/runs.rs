@@ -103,7 +103,7 @@ fn answers() {
     });
     row("posted event, with n works at hand", RUN_WORKS_MAX - 300, |n| {
         let mut driven = Driven::spread(n);
-        let event = driven.event("X");
+        let event = driven.event("OpenX");
         each(200, |index| {
             let external = External { event, ..driven.answer(numbered(index), None) };
             driven.run.check_external(&external).expect("it is taken");

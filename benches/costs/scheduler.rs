@@ -116,7 +116,7 @@ impl World {
     }
 
     fn ask(&self) -> PassEnd {
-        let [question, answer] = ["Q", "A"].map(|name| self.graph.event_id(name).expect("it is there"));
+        let [question, answer] = ["NeedQ", "HumanA"].map(|name| self.graph.event_id(name).expect("it is there"));
         let wait = NewWait::Ask { question, answer, value: json("{}"), matching: Vec::new(), timeout: None };
         PassEnd::Waits { ordinal: 0, wait }
     }
@@ -158,7 +158,7 @@ fn handlers() {
     });
     row("posted answer, beside n runs that wait", RUNS_MAX_DEFAULT, |n| {
         let (mut world, keys) = World::new(1_000, None, Recall::Everything).waiting(n);
-        let event = world.graph.event_id("A").expect("A");
+        let event = world.graph.event_id("HumanA").expect("HumanA");
         each(200, |index| {
             let external = External::new(event, numbered(index));
             world.scheduler.post(keys[scattered(index, n)], external, world.now).expect("it is taken");
@@ -168,7 +168,7 @@ fn handlers() {
     row("posted answer of n bytes, with its record", BODY_BYTES_MAX_DEFAULT, |n| {
         let (mut world, keys) = World::new(1_000, None, Recall::Everything).waiting(1);
         let value = json(&format!("{{\"m\":\"{}\"}}", "x".repeat(n)));
-        let external = External::new(world.graph.event_id("A").expect("A"), value);
+        let external = External::new(world.graph.event_id("HumanA").expect("HumanA"), value);
         external.members.read(&external.value);
         once(|| world.scheduler.post(keys[0], external, world.now).expect("it is taken"))
     });

@@ -7,7 +7,7 @@ use steprill::{
         input::{Effect, External, Input, PassId},
         run::Run,
     },
-    graph::{EventId, EventKind, EventType, Graph, Parts, Shape, StepParts},
+    graph::{EventId, Graph, Parts, sketch::parts},
     json::Json,
     now::Now,
     pass::{Done, Emitted, NewWait, PassEnd, StateUse, Write},
@@ -30,57 +30,21 @@ pub(crate) fn scattered(index: usize, size: usize) -> usize {
     (index * 7_919 + 13) % size
 }
 
-/// `spread` (S) emits many E; `each` takes one, asks Q, which A answers, and has an inbox; it emits F; `join` takes
-/// all. `loop` takes and emits L. `listen` takes X from outside.
+/// `spread` (S) emits many E; `each` takes one, asks `NeedQ`, which `HumanA` answers, and has an inbox; it emits F;
+/// `join` takes all. `loop` takes and emits L. `listen` takes `OpenX` from outside.
 pub(crate) fn graph(max_runs: Option<usize>) -> Arc<Graph> {
     graph_with(max_runs, None)
 }
 
 /// Returns the same graph with a time-out of the run.
 pub(crate) fn graph_with(max_runs: Option<usize>, timeout: Option<Duration>) -> Arc<Graph> {
-    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let step = |name: &str, takes: &[&str], returns: &[&str]| StepParts {
-        name: name.into(),
-        takes: names(takes),
-        returns: names(returns),
-        workers: u16::MAX,
-        ..StepParts::default()
-    };
-    let each = StepParts {
-        asks: vec![("Q".into(), "A".into())],
-        inboxes: vec![("A".into(), 1_000)],
-        ..step("each", &["E"], &["F"])
-    };
-    let steps = vec![
-        StepParts { fan_out: true, ..step("spread", &["S"], &["E"]) },
-        each,
-        StepParts { fan_in: true, ..step("join", &["F"], &["T", "L"]) },
-        step("loop", &["L"], &["L", "T"]),
-        step("listen", &["X"], &[]),
-    ];
-    let event = |name: &str| EventType {
-        name: name.into(),
-        qualified_name: name.into(),
-        kind: match name {
-            "Q" => EventKind::InputRequired,
-            "A" => EventKind::HumanResponse,
-            _ => EventKind::Plain,
-        },
-        builtin: false,
-        external: name == "X",
-        schema: serde_json::Value::Null,
-        shape: Shape::default(),
-    };
-    let parts = Parts {
-        name: "costs".into(),
-        module: None,
-        events: ["A", "E", "F", "L", "Q", "S", "T", "X"].map(event).into(),
-        steps,
-        start: "S".into(),
-        stop: "T".into(),
-        timeout,
-        max_runs,
-    };
+    let lines =
+        "spread: S -> [E]\n each: E -> F ? NeedQ/HumanA\n join: [F] -> T|L\n loop: L -> L|T\n listen: OpenX -> ()";
+    let mut parts = Parts { timeout, max_runs, ..parts(lines) };
+    for step in &mut parts.steps {
+        step.workers = u16::MAX;
+        step.inboxes = step.asks.iter().map(|(_, answer)| (answer.clone(), 1_000)).collect();
+    }
     Arc::new(Graph::build(parts).unwrap_or_else(|faults| panic!("{faults}")))
 }
 
@@ -155,7 +119,7 @@ impl Driven {
     }
 
     pub(crate) fn ask(&self, number: Option<usize>) -> PassEnd {
-        let (question, answer) = (self.event("Q"), self.event("A"));
+        let (question, answer) = (self.event("NeedQ"), self.event("HumanA"));
         let matching = number.map(|number| ("n".to_owned(), json(&number.to_string()))).into_iter().collect();
         let wait = NewWait::Ask { question, answer, value: json("{}"), matching, timeout: None };
         PassEnd::Waits { ordinal: 0, wait }
@@ -166,7 +130,7 @@ impl Driven {
     }
 
     pub(crate) fn answer(&self, value: Json, in_reply_to: Option<u64>) -> External {
-        External { in_reply_to, ..External::new(self.event("A"), value) }
+        External { in_reply_to, ..External::new(self.event("HumanA"), value) }
     }
 
     pub(crate) fn handle(&mut self, input: Input) {

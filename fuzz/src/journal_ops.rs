@@ -88,7 +88,7 @@ impl World<'_> {
         let which = usize::from(self.inputs.byte());
         let graph = Arc::new(build(GRAPHS[which % GRAPHS.len()]));
         let run = Run::new(Arc::clone(&graph), uuid(), "h".into()).with_events_at_once(EVENTS_AT_ONCE);
-        let mut kept = Stored {
+        let mut stored = Stored {
             run,
             graph,
             snapshot: None,

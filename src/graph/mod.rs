@@ -7,6 +7,8 @@ mod flow;
 mod retry;
 mod scopes;
 mod shape;
+#[cfg(feature = "internals")]
+pub mod sketch;
 mod stored;
 
 use std::{fmt, time::Duration};

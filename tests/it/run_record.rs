@@ -8,14 +8,12 @@ use steprill::{
         record::{LargeDone, Names, RecordError, decode, encode},
         run::Run,
     },
-    graph::{EventId, Graph, StepId},
+    graph::{EventId, Graph, StepId, sketch::parts},
     json::Json,
     now::Now,
     pass::{Done, Emitted, NewWait, PassEnd, StateUse, WorkEvent, Write},
     values::Values,
 };
-
-use crate::workflow_graph::parts;
 
 const OLD: &str = "m: S -> [E]
     n: E -> F ? NeedQ/HumanA

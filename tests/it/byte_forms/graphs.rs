@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use proptest::{collection::vec, prelude::*};
-use steprill::graph::{EventId, Graph, Retry, StoredGraphError};
+use steprill::graph::{EventId, Graph, Retry, StoredGraphError, sketch::parts};
 
 use super::{Damage, any_damage, graph};
-use crate::workflow_graph::parts;
 
 /// Returns as text what a run needs of a graph.
 fn essence(graph: &Graph) -> String {

@@ -8,9 +8,10 @@ mod records;
 use std::sync::Arc;
 
 use proptest::{prelude::*, sample::Index};
-use steprill::{graph::Graph, json::Json};
-
-use crate::workflow_graph::parts;
+use steprill::{
+    graph::{Graph, sketch::parts},
+    json::Json,
+};
 
 /// Returns a graph that uses every feature.
 fn graph() -> Arc<Graph> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::{collection::vec, option, prelude::*};
 use steprill::{
-    graph::{EventId, EventKind, Graph, StepId},
+    graph::{EventId, EventKind, Graph, StepId, sketch::parts},
     limits::PASS_WIRE_BYTES_MAX,
     pass::{
         Done, EventRef, FeedOrder, Note, OnceValue, Order, OtherEvent, PassEnd, PassInput, Report, Snapshot, StateUse,
@@ -17,7 +17,6 @@ use super::{
     any_damage, any_json, graph, json,
     records::{any_end, any_event, any_key, any_state_use},
 };
-use crate::workflow_graph::parts;
 
 fn any_start() -> impl Strategy<Value = Start> {
     let event = prop_oneof![

@@ -17,14 +17,12 @@ use steprill::{
         published::{Published, StepOutput, StepState},
         run::Run,
     },
-    graph::{Graph, Retry},
+    graph::{Graph, Retry, sketch::parts},
     json::Json,
     limits::{EARLY_ANSWERS_MAX, ERROR_BYTES_MAX, FEED_BYTES_MAX, RUN_EVENT_BYTES_MAX, RUN_WORKS_MAX},
     now::{Clock, Now},
     pass::{Done, EventRef, NewWait, Note, OnceValue, PassEnd, StateUse, Wait, WorkEvent, Write},
 };
-
-use crate::workflow_graph::parts;
 
 /// A run under test: inputs in, effects out as lines of text.
 struct Flow {

@@ -16,7 +16,7 @@ use steprill::{
         storage::Batch,
         stored::Address,
     },
-    graph::Graph,
+    graph::{Graph, sketch::parts},
     json::Json,
     limits::REST_US,
     now::Now,
@@ -24,10 +24,7 @@ use steprill::{
     values::Values,
 };
 
-use crate::{
-    simulation::server::model::{Model, Session},
-    workflow_graph::parts,
-};
+use crate::simulation::server::model::{Model, Session};
 
 const ONE_STEP: &str = "a: S -> T";
 

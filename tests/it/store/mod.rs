@@ -22,7 +22,7 @@ use steprill::{
         storage::{Batch, Ended, Head, Opened, StartState},
         stored::{Aside, Beginning, Recovered, Stored, StoredHandler},
     },
-    graph::Graph,
+    graph::{Graph, sketch::parts},
     json::Json,
     now::Now,
     pass::EventRef,
@@ -33,8 +33,8 @@ use steprill::{
     values::Values,
 };
 
+use crate::support::PATIENCE;
 pub(crate) use crate::support::batches::*;
-use crate::{support::PATIENCE, workflow_graph::parts};
 
 /// A store in a directory, with the calls of its loop.
 pub(crate) struct Kit {

@@ -11,14 +11,12 @@ use steprill::{
         run::Changed,
         storage::{Batch, Ended, Head, Opened, Snapshotted, StartState},
     },
-    graph::Graph,
+    graph::{Graph, sketch::parts},
     json::Json,
     pass::EventRef,
     values::Values,
 };
 use uuid::Uuid;
-
-use crate::workflow_graph::parts;
 
 pub(crate) const SECRET: u128 = 0x1234_5678_9ABC_DEF0_1122_3344_5566_7788;
 

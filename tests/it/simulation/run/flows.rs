@@ -2,10 +2,9 @@
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use steprill::graph::{Graph, Retry};
+use steprill::graph::{Graph, Retry, sketch::parts};
 
 use crate::simulation::random::Random;
-use crate::workflow_graph::parts;
 
 /// What a workflow may contain.
 #[derive(Clone, Copy, PartialEq, Debug)]
