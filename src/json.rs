@@ -25,6 +25,27 @@ pub use number::{fits_64_bits, whole};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Json(Arc<str>);
 
+/// Returns the kind of a JSON text, by its first byte: `object`, `array`, `string`, `boolean`, `null` or `number`.
+pub fn kind(text: &str) -> &'static str {
+    match text.trim_ascii_start().bytes().next() {
+        Some(b'{') => "object",
+        Some(b'[') => "array",
+        Some(b'"') => "string",
+        Some(b't' | b'f') => "boolean",
+        Some(b'n') => "null",
+        _ => "number",
+    }
+}
+
+/// Returns a kind as a text for people has it: `an object`, `a number`, `null`.
+pub fn with_article(kind: &str) -> String {
+    match kind {
+        "null" => kind.to_owned(),
+        "object" | "array" => format!("an {kind}"),
+        _ => format!("a {kind}"),
+    }
+}
+
 /// Why a text was refused as [`Json`]; the message names the fault and its position.
 #[derive(Debug)]
 pub struct JsonError(String);

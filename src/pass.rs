@@ -12,8 +12,9 @@ use serde_json::Number;
 
 use crate::{
     graph::{EventId, EventKind},
+    hash::hash128,
     json::{self, Json},
-    limits::JSON_DEPTH_MAX,
+    limits::{FEED_BYTES_MAX, JSON_DEPTH_MAX},
     values::{Value, Values},
 };
 
@@ -52,6 +53,13 @@ pub struct PassInput {
     pub published: SharedList<u128>,
     /// The error of the last attempt, if this pass makes the `on_failure` event.
     pub failure: Option<Arc<str>>,
+}
+
+impl PassInput {
+    /// Returns an id of the work among all works of all runs.
+    pub fn work_id(&self) -> String {
+        format!("{}-{}", self.run_id, self.work)
+    }
 }
 
 /// The event or events of a work.
@@ -143,6 +151,18 @@ impl Note {
     }
 }
 
+/// Returns the hash of a stream write, from its type's name and its value's text.
+pub fn stream_hash(name: &str, value: &str) -> u128 {
+    hash128(&[name.as_bytes(), value.as_bytes()])
+}
+
+/// Returns the error of a pass that streams more than the feed of its run may hold.
+pub fn feed_full() -> String {
+    format!(
+        "the feed of this run is full: it holds at most {FEED_BYTES_MAX} bytes of events; stream fewer or smaller ones"
+    )
+}
+
 /// What an event takes in the feed beyond its text and names.
 pub const NOTE_OVERHEAD_BYTES: usize = 16;
 
@@ -204,6 +224,18 @@ impl Emitted {
 }
 
 impl Done {
+    /// A pass that sent nothing and did not use the state.
+    pub fn of(end: PassEnd) -> Self {
+        Self { end, sent: Vec::new(), state: StateUse::default() }
+    }
+
+    /// Sets the version of the snapshot that the pass saw.
+    #[must_use]
+    pub fn with_version(mut self, version: u64) -> Self {
+        self.state.version = version;
+        self
+    }
+
     /// Returns the bytes of its events and of its writes to the state.
     pub fn bytes(&self) -> usize {
         let returned = if let PassEnd::Returned(events) = &self.end { &events[..] } else { &[] };
@@ -214,7 +246,8 @@ impl Done {
 }
 
 impl Write {
-    fn bytes(&self) -> usize {
+    /// Returns the bytes of its value.
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Set(value) | Self::Add(value) | Self::Push(value) | Self::Extend(value) => value.as_str().len(),
             Self::Remove => 0,
@@ -347,13 +380,18 @@ impl Write {
     }
 }
 
+/// Returns the kind of a value, for an error.
+fn found(value: &Json) -> String {
+    json::with_article(json::kind(value.as_str()))
+}
+
 fn add(key: &str, current: Option<Json>, amount: &Json) -> Result<Json, String> {
     let number = |value: &Json| {
-        let is_number = kind(value) == "a number";
+        let is_number = json::kind(value.as_str()) == "number";
         if is_number && !json::fits_64_bits(value.as_str().trim_ascii()) {
             return Err(format!("state key `{key}`: {value:?} does not fit into 64 bits, and `add` would round it"));
         }
-        value.decode::<Number>().map_err(|_| format!("state key `{key}`: `add` needs a number, found {}", kind(value)))
+        value.decode::<Number>().map_err(|_| format!("state key `{key}`: `add` needs a number, found {}", found(value)))
     };
     let amount_number = number(amount)?;
     let Some(current) = current else { return Ok(amount.clone()) };
@@ -372,19 +410,7 @@ fn extend(key: &str, current: Option<Value>, elements: &str, depth: usize) -> Re
         return Err(format!("state key `{key}`: `push`: nested deeper than {JSON_DEPTH_MAX}"));
     }
     Value::extend(current, elements)
-        .map_err(|found| format!("state key `{key}`: `push` needs an array, found {}", kind(&found)))
-}
-
-/// Returns the kind of a JSON text, by its first byte.
-fn kind(value: &Json) -> &'static str {
-    match value.as_str().trim_start().bytes().next() {
-        Some(b'{') => "an object",
-        Some(b'[') => "an array",
-        Some(b'"') => "a string",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
-        _ => "a number",
-    }
+        .map_err(|other| format!("state key `{key}`: `push` needs an array, found {}", found(&other)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, sync::Arc};
 
 use super::{
     Action, AskFirst, Case, Command, Program,
-    dialogue::{Dialogue, done},
+    dialogue::Dialogue,
     scope::{Failure, Scope, completed, quoted},
 };
 use crate::{
@@ -45,19 +45,20 @@ pub struct Launch {
 /// If the graph does not have the step.
 pub fn begin(command: &Arc<Command>, graph: &Arc<Graph>, step: StepId, mut input: PassInput) -> Begun {
     let version = input.state.version;
+    let done = |end| Begun::Done(Done::of(end).with_version(version));
     let begun = completed_event(graph, &input.event).and_then(|event| {
         input.event = event;
         Beginning { command, graph, step, input: &input }.begin()
     });
     match begun {
-        Ok(Next::Return(events)) => Begun::Done(done(version, PassEnd::Returned(events))),
-        Ok(Next::End(end)) => Begun::Done(done(version, end)),
+        Ok(Next::Return(events)) => done(PassEnd::Returned(events)),
+        Ok(Next::End(end)) => done(end),
         Ok(Next::Run { argv, stdin, variables }) => {
             let state = state_text(&input.state);
             let dialogue = Dialogue::new(command, graph, step, input.published, version);
             Begun::Launch(Box::new(Launch { argv, stdin, variables, state, dialogue }))
         }
-        Err(error) => Begun::Done(done(version, PassEnd::Failed { error, retry: false })),
+        Err(error) => done(PassEnd::Failed { error, retry: false }),
     }
 }
 
@@ -217,7 +218,7 @@ impl Beginning<'_> {
             ("STEPRILL_HANDLER_ID", input.handler_id.to_string()),
             ("STEPRILL_RUN_ID", input.run_id.to_string()),
             ("STEPRILL_ATTEMPT", input.attempt.to_string()),
-            ("STEPRILL_WORK_ID", format!("{}-{}", input.run_id, input.work)),
+            ("STEPRILL_WORK_ID", input.work_id()),
         ]
     }
 }

@@ -13,18 +13,17 @@ use std::{mem, sync::Arc};
 use super::{
     Action, Command, Output,
     lines::{self, Said},
-    scope::{checked, kind},
+    scope::checked,
     stderr::Stderr,
 };
 use crate::{
     graph::{EventId, Graph, StepId, StepType},
-    hash::hash128,
     json::{self, Json},
     limits::{
-        ERROR_BYTES_MAX, FEED_BYTES_MAX, JSON_DEPTH_MAX, NOTES_BYTES_MAX, PASS_OUTPUT_BYTES_MAX, PROGRAM_ENTRY_BYTES,
+        ERROR_BYTES_MAX, JSON_DEPTH_MAX, NOTES_BYTES_MAX, PASS_OUTPUT_BYTES_MAX, PROGRAM_ENTRY_BYTES,
         PROGRAM_LINE_BYTES_MAX, QUOTED_BYTES_MAX,
     },
-    pass::{Done, EventRef, FeedOrder, Note, PassEnd, SharedList, StateUse, Write},
+    pass::{self, Done, EventRef, FeedOrder, Note, PassEnd, SharedList, StateUse, Write},
     text::OneLine,
 };
 
@@ -152,13 +151,7 @@ impl Dialogue {
             }
             FeedOrder::Refuse if self.pending.is_some() => {
                 self.pending = None;
-                self.fail(
-                    format!(
-                        "the feed of this run is full: it holds at most {FEED_BYTES_MAX} bytes of events; stream fewer \
-                         or smaller ones"
-                    ),
-                    true,
-                );
+                self.fail(pass::feed_full(), true);
             }
             FeedOrder::TakeBack if self.pending.is_none() => return mem::take(&mut self.grant_bytes),
             FeedOrder::Refuse | FeedOrder::TakeBack => return 0,
@@ -237,6 +230,10 @@ impl Dialogue {
         self.fail(text, true);
     }
 
+    fn fail_long_line(&mut self, line: u64) {
+        self.fail(format!("line {line} of its output exceeds {PROGRAM_LINE_BYTES_MAX} bytes"), false);
+    }
+
     /// Returns whether the buffer has something to process: a line, or the last one of a program that ended well.
     fn has_line(&self) -> bool {
         let is_last = self.exit == Some(Exit::Code(0));
@@ -270,15 +267,13 @@ impl Dialogue {
         self.scanned = scanned.max(at) - at;
         self.buffer = if at == 0 { buffer } else { buffer[at..].to_vec() };
         if self.buffer.len() > PROGRAM_LINE_BYTES_MAX && self.wants_stdout() {
-            let line = self.lines + 1;
-            self.fail(format!("line {line} of its output exceeds {PROGRAM_LINE_BYTES_MAX} bytes"), false);
+            self.fail_long_line(self.lines + 1);
         }
     }
 
     fn take_line(&mut self, line: &[u8]) {
         if line.len() > PROGRAM_LINE_BYTES_MAX {
-            let error = format!("line {} of its output exceeds {PROGRAM_LINE_BYTES_MAX} bytes", self.lines);
-            return self.fail(error, false);
+            return self.fail_long_line(self.lines);
         }
         if line.trim_ascii().is_empty() {
             return;
@@ -290,13 +285,7 @@ impl Dialogue {
             Ok(Said::Emitted(event, value)) => self.emit(step, event, value),
             Ok(Said::State(writes)) => {
                 for (key, write) in writes {
-                    let bytes = match &write {
-                        Write::Set(value) | Write::Add(value) | Write::Push(value) | Write::Extend(value) => {
-                            value.as_str().len()
-                        }
-                        Write::Remove => 0,
-                    };
-                    self.count(key.len() + bytes);
+                    self.count(key.len() + write.bytes());
                     self.writes.push((key, write));
                 }
             }
@@ -329,7 +318,7 @@ impl Dialogue {
     }
 
     fn stream(&mut self, event: EventId, value: Json) {
-        let hash = hash128(&[self.graph.event(event).name.as_bytes(), value.as_str().as_bytes()]);
+        let hash = pass::stream_hash(&self.graph.event(event).name, value.as_str());
         let ordinal = self.stream_ordinal;
         self.stream_ordinal += 1;
         if !self.publishes_anew && self.published.get(ordinal as usize) == Some(&hash) {
@@ -366,7 +355,7 @@ impl Dialogue {
                 };
                 let mut error = text;
                 error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
-                done(self.state_version, PassEnd::Failed { error, retry })
+                Done::of(PassEnd::Failed { error, retry }).with_version(self.state_version)
             }
         }
     }
@@ -431,7 +420,7 @@ impl Dialogue {
         check(text, JSON_DEPTH_MAX + 1)?;
         let elements: Vec<&serde_json::value::RawValue> = serde_json::from_str(text).map_err(|_| {
             let name = &graph.event(event).name;
-            format!("its output: expected an array of {name}, got {}: `{shown}`", kind(text))
+            format!("its output: expected an array of {name}, got {}: `{shown}`", json::with_article(json::kind(text)))
         })?;
         for (index, element) in elements.into_iter().enumerate() {
             self.count(element.get().len());
@@ -456,11 +445,6 @@ impl Dialogue {
         self.returned.push((event, value));
         Ok(())
     }
-}
-
-/// Returns the record of a pass that changes no state.
-pub(super) fn done(version: u64, end: PassEnd) -> Done {
-    Done { end, sent: Vec::new(), state: StateUse { version, ..StateUse::default() } }
 }
 
 impl std::fmt::Display for Exit {

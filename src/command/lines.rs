@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use serde::Deserialize;
 use serde_json::{Number, value::RawValue};
 
-use super::scope::{checked, kind};
+use super::scope::checked;
 use crate::{
     graph::{EventId, Graph, StepType},
     json::{self, Json, fits_64_bits},
@@ -103,9 +103,9 @@ impl Changes<'_> {
             let is_number = serde_json::from_str::<Number>(of.get()).is_ok() && fits_64_bits(of.get());
             if !is_number {
                 let got = OneLine::new(of.get(), QUOTED_BYTES_MAX);
-                return Err(match kind(of.get()) {
-                    "a number" => format!(": state key `{key}`: `add` of {got}, which does not fit into 64 bits"),
-                    kind => format!(": state key `{key}`: `add` needs a number, found {kind}"),
+                return Err(match json::kind(of.get()) {
+                    "number" => format!(": state key `{key}`: `add` of {got}, which does not fit into 64 bits"),
+                    kind => format!(": state key `{key}`: `add` needs a number, found {}", json::with_article(kind)),
                 });
             }
             writes.push((key.into(), Write::Add(value(of)?)));

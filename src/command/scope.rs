@@ -107,7 +107,7 @@ pub(super) fn checked(graph: &Graph, event: EventId, text: &str) -> Result<Json,
     let text = text.trim_ascii();
     json::check(text.as_bytes(), JSON_DEPTH_MAX).map_err(|error| format!("event {name}: {error}"))?;
     if !text.starts_with('{') {
-        return Err(format!("event {name}: expected an object, got {}", kind(text)));
+        return Err(format!("event {name}: expected an object, got {}", json::with_article(json::kind(text))));
     }
     let text = graph.event(event).shape.complete(text).map_err(|fault| format!("event {name}: {fault}"))?;
     // In checked text, line ends stand only between tokens. Events fit on one line.
@@ -123,19 +123,6 @@ pub(super) fn completed(graph: &Graph, event: EventId, value: &Json) -> Result<J
     let EventType { name, shape, .. } = graph.event(event);
     let text = shape.complete(value.as_str()).map_err(|fault| format!("event {name}: {fault}"))?;
     Ok(if let Cow::Owned(text) = text { Json::of_encoded(&text) } else { value.clone() })
-}
-
-/// Returns the kind of a JSON value, by its first byte.
-pub(super) fn kind(text: &str) -> &'static str {
-    match text.bytes().next() {
-        None => "nothing",
-        Some(b'{') => "an object",
-        Some(b'[') => "an array",
-        Some(b'"') => "a string",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
-        Some(_) => "a number",
-    }
 }
 
 pub(super) fn quoted(text: &str) -> String {

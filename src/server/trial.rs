@@ -17,7 +17,7 @@ use crate::{
     json::Json,
     limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, TEST_INPUTS_MAX},
     now::{Deadline, Now},
-    pass::{Done, EventRef, PassEnd, StateUse},
+    pass::{Done, EventRef, PassEnd},
     workflow::{Event, Runs, Workflow, line::Line},
 };
 
@@ -265,7 +265,7 @@ impl<'a> Trial<'a> {
         }
         self.pass_time(line.paused());
         if line.stopped().is_some() {
-            done = Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() };
+            done = Done::of(PassEnd::TimedOut);
         }
         self.input(Input::Done { pass, done });
     }

@@ -158,7 +158,7 @@ impl<G: Grants> Ctx<G> {
     /// Returns an id of this work among all works of all runs, the same over passes, attempts and crashes: an
     /// idempotency key for calls to other systems.
     pub fn work_id(&self) -> String {
-        format!("{}-{}", self.pass.input.run_id, self.pass.input.work)
+        self.pass.input.work_id()
     }
 
     /// Returns the id of the run.

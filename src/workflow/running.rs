@@ -10,12 +10,10 @@ use super::{
 };
 use crate::{
     graph::{EventId, EventKind},
-    hash::hash128,
     json::{self, Json},
-    limits::{ERROR_BYTES_MAX, FEED_BYTES_MAX, PASS_OUTPUT_BYTES_MAX, WORK_NOTES_MAX, WORK_WAITS_MAX},
+    limits::{ERROR_BYTES_MAX, PASS_OUTPUT_BYTES_MAX, WORK_NOTES_MAX, WORK_WAITS_MAX},
     pass::{
-        Done, EventRef, NOTE_OVERHEAD_BYTES, NewWait, Note, OnceValue, OtherEvent, PassEnd, PassInput, StateUse, Stop,
-        Wait,
+        self, Done, EventRef, NOTE_OVERHEAD_BYTES, NewWait, Note, OnceValue, OtherEvent, PassEnd, PassInput, Stop, Wait,
     },
 };
 
@@ -182,8 +180,8 @@ impl Pass {
         }
         let written = encode(event, |text| {
             let hash = match known {
-                Some(id) => hash128(&[self.names.table.name(id).as_bytes(), text.as_bytes()]),
-                None => hash128(&[E::name().as_bytes(), text.as_bytes()]),
+                Some(id) => pass::stream_hash(self.names.table.name(id), text),
+                None => pass::stream_hash(&E::name(), text),
             };
             let mut progress = self.progress.borrow_mut();
             let ordinal = progress.stream_ordinal;
@@ -216,10 +214,7 @@ impl Pass {
     fn note(&self, note: Note) -> Result<()> {
         self.line.note(note).map_err(|refused| match refused {
             NoteRefused::Stopped(stop) => self.stopped(stop),
-            NoteRefused::FeedFull => StepError::hopeless(format!(
-                "the feed of this run is full: it holds at most {FEED_BYTES_MAX} bytes of events; stream fewer or \
-                 smaller ones"
-            )),
+            NoteRefused::FeedFull => StepError::hopeless(pass::feed_full()),
         })
     }
 
@@ -370,7 +365,7 @@ fn failed(error: &StepError, retry_if: Option<&RetryIf>) -> PassEnd {
 pub(super) fn panicked_at_last(panic: Box<dyn std::any::Any + Send>) -> Done {
     let end = PassEnd::Panicked(panic_message(&*panic));
     std::mem::forget(panic);
-    Done { end, sent: Vec::new(), state: StateUse::default() }
+    Done::of(end)
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

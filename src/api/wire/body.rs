@@ -5,12 +5,10 @@ use std::{borrow::Cow, sync::Arc};
 use serde_json::value::RawValue;
 
 use super::further;
-use super::object::{
-    Members, compact, each_member, expect_object, kind, members, string, unfold, unfold_data, with_article,
-};
+use super::object::{Members, compact, each_member, expect_object, members, string, unfold, unfold_data};
 use crate::{
     graph::{EventId, EventType, Graph, Shape},
-    json::{self, Json, JsonError},
+    json::{self, Json, JsonError, kind, with_article},
     limits::{BODY_DEPTH_MAX, HANDLER_ID_BYTES_MAX, JSON_DEPTH_MAX, QUOTED_BYTES_MAX, STATE_BYTES_MAX},
     text::OneLine,
     values::Values,

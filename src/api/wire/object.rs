@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::json;
+use crate::json::{self, kind, with_article};
 
 /// Some members of an object by name, borrowed from its text.
 #[derive(Debug)]
@@ -65,26 +65,6 @@ pub(super) fn string(raw: &RawValue) -> Result<String, String> {
     match kind(raw.get()) {
         "string" => serde_json::from_str(raw.get()).map_err(|error| error.to_string()),
         kind => Err(format!("expected a string, got {}", with_article(kind))),
-    }
-}
-
-/// Returns the kind of value of a JSON text.
-pub(super) fn kind(text: &str) -> &'static str {
-    match text.trim_ascii_start().bytes().next() {
-        Some(b'{') => "object",
-        Some(b'[') => "array",
-        Some(b'"') => "string",
-        Some(b't' | b'f') => "boolean",
-        Some(b'n') => "null",
-        _ => "number",
-    }
-}
-
-pub(super) fn with_article(kind: &str) -> String {
-    match kind {
-        "null" => kind.to_owned(),
-        "object" | "array" => format!("an {kind}"),
-        _ => format!("a {kind}"),
     }
 }
 

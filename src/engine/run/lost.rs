@@ -4,7 +4,7 @@ use super::facts::{Facts, Reduction};
 use crate::{
     engine::input::{Effect, PassId},
     limits::PASS_LOSSES_MAX,
-    pass::{Done, PassEnd, StateUse},
+    pass::{Done, PassEnd},
 };
 
 impl Facts {
@@ -19,7 +19,7 @@ impl Facts {
                 "Step {name} was lost {losses} times in a row, each time with the thread or process that ran it"
             );
             let end = PassEnd::Failed { error, retry: true };
-            return self.done(reduction, pass, Done { end, sent: Vec::new(), state: StateUse::default() });
+            return self.done(reduction, pass, Done::of(end));
         }
         self.lost.insert(pass.work, losses);
         let Some(work) = self.works.get_mut(pass.work) else { return };

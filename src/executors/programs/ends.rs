@@ -11,7 +11,7 @@ use super::{
 use crate::{
     executors::Report,
     limits::{PROGRAM_OUTPUT_BYTES_INLINE, PROGRAM_TERM_WAIT_US, PROGRAMS_OUTPUT_BYTES_MAX},
-    pass::{self, Done, PassEnd, StateUse},
+    pass::{self, Done, PassEnd},
 };
 
 impl Programs {
@@ -131,5 +131,5 @@ impl Programs {
 /// The end of a pass that nobody waits for.
 fn stopped() -> Done {
     let end = PassEnd::Failed { error: "its program was told to end".into(), retry: false };
-    Done { end, sent: Vec::new(), state: StateUse::default() }
+    Done::of(end)
 }

@@ -41,7 +41,7 @@ use crate::{
         KILLED_PROGRAMS_WAIT, PROGRAM_READ_BYTES, PROGRAM_START_PAUSE_US, PROGRAM_STARTS_MAX, PROGRAM_TERM_WAIT_US,
         PROGRAMS_LOOK_PAUSE,
     },
-    pass::{self, Done, FeedOrder, Order, PassEnd, StateUse, Stop},
+    pass::{self, Done, FeedOrder, Order, PassEnd, Stop},
 };
 use files::Files;
 use left::Left;
@@ -240,8 +240,7 @@ impl Programs {
             Err(NotStarted::Fault(error)) => {
                 self.passes.remove(&tag);
                 let end = PassEnd::Failed { error, retry: queued.plan.has_retry };
-                let state = StateUse { version: queued.state_version, ..StateUse::default() };
-                self.say(tag, pass::Report::Done(Done { end, sent: Vec::new(), state }));
+                self.say(tag, pass::Report::Done(Done::of(end).with_version(queued.state_version)));
             }
         }
         true

@@ -7,7 +7,7 @@ use super::{
     node::{Further, Kind, Node, Object, Range},
 };
 use crate::{
-    json::{fits_64_bits, whole},
+    json::{fits_64_bits, whole, with_article},
     limits::{QUOTED_BYTES_MAX, SHAPE_DEPTH_MAX, SHAPE_STEPS_MIN, SHAPE_STEPS_PER_BYTE},
 };
 
@@ -375,7 +375,11 @@ impl<'n> Walk<'_, 'n> {
         if let [only] = told[..] {
             return faults.swap_remove(only);
         }
-        self.fault(format!("{} fits none of the {} forms that are possible here", with_article(kind), parts.len()))
+        self.fault(format!(
+            "{} fits none of the {} forms that are possible here",
+            with_article(name_of(kind)),
+            parts.len()
+        ))
     }
 
     fn mismatch(&self, kinds: u8, came: u8) -> Mismatch {
@@ -419,15 +423,6 @@ fn accepted(kinds: u8) -> u8 {
 
 fn name_of(kind: u8) -> &'static str {
     Kind::NAMES.iter().find(|(bit, _)| *bit == kind).map_or("another value", |(_, name)| name)
-}
-
-fn with_article(kind: u8) -> String {
-    let name = name_of(kind);
-    match name {
-        "null" => name.to_owned(),
-        "array" | "object" => format!("an {name}"),
-        _ => format!("a {name}"),
-    }
 }
 
 /// Formats what was expected, in the words of serde.

@@ -19,7 +19,7 @@ use crate::{
     graph::StepId,
     limits::STRAGGLER_GRACE_US,
     now::{Clock, Now},
-    pass::{Done, Emitted, Order, PassEnd, Report, StateUse, Stop},
+    pass::{Done, Emitted, Order, PassEnd, Report, Stop},
 };
 
 impl Scheduler {
@@ -195,8 +195,7 @@ impl Scheduler {
         let (workflow, step) = (out.workflow, out.blamed.step);
         self.watch(tag, Stop::TimedOut, now);
         let end = step.and_then(|step| self.final_time_out(workflow, step)).unwrap_or(PassEnd::TimedOut);
-        let done = Done { end, sent: Vec::new(), state: StateUse::default() };
-        self.report(run, Input::Done { pass, done }, now);
+        self.report(run, Input::Done { pass, done: Done::of(end) }, now);
         self.serve_wanting(run);
     }
 
