@@ -280,6 +280,8 @@ mod text;
 #[cfg(not(feature = "internals"))]
 mod values;
 #[cfg(not(feature = "internals"))]
+mod wake;
+#[cfg(not(feature = "internals"))]
 mod workflow;
 
 #[cfg(feature = "internals")]
@@ -323,6 +325,8 @@ pub mod store;
 pub mod text;
 #[cfg(feature = "internals")]
 pub mod values;
+#[cfg(feature = "internals")]
+pub mod wake;
 #[cfg(feature = "internals")]
 pub mod workflow;
 

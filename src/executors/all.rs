@@ -3,7 +3,7 @@
 use std::{io, os::fd::RawFd, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    Executor, Report, Ring,
+    Executor, Report,
     data::{Commands, Data},
     programs::{Programs, Setting},
     threads::{StepBody, Threads},
@@ -12,6 +12,7 @@ use crate::{
     command::Action,
     engine::scheduler::{Lane, Scheduler, StepLanes},
     now::Now,
+    wake::WakeLoop,
     workflow::{Runs, Workflow},
 };
 
@@ -38,18 +39,22 @@ pub struct Sizes {
 }
 
 impl Executors {
-    /// Creates the executors for these workflows. `ring` wakes the loop from another thread.
+    /// Creates the executors for these workflows. `wake_loop` wakes the loop from another thread.
     ///
     /// # Errors
     /// If the system has no descriptor for waiting for programs.
-    pub fn new(workflows: &[Workflow], sizes: Sizes, ring: Ring) -> io::Result<Self> {
+    pub fn new(workflows: &[Workflow], sizes: Sizes, wake_loop: WakeLoop) -> io::Result<Self> {
         let Sizes { workers, programs_max, data, makes_records } = sizes;
         let bodies = workflows.iter().map(StepBody::of).collect();
         let commands: Arc<[Commands]> = workflows.iter().map(Commands::of).collect();
         let has_programs = workflows.iter().flat_map(Workflow::all_runs).any(runs_program);
-        let setting = Setting { programs_max, data, makes_records, ring: Arc::clone(&ring) };
+        let setting = Setting { programs_max, data, makes_records, wake_loop: Arc::clone(&wake_loop) };
         let programs = has_programs.then(|| Programs::new(Arc::clone(&commands), setting)).transpose()?;
-        Ok(Self { threads: Threads::new(workers, bodies, makes_records, ring), data: Data::new(commands), programs })
+        Ok(Self {
+            threads: Threads::new(workers, bodies, makes_records, wake_loop),
+            data: Data::new(commands),
+            programs,
+        })
     }
 
     /// Returns which executor runs which step, by workflow and step; nothing if threads run all of them.

@@ -13,7 +13,7 @@ pub mod data;
 pub mod programs;
 pub mod threads;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use crate::{
     engine::{
@@ -24,9 +24,6 @@ use crate::{
     now::Now,
     pass::{self, Done, Emitted, Order, PassEnd},
 };
-
-/// Wakes the loop from another thread.
-pub type Ring = Arc<dyn Fn() + Send + Sync>;
 
 /// Something that runs passes. The loop drives it: it owns it, calls it each turn, and is woken when there are reports.
 pub trait Executor {

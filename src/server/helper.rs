@@ -17,7 +17,7 @@ use crate::{
     client_id::ClientId,
     core::Loaded,
     engine::scheduler::{Fold, Folded, JournalError, Waste},
-    executors::Ring,
+    wake::WakeLoop,
 };
 
 /// The thread, and the parsed bodies whose calls are to be repeated.
@@ -38,7 +38,7 @@ struct Shared {
     /// Bytes that are not freed yet.
     waste_bytes: AtomicUsize,
     done: Sender<Done>,
-    ring: Ring,
+    wake_loop: WakeLoop,
 }
 
 #[derive(Default)]
@@ -67,10 +67,11 @@ pub(super) enum Given {
 }
 
 impl Helper {
-    /// `ring` is called when something is done.
-    pub(super) fn new(ring: Ring) -> Self {
+    /// `wake_loop` is called when something is done.
+    pub(super) fn new(wake_loop: WakeLoop) -> Self {
         let (sender, done) = unbounded();
-        let shared = Arc::new(Shared { queue: Mutex::default(), waste_bytes: AtomicUsize::new(0), done: sender, ring });
+        let shared =
+            Arc::new(Shared { queue: Mutex::default(), waste_bytes: AtomicUsize::new(0), done: sender, wake_loop });
         Self { shared, done, out: 0, bytes: 0, journals_bytes: 0, parsed: BTreeMap::new() }
     }
 
@@ -185,13 +186,13 @@ impl Shared {
                     let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(waste)));
                     self.waste_bytes.fetch_sub(bytes, Ordering::Relaxed);
                     // What is now free may be released to the system, which an idle loop would not check.
-                    (self.ring)();
+                    (self.wake_loop)();
                     continue;
                 }
             };
             // The loop may have ended.
             let _ = self.done.send(done);
-            (self.ring)();
+            (self.wake_loop)();
         }
     }
 

@@ -8,7 +8,8 @@ use crate::{
     engine::scheduler::{Scheduler, SchedulerLimits},
     graph::Graph,
     limits::{KEEP_FINISHED_DEFAULT, KEEP_FINISHED_STORE_DEFAULT},
-    store::{self, Opened, Recall, Ring, Store, Wanted},
+    store::{self, Opened, Recall, Store, Wanted},
+    wake::WakeLoop,
 };
 
 /// A store and its scheduler.
@@ -25,11 +26,11 @@ pub(super) fn open(
     account: Account,
     registered: &[Arc<Graph>],
     fresh_secret: u128,
-    ring: Ring,
+    wake_loop: WakeLoop,
     clock: &mut Clock,
 ) -> Result<Keeping, ServeError> {
     let (data, durability, bytes_max) = (config.data.as_deref(), config.durability, config.data_bytes_max);
-    let opened = store::open(Wanted { data, durability, bytes_max, graphs: registered, fresh_secret, ring });
+    let opened = store::open(Wanted { data, durability, bytes_max, graphs: registered, fresh_secret, wake_loop });
     let Opened { mut store, graphs, beginning, size_max } = opened?;
     let keep_finished_default = match beginning.recall {
         Recall::Feeds => KEEP_FINISHED_DEFAULT,

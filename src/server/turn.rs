@@ -106,13 +106,13 @@ impl Loop {
         let mut ids = Entropy::new().map_err(no_entropy)?;
         let secret = ids.secret().map_err(no_entropy)?;
         let waker = reactor.waker();
-        let ring = Arc::new(move || {
+        let wake_loop = Arc::new(move || {
             if let Err(error) = waker.wake() {
                 ::log::error!("the loop cannot be woken: {error}");
             }
         });
         let registered = graphs.len();
-        let mut keeping = keeping::open(config, account, &graphs, secret, Arc::clone(&ring) as _, &mut clock)?;
+        let mut keeping = keeping::open(config, account, &graphs, secret, Arc::clone(&wake_loop) as _, &mut clock)?;
         let now = clock.read();
         keeping.scheduler.set_lanes(Executors::lanes(&workflows));
         let sizes = Sizes {
@@ -122,7 +122,7 @@ impl Loop {
             makes_records: keeping.scheduler.recall() == Recall::Everything,
         };
         let no_descriptor = |error| ServeError::Io("programs cannot be waited for", error);
-        let executors = Executors::new(&workflows, sizes, Arc::clone(&ring) as _).map_err(no_descriptor)?;
+        let executors = Executors::new(&workflows, sizes, Arc::clone(&wake_loop) as _).map_err(no_descriptor)?;
         if let Some(descriptor) = executors.descriptor() {
             let mut source = SourceFd(&descriptor);
             let registered = reactor.registry().register(&mut source, EXECUTOR_TOKEN, Interest::READABLE);
@@ -148,7 +148,7 @@ impl Loop {
             now,
             clients: Table::default(),
             pages_bytes: 0,
-            helper: Helper::new(ring),
+            helper: Helper::new(wake_loop),
             died: None,
             notes: NotesPace::default(),
             finishing: BTreeMap::new(),

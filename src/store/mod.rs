@@ -31,9 +31,6 @@ pub use crate::engine::{
 };
 use crate::{graph::Graph, text::InvalidValue};
 
-/// Wakes the loop from another thread: something is completed.
-pub type Ring = Arc<dyn Fn() + Send + Sync>;
-
 /// When a batch counts as committed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Durability {

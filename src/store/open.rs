@@ -4,8 +4,8 @@ use std::{fmt, path::Path, sync::Arc};
 
 #[cfg(feature = "sqlite")]
 use super::sqlite::{self, SqliteStore};
-use super::{Durability, Opened, Ring, Store, memory::MemoryStore};
-use crate::graph::Graph;
+use super::{Durability, Opened, Store, memory::MemoryStore};
+use crate::{graph::Graph, wake::WakeLoop};
 
 /// How to open a store.
 pub struct Wanted<'a> {
@@ -20,7 +20,7 @@ pub struct Wanted<'a> {
     /// The secret for the ids of handlers, if nothing is stored yet.
     pub fresh_secret: u128,
     /// Called from another thread when something is completed and nothing was before.
-    pub ring: Ring,
+    pub wake_loop: WakeLoop,
 }
 
 /// Opens the store.
@@ -36,8 +36,9 @@ pub fn open(wanted: Wanted<'_>) -> Result<Opened<Box<dyn Store>>, OpenError> {
 
 #[cfg(feature = "sqlite")]
 fn open_directory(directory: &Path, wanted: Wanted<'_>) -> Result<Opened<Box<dyn Store>>, OpenError> {
-    let Wanted { durability, bytes_max, graphs, fresh_secret, ring, .. } = wanted;
-    let mut opened = SqliteStore::open(directory, durability, graphs, fresh_secret, ring).map_err(OpenError::Sqlite)?;
+    let Wanted { durability, bytes_max, graphs, fresh_secret, wake_loop, .. } = wanted;
+    let mut opened =
+        SqliteStore::open(directory, durability, graphs, fresh_secret, wake_loop).map_err(OpenError::Sqlite)?;
     opened.size_max = bytes_max.map(|bytes_max| opened.store.say_size(bytes_max));
     Ok(opened.boxed())
 }

@@ -15,10 +15,11 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, unbounded};
 
-use super::{Answer, Aside, Batch, Completed, Query, Ring, StoreError, Ticket};
+use super::{Answer, Aside, Batch, Completed, Query, StoreError, Ticket};
 use crate::{
     engine::keys::HandlerKey,
     limits::{COMMIT_BYTES_MAX, STORE_CLOSE_WAIT, STORE_IDLE},
+    wake::WakeLoop,
 };
 
 /// The part of a backend that commits, on the thread that writes.
@@ -74,14 +75,14 @@ struct Said {
     completed: Sender<Completed>,
     /// Set by the sender that wakes the loop, cleared when the loop finds nothing more: one call suffices until then.
     rung: AtomicBool,
-    ring: Ring,
+    wake_loop: WakeLoop,
 }
 
 impl<O: Send + 'static> Threads<O> {
-    /// Starts both threads. `ring` is called from one of them when something is completed and nothing was before.
-    pub(super) fn start<W: Writer<Order = O>>(reader: impl Reader, writer: W, ring: Ring) -> io::Result<Self> {
+    /// Starts both threads. `wake_loop` is called from one of them when something is completed and nothing was before.
+    pub(super) fn start<W: Writer<Order = O>>(reader: impl Reader, writer: W, wake_loop: WakeLoop) -> io::Result<Self> {
         let (say, completed) = unbounded();
-        let said = Arc::new(Said { completed: say, rung: AtomicBool::new(false), ring });
+        let said = Arc::new(Said { completed: say, rung: AtomicBool::new(false), wake_loop });
         let ((orders, taken), (queries, asked)) = (unbounded(), unbounded());
         let answers = Arc::clone(&said);
         let reader = spawn("reader", &said, move || answer_queries(reader, &asked, &answers))?;
@@ -141,7 +142,7 @@ impl<O: Send + 'static> Threads<O> {
 impl Said {
     fn say(&self, completed: Completed) {
         if self.completed.send(completed).is_ok() && !self.rung.swap(true, Ordering::AcqRel) {
-            (self.ring)();
+            (self.wake_loop)();
         }
     }
 }

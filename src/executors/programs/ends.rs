@@ -85,11 +85,11 @@ impl Programs {
             return self.say(tag, pass::Report::Done(dialogue.finish()));
         }
         self.passes.insert(tag, Place::Ended);
-        let (said, ring, makes_records) =
-            (self.said.clone(), Arc::clone(&self.setting.ring), self.setting.makes_records);
+        let (said, wake_loop, makes_records) =
+            (self.said.clone(), Arc::clone(&self.setting.wake_loop), self.setting.makes_records);
         let evaluate = move || {
             let _ = said.send(Report::of_end(tag, dialogue.finish(), makes_records));
-            ring();
+            wake_loop();
         };
         if thread::Builder::new().name("steprill-output".into()).spawn(evaluate).is_err() {
             self.passes.remove(&tag);

@@ -32,7 +32,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::{Events, Poll};
 use rustix::process::Signal;
 
-use super::{Executor, Report, Ring, data::Commands};
+use super::{Executor, Report, data::Commands};
 use crate::{
     command::{Action, Begun, Command, Launch},
     engine::scheduler::{Capacity, StartPass},
@@ -42,6 +42,7 @@ use crate::{
         PROGRAMS_LOOK_PAUSE,
     },
     pass::{self, Done, FeedOrder, Order, PassEnd, Stop},
+    wake::WakeLoop,
 };
 use files::Files;
 use left::Left;
@@ -100,7 +101,7 @@ pub struct Setting {
     /// Whether ends of passes are recorded.
     pub makes_records: bool,
     /// Wakes the loop.
-    pub ring: Ring,
+    pub wake_loop: WakeLoop,
 }
 
 /// Where a pass is.

@@ -24,13 +24,14 @@ use std::{
 
 use crossbeam_channel::{Receiver, unbounded};
 
-use super::{Executor, Report, Ring};
+use super::{Executor, Report};
 use crate::{
     engine::scheduler::{Capacity, StartPass},
     graph::StepId,
     hash::CounterMap,
     limits::{HANDED_PASSES_MAX, WORKER_TICK_US},
     pass::{self, FeedOrder, Order, Stop},
+    wake::WakeLoop,
     workflow::{
         Body, Runs, Workflow,
         line::{Bell, Call, Line},
@@ -91,9 +92,9 @@ impl StepBody {
 }
 
 impl Threads {
-    /// Creates a pool of at most `workers` threads that calls `ring` when [`Executor::poll_report`] has something.
+    /// Creates a pool of at most `workers` threads that calls `wake_loop` when [`Executor::poll_report`] has something.
     /// `makes_records` says whether ends of passes are recorded, so that workers make the records of large ones.
-    pub fn new(workers: usize, bodies: Vec<Vec<Option<StepBody>>>, makes_records: bool, ring: Ring) -> Self {
+    pub fn new(workers: usize, bodies: Vec<Vec<Option<StepBody>>>, makes_records: bool, wake_loop: WakeLoop) -> Self {
         let ((jobs, queue), (said, heard)) = (unbounded(), unbounded());
         let shared = Arc::new(Shared {
             jobs,
@@ -102,20 +103,20 @@ impl Threads {
             called: Condvar::new(),
             said,
             makes_records,
-            ring,
+            wake_loop,
             rung: AtomicBool::new(false),
             threads: AtomicUsize::new(0),
             threads_max: AtomicUsize::new(workers),
             saturated: AtomicBool::new(false),
             short: AtomicBool::new(false),
         });
-        let ringer = Arc::clone(&shared);
+        let waking = Arc::clone(&shared);
         let bell: Bell = Arc::new(move |tag, call| {
-            let _ = ringer.said.send(match call {
+            let _ = waking.said.send(match call {
                 Call::Noted => Said::Noted(tag),
                 Call::NeedsFeed(bytes) => Said::FeedWanted(tag, bytes),
             });
-            ringer.ring();
+            waking.wake_loop();
         });
         Self {
             shared,

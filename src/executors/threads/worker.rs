@@ -12,9 +12,10 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::{
-    executors::{Report, Ring},
+    executors::Report,
     limits::WORKER_IDLE,
     pass::{PassEnd, PassInput},
+    wake::WakeLoop,
     workflow::{Body, line::Line},
 };
 
@@ -50,7 +51,7 @@ pub(super) struct Shared {
     pub(super) said: Sender<Said>,
     /// Whether there is a journal, so that records are needed.
     pub(super) makes_records: bool,
-    pub(super) ring: Ring,
+    pub(super) wake_loop: WakeLoop,
     /// Set by the worker that wakes the loop, cleared by the loop: one wake-up per turn is enough.
     pub(super) rung: AtomicBool,
     pub(super) threads: AtomicUsize,
@@ -69,9 +70,9 @@ struct Unreported<'a> {
 }
 
 impl Shared {
-    pub(super) fn ring(&self) {
+    pub(super) fn wake_loop(&self) {
         if !self.rung.swap(true, Ordering::SeqCst) {
-            (self.ring)();
+            (self.wake_loop)();
         }
     }
 
@@ -163,7 +164,7 @@ impl Shared {
         unreported.tag = None;
         let _ = self.said.send(Said::Ended(tag, end));
         if self.queue.is_empty() || self.saturated.load(Ordering::SeqCst) {
-            self.ring();
+            self.wake_loop();
         }
     }
 
@@ -180,7 +181,7 @@ impl Drop for Unreported<'_> {
         if let Some(tag) = self.tag {
             self.shared.threads.fetch_sub(1, Ordering::AcqRel);
             let _ = self.shared.said.send(Said::Lost(tag));
-            self.shared.ring();
+            self.shared.wake_loop();
         }
     }
 }

@@ -19,8 +19,8 @@ fn a_store_whose_writer_panics_ends_the_server_with_an_error() {
     let config = Config { listen: vec!["127.0.0.1:0".parse().expect("an address")], ..Config::default() };
     let mut bound = Server::new().add(hello).bind(&config).expect("a free port");
     let waker = bound.turns.reactor.waker();
-    let ring = Arc::new(move || waker.wake().expect("the loop is there"));
-    let opened = SqliteStore::open(directory.path(), Durability::Off, &graphs, 1, ring);
+    let wake_loop = Arc::new(move || waker.wake().expect("the loop is there"));
+    let opened = SqliteStore::open(directory.path(), Durability::Off, &graphs, 1, wake_loop);
     let Opened { store, .. } = opened.unwrap_or_else(|error| panic!("{error}"));
     store.kill_writer();
     bound.turns.store = Box::new(store);

@@ -55,13 +55,14 @@ pub use fault::OpenError;
 pub use inspect::{Inspected, Inspector};
 
 use super::{
-    Batch, Completed, Durability, Opened, Query, Recovered, Ring, Store, StoreError, Ticket, threads::Threads,
+    Batch, Completed, Durability, Opened, Query, Recovered, Store, StoreError, Ticket, threads::Threads,
     versions::Versions,
 };
 use crate::{
     engine::ids::HandlerIds,
     graph::Graph,
     limits::{FREE_PART_BOUNDED, LOG_PART, WAL_BYTES_MAX},
+    wake::WakeLoop,
 };
 use fault::SqliteFault;
 use read::Reading;
@@ -81,7 +82,7 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens the database in `directory`, and creates both if they do not exist, with `fresh_secret` for the ids of
-    /// handlers. `ring` is called from another thread when something is completed and nothing was before.
+    /// handlers. `wake_loop` is called from another thread when something is completed and nothing was before.
     ///
     /// # Errors
     /// Why it cannot be used; nothing in it was changed then.
@@ -90,7 +91,7 @@ impl SqliteStore {
         durability: Durability,
         graphs: &[Arc<Graph>],
         fresh_secret: u128,
-        ring: Ring,
+        wake_loop: WakeLoop,
     ) -> Result<Opened<Self>, OpenError> {
         let path = open::database(directory);
         let open::Open { lock, connection, versions, known, beginning, unsynced } =
@@ -103,7 +104,7 @@ impl SqliteStore {
         let ids = HandlerIds::new(beginning.secret);
         let reading = Reading { connection, versions: Arc::clone(&versions), ids: ids.clone() };
         let gone = reading.gone().map_err(error)?;
-        let threads = Threads::start(reading, writer, ring);
+        let threads = Threads::start(reading, writer, wake_loop);
         let threads = threads.map_err(|error| OpenError::Io { path: path.clone(), error })?;
         if !gone.is_empty() {
             threads.say(Completed::Gone(gone));

@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("client_id", &[]),
     ("text", &["limits"]),
     ("cost", &[]),
+    ("wake", &[]),
     ("json", &["limits", "cost"]),
     ("values", &["limits", "cost", "json"]),
     ("graph", &["limits", "hash", "json"]),
@@ -51,6 +52,7 @@ const UNDER_SERVER: &[&str] = &[
     "http",
     "engine",
     "workflow",
+    "wake",
 ];
 
 /// Modules that may use everything.
