@@ -340,9 +340,7 @@ pub use net::{Address, AddressError};
 pub use server::{
     Bound, Config, LogFormat, Runtime, ServeError, Server, Stopper, TestRun, UsageError, ValueError, WorkflowTest,
 };
-#[cfg(feature = "sqlite")]
-pub use store::sqlite::OpenError;
-pub use store::{Durability, StoreError};
+pub use store::{Durability, OpenError, StoreError};
 pub use text::InvalidValue;
 pub use workflow::{
     Answer, Ask, Asks, Ctx, Event, Failure, Question, Result, Sends, StartEvent, State, Step, StepError, StopEvent,

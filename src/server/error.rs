@@ -3,8 +3,6 @@
 use std::{error::Error, fmt, io};
 
 use super::config::UsageError;
-#[cfg(feature = "sqlite")]
-use crate::store::sqlite;
 use crate::{
     json::JsonError,
     store::{OpenError, StoreError},
@@ -19,8 +17,7 @@ pub enum ServeError {
     /// The configuration is not understood.
     Config(UsageError),
     /// The data directory cannot be used. What was found there, what was expected, and what to do.
-    #[cfg(feature = "sqlite")]
-    Store(sqlite::OpenError),
+    Store(OpenError),
     /// The runs that go on cannot be read from the data directory.
     Recovery(StoreError),
     /// The system does not give an address. The text names it.
@@ -46,6 +43,7 @@ impl ServeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(error) => error.exit_code(),
+            Self::Store(error) => error.exit_code(),
             _ => 1,
         }
     }
@@ -56,7 +54,6 @@ impl fmt::Display for ServeError {
         match self {
             Self::SameName(name) => write!(formatter, "two workflows are named {name:?}; rename one"),
             Self::Config(error) => write!(formatter, "{error}"),
-            #[cfg(feature = "sqlite")]
             Self::Store(error) => write!(formatter, "{error}"),
             Self::Recovery(error) => write!(formatter, "{error}"),
             Self::Listen(error) => write!(formatter, "{error}"),
@@ -75,7 +72,6 @@ impl Error for ServeError {
             Self::SameName(_) | Self::Recovery(_) | Self::WrongStart { .. } => None,
             // These say all that the error inside says, so its source is theirs.
             Self::Config(error) => error.source(),
-            #[cfg(feature = "sqlite")]
             Self::Store(error) => error.source(),
             Self::Listen(error) => error.source(),
             Self::StartEvent(_, error) => Some(error),
@@ -99,10 +95,8 @@ impl From<StoreError> for ServeError {
 impl From<OpenError> for ServeError {
     fn from(error: OpenError) -> Self {
         match error {
-            #[cfg(not(feature = "sqlite"))]
-            OpenError::NotBuilt => Self::Config(UsageError::NoSqlite { of: "--data" }),
-            #[cfg(feature = "sqlite")]
-            OpenError::Sqlite(error) => Self::Store(error),
+            OpenError::NotBuilt { feature } => Self::Config(UsageError::NotBuilt { of: "--data", feature }),
+            error => Self::Store(error),
         }
     }
 }
@@ -114,15 +108,19 @@ mod tests {
     #[test]
     fn a_configuration_exits_with_2_and_a_failure_with_1() {
         let refused = || io::Error::from(io::ErrorKind::PermissionDenied);
-        let misused = UsageError::NoSqlite { of: "--data" };
+        let in_use = || OpenError::InUse("data".into());
+        let not_built = || OpenError::NotBuilt { feature: "sqlite" };
         let text = "--data: this program was built without feature `sqlite`";
         for (error, exit_code, says) in [
-            (ServeError::Config(misused), 2, text.to_owned()),
+            (not_built().into(), 2, text.to_owned()),
+            (in_use().into(), 1, in_use().to_string()),
             (ServeError::SameName("a".into()), 1, "two workflows are named \"a\"; rename one".into()),
             (ServeError::Listen(refused()), 1, refused().to_string()),
             (ServeError::Io("the loop has failed", refused()), 1, format!("the loop has failed: {}", refused())),
         ] {
             assert_eq!((error.exit_code(), error.to_string()), (exit_code, says));
         }
+        // As the tools end that open a data directory without serving.
+        assert_eq!((in_use().exit_code(), not_built().exit_code()), (1, 2));
     }
 }

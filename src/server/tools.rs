@@ -3,7 +3,6 @@
 
 #[cfg(feature = "files")]
 pub(super) mod files;
-#[cfg(feature = "sqlite")]
 mod look;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -18,8 +17,8 @@ pub(super) fn run_tool(program: &str, arguments: &[OsString]) -> Option<Result<E
     let (name, rest) = arguments.split_first()?;
     let rest = operands(rest);
     match name.to_str()? {
-        "inspect" => Some(inspect(program, &rest)),
-        "backup" => Some(backup(program, &rest)),
+        "inspect" => Some(look::inspect(program, &rest)),
+        "backup" => Some(look::backup(program, &rest)),
         _ => None,
     }
 }
@@ -30,17 +29,4 @@ fn operands(arguments: &[OsString]) -> Vec<OsString> {
     let mark = arguments.iter().position(|argument| argument == "--");
     let kept = arguments.iter().enumerate().filter(|(place, _)| Some(*place) != mark);
     kept.map(|(_, argument)| argument.clone()).collect()
-}
-
-#[cfg(feature = "sqlite")]
-use look::{backup, inspect};
-
-#[cfg(not(feature = "sqlite"))]
-fn inspect(_: &str, _: &[OsString]) -> Result<ExitCode, UsageError> {
-    Err(UsageError::NoSqlite { of: "inspect" })
-}
-
-#[cfg(not(feature = "sqlite"))]
-fn backup(_: &str, _: &[OsString]) -> Result<ExitCode, UsageError> {
-    Err(UsageError::NoSqlite { of: "backup" })
 }

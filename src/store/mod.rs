@@ -2,12 +2,16 @@
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | `open` | which store a server has |
+//! | `open` | which store a server or a tool has |
+//! | `error` | why a data directory cannot be used |
 //! | [`memory`] | the store that recalls feeds alone |
 //! | `threads` | the threads of a store that blocks, and what rests on a failed batch |
 //! | `fold`, `versions`, `list` | batches as one change for each handler; stored graphs; lists of byte strings |
-//! | `sqlite` | one database in a directory |
+//! | `sqlite`, `absent` | one database in a directory; what stands for it in a program without one |
 
+#[cfg(not(feature = "sqlite"))]
+mod absent;
+mod error;
 #[cfg(feature = "sqlite")]
 mod fold;
 #[cfg(feature = "sqlite")]
@@ -21,15 +25,24 @@ mod threads;
 #[cfg(feature = "sqlite")]
 mod versions;
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
-pub use open::{OpenError, Wanted, open};
+pub use error::OpenError;
+pub use open::{backup, inspect, open};
 
 pub use crate::engine::{
     storage::{Answer, Batch, Completed, Query, Recall, StoreError, Ticket},
     stored::{Address, Aside, Beginning, Recovered},
 };
-use crate::{graph::Graph, text::InvalidValue};
+use crate::{
+    engine::{
+        keys::HandlerKey,
+        stored::{Stored, StoredHandler},
+    },
+    graph::Graph,
+    text::InvalidValue,
+    wake::WakeLoop,
+};
 
 /// When a batch counts as committed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -66,6 +79,22 @@ impl FromStr for Durability {
             other => Err(InvalidValue::new("full, normal or off", other)),
         }
     }
+}
+
+/// How to open a store.
+pub struct Wanted<'a> {
+    /// The data directory; `None` for a store that recalls only feeds.
+    pub data: Option<&'a Path>,
+    /// When a batch counts as committed.
+    pub durability: Durability,
+    /// The limit on the bytes of the data, if any.
+    pub bytes_max: Option<u64>,
+    /// The registered workflows.
+    pub graphs: &'a [Arc<Graph>],
+    /// The secret for the ids of handlers, if nothing is stored yet.
+    pub fresh_secret: u128,
+    /// Called from another thread when something is completed and nothing was before.
+    pub wake_loop: WakeLoop,
 }
 
 /// An opened store.
@@ -112,3 +141,38 @@ pub trait Store {
     /// Waits until everything that was submitted is committed or has failed, and closes.
     fn close(&mut self);
 }
+
+/// Reads what a store has, beside a running server or without one, and writes nothing.
+pub trait Inspect {
+    /// Returns the secret for ids of handlers that no client chose.
+    fn secret(&self) -> u128;
+
+    /// Returns the graphs of the workflow ids of handlers.
+    fn graphs(&self) -> &[Arc<Graph>];
+
+    /// Returns the handlers that were set aside, and why, in order of their keys.
+    fn aside(&self) -> &[(HandlerKey, Box<str>)];
+
+    /// Returns up to `count` handlers after this one, in order of creation and without their states, and those among
+    /// them that cannot be read, with the cause.
+    ///
+    /// # Errors
+    /// If none can be read.
+    fn handlers(&self, after: Option<HandlerKey>, count: usize) -> Result<Inspected, OpenError>;
+
+    /// Returns one handler, with the journal of a run that has not ended or has failed; `None` if there is no such
+    /// handler.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn handler(&self, address: &Address) -> Result<Option<Stored>, OpenError>;
+
+    /// Answers any other query.
+    ///
+    /// # Errors
+    /// If something cannot be read.
+    fn answer(&self, query: &Query) -> Result<Answer, OpenError>;
+}
+
+/// Handlers, and those that cannot be read, with the cause.
+pub type Inspected = (Vec<StoredHandler>, Vec<(HandlerKey, Box<str>)>);

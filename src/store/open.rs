@@ -1,27 +1,13 @@
-//! Chooses the store of a server. The only place that names all of them.
+//! Chooses the store of a server, and of a tool that shows or copies a data directory. The only place that names all of
+//! them.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::path::Path;
 
+#[cfg(not(feature = "sqlite"))]
+use super::absent as durable;
 #[cfg(feature = "sqlite")]
-use super::sqlite::{self, SqliteStore};
-use super::{Durability, Opened, Store, memory::MemoryStore};
-use crate::{graph::Graph, wake::WakeLoop};
-
-/// How to open a store.
-pub struct Wanted<'a> {
-    /// The data directory; `None` for a store that recalls only feeds.
-    pub data: Option<&'a Path>,
-    /// When a batch counts as committed.
-    pub durability: Durability,
-    /// The limit on the bytes of the data, if any.
-    pub bytes_max: Option<u64>,
-    /// The registered workflows.
-    pub graphs: &'a [Arc<Graph>],
-    /// The secret for the ids of handlers, if nothing is stored yet.
-    pub fresh_secret: u128,
-    /// Called from another thread when something is completed and nothing was before.
-    pub wake_loop: WakeLoop,
-}
+use super::sqlite as durable;
+use super::{Inspect, OpenError, Opened, Store, Wanted, memory::MemoryStore};
 
 /// Opens the store.
 ///
@@ -30,44 +16,23 @@ pub struct Wanted<'a> {
 pub fn open(wanted: Wanted<'_>) -> Result<Opened<Box<dyn Store>>, OpenError> {
     match wanted.data {
         None => Ok(MemoryStore::open(wanted.graphs, wanted.fresh_secret).boxed()),
-        Some(directory) => open_directory(directory, wanted),
+        Some(directory) => durable::open(directory, wanted),
     }
 }
 
-#[cfg(feature = "sqlite")]
-fn open_directory(directory: &Path, wanted: Wanted<'_>) -> Result<Opened<Box<dyn Store>>, OpenError> {
-    let Wanted { durability, bytes_max, graphs, fresh_secret, wake_loop, .. } = wanted;
-    let mut opened =
-        SqliteStore::open(directory, durability, graphs, fresh_secret, wake_loop).map_err(OpenError::Sqlite)?;
-    opened.size_max = bytes_max.map(|bytes_max| opened.store.say_size(bytes_max));
-    Ok(opened.boxed())
+/// Opens the data directory for reading, beside a running server or without one.
+///
+/// # Errors
+/// If there is none, or it cannot be read.
+pub fn inspect(directory: &Path) -> Result<Box<dyn Inspect>, OpenError> {
+    durable::inspect(directory)
 }
 
-#[cfg(not(feature = "sqlite"))]
-fn open_directory(_: &Path, _: Wanted<'_>) -> Result<Opened<Box<dyn Store>>, OpenError> {
-    Err(OpenError::NotBuilt)
+/// Copies what a data directory has to `file`, as it is at one moment, beside a running server or without one. `file`
+/// is never incomplete.
+///
+/// # Errors
+/// If there is no data directory, `file` exists, or one of them cannot be read or written. No new `file` exists then.
+pub fn backup(directory: &Path, file: &Path) -> Result<(), OpenError> {
+    durable::backup(directory, file)
 }
-
-/// Why a store cannot be opened.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The directory cannot be used.
-    #[cfg(feature = "sqlite")]
-    Sqlite(sqlite::OpenError),
-    /// This program has no store for directories.
-    #[cfg(not(feature = "sqlite"))]
-    NotBuilt,
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(error) => error.fmt(formatter),
-            #[cfg(not(feature = "sqlite"))]
-            Self::NotBuilt => formatter.write_str("--data: this program was built without feature `sqlite`"),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}

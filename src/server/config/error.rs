@@ -58,10 +58,12 @@ pub enum UsageError {
         /// The tool.
         tool: &'static str,
     },
-    /// The program was built without the feature `sqlite`, which this needs.
-    NoSqlite {
+    /// The program was built without a feature that this needs.
+    NotBuilt {
         /// The flag or the tool.
         of: &'static str,
+        /// The name of the feature.
+        feature: &'static str,
     },
     /// An origin or a host that is to be allowed is malformed.
     Access(AccessError),
@@ -113,7 +115,9 @@ impl fmt::Display for UsageError {
             Self::Arguments(error) => write!(out, "{error}"),
             Self::Operands { tool, expected, got } => write!(out, "{tool}: expected {expected}, got {got:?}"),
             Self::NoDirectory { tool } => write!(out, "{tool}: expected DIR, got an empty name"),
-            Self::NoSqlite { of } => write!(out, "{of}: this program was built without feature `sqlite`"),
+            Self::NotBuilt { of, feature } => {
+                write!(out, "{of}: this program was built without feature `{feature}`")
+            }
             Self::Access(error) => write!(out, "{error}"),
             Self::BodyBeyondMemory { memory_max, body_bytes_max } => write!(
                 out,

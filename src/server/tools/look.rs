@@ -17,10 +17,7 @@ use crate::{
     },
     graph::Graph,
     limits::{INSPECT_PAGE_BYTES, INSPECT_PAGE_HANDLERS},
-    store::{
-        Answer, Query,
-        sqlite::{self, Inspector, OpenError},
-    },
+    store::{self, Answer, Inspect, OpenError, Query},
     text::OneLine,
 };
 
@@ -34,9 +31,9 @@ pub(super) fn inspect(program: &str, arguments: &[OsString]) -> Result<ExitCode,
     if directory.is_empty() {
         return Err(UsageError::NoDirectory { tool: "inspect" });
     }
-    let inspector = match Inspector::open(Path::new(directory)) {
+    let inspector = match store::inspect(Path::new(directory)) {
         Ok(inspector) => inspector,
-        Err(error) => return Ok(failed(program, &error)),
+        Err(error) => return unopened(program, "inspect", &error),
     };
     let look = Look { ids: HandlerIds::new(inspector.secret()), inspector };
     let mut lines = Lines(io::stdout().lock());
@@ -45,9 +42,8 @@ pub(super) fn inspect(program: &str, arguments: &[OsString]) -> Result<ExitCode,
         Some(id) => look.show(&id, &mut lines),
     };
     Ok(match shown {
-        // A reader that is gone has read enough.
         Ok(()) | Err(LookError::NotWritten) => ExitCode::SUCCESS,
-        Err(error) => failed(program, &error),
+        Err(error) => failed(program, &error, error.exit_code()),
     })
 }
 
@@ -59,19 +55,27 @@ pub(super) fn backup(program: &str, arguments: &[OsString]) -> Result<ExitCode, 
     if directory.is_empty() || Path::new(file).file_name().is_none() {
         return Err(operands("backup", "DIR and the name of a file", arguments));
     }
-    Ok(match sqlite::backup(Path::new(directory), Path::new(file)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(program, &error),
-    })
+    match store::backup(Path::new(directory), Path::new(file)) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => unopened(program, "backup", &error),
+    }
 }
 
 fn operands(tool: &'static str, expected: &'static str, got: &[OsString]) -> UsageError {
     UsageError::Operands { tool, expected, got: got.to_vec() }
 }
 
-fn failed(program: &str, error: &dyn fmt::Display) -> ExitCode {
+/// The directory cannot be used. A tool that was not built is a usage error.
+fn unopened(program: &str, tool: &'static str, error: &OpenError) -> Result<ExitCode, UsageError> {
+    match error {
+        OpenError::NotBuilt { feature } => Err(UsageError::NotBuilt { of: tool, feature }),
+        error => Ok(failed(program, error, error.exit_code())),
+    }
+}
+
+fn failed(program: &str, error: &dyn fmt::Display, exit_code: u8) -> ExitCode {
     eprintln!("{program}: {}", OneLine::new(&error.to_string(), usize::MAX));
-    ExitCode::from(1)
+    ExitCode::from(exit_code)
 }
 
 /// Writes lines. Nothing that a client, a step or a damaged file put into the database moves a cursor or forges a line.
@@ -85,7 +89,7 @@ impl<W: io::Write> Lines<W> {
 }
 
 struct Look {
-    inspector: Inspector,
+    inspector: Box<dyn Inspect>,
     ids: HandlerIds,
 }
 
@@ -95,8 +99,18 @@ enum LookError {
     Open(OpenError),
     /// No handler has this id.
     NoHandler(String),
-    /// Nobody reads the output any more.
+    /// Nobody reads the output any more: its reader has read enough.
     NotWritten,
+}
+
+impl LookError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Open(error) => error.exit_code(),
+            Self::NoHandler(_) => 1,
+            Self::NotWritten => 0,
+        }
+    }
 }
 
 impl fmt::Display for LookError {

@@ -12,10 +12,10 @@ use rusqlite::{
 };
 
 use super::{
-    fault::{OpenError, SqliteFault},
+    fault::SqliteFault,
     open::{find, plain, private, set_up, sibling, sync_directory},
 };
-use crate::limits::READER_CACHE_KIB;
+use crate::{limits::READER_CACHE_KIB, store::OpenError};
 
 /// Copies the database in `directory` to `file`, as it is at one moment, whether or not a server runs on it. The copy
 /// serves as `steprill.db` in another directory. A running server continues in the meantime, while its log grows.

@@ -1,65 +1,14 @@
 //! Faults of a database, as described to those who start the server and those who are served.
 
-use std::{
-    fmt, io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use rusqlite::ErrorCode;
 
 use super::schema::SCHEMA_VERSION;
 use crate::{
     engine::keys::HandlerKey,
-    store::{StoreError, versions::Unknown},
+    store::{OpenError, StoreError, versions::Unknown},
 };
-
-/// Why a data directory cannot be used. Nothing in it was changed.
-#[derive(Debug)]
-pub enum OpenError {
-    /// Another server uses it: stop that one, or use another directory.
-    InUse(PathBuf),
-    /// The file is not an SQLite database: this is probably the wrong directory.
-    NotDatabase(PathBuf),
-    /// The database was made by another program: this is probably the wrong directory.
-    OtherProgram(PathBuf),
-    /// A newer version of this program has written it: use that one.
-    Newer {
-        /// The database.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
-    },
-    /// An earlier version of this program has written it: a server updates it when it starts.
-    Older {
-        /// The database.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
-    },
-    /// It cannot be read: replace it by a backup.
-    Damaged {
-        /// The database.
-        path: PathBuf,
-        /// The fault, as described by SQLite or by the row that cannot be decoded.
-        text: String,
-    },
-    /// The system does not allow reading or writing it: check permissions and space.
-    Io {
-        /// The file or directory.
-        path: PathBuf,
-        /// The system's error.
-        error: io::Error,
-    },
-    /// There is no database: this is probably the wrong directory.
-    Nothing {
-        /// The directory.
-        directory: PathBuf,
-        /// What is there instead.
-        found: &'static str,
-    },
-    /// The file for a backup exists: name another one, or remove it.
-    Exists(PathBuf),
-}
 
 /// A fault inside the store.
 #[derive(Debug)]
@@ -120,7 +69,7 @@ impl SqliteFault {
             Self::Handler(handler, text) => {
                 return OpenError::Damaged { path, text: format!("handler {handler}: {text}") };
             }
-            Self::Newer(found) => return OpenError::Newer { path, found },
+            Self::Newer(found) => return OpenError::Newer { path, found, known: SCHEMA_VERSION },
         };
         let text = words(&error);
         match error.sqlite_error_code() {
@@ -179,68 +128,5 @@ impl From<Unknown> for SqliteFault {
 impl From<io::Error> for SqliteFault {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InUse(path) => write!(
-                formatter,
-                "{} is in use by another server: stop that one, or give another directory",
-                path.display()
-            ),
-            Self::NotDatabase(path) => write!(
-                formatter,
-                "{} is not a database: give another directory, or move the file away to begin with an empty one",
-                path.display()
-            ),
-            Self::OtherProgram(path) => {
-                write!(formatter, "{} is the database of another program: give another directory", path.display())
-            }
-            Self::Newer { path, found } => write!(
-                formatter,
-                "{} has version {found}, and this program knows versions up to {SCHEMA_VERSION}: use a newer steprill",
-                path.display()
-            ),
-            Self::Older { path, found } => write!(
-                formatter,
-                "{} has version {found}, of an earlier steprill: start this server on it once, which brings it to \
-                 version {SCHEMA_VERSION}",
-                path.display()
-            ),
-            Self::Damaged { path, text } => write!(
-                formatter,
-                "{} is damaged ({text}): put a backup in its place, or give another directory",
-                path.display()
-            ),
-            Self::Io { path, error } => {
-                let advice = match error.kind() {
-                    io::ErrorKind::NotFound => "make the directory that it is to be in",
-                    _ => "see to its permissions and to free space",
-                };
-                let path = path.display();
-                write!(formatter, "{path} cannot be used ({error}): {advice}, or give another directory")
-            }
-            Self::Nothing { directory, found } => write!(
-                formatter,
-                "'{}' is no data directory ({found}): give the one that a server has as --data, with steprill.db in it",
-                directory.display()
-            ),
-            Self::Exists(path) => write!(
-                formatter,
-                "{} exists: a backup replaces nothing, so name another file or remove that one",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io { error, .. } => Some(error),
-            _ => None,
-        }
     }
 }

@@ -10,21 +10,17 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    fault::{OpenError, SqliteFault},
+    fault::SqliteFault,
     open::{aside, find, open_for_reading, read_secret, set_up, sibling},
     read::Reading,
     schema::SCHEMA_VERSION,
     versions,
 };
 use crate::{
-    engine::{
-        ids::HandlerIds,
-        keys::HandlerKey,
-        stored::{Stored, StoredHandler},
-    },
+    engine::{ids::HandlerIds, keys::HandlerKey, stored::Stored},
     graph::Graph,
     limits::{PAGE_BYTES_MAX, READER_CACHE_KIB},
-    store::{Address, Answer, Query},
+    store::{Address, Answer, Inspect, Inspected, OpenError, Query},
 };
 
 /// Reads the database of a directory and writes nothing.
@@ -34,9 +30,6 @@ pub struct Inspector {
     secret: u128,
     aside: Vec<(HandlerKey, Box<str>)>,
 }
-
-/// Handlers, and those that cannot be read, with the cause.
-pub type Inspected = (Vec<StoredHandler>, Vec<(HandlerKey, Box<str>)>);
 
 impl Inspector {
     /// Opens the database in `directory`.
@@ -48,7 +41,7 @@ impl Inspector {
         let opened = connect(&path).and_then(|mut connection| {
             let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
             if found < SCHEMA_VERSION {
-                return Ok(Err(OpenError::Older { path: path.clone(), found }));
+                return Ok(Err(OpenError::Older { path: path.clone(), found, known: SCHEMA_VERSION }));
             }
             let versions = Arc::new(versions::load(&mut connection, &[], false)?);
             let secret = read_secret(&connection)?;
@@ -59,46 +52,31 @@ impl Inspector {
         let (reading, secret, aside) = opened.map_err(|fault| fault.open_error(&path))??;
         Ok(Self { path, reading, secret, aside })
     }
+}
 
-    /// Returns the secret for ids of handlers that no client chose.
-    pub fn secret(&self) -> u128 {
+impl Inspect for Inspector {
+    fn secret(&self) -> u128 {
         self.secret
     }
 
-    /// Returns the graphs of the workflow ids of handlers.
-    pub fn graphs(&self) -> &[Arc<Graph>] {
+    fn graphs(&self) -> &[Arc<Graph>] {
         self.reading.versions.graphs()
     }
 
-    /// Returns up to `count` handlers after this one, in order of creation and without their states, and those among
-    /// them that cannot be read, with the cause.
-    ///
-    /// # Errors
-    /// If none can be read.
-    pub fn handlers(&self, after: Option<HandlerKey>, count: usize) -> Result<Inspected, OpenError> {
+    fn aside(&self) -> &[(HandlerKey, Box<str>)] {
+        &self.aside
+    }
+
+    fn handlers(&self, after: Option<HandlerKey>, count: usize) -> Result<Inspected, OpenError> {
         let listed = self.reading.list(after, count, PAGE_BYTES_MAX);
         listed.map(|listed| (listed.handlers, listed.damaged)).map_err(|fault| fault.open_error(&self.path))
     }
 
-    /// Returns the handlers that were set aside, and why.
-    pub fn aside(&self) -> &[(HandlerKey, Box<str>)] {
-        &self.aside
-    }
-
-    /// Returns one handler, with the journal of a run that has not ended or has failed; `None` if there is no such
-    /// handler.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn handler(&self, address: &Address) -> Result<Option<Stored>, OpenError> {
+    fn handler(&self, address: &Address) -> Result<Option<Stored>, OpenError> {
         self.reading.handler(address, true).map_err(|fault| fault.open_error(&self.path))
     }
 
-    /// Answers any other query.
-    ///
-    /// # Errors
-    /// If something cannot be read.
-    pub fn answer(&self, query: &Query) -> Result<Answer, OpenError> {
+    fn answer(&self, query: &Query) -> Result<Answer, OpenError> {
         self.reading.answer(query).map_err(|fault| fault.open_error(&self.path))
     }
 }

@@ -51,12 +51,11 @@ mod writer;
 use std::{fs::File, path::Path, path::PathBuf, sync::Arc};
 
 pub use backup::backup;
-pub use fault::OpenError;
-pub use inspect::{Inspected, Inspector};
+pub use inspect::Inspector;
 
 use super::{
-    Batch, Completed, Durability, Opened, Query, Recovered, Store, StoreError, Ticket, threads::Threads,
-    versions::Versions,
+    Batch, Completed, Durability, Inspect, OpenError, Opened, Query, Recovered, Store, StoreError, Ticket, Wanted,
+    threads::Threads, versions::Versions,
 };
 use crate::{
     engine::ids::HandlerIds,
@@ -68,6 +67,25 @@ use fault::SqliteFault;
 use read::Reading;
 use schema::PAGE_BYTES;
 use writer::{Order, Writer};
+
+/// Opens the database in `directory` for a server.
+///
+/// # Errors
+/// Why it cannot be used; nothing in it was changed then.
+pub fn open(directory: &Path, wanted: Wanted<'_>) -> Result<Opened<Box<dyn Store>>, OpenError> {
+    let Wanted { durability, bytes_max, graphs, fresh_secret, wake_loop, .. } = wanted;
+    let mut opened = SqliteStore::open(directory, durability, graphs, fresh_secret, wake_loop)?;
+    opened.size_max = bytes_max.map(|bytes_max| opened.store.say_size(bytes_max));
+    Ok(opened.boxed())
+}
+
+/// Opens the database in `directory` for reading.
+///
+/// # Errors
+/// If there is none, or it cannot be read.
+pub fn inspect(directory: &Path) -> Result<Box<dyn Inspect>, OpenError> {
+    Ok(Box::new(Inspector::open(directory)?))
+}
 
 /// A database in a directory, and its two threads.
 ///

@@ -11,7 +11,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    fault::{OpenError, SqliteFault},
+    fault::SqliteFault,
     known::Known,
     migrate,
     names::Names,
@@ -27,12 +27,15 @@ use crate::{
     },
     graph::Graph,
     limits::{DATABASE_BUSY_TIMEOUT, READER_CACHE_KIB, STATEMENTS_MAX, WRITER_CACHE_KIB},
-    store::{Durability, versions::Versions},
+    store::{Durability, OpenError, versions::Versions},
 };
+
+/// The name of the database in its directory.
+const FILE_NAME: &str = "steprill.db";
 
 /// Returns the path of a data directory's database.
 pub(super) fn database(directory: &Path) -> PathBuf {
-    directory.join("steprill.db")
+    directory.join(FILE_NAME)
 }
 
 /// A database that is open for writing, and what it knows.
@@ -150,14 +153,16 @@ pub(super) fn look(path: &Path) -> Result<Found, OpenError> {
     match () {
         () if !header.starts_with(b"SQLite format 3\0") => Err(OpenError::NotDatabase(path.to_owned())),
         () if application != APPLICATION_ID => Err(OpenError::OtherProgram(path.to_owned())),
-        () if version > SCHEMA_VERSION => Err(OpenError::Newer { path: path.to_owned(), found: version }),
+        () if version > SCHEMA_VERSION => {
+            Err(OpenError::Newer { path: path.to_owned(), found: version, known: SCHEMA_VERSION })
+        }
         () => Ok(Found::Ours),
     }
 }
 
 /// Returns the path of the database of a directory that must have one.
 pub(super) fn find(directory: &Path) -> Result<PathBuf, OpenError> {
-    let nothing = |found| OpenError::Nothing { directory: directory.to_owned(), found };
+    let nothing = |found| OpenError::Nothing { directory: directory.to_owned(), found, expected: FILE_NAME };
     match fs::metadata(directory) {
         Ok(metadata) if !metadata.is_dir() => return Err(nothing("it is a file")),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use steprill::store::sqlite::Inspector;
+use steprill::store::{Inspect as _, sqlite::Inspector};
 
 use super::*;
 

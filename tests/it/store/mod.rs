@@ -26,10 +26,7 @@ use steprill::{
     json::Json,
     now::Now,
     pass::EventRef,
-    store::{
-        Address, Answer, Completed, Durability, Query, Store, StoreError, Ticket,
-        sqlite::{OpenError, SqliteStore},
-    },
+    store::{Address, Answer, Completed, Durability, OpenError, Query, Store, StoreError, Ticket, sqlite::SqliteStore},
     values::Values,
 };
 

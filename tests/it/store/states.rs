@@ -1,6 +1,6 @@
 //! Large states, which stand beside the rows of their handlers.
 
-use steprill::store::sqlite::Inspector;
+use steprill::store::{Inspect as _, sqlite::Inspector};
 
 use super::{
     isolation::damage,

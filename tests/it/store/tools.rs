@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use steprill::store::sqlite::{Inspector, backup};
+use steprill::store::{
+    Inspect as _,
+    sqlite::{Inspector, backup},
+};
 
 use super::*;
 

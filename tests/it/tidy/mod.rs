@@ -117,6 +117,15 @@ fn only_the_loop_reads_the_clocks() {
 }
 
 #[test]
+fn a_store_is_named_only_where_it_is_chosen() {
+    hold(rules::backends, &["src"]);
+    let text = "// SQLite\nuse crate::store::sqlite::backup;\n#[cfg(feature = \"sqlite\")]\nlet text = \"SQLite\";";
+    finds(rules::backends, "src/server/tools/look.rs", text, &[2, 3, 4]);
+    finds(rules::backends, "src/store/threads.rs", text, &[2, 3, 4]);
+    finds(rules::backends, "src/store/open.rs", text, &[]);
+}
+
+#[test]
 fn nothing_is_left_to_do() {
     hold(rules::finished, &["src", "examples", "tests"]);
     finds(rules::finished, "src/json.rs", &format!("fn a() {{\n    to{}!()\n}}", "do"), &[2]);

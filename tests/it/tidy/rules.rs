@@ -204,6 +204,18 @@ pub(super) fn clocks(source: &Source) -> Vec<(usize, String)> {
     lines.map(|(number, _)| (number, "a clock is read outside of src/server/clock.rs".to_owned())).collect()
 }
 
+pub(super) fn backends(source: &Source) -> Vec<(usize, String)> {
+    let path = source.path();
+    if ["src/store/mod.rs", "src/store/open.rs", "src/store/absent.rs"].contains(&path)
+        || path.starts_with("src/store/sqlite/")
+    {
+        return Vec::new();
+    }
+    let names = |line: &str| line.to_lowercase().contains("sqlite") && !line.starts_with("#[cfg(all(test, ");
+    let lines = source.program().filter(|(_, line)| names(line));
+    lines.map(|(number, _)| (number, "a store is named outside of what chooses it".to_owned())).collect()
+}
+
 pub(super) fn finished(source: &Source) -> Vec<(usize, String)> {
     // In two parts each, so that they are not found here.
     let marks = [("TO", "DO"), ("FIX", "ME"), ("XX", "X"), ("to", "do!"), ("unimple", "mented!"), ("db", "g!")];
