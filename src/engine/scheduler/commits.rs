@@ -171,6 +171,11 @@ impl Commits {
         self.asking.begin(self.uncommitted())
     }
 
+    /// Refuses the answers to all pending queries, so that they are repeated.
+    pub(super) fn refuse_pending_reads(&mut self) {
+        self.asking.refuse_pending();
+    }
+
     /// Records the answer to a query. Returns whether it may be used.
     pub(super) fn end_read(&mut self, asked: Asked) -> bool {
         self.asking.end(asked)

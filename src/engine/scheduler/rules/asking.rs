@@ -13,7 +13,7 @@ impl Scheduler {
     }
 
     /// Records that the store has answered. Returns whether the answer may be used; if not, something has been rolled
-    /// back since, and the query must be repeated.
+    /// back or found damaged since, and the query must be repeated.
     #[must_use]
     pub fn end_read(&mut self, asked: Asked) -> bool {
         self.commits.end_read(asked)

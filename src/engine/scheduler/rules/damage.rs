@@ -86,6 +86,9 @@ impl Scheduler {
         self.note_damaged(key, cause);
         self.put_compaction_off(key);
         if let Some(reloading) = self.absent.take_reloading(key) {
+            // What its passes have reported is dropped here. With an older answer, in which it is still whole, the
+            // handler would become resident without that, and its passes would run again.
+            self.commits.refuse_pending_reads();
             self.outbox.notify_all(reloading.caller.map(Notice::Unread));
             for channel in self.absent.take_channels(key, u32::MAX) {
                 self.outbox.notify_all(channel.everybody().map(Notice::Lost));

@@ -40,6 +40,21 @@ fn a_run_whose_journal_is_damaged_fails_and_the_others_go_on() {
 }
 
 #[test]
+fn an_answer_from_before_a_reloading_handler_was_found_damaged_is_not_used() {
+    let mut world = World::new(ASKS, None);
+    let key = world.start(StartAs::New(None));
+    let tag = world.passes()[0];
+    world.stop(tag);
+    // The end of the pass is reported again once the handler is loaded.
+    world.lose();
+    let while_whole = world.scheduler.begin_read();
+    world.scheduler.handle_damaged(key, "a page is damaged", world.now);
+    assert!(!world.scheduler.end_read(while_whole), "the pass would run a second time");
+    let afterwards = world.scheduler.begin_read();
+    assert!(world.scheduler.end_read(afterwards));
+}
+
+#[test]
 fn a_damaged_run_whose_failure_cannot_be_kept_is_given_up_at_once() {
     let mut world = World::new(ASKS, None);
     let keys = [(); 2].map(|()| world.start(StartAs::New(None)));
