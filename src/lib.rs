@@ -243,6 +243,8 @@ mod account;
 #[cfg(not(feature = "internals"))]
 mod api;
 #[cfg(not(feature = "internals"))]
+mod awaited;
+#[cfg(not(feature = "internals"))]
 mod client_id;
 #[cfg(not(feature = "internals"))]
 mod command;
@@ -288,6 +290,8 @@ mod workflow;
 pub mod account;
 #[cfg(feature = "internals")]
 pub mod api;
+#[cfg(feature = "internals")]
+pub mod awaited;
 #[cfg(feature = "internals")]
 pub mod client_id;
 #[cfg(feature = "internals")]

@@ -19,6 +19,7 @@ pub(crate) mod wire;
 use std::{collections::VecDeque, time::Duration};
 
 use crate::{
+    awaited::Awaited,
     engine::{
         keys::{HandlerKey, RunKey, WorkflowId},
         scheduler::NotResident,
@@ -40,20 +41,25 @@ pub use wire::{Timestamp, VALUE_AT, render_event};
 pub enum Reply {
     /// Reply now.
     Now(Response),
-    /// Reply once the change made by the call is committed.
-    WhenCommitted(HandlerKey, Response),
-    /// Repeat the call once the scheduler has what the store knows under this address.
-    WhenRead(Address),
+    /// Reply, or repeat the call, once this is there. At the end of a run, reply what [`run_ended`] returns.
+    Later(Awaited),
     /// Repeat the call with the request's body as parsed by [`Form::parse`], which may take long.
-    WhenParsed(Form),
-    /// Repeat the call once this batch is committed or has failed.
-    WhenSettled(u64),
-    /// POST run: reply once the run has ended; see [`run_ended`].
-    WhenRunEnds(HandlerKey),
+    Parse(Form),
     /// GET /events.
     Follow(Follow),
     /// GET /handlers, written page by page as the socket takes it; see [`list_some`].
     List(Box<List>),
+}
+
+impl Reply {
+    /// Returns whether the call is to be repeated. Until then its request has not been accepted.
+    pub fn repeats_call(&self) -> bool {
+        match self {
+            Self::Later(awaited) => awaited.repeats_call(),
+            Self::Parse(_) => true,
+            Self::Now(_) | Self::Follow(_) | Self::List(_) => false,
+        }
+    }
 }
 
 impl From<Response> for Reply {
@@ -62,9 +68,15 @@ impl From<Response> for Reply {
     }
 }
 
+impl From<Awaited> for Reply {
+    fn from(awaited: Awaited) -> Self {
+        Self::Later(awaited)
+    }
+}
+
 impl From<NotResident> for Reply {
     fn from(NotResident(key): NotResident) -> Self {
-        Self::WhenRead(Address::Key(key))
+        Self::Later(Awaited::Handler(Address::Key(key)))
     }
 }
 

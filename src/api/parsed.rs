@@ -1,5 +1,5 @@
 //! Parsed request bodies: the part of a call whose time grows with the body, and that needs only the workflow's graph.
-//! The server may do it before the call: see [`Reply::WhenParsed`](super::Reply::WhenParsed).
+//! The server may do it before the call: see [`Reply::Parse`](super::Reply::Parse).
 
 use std::sync::Arc;
 

@@ -2,19 +2,17 @@
 //! there is no socket, thread, clock or random number here. The server's loop drives it with sockets and a store, the
 //! simulator in the tests at random with a model.
 //!
-//! The order of calls: commands in any order. Then, until nothing is left: [`Core::poll_output`] until it returns
-//! nothing; then what the store has completed, one at a time, to [`Core::handle_completed`]; if there is nothing of
-//! that either, [`Core::poll_batch`]. At the end [`Core::retire`], and its outputs. Carry out the outputs of a
-//! `handle_*` before anything else happens: a repeated call then certainly finds the handler that was loaded for it.
+//! The order of calls in a turn: commands in any order, then [`Driver::settle`]. The outputs of a `handle_*` are to be
+//! carried out before anything else happens: a repeated call then certainly finds the handler that was loaded for it.
 //!
-//! A client has one request at a time. It waits for one thing ([`Core::hold_call`], [`Core::reply_when_committed`],
-//! [`Core::await_end`]) until an [`Output`] names it, or until it is forgotten:
+//! A client has one request at a time. It waits for one thing ([`Core::wait`]) until an [`Output`] names it, or until
+//! it is forgotten:
 //!
 //! ```text
-//!            ┌── hold_call ──► Call ────── Output::Call, Output::CallFailed, resume_call ──┐
-//!  free ─────┼── reply_when_committed ──► Commit ────── Output::Reply, Output::Refuse ─────┼──► free
-//!            └── await_end ──► End ─── Output::RunEnded, Output::Refuse, release_caller ───┘
-//!                                          forget, at any time
+//!            ┌── Handler, Batch, Driver ──► Call ── Output::Call, Output::CallFailed, resume_call ──┐
+//!  free ─────┼── Commit ──► Commit ───────── Output::Reply, Output::Refuse ─────────────────────────┼──► free
+//!            └── End ──► End ─────────────── Output::RunEnded, Output::Refuse, release_caller ──────┘
+//!                                            forget, at any time
 //! ```
 
 mod failures;
@@ -22,24 +20,27 @@ mod output;
 mod queries;
 mod reading;
 mod replies;
+mod settle;
 mod stored;
 mod table;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 pub use output::{Loaded, Output, Refused};
 pub use reading::{Begun, PageFound, ReadFrom, Reading, Step, Turn};
+pub use settle::Driver;
 pub use table::Table;
 
 use crate::{
+    awaited::Awaited,
     client_id::ClientId,
     engine::{
         keys::{CallerId, HandlerKey},
-        scheduler::{Notice, Scheduler, Waste},
+        scheduler::{Notice, Scheduler, SchedulerLimits, StepLanes, Waste},
         storage::{Batch, Query, Ticket},
-        stored::Address,
+        stored::{Address, Beginning, Recovered},
     },
-    http::Response,
+    graph::Graph,
     limits::{LIST_PAGE_HANDLERS, PAGE_BYTES_MAX, REST_US},
     now::Now,
 };
@@ -78,20 +79,42 @@ enum Wait {
     },
 }
 
-/// What a call needs before it can be repeated.
+/// What a core begins with.
 #[derive(Debug)]
-pub enum WaitsFor {
-    /// The handler at this address, from the store.
-    Handler(Address),
-    /// The outcome of this batch.
-    Batch(u64),
-    /// Something that the driver does; then it calls [`Core::resume_call`].
-    Driver,
+pub struct Start<'a> {
+    /// The graphs of the present workflows, and those that only the store knows.
+    pub graphs: Vec<Arc<Graph>>,
+    /// How many of them are of present workflows; these come first.
+    pub registered: usize,
+    /// Which executor runs which step: see [`Scheduler::set_lanes`].
+    pub lanes: Vec<Vec<StepLanes>>,
+    /// What bounds the scheduler.
+    pub limits: SchedulerLimits,
+    /// Where the store left off.
+    pub beginning: &'a Beginning,
 }
 
 impl Core {
-    /// Creates the core of a scheduler that has recovered what its store had.
-    pub fn new(scheduler: Scheduler) -> Self {
+    /// Creates a core that continues where its store left off. `read` is to pass each handler that the store recovers
+    /// to the function that it is given.
+    ///
+    /// # Errors
+    /// That of `read`.
+    pub fn recover<E>(
+        start: Start<'_>,
+        read: impl FnOnce(&mut dyn FnMut(Recovered)) -> Result<(), E>,
+        now: Now,
+    ) -> Result<Self, E> {
+        let Start { graphs, registered, lanes, limits, beginning } = start;
+        let mut scheduler = Scheduler::resume(graphs, registered, limits, beginning);
+        scheduler.set_lanes(lanes);
+        read(&mut |handler| scheduler.recover_any(handler, now))?;
+        scheduler.handle_recovered(now);
+        Ok(Self::new(scheduler))
+    }
+
+    /// Creates the core of a scheduler.
+    fn new(scheduler: Scheduler) -> Self {
         Self {
             scheduler,
             clients: Table::default(),
@@ -143,32 +166,31 @@ impl Core {
 
 /// Commands.
 impl Core {
-    /// Makes the client's call wait until it is to be repeated.
-    pub fn hold_call(&mut self, client: ClientId, needs: WaitsFor) {
-        self.clients.insert(client, Wait::Call);
-        match needs {
-            WaitsFor::Handler(address) => self.ask_handler(address, Some(client)),
-            WaitsFor::Batch(batch) => self.held_calls.push(batch, client),
-            WaitsFor::Driver => {}
+    /// Makes the client wait.
+    pub fn wait(&mut self, client: ClientId, awaited: Awaited) {
+        let wait = match &awaited {
+            Awaited::Handler(_) | Awaited::Batch(_) | Awaited::Driver => Wait::Call,
+            Awaited::Commit(..) => Wait::Commit,
+            Awaited::End(handler) => Wait::End { handler: *handler, delayed_us: None },
+        };
+        self.clients.insert(client, wait);
+        match awaited {
+            Awaited::Handler(address) => self.ask_handler(address, Some(client)),
+            Awaited::Batch(batch) => self.held_calls.push(batch, client),
+            Awaited::Driver => {}
+            Awaited::Commit(handler, response) => {
+                self.replies.push(self.scheduler.open_batch(), client, handler, response);
+            }
+            Awaited::End(handler) => {
+                self.scheduler.await_end(handler, client.into());
+                self.callers += 1;
+            }
         }
     }
 
     /// The client's call no longer waits. Returns whether it did.
     pub fn resume_call(&mut self, client: ClientId) -> bool {
         self.clients.remove_if(client, |wait| matches!(wait, Wait::Call)).is_some()
-    }
-
-    /// Sends `response` once the changes so far are committed, which concern this handler.
-    pub fn reply_when_committed(&mut self, client: ClientId, handler: HandlerKey, response: Response) {
-        self.clients.insert(client, Wait::Commit);
-        self.replies.push(self.scheduler.open_batch(), client, handler, response);
-    }
-
-    /// Makes the client wait for the end of the run that this handler has just begun.
-    pub fn await_end(&mut self, client: ClientId, handler: HandlerKey) {
-        self.scheduler.await_end(handler, client.into());
-        self.clients.insert(client, Wait::End { handler, delayed_us: None });
-        self.callers += 1;
     }
 
     /// The client no longer waits for the end of a run. Returns the handler that it waited for.

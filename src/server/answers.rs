@@ -3,9 +3,10 @@
 use super::{clients::Client, turn::Loop};
 use crate::{
     account::Room,
-    api::{self, Access, ErrorFormat, Granted, List, ListProgress, ListWritten, Parsed, Reply, Transport},
+    api::{self, Access, ErrorFormat, Granted, List, ListProgress, ListWritten, Reply, Transport},
+    awaited::Awaited,
     client_id::ClientId,
-    core::{Refused, WaitsFor},
+    core::Refused,
     engine::{keys::HandlerKey, storage::Recall, stored::StoredHandler},
     http::{FieldValues, Refusal, Request, Response, exchange::Exchange},
     limits::{LIST_COST_BYTES, PAGE_BYTES_MAX},
@@ -134,39 +135,25 @@ impl Loop {
         if let (Reply::Now(response), Some(_)) = (&reply, exchange.refusal()) {
             return exchange.refuse_body(response, &granted.lines(), self.now);
         }
-        if matches!(reply, Reply::WhenSettled(_) | Reply::WhenRead(_) | Reply::WhenParsed(_)) {
-            return self.call_later(id, reply, parsed);
+        if !reply.repeats_call() {
+            exchange.accept_request(granted.lines());
         }
-        exchange.accept_request(granted.lines());
         match reply {
-            Reply::WhenRead(_) | Reply::WhenSettled(_) | Reply::WhenParsed(_) => {}
             Reply::Now(response) => exchange.respond(&response, self.now),
-            Reply::WhenCommitted(key, response) => {
-                self.core.reply_when_committed(id, key, response);
-                self.clients.insert(id, Client::Answering(errors));
+            Reply::Later(awaited) => {
+                if !awaited.repeats_call() {
+                    self.clients.insert(id, Client::Answering(errors));
+                } else if let Some(parsed) = parsed {
+                    self.helper.keep(id, parsed);
+                }
+                self.core.wait(id, awaited);
             }
-            Reply::WhenRunEnds(key) => {
-                self.core.await_end(id, key);
-                self.clients.insert(id, Client::Answering(errors));
+            Reply::Parse(form) => {
+                self.core.wait(id, Awaited::Driver);
+                self.begin_parsing(id, form);
             }
             Reply::Follow(follow) => self.begin_reading(id, follow, errors),
             Reply::List(list) => self.begin_list(id, *list),
-        }
-    }
-
-    /// Makes a call wait until it is to be repeated.
-    fn call_later(&mut self, id: ClientId, reply: Reply, parsed: Option<Parsed>) {
-        if let Some(parsed) = parsed {
-            self.helper.keep(id, parsed);
-        }
-        match reply {
-            Reply::WhenSettled(batch) => self.core.hold_call(id, WaitsFor::Batch(batch)),
-            Reply::WhenRead(address) => self.core.hold_call(id, WaitsFor::Handler(address)),
-            Reply::WhenParsed(form) => {
-                self.core.hold_call(id, WaitsFor::Driver);
-                self.begin_parsing(id, form);
-            }
-            _ => {}
         }
     }
 

@@ -1,21 +1,22 @@
-//! Opens the store, and the scheduler that continues where it left off.
+//! Opens the store, and the core that continues where it left off.
 
 use std::sync::Arc;
 
 use super::{clock::Clock, config::Config, error::ServeError};
 use crate::{
     account::Account,
-    engine::scheduler::{Scheduler, SchedulerLimits},
+    core::{Core, Start},
+    engine::scheduler::{SchedulerLimits, StepLanes},
     graph::Graph,
     limits::{KEEP_FINISHED_DEFAULT, KEEP_FINISHED_STORE_DEFAULT},
-    store::{self, Opened, Recall, Store, Wanted},
+    store::{self, Opened, Recall, Recovered, Store, Wanted},
     wake::WakeLoop,
 };
 
-/// A store and its scheduler.
+/// A store and its core.
 pub(super) struct Keeping {
     pub(super) store: Box<dyn Store>,
-    pub(super) scheduler: Scheduler,
+    pub(super) core: Core,
     /// The registered graphs, and those of the store.
     pub(super) graphs: Vec<Arc<Graph>>,
 }
@@ -25,6 +26,7 @@ pub(super) fn open(
     config: &Config,
     account: Account,
     registered: &[Arc<Graph>],
+    lanes: Vec<Vec<StepLanes>>,
     fresh_secret: u128,
     wake_loop: WakeLoop,
     clock: &mut Clock,
@@ -48,20 +50,22 @@ pub(super) fn open(
     };
     clock.resume(beginning.newest);
     let now = clock.read();
-    let mut scheduler = Scheduler::resume(graphs.clone(), registered.len(), limits, &beginning);
+    let start = Start { graphs: graphs.clone(), registered: registered.len(), lanes, limits, beginning: &beginning };
     let mut recovered = 0;
-    store.recover(&mut |handler| {
-        recovered += 1;
-        scheduler.recover_any(handler, now);
-    })?;
+    let read = |take: &mut dyn FnMut(Recovered)| {
+        store.recover(&mut |handler| {
+            recovered += 1;
+            take(handler);
+        })
+    };
+    let core = Core::recover(start, read, now)?;
     if !beginning.aside.is_empty() {
         let count = beginning.aside.len();
         ::log::warn!("{count} handlers are set aside: their stored rows cannot be changed, and `inspect` names them");
     }
-    scheduler.handle_recovered(clock.read());
     if let Some(data) = data {
         let finished = beginning.finished;
         ::log::info!("{} has {finished} finished handlers and {recovered} that go on", data.display());
     }
-    Ok(Keeping { store, scheduler, graphs })
+    Ok(Keeping { store, core, graphs })
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
+    convert::Infallible,
     io,
     sync::Arc,
     time::Duration,
@@ -31,11 +32,11 @@ use crate::{
     account::Account,
     api::{self, Access, Catalog},
     client_id::ClientId,
-    core::{Core, Output, Table},
+    core::{Core, Driver, Output, Table},
     engine::{
         input::Outcome,
         keys::WorkflowId,
-        scheduler::{NewRun, StartAs},
+        scheduler::{NewRun, StartAs, Waste},
     },
     executors::{
         Report,
@@ -48,7 +49,7 @@ use crate::{
     net::{Address, EXECUTOR_TOKEN, Reactor},
     now::Now,
     pass,
-    store::{Recall, Store},
+    store::{Batch, Completed, Recall, Store},
     workflow::{Event, Workflow},
 };
 
@@ -112,14 +113,14 @@ impl Loop {
             }
         });
         let registered = graphs.len();
-        let mut keeping = keeping::open(config, account, &graphs, secret, Arc::clone(&wake_loop) as _, &mut clock)?;
+        let lanes = Executors::lanes(&workflows);
+        let keeping = keeping::open(config, account, &graphs, lanes, secret, Arc::clone(&wake_loop) as _, &mut clock)?;
         let now = clock.read();
-        keeping.scheduler.set_lanes(Executors::lanes(&workflows));
         let sizes = Sizes {
             workers: config.workers,
             programs_max: config.programs_max,
             data: config.data.clone(),
-            makes_records: keeping.scheduler.recall() == Recall::Everything,
+            makes_records: keeping.core.scheduler().recall() == Recall::Everything,
         };
         let no_descriptor = |error| ServeError::Io("programs cannot be waited for", error);
         let executors = Executors::new(&workflows, sizes, Arc::clone(&wake_loop) as _).map_err(no_descriptor)?;
@@ -138,7 +139,7 @@ impl Loop {
         Ok(Self {
             reactor,
             executors,
-            core: Core::new(keeping.scheduler),
+            core: keeping.core,
             store: keeping.store,
             memory: Memory { account, trimming: Trimming::default() },
             shares: Shares::default(),
@@ -289,32 +290,17 @@ impl Loop {
         }
     }
 
-    /// Carries out the core's outputs and submits batches, until nothing is left to do at once.
+    /// Settles the turn: see [`Driver::settle`].
     pub(super) fn settle(&mut self) {
-        loop {
-            self.carry_out_all();
-            if let Some(completed) = self.store.poll_completed() {
-                self.core.handle_completed(completed, self.now);
-            } else if let Some(batch) = self.core.poll_batch() {
-                self.store.submit(batch);
-            } else {
-                break;
-            }
-        }
-        self.core.retire();
-        self.carry_out_all();
-        while let Some(waste) = self.core.poll_waste() {
-            self.helper.free(waste);
-        }
+        let Ok(()) = Driver::settle(self);
     }
 
+    /// Carries out the core's outputs.
     pub(super) fn carry_out_all(&mut self) {
-        while let Some(output) = self.core.poll_output(self.now) {
-            self.carry_out(output);
-        }
+        let Ok(()) = Driver::carry_out_all(self);
     }
 
-    fn carry_out(&mut self, output: Output) {
+    fn do_output(&mut self, output: Output) {
         match output {
             Output::Ask(ticket, query) => self.store.read(ticket, query),
             Output::Fold(loaded, fold) => self.helper.fold(loaded, fold),
@@ -388,6 +374,36 @@ impl Loop {
     pub(super) fn put_reader(&mut self, reader: Box<Reader>) {
         self.pages_bytes += reader.page_bytes();
         self.clients.insert(reader.id, Client::Reading(reader));
+    }
+}
+
+impl Driver for Loop {
+    type Stopped = Infallible;
+
+    fn core(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    fn now(&self) -> Now {
+        self.now
+    }
+
+    fn carry_out(&mut self, output: Output) -> Result<(), Infallible> {
+        self.do_output(output);
+        Ok(())
+    }
+
+    fn poll_completed(&mut self) -> Result<Option<Completed>, Infallible> {
+        Ok(self.store.poll_completed())
+    }
+
+    fn submit(&mut self, batch: Batch) -> Result<(), Infallible> {
+        self.store.submit(batch);
+        Ok(())
+    }
+
+    fn free(&mut self, waste: Waste) {
+        self.helper.free(waste);
     }
 }
 

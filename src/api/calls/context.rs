@@ -11,6 +11,7 @@ use crate::{
         parsed::{Body, Kind, ParsedAs, Posted, Run},
         route::{Call, Needs},
     },
+    awaited::Awaited,
     engine::{
         keys::WorkflowId,
         scheduler::{Residence, Scheduler},
@@ -33,7 +34,7 @@ pub struct Context<'a> {
     pub now: Now,
     /// Draws the ids of runs.
     pub ids: &'a mut Ids<'a>,
-    /// Whether the scheduler was given what the store knows, so that [`Reply::WhenRead`] is not returned again.
+    /// Whether the scheduler was given what the store knows, so that [`Awaited::Handler`] is not returned again.
     pub is_read: bool,
     /// The request's body, if it was already parsed. Left in place if the call has to be made again.
     pub parsed: Option<Parsed>,
@@ -76,7 +77,7 @@ impl Context<'_> {
 
     fn form(&self, body: &[u8], workflow: WorkflowId, kind: Kind) -> Result<Form, Reply> {
         let form = Form { workflow, graph: Arc::clone(self.scheduler.graph(workflow)), kind };
-        if body.len() <= LOOP_PARSE_BYTES_MAX { Ok(form) } else { Err(Reply::WhenParsed(form)) }
+        if body.len() <= LOOP_PARSE_BYTES_MAX { Ok(form) } else { Err(Reply::Parse(form)) }
     }
 
     /// Checks that there is memory for a new run.
@@ -93,10 +94,10 @@ impl Context<'_> {
     /// committed yet: nobody is refused because of something that a fault may still undo.
     pub(super) fn read_first_or_wait(&self, id: &str, with_run: bool, changes: bool) -> Option<Reply> {
         if let Some(batch) = self.scheduler.unsettled(id, changes) {
-            return Some(Reply::WhenSettled(batch));
+            return Some(Awaited::Batch(batch).into());
         }
         match self.scheduler.residence(id, with_run) {
-            Residence::InStore(address) if !self.is_read => Some(Reply::WhenRead(address)),
+            Residence::InStore(address) if !self.is_read => Some(Awaited::Handler(address).into()),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@ use super::{Context, handlers, runs::faulty_body};
 use crate::{
     account::Room,
     api::{Cursor, ErrorFormat, Follow, Reply, accept, errors::no_content, field, percent::Query, wire},
+    awaited::Awaited,
     engine::{
         input::{External, Outcome, Refusal},
         keys::HandlerKey,
@@ -85,14 +86,14 @@ pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: Err
     let step = step_name.as_deref().map(find_step).transpose()?;
     let in_reply_to = body.in_reply_to.map_err(faulty)?;
     match scheduler.post(key, External { event, value, step, in_reply_to, members: body.members }, *now) {
-        Ok(()) => Ok(Reply::WhenCommitted(key, wire::json(200, wire::status("sent")))),
+        Ok(()) => Ok(Awaited::Commit(key, wire::json(200, wire::status("sent"))).into()),
         Err(PostRefused::NotResident(not_resident)) => Err(not_resident.into()),
         Err(PostRefused::ByRun(refusal)) => {
             let Some(view) = scheduler.view(key) else { return Err(errors.handler_not_found().into()) };
             let refused = Refused { handler: key, graph: view.graph, event, step, in_reply_to };
             let reply = refused.reply(refusal, scheduler, errors);
             // The refusal may rest on an answer that cannot be committed.
-            Err(if scheduler.is_changing(key) { Reply::WhenCommitted(key, reply) } else { reply.into() })
+            Err(if scheduler.is_changing(key) { Awaited::Commit(key, reply).into() } else { reply.into() })
         }
     }
 }

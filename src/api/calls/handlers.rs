@@ -7,6 +7,7 @@ use crate::{
         percent::Query,
         wire::{self, ResultForm},
     },
+    awaited::Awaited,
     engine::{
         input::Outcome,
         keys::HandlerKey,
@@ -57,12 +58,12 @@ pub(super) fn cancel(
     let key = scheduler.find(id).ok_or_else(|| errors.handler_not_found())?;
     if query.boolean("purge", false) {
         return Ok(match scheduler.purge(key, now) {
-            Ok(()) => Reply::WhenCommitted(key, wire::json(200, wire::status("deleted"))),
+            Ok(()) => Awaited::Commit(key, wire::json(200, wire::status("deleted"))).into(),
             Err(not_resident) => not_resident.into(),
         });
     }
     match scheduler.cancel(key, now) {
-        Ok(true) => return Ok(Reply::WhenCommitted(key, wire::json(200, wire::status("cancelled")))),
+        Ok(true) => return Ok(Awaited::Commit(key, wire::json(200, wire::status("cancelled"))).into()),
         Ok(false) => {}
         Err(not_resident) => return Ok(not_resident.into()),
     }

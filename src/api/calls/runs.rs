@@ -7,6 +7,7 @@ use crate::{
         parsed::{Body, ParsedAs, Run},
         wire::BodyError,
     },
+    awaited::Awaited,
     engine::{
         input::Outcome,
         keys::{HandlerKey, WorkflowId},
@@ -25,7 +26,8 @@ pub(super) fn run(name: &str, body: &[u8], context: &mut Context<'_>, errors: Er
         let message = "As many POST run calls wait as this server takes at a time; use run-nowait, or try again later";
         return Err(errors.overloaded(message).into());
     }
-    start(workflow, run, context, errors).map(Reply::WhenRunEnds)
+    let key = start(workflow, run, context, errors)?;
+    Ok(Awaited::End(key).into())
 }
 
 /// `POST /workflows/{name}/run-nowait`.
@@ -40,7 +42,7 @@ pub(super) fn run_nowait(
     let run = context.parsed_run(body, workflow)?.body.map_err(|error| faulty_body(400, &error, errors))?;
     let key = start(workflow, run, context, errors)?;
     let view = context.scheduler.view(key).expect("a handler is there when its run has just been started");
-    Ok(Reply::WhenCommitted(key, handlers::response(200, &view)))
+    Ok(Awaited::Commit(key, handlers::response(200, &view)).into())
 }
 
 /// Returns the reply to `POST run` after its run has ended. `None`: the handler was purged, which cancels the run.

@@ -10,6 +10,7 @@ use super::*;
 use crate::{
     account::Room,
     api::{Catalog, Cursor, Follow, fixtures},
+    awaited::Awaited,
     engine::{
         channel::ReaderId,
         keys::{HandlerKey, RunKey, WorkflowId},
@@ -76,7 +77,7 @@ impl World {
     #[track_caller]
     fn ask(&mut self, method: Method, target: &str, body: &str) -> (u16, String) {
         match self.send(method, target, body, &[]) {
-            Reply::Now(response) | Reply::WhenCommitted(_, response) => text(&response),
+            Reply::Now(response) | Reply::Later(Awaited::Commit(_, response)) => text(&response),
             reply => panic!("{target} {body}: {reply:?}"),
         }
     }
@@ -244,7 +245,7 @@ fn a_run_is_told_as_it_goes() {
                    \"status\":\"running\",\"started_at\":\"2026-11-24T15:19:41.245592+00:00\",\
                    \"updated_at\":\"2026-11-24T15:19:41.245592+00:00\",\"completed_at\":null}";
     let reply = world.send(Method::Post, "/workflows/w/run-nowait", "", &[]);
-    let Reply::WhenCommitted(_, response) = reply else { panic!("{reply:?}") };
+    let Reply::Later(Awaited::Commit(_, response)) = reply else { panic!("{reply:?}") };
     assert_eq!(text(&response), plain(200, running));
     assert_eq!(world.get("/results/BDXwPuW4go"), plain(202, running));
     assert_eq!(world.get("/handlers/BDXwPuW4go"), plain(202, running));
@@ -264,7 +265,7 @@ fn a_run_is_told_as_it_goes() {
     );
 
     let reply = world.send(Method::Post, "/workflows/w/run", "{\"start_event\":{\"a\":1}}", &[]);
-    let Reply::WhenRunEnds(key) = reply else { panic!("{reply:?}") };
+    let Reply::Later(Awaited::End(key)) = reply else { panic!("{reply:?}") };
     let id = world.scheduler.view(key).unwrap().id.to_owned();
     world.fail("no luck");
     assert_eq!(world.ended(&id), plain(500, "Error running workflow: no luck"));

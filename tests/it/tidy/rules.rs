@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["limits", "account", "cost", "values", "text", "now", "hash", "json", "graph", "pass"]),
     ("command", &["limits", "values", "text", "hash", "json", "graph", "pass"]),
     ("workflow", &["limits", "cost", "values", "text", "hash", "json", "graph", "pass", "command"]),
+    ("awaited", &["http", "engine"]),
     ("core", UNDER_SERVER),
     ("net", UNDER_SERVER),
     ("api", UNDER_SERVER),
@@ -51,6 +52,7 @@ const UNDER_SERVER: &[&str] = &[
     "command",
     "http",
     "engine",
+    "awaited",
     "workflow",
     "wake",
 ];
@@ -74,6 +76,7 @@ const PURE: &[&str] = &[
     "command",
     "http",
     "engine",
+    "awaited",
     "core",
 ];
 

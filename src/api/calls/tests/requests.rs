@@ -20,13 +20,12 @@ proptest! {
                 prop_assert_eq!(world.scheduler.next_handler(world.scheduler.find("h")), None);
                 prop_assert!(world.scheduler.view(world.key("h")).is_some_and(|view| view.outcome.is_none()));
             }
-            Reply::WhenCommitted(_, response) => prop_assert_eq!(response.status, 200),
-            Reply::WhenRunEnds(key) => prop_assert!(world.scheduler.view(key).is_some()),
+            Reply::Later(Awaited::Commit(_, response)) => prop_assert_eq!(response.status, 200),
+            Reply::Later(Awaited::End(key)) => prop_assert!(world.scheduler.view(key).is_some()),
             Reply::Follow(follow) => prop_assert_eq!(Some(follow.run.handler), world.scheduler.find("h")),
             Reply::List(_) => {}
-            Reply::WhenSettled(batch) => prop_assert!(false, "nothing is unsettled: {batch}"),
-            Reply::WhenParsed(form) => prop_assert!(false, "no body is large: {form:?}"),
-            Reply::WhenRead(address) => prop_assert!(false, "nothing is elsewhere: {address:?}"),
+            Reply::Later(awaited) => prop_assert!(false, "nothing is unsettled or elsewhere: {awaited:?}"),
+            Reply::Parse(form) => prop_assert!(false, "no body is large: {form:?}"),
         }
     }
 }

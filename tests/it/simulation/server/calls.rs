@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use steprill::{
     api::{self, Context, Parsed, Reply},
+    awaited::Awaited,
     client_id::ClientId,
-    core::WaitsFor,
     engine::{
         keys::{HandlerKey, RunKey},
         stored::Address,
@@ -201,30 +201,30 @@ impl World {
         };
         let reply = api::call(&request, &mut context);
         let parsed = context.parsed;
-        let needs = match reply {
+        let awaited = match reply {
             Reply::Now(response) => return self.take_answer(&call, &response, is_read),
-            Reply::WhenCommitted(key, response) => return self.take_promise(client, &call, before, key, response),
-            Reply::WhenRunEnds(key) => {
-                let run = self.note_started(key);
-                self.core.await_end(client, key);
-                self.clients.doing.insert(client, Doing::Awaiting(run, run_id));
-                return;
-            }
             Reply::Follow(follow) => return self.begin_reading(client, &follow),
             Reply::List(list) => return self.begin_list(client, list),
-            Reply::WhenSettled(batch) => WaitsFor::Batch(batch),
-            Reply::WhenRead(address) => {
-                assert!(!is_read, "nobody is asked twice for what has been read");
-                WaitsFor::Handler(address)
-            }
-            Reply::WhenParsed(form) => {
+            Reply::Parse(form) => {
                 call.form = Some(form);
-                WaitsFor::Driver
+                Awaited::Driver
             }
+            Reply::Later(awaited) => awaited,
         };
-        call.parsed = parsed;
-        self.core.hold_call(client, needs);
-        self.clients.doing.insert(client, Doing::Calling(call));
+        match awaited {
+            Awaited::Commit(key, response) => return self.take_promise(client, &call, before, key, response),
+            Awaited::End(key) => {
+                let run = self.note_started(key);
+                self.clients.doing.insert(client, Doing::Awaiting(run, run_id));
+            }
+            Awaited::Handler(_) | Awaited::Batch(_) | Awaited::Driver => {
+                let is_asked = matches!(awaited, Awaited::Handler(_));
+                assert!(!(is_asked && is_read), "the store is not queried again for what has been read");
+                call.parsed = parsed;
+                self.clients.doing.insert(client, Doing::Calling(call));
+            }
+        }
+        self.core.wait(client, awaited);
     }
 
     fn before(&self, request: &Request) -> Option<Before> {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use steprill::{
     Outcome,
+    awaited::Awaited,
     client_id::ClientId,
-    core::{Loaded, Output, Refused},
+    core::{Driver, Loaded, Output, Refused},
     engine::{
         keys::{HandlerKey, RunKey},
         scheduler::Fold,
@@ -173,7 +174,7 @@ impl World {
     /// Has the client wait for the reply to what it changed.
     pub(crate) fn promise(&mut self, client: ClientId, key: HandlerKey, told: Told, response: Response) {
         let batch = self.core.scheduler().open_batch();
-        self.core.reply_when_committed(client, key, response.clone());
+        self.core.wait(client, Awaited::Commit(key, response.clone()));
         self.clients.doing.insert(client, Doing::Promised { batch, told, response });
     }
 
@@ -196,7 +197,7 @@ impl World {
         self.clients.told.push(told);
     }
 
-    pub(crate) fn carry_out(&mut self, output: Output) {
+    pub(crate) fn do_output(&mut self, output: Output) {
         self.trace(|| format!("{output:?}"));
         match output {
             Output::Ask(ticket, query) => {

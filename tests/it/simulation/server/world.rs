@@ -2,22 +2,24 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     sync::Arc,
     time::Duration,
 };
 
 use steprill::{
     api::Catalog,
-    core::Core,
+    core::{Core, Driver, Output, Start},
     engine::{
         input::PassId,
         keys::{HandlerKey, RunKey},
         record,
-        scheduler::{Scheduler, SchedulerLimits},
-        storage::{Completed, Snapshotted},
-        stored::Aside,
+        scheduler::{SchedulerLimits, Waste},
+        storage::{Batch, Completed, Snapshotted},
+        stored::{Aside, Beginning, Recovered},
         window::FeedKeep,
     },
+    graph::Graph,
     json::Json,
     limits::{COMPACTED_COST_BYTES_MIN, EVENTS_AT_ONCE, ROW_STATE_BYTES_MAX},
     now::{Now, Recorder},
@@ -151,14 +153,13 @@ impl World {
         let clock = Clock { wall_us, up_us: 0, recorder: Recorder::new() };
         let graphs: Vec<_> = flows.iter().map(|flow| Arc::clone(&flow.graph)).collect();
         let beginning = store.open(&graphs, SECRET);
-        let mut scheduler = Scheduler::resume(store.session.graphs.clone(), graphs.len(), limits, &beginning);
-        scheduler.set_lanes(lanes(&graphs));
+        let core = open_core(&store, &graphs, limits, &beginning, Now { wall_us, alive_us: 0 });
         Self {
             random,
             damages,
             settings,
             flows,
-            core: Core::new(scheduler),
+            core,
             catalog: Catalog::new(&[], 0),
             store,
             history: History::new(limits.events_at_once),
@@ -309,41 +310,6 @@ impl World {
         }
     }
 
-    /// Does what the core wants done, and has the store commit, until nothing is left to do, as the server does.
-    fn settle(&mut self) -> Going {
-        loop {
-            self.carry_out_all()?;
-            if self.store.completed.is_empty() {
-                self.have_store_work();
-                self.point()?;
-            }
-            if let Some(completed) = self.store.completed.pop_front() {
-                self.trace(|| format!("{completed:?}"));
-                self.note_undone(&completed);
-                self.core.handle_completed(completed, self.now);
-            } else if let Some(batch) = self.core.poll_batch() {
-                self.trace(|| format!("sealed {batch:?}"));
-                self.point()?;
-                self.store.submit(batch);
-            } else {
-                break;
-            }
-            self.point()?;
-        }
-        self.core.retire();
-        self.carry_out_all()?;
-        while self.core.poll_waste().is_some() {}
-        Ok(())
-    }
-
-    pub(crate) fn carry_out_all(&mut self) -> Going {
-        while let Some(output) = self.core.poll_output(self.now) {
-            self.carry_out(output);
-            self.point()?;
-        }
-        Ok(())
-    }
-
     fn have_store_work(&mut self) {
         let slow = if self.is_closing { 1 } else { self.settings.slow };
         while !self.store.submitted.is_empty() && self.random.one_in(slow) {
@@ -456,18 +422,63 @@ impl World {
         let served = self.flows.iter().enumerate().filter(|(index, _)| Some(*index) != left_out);
         let graphs: Vec<_> = served.map(|(_, flow)| Arc::clone(&flow.graph)).collect();
         let beginning = self.store.open(&graphs, SECRET);
-        let session = &self.store.session;
-        let mut scheduler = Scheduler::resume(session.graphs.clone(), graphs.len(), self.settings.limits, &beginning);
-        for recovered in self.store.recovered() {
-            scheduler.recover_any(recovered, self.now);
-        }
-        scheduler.handle_recovered(self.now);
-        scheduler.set_lanes(lanes(&graphs));
-        self.core = Core::new(scheduler);
+        self.core = open_core(&self.store, &graphs, self.settings.limits, &beginning, self.now);
         #[cfg(feature = "sqlite")]
         self.open_mirror();
         self.check_recovered();
     }
+}
+
+/// Recovers what the store has, which was opened for these workflows.
+fn open_core(store: &Store, graphs: &[Arc<Graph>], limits: SchedulerLimits, beginning: &Beginning, now: Now) -> Core {
+    let (all, registered, lanes) = (store.session.graphs.clone(), graphs.len(), lanes(graphs));
+    let start = Start { graphs: all, registered, lanes, limits, beginning };
+    let read = |take: &mut dyn FnMut(Recovered)| {
+        store.recovered().into_iter().for_each(take);
+        Ok::<_, Infallible>(())
+    };
+    let Ok(core) = Core::recover(start, read, now);
+    core
+}
+
+impl Driver for World {
+    type Stopped = Crash;
+
+    fn core(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    fn now(&self) -> Now {
+        self.now
+    }
+
+    fn carry_out(&mut self, output: Output) -> Going {
+        self.point()?;
+        self.do_output(output);
+        Ok(())
+    }
+
+    fn poll_completed(&mut self) -> Result<Option<Completed>, Crash> {
+        if self.store.completed.is_empty() {
+            self.have_store_work();
+            self.point()?;
+        }
+        let completed = self.store.completed.pop_front();
+        if let Some(completed) = &completed {
+            self.trace(|| format!("{completed:?}"));
+            self.note_undone(completed);
+        }
+        Ok(completed)
+    }
+
+    fn submit(&mut self, batch: Batch) -> Going {
+        self.trace(|| format!("sealed {batch:?}"));
+        self.point()?;
+        self.store.submit(batch);
+        self.point()
+    }
+
+    fn free(&mut self, _: Waste) {}
 }
 
 impl Clock {
