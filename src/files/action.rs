@@ -9,7 +9,7 @@ use super::{
     fault::{Faults, quoted},
     program, read,
     reader::{Form, Reader},
-    tree::{Kind, Member},
+    tree::{self, Kind, Member},
 };
 use crate::{
     command::{Action, Case, Construct},
@@ -110,7 +110,7 @@ fn emit(reader: &Reader<'_, '_>, member: &Member, faults: &mut Faults<'_>) -> Op
                     faults.add(case.at, "this case never applies: the one before has no `when`, so it always does");
                     break;
                 }
-                ended = !members.iter().any(|member| member.name == "when");
+                ended = tree::get(members, "when").is_none();
                 read.extend(read_case(reader, case.at, members, &mut seen, faults));
             }
             for event in emits.events.iter().filter(|event| !seen.contains(&&*event.name)) {
@@ -141,7 +141,7 @@ fn read_case<'e>(
     for other in members.iter().filter(|other| !KEYS.contains(&&*other.name)) {
         faults.add_unknown(other, "a case of `emit`", KEYS);
     }
-    let get = |name: &str| members.iter().find(|member| member.name == name);
+    let get = |name: &str| tree::get(members, name);
     let event: &EventDef = match (get("event"), &reader.emits.events[..]) {
         (Some(member), emitted) => {
             let name = read::string(member, "the name of an event", faults)?;

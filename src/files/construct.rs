@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     events::{EventDef, Events},
     fault::{Faults, quoted},
-    tree::{Kind, Member, Value},
+    tree::{self, Kind, Member, Value},
     types::Field,
 };
 use crate::{
@@ -127,7 +127,7 @@ pub(super) fn construct(
         }
     }
     for field in event.fields() {
-        if written.iter().any(|member| member.name == field.name) {
+        if tree::get(written, &field.name).is_some() {
             continue;
         }
         if given.has(&field.name) {

@@ -5,7 +5,7 @@ use std::{cell::Cell, collections::BTreeMap};
 use super::{
     fault::{Faults, quoted},
     read,
-    tree::{Kind, Member},
+    tree::{self, Kind, Member},
     types::{self, Field},
 };
 use crate::{
@@ -263,7 +263,7 @@ fn setting<'m>(event: &'m Member, name: &str) -> Option<&'m Member> {
     if !["answer", "external", "description"].contains(&name) {
         return None;
     }
-    let member = event.value.table()?.iter().find(|member| member.name == name)?;
+    let member = tree::get(event.value.table()?, name)?;
     let is_setting = match (name, &member.value.kind) {
         ("answer" | "description", Kind::Text(text)) => !types::is_type(text),
         ("external", Kind::Flag(_)) => true,

@@ -3,7 +3,7 @@
 use super::{
     construct::Given,
     events::{EventDef, Events},
-    tree::Member,
+    tree::{self, Member},
 };
 
 /// A step while it is read.
@@ -40,6 +40,6 @@ pub(super) enum Form {
 impl<'m> Reader<'m, '_> {
     /// Returns its member of this name.
     pub(super) fn get(&self, name: &str) -> Option<&'m Member> {
-        self.members.iter().find(|member| member.name == name)
+        tree::get(self.members, name)
     }
 }

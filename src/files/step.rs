@@ -7,7 +7,7 @@ use super::{
     fault::{Faults, quoted},
     read,
     reader::{Emits, Form, Reader},
-    tree::{Kind, Member},
+    tree::{Kind, Member, get},
 };
 use crate::{
     command::{Action, AskFirst, Command, Construct, Program},
@@ -47,10 +47,6 @@ pub(super) const KEYS: &[&str] = &[
     "rlimits",
     "inbox",
 ];
-
-fn get<'m>(members: &'m [Member], name: &str) -> Option<&'m Member> {
-    members.iter().find(|member| member.name == name)
-}
 
 /// Reads a step.
 pub(super) fn read_step(

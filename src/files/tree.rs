@@ -43,6 +43,11 @@ pub(super) struct Member {
     pub(super) value: Value,
 }
 
+/// Returns the member of this name.
+pub(super) fn get<'m>(members: &'m [Member], name: &str) -> Option<&'m Member> {
+    members.iter().find(|member| member.name == name)
+}
+
 impl Value {
     /// Returns its text, if it is a string.
     pub(super) fn text(&self) -> Option<&str> {

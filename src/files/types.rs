@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{
     fault::{Faults, quoted},
     read,
-    tree::{Kind, Member, Value},
+    tree::{self, Kind, Member, Value},
 };
 use crate::{
     graph::Shape,
@@ -261,7 +261,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 fn settings(of: &Member, members: &[Member], faults: &mut Faults<'_>) -> Option<Field> {
-    let get = |name: &str| members.iter().find(|member| member.name == name);
+    let get = |name: &str| tree::get(members, name);
     for member in members.iter().filter(|member| !SETTINGS.contains(&&*member.name)) {
         faults.add_unknown(member, &format!("the field {}", quoted(&of.name)), SETTINGS);
     }
