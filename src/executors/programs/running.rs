@@ -226,27 +226,17 @@ impl Running {
 impl Output {
     /// Returns how many bytes were read.
     fn read(&mut self, buffer: &mut [u8]) -> usize {
-        if !self.is_readable {
-            return 0;
-        }
-        let Some(pipe) = &mut self.pipe else { return 0 };
-        loop {
+        let Some(pipe) = self.pipe.as_mut().filter(|_| self.is_readable) else { return 0 };
+        let has_ended = loop {
             match pipe.read(buffer) {
-                Ok(0) => break,
+                Ok(0) => break true,
                 Ok(bytes) => return bytes,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.is_readable = false;
-                    return self.close_unless(error.kind() == ErrorKind::WouldBlock);
-                }
+                Err(error) => break error.kind() != ErrorKind::WouldBlock,
             }
-        }
+        };
         self.is_readable = false;
-        self.close_unless(false)
-    }
-
-    fn close_unless(&mut self, is_empty: bool) -> usize {
-        if !is_empty {
+        if has_ended {
             self.pipe = None;
         }
         0
