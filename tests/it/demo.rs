@@ -4,9 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Curl, Program, Response, command};
-
-const STEPRILL: &str = env!("CARGO_BIN_EXE_steprill");
+use crate::support::{Curl, Program, Response, STEPRILL, command};
 
 #[test]
 fn the_lines_that_the_demo_prints_do_what_they_say() {

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::Program;
+use crate::support::{Program, STEPRILL};
 
 /// Serves all of them at once, as a user would.
 fn serve() -> Program {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/workflows");
     let directory = directory.to_str().expect("a path of characters");
-    Program::of(Path::new(env!("CARGO_BIN_EXE_steprill")), &["serve", directory, "--listen", "127.0.0.1:0"])
+    Program::of(Path::new(STEPRILL), &["serve", directory, "--listen", "127.0.0.1:0"])
 }
 
 /// Runs a workflow to its end, and returns its result.

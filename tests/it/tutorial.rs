@@ -5,19 +5,16 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::support::Program;
+use crate::support::{Program, STEPRILL, blocks};
 
 const README: &str = include_str!("../../README.md");
 
 /// Stands between what two commands print.
 const SEPARATOR: &str = "\u{1}\u{2}";
 
-/// Returns the blocks of this kind in the tutorial, in order.
-fn blocks(kind: &str) -> Vec<&'static str> {
+fn tutorial() -> &'static str {
     let (_, tutorial) = README.split_once("## A workflow without Rust\n").expect("the tutorial");
-    let tutorial = tutorial.split_once("\n## ").expect("what follows it").0;
-    let opening = format!("```{kind}\n");
-    tutorial.split(&opening).skip(1).map(|rest| rest.split_once("```").expect("a closed block").0).collect()
+    tutorial.split_once("\n## ").expect("what follows it").0
 }
 
 /// Returns the commands of a block, each with what it prints.
@@ -41,7 +38,7 @@ fn matches(printed: &str, text: &str) -> bool {
 
 #[track_caller]
 fn run(line: &str, directory: &Path) -> String {
-    let programs = Path::new(env!("CARGO_BIN_EXE_steprill")).parent().expect("a directory");
+    let programs = Path::new(STEPRILL).parent().expect("a directory");
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").expect("a path"));
     let mut command = Command::new("sh");
     command.args(["-c", line]).current_dir(directory).env("PATH", path).stdin(Stdio::null());
@@ -53,18 +50,19 @@ fn run(line: &str, directory: &Path) -> String {
 fn the_workflow_without_rust_works_as_printed() {
     let directory = tempfile::tempdir().expect("a directory");
     for (name, kind) in [("trip.toml", "toml"), ("price.py", "python")] {
-        let [text] = blocks(kind)[..] else { panic!("one block of {kind}") };
+        let [text] = blocks(tutorial(), kind)[..] else { panic!("one block of {kind}") };
         std::fs::write(directory.path().join(name), text).expect("a file");
     }
-    let [local, remote] = blocks("console")[..] else { panic!("a terminal for the server and one for its client") };
+    let [local, remote] = blocks(tutorial(), "console")[..] else {
+        panic!("a terminal for the server and one for its client")
+    };
     let [(check, graph), (serve, ready)] = commands(local)[..] else { panic!("two commands") };
     let printed = run(check, directory.path());
     assert!(matches(graph, &printed), "{check}: {printed}");
     assert_eq!((serve, ready.trim_end()), ("steprill serve trip.toml", "steprill listening on http://127.0.0.1:8080"));
     let file = directory.path().join("trip.toml");
     let file = file.to_str().expect("a path of characters");
-    let steprill = Path::new(env!("CARGO_BIN_EXE_steprill"));
-    let program = Program::of(steprill, &["serve", file, "--listen", "127.0.0.1:0"]);
+    let program = Program::of(Path::new(STEPRILL), &["serve", file, "--listen", "127.0.0.1:0"]);
     // One shell runs them all, as in a terminal.
     let commands = commands(remote);
     let lines: Vec<&str> = commands.iter().map(|(line, _)| *line).collect();

@@ -9,11 +9,11 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::support::{Program, command};
+use crate::support::{Program, STEPRILL, command};
 
 /// Returns the command that runs `steprill` on this server.
 fn steprill(program: &Program, arguments: &[&str]) -> Command {
-    let mut command = command(Path::new(env!("CARGO_BIN_EXE_steprill")));
+    let mut command = command(Path::new(STEPRILL));
     command.args(arguments).env("STEPRILL_SERVER", program.listening());
     command
 }

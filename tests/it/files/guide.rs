@@ -6,14 +6,9 @@ use serde_json::Value;
 use steprill::{WORKFLOW_FILE_SCHEMA, files::Drawing, limits};
 
 use super::{faults, good};
+use crate::support::blocks;
 
 const GUIDE: &str = include_str!("../../../docs/workflow-files.md");
-
-/// Returns the blocks of code in this language.
-fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
-    let start = format!("```{language}\n");
-    text.split(&*start).skip(1).map(|rest| rest.split("```").next().expect("a part")).collect()
-}
 
 #[test]
 fn the_first_workflow_is_drawn_and_its_fault_told_as_printed() {

@@ -4,9 +4,8 @@ use std::{fs, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::support::{Curl, Program};
+use crate::support::{Curl, Program, STEPRILL, blocks};
 
-const STEPRILL: &str = env!("CARGO_BIN_EXE_steprill");
 const GUIDE: &str = include_str!("../../../docs/workflow-files.md");
 
 /// A server of the workflow files in its directory.
@@ -55,11 +54,8 @@ fn the_files_of_a_directory_are_served_and_check_what_comes_in() {
 
 #[test]
 fn the_first_workflow_of_the_guide_does_what_it_says() {
-    let block = |language: &str| -> &str {
-        let (_, rest) = GUIDE.split_once(&format!("```{language}\n")).expect("the block");
-        rest.split("```").next().expect("its text")
-    };
-    let served = Served::of(&[("hello.toml", block("toml")), ("greet.py", block("python"))]);
+    let first = |language: &str| blocks(GUIDE, language)[0];
+    let served = Served::of(&[("hello.toml", first("toml")), ("greet.py", first("python"))]);
     let line = GUIDE.lines().find(|line| line.starts_with("curl localhost:8080/workflows/hello/run")).expect("it");
     let reply = Curl::parse(line, "localhost:8080").reply(&served.program);
     assert_eq!(reply.json()["result"], json!({"text": "hello Ada"}), "{}", reply.text());

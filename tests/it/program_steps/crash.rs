@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{Fifo, Opened};
-use crate::support::{Program, within};
+use crate::support::{Program, STEPRILL, within};
 
 /// A workflow whose first program hangs in its first pass, after it has printed an event.
 struct Hanging {
@@ -48,7 +48,7 @@ echo ready >&9
     fn start(&self) -> Program {
         let (file, data) = (self.file(), self.directory.path().join("data"));
         let [file, data] = [&file, &data].map(|path| path.to_str().expect("UTF-8"));
-        Program::of(env!("CARGO_BIN_EXE_steprill").as_ref(), &["serve", file, "--data", data, "--grace", "0"])
+        Program::of(STEPRILL.as_ref(), &["serve", file, "--data", data, "--grace", "0"])
     }
 
     /// Starts a run, and waits until its program hangs.

@@ -8,10 +8,10 @@ use std::{
 use serde_json::json;
 
 use super::{DataDir, ended, kill};
-use crate::support::Program;
+use crate::support::{Program, STEPRILL};
 
 fn steprill(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_steprill")).args(arguments).output().expect("the program starts")
+    Command::new(STEPRILL).args(arguments).output().expect("the program starts")
 }
 
 /// Returns what it prints, and checks that it succeeds.

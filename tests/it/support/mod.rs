@@ -21,6 +21,15 @@ use std::{env, process::Command, sync::mpsc, thread, time::Duration};
 /// How long a test waits for a byte, a reply or the end of a process before it fails. No test waits on purpose.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The program `steprill`.
+pub(crate) const STEPRILL: &str = env!("CARGO_BIN_EXE_steprill");
+
+/// Returns the blocks of code in this language, in order, from a text in Markdown.
+pub(crate) fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
+    let opening = format!("```{language}\n");
+    text.split(&*opening).skip(1).map(|rest| rest.split_once("```").expect("a closed block").0).collect()
+}
+
 /// Returns the result of `wait`, which must not take longer than [`PATIENCE`].
 #[track_caller]
 pub(crate) fn within<T: Send + 'static>(wait: impl FnOnce() -> T + Send + 'static) -> T {
