@@ -255,6 +255,8 @@ mod cost;
 #[cfg(not(feature = "internals"))]
 mod engine;
 #[cfg(not(feature = "internals"))]
+mod executable;
+#[cfg(not(feature = "internals"))]
 mod executors;
 #[cfg(feature = "files")]
 #[cfg(not(feature = "internals"))]
@@ -302,6 +304,8 @@ pub mod core;
 pub mod cost;
 #[cfg(feature = "internals")]
 pub mod engine;
+#[cfg(feature = "internals")]
+pub mod executable;
 #[cfg(feature = "internals")]
 pub mod executors;
 #[cfg(feature = "files")]

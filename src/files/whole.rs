@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,10 +12,11 @@ use super::{
     graph, json, read, step,
     step::StepDef,
     toml,
-    tree::Member,
+    tree::{self, Member},
 };
 use crate::{
-    command::{Action, Command},
+    command::{Action, Command, Program},
+    executable::{self, NotFound},
     graph::{Graph, Parts},
     limits::{FILE_BYTES_MAX, FILE_NAMES_MAX},
     workflow::{Runs, Workflow},
@@ -69,7 +68,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<WorkflowFile, FileFaults> {
 }
 
 fn read_root(path: &Path, root: &[Member], faults: &mut Faults<'_>) -> Option<WorkflowFile> {
-    let get = |name: &str| root.iter().find(|member| member.name == name);
+    let get = |name: &str| tree::get(root, name);
     for member in root.iter().filter(|member| !KEYS.contains(&&*member.name)) {
         faults.add_unknown(member, "a workflow file", KEYS);
     }
@@ -168,8 +167,8 @@ impl WorkflowFile {
                 template.fields().next().is_none().then(|| template.fill(|_| "".into()))
             };
             let Some(name) = argument(0) else { continue };
-            let fault = fault_of_program(&name, &program.directory)
-                .or_else(|| fault_of_script(&name, &argument(1)?, &program.directory));
+            let fault =
+                fault_of_program(&name, program).or_else(|| fault_of_script(&name, &argument(1)?, &program.directory));
             faults.extend(fault.map(|text| FileFault { file: self.path.clone(), at: Some(*at), text }));
         }
         faults.sort_by_key(|fault: &FileFault| fault.at);
@@ -177,28 +176,21 @@ impl WorkflowFile {
     }
 }
 
-fn fault_of_program(name: &str, directory: &Path) -> Option<String> {
-    if !name.contains('/') {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let is_there = env::split_paths(&path).any(|directory| is_executable(&directory.join(name)) == Some(true));
-        return (!is_there).then(|| {
-            let in_directory = directory.join(name).is_file();
+fn fault_of_program(name: &str, program: &Program) -> Option<String> {
+    let directory = &program.directory;
+    let not_found = executable::find(name, directory, &executable::search_path(program)).err()?;
+    let name_quoted = quoted(name);
+    Some(match not_found {
+        NotFound::NotInPath { is_beside } => {
             let hint =
-                if in_directory { format!("; write `./{name}` for the one beside this file") } else { String::new() };
-            format!("there is no program {} in PATH{hint}", quoted(name))
-        });
-    }
-    match is_executable(&directory.join(name)) {
-        Some(true) => None,
-        Some(false) => Some(format!("{} may not be executed: run `chmod +x` on it", quoted(name))),
-        None => Some(format!("there is no program {} in {}", quoted(name), directory.display())),
-    }
-}
-
-/// Returns whether a file can be executed; `None` if there is no such file.
-fn is_executable(path: &Path) -> Option<bool> {
-    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-    Some(metadata.permissions().mode() & 0o111 != 0)
+                if is_beside { format!("; write `./{name}` for the one beside this file") } else { String::new() };
+            format!("there is no program {name_quoted} in PATH{hint}")
+        }
+        NotFound::NotExecutable(_) => format!("{name_quoted} may not be executed: run `chmod +x` on it"),
+        NotFound::Directory(_) | NotFound::Unknown(..) => {
+            format!("there is no program {name_quoted} in {}", directory.display())
+        }
+    })
 }
 
 /// Programs that run the file named by their first argument.

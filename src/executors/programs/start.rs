@@ -5,7 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     io::{self, ErrorKind},
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    os::unix::process::CommandExt as _,
     path::{self, Path, PathBuf},
     process::{Child, Stdio},
 };
@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use crate::{
     command::{Launch, Program},
+    executable::{self, NotFound},
     limits::{SECRET_BYTES_MAX, SECRET_LINE_BYTES_MIN},
 };
 
@@ -59,11 +60,10 @@ impl Plan {
         let mut variables: Vec<(OsString, OsString)> =
             passed.filter_map(|name| Some((name.to_owned(), env::var_os(name)?))).collect();
         variables.extend(program.env.iter().map(|(name, value)| (OsString::from(&**name), OsString::from(&**value))));
-        let path = variables.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
-        let path = path.unwrap_or_else(|| {
-            variables.push(("PATH".into(), PATH_UNSET.into()));
-            PATH_UNSET.into()
-        });
+        let path = executable::search_path(program);
+        if variables.iter().all(|(name, _)| name != "PATH") {
+            variables.push(("PATH".into(), path.clone()));
+        }
         let secrets = program.secrets.iter().map(|(name, file)| (OsString::from(&**name), file.clone()));
         Self {
             directory: path::absolute(&program.directory).unwrap_or_else(|_| program.directory.clone()),
@@ -114,26 +114,26 @@ impl Plan {
         Ok(started)
     }
 
-    /// Finds the program: one with a slash from its directory, another one in PATH.
+    /// Finds the program.
     fn find(&self, name: &str) -> Result<PathBuf, NotStarted> {
-        if name.contains('/') {
-            let program = self.directory.join(name);
-            return match fs::metadata(&program) {
-                Ok(metadata) if metadata.is_dir() => Err(fault(format!("{} is a directory", program.display()))),
-                Ok(metadata) if is_executable(&metadata) => Ok(program),
-                Ok(_) => Err(fault(format!(
+        executable::find(name, &self.directory, &self.path).map_err(|not_found| {
+            fault(match not_found {
+                NotFound::Directory(program) => format!("{} is a directory", program.display()),
+                NotFound::NotExecutable(program) => format!(
                     "{} is not executable: chmod +x it, or name its interpreter first, as in [\"python3\", \"{name}\"]",
                     program.display()
-                ))),
-                Err(error) => Err(fault(format!("{} cannot be started: {error}", program.display()))),
-            };
-        }
-        let mut found = env::split_paths(&self.path).map(|directory| self.directory.join(directory).join(name));
-        found.find(|program| fs::metadata(program).is_ok_and(|metadata| is_executable(&metadata))).ok_or_else(|| {
-            let here = self.directory.join(name).exists();
-            let hint =
-                if here { format!("; for the one beside its workflow file write ./{name}") } else { String::new() };
-            fault(format!("no program {name} in PATH ({}): install it, or write its path{hint}", self.path.display()))
+                ),
+                NotFound::Unknown(program, error) => format!("{} cannot be started: {error}", program.display()),
+                NotFound::NotInPath { is_beside } => {
+                    let hint = if is_beside {
+                        format!("; for the one beside its workflow file write ./{name}")
+                    } else {
+                        String::new()
+                    };
+                    let path = self.path.display();
+                    format!("no program {name} in PATH ({path}): install it, or write its path{hint}")
+                }
+            })
         })
     }
 }
@@ -167,10 +167,6 @@ fn limits(program: &Program) -> Option<String> {
     (!all.is_empty()).then(|| format!("{all}exec \"$0\" \"$@\""))
 }
 
-fn is_executable(metadata: &fs::Metadata) -> bool {
-    metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
-}
-
 fn fault(text: impl Into<String>) -> NotStarted {
     NotStarted::Fault(text.into())
 }
@@ -198,6 +194,3 @@ fn explain(error: io::Error, program: &Path) -> NotStarted {
 
 /// What every program gets of the server's environment.
 const BASE_VARIABLES: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
-
-/// Where programs are searched if the server has no PATH.
-const PATH_UNSET: &str = "/usr/local/bin:/usr/bin:/bin";

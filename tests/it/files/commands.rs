@@ -6,9 +6,7 @@ use serde_json::Value;
 use steprill::WORKFLOW_FILE_SCHEMA;
 
 use super::ORDER;
-use crate::support::command;
-
-const STEPRILL: &str = env!("CARGO_BIN_EXE_steprill");
+use crate::support::{STEPRILL, command};
 
 /// A workflow that needs no program.
 const PAUSE: &str = "[start.In]\nn = { type = 'integer', max = 3 }\n[steps.a]\naccepts = 'In'\nemits = 'StopEvent'\n\
@@ -95,6 +93,18 @@ fn a_program_is_looked_for_in_path_or_beside_the_file() {
         let expected = fault.map_or(String::new(), |fault| format!("flow.toml:4:7: {fault}\n"));
         assert_eq!(stderr, expected, "{program}");
     }
+}
+
+#[test]
+fn check_searches_the_path_that_the_step_sets() {
+    let flow = "[steps.a]\naccepts = 'StartEvent'\nemits = 'StopEvent'\nrun = ['own']\n";
+    let files = directory(&[("none.toml", flow), ("own", "")]);
+    fs::write(files.path().join("set.toml"), format!("{flow}env = {{ PATH = '.' }}\n")).expect("a file");
+    fs::set_permissions(files.path().join("own"), fs::Permissions::from_mode(0o755)).expect("its mode");
+    let (code, _, stderr) = run(files.path(), &["check", "set.toml"]);
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    let (code, _, _) = run(files.path(), &["check", "none.toml"]);
+    assert_eq!(code, Some(1));
 }
 
 #[test]
