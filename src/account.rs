@@ -6,7 +6,7 @@ use crate::limits::{
 
 /// Bytes held, by purpose.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Held {
+pub struct HeldBytes {
     /// Requests that are arriving or waiting.
     pub requests: usize,
     /// Replies and events that clients have not taken.
@@ -19,7 +19,7 @@ pub struct Held {
     pub uncommitted: usize,
 }
 
-impl Held {
+impl HeldBytes {
     /// Returns the total.
     pub fn total(&self) -> usize {
         [self.requests, self.replies, self.runs, self.finished, self.uncommitted]
@@ -53,7 +53,7 @@ impl Account {
     }
 
     /// Returns the new work for which there is memory.
-    pub fn room(self, held: &Held) -> Room {
+    pub fn room(self, held: &HeldBytes) -> Room {
         match held.total() {
             total if total <= self.bytes_max => Room::Runs,
             total if total <= self.bytes_max + self.bytes_max / EVENTS_PART => Room::Events,
@@ -62,13 +62,13 @@ impl Account {
     }
 
     /// Returns whether to free as much memory as possible.
-    pub fn is_pressed(self, held: &Held) -> bool {
+    pub fn is_pressed(self, held: &HeldBytes) -> bool {
         held.total() > self.bytes_max / 100 * PRESSURE_PERCENT
     }
 
     /// Returns how many bytes requests may hold: their share, or enough for one, less as other use grows, but always
     /// enough for some small ones.
-    pub fn requests_max(self, held: &Held) -> usize {
+    pub fn requests_max(self, held: &HeldBytes) -> usize {
         let others = held.total() - held.requests;
         let left = self.bytes_max.saturating_sub(others);
         left.min((self.bytes_max / REQUESTS_PART).max(self.request_bytes_max)).max(self.requests_reserved())
@@ -97,25 +97,25 @@ mod tests {
     #[test]
     fn requests_get_less_as_the_rest_grows_and_never_nothing() {
         let account = Account::new(64 << 20, 1 << 20);
-        let with = |runs: usize| account.requests_max(&Held { requests: 1 << 20, runs, ..Held::default() });
+        let with = |runs: usize| account.requests_max(&HeldBytes { requests: 1 << 20, runs, ..HeldBytes::default() });
         assert_eq!(with(0), (64 << 20) / REQUESTS_PART);
         assert_eq!(with(60 << 20), 4 << 20);
-        assert_eq!(Account::new(64 << 20, 20 << 20).requests_max(&Held::default()), 20 << 20);
+        assert_eq!(Account::new(64 << 20, 20 << 20).requests_max(&HeldBytes::default()), 20 << 20);
         assert_eq!(with(70 << 20), (64 << 20) / REQUESTS_RESERVED_PART);
     }
 
     #[test]
     fn all_that_is_held_counts() {
         let account = Account::new(5, 1);
-        let held = Held { requests: 1, replies: 1, runs: 1, finished: 1, uncommitted: 1 };
+        let held = HeldBytes { requests: 1, replies: 1, runs: 1, finished: 1, uncommitted: 1 };
         assert_eq!(account.room(&held), Room::Runs);
-        assert_eq!(account.room(&Held { uncommitted: 2, ..held }), Room::Nothing);
+        assert_eq!(account.room(&HeldBytes { uncommitted: 2, ..held }), Room::Nothing);
     }
 
     #[test]
     fn there_is_room_for_events_a_while_longer_than_for_runs() {
         let account = Account::new(64 << 20, 1);
-        let room = |runs: usize| account.room(&Held { runs, ..Held::default() });
+        let room = |runs: usize| account.room(&HeldBytes { runs, ..HeldBytes::default() });
         assert_eq!([room(64 << 20), room((64 << 20) + 1)], [Room::Runs, Room::Events]);
         assert_eq!([room(68 << 20), room((68 << 20) + 1)], [Room::Events, Room::Nothing]);
     }

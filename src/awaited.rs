@@ -1,7 +1,7 @@
 //! What a client whose call takes longer waits for: a call returns it, and the core makes the client wait for it.
 
 use crate::{
-    engine::{keys::HandlerKey, stored::Address},
+    engine::{keys::HandlerKey, stored::HandlerAddress},
     http::Response,
 };
 
@@ -9,7 +9,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Awaited {
     /// What the store has of the handler at this address. Then the call is repeated.
-    Handler(Address),
+    Handler(HandlerAddress),
     /// The outcome of this batch. Then the call is repeated.
     Batch(u64),
     /// Something that the driver of the core does; then that resumes the call, which is repeated.

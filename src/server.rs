@@ -46,7 +46,7 @@ use crate::{
     text::OneLine,
     workflow::{Event, Workflow},
 };
-use clock::Clock;
+use clock::SystemClock;
 use print::{print, print_within};
 use turn::{Flow, Loop};
 
@@ -237,7 +237,7 @@ impl Server {
     /// # Errors
     /// If it cannot start.
     pub fn bind(self, config: &Config) -> Result<Bound, ServeError> {
-        Ok(Bound { turns: Loop::new(self.workflows, config, Clock::start())? })
+        Ok(Bound { turns: Loop::new(self.workflows, config, SystemClock::start())? })
     }
 }
 
@@ -284,7 +284,7 @@ impl Runtime {
     #[expect(clippy::needless_pass_by_value, reason = "a run uses its start event up")]
     pub fn run<S: Event>(workflow: &Workflow, start: S) -> Outcome {
         let config = Config { listen: Vec::new(), ..Config::default() };
-        Loop::new(vec![workflow.clone()], &config, Clock::start())
+        Loop::new(vec![workflow.clone()], &config, SystemClock::start())
             .and_then(|mut turns| turns.run_one(&start))
             .unwrap_or_else(|error| Outcome::Failed(error.to_string()))
     }

@@ -23,7 +23,7 @@ use crate::{
     engine::{
         keys::{HandlerKey, RunKey, WorkflowId},
         scheduler::NotResident,
-        stored::{Address, StoredHandler},
+        stored::{HandlerAddress, StoredHandler},
     },
     http::{Field, Request, Response, stream::Framing},
 };
@@ -76,7 +76,7 @@ impl From<Awaited> for Reply {
 
 impl From<NotResident> for Reply {
     fn from(NotResident(key): NotResident) -> Self {
-        Self::Later(Awaited::Handler(Address::Key(key)))
+        Self::Later(Awaited::Handler(HandlerAddress::Key(key)))
     }
 }
 

@@ -27,7 +27,7 @@ mod table;
 use std::{collections::VecDeque, sync::Arc};
 
 pub use output::{Loaded, Output, Refused};
-pub use reading::{Begun, PageFound, ReadFrom, Reading, Step, Turn};
+pub use reading::{Begun, Granted, PageFound, ReadFrom, ReadStep, Reading};
 pub use settle::Driver;
 pub use table::Table;
 
@@ -38,10 +38,10 @@ use crate::{
         keys::{CallerId, HandlerKey},
         scheduler::{Notice, Scheduler, SchedulerLimits, StepLanes, Waste},
         storage::{Batch, Query, Ticket},
-        stored::{Address, Beginning, Recovered},
+        stored::{Beginning, HandlerAddress, Recovered},
     },
     graph::Graph,
-    limits::{LIST_PAGE_HANDLERS, PAGE_BYTES_MAX, REST_US},
+    limits::{BACK_OFF_US, LIST_PAGE_HANDLERS, PAGE_BYTES_MAX},
     now::Now,
 };
 use failures::Failures;
@@ -245,13 +245,13 @@ impl Core {
     }
 
     /// Loads a handler that a run, or the call of this client, needs.
-    fn ask_handler(&mut self, address: Address, waiting: Option<ClientId>) {
+    fn ask_handler(&mut self, address: HandlerAddress, waiting: Option<ClientId>) {
         if self.queries.join_load(&address, waiting) {
             self.load(address);
         }
     }
 
-    fn load(&mut self, address: Address) {
+    fn load(&mut self, address: HandlerAddress) {
         let asked = self.scheduler.begin_read();
         self.queries.begin_load(&address);
         self.ask(Query::Handler(address.clone()), PendingQuery::Handler(address, asked));
@@ -331,7 +331,7 @@ impl Core {
     fn handle_notice(&mut self, notice: Notice, now: Now) -> Option<Output> {
         match notice {
             Notice::Published(run) => Some(Output::Published(run)),
-            Notice::Turn(reader) => Some(Output::Turn(reader.0.into())),
+            Notice::LockGranted(reader) => Some(Output::LockGranted(reader.0.into())),
             Notice::Gone(reader) => Some(Output::ReaderGone(reader.0.into())),
             Notice::Lost(reader) => Some(Output::ReaderLost(reader.0.into())),
             Notice::Ended(run, CallerId(caller)) => {
@@ -354,7 +354,7 @@ impl Core {
             }
             Notice::Delayed(handler, CallerId(caller)) => self.delay_caller(handler, caller.into(), now),
             Notice::Load(handler) => {
-                self.ask_handler(Address::Key(handler), None);
+                self.ask_handler(HandlerAddress::Key(handler), None);
                 None
             }
             Notice::Oldest(count) => {
@@ -377,4 +377,4 @@ impl Core {
 }
 
 /// How long a caller waits for a run that the store fails: its changes are retried once or twice in the meantime.
-const CALLER_DELAY_US_MAX: u64 = REST_US;
+const CALLER_DELAY_US_MAX: u64 = BACK_OFF_US;

@@ -9,7 +9,7 @@ use crate::{
         keys::{HandlerKey, RunKey, WorkflowId},
         scheduler::{Asked, Fold, Trouble},
         storage::{Query, StoreError, Ticket},
-        stored::{Address, Stored, StoredHandler},
+        stored::{HandlerAddress, Stored, StoredHandler},
     },
     http::Response,
 };
@@ -40,7 +40,7 @@ pub enum Output {
     /// The run has new events, or its end, for its readers.
     Published(RunKey),
     /// The client now has the lock of the queue that it waited for.
-    Turn(ClientId),
+    LockGranted(ClientId),
     /// The handler that the client reads was purged.
     ReaderGone(ClientId),
     /// The run that the client reads was not committed, and does not exist.
@@ -74,7 +74,7 @@ pub enum Refused {
 /// A handler that the store has returned, and the query that it answers.
 #[derive(Debug)]
 pub struct Loaded {
-    pub(super) address: Address,
+    pub(super) address: HandlerAddress,
     pub(super) asked: Asked,
     /// The handler.
     pub stored: Box<Stored>,

@@ -1,9 +1,9 @@
-//! Pending queries to the store, and for whom they are.
+//! Pending queries to the store, and who asked them.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::client_id::ClientId;
-use crate::engine::{scheduler::Asked, storage::Ticket, stored::Address};
+use crate::engine::{scheduler::Asked, storage::Ticket, stored::HandlerAddress};
 
 /// The queries on which the store works.
 #[derive(Debug, Default)]
@@ -12,14 +12,14 @@ pub(super) struct Queries {
     /// For lookup only.
     asked: HashMap<Ticket, PendingQuery>,
     /// The calls that wait for a handler. A handler is queried only once, however many calls wait for it.
-    loads: BTreeMap<Address, Load>,
+    loads: BTreeMap<HandlerAddress, Load>,
 }
 
 /// The calls that wait for a handler, in the order in which they came.
 #[derive(Debug, Default)]
 struct Load {
     calls: Vec<ClientId>,
-    /// How many of them came before the pending query, whose answer may be older than what the others know.
+    /// How many of them came before the pending query, whose answer may be outdated for the others.
     came_before: usize,
 }
 
@@ -30,7 +30,7 @@ pub(super) enum PendingQuery {
     /// The next handlers of a list.
     List(ClientId),
     /// A handler.
-    Handler(Address, Asked),
+    Handler(HandlerAddress, Asked),
     /// This many of the handlers that ended first.
     Oldest(usize, Asked),
 }
@@ -50,7 +50,7 @@ impl Queries {
     }
 
     /// Returns whether to query a handler: not if a call waits for it already, in which case this one joins it.
-    pub(super) fn join_load(&mut self, address: &Address, waiting: Option<ClientId>) -> bool {
+    pub(super) fn join_load(&mut self, address: &HandlerAddress, waiting: Option<ClientId>) -> bool {
         if let Some(load) = self.loads.get_mut(address) {
             load.calls.extend(waiting);
             return false;
@@ -60,7 +60,7 @@ impl Queries {
     }
 
     /// Notes that the store is asked for a handler now.
-    pub(super) fn begin_load(&mut self, address: &Address) {
+    pub(super) fn begin_load(&mut self, address: &HandlerAddress) {
         if let Some(load) = self.loads.get_mut(address) {
             load.came_before = load.calls.len();
         }
@@ -68,7 +68,7 @@ impl Queries {
 
     /// Returns the calls that wait for a handler, about which the store has answered, and whether each came before the
     /// query.
-    pub(super) fn end_load(&mut self, address: &Address) -> impl Iterator<Item = (ClientId, bool)> + use<> {
+    pub(super) fn end_load(&mut self, address: &HandlerAddress) -> impl Iterator<Item = (ClientId, bool)> + use<> {
         let Load { calls, came_before } = self.loads.remove(address).unwrap_or_default();
         calls.into_iter().enumerate().map(move |(index, call)| (call, index < came_before))
     }
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn calls_that_join_a_query_came_after_it_until_it_is_asked_again() {
-        let address = Address::Id("late".into());
+        let address = HandlerAddress::Id("late".into());
         let call = |slot| ClientId { slot, generation: 0 };
         let mut queries = Queries::default();
         assert!(queries.join_load(&address, Some(call(1))));

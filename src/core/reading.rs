@@ -1,7 +1,7 @@
 //! Readers of a run's feed: the lock of its queue, pages of the store, and how far a socket has taken the queue.
 //!
 //! ```text
-//!  begin_reading ──► Waits ──┬── take_turn ──► Open ──► next_step: Ask, Wait … ──► Finish
+//!  begin_reading ──► Waits ──┬── take_lock ──► Open ──► next_step: Ask, Wait … ──► Finish
 //!       │                    │                  │ └──────────────► BreakOff          │
 //!       │                    └── its time is up │                                    ▼
 //!       └── Gone, NoLock                        └─────────────► stop_reading ◄── last byte taken
@@ -26,7 +26,7 @@ use crate::{
 /// How a reader begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReadFrom {
-    /// The queue, once the reader has its lock, for which it waits so long at most; zero: it tries once.
+    /// The queue, once the reader has its lock. It waits for the lock at most this long; with zero it tries once.
     Queue(Duration),
     /// The log, at this number.
     Log(u64),
@@ -35,20 +35,21 @@ pub enum ReadFrom {
 /// What becomes of a reader that begins.
 #[derive(Debug)]
 pub enum Begun {
-    /// There is no such run any more.
+    /// The run no longer exists.
     Gone,
     /// The queue has another reader, and this one does not wait.
     NoLock,
-    /// It waits for its turn ([`Output::Turn`](super::Output::Turn)), until this point on the alive clock.
+    /// It waits for the lock ([`Output::LockGranted`](super::Output::LockGranted)), until this point on the alive
+    /// clock.
     Waits(u64),
     /// It reads.
     Open(Reading),
 }
 
-/// What a waiting reader finds when the lock is its own.
+/// What a waiting reader finds once it has the lock.
 #[derive(Debug)]
-pub enum Turn {
-    /// There is no such run any more.
+pub enum Granted {
+    /// The run no longer exists.
     Gone,
     /// Nothing is left in the queue, and the run has ended. The reader has left.
     Drained,
@@ -58,70 +59,70 @@ pub enum Turn {
 
 /// What an open reader is to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
+pub enum ReadStep {
     /// Nothing, until there is more to write or room for it.
     Wait,
-    /// Its next page was asked for.
+    /// Its next page was requested.
     Asked,
-    /// All is written: its stream ends. The reader of a queue holds the lock until the last byte is taken.
+    /// Everything is written and its stream ends. The reader of a queue holds the lock until the last byte is taken.
     Finish,
     /// The window of the feed has passed it: its stream breaks off, so that its client comes back.
     BreakOff,
 }
 
-/// Whether a page is one to write.
+/// Whether a page is to be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PageFound {
-    /// The reader did not ask for it.
+    /// The reader did not request it.
     Unasked,
-    /// It has not the next event: the run is gone, or the window has passed a reader whose stream has begun.
+    /// It does not contain the next event: the run is gone, or the window has passed a reader whose stream has begun.
     Lost,
-    /// It has.
+    /// It contains the next event.
     Found,
 }
 
-/// An open reader: how far it is.
+/// The position of an open reader.
 #[derive(Debug)]
 pub struct Reading {
     is_queue: bool,
-    /// Whether the head of its stream is sent, which says where the stream begins.
+    /// Whether the head of its stream, which says where the stream begins, has been sent.
     has_begun: bool,
-    /// Whether events that the stream would have begun with are not there any more.
+    /// Whether events with which the stream would have begun have left the window.
     has_skipped: bool,
     next: u64,
     asked: Option<Ticket>,
-    /// Of a queue: where in what the socket takes events end, and the numbers after them.
+    /// For a queue: the positions in the output at which events end, and the numbers after those events.
     marks: VecDeque<(u64, u64)>,
 }
 
 impl Reading {
-    /// The number of the next event to be written.
+    /// Returns the number of the next event to be written.
     pub fn next(&self) -> u64 {
         self.next
     }
 
-    /// Whether it reads the queue.
+    /// Returns whether it reads the queue.
     pub fn is_queue(&self) -> bool {
         self.is_queue
     }
 
-    /// Whether the head of its stream is sent.
+    /// Returns whether the head of its stream has been sent.
     pub fn has_begun(&self) -> bool {
         self.has_begun
     }
 
-    /// The head of its stream is sent now: where the stream begins, and whether that is later than was asked for.
-    /// `None` if it was sent before.
+    /// The head of its stream is sent now. Returns where the stream begins, and whether that is later than requested;
+    /// `None` if the head was sent before.
     pub fn begin(&mut self) -> Option<(u64, bool)> {
         (!std::mem::replace(&mut self.has_begun, true)).then_some((self.next, self.has_skipped))
     }
 
-    /// Whether it waits for this page.
+    /// Returns whether it waits for this page.
     pub fn wants(&self, ticket: Ticket) -> bool {
         self.asked == Some(ticket)
     }
 
-    /// The page that it asked for has come.
+    /// The requested page has arrived.
     pub fn take_page(&mut self, ticket: Ticket, page: &Feed) -> PageFound {
         if !self.wants(ticket) {
             return PageFound::Unasked;
@@ -131,7 +132,7 @@ impl Reading {
             return PageFound::Lost;
         }
         if page.first() > self.next {
-            // What was there when it was asked for has left the window.
+            // Events have left the window since the page was requested.
             if self.has_begun {
                 return PageFound::Lost;
             }
@@ -141,27 +142,27 @@ impl Reading {
         PageFound::Found
     }
 
-    /// The next event is written, or is one that this reader does not show. It ends at `place` in the output.
-    pub fn advance(&mut self, place: u64) {
+    /// The next event was written, or is one that this reader does not show. It ends at `position` in the output.
+    pub fn advance(&mut self, position: u64) {
         self.next += 1;
         if self.is_queue {
-            self.marks.push_back((place, self.next));
+            self.marks.push_back((position, self.next));
         }
     }
 
-    /// How many events are written that the socket has not taken yet.
+    /// Returns how many written events the socket has not taken yet.
     pub fn mark_count(&self) -> usize {
         self.marks.len()
     }
 
-    /// Gives the places of all marks but the first ones their final values.
-    pub fn move_marks(&mut self, first: usize, place: impl Fn(u64) -> u64) {
-        self.marks.iter_mut().skip(first).for_each(|mark| mark.0 = place(mark.0));
+    /// Changes the positions of the marks from the `first` on to their final values.
+    pub fn move_marks(&mut self, first: usize, position: impl Fn(u64) -> u64) {
+        self.marks.iter_mut().skip(first).for_each(|mark| mark.0 = position(mark.0));
     }
 
-    /// The number up to which the queue is taken, if that has moved.
+    /// Returns the number up to which the queue has been taken, if that has moved.
     fn take_marks(&mut self, taken: u64) -> Option<u64> {
-        let reached = self.marks.partition_point(|&(place, _)| place <= taken);
+        let reached = self.marks.partition_point(|&(position, _)| position <= taken);
         let next = reached.checked_sub(1).map(|last| self.marks[last].1);
         if reached == self.marks.len() {
             self.marks = VecDeque::new();
@@ -192,7 +193,7 @@ impl Core {
         }
     }
 
-    /// Where a reader begins, and whether events that it would have begun with are not there any more.
+    /// Returns where a reader begins, and whether events with which it would have begun have left the window.
     pub fn start_of(&self, run: RunKey, from: ReadFrom) -> (u64, bool) {
         let Some(channel) = self.scheduler.channel(run) else { return (0, false) };
         match from {
@@ -202,14 +203,14 @@ impl Core {
     }
 
     /// A waiting reader has the lock now.
-    pub fn take_turn(&mut self, client: ClientId, run: RunKey) -> Turn {
+    pub fn take_lock(&mut self, client: ClientId, run: RunKey) -> Granted {
         match self.scheduler.channel(run).map(Channel::is_drained) {
-            None => Turn::Gone,
+            None => Granted::Gone,
             Some(true) => {
                 self.scheduler.leave(run, client.into());
-                Turn::Drained
+                Granted::Drained
             }
-            Some(false) => Turn::Open(self.open(run, ReadFrom::Queue(Duration::ZERO))),
+            Some(false) => Granted::Open(self.open(run, ReadFrom::Queue(Duration::ZERO))),
         }
     }
 
@@ -219,8 +220,8 @@ impl Core {
         Reading { is_queue, has_begun: false, has_skipped, next, asked: None, marks: VecDeque::new() }
     }
 
-    /// What an open reader is to do now that all of its page is written for which its socket has room. `page_next`: the
-    /// number after the last event of its page; `bytes_max`: of the next page.
+    /// Returns what an open reader is to do now that it has written as much of its page as its socket has room for.
+    /// `page_next` is the number after the last event of its page, `bytes_max` the limit on its next page.
     pub fn next_step(
         &mut self,
         client: ClientId,
@@ -228,41 +229,41 @@ impl Core {
         reading: &mut Reading,
         (page_next, has_room): (Option<u64>, bool),
         bytes_max: usize,
-    ) -> Step {
-        let Some(channel) = self.scheduler.channel(run) else { return Step::Wait };
+    ) -> ReadStep {
+        let Some(channel) = self.scheduler.channel(run) else { return ReadStep::Wait };
         if page_next.is_some_and(|page_next| reading.next < page_next) {
-            return Step::Wait;
+            return ReadStep::Wait;
         }
         if reading.next < channel.first() && reading.has_begun {
-            return Step::BreakOff;
+            return ReadStep::BreakOff;
         }
         if reading.next >= channel.visible() {
-            return if channel.is_ended() { Step::Finish } else { Step::Wait };
+            return if channel.is_ended() { ReadStep::Finish } else { ReadStep::Wait };
         }
         if reading.asked.is_some() || (reading.has_begun && !has_room) {
-            return Step::Wait;
+            return ReadStep::Wait;
         }
         let query = Query::Page { run, from: reading.next, until: channel.visible(), bytes_max };
         reading.asked = Some(self.ask_page(client, query));
-        Step::Asked
+        ReadStep::Asked
     }
 
-    /// The socket of a reader has taken so much of its output: the queue moves on.
+    /// The socket of a reader has taken this much of its output: advances the queue.
     pub fn move_queue(&mut self, run: RunKey, reading: &mut Reading, taken: u64) {
         if let Some(next) = reading.take_marks(taken) {
             self.scheduler.handle_taken(run, next);
         }
     }
 
-    /// A reader ends. What its socket has not taken of a queue is there for the next one.
+    /// A reader ends. Whatever its socket has not taken of a queue remains for the next reader.
     pub fn stop_reading(&mut self, client: ClientId, run: RunKey, reading: &mut Reading, taken: u64) {
         self.forget_reading(reading);
         self.move_queue(run, reading, taken);
         self.stop_waiting(client, run);
     }
 
-    /// All is written, and the stream of this reader ends. Gives it back if it reads a queue, whose lock it holds until
-    /// its last byte is taken.
+    /// All is written and the stream ends. Returns the reading if it holds the queue's lock, which it does until the
+    /// last byte is taken.
     pub fn finish_reading(&mut self, client: ClientId, run: RunKey, mut reading: Reading) -> Option<Reading> {
         self.forget_reading(&mut reading);
         if reading.is_queue {
@@ -272,14 +273,14 @@ impl Core {
         None
     }
 
-    /// The run of this reader is gone, and its lock with it.
+    /// The run of this reader is gone, and so is its lock.
     pub fn forget_reading(&mut self, reading: &mut Reading) {
         if let Some(ticket) = reading.asked.take() {
             self.forget_page(ticket);
         }
     }
 
-    /// A reader waits for the lock no more, or its stream is over.
+    /// A reader no longer waits for the lock, or its stream has ended.
     pub fn stop_waiting(&mut self, client: ClientId, run: RunKey) {
         self.scheduler.leave(run, client.into());
     }

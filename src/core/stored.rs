@@ -6,7 +6,7 @@ use crate::{
     engine::{
         scheduler::{Folded, JournalError},
         storage::{Answer, Completed, StoreError, Ticket},
-        stored::{Address, Aside},
+        stored::{Aside, HandlerAddress},
     },
     limits::LOOP_PARSE_BYTES_MAX,
     now::Now,
@@ -119,7 +119,7 @@ impl Core {
     }
 
     /// Handles what the store has at this address.
-    fn handle_handler(&mut self, address: &Address, answer: Result<Answer, StoreError>, now: Now) {
+    fn handle_handler(&mut self, address: &HandlerAddress, answer: Result<Answer, StoreError>, now: Now) {
         match answer {
             Ok(Answer::Damaged { handler, cause }) => {
                 self.scheduler.handle_head(&handler, &cause, now);
@@ -130,18 +130,18 @@ impl Core {
                 self.resume_loaded(address);
             }
             Ok(_) => {
-                if let Address::Key(key) = address {
+                if let HandlerAddress::Key(key) = address {
                     self.scheduler.handle_absent(*key, now);
                 }
                 self.resume_absent(address);
             }
             Err(error) => {
                 match (address, &error) {
-                    (Address::Key(key), StoreError::Damaged { cause, .. }) => {
+                    (HandlerAddress::Key(key), StoreError::Damaged { cause, .. }) => {
                         self.scheduler.handle_damaged(*key, cause, now);
                     }
-                    (Address::Key(key), _) => self.scheduler.handle_unread(*key, now),
-                    (Address::Id(_), _) => {}
+                    (HandlerAddress::Key(key), _) => self.scheduler.handle_unread(*key, now),
+                    (HandlerAddress::Id(_), _) => {}
                 }
                 self.fail_loads(address, &error);
             }
@@ -149,7 +149,7 @@ impl Core {
     }
 
     /// Resumes the calls that wait for this handler, which is resident now.
-    fn resume_loaded(&mut self, address: &Address) {
+    fn resume_loaded(&mut self, address: &HandlerAddress) {
         for (client, _) in self.queries.end_load(address) {
             self.resume_held(client, Output::Call { client, is_read: true });
         }
@@ -157,14 +157,14 @@ impl Core {
 
     /// Resumes the calls that wait for this handler, which did not exist when the store was asked. To those that came
     /// later this says nothing: they ask again.
-    fn resume_absent(&mut self, address: &Address) {
+    fn resume_absent(&mut self, address: &HandlerAddress) {
         for (client, came_before) in self.queries.end_load(address) {
             self.resume_held(client, Output::Call { client, is_read: came_before });
         }
     }
 
     /// Refuses the calls that wait for this handler, which cannot be read.
-    fn fail_loads(&mut self, address: &Address, error: &StoreError) {
+    fn fail_loads(&mut self, address: &HandlerAddress, error: &StoreError) {
         for (client, _) in self.queries.end_load(address) {
             self.resume_held(client, Output::CallFailed(client, error.clone()));
         }

@@ -159,7 +159,7 @@ impl StoredJournal {
 
 /// Identifies a handler.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Address {
+pub enum HandlerAddress {
     /// By its key.
     Key(HandlerKey),
     /// By its id: [`HandlerIds::resolve`](super::ids::HandlerIds::resolve) says which one that is.

@@ -3,7 +3,7 @@
 use std::{io, os::fd::RawFd, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    Executor, Report,
+    Executor, ExecutorReport,
     data::{Commands, Data},
     programs::{Programs, Setting},
     threads::{StepBody, Threads},
@@ -73,14 +73,14 @@ impl Executors {
 
     /// To be called once a turn before [`Executors::poll_report`].
     pub fn handle_ready(&mut self, alive_us: u64) {
-        self.threads.handle_rung();
+        self.threads.handle_woken();
         if let Some(programs) = &mut self.programs {
             programs.handle_ready(alive_us);
         }
     }
 
     /// Returns the next report: see [`Executor::poll_report`].
-    pub fn poll_report(&mut self, takes_notes: bool) -> Option<Report> {
+    pub fn poll_report(&mut self, takes_notes: bool) -> Option<ExecutorReport> {
         let report = self.threads.poll_report(takes_notes).or_else(|| self.data.poll_report(takes_notes));
         report.or_else(|| self.programs.as_mut()?.poll_report(takes_notes))
     }

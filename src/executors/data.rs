@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
-use super::{Executor, Report};
+use super::{Executor, ExecutorReport};
 use crate::{
     command::{Begun, Command, begin},
     engine::scheduler::{Capacity, StartPass},
@@ -25,7 +25,7 @@ pub struct Commands {
 pub struct Data {
     /// By workflow.
     commands: Arc<[Commands]>,
-    reports: VecDeque<Report>,
+    reports: VecDeque<ExecutorReport>,
 }
 
 impl Commands {
@@ -65,7 +65,7 @@ impl Executor for Data {
             // A program is not started here: its pass runs again, on the lane of its stage.
             Some(Begun::Launch(_)) | None => pass::Report::Lost,
         };
-        self.reports.push_back(Report::Of(tag, report));
+        self.reports.push_back(ExecutorReport::Of(tag, report));
     }
 
     /// Every pass has ended before an order can come.
@@ -73,7 +73,7 @@ impl Executor for Data {
 
     fn wake(&mut self, _: u64) {}
 
-    fn poll_report(&mut self, _: bool) -> Option<Report> {
+    fn poll_report(&mut self, _: bool) -> Option<ExecutorReport> {
         self.reports.pop_front()
     }
 

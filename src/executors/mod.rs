@@ -2,7 +2,7 @@
 //!
 //! The scheduler decides which pass starts and when it has to stop; an executor alone knows what runs it, and how much
 //! of that is free. Between the two there are only values, in the order: [`Executor::start`], then any number of
-//! [`Executor::order`]s one way and [`Report`]s the other, and at last exactly one of [`pass::Report::Done`],
+//! [`Executor::order`]s one way and [`ExecutorReport`]s the other, and at last exactly one of [`pass::Report::Done`],
 //! [`pass::Report::NotBegun`] and [`pass::Report::Lost`]. Reports of one pass come in their order.
 //!
 //! [`threads`] runs the bodies of Rust steps on a pool of threads, [`programs`] runs child processes, and [`data`] does
@@ -41,7 +41,7 @@ pub trait Executor {
 
     /// Returns the next report. Unless `takes_notes`, notes are left with their passes until these end: a pass waits
     /// when it has many.
-    fn poll_report(&mut self, takes_notes: bool) -> Option<Report>;
+    fn poll_report(&mut self, takes_notes: bool) -> Option<ExecutorReport>;
 
     /// Returns why work waits although the executor has all that it may have, for people.
     fn overload(&self) -> Option<String>;
@@ -55,14 +55,14 @@ pub trait Executor {
 
 /// What an executor reports.
 #[derive(Debug)]
-pub enum Report {
+pub enum ExecutorReport {
     /// A report of the pass with this tag.
     Of(u64, pass::Report),
     /// The pass has ended and emitted very many events, so that its record was made outside the loop.
     LargeDone(u64, Box<LargeDone>),
 }
 
-impl Report {
+impl ExecutorReport {
     /// Returns the report of a pass's end, with its record if there is a journal and making that would take the loop
     /// long. To be called outside of the loop then.
     pub fn of_end(tag: u64, done: Done, makes_records: bool) -> Self {

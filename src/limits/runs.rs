@@ -10,7 +10,7 @@ pub const BODY_DEPTH_MAX: usize = JSON_DEPTH_MAX + 8;
 /// Early answers that a run stores before a question asks for them; more are refused with 409.
 pub const EARLY_ANSWERS_MAX: usize = 16;
 
-/// Questions returned by steps that a run remembers while nobody has replied to them by number; beyond, the oldest are
+/// Questions returned by steps that a run remembers while no reply by number has arrived; beyond that, the oldest are
 /// forgotten.
 pub const SHOWN_QUESTIONS_MAX: usize = 64;
 
@@ -42,10 +42,10 @@ pub const WORKER_RECORD_BYTES_MIN: usize = 64 << 10;
 /// The memory of a run from which its snapshots are made outside the loop: about a millisecond's worth.
 pub const COMPACTED_COST_BYTES_MIN: usize = 1 << 20;
 
-/// Bytes of memory that a run's works, with their events and what they remember, and its early answers may cost, the
-/// allocator's share included, and still take more from outside; then who posts gets 503. What its own steps give out
-/// is bounded by [`PASS_OUTPUT_BYTES_MAX`] and [`RUN_WORKS_MAX`] alone. As many bytes of answers may its works remember
-/// and still be answered: what else it holds must not keep it from an answer that it waits for.
+/// Bytes of memory, including the allocator's overhead, that a run's works (with their events and what they remember)
+/// and its early answers may cost before events from outside are refused with 503. Events of its own steps are limited
+/// only by [`PASS_OUTPUT_BYTES_MAX`] and [`RUN_WORKS_MAX`]. An answer that the run waits for is accepted whatever else
+/// the run holds, unless the answers that its works remember exceed this limit.
 pub const RUN_EVENT_BYTES_MAX: usize = 64 << 20;
 
 /// Bytes of the events that one pass may return and send together.
@@ -80,15 +80,15 @@ pub const FEED_BYTES_RESERVED: usize = 64 << 10;
 /// it: more than a work, what it remembers, and its run's state come to.
 pub const PASS_WIRE_BYTES_MAX: usize = 256 << 20;
 
-/// Passes of one attempt that may be lost in a row, each with what ran it: then the attempt has failed. What its step
-/// does may be what ends its executor, and would end it for ever.
+/// Passes of one attempt that may be lost in a row, each with its executor, before the attempt fails: perhaps the step
+/// itself ends its executor, and would do so each time.
 pub const PASS_LOSSES_MAX: u32 = 3;
 
-/// Bytes of a feed in memory that a pass is granted when it starts: enough for most, and little of the feed even when
-/// very many passes of one run have theirs at a time.
+/// Bytes of a feed in memory that a pass is granted when it starts: enough for most passes, and a small part of the
+/// feed even if very many passes of one run hold a grant.
 pub const GRANT_BYTES_FIRST: usize = 64 << 10;
 
-/// Bytes that a pass which streams is granted ahead: twice what it may be ahead of the loop, so that it waits for a
+/// Bytes that a streaming pass is granted in advance: twice what it may be ahead of the loop, so that it waits for a
 /// grant only when the feed is nearly full.
 pub const GRANT_BYTES: usize = 2 * NOTES_BYTES_MAX;
 

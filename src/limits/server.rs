@@ -43,8 +43,8 @@ pub const PREFLIGHT_AGE_S: u32 = 600;
 /// because a queued pass already has its snapshot of the state.
 pub const HANDED_PASSES_MAX: usize = 256;
 
-/// Notes and ends of passes that one turn of the loop takes from the workers, as streams at full speed would block all
-/// else. A few milliseconds' worth.
+/// Notes and ends of passes that one turn of the loop takes from the workers, because streams at full speed would
+/// otherwise block everything else. A few milliseconds' worth.
 pub const TURN_REPORTS_MAX: usize = 4_096;
 
 /// Timers that one turn of the loop passes to their runs: when very many are due at once, as after a suspend, clients

@@ -9,7 +9,7 @@ pub const SNAPSHOT_BYTES_MIN: usize = 64 << 10;
 pub const FAILED_JOURNAL_BYTES_MAX: usize = 256 << 10;
 
 /// How long the server backs off before it retries what could not be committed.
-pub const REST_US: u64 = 1_000_000;
+pub const BACK_OFF_US: u64 = 1_000_000;
 
 /// How far a queue's stored cursor may be behind what its reader has taken: after a crash this much may be repeated.
 pub const CURSOR_AGE_US: u64 = 1_000_000;
@@ -136,13 +136,13 @@ pub const INSPECT_PAGE_HANDLERS: usize = 256;
 /// Bytes of a feed that `inspect` reads at a time.
 pub const INSPECT_PAGE_BYTES: usize = 1 << 20;
 
-/// Failures after each of which handlers are loaded again at once; after more of them within [`REST_US`] they wait.
+/// Failures within [`BACK_OFF_US`] after each of which handlers are loaded again at once; after more they wait.
 pub const FAILURES_AT_ONCE_MAX: u32 = 8;
 
-/// The least time between two looks at all handlers for those that only wait.
+/// The least time between two scans of all handlers for those that only wait.
 pub const PARKING_PAUSE_MIN_US: u64 = 250_000;
 
-/// The most time between two such looks.
+/// The most time between two such scans.
 pub const PARKING_PAUSE_MAX_US: u64 = 15_000_000;
 
 /// The time between two parts of one such look.

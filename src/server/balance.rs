@@ -1,14 +1,14 @@
 //! Balances memory: how much is in use, and what is to be freed.
 
 use super::turn::Loop;
-use crate::account::Held;
+use crate::account::HeldBytes;
 
 impl Loop {
     /// Returns the bytes that are held now.
-    pub(super) fn held(&self) -> Held {
+    pub(super) fn held(&self) -> HeldBytes {
         let requests = self.reactor.requests_bytes() + self.helper.bytes();
         let replies = self.reactor.replies_bytes() + self.pages_bytes;
-        let mut held = Held { requests, replies, ..Held::default() };
+        let mut held = HeldBytes { requests, replies, ..HeldBytes::default() };
         self.core.scheduler().count_held(&mut held);
         held.runs = held.runs.saturating_add(self.helper.run_bytes());
         held

@@ -6,12 +6,12 @@ use crate::now::{Now, Recorder};
 
 /// The two clocks; read once a turn.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct SystemClock {
     started: Instant,
     recorder: Recorder,
 }
 
-impl Clock {
+impl SystemClock {
     /// Starts a clock whose alive time begins now.
     pub(super) fn start() -> Self {
         Self { started: Instant::now(), recorder: Recorder::new() }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{clock::Clock, config::Config, error::ServeError};
+use super::{clock::SystemClock, config::Config, error::ServeError};
 use crate::{
     account::Account,
     core::{Core, Start},
@@ -29,7 +29,7 @@ pub(super) fn open(
     lanes: Vec<Vec<StepLanes>>,
     fresh_secret: u128,
     wake_loop: WakeLoop,
-    clock: &mut Clock,
+    clock: &mut SystemClock,
 ) -> Result<Keeping, ServeError> {
     let (data, durability, bytes_max) = (config.data.as_deref(), config.durability, config.data_bytes_max);
     let opened = store::open(Wanted { data, durability, bytes_max, graphs: registered, fresh_secret, wake_loop });

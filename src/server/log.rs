@@ -1,7 +1,7 @@
 //! The log: lines on stderr, as text or as JSON.
 //!
-//! Nobody waits for those who read stderr. Lines go into a bounded queue, and a thread writes them in order. When the
-//! queue is full, further lines are dropped until the thread takes what is there; then it says how many.
+//! Logging never blocks on stderr. Lines go into a bounded queue, and a thread writes them in order. When the queue is
+//! full, further lines are dropped until the thread takes what is there; then it logs how many.
 
 use std::{
     collections::VecDeque,
@@ -57,7 +57,7 @@ pub(super) fn write_bare(line: String) {
     stderr().push(line, LogFormat::Off);
 }
 
-/// Logs something that people should know.
+/// Logs a warning about a run.
 pub(super) fn warn_of(trouble: &Trouble) {
     let what = match trouble.kind {
         TroubleKind::RunFailed => "run failed",
@@ -72,7 +72,7 @@ pub(super) fn warn_of(trouble: &Trouble) {
     log::warn!("{what}: handler={handler} run={run_id} workflow={}{step} error={error}", graph.name);
 }
 
-/// Waits until every line so far is written, but not for long, as perhaps nobody reads them.
+/// Waits until every line so far is written, but not for long: perhaps nobody reads stderr.
 pub(super) fn flush() {
     if let Some(queue) = STDERR.get() {
         queue.flush(LOG_FLUSH_WAIT);
@@ -134,7 +134,8 @@ struct Queue {
 struct Waiting {
     lines: VecDeque<String>,
     bytes: usize,
-    /// Lines dropped after those that wait; until that is reported, no further line is accepted, so that order is kept.
+    /// Lines dropped after the waiting ones. Until that is reported, no further line is accepted, to preserve the
+    /// order.
     dropped: u64,
     /// The form of the line that says so.
     format: Option<LogFormat>,

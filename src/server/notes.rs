@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::limits::{NOTES_PAUSE_US, STORE_BEHIND_US_MAX};
 
-/// How far the store has come with what it was given.
+/// How far the store is behind.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StoreProgress {
     /// Nothing is being committed.
@@ -13,9 +13,9 @@ pub(super) struct StoreProgress {
     pub(super) behind_us: u64,
 }
 
-/// Spaces out the taking of notes while a commit is in progress: they would wait for the next one anyway, and many at a
-/// time take fewer records. With no commit in progress notes are taken at once. While the store is blocked they stay
-/// with their passes, which wait when they have many.
+/// Decides when notes are taken. While a commit is in progress they are taken only now and then: they would wait for
+/// the next commit anyway, and taken together they need fewer records. With no commit in progress they are taken at
+/// once. While the store is blocked they stay with their passes, which wait when they have many.
 #[derive(Debug, Default)]
 pub(super) struct NotesPace {
     /// When notes were last taken, on the alive clock.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::{self, Cursor, ErrorFormat, Follow},
     client_id::ClientId,
-    core::{Begun, ReadFrom, Reading, Turn},
+    core::{Begun, Granted, ReadFrom, Reading},
     http::{Response, response::CACHE_CONTROL, stream},
     limits::HEARTBEAT_US,
 };
@@ -84,14 +84,14 @@ impl Loop {
     }
 
     /// A waiting reader now has the lock.
-    pub(super) fn take_turn(&mut self, id: ClientId) {
+    pub(super) fn take_lock(&mut self, id: ClientId) {
         let Some(waiter) = self.take_reader(id) else { return };
         let ReaderPhase::Waiting { errors } = waiter.phase else { return self.put_reader(waiter) };
         self.due.remove(&(waiter.due_us, id));
-        match self.core.take_turn(id, waiter.follow.run) {
-            Turn::Gone => self.respond(id, &errors.handler_not_found()),
-            Turn::Drained => self.respond(id, &api::no_content()),
-            Turn::Open(reading) => self.open_reader(id, waiter.follow, reading, errors),
+        match self.core.take_lock(id, waiter.follow.run) {
+            Granted::Gone => self.respond(id, &errors.handler_not_found()),
+            Granted::Drained => self.respond(id, &api::no_content()),
+            Granted::Open(reading) => self.open_reader(id, waiter.follow, reading, errors),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     limits::{FEED_BYTES_MAX, FEED_BYTES_RESERVED, TEST_INPUTS_MAX},
     now::{Deadline, Now},
     pass::{Done, EventRef, PassEnd},
-    workflow::{Event, Runs, Workflow, line::Line},
+    workflow::{Event, Runs, Workflow, link::PassLink},
 };
 
 /// A workflow to be tested, and what the outside world does while it runs. Created by
@@ -257,14 +257,14 @@ impl<'a> Trial<'a> {
         let (Some(step), Some(input)) = (self.run.pass_step(pass), self.run.pass_input(pass)) else { return };
         let timeout = self.graph.step(step).timeout;
         let room_bytes = (FEED_BYTES_MAX - FEED_BYTES_RESERVED).saturating_sub(self.run.feed_bytes());
-        let line = Arc::new(Line::instant(room_bytes, timeout));
-        let mut done = self.workflow.body(step)(input, &line);
-        let notes = line.take_notes();
+        let link = Arc::new(PassLink::instant(room_bytes, timeout));
+        let mut done = self.workflow.body(step)(input, &link);
+        let notes = link.take_notes();
         if !notes.is_empty() {
             self.input(Input::Noted { pass, notes });
         }
-        self.pass_time(line.paused());
-        if line.stopped().is_some() {
+        self.pass_time(link.paused());
+        if link.stopped().is_some() {
             done = Done::of(PassEnd::TimedOut);
         }
         self.input(Input::Done { pass, done });

@@ -19,7 +19,8 @@ pub(super) struct Trimming {
     due_us: u64,
     /// Whether something has happened since the last check.
     is_stale: bool,
-    /// The least that the process was seen to have beyond what is held: code, stacks, memory of steps.
+    /// The smallest difference seen so far between the process's memory and the bytes held: code, stacks, memory of
+    /// steps.
     beyond_bytes: Option<usize>,
     /// Whether a thread is releasing memory.
     is_busy: Arc<AtomicBool>,
@@ -64,7 +65,7 @@ impl Trimming {
         }
     }
 
-    /// Returns whether the process has so much more than it needs that it is to be released.
+    /// Returns whether the process has so much more memory than it needs that releasing it is worthwhile.
     fn look(&mut self, resident_bytes: usize, held_bytes: usize) -> bool {
         let beyond_bytes = resident_bytes.saturating_sub(held_bytes);
         let least_bytes = self.beyond_bytes.map_or(beyond_bytes, |least_bytes| least_bytes.min(beyond_bytes));

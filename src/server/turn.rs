@@ -12,7 +12,7 @@ use mio::{Interest, unix::SourceFd};
 
 use super::{
     clients::Client,
-    clock::Clock,
+    clock::SystemClock,
     config::{Config, UsageError},
     descriptors,
     error::ServeError,
@@ -39,7 +39,7 @@ use crate::{
         scheduler::{NewRun, StartAs, Waste},
     },
     executors::{
-        Report,
+        ExecutorReport,
         all::{Executors, Sizes},
     },
     graph::Graph,
@@ -72,7 +72,7 @@ pub(super) struct Loop {
     pub(super) shares: Shares,
     pub(super) sharing: Sharing,
     pub(super) site: Site,
-    pub(super) clock: Clock,
+    pub(super) clock: SystemClock,
     pub(super) now: Now,
     /// Connections whose replies are not complete.
     pub(super) clients: Table<Client>,
@@ -91,7 +91,7 @@ pub(super) struct Loop {
 
 impl Loop {
     /// Binds and prepares everything, without running yet.
-    pub(super) fn new(workflows: Vec<Workflow>, config: &Config, mut clock: Clock) -> Result<Self, ServeError> {
+    pub(super) fn new(workflows: Vec<Workflow>, config: &Config, mut clock: SystemClock) -> Result<Self, ServeError> {
         let graphs: Vec<Arc<Graph>> = workflows.iter().map(|workflow| Arc::clone(workflow.graph())).collect();
         let mut names = HashSet::new();
         if let Some(twice) = graphs.iter().find(|graph| !names.insert(&*graph.name)) {
@@ -187,7 +187,7 @@ impl Loop {
         self.reactor.handle_ready(self.now);
         for _ in 0..TURN_ROUNDS_MAX {
             self.handle_connections();
-            // After all input: a lock may have become free, or its waiter may have gone, before its time was up.
+            // After all input: the lock may have been granted, or its waiter may have left, before the wait timed out.
             self.handle_due();
             self.share_out();
             self.settle();
@@ -313,7 +313,7 @@ impl Loop {
                 self.answer_with(client, |errors| errors.not_read(&error.to_string()));
             }
             Output::Published(run) => self.pump_readers(run),
-            Output::Turn(client) => self.take_turn(client),
+            Output::LockGranted(client) => self.take_lock(client),
             Output::ReaderGone(client) => self.end_reader(client),
             Output::ReaderLost(client) => self.lose_reader(client),
             Output::Page(client, ticket, Ok((feed, workflow))) => {
@@ -330,7 +330,7 @@ impl Loop {
         }
     }
 
-    /// Gives passes and orders to the executors.
+    /// Passes orders and passes on to the executors.
     pub(super) fn hand_out(&mut self) {
         let starts = !self.stop.has_begun();
         self.executors.hand_out(self.core.scheduler_mut(), starts, self.now);
@@ -347,7 +347,7 @@ impl Loop {
         }
     }
 
-    /// Lets those who wait write, as far as this turn allows. Each is visited once; those that are not finished wait
+    /// Lets waiting connections write, up to this turn's share. Each is visited once; those that have not finished wait
     /// again.
     pub(super) fn share_out(&mut self) {
         for _ in 0..self.shares.waiting_count() {
@@ -414,14 +414,14 @@ fn callers_max(connections_max: usize) -> usize {
     (connections / of * part + connections % of * part / of).max(1)
 }
 
-/// How much it takes to handle a report: as many notes take as long.
-fn effort(report: &Report) -> usize {
+/// Returns the cost of handling a report, in notes.
+fn effort(report: &ExecutorReport) -> usize {
     match report {
-        Report::Of(_, pass::Report::Noted(notes)) => notes.len(),
-        Report::Of(_, pass::Report::Done(done)) => 1 + done.bytes() / REPORT_BYTES,
-        // All that a turn takes.
-        Report::LargeDone(..) => TURN_REPORTS_MAX,
-        Report::Of(..) => 1,
+        ExecutorReport::Of(_, pass::Report::Noted(notes)) => notes.len(),
+        ExecutorReport::Of(_, pass::Report::Done(done)) => 1 + done.bytes() / REPORT_BYTES,
+        // As much as a whole turn.
+        ExecutorReport::LargeDone(..) => TURN_REPORTS_MAX,
+        ExecutorReport::Of(..) => 1,
     }
 }
 

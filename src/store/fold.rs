@@ -8,7 +8,7 @@ use crate::{
     engine::{
         feed::Feed,
         keys::{HandlerKey, RunKey, WorkflowId},
-        storage::{Batch, Ended, Head, Opened, Snapshotted},
+        storage::{Batch, Ended, Head, OpenedRun, Snapshotted},
         window::Mark,
     },
     hash::CounterMap,
@@ -113,11 +113,11 @@ impl<'a> Fold<'a> {
 
     fn open<T: Transaction>(
         &mut self,
-        opened: &'a Opened,
+        opened: &'a OpenedRun,
         removed: &HashSet<RunKey>,
         writing: &mut T,
     ) -> Result<(), T::Fault> {
-        let &Opened { run, first, ref head } = opened;
+        let &OpenedRun { run, first, ref head } = opened;
         writing.blame(run.handler);
         let Some(head) = head else {
             let text = format!("run {} of handler {} begins without what is kept of it", run.run, run.handler.0);

@@ -32,7 +32,7 @@ pub use open::{backup, inspect, open};
 
 pub use crate::engine::{
     storage::{Answer, Batch, Completed, Query, Recall, StoreError, Ticket},
-    stored::{Address, Aside, Beginning, Recovered},
+    stored::{Aside, Beginning, HandlerAddress, Recovered},
 };
 use crate::{
     engine::{
@@ -165,7 +165,7 @@ pub trait Inspect {
     ///
     /// # Errors
     /// If it cannot be read.
-    fn handler(&self, address: &Address) -> Result<Option<Stored>, OpenError>;
+    fn handler(&self, address: &HandlerAddress) -> Result<Option<Stored>, OpenError>;
 
     /// Answers any other query.
     ///

@@ -24,7 +24,7 @@ use crate::{
 
 /// The part of a backend that commits, on the thread that writes.
 pub(super) trait Writer: Send + 'static {
-    /// What it may be told besides batches.
+    /// What it accepts besides batches.
     type Order: Send;
 
     /// Commits these batches, of about this many bytes, in one transaction, except for handlers that cannot be changed,
@@ -33,7 +33,7 @@ pub(super) trait Writer: Send + 'static {
 
     fn take(&mut self, order: Self::Order);
 
-    /// It has committed something, been told something, or done a chore. Reports what else there is, such as the size.
+    /// Called after a commit, an order or a chore. Reports anything else, such as the size.
     fn end_turn(&mut self, say: &mut dyn FnMut(Completed));
 
     /// Returns whether there is work to be done in small parts while no batch arrives.
@@ -41,8 +41,8 @@ pub(super) trait Writer: Send + 'static {
 
     fn do_chore(&mut self);
 
-    /// Nothing has arrived for a while, or nothing will.
-    fn rest(&mut self);
+    /// Nothing has arrived for a while, or nothing more will.
+    fn handle_idle(&mut self);
 }
 
 /// The part of a backend that reads, on the thread that reads.
@@ -50,7 +50,7 @@ pub(super) trait Reader: Send + 'static {
     fn answer(&mut self, query: &Query) -> Result<Answer, StoreError>;
 
     /// No query has arrived for a while.
-    fn rest(&mut self);
+    fn handle_idle(&mut self);
 }
 
 /// The two threads, and the channels to and from them.
@@ -74,7 +74,7 @@ enum Order<O> {
 struct Said {
     completed: Sender<Completed>,
     /// Set by the sender that wakes the loop, cleared when the loop finds nothing more: one call suffices until then.
-    rung: AtomicBool,
+    is_woken: AtomicBool,
     wake_loop: WakeLoop,
 }
 
@@ -82,7 +82,7 @@ impl<O: Send + 'static> Threads<O> {
     /// Starts both threads. `wake_loop` is called from one of them when something is completed and nothing was before.
     pub(super) fn start<W: Writer<Order = O>>(reader: impl Reader, writer: W, wake_loop: WakeLoop) -> io::Result<Self> {
         let (say, completed) = unbounded();
-        let said = Arc::new(Said { completed: say, rung: AtomicBool::new(false), wake_loop });
+        let said = Arc::new(Said { completed: say, is_woken: AtomicBool::new(false), wake_loop });
         let ((orders, taken), (queries, asked)) = (unbounded(), unbounded());
         let answers = Arc::clone(&said);
         let reader = spawn("reader", &said, move || answer_queries(reader, &asked, &answers))?;
@@ -123,7 +123,7 @@ impl<O: Send + 'static> Threads<O> {
     pub(super) fn poll_completed(&self) -> Option<Completed> {
         self.completed.try_recv().ok().or_else(|| {
             // Later senders wake the loop; what was sent before is received here.
-            self.said.rung.store(false, Ordering::Release);
+            self.said.is_woken.store(false, Ordering::Release);
             self.completed.try_recv().ok()
         })
     }
@@ -141,7 +141,7 @@ impl<O: Send + 'static> Threads<O> {
 
 impl Said {
     fn say(&self, completed: Completed) {
-        if self.completed.send(completed).is_ok() && !self.rung.swap(true, Ordering::AcqRel) {
+        if self.completed.send(completed).is_ok() && !self.is_woken.swap(true, Ordering::AcqRel) {
             (self.wake_loop)();
         }
     }
@@ -163,7 +163,7 @@ fn answer_queries(mut reader: impl Reader, queries: &Receiver<(Ticket, Query)>, 
             }
             Err(RecvTimeoutError::Timeout) => {
                 is_busy = false;
-                reader.rest();
+                reader.handle_idle();
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -190,13 +190,13 @@ fn commit_batches<W: Writer>(mut writer: W, orders: &Receiver<Order<W::Order>>, 
             Err(RecvTimeoutError::Timeout) if writer.has_chores() => writer.do_chore(),
             Err(RecvTimeoutError::Timeout) => {
                 is_busy = false;
-                writer.rest();
+                writer.handle_idle();
             }
             Err(RecvTimeoutError::Disconnected) => break,
         }
         writer.end_turn(&mut |completed| said.say(completed));
     }
-    writer.rest();
+    writer.handle_idle();
 }
 
 /// Commits this batch and those that have queued up behind it.
@@ -237,12 +237,12 @@ fn commit_group<W: Writer>(
     }
 }
 
-/// What was refused and the scheduler may not know yet: what depends on it is dropped.
+/// Refused changes about which the scheduler may not know yet. Changes that depend on them are dropped.
 #[derive(Default)]
 struct Refused {
     /// Batches of this epoch and earlier ones depend on one that is not committed.
     failed_epoch: Option<u32>,
-    /// Handlers that were left out of a batch, by their serial numbers.
+    /// Handlers that were left out of a batch, by the serial numbers of the reports.
     unheard: VecDeque<(u64, HandlerKey)>,
     asides: u64,
 }

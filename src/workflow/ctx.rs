@@ -103,7 +103,7 @@ impl<G: Grants> Ctx<G> {
     /// If the run has ended.
     pub fn pause(&self, duration: Duration) -> Result<()> {
         self.pass.ready()?;
-        self.pass.line.pause(duration).map_err(|stop| self.pass.stopped(stop))
+        self.pass.link.pause(duration).map_err(|stop| self.pass.stopped(stop))
     }
 
     /// Runs the closure once in this work and remembers its value over waits, attempts and crashes: for calls that are

@@ -1,6 +1,6 @@
 //! The authoring API: events, steps, their contexts, and the builder. Knows neither engine nor server.
 
-pub mod line;
+pub mod link;
 
 mod ask;
 mod builder;
@@ -27,7 +27,7 @@ use crate::{
     graph::{Graph, StepId},
     pass::{Done, PassInput},
 };
-use line::Line;
+use link::PassLink;
 
 pub use ask::{Answer, Ask, TimedAsk};
 pub use builder::WorkflowBuilder;
@@ -44,7 +44,7 @@ pub use types::{
 };
 
 /// The type-erased body of a step: takes a pass and returns what it did. It catches panics of the step.
-pub type Body = Arc<dyn Fn(PassInput, &Arc<Line>) -> Done + Send + Sync>;
+pub type Body = Arc<dyn Fn(PassInput, &Arc<PassLink>) -> Done + Send + Sync>;
 
 /// A validated workflow: a graph and a body for each of its steps. Cheap to clone.
 #[derive(Clone)]

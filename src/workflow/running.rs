@@ -5,7 +5,7 @@ use std::{any::TypeId, cell::RefCell, panic, sync::Arc};
 use super::{
     EventEntry, Result, StepError,
     event::{Event, qualified_name},
-    line::{Line, NoteRefused},
+    link::{NoteRefused, PassLink},
     view::StateView,
 };
 use crate::{
@@ -43,7 +43,7 @@ pub(super) struct StepNames {
 pub(super) struct Pass {
     pub(super) names: Arc<StepNames>,
     pub(super) input: PassInput,
-    pub(super) line: Arc<Line>,
+    pub(super) link: Arc<PassLink>,
     progress: RefCell<Progress>,
     pub(super) view: RefCell<StateView>,
 }
@@ -116,8 +116,8 @@ impl TypeTable {
 }
 
 impl Pass {
-    pub(super) fn new(names: Arc<StepNames>, input: PassInput, line: Arc<Line>) -> Self {
-        Self { names, input, line, progress: RefCell::default(), view: RefCell::default() }
+    pub(super) fn new(names: Arc<StepNames>, input: PassInput, link: Arc<PassLink>) -> Self {
+        Self { names, input, link, progress: RefCell::default(), view: RefCell::default() }
     }
 
     /// Fails if the pass has been halted or must stop.
@@ -125,7 +125,7 @@ impl Pass {
         if self.progress.borrow().halt.is_some() {
             return Err(StepError::interrupted());
         }
-        match self.line.stopped() {
+        match self.link.stopped() {
             Some(stop) => Err(self.halt(Halt::Stopped(stop))),
             None => Ok(()),
         }
@@ -212,7 +212,7 @@ impl Pass {
     }
 
     fn note(&self, note: Note) -> Result<()> {
-        self.line.note(note).map_err(|refused| match refused {
+        self.link.note(note).map_err(|refused| match refused {
             NoteRefused::Stopped(stop) => self.stopped(stop),
             NoteRefused::FeedFull => StepError::hopeless(pass::feed_full()),
         })
@@ -318,7 +318,7 @@ impl Pass {
         self.note(Note::Once { ordinal, value })
     }
 
-    /// Returns the record of the pass. What halted it decides, whatever its body did then.
+    /// Returns the record of the pass. If something halted it, that decides, whatever its body did afterwards.
     pub(super) fn finish(self, ended: Ended, retry_if: Option<&RetryIf>) -> Done {
         let progress = self.progress.into_inner();
         let end = match (progress.halt, ended) {

@@ -292,12 +292,12 @@ impl Step {
     pub(super) fn into_body(self, names: StepNames) -> Body {
         let (names, run, retry_if) = (Arc::new(names), self.run, self.retry_if);
         let on_failure = self.on_failure.map(|on_failure| on_failure.run);
-        Arc::new(move |mut input, line| {
+        Arc::new(move |mut input, link| {
             // Values that the step returned or panicked with are dropped in here, as their `Drop` is code of the
             // program, too.
             let done = catch_unwind(AssertUnwindSafe(|| {
                 let event = std::mem::replace(&mut input.event, WorkEvent::All(Arc::default()));
-                let pass = Pass::new(Arc::clone(&names), input, Arc::clone(line));
+                let pass = Pass::new(Arc::clone(&names), input, Arc::clone(link));
                 let (pass, ended) = match (&pass.input.failure, &on_failure) {
                     (None, _) => run(pass, &event),
                     (Some(_), Some(on_failure)) => on_failure(pass, &event),

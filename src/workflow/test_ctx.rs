@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Ctx, Event, EventList, Grants, Question, QuestionList, Result, StepInput, StepOutput,
-    line::{Bell, Call, Line},
+    link::{Call, OnCall, PassLink},
     running::{Pass, StepNames, TypeTable},
 };
 use crate::{
@@ -146,7 +146,7 @@ impl TestCtx {
         entries.extend(O::entries().into_iter().chain(G::Sends::entries()));
         entries.extend(asks.into_iter().flat_map(|(question, answer)| [question, answer]));
         let table = Arc::new(TypeTable::of_entries(&entries, "test"));
-        let (line, notes) = recorded_line();
+        let (link, notes) = recorded_link();
         let snapshot = Snapshot { version: 0, values: self.state.clone() };
         let input_of_pass = PassInput {
             run_id: uuid::Uuid::nil(),
@@ -162,7 +162,7 @@ impl TestCtx {
         };
         let ids = entries.iter().filter_map(|entry| Some((entry.type_id, table.find(entry.type_id)?))).collect();
         let names = StepNames { name: "test".into(), takes: Box::default(), table: Arc::clone(&table) };
-        let ctx = Ctx::new(Pass::new(Arc::new(names), input_of_pass, line));
+        let ctx = Ctx::new(Pass::new(Arc::new(names), input_of_pass, link));
         let ended = function(&ctx, input);
         let (returned, ended) = match ended {
             Ok(output) => (Some(output), Ok(Vec::new())),
@@ -272,19 +272,19 @@ fn json(value: &impl Serialize) -> Json {
     Json::from_value(value).expect("a value that serialises")
 }
 
-/// Returns a line whose notes are recorded at once, so that the pass never waits for somebody to take them.
-fn recorded_line() -> (Arc<Line>, Arc<Mutex<Vec<Note>>>) {
-    let rung = Arc::new(OnceLock::<Weak<Line>>::new());
+/// Returns a link whose notes are recorded at once, so that the pass never waits for somebody to take them.
+fn recorded_link() -> (Arc<PassLink>, Arc<Mutex<Vec<Note>>>) {
+    let slot = Arc::new(OnceLock::<Weak<PassLink>>::new());
     let notes = Arc::new(Mutex::new(Vec::new()));
-    let (line_of_bell, taken) = (Arc::clone(&rung), Arc::clone(&notes));
-    let bell: Bell = Arc::new(move |_, call| {
-        let Some(line) = line_of_bell.get().and_then(Weak::upgrade) else { return };
+    let (known, taken) = (Arc::clone(&slot), Arc::clone(&notes));
+    let on_call: OnCall = Arc::new(move |_, call| {
+        let Some(link) = known.get().and_then(Weak::upgrade) else { return };
         match call {
-            Call::Noted => taken.lock().unwrap_or_else(PoisonError::into_inner).extend(line.take_notes()),
-            Call::NeedsFeed(_) => drop(line.order(FeedOrder::Refuse)),
+            Call::Noted => taken.lock().unwrap_or_else(PoisonError::into_inner).extend(link.take_notes()),
+            Call::NeedsFeed(_) => drop(link.order(FeedOrder::Refuse)),
         }
     });
-    let line = Arc::new(Line::new(0, bell, FEED_BYTES_MAX));
-    let _ = rung.set(Arc::downgrade(&line));
-    (line, notes)
+    let link = Arc::new(PassLink::new(0, on_call, FEED_BYTES_MAX));
+    let _ = slot.set(Arc::downgrade(&link));
+    (link, notes)
 }

@@ -422,7 +422,7 @@ fn waiters_get_the_lock_in_turn_and_each_is_told_once() {
     world.scheduler.leave(run, ReaderId(2));
     assert_eq!(world.settle(), []);
     world.scheduler.leave(run, ReaderId(1));
-    assert_eq!(world.settle(), [Notice::Turn(ReaderId(3))]);
+    assert_eq!(world.settle(), [Notice::LockGranted(ReaderId(3))]);
     world.scheduler.leave(run, ReaderId(3));
     assert_eq!(world.settle(), []);
 }

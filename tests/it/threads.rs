@@ -12,7 +12,7 @@ use std::{
 use steprill::{
     engine::{keys::WorkflowId, scheduler::StartPass},
     executors::{
-        Executor, Report,
+        Executor, ExecutorReport,
         threads::{StepBody, Threads},
     },
     graph::{EventId, EventKind, StepId},
@@ -24,7 +24,7 @@ use steprill::{
     },
     workflow::{
         Body,
-        line::{Line, NoteRefused},
+        link::{NoteRefused, PassLink},
     },
 };
 
@@ -32,20 +32,20 @@ use steprill::{
 const PATIENCE: Duration = Duration::from_mins(1);
 const TICK_US: u64 = 1_000;
 
-/// A pool with one step, and a way to hear it ring.
+/// A pool with one step, and a way to learn that it wakes the loop.
 struct Pool {
     threads: Threads,
-    rung: mpsc::Receiver<()>,
+    woken: mpsc::Receiver<()>,
 }
 
 impl Pool {
-    fn new(workers: usize, body: impl Fn(PassInput, &Arc<Line>) -> Done + Send + Sync + 'static) -> Self {
-        let (rings, rung) = mpsc::channel();
-        let rings = Mutex::new(rings);
-        let ring = Arc::new(move || rings.lock().expect("the ring").send(()).expect("the test listens"));
+    fn new(workers: usize, body: impl Fn(PassInput, &Arc<PassLink>) -> Done + Send + Sync + 'static) -> Self {
+        let (wakes, woken) = mpsc::channel();
+        let wakes = Mutex::new(wakes);
+        let wake_loop = Arc::new(move || wakes.lock().expect("the sender").send(()).expect("the test listens"));
         let body: Body = Arc::new(body);
-        let threads = Threads::new(workers, vec![vec![Some(StepBody { body, is_urgent: false })]], false, ring);
-        Self { threads, rung }
+        let threads = Threads::new(workers, vec![vec![Some(StepBody { body, is_urgent: false })]], false, wake_loop);
+        Self { threads, woken }
     }
 
     fn start(&mut self, tags: std::ops::Range<u64>) {
@@ -56,14 +56,14 @@ impl Pool {
         self.threads.wake(0);
     }
 
-    /// The next report, when the pool has rung for it.
+    /// The next report, once the pool has woken the loop for it.
     fn report(&mut self) -> (u64, pass::Report) {
         loop {
-            self.threads.handle_rung();
+            self.threads.handle_woken();
             match self.threads.poll_report(true) {
-                Some(Report::Of(tag, report)) => return (tag, report),
-                Some(Report::LargeDone(..)) => panic!("nothing is recorded"),
-                None => self.rung.recv_timeout(PATIENCE).expect("it rings for a report"),
+                Some(ExecutorReport::Of(tag, report)) => return (tag, report),
+                Some(ExecutorReport::LargeDone(..)) => panic!("nothing is recorded"),
+                None => self.woken.recv_timeout(PATIENCE).expect("it wakes the loop for a report"),
             }
         }
     }
@@ -110,9 +110,10 @@ fn with_no_worker_left_the_loop_need_not_look_and_every_report_rings() {
 
     for tag in 0..3 {
         gate.send(()).expect("the pass waits");
-        pool.rung.recv_timeout(PATIENCE).expect("its report rings, whatever stands in the queue");
-        pool.threads.handle_rung();
-        assert!(matches!(pool.threads.poll_report(true), Some(Report::Of(came, pass::Report::Done(_))) if came == tag));
+        pool.woken.recv_timeout(PATIENCE).expect("its report wakes the loop, whatever is in the queue");
+        pool.threads.handle_woken();
+        let report = pool.threads.poll_report(true);
+        assert!(matches!(report, Some(ExecutorReport::Of(came, pass::Report::Done(_))) if came == tag));
         if tag < 2 {
             begun.recv_timeout(PATIENCE).expect("the next pass begins by itself");
         }
@@ -192,7 +193,7 @@ fn a_thread_that_dies_reports_its_pass_as_lost_and_another_one_takes_its_place()
 }
 
 /// A pass that streams events of 100 bytes until it is refused, and then returns how many it could.
-fn stream(line: &Line) -> usize {
+fn stream(link: &PassLink) -> usize {
     let other = Arc::new(OtherEvent { name: "E".into(), qualified_name: "E".into(), kind: EventKind::Plain });
     (0..1_000)
         .take_while(|ordinal| {
@@ -200,7 +201,7 @@ fn stream(line: &Line) -> usize {
             let event = EventRef::Other(Arc::clone(&other));
             let note = Note::Stream { ordinal: *ordinal, hash: 0, event, value };
             assert_eq!(note.feed_bytes(), 100);
-            let taken = line.note(note);
+            let taken = link.note(note);
             assert!(matches!(taken, Ok(()) | Err(NoteRefused::FeedFull)), "{taken:?}");
             taken.is_ok()
         })
@@ -211,8 +212,8 @@ fn stream(line: &Line) -> usize {
 fn a_pass_that_needs_more_of_the_feed_waits_for_the_answer() {
     let (counts, count) = mpsc::channel();
     let counts = Mutex::new(counts);
-    let mut pool = Pool::new(1, move |_, line| {
-        counts.lock().expect("counts").send(stream(line)).expect("the test listens");
+    let mut pool = Pool::new(1, move |_, link| {
+        counts.lock().expect("counts").send(stream(link)).expect("the test listens");
         done()
     });
     pool.start(0..1);

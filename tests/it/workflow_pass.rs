@@ -16,7 +16,7 @@ use steprill::{
         Done, EventRef, NewWait, Note, OnceValue, PassEnd, PassInput, SharedList, Snapshot, Stop, Wait, WorkEvent,
         Write,
     },
-    workflow::line::Line,
+    workflow::link::PassLink,
 };
 
 event! {
@@ -34,7 +34,7 @@ type Grants = (Sends<Token>, Asks<(Approve, Choose)>);
 struct Rig {
     workflow: Workflow,
     input: PassInput,
-    line: Arc<Line>,
+    link: Arc<PassLink>,
 }
 
 impl Rig {
@@ -63,7 +63,7 @@ impl Rig {
             published: SharedList::default(),
             failure: None,
         };
-        Self { workflow, input, line: line_with_room(1 << 20) }
+        Self { workflow, input, link: link_with_room(1 << 20) }
     }
 
     fn id(&self, name: &str) -> EventId {
@@ -104,13 +104,13 @@ impl Rig {
 
     fn pass_notes(&self) -> (Done, Vec<Note>) {
         let step = self.workflow.graph().step_id("step").unwrap();
-        let done = self.workflow.body(step)(self.input.clone(), &self.line);
-        (done, self.line.take_notes())
+        let done = self.workflow.body(step)(self.input.clone(), &self.link);
+        (done, self.link.take_notes())
     }
 }
 
-fn line_with_room(bytes: usize) -> Arc<Line> {
-    Arc::new(Line::unattended(0, bytes))
+fn link_with_room(bytes: usize) -> Arc<PassLink> {
+    Arc::new(PassLink::unattended(0, bytes))
 }
 
 fn json(text: &str) -> Json {
@@ -410,10 +410,10 @@ fn an_order_to_stop_fails_every_call_and_the_pass() {
         assert!(ctx.pause(Duration::from_secs(3_601)).is_err());
         Ok(StopEvent::default())
     });
-    rig.line.stop(Stop::Cancelled);
+    rig.link.stop(Stop::Cancelled);
     assert_eq!(failed(&rig.pass()), ("the run has ended", false));
-    rig.line = line_with_room(1 << 20);
-    rig.line.stop(Stop::TimedOut);
+    rig.link = link_with_room(1 << 20);
+    rig.link.stop(Stop::TimedOut);
     assert_eq!(failed(&rig.pass()), ("the step ran past its time-out", false));
 }
 
@@ -463,7 +463,7 @@ fn a_full_feed_fails_the_write_with_the_bound_and_a_smaller_one_may_still_go() {
         ctx.stream(Token { n: 2 })?;
         Ok(StopEvent::default())
     });
-    rig.line = line_with_room(2 * (7 + 16));
+    rig.link = link_with_room(2 * (7 + 16));
     let (done, notes) = rig.pass_notes();
     assert_eq!(result(&done), "{}");
     assert_eq!(streamed(&notes), [(0, r#"{"n":1}"#), (1, r#"{"n":2}"#)]);

@@ -47,7 +47,7 @@ impl Facts {
     }
 
     /// Records that something in the scope has finished. After the last one the scope closes: its fan-ins become works
-    /// of the outer scope, in which one thing less remains in turn.
+    /// of the outer scope, in which one thing fewer then remains.
     pub(super) fn leave_scope(&mut self, reduction: &mut Reduction<'_>, number: u64) {
         let mut number = number;
         loop {

@@ -14,7 +14,7 @@ use crate::{cost, graph::StepId};
 /// round.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Path {
-    /// The paths of most works. They need no allocation, of which a fan-out would make very many at once.
+    /// The paths of most works: without an allocation, since a fan-out creates very many paths at once.
     Short(Option<Legs>),
     /// At least two legs.
     Long(Box<[Legs]>),

@@ -188,15 +188,15 @@ impl Absentees {
         before.map_or(0, |(_, channel)| channel.range().end)..next
     }
 
-    /// A reader has left a run: forgets its channel if nobody reads it. Returns the end of its events if nobody can ask
-    /// for them any longer.
+    /// A reader has left a run: forgets its channel if nobody reads it. Returns the end of its events if no request can
+    /// refer to them any longer.
     pub(super) fn handle_left(&mut self, run: RunKey) -> Option<u64> {
         self.channels.get(&run).filter(|channel| !channel.is_busy())?;
         let channel = self.channels.remove(&run)?;
         self.is_over(run).then(|| channel.range().end)
     }
 
-    /// Returns whether nobody can ask for this run any longer: it is neither its handler's newest (that in the store,
+    /// Returns whether no request can refer to this run any longer: it is neither its handler's newest (in the store,
     /// if the handler is reloading) nor of a handler that is being removed anyway.
     fn is_over(&self, run: RunKey) -> bool {
         match self.reloading(run.handler) {

@@ -42,7 +42,7 @@ pub(super) struct Commits {
 #[derive(Default)]
 pub(super) struct Dropped {
     pub(super) lost: Lost,
-    /// How often it had been uncounted from the store's finished handlers.
+    /// How often it was subtracted from the store's finished count.
     pub(super) uncounted: usize,
     /// Whether a run of it would have begun or ended, so that the store does not have it as finished.
     pub(super) began_or_ended: bool,

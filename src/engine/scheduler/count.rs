@@ -8,7 +8,7 @@ use super::{
     phase::{Share, Standing},
 };
 use crate::{
-    account::Held,
+    account::HeldBytes,
     engine::keys::{HandlerKey, RunKey, WorkflowId},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Counts {
     /// The bytes that it adds to the account.
-    pub held: Held,
+    pub held: HeldBytes,
     /// Runs that have not ended.
     pub running: usize,
     /// Runs that are only in the store.

@@ -10,7 +10,7 @@ pub(super) struct Cursors {
     pub(super) moved: BTreeSet<HandlerKey>,
     /// When to store them if there is no other batch before, on the alive clock.
     due_us: Option<u64>,
-    /// Whether that time has come.
+    /// Whether the cursors are due to be stored.
     pub(super) is_due: bool,
 }
 

@@ -7,7 +7,7 @@ use crate::{
         input::Input,
         keys::{HandlerKey, RunKey},
     },
-    limits::{FAILURES_AT_ONCE_MAX, REST_US},
+    limits::{BACK_OFF_US, FAILURES_AT_ONCE_MAX},
     now::Now,
 };
 
@@ -54,7 +54,7 @@ pub(super) struct Failing {
 impl Failing {
     pub(super) fn note(&mut self, now: Now) {
         if now.alive_us >= self.until_us {
-            *self = Self { count: 0, until_us: now.alive_us.saturating_add(REST_US) };
+            *self = Self { count: 0, until_us: now.alive_us.saturating_add(BACK_OFF_US) };
         }
         self.count += 1;
     }

@@ -31,7 +31,7 @@ pub(super) struct Held {
     pub(super) opened: Vec<RunKey>,
     /// Handlers that were among the store's finished ones and no longer are.
     pub(super) uncounted: Vec<HandlerKey>,
-    /// What passes have reported. After a crash they would report it again, but after a failed batch they do not.
+    /// Reports of passes. After a crash the passes run again and repeat them, but not after a failed batch.
     pub(super) reported: Vec<(RunKey, Input)>,
     pub(super) troubles: Vec<Trouble>,
     /// Handlers whose runs end because their rows are damaged.
@@ -82,10 +82,11 @@ impl Held {
         }
     }
 
-    /// Removes everything about a handler, whose passes have these tags. Returns how often it was uncounted.
+    /// Removes everything about a handler, whose passes have these tags. Returns how often it was subtracted from the
+    /// finished count.
     pub(super) fn take_out(&mut self, key: HandlerKey, passes: &[u64], lost: &mut Lost) -> usize {
         let is_of = |run: &RunKey| run.handler == key;
-        // The event that would have stopped them has not happened.
+        // Their stop orders depended on a change that was dropped.
         self.stops.retain(|tag| !passes.contains(tag));
         self.ready.retain(|(run, _)| !is_of(run));
         self.published.retain(|(run, _)| !is_of(run));

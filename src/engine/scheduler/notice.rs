@@ -14,7 +14,7 @@ pub enum Notice {
     /// The run has ended; reply to the caller who waits for it.
     Ended(RunKey, CallerId),
     /// This waiting reader now has the queue's lock.
-    Turn(ReaderId),
+    LockGranted(ReaderId),
     /// The handler that this reader reads, or waits to read, was purged.
     Gone(ReaderId),
     /// The run that this reader reads, or waits to read, could not be committed and does not exist.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::count::Tally;
-use crate::engine::{keys::HandlerKey, stored::Address};
+use crate::engine::{keys::HandlerKey, stored::HandlerAddress};
 
 /// Where the handler with an id is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -11,7 +11,7 @@ pub enum Residence {
     /// In memory, or nowhere.
     HereOrNone,
     /// The store must be asked; pass its answer to [`Scheduler::handle_loaded`](super::Scheduler::handle_loaded).
-    InStore(Address),
+    InStore(HandlerAddress),
 }
 
 /// The search for runs that only wait.

@@ -25,7 +25,7 @@ pub struct StartPass {
     pub step: StepId,
     /// The input of the body.
     pub input: PassInput,
-    /// Bytes that it may stream; when it needs more it asks:
+    /// Bytes that it may stream; when it needs more, it requests them:
     /// [`Scheduler::handle_feed_wanted`](super::Scheduler::handle_feed_wanted).
     pub grant_bytes: usize,
 }
@@ -35,12 +35,12 @@ pub struct StartPass {
 pub struct Capacity {
     /// Passes that it would begin at once.
     pub at_once: usize,
-    /// Passes that it takes in all, the others into its queue.
+    /// Passes that it accepts in total; those beyond `at_once` are queued.
     pub queued: usize,
 }
 
 impl Capacity {
-    /// As many as there are.
+    /// Accepts any number.
     pub const UNBOUNDED: Self = Self { at_once: usize::MAX, queued: usize::MAX };
 }
 
@@ -71,7 +71,7 @@ pub(super) struct Passes {
     pub(super) out: BTreeMap<u64, Out>,
     pub(super) next_tag: u64,
     pub(super) hanging: usize,
-    /// What passes are to be told.
+    /// Orders for passes.
     pub(super) orders: VecDeque<(u64, Order)>,
     /// Passes that wait to be granted more of a feed.
     pub(super) wanting: usize,

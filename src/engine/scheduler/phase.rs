@@ -44,7 +44,7 @@ pub(super) enum Phase {
 pub(super) enum Admission {
     /// It is in its workflow's queue.
     Waits,
-    /// It was admitted, but gets to know only when it is loaded.
+    /// It was admitted, and learns this when it is loaded.
     Pending,
     /// It is admitted.
     Admitted,
@@ -54,7 +54,7 @@ pub(super) enum Admission {
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) outcome: Outcome,
-    /// For continuing the handler; empty unless the run completed.
+    /// The state with which a run that continues the handler may begin; empty unless the run completed.
     pub(super) state: Values,
     pub(super) completed_us: i64,
     /// What is retained of the run: outcome, state, feed.

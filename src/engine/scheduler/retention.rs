@@ -10,7 +10,7 @@ use super::{
 use crate::{
     engine::keys::RunKey,
     limits::{
-        RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, REST_US, RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US,
+        BACK_OFF_US, RESIDENT_FINISHED_BYTES_MAX, RESIDENT_FINISHED_MAX, RETENTION_PAUSE_MIN_US, RETENTION_PAUSE_US,
         RETENTION_SLACK_MAX, RETENTION_SLACK_PART, RETENTION_SLICE, RETENTION_SLICE_MAX, RETIRED_PER_TURN_MIN,
     },
     now::Now,
@@ -19,7 +19,7 @@ use crate::{
 /// The finished handlers, resident and in the store.
 #[derive(Debug)]
 pub(super) struct Retention {
-    pub(super) place: Retained,
+    pub(super) retained: Retained,
     limits: SchedulerLimits,
     /// The size of the store beside its limit.
     room: Room,
@@ -42,7 +42,7 @@ pub(super) struct Retention {
     /// Whether none of them could be removed: the next query waits for a change.
     is_stuck: bool,
     /// Until when the store is not asked, as it could not be read or a removal failed, on the alive clock.
-    rests_until_us: Option<u64>,
+    paused_until_us: Option<u64>,
     /// When to check the ages of handlers, on the alive clock.
     pub(super) ages_due_us: Option<u64>,
     /// When to remove a small excess, unless it grows before, on the alive clock.
@@ -52,7 +52,7 @@ pub(super) struct Retention {
 impl Retention {
     pub(super) fn new(policies: &Policies, retained_count: usize) -> Self {
         Self {
-            place: policies.retained,
+            retained: policies.retained,
             limits: policies.limits,
             room: Room::default(),
             resident: VecDeque::new(),
@@ -64,7 +64,7 @@ impl Retention {
             slice: RETENTION_SLICE,
             removing: 0,
             is_stuck: false,
-            rests_until_us: None,
+            paused_until_us: None,
             // Handlers in the store may have been retained for long enough.
             ages_due_us: (retained_count > 0).then_some(0),
             excess_due_us: None,
@@ -104,7 +104,7 @@ impl Retention {
     /// likely fail again.
     pub(super) fn handle_failed(&mut self, uncounted: usize, now: Now) {
         if uncounted > 0 {
-            self.rest(now);
+            self.pause(now);
         }
         self.retained_count += uncounted.cast_signed();
         self.ages_due_us.get_or_insert(0);
@@ -112,11 +112,12 @@ impl Retention {
     }
 
     /// Removes nothing for a while.
-    pub(super) fn rest(&mut self, now: Now) {
-        self.rests_until_us = Some(now.alive_us.saturating_add(REST_US));
+    pub(super) fn pause(&mut self, now: Now) {
+        self.paused_until_us = Some(now.alive_us.saturating_add(BACK_OFF_US));
     }
 
-    /// A handler was set aside that was uncounted this often. The store no longer has it among the finished ones.
+    /// A handler was set aside that was subtracted this often from the finished count. The store no longer has it among
+    /// the finished ones.
     pub(super) fn handle_aside(&mut self, uncounted: usize, was_finished: bool) {
         self.retained_count += uncounted.cast_signed() - isize::from(was_finished);
         self.ages_due_us.get_or_insert(0);
@@ -153,7 +154,7 @@ impl Retention {
     /// Returns how many finished handlers may be resident, and their bytes.
     pub(super) fn resident_max(&self) -> (usize, usize) {
         let bytes_max = self.limits.finished_bytes_max;
-        match self.place {
+        match self.retained {
             Retained::InMemory => (self.limits.keep_finished, bytes_max),
             Retained::InStore => (RESIDENT_FINISHED_MAX, RESIDENT_FINISHED_BYTES_MAX.min(bytes_max)),
         }
@@ -168,7 +169,7 @@ impl Retention {
     /// Returns how many handlers of the store are to be removed, unless they are too few to do that now: removing many
     /// together writes less, as those of a page of the store go together.
     pub(super) fn wanted(&self, running: usize) -> Option<usize> {
-        if self.place == Retained::InMemory {
+        if self.retained == Retained::InMemory {
             return None;
         }
         let (excess, by_bytes) = (self.excess(), self.excess_by_bytes(running));
@@ -182,11 +183,11 @@ impl Retention {
 
     /// Returns when to remove a small excess.
     pub(super) fn excess_due_us(&self, uncommitted: u64, now: Now) -> Option<u64> {
-        if self.place == Retained::InMemory {
+        if self.retained == Retained::InMemory {
             return None;
         }
-        if self.rests_until_us.is_some() {
-            return self.rests_until_us;
+        if self.paused_until_us.is_some() {
+            return self.paused_until_us;
         }
         let waits = self.is_asked || self.is_stuck || self.removing >= uncommitted;
         if waits || self.excess() == 0 {
@@ -197,7 +198,7 @@ impl Retention {
 
     /// Returns how many handlers of the store are to be removed, if it is time to remove a small excess.
     pub(super) fn handle_time(&mut self, uncommitted: u64, now: Now) -> Option<usize> {
-        if self.rests_until_us.take_if(|until_us| *until_us <= now.alive_us).is_some() {
+        if self.paused_until_us.take_if(|until_us| *until_us <= now.alive_us).is_some() {
             return Some(self.excess());
         }
         self.excess_due_us = self.excess_due_us(uncommitted, now);
@@ -208,7 +209,7 @@ impl Retention {
     /// than the number of runs that have ended since the last one, so that retention keeps up with any rate. `None` if
     /// the store is not to be asked now.
     pub(super) fn ask(&mut self, wanted: usize, uncommitted: u64) -> Option<usize> {
-        let waits = self.removing >= uncommitted || self.is_asked || self.is_stuck || self.rests_until_us.is_some();
+        let waits = self.removing >= uncommitted || self.is_asked || self.is_stuck || self.paused_until_us.is_some();
         if wanted == 0 || waits {
             return None;
         }
@@ -222,7 +223,7 @@ impl Retention {
     pub(super) fn handle_unread(&mut self, now: Now) {
         self.is_asked = false;
         self.has_expired = false;
-        self.rest(now);
+        self.pause(now);
     }
 
     /// The store has returned the longest ended handlers, from which some are removed now.
@@ -241,7 +242,7 @@ impl Retention {
         }
     }
 
-    /// Those that are to be removed are. The next slice is removed as soon as this one is committed.
+    /// The handlers chosen for removal have been removed. The next slice is removed as soon as this one is committed.
     pub(super) fn end_removal(&mut self, removal: &Removal, now: Now) {
         self.has_expired = removal.has_expired && removal.removed > 0;
         self.is_stuck = removal.removed == 0;
@@ -262,8 +263,8 @@ impl Retention {
         self.ages_due_us.filter(|_| self.limits.keep_for.is_some())
     }
 
-    /// If it is time to check the ages of handlers, returns the end of a run, on the wall clock, that was retained for
-    /// just long enough.
+    /// If it is time to check the ages of handlers, returns the time, on the wall clock, at or before which a run must
+    /// have ended to have been retained for long enough.
     pub(super) fn handle_ages(&mut self, now: Now) -> Option<i64> {
         let Some(keep_for) = self.limits.keep_for else {
             self.ages_due_us = None;
@@ -271,7 +272,7 @@ impl Retention {
         };
         self.ages_due_us.filter(|due_us| *due_us <= now.alive_us)?;
         self.ages_due_us = Some(now.alive_us + self.ages_pause_us());
-        if self.place == Retained::InStore {
+        if self.retained == Retained::InStore {
             self.is_stuck = false;
             self.has_expired = true;
         }

@@ -34,7 +34,7 @@ pub struct Batch {
     /// Greater than the key of every handler that ever existed.
     pub next_handler: u64,
     /// Runs that begin.
-    pub opened: Vec<Opened>,
+    pub opened: Vec<OpenedRun>,
     /// The inputs, as encoded by [`record::encode`](crate::engine::record::encode), in the order in which they were
     /// reduced.
     pub records: Vec<(RunKey, Vec<u8>)>,
@@ -60,7 +60,7 @@ pub struct Batch {
 
 /// A run that begins.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedRun {
     /// The run. It replaces its handler's previous run, except for events that are not `removed` yet.
     pub run: RunKey,
     /// The number that its first event will get.

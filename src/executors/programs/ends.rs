@@ -9,7 +9,7 @@ use super::{
     running::{Interest, Running},
 };
 use crate::{
-    executors::Report,
+    executors::ExecutorReport,
     limits::{PROGRAM_OUTPUT_BYTES_INLINE, PROGRAM_TERM_WAIT_US, PROGRAMS_OUTPUT_BYTES_MAX},
     pass::{self, Done, PassEnd},
 };
@@ -44,7 +44,7 @@ impl Programs {
         }
         running.counted_bytes = running.dialogue.held_bytes();
         if let Some(bytes) = running.dialogue.poll_feed_wanted() {
-            self.reports.push_back(Report::Of(tag, pass::Report::FeedWanted(bytes)));
+            self.reports.push_back(ExecutorReport::Of(tag, pass::Report::FeedWanted(bytes)));
         }
         if running.dialogue.has_notes() && !running.listed.is_noted {
             running.listed.is_noted = true;
@@ -88,7 +88,7 @@ impl Programs {
         let (said, wake_loop, makes_records) =
             (self.said.clone(), Arc::clone(&self.setting.wake_loop), self.setting.makes_records);
         let evaluate = move || {
-            let _ = said.send(Report::of_end(tag, dialogue.finish(), makes_records));
+            let _ = said.send(ExecutorReport::of_end(tag, dialogue.finish(), makes_records));
             wake_loop();
         };
         if thread::Builder::new().name("steprill-output".into()).spawn(evaluate).is_err() {

@@ -32,7 +32,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::{Events, Poll};
 use rustix::process::Signal;
 
-use super::{Executor, Report, data::Commands};
+use super::{Executor, ExecutorReport, data::Commands};
 use crate::{
     command::{Action, Begun, Command, Launch},
     engine::scheduler::{Capacity, StartPass},
@@ -70,10 +70,10 @@ pub struct Programs {
     noted: Vec<u32>,
     /// When slots get SIGKILL, on the alive clock.
     kills: BTreeSet<(u64, u32)>,
-    reports: VecDeque<Report>,
+    reports: VecDeque<ExecutorReport>,
     /// Ends that were evaluated on a thread.
-    said: Sender<Report>,
-    heard: Receiver<Report>,
+    said: Sender<ExecutorReport>,
+    heard: Receiver<ExecutorReport>,
     /// What all programs share for reading.
     buffer: Vec<u8>,
     /// Bytes of output that are held.
@@ -218,7 +218,7 @@ impl Programs {
     }
 
     fn say(&mut self, tag: u64, report: pass::Report) {
-        self.reports.push_back(Report::Of(tag, report));
+        self.reports.push_back(ExecutorReport::Of(tag, report));
     }
 
     /// Starts a program. Returns whether that was possible now; if not, it is still in the queue.
@@ -355,7 +355,7 @@ impl Executor for Programs {
         self.visit_active();
     }
 
-    fn poll_report(&mut self, takes_notes: bool) -> Option<Report> {
+    fn poll_report(&mut self, takes_notes: bool) -> Option<ExecutorReport> {
         if let Some(report) = self.reports.pop_front() {
             return Some(report);
         }
@@ -367,11 +367,11 @@ impl Executor for Programs {
             let (tag, notes) = (running.tag, running.dialogue.take_notes());
             self.activate(slot);
             if !notes.is_empty() {
-                return Some(Report::Of(tag, pass::Report::Noted(notes)));
+                return Some(ExecutorReport::Of(tag, pass::Report::Noted(notes)));
             }
         }
         let report = self.heard.try_recv().ok()?;
-        let (Report::Of(tag, _) | Report::LargeDone(tag, _)) = &report;
+        let (ExecutorReport::Of(tag, _) | ExecutorReport::LargeDone(tag, _)) = &report;
         self.passes.remove(tag);
         Some(report)
     }

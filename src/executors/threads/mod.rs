@@ -24,7 +24,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, unbounded};
 
-use super::{Executor, Report};
+use super::{Executor, ExecutorReport};
 use crate::{
     engine::scheduler::{Capacity, StartPass},
     graph::StepId,
@@ -34,7 +34,7 @@ use crate::{
     wake::WakeLoop,
     workflow::{
         Body, Runs, Workflow,
-        line::{Bell, Call, Line},
+        link::{Call, OnCall, PassLink},
     },
 };
 use worker::{Job, Said, Shared};
@@ -45,10 +45,10 @@ pub struct Threads {
     shared: Arc<Shared>,
     heard: Receiver<Said>,
     /// Reports that are ready.
-    reports: VecDeque<Report>,
+    reports: VecDeque<ExecutorReport>,
     /// Passes with notes that were left with them.
     noted: Vec<u64>,
-    bell: Bell,
+    on_call: OnCall,
     /// By workflow and step; none for a step that another executor runs.
     bodies: Vec<Vec<Option<StepBody>>>,
     /// The passes that it has, by tag.
@@ -75,7 +75,7 @@ pub struct StepBody {
 }
 
 struct Here {
-    line: Arc<Line>,
+    link: Arc<PassLink>,
     is_abandoned: bool,
 }
 
@@ -104,14 +104,14 @@ impl Threads {
             said,
             makes_records,
             wake_loop,
-            rung: AtomicBool::new(false),
+            is_woken: AtomicBool::new(false),
             threads: AtomicUsize::new(0),
             threads_max: AtomicUsize::new(workers),
             saturated: AtomicBool::new(false),
             short: AtomicBool::new(false),
         });
         let waking = Arc::clone(&shared);
-        let bell: Bell = Arc::new(move |tag, call| {
+        let on_call: OnCall = Arc::new(move |tag, call| {
             let _ = waking.said.send(match call {
                 Call::Noted => Said::Noted(tag),
                 Call::NeedsFeed(bytes) => Said::FeedWanted(tag, bytes),
@@ -123,7 +123,7 @@ impl Threads {
             heard,
             reports: VecDeque::new(),
             noted: Vec::new(),
-            bell,
+            on_call,
             bodies,
             passes: CounterMap::default(),
             hanging: 0,
@@ -136,8 +136,8 @@ impl Threads {
     }
 
     /// To be called once a turn before [`Executor::poll_report`]: from here on workers wake the loop again.
-    pub fn handle_rung(&self) {
-        self.shared.rung.store(false, Ordering::SeqCst);
+    pub fn handle_woken(&self) {
+        self.shared.is_woken.store(false, Ordering::SeqCst);
     }
 
     /// Returns whether notes were left with their passes.
@@ -162,13 +162,13 @@ impl Threads {
         }
     }
 
-    fn take_notes(&self, tag: u64) -> Option<Report> {
-        let notes = self.passes.get(&tag)?.line.take_notes();
-        (!notes.is_empty()).then_some(Report::Of(tag, pass::Report::Noted(notes)))
+    fn take_notes(&self, tag: u64) -> Option<ExecutorReport> {
+        let notes = self.passes.get(&tag)?.link.take_notes();
+        (!notes.is_empty()).then_some(ExecutorReport::Of(tag, pass::Report::Noted(notes)))
     }
 
     /// Reports the end of a pass, after its last notes.
-    fn end(&mut self, tag: u64, end: Report) -> Report {
+    fn end(&mut self, tag: u64, end: ExecutorReport) -> ExecutorReport {
         let noted = self.take_notes(tag);
         self.progressing = true;
         self.take_out(tag);
@@ -183,9 +183,9 @@ impl Threads {
 
     /// Tells a pass to stop. One that is still in the queue never begins.
     fn stop(&mut self, tag: u64, stop: Stop) {
-        if self.passes.get(&tag).is_some_and(|pass| !pass.line.stop(stop)) {
+        if self.passes.get(&tag).is_some_and(|pass| !pass.link.stop(stop)) {
             self.take_out(tag);
-            self.reports.push_back(Report::Of(tag, pass::Report::NotBegun));
+            self.reports.push_back(ExecutorReport::Of(tag, pass::Report::NotBegun));
         }
     }
 
@@ -198,7 +198,7 @@ impl Threads {
 impl Executor for Threads {
     fn capacity(&self) -> Capacity {
         let here = self.passes.len();
-        // Passes that were stopped in the queue stay there until a worker comes to them.
+        // Passes that were stopped while queued stay in the queue until a worker takes them.
         let handed = (here - self.hanging).max(self.shared.queue.len());
         Capacity { at_once: self.threads_max().saturating_sub(here), queued: HANDED_PASSES_MAX.saturating_sub(handed) }
     }
@@ -207,12 +207,12 @@ impl Executor for Threads {
         let StartPass { tag, workflow, step, input, grant_bytes } = pass;
         let body = &self.bodies[usize::from(workflow.0)][usize::from(step.0)];
         let Some(StepBody { body, is_urgent }) = body else {
-            return self.reports.push_back(Report::Of(tag, pass::Report::Lost));
+            return self.reports.push_back(ExecutorReport::Of(tag, pass::Report::Lost));
         };
         self.urgent += usize::from(*is_urgent);
-        let line = Arc::new(Line::new(tag, Arc::clone(&self.bell), grant_bytes));
-        self.passes.insert(tag, Here { line: Arc::clone(&line), is_abandoned: false });
-        let _ = self.shared.jobs.send(Job { tag, body: Arc::clone(body), input, line });
+        let link = Arc::new(PassLink::new(tag, Arc::clone(&self.on_call), grant_bytes));
+        self.passes.insert(tag, Here { link: Arc::clone(&link), is_abandoned: false });
+        let _ = self.shared.jobs.send(Job { tag, body: Arc::clone(body), input, link });
     }
 
     fn order(&mut self, tag: u64, order: Order) {
@@ -226,9 +226,9 @@ impl Executor for Threads {
             }
             Order::Feed(order) => {
                 let Some(pass) = self.passes.get(&tag) else { return };
-                let bytes = pass.line.order(order);
+                let bytes = pass.link.order(order);
                 if order == FeedOrder::TakeBack {
-                    self.reports.push_back(Report::Of(tag, pass::Report::FeedGivenBack(bytes)));
+                    self.reports.push_back(ExecutorReport::Of(tag, pass::Report::FeedGivenBack(bytes)));
                 }
             }
         }
@@ -250,7 +250,7 @@ impl Executor for Threads {
         self.progressing = false;
     }
 
-    fn poll_report(&mut self, takes_notes: bool) -> Option<Report> {
+    fn poll_report(&mut self, takes_notes: bool) -> Option<ExecutorReport> {
         if let Some(report) = self.reports.pop_front() {
             return Some(report);
         }
@@ -260,7 +260,7 @@ impl Executor for Threads {
             }
         }
         loop {
-            let of = |tag, report| Report::Of(tag, report);
+            let of = |tag, report| ExecutorReport::Of(tag, report);
             return Some(match self.heard.try_recv().ok()? {
                 Said::Panicked(tag, text) => of(tag, pass::Report::Panicked(text)),
                 Said::FeedWanted(tag, bytes) => of(tag, pass::Report::FeedWanted(bytes)),
@@ -307,7 +307,7 @@ impl Executor for Threads {
             Some(tick_us) if tick_us <= alive_us => {
                 let called = self.call(self.ramp.min(queued));
                 self.ramp = (self.ramp * 2).min(self.workers.max(1));
-                // Without any thread there is nobody to wake the loop: the system is asked again.
+                // Without any thread nothing wakes the loop, so try again to start one.
                 let saturated = called == 0 && self.shared.threads.load(Ordering::Acquire) > 0;
                 self.tick_us = (!saturated).then_some(alive_us + WORKER_TICK_US);
                 self.shared.saturated.store(saturated, Ordering::SeqCst);
@@ -332,7 +332,7 @@ impl Executor for Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         for pass in self.passes.values() {
-            pass.line.stop(Stop::Cancelled);
+            pass.link.stop(Stop::Cancelled);
         }
         self.shared.roster().closed = true;
         self.shared.called.notify_all();

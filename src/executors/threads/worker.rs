@@ -12,25 +12,25 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::{
-    executors::Report,
+    executors::ExecutorReport,
     limits::WORKER_IDLE,
     pass::{PassEnd, PassInput},
     wake::WakeLoop,
-    workflow::{Body, line::Line},
+    workflow::{Body, link::PassLink},
 };
 
 pub(super) struct Job {
     pub(super) tag: u64,
     pub(super) body: Body,
     pub(super) input: PassInput,
-    pub(super) line: Arc<Line>,
+    pub(super) link: Arc<PassLink>,
 }
 
 pub(super) enum Said {
     Noted(u64),
     FeedWanted(u64, usize),
     Panicked(u64, String),
-    Ended(u64, Report),
+    Ended(u64, ExecutorReport),
     Lost(u64),
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Shared {
     pub(super) makes_records: bool,
     pub(super) wake_loop: WakeLoop,
     /// Set by the worker that wakes the loop, cleared by the loop: one wake-up per turn is enough.
-    pub(super) rung: AtomicBool,
+    pub(super) is_woken: AtomicBool,
     pub(super) threads: AtomicUsize,
     pub(super) threads_max: AtomicUsize,
     /// Jobs wait and no worker is left to be called: the loop does not check by itself, every report wakes it.
@@ -71,7 +71,7 @@ struct Unreported<'a> {
 
 impl Shared {
     pub(super) fn wake_loop(&self) {
-        if !self.rung.swap(true, Ordering::SeqCst) {
+        if !self.is_woken.swap(true, Ordering::SeqCst) {
             (self.wake_loop)();
         }
     }
@@ -89,8 +89,8 @@ impl Shared {
         idle
     }
 
-    /// Waits as an idle worker for a call. Returns `false` if none came. A job that was added before this worker counts
-    /// as idle is its own to see: nobody may call it for that.
+    /// Waits as an idle worker for a call. Returns `false` if none came. Checks the queue first, as nobody calls a
+    /// worker for a job that was added before the worker counted as idle.
     fn wait(&self) -> bool {
         let mut roster = self.roster();
         if !self.queue.is_empty() {
@@ -149,18 +149,18 @@ impl Shared {
     }
 
     fn run(&self, job: Job) {
-        let Job { tag, body, input, line } = job;
-        if !line.begin() {
+        let Job { tag, body, input, link } = job;
+        if !link.begin() {
             return;
         }
         let mut unreported = Unreported { shared: self, tag: Some(tag) };
-        let done = body(input, &line);
-        drop(line);
+        let done = body(input, &link);
+        drop(link);
         let panic = LAST_PANIC.take();
         if let (PassEnd::Panicked(_), Some(text)) = (&done.end, panic) {
             let _ = self.said.send(Said::Panicked(tag, text));
         }
-        let end = Report::of_end(tag, done, self.makes_records);
+        let end = ExecutorReport::of_end(tag, done, self.makes_records);
         unreported.tag = None;
         let _ = self.said.send(Said::Ended(tag, end));
         if self.queue.is_empty() || self.saturated.load(Ordering::SeqCst) {

@@ -17,7 +17,7 @@ use crate::{
 /// Whether the state may change again at once.
 enum Step {
     Next(State),
-    Rest(State),
+    Stay(State),
 }
 
 impl Exchange {
@@ -36,13 +36,13 @@ impl Exchange {
                     if !linger {
                         return self.close();
                     }
-                    Step::Rest(State::Lingering { since_us: now.alive_us, moved_us: now.alive_us, dropped })
+                    Step::Stay(State::Lingering { since_us: now.alive_us, moved_us: now.alive_us, dropped })
                 }
-                state => Step::Rest(state),
+                state => Step::Stay(state),
             };
             match step {
                 Step::Next(state) => self.state = state,
-                Step::Rest(state) => {
+                Step::Stay(state) => {
                     self.state = state;
                     return;
                 }
@@ -58,7 +58,7 @@ impl Exchange {
         }
         // A client that does not read its replies gets no further ones.
         if self.input.is_empty() || !self.is_output_low() {
-            return Step::Rest(State::Idle { since_us, empty_lines });
+            return Step::Stay(State::Idle { since_us, empty_lines });
         }
         Step::Next(State::Head { since_us: now.alive_us, empty_lines, scan: Scan::default() })
     }
@@ -68,7 +68,7 @@ impl Exchange {
             Ok(Found::Nothing) if self.input_ended => {
                 return Step::Next(self.refuse(Refusal::new(400, "The connection ended within a request's head"), now));
             }
-            Ok(Found::Nothing) => return Step::Rest(State::Head { since_us, empty_lines, scan }),
+            Ok(Found::Nothing) => return Step::Stay(State::Head { since_us, empty_lines, scan }),
             Ok(Found::EmptyLine) if empty_lines == EMPTY_LINES_MAX => {
                 return Step::Next(
                     self.refuse(Refusal::new(400, "Expected a request line, got empty lines only"), now),
@@ -87,12 +87,12 @@ impl Exchange {
         };
         let decoder = match Decoder::new(head.framing, self.limits.body_bytes_max) {
             Ok(decoder) => decoder,
-            Err(refusal) => return Step::Rest(State::Refused { head, refusal, now }),
+            Err(refusal) => return Step::Stay(State::Refused { head, refusal, now }),
         };
         if !matches!(decoder, Decoder::Length(0))
             && let Err(refusal) = head.check_coding(self.input.as_slice())
         {
-            return Step::Rest(State::Refused { head, refusal, now });
+            return Step::Stay(State::Refused { head, refusal, now });
         }
         let received = self.input.len() - bytes;
         Step::Next(State::Body { head, decoder, pace: Pace::new(received, now), stage: Stage::Offered })
@@ -103,7 +103,7 @@ impl Exchange {
         if matches!(decoder, Decoder::Length(bytes) if bytes <= self.input.len() - head.bytes) {
             Step::Next(State::Body { head, decoder, pace, stage: Stage::Taken })
         } else {
-            Step::Rest(State::Body { head, decoder, pace, stage: Stage::Offered })
+            Step::Stay(State::Body { head, decoder, pace, stage: Stage::Offered })
         }
     }
 
@@ -119,9 +119,9 @@ impl Exchange {
             Ok(Progress::More { decoded, read }) => {
                 self.input.cut(start + decoded, start + read);
                 decoder.was_cut();
-                Step::Rest(State::Body { head, decoder, pace, stage: Stage::Taken })
+                Step::Stay(State::Body { head, decoder, pace, stage: Stage::Taken })
             }
-            Err(refusal) => Step::Rest(State::Refused { head, refusal, now }),
+            Err(refusal) => Step::Stay(State::Refused { head, refusal, now }),
         }
     }
 

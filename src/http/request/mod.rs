@@ -276,7 +276,7 @@ mod tests {
         for byte in 0..=u8::MAX {
             let is_clean = byte >= b' ' && byte != 0x7f;
             for place in 0..16 {
-                // Neither the bytes behind nor what a borrow from them marks may matter.
+                // Neither the bytes behind it nor a borrow from them may change the result.
                 for behind in [b' ', b'a', 0x7f, 0x80, 0x00, 0xff] {
                     let mut bytes = [b'\x80'; 16];
                     bytes[place] = byte;

@@ -56,7 +56,7 @@ pub struct Reactor {
     /// Bytes of replies held by all connections.
     replies_bytes: usize,
     replies_bytes_max: usize,
-    /// While requests hold fewer bytes than this, there is nobody to refuse to make room.
+    /// While requests hold fewer bytes than this, refusing none of them would make room.
     requests_bytes_stuck: usize,
     /// Connections that have long been idle, and since when; the last has been idle longest. May be out of date.
     spare: Vec<(u64, ClientId)>,

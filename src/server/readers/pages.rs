@@ -3,7 +3,7 @@
 use crate::{
     api::ErrorFormat,
     client_id::ClientId,
-    core::{PageFound, Step},
+    core::{PageFound, ReadStep},
     engine::{
         channel::ReaderId,
         feed::Feed,
@@ -114,10 +114,10 @@ impl Loop {
         self.shares.spend(PUMP_COST_BYTES + written as usize);
         let state = (open.page.as_ref().map(|page| page.feed.next()), exchange.stream_room() > 0);
         match self.core.next_step(id, run, &mut open.reading, state, PAGE_BYTES_MAX) {
-            Step::Wait => {}
-            Step::Asked => self.shares.spend(PAGE_COST_BYTES),
-            Step::Finish => return self.finish_reader(*reader),
-            Step::BreakOff => return self.break_off(*reader, ErrorFormat::handler_not_found),
+            ReadStep::Wait => {}
+            ReadStep::Asked => self.shares.spend(PAGE_COST_BYTES),
+            ReadStep::Finish => return self.finish_reader(*reader),
+            ReadStep::BreakOff => return self.break_off(*reader, ErrorFormat::handler_not_found),
         }
         self.put_reader(reader);
     }

@@ -13,7 +13,7 @@ use crate::{
         published::Item,
         record::{self, Names},
         run::Run,
-        stored::{Address, Stored, StoredHandler},
+        stored::{HandlerAddress, Stored, StoredHandler},
     },
     graph::Graph,
     limits::{INSPECT_PAGE_BYTES, INSPECT_PAGE_HANDLERS},
@@ -160,7 +160,7 @@ impl Look {
 
     /// Prints one handler, and its journal or its end.
     fn show(&self, id: &str, out: &mut Lines<impl io::Write>) -> Result<(), LookError> {
-        let Some(stored) = self.inspector.handler(&Address::Id(id.into()))? else {
+        let Some(stored) = self.inspector.handler(&HandlerAddress::Id(id.into()))? else {
             return Err(LookError::NoHandler(id.to_owned()));
         };
         let handler = &stored.handler;

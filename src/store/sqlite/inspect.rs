@@ -20,7 +20,7 @@ use crate::{
     engine::{ids::HandlerIds, keys::HandlerKey, stored::Stored},
     graph::Graph,
     limits::{PAGE_BYTES_MAX, READER_CACHE_KIB},
-    store::{Address, Answer, Inspect, Inspected, OpenError, Query},
+    store::{Answer, HandlerAddress, Inspect, Inspected, OpenError, Query},
 };
 
 /// Reads the database of a directory and writes nothing.
@@ -72,7 +72,7 @@ impl Inspect for Inspector {
         listed.map(|listed| (listed.handlers, listed.damaged)).map_err(|fault| fault.open_error(&self.path))
     }
 
-    fn handler(&self, address: &Address) -> Result<Option<Stored>, OpenError> {
+    fn handler(&self, address: &HandlerAddress) -> Result<Option<Stored>, OpenError> {
         self.reading.handler(address, true).map_err(|fault| fault.open_error(&self.path))
     }
 

@@ -19,7 +19,7 @@ use crate::{
         keys::{HandlerKey, RunKey},
         stored::{Recovered, Stored, StoredEnd, StoredHandler, StoredJournal},
     },
-    store::{Address, Answer, Query, list, versions::Versions},
+    store::{Answer, HandlerAddress, Query, list, versions::Versions},
 };
 
 /// A connection that only reads.
@@ -132,10 +132,10 @@ impl Reading {
     }
 
     /// Returns a handler, with the journal of a run that has not ended, or of a failed one if requested.
-    pub(super) fn handler(&self, address: &Address, with_failed: bool) -> Result<Option<Stored>, SqliteFault> {
+    pub(super) fn handler(&self, address: &HandlerAddress, with_failed: bool) -> Result<Option<Stored>, SqliteFault> {
         let key = match address {
-            Address::Key(key) => Some(*key),
-            Address::Id(id) => {
+            HandlerAddress::Key(key) => Some(*key),
+            HandlerAddress::Id(id) => {
                 let connection = &self.connection;
                 self.ids.try_resolve(id, |id| chosen(connection, id), |key| is_made(connection, key))?
             }

@@ -140,7 +140,7 @@ impl threads::Writer for Writer {
         }
     }
 
-    fn rest(&mut self) {
+    fn handle_idle(&mut self) {
         self.come_to_rest();
     }
 }
@@ -150,7 +150,7 @@ impl threads::Reader for Reading {
         Self::answer(self, query).map_err(SqliteFault::store_error)
     }
 
-    fn rest(&mut self) {
+    fn handle_idle(&mut self) {
         // What cannot be freed now stays limited nevertheless.
         let _ = self.connection.release_memory();
     }

@@ -14,11 +14,11 @@ pub(super) fn a_handler_is_found_as_last_committed(mut kit: Kit) {
     let (made, chosen) = (kit.begin(&mut batch, None), kit.begin(&mut batch, Some("chosen")));
     kit.keep(batch);
     let key_of = |found: Option<Stored>| found.map(|stored| stored.handler.key);
-    let of_id = |id: &str| Address::Id(id.into());
+    let of_id = |id: &str| HandlerAddress::Id(id.into());
     for (address, found) in [
-        (Address::Key(made.handler), Some(made)),
-        (Address::Key(chosen.handler), Some(chosen)),
-        (Address::Key(HandlerKey(77)), None),
+        (HandlerAddress::Key(made.handler), Some(made)),
+        (HandlerAddress::Key(chosen.handler), Some(chosen)),
+        (HandlerAddress::Key(HandlerKey(77)), None),
         (of_id("chosen"), Some(chosen)),
         (of_id(&spelled(made.handler)), Some(made)),
         (of_id(&spelled(chosen.handler)), None),
@@ -77,7 +77,7 @@ pub(super) fn no_handler_begins_under_an_id_that_a_client_has_chosen(mut kit: Ki
         assert_eq!((kit.handler(refused.handler), kit.handler(other.handler).is_some()), (None, true));
         kit.asides_heard += 1;
     }
-    let found = kit.find(Address::Id(to_come[0].clone().into())).expect("the handler");
+    let found = kit.find(HandlerAddress::Id(to_come[0].clone().into())).expect("the handler");
     assert_eq!(found.handler.key, chosen.handler);
 }
 
@@ -203,7 +203,7 @@ pub(super) fn of_a_purged_handler_nothing_is_left(mut kit: Kit) {
     assert_eq!(kit.count_events(again), 1);
     for (id, found) in [("running", None), ("short", None), ("ended", Some(again.handler))] {
         let found = found.filter(|_| kit.recalls_handlers());
-        assert_eq!(kit.find(Address::Id(id.into())).map(|stored| stored.handler.key), found, "{id}");
+        assert_eq!(kit.find(HandlerAddress::Id(id.into())).map(|stored| stored.handler.key), found, "{id}");
     }
     assert_eq!(kit.oldest(9), []);
     let mut kit = kit.open_again();

@@ -17,7 +17,7 @@ use steprill::{
     },
     graph::Graph,
     now::Now,
-    store::{Address, Answer, Completed, Opened, Query, Store, StoreError, Ticket},
+    store::{Answer, Completed, HandlerAddress, Opened, Query, Store, StoreError, Ticket},
 };
 
 use crate::support::{PATIENCE, batches::*};
@@ -90,7 +90,7 @@ fn the_contract_names_the_test_of_each_rule() {
 struct Kit {
     medium: Box<dyn Medium>,
     store: Box<dyn Store>,
-    rung: mpsc::Receiver<()>,
+    woken: mpsc::Receiver<()>,
     beginning: Beginning,
     graphs: Vec<Arc<Graph>>,
     number: u64,
@@ -108,10 +108,10 @@ fn graphs() -> [Arc<Graph>; 2] {
 
 impl Kit {
     fn open(mut medium: Box<dyn Medium>) -> Self {
-        let (Opened { store, graphs, beginning, .. }, rung) = medium.open(&graphs(), SECRET);
+        let (Opened { store, graphs, beginning, .. }, woken) = medium.open(&graphs(), SECRET);
         let (now, next_handler) = (beginning.newest, beginning.issued.next);
         let (number, asked, epoch, asides_heard) = (0, 0, 0, 0);
-        Self { medium, store, rung, beginning, graphs, number, asked, epoch, asides_heard, now, next_handler }
+        Self { medium, store, woken, beginning, graphs, number, asked, epoch, asides_heard, now, next_handler }
     }
 
     /// Closes the store and opens it again, with these workflows.
@@ -119,9 +119,9 @@ impl Kit {
         let Self { mut medium, mut store, now, next_handler, .. } = self;
         store.close();
         drop(store);
-        let (Opened { store, graphs, beginning, .. }, rung) = medium.open(registered, secret);
+        let (Opened { store, graphs, beginning, .. }, woken) = medium.open(registered, secret);
         let (number, asked, epoch, asides_heard) = (0, 0, 0, 0);
-        Self { medium, store, rung, beginning, graphs, number, asked, epoch, asides_heard, now, next_handler }
+        Self { medium, store, woken, beginning, graphs, number, asked, epoch, asides_heard, now, next_handler }
     }
 
     fn open_again(self) -> Self {
@@ -162,7 +162,7 @@ impl Kit {
             match self.store.poll_completed() {
                 Some(Completed::Gone(_) | Completed::Size(_)) => {}
                 Some(completed) => return completed,
-                None => self.rung.recv_timeout(PATIENCE).expect("the store rings when something is completed"),
+                None => self.woken.recv_timeout(PATIENCE).expect("the store wakes the loop"),
             }
         }
     }
@@ -201,7 +201,7 @@ impl Kit {
         }
     }
 
-    fn find(&mut self, address: Address) -> Option<Stored> {
+    fn find(&mut self, address: HandlerAddress) -> Option<Stored> {
         match self.ask(Query::Handler(address)) {
             Ok(Answer::Handler(stored)) => stored.map(|stored| *stored),
             other => panic!("expected a handler, got {other:?}"),
@@ -209,7 +209,7 @@ impl Kit {
     }
 
     fn handler(&mut self, key: HandlerKey) -> Option<Stored> {
-        self.find(Address::Key(key))
+        self.find(HandlerAddress::Key(key))
     }
 
     /// All that a list has, page by page.

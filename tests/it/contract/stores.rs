@@ -12,7 +12,7 @@ use crate::{simulation::random::Random, simulation::server::store::Store as Mode
 
 /// Where a store is opened, again and again.
 pub(super) trait Medium {
-    /// Opens the store, which the one before has left closed, and what it rings.
+    /// Opens the store, which the one before has left closed, and what is sent when it wakes the loop.
     fn open(&mut self, graphs: &[Arc<Graph>], secret: u128) -> (Opened<Box<dyn Store>>, mpsc::Receiver<()>);
 
     /// Whether there is no room for the next batches.
@@ -183,13 +183,13 @@ mod on_disk {
 
     impl Medium for OnDisk {
         fn open(&mut self, graphs: &[Arc<Graph>], secret: u128) -> (Opened<Box<dyn Store>>, mpsc::Receiver<()>) {
-            let (bell, rung) = mpsc::channel();
-            let ring = Arc::new(move || bell.send(()).unwrap_or_default());
-            let opened = SqliteStore::open(self.directory.path(), Durability::Off, graphs, secret, ring);
+            let (bell, woken) = mpsc::channel();
+            let wake_loop = Arc::new(move || bell.send(()).unwrap_or_default());
+            let opened = SqliteStore::open(self.directory.path(), Durability::Off, graphs, secret, wake_loop);
             let Opened { store, graphs, beginning, .. } = opened.unwrap_or_else(|error| panic!("{error}"));
             let store = Rc::new(RefCell::new(store));
             self.store = Some(Rc::clone(&store));
-            (Opened { store: Box::new(Held(store)), graphs, beginning, size_max: None }, rung)
+            (Opened { store: Box::new(Held(store)), graphs, beginning, size_max: None }, woken)
         }
 
         fn set_full(&mut self, is_full: bool) {

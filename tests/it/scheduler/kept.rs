@@ -14,11 +14,11 @@ use steprill::{
         keys::{CallerId, HandlerKey, RunKey, WorkflowId},
         scheduler::{NewRun, NotResident, Notice, PostRefused, Scheduler, SchedulerLimits, StartAs},
         storage::Batch,
-        stored::Address,
+        stored::HandlerAddress,
     },
     graph::{Graph, sketch::parts},
     json::Json,
-    limits::REST_US,
+    limits::BACK_OFF_US,
     now::Now,
     pass::{Done, NewWait, PassEnd, StateUse},
     values::Values,
@@ -117,7 +117,7 @@ impl World {
 
     fn load(&mut self, key: HandlerKey) {
         let asked = self.scheduler.begin_read();
-        let stored = self.model.find(&Address::Key(key)).map(|key| self.model.stored(key, &self.session));
+        let stored = self.model.find(&HandlerAddress::Key(key)).map(|key| self.model.stored(key, &self.session));
         assert!(self.scheduler.end_read(asked));
         match stored {
             Some(stored) => self.scheduler.handle_loaded(&stored, self.now),
@@ -254,7 +254,7 @@ fn what_a_pass_said_is_said_again_and_the_pass_is_not_started_again() {
     world.lose();
     assert!(world.passes().is_empty(), "its end is known");
     assert!(world.scheduler.is_backing_off(key) && !world.has_ended(key));
-    world.pass_time(REST_US);
+    world.pass_time(BACK_OFF_US);
     assert!(world.has_ended(key));
 }
 
@@ -271,7 +271,7 @@ fn what_a_pass_says_while_its_handler_is_away_is_said_again() {
     assert!(world.scheduler.run_of(key).is_none());
     world.stop(tag);
     assert!(world.passes().is_empty());
-    world.pass_time(REST_US);
+    world.pass_time(BACK_OFF_US);
     assert!(world.has_ended(key));
 }
 
@@ -289,7 +289,7 @@ fn a_handler_whose_removal_is_not_kept_goes_on_with_all_who_read_or_wait() {
     assert!(world.passes().is_empty());
     assert_eq!(std::mem::take(&mut world.notices), [Notice::Delayed(key, CallerId(7))]);
     assert!(world.scheduler.channel(run).is_some_and(|channel| channel.readers().eq([ReaderId(1)])));
-    world.pass_time(REST_US);
+    world.pass_time(BACK_OFF_US);
     assert_eq!(world.notices, [Notice::Published(run), Notice::Ended(run, CallerId(7))]);
 }
 
@@ -305,7 +305,7 @@ fn a_pass_of_a_handler_whose_removal_is_not_kept_is_not_started_again_though_its
     world.stop(tag);
     world.lose();
     assert!(world.passes().is_empty(), "its end is known");
-    world.pass_time(REST_US);
+    world.pass_time(BACK_OFF_US);
     assert!(world.has_ended(key));
 }
 
@@ -321,7 +321,7 @@ fn no_more_runs_run_than_may_though_an_end_is_not_kept() {
     world.lose();
     let third = world.start(StartAs::New(None));
     assert!(world.passes().is_empty(), "the first goes on");
-    world.pass_time(REST_US);
+    world.pass_time(BACK_OFF_US);
     for key in [keys[1], third] {
         let passes = world.passes();
         assert_eq!(passes.len(), 1);
@@ -428,7 +428,7 @@ fn a_finished_handler_whose_removal_is_not_kept_counts() {
     assert!(world.has_ended(key));
     let asks = |world: &World| world.notices.iter().any(|notice| matches!(notice, Notice::Oldest(_)));
     assert!(!asks(&world), "to remove it again at once would most likely fail again");
-    world.pass_time(REST_US - 1);
+    world.pass_time(BACK_OFF_US - 1);
     assert!(!asks(&world));
     world.pass_time(1);
     assert!(asks(&world), "retention sees that it is there");
@@ -469,12 +469,12 @@ fn a_run_that_rests_has_no_place_that_was_given_with_what_is_not_kept() {
     assert_eq!(world.scheduler.cancel(first, world.now), Ok(true));
     world.lose();
     assert!(world.passes().is_empty());
-    world.pass_time(REST_US);
+    world.pass_time(BACK_OFF_US);
     assert!(world.passes().is_empty(), "the first has the place");
     world.stop(tag);
     world.settle();
     assert!(world.has_ended(first));
-    world.pass_time(REST_US);
+    world.pass_time(BACK_OFF_US);
     assert_eq!(world.passes().len(), 1);
 }
 

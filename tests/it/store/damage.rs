@@ -65,7 +65,7 @@ fn read_all(directory: &Path) -> Result<Vec<StoredHandler>, String> {
     let answer = kit.ask(Query::List { after: None, count: 100, bytes_max: usize::MAX }).map_err(said)?;
     let Answer::List { handlers, .. } = answer else { panic!("{answer:?}") };
     for handler in &handlers {
-        kit.ask(Query::Handler(Address::Key(handler.key))).map_err(said)?;
+        kit.ask(Query::Handler(HandlerAddress::Key(handler.key))).map_err(said)?;
         let run = run(handler.key.0, handler.run);
         let (from, until) = (handler.first_sequence, handler.next_sequence);
         let answer = kit.ask(Query::Page { run, from, until, bytes_max: 10_000 }).map_err(said)?;

@@ -86,7 +86,7 @@ fn a_batch_that_contradicts_what_is_kept_fails_for_that_handler_alone() {
     kit.wait_for(number);
     assert_eq!(kit.list(None, 10).len(), 2);
     let mut batch = Batch { asides_heard: 1, ..kit.batch() };
-    batch.opened.push(Opened { run: run(90, 0), first: 0, head: None });
+    batch.opened.push(OpenedRun { run: run(90, 0), first: 0, head: None });
     let number = batch.number;
     kit.store.submit(batch);
     let aside = kit.completed();

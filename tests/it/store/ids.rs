@@ -18,37 +18,37 @@ struct Server {
     directory: tempfile::TempDir,
     store: Option<SqliteStore>,
     scheduler: Scheduler,
-    rung: mpsc::Receiver<()>,
+    woken: mpsc::Receiver<()>,
     now: Now,
     drawn: u128,
 }
 
 fn open_store(directory: &Path) -> (SqliteStore, Scheduler, mpsc::Receiver<()>) {
-    let (bell, rung) = mpsc::channel();
-    let ring = Arc::new(move || bell.send(()).unwrap_or_default());
-    let opened = SqliteStore::open(directory, Durability::Off, &[graph()], SECRET, ring);
+    let (bell, woken) = mpsc::channel();
+    let wake_loop = Arc::new(move || bell.send(()).unwrap_or_default());
+    let opened = SqliteStore::open(directory, Durability::Off, &[graph()], SECRET, wake_loop);
     let steprill::store::Opened { mut store, graphs, beginning, .. } = opened.expect("the store is opened");
     let limits = SchedulerLimits { finished_bytes_max: 0, ..SchedulerLimits::default() };
     let mut scheduler = Scheduler::resume(graphs, 1, limits, &beginning);
     store.recover(&mut |stored| scheduler.recover_any(stored, beginning.newest)).expect("it is read");
     scheduler.handle_recovered(beginning.newest);
-    (store, scheduler, rung)
+    (store, scheduler, woken)
 }
 
 impl Server {
     fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let (store, scheduler, rung) = open_store(directory.path());
+        let (store, scheduler, woken) = open_store(directory.path());
         let now = Now { wall_us: 1_795_533_581_245_592, alive_us: 1 };
-        Self { directory, store: Some(store), scheduler, rung, now, drawn: 0 }
+        Self { directory, store: Some(store), scheduler, woken, now, drawn: 0 }
     }
 
     fn restart(&mut self) {
         if let Some(mut store) = self.store.take() {
             store.close();
         }
-        let (store, scheduler, rung) = open_store(self.directory.path());
-        (self.store, self.scheduler, self.rung) = (Some(store), scheduler, rung);
+        let (store, scheduler, woken) = open_store(self.directory.path());
+        (self.store, self.scheduler, self.woken) = (Some(store), scheduler, woken);
     }
 
     fn completed(&mut self) -> Completed {
@@ -56,7 +56,7 @@ impl Server {
             match self.store.as_mut().expect("it is open").poll_completed() {
                 Some(Completed::Gone(gone)) => self.scheduler.handle_gone(&gone),
                 Some(completed) => return completed,
-                None => self.rung.recv_timeout(PATIENCE).expect("the store rings when something is completed"),
+                None => self.woken.recv_timeout(PATIENCE).expect("the store wakes the loop"),
             }
         }
     }
@@ -80,14 +80,14 @@ impl Server {
             self.scheduler.handle_committed(number);
             while let Some(notice) = self.scheduler.poll_notice() {
                 if let Notice::Load(key) = notice {
-                    self.read(Address::Key(key));
+                    self.read(HandlerAddress::Key(key));
                 }
             }
         }
         is_whole
     }
 
-    fn read(&mut self, address: Address) {
+    fn read(&mut self, address: HandlerAddress) {
         let asked = self.scheduler.begin_read();
         self.drawn += 1;
         let store = self.store.as_mut().expect("it is open");
@@ -98,8 +98,8 @@ impl Server {
         assert!(self.scheduler.end_read(asked), "nothing has failed since");
         match (stored, address) {
             (Some(stored), _) => self.scheduler.handle_loaded(&stored, self.now),
-            (None, Address::Key(key)) => self.scheduler.handle_absent(key, self.now),
-            (None, Address::Id(_)) => {}
+            (None, HandlerAddress::Key(key)) => self.scheduler.handle_absent(key, self.now),
+            (None, HandlerAddress::Id(_)) => {}
         }
     }
 

@@ -120,7 +120,7 @@ fn lists_pass_over_what_cannot_be_read_and_say_so() {
         damaged.dedup();
         assert_eq!((listed, damaged), (vec![1, 2, 3, 6, 7], vec![0, 4, 5, 8]), "{count} at a time");
     }
-    let asked = kit.ask(Query::Handler(Address::Key(runs[4].handler)));
+    let asked = kit.ask(Query::Handler(HandlerAddress::Key(runs[4].handler)));
     assert!(matches!(&asked, Err(StoreError::Damaged { handler, .. }) if *handler == runs[4].handler), "{asked:?}");
     assert!(kit.handler(3).is_some());
 }
@@ -240,7 +240,7 @@ fn a_long_row_of_one_handler_is_read_by_no_search_for_another() {
     }
     let fresh = kit.begin(&mut batch);
     assert_eq!(kit.keep_some(batch), [], "none of those rows is looked at");
-    let asked = kit.ask(Query::Handler(Address::Key(runs[20].handler)));
+    let asked = kit.ask(Query::Handler(HandlerAddress::Key(runs[20].handler)));
     assert!(matches!(asked, Ok(Answer::Damaged { .. })), "{asked:?}");
     let mut batch = kit.batch();
     let others = runs.iter().step_by(2).map(|run| run.handler).filter(|key| *key != runs[20].handler);

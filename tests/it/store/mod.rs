@@ -19,14 +19,16 @@ use steprill::{
         keys::{HandlerKey, RunKey, WorkflowId},
         published::Published,
         run::Changed,
-        storage::{Batch, Ended, Head, Opened, StartState},
+        storage::{Batch, Ended, Head, OpenedRun, StartState},
         stored::{Aside, Beginning, Recovered, Stored, StoredHandler},
     },
     graph::{Graph, sketch::parts},
     json::Json,
     now::Now,
     pass::EventRef,
-    store::{Address, Answer, Completed, Durability, OpenError, Query, Store, StoreError, Ticket, sqlite::SqliteStore},
+    store::{
+        Answer, Completed, Durability, HandlerAddress, OpenError, Query, Store, StoreError, Ticket, sqlite::SqliteStore,
+    },
     values::Values,
 };
 
@@ -38,7 +40,7 @@ pub(crate) struct Kit {
     store: SqliteStore,
     beginning: Beginning,
     graphs: Vec<Arc<Graph>>,
-    rung: mpsc::Receiver<()>,
+    woken: mpsc::Receiver<()>,
     number: u64,
     asked: u64,
     epoch: u32,
@@ -56,18 +58,18 @@ impl Kit {
     }
 
     pub(crate) fn open_as(directory: &Path, graphs: &[Arc<Graph>], durability: Durability) -> Result<Self, OpenError> {
-        let (bell, rung) = mpsc::channel();
-        let ring = Arc::new(move || {
+        let (bell, woken) = mpsc::channel();
+        let wake_loop = Arc::new(move || {
             let _ = bell.send(());
         });
-        let opened = SqliteStore::open(directory, durability, graphs, SECRET, ring)?;
+        let opened = SqliteStore::open(directory, durability, graphs, SECRET, wake_loop)?;
         Ok(Self {
             store: opened.store,
             now: opened.beginning.newest,
             next_handler: opened.beginning.issued.next,
             beginning: opened.beginning,
             graphs: opened.graphs,
-            rung,
+            woken,
             number: 0,
             asked: 0,
             epoch: 0,
@@ -97,7 +99,7 @@ impl Kit {
                 }
                 continue;
             }
-            self.rung.recv_timeout(PATIENCE).expect("the store rings when something is completed");
+            self.woken.recv_timeout(PATIENCE).expect("the store wakes the loop");
         }
     }
 
@@ -139,7 +141,7 @@ impl Kit {
     }
 
     pub(crate) fn handler(&mut self, key: u64) -> Option<Stored> {
-        match self.ask(Query::Handler(Address::Key(HandlerKey(key)))) {
+        match self.ask(Query::Handler(HandlerAddress::Key(HandlerKey(key)))) {
             Ok(Answer::Handler(stored)) => stored.map(|stored| *stored),
             other => panic!("expected a handler, got {other:?}"),
         }

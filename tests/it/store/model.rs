@@ -139,7 +139,7 @@ impl World {
         let (state, apart) = self.start_state(Values::default());
         let is_apart = state != StartState::Recorded;
         let head = Head { id: id.clone(), workflow, run_id: run_id(run), started_us, state };
-        batch.opened.push(Opened { run, first: 0, head: Some(Box::new(head)) });
+        batch.opened.push(OpenedRun { run, first: 0, head: Some(Box::new(head)) });
         let kept = StoredHandler {
             key: HandlerKey(key),
             id,
@@ -179,7 +179,7 @@ impl World {
         let (id, workflow, run_id, started_us) = (kept.id.clone(), kept.workflow, kept.run_id, kept.started_us);
         let head = Head { id, workflow, run_id, started_us, state };
         let first = kept.first_sequence;
-        batch.opened.push(Opened { run: run(key, kept.run), first, head: Some(Box::new(head)) });
+        batch.opened.push(OpenedRun { run: run(key, kept.run), first, head: Some(Box::new(head)) });
         if self.random.one_in(2) {
             handler.events.retain(|number, _| !earlier_events.contains(number));
             batch.removed.push((earlier, earlier_events));
@@ -286,7 +286,7 @@ impl World {
             for (id, is_found) in
                 [(handler.kept.id.as_deref().unwrap_or(made), true), (made, handler.kept.id.is_none())]
             {
-                let answer = kit.ask(Query::Handler(Address::Id(id.into()))).expect("an answer");
+                let answer = kit.ask(Query::Handler(HandlerAddress::Id(id.into()))).expect("an answer");
                 let Answer::Handler(found) = answer else { panic!("{answer:?}") };
                 assert_eq!(found.is_some_and(|found| found.handler.key.0 == key), is_found, "{key} by {id}");
             }

@@ -66,7 +66,7 @@ fn of_a_purged_handler_nothing_is_left() {
     assert!(kit.handler(0).is_none() && kit.list(None, 9).is_empty() && kit.oldest(9).is_empty());
     // The id is free for another.
     let again = begin_wide(&mut kit, "failed");
-    let found = kit.ask(Query::Handler(Address::Id("failed".into())));
+    let found = kit.ask(Query::Handler(HandlerAddress::Id("failed".into())));
     let Ok(Answer::Handler(Some(found))) = found else { panic!("{found:?}") };
     assert_eq!(found.handler.key, again.handler);
     let finished = Kit::open_with(directory.path(), &[graph()]).err();

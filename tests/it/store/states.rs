@@ -96,7 +96,7 @@ fn a_state_goes_with_its_handler_and_when_another_takes_its_place() {
         (Values::default(), Values::default())
     );
     let looked = Inspector::open(directory.path()).unwrap_or_else(|error| panic!("{error}"));
-    let stored = looked.handler(&Address::Key(run.handler)).unwrap_or_else(|error| panic!("{error}"));
+    let stored = looked.handler(&HandlerAddress::Key(run.handler)).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(stored.expect("a handler").journal.state, large);
     let run = kit.begin_again(run, StartState::Recorded);
     assert_eq!(count(directory.path(), "states"), 0);
@@ -128,7 +128,7 @@ fn a_damaged_state_is_its_handlers_alone() {
         assert!(kit.handler(run.handler.0).is_some());
     }
     assert_eq!(kit.list(None, 9).len(), 4, "a list reads no states");
-    let read = kit.ask(Query::Handler(Address::Key(damaged.handler)));
+    let read = kit.ask(Query::Handler(HandlerAddress::Key(damaged.handler)));
     assert!(matches!(read, Err(StoreError::Damaged { handler, .. }) if handler == damaged.handler), "{read:?}");
     // Others go on beside it.
     for run in [before, behind] {

@@ -105,7 +105,7 @@ fn an_inspection_sees_what_is_kept_and_writes_nothing() {
         assert_eq!(inspector.graphs().len(), 1);
         assert_eq!(inspector.handlers(None, 1).expect("a list").0.len(), 1);
         assert_eq!(inspector.handlers(Some(HandlerKey(0)), 9).expect("a list").0.len(), 1);
-        let stored = inspector.handler(&Address::Key(failed.handler)).expect("it is read").expect("it is there");
+        let stored = inspector.handler(&HandlerAddress::Key(failed.handler)).expect("it is read").expect("it is there");
         assert_eq!(stored.journal.records.len(), 1, "the journal of a failed run is stored");
         assert_eq!(files(), before, "running: {is_running}");
     };

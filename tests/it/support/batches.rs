@@ -9,7 +9,7 @@ use steprill::{
         published::Published,
         record,
         run::Changed,
-        storage::{Batch, Ended, Head, Opened, Snapshotted, StartState},
+        storage::{Batch, Ended, Head, OpenedRun, Snapshotted, StartState},
     },
     graph::{Graph, sketch::parts},
     json::Json,
@@ -55,7 +55,7 @@ pub(crate) fn open(batch: &mut Batch, run: RunKey, first: u64, id: Option<&str>)
 pub(crate) fn open_with(batch: &mut Batch, run: RunKey, first: u64, id: Option<&str>, state: StartState) {
     let (id, workflow, started_us) = (id.map(Arc::from), WorkflowId(0), batch.now.wall_us);
     let head = Head { id, workflow, run_id: run_id(run), started_us, state };
-    batch.opened.push(Opened { run, first, head: Some(Box::new(head)) });
+    batch.opened.push(OpenedRun { run, first, head: Some(Box::new(head)) });
 }
 
 pub(crate) fn run_id(run: RunKey) -> Uuid {

@@ -1,7 +1,7 @@
 //! What the handlers in memory cost together, and a recount of everything for tests.
 
 use crate::{
-    account::Held,
+    account::HeldBytes,
     engine::{
         keys::{HandlerKey, RunKey},
         scheduler::{
@@ -14,7 +14,7 @@ use crate::{
 
 impl Scheduler {
     /// Adds the bytes that the scheduler holds to an account.
-    pub fn count_held(&self, held: &mut Held) {
+    pub fn count_held(&self, held: &mut HeldBytes) {
         held.runs = self.tally.live_bytes;
         held.finished = self.tally.finished_bytes;
         held.uncommitted = self.commits.sealed_bytes();
@@ -22,7 +22,7 @@ impl Scheduler {
 
     /// Returns all counts as stored.
     pub fn counts(&self) -> Counts {
-        let mut held = Held::default();
+        let mut held = HeldBytes::default();
         self.count_held(&mut held);
         Counts {
             held,

@@ -61,7 +61,7 @@ impl Scheduler {
         let stays = self.health.handle_aside(aside, lost.is_new(key), is_stuck, now);
         self.retention.handle_aside(uncounted, was_counted || stays);
         if is_stuck && !stays {
-            self.retention.rest(now);
+            self.retention.pause(now);
         }
         self.passes.retain_ready(|handler| handler != key);
         if aside.is_own {

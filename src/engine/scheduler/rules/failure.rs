@@ -15,7 +15,7 @@ use crate::{
         },
         timers::Timer,
     },
-    limits::REST_US,
+    limits::BACK_OFF_US,
     now::{Clock, Now},
 };
 
@@ -106,7 +106,7 @@ impl Scheduler {
         let Some(handler) = self.handlers.get_mut(&key) else { return };
         let of_run = reloading.reported.into_iter().filter(|&(run, _)| run == handler.run);
         let inputs = of_run.map(|(_, input)| input).collect();
-        let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(REST_US));
+        let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(BACK_OFF_US));
         handler.back_off(key, inputs, &mut self.tally);
         self.timers.arm(Timer::Again(key), deadline);
     }

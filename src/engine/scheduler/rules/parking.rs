@@ -13,11 +13,11 @@ use crate::{
             parking::Residence,
             phase::Phase,
         },
-        stored::{Address, Stored},
+        stored::{HandlerAddress, Stored},
         timers::Timer,
     },
     limits::{
-        CLOCK_AGE_US, PARKING_PAUSE_MAX_US, PARKING_PAUSE_MIN_US, PARKING_SLICE, PARKING_SLICE_PAUSE_US, REST_US,
+        BACK_OFF_US, CLOCK_AGE_US, PARKING_PAUSE_MAX_US, PARKING_PAUSE_MIN_US, PARKING_SLICE, PARKING_SLICE_PAUSE_US,
     },
     now::{Clock, Now},
 };
@@ -27,11 +27,11 @@ impl Scheduler {
     pub fn residence(&self, id: &str, with_run: bool) -> Residence {
         match self.find(id) {
             Some(key) => match self.handlers.get(&key) {
-                Some(handler) if with_run && handler.life.is_parked() => Residence::InStore(Address::Key(key)),
+                Some(handler) if with_run && handler.life.is_parked() => Residence::InStore(HandlerAddress::Key(key)),
                 _ => Residence::HereOrNone,
             },
             None if self.policies.has_all_resident() => Residence::HereOrNone,
-            None => Residence::InStore(Address::Id(id.into())),
+            None => Residence::InStore(HandlerAddress::Id(id.into())),
         }
     }
 
@@ -86,7 +86,7 @@ impl Scheduler {
     /// The store could not read this handler now: what waits for its run is retried.
     pub fn handle_unread(&mut self, key: HandlerKey, now: Now) {
         self.put_compaction_off(key);
-        let deadline = now.deadline(Clock::Alive, Duration::from_micros(REST_US));
+        let deadline = now.deadline(Clock::Alive, Duration::from_micros(BACK_OFF_US));
         self.timers.arm(Timer::Again(key), deadline);
         let caller = self.absent.reloading(key).and_then(|reloading| reloading.caller);
         self.outbox.notify_all(caller.map(|caller| Notice::Delayed(key, caller)));

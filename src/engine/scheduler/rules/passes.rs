@@ -23,7 +23,7 @@ use crate::{
 };
 
 impl Scheduler {
-    /// Has several executors run passes: `lanes` are by workflow and step.
+    /// Makes several executors run passes: `lanes` are by workflow and step.
     pub fn set_lanes(&mut self, lanes: Vec<Vec<StepLanes>>) {
         self.passes.lanes = lanes;
         for (run, pass) in self.passes.take_ready() {
@@ -31,7 +31,7 @@ impl Scheduler {
         }
     }
 
-    /// A pass may start as soon as its executor takes it.
+    /// Queues a pass, which starts as soon as its executor takes it.
     pub(super) fn add_ready(&mut self, run: RunKey, pass: PassId) {
         let lane = if self.passes.lanes.is_empty() { None } else { self.lane(run, pass) };
         // Whatever has no lane is stale, and any executor finds that out.
@@ -49,9 +49,9 @@ impl Scheduler {
         })
     }
 
-    /// The next pass for an executor that takes so much, with the run's state as it is now. A step with a time-out is
-    /// only started when it begins at once, so that its time begins when its body does; others may wait in the
-    /// executor's queue.
+    /// Returns the next pass for an executor with this capacity, with the run's state as it is now. A step with a
+    /// time-out is only started if it begins at once, so that its time begins when its body does; others may wait in
+    /// the executor's queue.
     pub fn poll_pass(&mut self, now: Now, lane: Lane, capacity: Capacity) -> Option<StartPass> {
         // A run that has ended may have left very many.
         let mut over = None;
@@ -102,17 +102,17 @@ impl Scheduler {
         self.passes.hanging
     }
 
-    /// What a pass is to be told next.
+    /// Returns the next order for a pass.
     pub fn poll_order(&mut self) -> Option<(u64, Order)> {
         self.passes.orders.pop_front()
     }
 
-    /// Why the executor cannot do all that it should, if so.
+    /// Records why the executor cannot do all that it should, if so.
     pub fn note_overload(&mut self, overload: Option<String>) {
         self.passes.overload = overload;
     }
 
-    /// An executor reports something of the pass with this tag.
+    /// An executor reports something about the pass with this tag.
     pub fn handle_report(&mut self, tag: u64, report: Report, now: Now) {
         match report {
             Report::NotBegun => self.handle_not_begun(tag),
@@ -125,7 +125,7 @@ impl Scheduler {
         }
     }
 
-    /// What ran the pass is gone, and nothing more is heard of the pass.
+    /// The executor lost the pass; no further report follows.
     pub fn handle_lost(&mut self, tag: u64, now: Now) {
         let blamed = self.passes.blamed(tag);
         let Some(Out { run, pass, .. }) = self.take_out(tag).filter(Out::is_wanted) else { return };
@@ -160,7 +160,7 @@ impl Scheduler {
         self.serve_wanting(out.run);
     }
 
-    /// The same for a pass that emitted very many events.
+    /// Like [`Self::handle_done`], for a pass that emitted very many events.
     pub fn handle_large_done(&mut self, tag: u64, done: LargeDone, now: Now) {
         let Some(Out { run, pass, .. }) = self.take_out(tag).filter(Out::is_wanted) else { return };
         if self.run_of(run.handler) == Some(run) {
@@ -206,7 +206,7 @@ impl Scheduler {
         Some(PassEnd::Failed { error, retry: lanes.retries_time_outs })
     }
 
-    /// The pass was told to stop long ago: it no longer counts, but its thread does until it ends.
+    /// The pass was told to stop long ago. It no longer counts as working, but its thread stays occupied until it ends.
     pub(super) fn abandon(&mut self, tag: u64) {
         let Some(out) = self.passes.out.get_mut(&tag).filter(|out| out.standing != PassState::Hangs) else { return };
         let why = if out.is_wanted() { "its run has ended" } else { "its step has timed out" };

@@ -29,8 +29,8 @@ impl Scheduler {
         waiting.and_then(|waiting| waiting.take_if(|current| *current == caller));
     }
 
-    /// Starts to read a run's queue. Returns whether the reader has the lock now; if not, a [`Notice::Turn`] follows.
-    /// Returns `None` if the run is gone.
+    /// Starts to read a run's queue. Returns whether the reader has the lock now; if not, a [`Notice::LockGranted`]
+    /// follows. Returns `None` if the run is gone.
     pub fn acquire(&mut self, run: RunKey, reader: ReaderId) -> Option<bool> {
         self.channel_mut(run).map(|channel| channel.acquire(reader))
     }
@@ -66,7 +66,7 @@ impl Scheduler {
     /// The reader has ended, or no longer waits.
     pub fn leave(&mut self, run: RunKey, reader: ReaderId) {
         let turn = self.channel_mut(run).and_then(|channel| channel.leave(reader));
-        self.outbox.notify_all(turn.map(Notice::Turn));
+        self.outbox.notify_all(turn.map(Notice::LockGranted));
         self.cursors.is_due |= self.cursors.has_moved(run.handler);
         self.retention.look_again();
         if let Some(next) = self.absent.handle_left(run) {

@@ -46,14 +46,14 @@ impl Scheduler {
 
     /// Returns whether a finished handler without readers may leave memory.
     fn may_leave(&self, key: HandlerKey) -> bool {
-        match self.retention.place {
+        match self.retention.retained {
             Retained::InMemory => !self.absent.has_channel(key),
             Retained::InStore => self.is_unchanged(key),
         }
     }
 
     fn leave_memory(&mut self, key: HandlerKey) {
-        match self.retention.place {
+        match self.retention.retained {
             Retained::InMemory => self.remove(key),
             Retained::InStore => self.forget(key),
         }
@@ -137,7 +137,7 @@ impl Scheduler {
     /// Finds handlers that were retained for long enough.
     pub(super) fn handle_ages(&mut self, now: Now) {
         let Some(expired_us) = self.retention.handle_ages(now) else { return };
-        match self.retention.place {
+        match self.retention.retained {
             Retained::InMemory => self.remove_expired(expired_us, now),
             Retained::InStore => self.ask_oldest(usize::MAX),
         }
@@ -200,7 +200,7 @@ impl Scheduler {
         self.cursors.forget(key);
         let is_read = run.run > 0 || handler.channel.is_busy() || handler.caller.is_some();
         self.outbox.discard(handler.life.counted.bytes, handler.life);
-        match self.retention.place {
+        match self.retention.retained {
             // The usual case in memory: there is nobody to tell.
             Retained::InMemory if !is_read => return self.commits.batch.removed.push((run, handler.channel.range())),
             Retained::InMemory => {}

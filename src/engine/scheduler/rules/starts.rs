@@ -17,7 +17,7 @@ use crate::{
             new_run::{NewRun, StartAs, StartRefused},
             phase::Life,
         },
-        storage::{Head, Opened, StartState},
+        storage::{Head, OpenedRun, StartState},
     },
     limits::PARKED_MAX,
     now::Now,
@@ -103,7 +103,7 @@ impl Scheduler {
             };
             Box::new(Head { id, workflow, run_id, started_us: now.wall_us, state })
         });
-        self.commits.batch.opened.push(Opened { run, first, head });
+        self.commits.batch.opened.push(OpenedRun { run, first, head });
         let sequence = first;
         let input = if is_apart {
             Input::StartedFrom { event, state, admitted, sequence }

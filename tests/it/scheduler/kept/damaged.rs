@@ -77,7 +77,7 @@ fn a_damaged_run_whose_failure_cannot_be_kept_is_given_up_at_once() {
     assert!(world.scheduler.is_aside(keys[0]) && !world.scheduler.is_aside(keys[1]));
     let outcome = world.scheduler.view(keys[0]).and_then(|view| view.outcome).expect("it counts as ended");
     assert!(matches!(outcome, steprill::Outcome::Failed(error) if error.contains("journal is damaged")), "{outcome:?}");
-    world.pass_time(REST_US);
+    world.pass_time(BACK_OFF_US);
     assert!(world.model.handlers[&keys[0]].end.is_none(), "the next start may find it whole");
 }
 
@@ -100,7 +100,7 @@ fn what_has_to_be_changed_when_it_is_loaded_is_not_loaded_again_and_again() {
             }
         }
     }
-    world.pass_time(REST_US);
+    world.pass_time(BACK_OFF_US);
     assert!(world.scheduler.run_of(key).is_some(), "it goes on when it can be kept");
 }
 

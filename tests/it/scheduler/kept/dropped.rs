@@ -27,7 +27,7 @@ fn a_run_whose_end_is_dropped_counts_and_nobody_else_is_admitted_beside_it() {
         let keys = [(); 4].map(|()| world.start(StartAs::New(None)));
         let first = world.passes()[0];
         if is_parked {
-            world.pass_time(REST_US);
+            world.pass_time(BACK_OFF_US);
         }
         assert_eq!(world.scheduler.counts().parked, if is_parked { 3 } else { 0 });
         world.stop(first);
@@ -39,7 +39,7 @@ fn a_run_whose_end_is_dropped_counts_and_nobody_else_is_admitted_beside_it() {
         assert!(world.passes().is_empty(), "the first still has the only place");
         assert_eq!((world.has_ended(keys[0]), world.has_ended(keys[1])), (false, true));
         // What the first said is offered again.
-        world.pass_time(REST_US);
+        world.pass_time(BACK_OFF_US);
         assert!(world.has_ended(keys[0]));
         assert_eq!((world.passes().len(), world.scheduler.counts().places[0]), (1, [1, 1]), "the third has the place");
     }
@@ -72,7 +72,7 @@ fn a_pass_whose_run_is_cancelled_in_what_is_dropped_goes_on() {
     assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
     keep_without(&mut world, key);
     assert_eq!((world.scheduler.poll_order(), world.passes().len()), (None, 0), "it is not started again");
-    world.pass_time(REST_US);
+    world.pass_time(BACK_OFF_US);
     world.stop(pass);
     assert!(world.passes().is_empty() && world.has_ended(key));
 }

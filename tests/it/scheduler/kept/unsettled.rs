@@ -16,7 +16,7 @@ fn nobody_is_refused_for_an_end_or_a_removal_that_is_not_kept() {
     assert_eq!(world.scheduler.unsettled("mine", true), None, "it is judged again");
     assert!(world.scheduler.first_unsettled() > batch);
     world.settle();
-    world.pass_time(REST_US);
+    world.pass_time(BACK_OFF_US);
     assert!(world.has_ended(key) && world.scheduler.unsettled("mine", true).is_none());
     world.scheduler.purge(key, world.now).expect("it is resident");
     let batch = world.scheduler.open_batch();

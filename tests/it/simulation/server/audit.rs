@@ -11,7 +11,7 @@ use steprill::{
         storage::Batch,
     },
     graph::StepId,
-    limits::{REST_US, RETENTION_PAUSE_US},
+    limits::{BACK_OFF_US, RETENTION_PAUSE_US},
     pass::PassInput,
 };
 
@@ -165,7 +165,7 @@ impl World {
     /// Turns without anything new until nothing is under way.
     fn quiesce(&mut self, turns: &mut u64) {
         // What could not be kept, or read, is tried again.
-        self.skip(REST_US);
+        self.skip(BACK_OFF_US);
         for _ in 0..2_000 {
             let Ok(()) = self.turn() else { unreachable!("nothing goes wrong any more") };
             *turns = self.counts.turns;

@@ -8,7 +8,7 @@ use steprill::{
     client_id::ClientId,
     engine::{
         keys::{HandlerKey, RunKey},
-        stored::Address,
+        stored::HandlerAddress,
     },
     graph::{EventId, Graph},
     http::{self, FieldValues, Method, Response},
@@ -172,7 +172,7 @@ impl World {
 
     /// The handler that the store has under an id.
     fn stored(&self, id: &str) -> Option<HandlerKey> {
-        self.store.model.find(&Address::Id(id.into()))
+        self.store.model.find(&HandlerAddress::Id(id.into()))
     }
 
     /// Makes a call. `is_read`: the scheduler was given what the store has of its handler.

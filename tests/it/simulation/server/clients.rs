@@ -219,7 +219,7 @@ impl World {
                 assert!(is_damaged || matches!(error, StoreError::Failed { .. }), "what can be read is read: {error}");
             }
             Output::Published(run) => self.pump_readers(run),
-            Output::Turn(client) => self.take_turn(client),
+            Output::LockGranted(client) => self.take_lock(client),
             Output::ReaderGone(client) | Output::ReaderLost(client) => self.end_reader(client),
             Output::Page(client, ticket, page) => self.take_page(client, ticket, page),
             Output::ListPage(client, page) => self.take_list_page(client, page),

@@ -16,7 +16,7 @@ use steprill::{
         keys::{HandlerKey, RunKey, WorkflowId},
         record,
         storage::Batch,
-        stored::{Address, Recovered, Stored, StoredHandler},
+        stored::{HandlerAddress, Recovered, Stored, StoredHandler},
     },
     graph::Graph,
     store::{Answer, Completed, Durability, Opened, Query, Store as _, Ticket, sqlite::SqliteStore},
@@ -50,10 +50,10 @@ impl Mirror {
         if let Some(mut store) = self.store.take() {
             store.close();
         }
-        let (ring, bell) = channel();
-        let ring = Arc::new(move || ring.send(()).unwrap_or_default());
+        let (wake_loop, bell) = channel();
+        let wake_loop = Arc::new(move || wake_loop.send(()).unwrap_or_default());
         let path: PathBuf = self.directory.path().join("data");
-        let opened = SqliteStore::open(&path, Durability::Off, registered, SECRET, ring);
+        let opened = SqliteStore::open(&path, Durability::Off, registered, SECRET, wake_loop);
         let Opened { mut store, graphs, beginning, .. } = opened.expect("the store is opened");
         (self.graphs, self.bell, self.submitted, self.committed) = (graphs, bell, 0, 0);
         assert_eq!((beginning.secret, beginning.finished), (SECRET, model.ended.len()));
@@ -92,7 +92,7 @@ impl Mirror {
             match self.store().poll_completed() {
                 Some(Completed::Gone(_)) => {}
                 Some(completed) => return completed,
-                None => self.bell.recv().expect("the store rings"),
+                None => self.bell.recv().expect("the store wakes the loop"),
             }
         }
     }
@@ -120,9 +120,9 @@ impl Mirror {
         let keys: BTreeSet<_> = model.handlers.keys().flat_map(|key| [*key, HandlerKey(key.0 + 1)]).collect();
         let addresses = keys.into_iter().flat_map(|key| {
             let id = String::from_utf8_lossy(&ids.spell(key)).into();
-            [Address::Key(key), Address::Id(id)]
+            [HandlerAddress::Key(key), HandlerAddress::Id(id)]
         });
-        let chosen = (0..6).map(|number| Address::Id(format!("chosen{number}").into()));
+        let chosen = (0..6).map(|number| HandlerAddress::Id(format!("chosen{number}").into()));
         for address in addresses.chain(chosen) {
             let expected = model.find(&address).map(|key| model.stored(key, session));
             let Answer::Handler(stored) = self.ask(Query::Handler(address.clone())) else { panic!("a handler") };

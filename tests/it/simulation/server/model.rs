@@ -14,7 +14,7 @@ use steprill::{
         published::Published,
         run::Changed,
         storage::{Batch, Recall, StartState},
-        stored::{Address, Beginning, Stored, StoredEnd, StoredHandler, StoredJournal},
+        stored::{Beginning, HandlerAddress, Stored, StoredEnd, StoredHandler, StoredJournal},
         window::Mark,
     },
     graph::Graph,
@@ -218,7 +218,7 @@ impl Model {
         }
     }
 
-    fn open_run(&mut self, opened: &steprill::engine::storage::Opened, session: &Session) {
+    fn open_run(&mut self, opened: &steprill::engine::storage::OpenedRun, session: &Session) {
         let head = opened.head.as_ref().expect("what is begun is recorded");
         let key = opened.run.handler;
         let mut state = match &head.state {
@@ -325,10 +325,10 @@ impl Model {
         }
     }
 
-    pub(crate) fn find(&self, address: &Address) -> Option<HandlerKey> {
+    pub(crate) fn find(&self, address: &HandlerAddress) -> Option<HandlerKey> {
         match address {
-            Address::Key(key) => Some(*key).filter(|key| self.handlers.contains_key(key)),
-            Address::Id(id) => {
+            HandlerAddress::Key(key) => Some(*key).filter(|key| self.handlers.contains_key(key)),
+            HandlerAddress::Id(id) => {
                 let is_made = |key| self.handlers.get(&key).is_some_and(|row| row.id.is_none());
                 self.ids.as_ref()?.resolve(id, |id| self.names.get(id).copied(), is_made)
             }

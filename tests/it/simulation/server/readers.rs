@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use steprill::{
     api::{Cursor, Follow},
     client_id::ClientId,
-    core::{Begun, PageFound, ReadFrom, Reading, Step, Turn},
+    core::{Begun, Granted, PageFound, ReadFrom, ReadStep, Reading},
     engine::{
         feed::Feed,
         keys::{RunKey, WorkflowId},
@@ -51,15 +51,15 @@ impl World {
         self.pump(client);
     }
 
-    pub(crate) fn take_turn(&mut self, id: ClientId) {
+    pub(crate) fn take_lock(&mut self, id: ClientId) {
         let Some(reader) = self.clients.readers.get_mut(&id) else { return };
         let State::Waits(_) = reader.state else { panic!("only who waits is told") };
         let run = reader.run;
-        match self.core.take_turn(id, run) {
-            Turn::Gone | Turn::Drained => {
+        match self.core.take_lock(id, run) {
+            Granted::Gone | Granted::Drained => {
                 self.clients.readers.remove(&id);
             }
-            Turn::Open(reading) => {
+            Granted::Open(reading) => {
                 let cursor = reading.next();
                 reader.state = State::Open(reading);
                 self.check_cursor(run, cursor);
@@ -90,9 +90,9 @@ impl World {
         }
         let bytes_max = 1 + self.random.below(2_000);
         match self.core.next_step(id, *run, reading, (None, true), bytes_max) {
-            Step::Wait | Step::Asked => {}
-            Step::BreakOff => self.leave(id),
-            Step::Finish => {
+            ReadStep::Wait | ReadStep::Asked => {}
+            ReadStep::BreakOff => self.leave(id),
+            ReadStep::Finish => {
                 let Some(Reader { run, state: State::Open(reading) }) = self.clients.readers.remove(&id) else {
                     unreachable!("it is open")
                 };

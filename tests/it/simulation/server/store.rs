@@ -9,7 +9,7 @@ use std::{
 use steprill::{
     engine::{
         keys::{HandlerKey, RunKey},
-        storage::{Batch, Ended, Opened, Snapshotted},
+        storage::{Batch, Ended, OpenedRun, Snapshotted},
         stored::{Aside, Beginning, Recovered},
     },
     graph::Graph,
@@ -286,7 +286,7 @@ fn handlers(batch: &Batch) -> BTreeSet<HandlerKey> {
 
 /// The same batch again.
 pub(crate) fn copy(batch: &Batch) -> Batch {
-    let opened = |opened: &Opened| Opened { run: opened.run, first: opened.first, head: opened.head.clone() };
+    let opened = |opened: &OpenedRun| OpenedRun { run: opened.run, first: opened.first, head: opened.head.clone() };
     let snapshotted = |of: &Snapshotted| Snapshotted {
         run: of.run,
         workflow: of.workflow,

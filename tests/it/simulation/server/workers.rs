@@ -11,7 +11,7 @@ use steprill::{
         record::LargeDone,
         scheduler::{Capacity, Lane, StartPass, StepLanes},
     },
-    executors::{self, Executor, Report},
+    executors::{self, Executor, ExecutorReport},
     graph::Graph,
     limits::SNAPSHOT_BYTES_MIN,
     pass::{
@@ -129,13 +129,13 @@ impl Executor for Workers {
 
     fn wake(&mut self, _: u64) {}
 
-    fn poll_report(&mut self, _: bool) -> Option<Report> {
+    fn poll_report(&mut self, _: bool) -> Option<ExecutorReport> {
         let (tag, bytes) = self.reports.pop_front()?;
         let (tag, report) = self.here[&tag].decode_report(&bytes).expect("it is read back");
         if matches!(report, pass::Report::Done(_) | pass::Report::NotBegun | pass::Report::Lost) {
             self.here.remove(&tag);
         }
-        Some(Report::Of(tag, report))
+        Some(ExecutorReport::Of(tag, report))
     }
 
     fn overload(&self) -> Option<String> {
@@ -187,7 +187,7 @@ impl World {
                 Done { end: PassEnd::Returned(returned), sent, state } if self.random.one_in(4) => {
                     self.workers.here.remove(&tag);
                     let done = LargeDone::new(Emitted { sent, returned }, state);
-                    Report::LargeDone(tag, Box::new(done)).deliver(self.core.scheduler_mut(), self.now);
+                    ExecutorReport::LargeDone(tag, Box::new(done)).deliver(self.core.scheduler_mut(), self.now);
                 }
                 done => self.workers.say(tag, &pass::Report::Done(done)),
             }

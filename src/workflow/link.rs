@@ -1,4 +1,4 @@
-//! The line between a running pass and the loop: notes go one way, orders come the other.
+//! The link between a running pass and the loop: notes go one way, orders come the other.
 
 use std::{
     fmt,
@@ -14,22 +14,22 @@ use crate::{
     pass::{FeedOrder, Note, Stop},
 };
 
-/// Called with a line's tag, and what its pass wants.
-pub type Bell = Arc<dyn Fn(u64, Call) + Send + Sync>;
+/// Called with a link's tag and what its pass wants.
+pub type OnCall = Arc<dyn Fn(u64, Call) + Send + Sync>;
 
 /// What a pass wants of the loop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Call {
     /// Its first note is waiting to be taken.
     Noted,
-    /// It waits until it may stream this many bytes more: [`Line::order`] answers.
+    /// It waits until it may stream this many more bytes: [`PassLink::order`] answers.
     NeedsFeed(usize),
 }
 
-/// The line of one pass. The worker holds one end, the loop the other; both are the same `Arc<Line>`.
-pub struct Line {
+/// The link of one pass. The worker holds one end and the loop the other; both are the same `Arc<PassLink>`.
+pub struct PassLink {
     tag: u64,
-    bell: Option<Bell>,
+    on_call: Option<OnCall>,
     instant: Option<InstantPauses>,
     stop: AtomicU8,
     waiting: Mutex<Waiting>,
@@ -74,19 +74,19 @@ pub enum NoteRefused {
     FeedFull,
 }
 
-impl Line {
-    /// A line whose pass calls `bell`. It may stream `grant_bytes`; when it needs more it asks.
-    pub fn new(tag: u64, bell: Bell, grant_bytes: usize) -> Self {
-        Self { bell: Some(bell), ..Self::unattended(tag, grant_bytes) }
+impl PassLink {
+    /// Creates a link whose pass calls `on_call`. It may stream `grant_bytes`, and requests more when it needs them.
+    pub fn new(tag: u64, on_call: OnCall, grant_bytes: usize) -> Self {
+        Self { on_call: Some(on_call), ..Self::unattended(tag, grant_bytes) }
     }
 
-    /// A line that nobody is told about: for running a step on its own. Notes gather until they are taken; there must
-    /// be somebody to take them once [`NOTES_BYTES_MAX`] are waiting, or the pass waits for ever. `grant_bytes` is all
-    /// that it may stream.
+    /// Creates a link that notifies nobody, to run a step on its own. Notes accumulate until they are taken; another
+    /// thread must take them once [`NOTES_BYTES_MAX`] are waiting, or the pass waits forever. It may stream no more
+    /// than `grant_bytes`.
     pub fn unattended(tag: u64, grant_bytes: usize) -> Self {
         Self {
             tag,
-            bell: None,
+            on_call: None,
             instant: None,
             stop: AtomicU8::new(0),
             waiting: Mutex::new(Waiting { grant_bytes, ..Waiting::default() }),
@@ -94,15 +94,16 @@ impl Line {
         }
     }
 
-    /// A line for a test, whose loop is the pass's own thread: notes gather until they are taken, however many, and a
-    /// pause ends at once. When all pauses together reach `timeout`, the pass is told that it is past it.
+    /// Creates a link for a test in which the pass's own thread is the loop: any number of notes accumulates until they
+    /// are taken, and a pause ends at once. When all pauses together reach `timeout`, the pass is told that it has
+    /// timed out.
     pub fn instant(grant_bytes: usize, timeout: Option<Duration>) -> Self {
         let max_us = timeout.map(|timeout| u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX));
         let instant = Some(InstantPauses { max_us, ..InstantPauses::default() });
         Self { instant, ..Self::unattended(0, grant_bytes) }
     }
 
-    /// Returns how long the pass of an instant line would have paused.
+    /// Returns how long the pass of an instant link would have paused.
     pub fn paused(&self) -> Duration {
         let paused_us = self.instant.as_ref().map_or(0, |instant| instant.paused_us.load(Ordering::Relaxed));
         Duration::from_micros(paused_us)
@@ -115,11 +116,11 @@ impl Line {
         waiting.begun
     }
 
-    /// Worker's end: hands a note over; waits while the loop is [`NOTES_BYTES_MAX`] behind, and for an answer when the
+    /// Worker's end: hands a note over. Waits while the loop is [`NOTES_BYTES_MAX`] behind, and for an answer if the
     /// note needs more of the feed than the pass was granted.
     ///
     /// # Errors
-    /// When the pass is to stop or the feed is full; the note is not taken then.
+    /// If the pass must stop or the feed is full; then the note is not taken.
     pub fn note(&self, note: Note) -> Result<(), NoteRefused> {
         let (note_bytes, feed_bytes) = (note.bytes(), note.feed_bytes());
         let mut waiting = self.lock();
@@ -142,20 +143,20 @@ impl Line {
         waiting.notes.push(note);
         waiting.bytes += note_bytes;
         drop(waiting);
-        if let (true, Some(bell)) = (first, &self.bell) {
-            bell(self.tag, Call::Noted);
+        if let (true, Some(on_call)) = (first, &self.on_call) {
+            on_call(self.tag, Call::Noted);
         }
         Ok(())
     }
 
-    /// Asks for what is missing of `feed_bytes`, and waits; returns when something has changed.
+    /// Requests what is missing of `feed_bytes`, and waits until something has changed.
     #[cold]
     fn ask<'a>(
         &'a self,
         mut waiting: MutexGuard<'a, Waiting>,
         feed_bytes: usize,
     ) -> Result<MutexGuard<'a, Waiting>, NoteRefused> {
-        let Some(bell) = &self.bell else { return Err(NoteRefused::FeedFull) };
+        let Some(on_call) = &self.on_call else { return Err(NoteRefused::FeedFull) };
         match std::mem::replace(&mut waiting.ask, Ask::Open) {
             Ask::Answered { refused: true } => {
                 waiting.ask = Ask::Nothing;
@@ -165,7 +166,7 @@ impl Line {
             Ask::Nothing | Ask::Answered { refused: false } => {
                 let missing_bytes = feed_bytes - waiting.grant_bytes;
                 drop(waiting);
-                bell(self.tag, Call::NeedsFeed(missing_bytes));
+                on_call(self.tag, Call::NeedsFeed(missing_bytes));
                 waiting = self.lock();
             }
         }
@@ -173,7 +174,7 @@ impl Line {
         Ok(self.changed.wait_while(waiting, unanswered).unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The loop's end: changes what the pass may stream. Returns what it has given back.
+    /// The loop's end: changes how much the pass may stream. Returns how much it has given back.
     pub fn order(&self, order: FeedOrder) -> usize {
         let mut waiting = self.lock();
         match order {
@@ -185,7 +186,7 @@ impl Line {
             }
             FeedOrder::Refuse if waiting.ask == Ask::Open => waiting.ask = Ask::Answered { refused: true },
             FeedOrder::Refuse => {}
-            // What it is about to use stays with it.
+            // It keeps what it is about to use.
             FeedOrder::TakeBack if waiting.ask == Ask::Nothing => return std::mem::take(&mut waiting.grant_bytes),
             FeedOrder::TakeBack => return 0,
         }
@@ -258,8 +259,8 @@ impl Line {
     }
 }
 
-impl fmt::Debug for Line {
+impl fmt::Debug for PassLink {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Line").field("tag", &self.tag).finish_non_exhaustive()
+        formatter.debug_struct("PassLink").field("tag", &self.tag).finish_non_exhaustive()
     }
 }
