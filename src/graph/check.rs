@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     EventId, EventKind, EventType, Graph, Retry, StepId, StepType,
-    fault::{Fault, Faults},
+    fault::{EventFault, Fault, Faults, StepFault, Use},
     flow, scopes,
 };
 use crate::limits::{GRAPH_NAMES_MAX, INBOX_ANSWERS_MAX};
@@ -71,18 +71,18 @@ impl Graph {
     /// All faults of the parts.
     pub fn build(parts: Parts) -> Result<Self, Faults> {
         if parts.steps.len() > GRAPH_NAMES_MAX {
-            return Err(Faults(vec![too_many("steps", parts.steps.len())]));
+            return Err(Faults(vec![Fault::TooManySteps(parts.steps.len())]));
         }
         let mut faults = Vec::new();
         check_settings(&parts, &mut faults);
         let kinds = kinds(&parts, &mut faults);
         let events = intern_events(parts.events, &kinds, &mut faults);
         if events.len() > GRAPH_NAMES_MAX {
-            return Err(Faults(vec![too_many("event types", events.len())]));
+            return Err(Faults(vec![Fault::TooManyEvents(events.len())]));
         }
         let ids: Ids = events.iter().enumerate().map(|(i, event)| (event.name.clone(), EventId(i as u16))).collect();
         let steps = intern_steps(parts.steps, &ids, &mut faults);
-        let (start, stop) = (find(&ids, &parts.start, "the start event"), find(&ids, &parts.stop, "the stop event"));
+        let (start, stop) = (find(&ids, &parts.start, || Use::Start), find(&ids, &parts.stop, || Use::Stop));
         let (start, stop) = match (start, stop) {
             (Ok(start), Ok(stop)) => (start, stop),
             (start, stop) => {
@@ -136,113 +136,106 @@ const RESERVED_NAMES: [&str; 12] = [
     "WorkflowTimedOutEvent",
 ];
 
-fn too_many(what: &str, count: usize) -> Fault {
-    Fault(format!("The workflow has {count} {what}; at most {GRAPH_NAMES_MAX} are possible. Split it."))
-}
-
 fn check_settings(parts: &Parts, faults: &mut Vec<Fault>) {
-    let mut fault = |text: String| faults.push(Fault(text));
     if parts.name.is_empty() {
-        fault("The workflow has an empty name; clients call it by its name.".into());
+        faults.push(Fault::NoName);
     }
     if parts.module.as_ref().is_some_and(String::is_empty) {
-        fault("The workflow's module is empty; leave it out to use the workflow's name.".into());
+        faults.push(Fault::NoModule);
     }
     if parts.steps.is_empty() {
-        let (start, stop) = (&parts.start, &parts.stop);
-        fault(format!("The workflow has no step: add one that takes `{start}`, and one that returns `{stop}`."));
+        faults.push(Fault::NoSteps { start: parts.start.as_str().into(), stop: parts.stop.as_str().into() });
     }
     if parts.timeout == Some(Duration::ZERO) {
-        fault("The workflow's timeout is 0, so every run would fail at once: leave it out for none.".into());
+        faults.push(Fault::NoTime);
     }
     if parts.max_runs == Some(0) {
-        fault("The workflow's max_runs is 0, so no run would ever start: leave it out for no bound.".into());
+        faults.push(Fault::NoRuns);
     }
     let mut seen = BTreeSet::new();
     for step in &parts.steps {
-        let StepParts { name, takes, returns, sends, streams, workers, timeout, fan_out, .. } = step;
+        let name = step.name.as_str();
         if name.is_empty() {
-            fault(format!("A step that takes {} has an empty name.", list(takes)));
+            faults.push(Fault::NamelessStep(step.takes.iter().map(|event| event.as_str().into()).collect()));
         } else if !seen.insert(name) {
-            fault(format!("Two steps are named `{name}`: give one of them another name."));
+            faults.push(Fault::SameStep(name.into()));
         }
-        if *workers == 0 {
-            fault(format!("Step `{name}` has 0 workers, so it would never run: give it at least 1."));
-        }
-        if *timeout == Some(Duration::ZERO) {
-            fault(format!("Step `{name}` has a timeout of 0, so every pass would fail: leave it out for none."));
-        }
-        if takes.is_empty() {
-            fault(format!("Step `{name}` takes no event, so nothing would ever run it."));
-        }
-        let stop = &parts.stop;
-        if takes.contains(stop) {
-            fault(format!("Step `{name}` takes the stop event `{stop}`, but the run has ended by then: take another."));
-        }
-        if *fan_out && returns.contains(stop) {
-            fault(format!(
-                "Step `{name}` returns the stop event `{stop}` inside a `Vec`; a run has one outcome: return \
-                 it instead."
-            ));
-        }
-        check_inboxes(step, &mut fault);
-        if sends.contains(stop) {
-            fault(format!("Step `{name}` sends the stop event `{stop}`; a run has one outcome: return it instead."));
-        }
-        if streams.contains(stop) {
-            fault(format!(
-                "Step `{name}` streams the stop event `{stop}`, which must be the last of the feed: return it instead."
-            ));
-        }
+        check_step(step, &parts.stop, &mut |fault| faults.push(Fault::Step { step: name.into(), fault }));
     }
 }
 
-fn check_inboxes(step: &StepParts, fault: &mut impl FnMut(String)) {
-    let name = &step.name;
+fn check_step(step: &StepParts, stop: &String, fault: &mut impl FnMut(StepFault)) {
+    let StepParts { takes, returns, sends, streams, workers, timeout, fan_out, .. } = step;
+    let name = || stop.as_str().into();
+    if *workers == 0 {
+        fault(StepFault::NoWorkers);
+    }
+    if *timeout == Some(Duration::ZERO) {
+        fault(StepFault::NoTime);
+    }
+    if takes.is_empty() {
+        fault(StepFault::TakesNothing);
+    }
+    if takes.contains(stop) {
+        fault(StepFault::TakesStop(name()));
+    }
+    if *fan_out && returns.contains(stop) {
+        fault(StepFault::ReturnsStops(name()));
+    }
+    check_inboxes(step, fault);
+    if sends.contains(stop) {
+        fault(StepFault::SendsStop(name()));
+    }
+    if streams.contains(stop) {
+        fault(StepFault::StreamsStop(name()));
+    }
+}
+
+fn check_inboxes(step: &StepParts, fault: &mut impl FnMut(StepFault)) {
     for (index, (answer, count)) in step.inboxes.iter().enumerate() {
+        let name = || answer.as_str().into();
         if !step.asks.iter().any(|(_, by)| by == answer) {
-            fault(format!(
-                "Step `{name}` has an inbox for `{answer}`, but asks no question that `{answer}` answers: let its \
-                 context name the question, or leave the inbox out."
-            ));
+            fault(StepFault::InboxUnasked(name()));
         }
         if *count == 0 || *count > INBOX_ANSWERS_MAX {
-            fault(format!("Step `{name}` has an inbox for {count} `{answer}`; it may hold 1 to {INBOX_ANSWERS_MAX}."));
+            fault(StepFault::InboxSize { answer: name(), count: *count });
         }
         if step.inboxes[..index].iter().any(|(other, _)| other == answer) {
-            fault(format!("Step `{name}` has two inboxes for `{answer}`: leave one of them out."));
+            fault(StepFault::TwoInboxes(name()));
         }
     }
 }
 
 /// Returns the kind of each type whose use determines more than its declaration. A type has one purpose.
 fn kinds(parts: &Parts, faults: &mut Vec<Fault>) -> BTreeMap<String, EventKind> {
-    let mut uses: BTreeMap<String, Vec<(EventKind, String)>> = BTreeMap::new();
-    let mut note = |name: &str, kind: EventKind, words: String| {
+    let mut uses: BTreeMap<String, Vec<(EventKind, Use)>> = BTreeMap::new();
+    let mut note = |name: &str, kind: EventKind, of: Use| {
         let uses = uses.entry(name.to_owned()).or_default();
         if uses.iter().all(|(known, _)| *known != kind) {
-            uses.push((kind, words));
+            uses.push((kind, of));
         }
     };
-    note(&parts.start, EventKind::Start, "the start event".into());
-    note(&parts.stop, EventKind::Stop, "the stop event".into());
+    note(&parts.start, EventKind::Start, Use::Start);
+    note(&parts.stop, EventKind::Stop, Use::Stop);
     for step in &parts.steps {
         for (question, answer) in &step.asks {
-            note(question, EventKind::InputRequired, format!("a question of step `{}`", step.name));
-            note(answer, EventKind::HumanResponse, format!("an answer that step `{}` waits for", step.name));
+            note(question, EventKind::InputRequired, Use::Question(step.name.as_str().into()));
+            note(answer, EventKind::HumanResponse, Use::Answer(step.name.as_str().into()));
         }
     }
     for event in &parts.events {
         match event.kind {
             EventKind::Plain | EventKind::Start | EventKind::Stop => {}
-            EventKind::InputRequired => note(&event.name, event.kind, "declared as input-required".into()),
-            EventKind::HumanResponse => note(&event.name, event.kind, "declared as a human response".into()),
+            EventKind::InputRequired | EventKind::HumanResponse => {
+                note(&event.name, event.kind, Use::Declared(event.kind));
+            }
         }
     }
     let mut kinds = BTreeMap::new();
     for (name, uses) in uses {
         if let [(_, one), (_, other), ..] = uses.as_slice() {
-            faults.push(Fault(format!("`{name}` is {one} and also {other}: use a type of its own for each.")));
+            let fault = EventFault::TwoUses(one.clone(), other.clone());
+            faults.push(Fault::Event { event: name.as_str().into(), fault });
         }
         kinds.insert(name, uses[0].0);
     }
@@ -264,24 +257,18 @@ fn intern_events(
         let same = first.qualified_name == event.qualified_name && first.schema == event.schema;
         if !same && clashing.insert(event.name.clone()) {
             let (one, other) = (&first.qualified_name, &event.qualified_name);
-            let differ =
-                if one == other { "with differing fields".to_owned() } else { format!("`{one}` and `{other}`") };
-            faults.push(Fault(format!(
-                "Two event types are named `{}`, {differ}: rename one, or give it another wire name.",
-                event.name
-            )));
+            let fault =
+                if one == other { EventFault::OtherFields } else { EventFault::TwoTypes(one.clone(), other.clone()) };
+            faults.push(Fault::Event { event: event.name, fault });
         }
     }
     for event in known.values_mut() {
         event.kind = kinds.get(&*event.name).copied().unwrap_or(EventKind::Plain);
         if event.name.is_empty() {
-            faults.push(Fault("An event type has an empty name.".into()));
+            faults.push(Fault::NamelessEvent);
         }
         if !event.builtin && RESERVED_NAMES.contains(&&*event.name) {
-            faults.push(Fault(format!(
-                "`{}` is the name of a built-in event: rename yours, or give it another wire name.",
-                event.name
-            )));
+            faults.push(Fault::Event { event: event.name.clone(), fault: EventFault::Reserved });
         }
     }
     known.into_values().collect()
@@ -293,7 +280,7 @@ fn intern_steps(steps: Vec<StepParts>, ids: &Ids, faults: &mut Vec<Fault>) -> Bo
         let mut all = |names: &[String]| -> Box<[EventId]> {
             let mut found = Vec::new();
             for name in names {
-                match find(ids, name, &format!("step `{}`", step.name)) {
+                match find(ids, name, || Use::Step(step.name.as_str().into())) {
                     Ok(id) if found.contains(&id) => {}
                     Ok(id) => found.push(id),
                     Err(fault) => faults.push(fault),
@@ -331,8 +318,8 @@ fn intern_steps(steps: Vec<StepParts>, ids: &Ids, faults: &mut Vec<Fault>) -> Bo
     known.into_values().collect()
 }
 
-fn find(ids: &Ids, name: &str, used_by: &str) -> Result<EventId, Fault> {
-    let unknown = || Fault(format!("`{name}`, used by {used_by}, is not among the event types."));
+fn find(ids: &Ids, name: &str, used_by: impl FnOnce() -> Use) -> Result<EventId, Fault> {
+    let unknown = || Fault::Event { event: name.into(), fault: EventFault::Unknown(used_by()) };
     ids.get(name).copied().ok_or_else(unknown)
 }
 
@@ -361,34 +348,11 @@ pub(super) fn open(events: &[EventType], steps: &[StepType], takers: &[Box<[Step
 /// Checks that what is opened to the outside is taken by a step.
 fn check_external(graph: &Graph, faults: &mut Vec<Fault>) {
     for (index, event) in graph.events.iter().enumerate().filter(|(_, event)| event.external) {
-        let name = &event.name;
-        match event.kind {
-            EventKind::Stop | EventKind::InputRequired => {
-                let kind = if event.kind == EventKind::Stop { "the stop event" } else { "a question" };
-                faults.push(Fault(format!(
-                    "`{name}` is declared `External` and is {kind}, which never comes from outside: use a type of its \
-                     own for what clients send."
-                )));
-            }
-            _ if graph.open[index] => {}
-            _ => faults.push(Fault(format!(
-                "`{name}` is declared `External`, but no step takes it: add a step that takes `{name}` singly, or \
-                 declare it without `External`."
-            ))),
-        }
-    }
-}
-
-/// Formats a list: "`A`, `B` and `C`".
-fn list<T: AsRef<str>>(names: &[T]) -> String {
-    let mut text = String::new();
-    for (index, name) in names.iter().enumerate() {
-        text += match index {
-            0 => "",
-            _ if index + 1 == names.len() => " and ",
-            _ => ", ",
+        let fault = match event.kind {
+            EventKind::Stop | EventKind::InputRequired => EventFault::ExternalKind(event.kind),
+            _ if graph.open[index] => continue,
+            _ => EventFault::ExternalUnused,
         };
-        text.extend(["`", name.as_ref(), "`"]);
+        faults.push(Fault::Event { event: event.name.clone(), fault });
     }
-    if text.is_empty() { "nothing".into() } else { text }
 }

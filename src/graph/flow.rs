@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{EventId, EventKind, Fault, Graph, StepId, StepType, scopes};
+use super::{EventId, EventKind, Fault, Graph, StepFault, StepId, StepType, scopes};
 
 /// Reports types without producer or consumer, and steps that never run or never lead to the stop event. Does not
 /// report what follows from a fault that is already reported.
@@ -24,32 +24,22 @@ impl Flow<'_> {
     fn check_producers(&self, faults: &mut Vec<Fault>) {
         for step in &self.graph.steps {
             for event in step.takes.iter().filter(|event| !self.comes(step, **event)) {
-                let (name, event) = (&step.name, self.graph.event(*event));
-                let or = if event.kind == EventKind::Plain && !step.fan_in {
-                    format!(", or declare it as `struct {}: External` if it comes from outside", event.name)
-                } else {
-                    String::new()
-                };
-                faults.push(Fault(format!(
-                    "Step `{name}` takes `{0}`, but no step returns or sends it: return it from the step before{or}.",
-                    event.name
-                )));
+                let event = self.graph.event(*event);
+                let may_be_external = event.kind == EventKind::Plain && !step.fan_in;
+                let fault = StepFault::NeverComes { event: event.name.clone(), may_be_external };
+                faults.push(step.with(fault));
             }
         }
         if self.consumers(self.graph.start).next().is_none() {
             let start = &self.graph.event(self.graph.start).name;
-            faults.push(Fault(format!("No step takes the start event `{start}`, so no run would do anything.")));
+            faults.push(Fault::StartUnused(start.clone()));
         }
     }
 
     fn check_consumers(&self, faults: &mut Vec<Fault>) {
         for step in &self.graph.steps {
             for event in self.lost(step) {
-                let (name, event) = (&step.name, &self.graph.event(event).name);
-                faults.push(Fault(format!(
-                    "Step `{name}` gives out `{event}`, but no step takes it: add a step that does, or write it to the \
-                     stream with `ctx.stream` if only clients are to see it."
-                )));
+                faults.push(step.with(StepFault::NeverTaken(self.graph.event(event).name.clone())));
             }
         }
     }
@@ -71,12 +61,8 @@ impl Flow<'_> {
         }
         let start = &self.graph.event(self.graph.start).name;
         for (_, step) in self.steps().filter(|(id, step)| !reached.contains(id) && !step.takes.is_empty()) {
-            let names: Vec<_> = step.takes.iter().map(|event| format!("`{}`", self.graph.event(*event).name)).collect();
-            faults.push(Fault(format!(
-                "Step `{}` can never run: nothing that follows from the start event `{start}` leads to {}.",
-                step.name,
-                names.join(" or ")
-            )));
+            let takes = step.takes.iter().map(|event| self.graph.event(*event).name.clone()).collect();
+            faults.push(step.with(StepFault::Unreachable { start: start.clone(), takes }));
         }
     }
 
@@ -88,9 +74,7 @@ impl Flow<'_> {
         let returns_stop = |step: &StepType| step.returns.contains(&stop) && !step.fan_out;
         if !self.graph.steps.iter().any(|step| returns_stop(step) || step.on_failure == Some(stop)) {
             if !self.graph.steps.iter().any(|step| step.outputs().any(|event| event == self.graph.stop)) {
-                faults.push(Fault(format!(
-                    "No step returns the stop event `{end}`, so no run could end: let the last step return it."
-                )));
+                faults.push(Fault::NoEnd(end.clone()));
             }
             return;
         }
@@ -118,10 +102,7 @@ impl Flow<'_> {
             let told_elsewhere =
                 self.lost(step).next().is_some() || (step.outputs().any(leads_on) && self.leads_to_leaf(*id));
             if !told_elsewhere {
-                faults.push(Fault(format!(
-                    "Step `{}` cannot reach an end: nothing that follows from it returns the stop event `{end}`.",
-                    step.name
-                )));
+                faults.push(step.with(StepFault::EndsNowhere(end.clone())));
             }
         }
     }

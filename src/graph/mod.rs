@@ -10,17 +10,19 @@ mod shape;
 #[cfg(feature = "internals")]
 pub mod sketch;
 mod stored;
+mod words;
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 pub use check::{Parts, StepParts};
-pub use fault::{Fault, Faults};
+pub use fault::{EventFault, Fault, Faults, StepFault, Subject, Use};
 pub use retry::Retry;
 pub use shape::{PathStep, Shape};
 pub use stored::StoredGraphError;
 pub(crate) use stored::what_to_do;
+pub use words::{RUST, Words};
 
 /// An event type of a graph: its index in [`Graph::events`], which are in order of name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{EventId, EventKind, Fault, Graph, StepId, StepType};
+use super::{EventId, EventKind, Fault, Graph, StepFault, StepId, StepType};
 
 /// Returns, by step, the fan-in steps that close the scopes opened by that step.
 ///
@@ -41,23 +41,14 @@ pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
     let mut depths = Depths::new(graph);
     depths.fill();
     for (step, depths) in graph.steps.iter().zip(&depths.of_steps) {
-        let name = &step.name;
         if step.fan_in && !step.takes.is_empty() {
-            let names: Vec<&str> = step.takes.iter().map(|element| &*graph.event(*element).name).collect();
-            let (elements, or) = (names.join(" | "), names.join("` or `"));
-            match depths[..] {
-                [0] => faults.push(Fault(format!(
-                    "Step `{name}` takes `Vec<{elements}>`, but no `{or}` comes out of a fan-out: let a step before \
-                     it return a `Vec` or declare sends, or take `{or}` singly."
-                ))),
-                [one, other] => faults.push(Fault(format!(
-                    "Step `{name}` takes `Vec<{elements}>`, but `{or}` comes at two depths of fan-out ({} and {}), \
-                     so nobody could say when all have arrived: give one of them a type of its own.",
-                    one.min(other),
-                    one.max(other)
-                ))),
-                _ => {}
-            }
+            let takes = || step.takes.iter().map(|element| graph.event(*element).name.clone()).collect();
+            let fault = match depths[..] {
+                [0] => Some(StepFault::NoFanOut(takes())),
+                [one, other] => Some(StepFault::TwoDepths { takes: takes(), depths: [one.min(other), one.max(other)] }),
+                _ => None,
+            };
+            faults.extend(fault.map(|fault| step.with(fault)));
         }
         let returned_depth = |depth: u32| if step.fan_in { depth.saturating_sub(1) } else { depth };
         let inside = depths.iter().any(|depth| returned_depth(*depth) > 0);
@@ -70,16 +61,17 @@ pub(super) fn check(graph: &Graph, faults: &mut Vec<Fault>) {
         let questions =
             returned.chain(failed).chain(sent).filter(|event| graph.event(**event).kind == EventKind::InputRequired);
         for question in questions.collect::<BTreeSet<_>>() {
-            let question = &graph.event(*question).name;
-            faults.push(Fault(format!(
-                "Step `{name}` gives out the question `{question}` inside a fan-out, where its answer could not find \
-                 back: ask it there with `ctx.ask({question} {{ .. }})`, or outside of the fan-out."
-            )));
+            faults.push(step.with(StepFault::QuestionInside(graph.event(*question).name.clone())));
         }
     }
 }
 
 impl StepType {
+    /// Returns this fault as one of the step.
+    pub(super) fn with(&self, fault: StepFault) -> Fault {
+        Fault::Step { step: self.name.clone(), fault }
+    }
+
     /// Returns whether its passes open a scope if a fan-in can be reached.
     fn may_open(&self) -> bool {
         self.fan_out || !self.sends.is_empty()

@@ -11,7 +11,7 @@ use super::{
     running::{Ended, Pass, RetryIf, StepNames, panicked_at_last},
 };
 use crate::{
-    graph::{EventId, Fault, Retry, StepParts},
+    graph::{EventId, Fault, Retry, StepFault, StepParts},
     limits::STEP_WORKERS_DEFAULT,
     pass::WorkEvent,
 };
@@ -262,10 +262,8 @@ impl Step {
         let OnFailure { takes, fan_in, .. } = self.on_failure.as_ref()?;
         let differ = ids(takes) != ids(&self.takes) || *fan_in != self.fan_in;
         differ.then(|| {
-            let (name, expects, takes) = (&self.name, of(takes, *fan_in), of(&self.takes, self.fan_in));
-            Fault(format!(
-                "Step `{name}` takes `{takes}`, but its `on_failure` a `Failure<{expects}>`: let both agree."
-            ))
+            let (expects, takes) = (of(takes, *fan_in).into(), of(&self.takes, self.fan_in).into());
+            Fault::Step { step: self.name.as_str().into(), fault: StepFault::OnFailure { takes, expects } }
         })
     }
 

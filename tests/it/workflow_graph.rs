@@ -17,7 +17,7 @@ fn built(lines: &str) -> Graph {
 #[track_caller]
 fn refused(parts: Parts, expected: &[&str]) {
     let faults = Graph::build(parts).expect_err("a fault").0;
-    let texts: Vec<_> = faults.iter().map(|fault| fault.0.as_str()).collect();
+    let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
     assert_eq!(texts.len(), expected.len(), "{texts:#?}");
     for (text, expected) in texts.iter().zip(expected) {
         assert!(text.contains(expected), "{text:?} lacks {expected:?}");
@@ -367,7 +367,7 @@ proptest! {
     #[test]
     fn any_graph_is_built_or_refused(steps in drawn()) {
         if let Err(faults) = Graph::build(drawn_parts(&steps)) {
-            prop_assert!(!faults.0.is_empty() && faults.0.iter().all(|fault| !fault.0.is_empty()));
+            prop_assert!(!faults.0.is_empty() && faults.0.iter().all(|fault| !fault.to_string().is_empty()));
         }
     }
 }
