@@ -1,6 +1,6 @@
 //! A handler: an id, and its newest run.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use crate::{
         armed::Armed,
         channel::Channel,
         input::Outcome,
-        keys::{CallerId, HandlerKey, RunKey, WorkflowId},
+        keys::{CallerId, WorkflowId},
         timers::Timer,
         window::{FeedKeep, Mark, Window},
     },
@@ -196,8 +196,3 @@ pub(super) const HANDLER_BYTES: usize = cost::boxed::<Handler>() + cost::text(10
 
 /// The memory of the earliest timer, which is in two lists, one for each clock.
 const EARLIEST_BYTES: usize = 2 * cost::elements::<(u64, Timer, Deadline)>(1);
-
-/// Returns the handler of a run, if that is still its newest.
-pub(super) fn newest(handlers: &mut BTreeMap<HandlerKey, Box<Handler>>, run: RunKey) -> Option<&mut Handler> {
-    handlers.get_mut(&run.handler).map(Box::as_mut).filter(|handler| handler.run == run.run)
-}

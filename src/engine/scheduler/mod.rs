@@ -5,8 +5,8 @@
 //!
 //! This implements the write-ahead rule: the effects of an input wait until the batch with that input is committed.
 
-mod absent;
 mod asking;
+mod channels;
 mod commits;
 mod compaction;
 mod count;
@@ -35,14 +35,14 @@ mod troubles;
 mod waste;
 mod workflows;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use absent::Absentees;
+use channels::Channels;
 use commits::Commits;
 use count::Tally;
 use cursors::Cursors;
-use handler::Handler;
 use health::Health;
+use life::Handlers;
 use names::Names;
 use outbox::Outbox;
 use parking::Parking;
@@ -67,9 +67,9 @@ use crate::{
 pub struct Scheduler {
     workflows: Workflows,
     policies: Policies,
-    handlers: BTreeMap<HandlerKey, Box<Handler>>,
+    handlers: Handlers,
     names: Names,
-    absent: Absentees,
+    channels: Channels,
     tally: Tally,
     health: Health,
     retention: Retention,
@@ -101,9 +101,9 @@ impl Scheduler {
         Self {
             workflows,
             policies,
-            handlers: BTreeMap::new(),
+            handlers: Handlers::default(),
             names: Names::new(beginning.secret, beginning.issued),
-            absent: Absentees::default(),
+            channels: Channels::default(),
             tally,
             health: Health::new(&beginning.aside),
             retention: Retention::new(&policies, beginning.finished),
@@ -132,13 +132,13 @@ impl Scheduler {
 
     /// Returns the handler with that id, if it is resident: see [`Scheduler::residence`].
     pub fn find(&self, id: &str) -> Option<HandlerKey> {
-        let is_made = |key| self.handlers.get(&key).is_some_and(|handler| *handler.id == *id);
+        let is_made = |key| self.handlers.get(key).is_some_and(|handler| *handler.id == *id);
         self.names.ids.resolve(id, |id| self.names.chosen.get(id).copied(), is_made)
     }
 
     /// Returns what the API shows of a handler; `None` if it is not resident.
     pub fn view(&self, key: HandlerKey) -> Option<HandlerView<'_>> {
-        self.handlers.get(&key).map(|handler| handler.view(self.graph(handler.workflow)))
+        self.handlers.get(key).map(|handler| handler.view(self.graph(handler.workflow)))
     }
 
     /// Returns what the API shows of a handler that the store returned, with this id.
@@ -162,7 +162,7 @@ impl Scheduler {
 
     /// Returns whether a handler's run does nothing before something arrives from outside: no pass, no timer.
     pub fn waits_for_outside(&self, key: HandlerKey) -> bool {
-        let handler = self.handlers.get(&key);
+        let handler = self.handlers.get(key);
         handler.is_some_and(|handler| {
             handler.armed.is_empty() && handler.life.run().is_some_and(|run| run.is_admitted() && run.only_waits())
         })
@@ -170,33 +170,33 @@ impl Scheduler {
 
     /// Returns the workflow of a handler.
     pub fn workflow_of(&self, key: HandlerKey) -> Option<WorkflowId> {
-        self.handlers.get(&key).map(|handler| handler.workflow)
+        self.handlers.get(key).map(|handler| handler.workflow)
     }
 
     /// Returns the newest run of a handler.
     pub fn run_of(&self, key: HandlerKey) -> Option<RunKey> {
-        self.handlers.get(&key).map(|handler| RunKey { handler: key, run: handler.run })
+        self.handlers.get(key).map(|handler| RunKey { handler: key, run: handler.run })
     }
 
     /// Returns the next handler in order of creation.
     pub fn next_handler(&self, after: Option<HandlerKey>) -> Option<HandlerKey> {
         let from = after.map_or(0, |key| key.0 + 1);
-        self.handlers.range(HandlerKey(from)..).next().map(|(&key, _)| key)
+        self.handlers.first_from(HandlerKey(from))
     }
 
     /// Returns whether the newest run of this handler has ended and its queue was read to the end.
     pub fn is_drained(&self, key: HandlerKey) -> bool {
-        self.handlers.get(&key).is_some_and(|handler| handler.channel.is_drained())
+        self.handlers.get(key).is_some_and(|handler| handler.channel.is_drained())
     }
 
     /// Returns the number of the newest run's first event, whether or not it has left the feed's window.
     pub fn feed_begin(&self, key: HandlerKey) -> Option<u64> {
-        self.handlers.get(&key).map(|handler| handler.channel.begin())
+        self.handlers.get(key).map(|handler| handler.channel.begin())
     }
 
     /// Returns the first and next number of the newest run's feed, as far as readers may see it.
     pub fn feed_range(&self, key: HandlerKey) -> Option<std::ops::Range<u64>> {
-        self.handlers.get(&key).map(|handler| handler.channel.first()..handler.channel.visible())
+        self.handlers.get(key).map(|handler| handler.channel.first()..handler.channel.visible())
     }
 }
 

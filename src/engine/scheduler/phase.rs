@@ -127,6 +127,11 @@ impl Life {
         Self { phase: Phase::Parked(Admission::Waits), counted: Share::default() }
     }
 
+    /// Takes the phase out, to enter the next one.
+    pub(super) fn take_phase(&mut self) -> Phase {
+        mem::replace(&mut self.phase, Phase::Parked(Admission::Waits))
+    }
+
     pub(super) fn phase(&self) -> &Phase {
         &self.phase
     }

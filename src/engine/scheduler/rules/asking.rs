@@ -2,13 +2,13 @@
 
 use crate::engine::{
     keys::{CallerId, HandlerKey, RunKey},
-    scheduler::{Scheduler, absent::Removed, asking::Asked},
+    scheduler::{Scheduler, asking::Asked, life::Removed},
 };
 
 impl Scheduler {
     /// Records a query for a handler or for the oldest ones; call [`Scheduler::end_read`] once the store has answered.
     pub fn begin_read(&mut self) -> Asked {
-        self.absent.trim(self.commits.unseen());
+        self.handlers.trim(self.commits.unseen());
         self.commits.begin_read()
     }
 
@@ -21,6 +21,6 @@ impl Scheduler {
 
     /// Records that a handler is removed with the open batch. `run` is its newest run if it was resident.
     pub(super) fn note_removed(&mut self, key: HandlerKey, run: Option<RunKey>, caller: Option<CallerId>) {
-        self.absent.remove(key, Removed { batch: self.commits.batch.number, run, caller });
+        self.handlers.note_removed(key, Removed { batch: self.commits.batch.number, run, caller });
     }
 }

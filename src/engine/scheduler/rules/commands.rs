@@ -45,7 +45,7 @@ impl Scheduler {
     }
 
     fn live_run(&self, key: HandlerKey) -> Option<&Run> {
-        self.handlers.get(&key)?.life.run()
+        self.handlers.get(key)?.life.run()
     }
 
     /// Cancels a running handler. Returns `false` if it is not running.
@@ -73,8 +73,8 @@ impl Scheduler {
 
     /// Returns a handler whose run is resident or has ended.
     fn resident(&self, key: HandlerKey) -> Result<&Handler, NotResident> {
-        let handler = self.handlers.get(&key).filter(|handler| !handler.life.is_parked());
-        handler.map(Box::as_ref).ok_or(NotResident(key))
+        let handler = self.handlers.get(key).filter(|handler| !handler.life.is_parked());
+        handler.ok_or(NotResident(key))
     }
 
     /// The pass with this tag has noted something.

@@ -4,7 +4,7 @@ use crate::{
     engine::{
         input::Input,
         keys::RunKey,
-        scheduler::{Scheduler, compaction::Compaction, handler::newest, held::Held, notice::Notice},
+        scheduler::{Scheduler, compaction::Compaction, held::Held, notice::Notice},
         storage::{Batch, Snapshotted},
     },
     now::Now,
@@ -45,7 +45,7 @@ impl Scheduler {
     }
 
     fn take_snapshot(&mut self, run: RunKey) {
-        let Some(handler) = newest(&mut self.handlers, run) else { return };
+        let Some(handler) = self.handlers.of_newest(run) else { return };
         let Some(live) = handler.life.run() else { return };
         if handler.journal.bytes == 0 {
             return;
@@ -110,7 +110,7 @@ impl Scheduler {
         }
         for run in held.ended {
             self.retention.count();
-            let Some(handler) = newest(&mut self.handlers, run) else { continue };
+            let Some(handler) = self.handlers.of_newest(run) else { continue };
             self.tally.recount(run.handler, handler);
             self.outbox.notify_all(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
             self.retention.handle_ended(run);
@@ -122,6 +122,6 @@ impl Scheduler {
             self.handle_purged(run);
         }
         // Here and when a query begins, no answer that may be older is in use.
-        self.absent.trim(self.commits.unseen());
+        self.handlers.trim(self.commits.unseen());
     }
 }

@@ -12,7 +12,6 @@ use crate::{
         scheduler::{
             Scheduler,
             fold::{Folded, JournalError},
-            handler::newest,
             notice::Notice,
         },
         stored::Stored,
@@ -24,7 +23,7 @@ impl Scheduler {
     /// The batches with which these compactions begin are committed, so that the store has all of their records.
     pub(super) fn load_compacted(&mut self, runs: &[RunKey]) {
         for &run in runs {
-            if newest(&mut self.handlers, run).is_some_and(|handler| handler.journal.compaction.is_some()) {
+            if self.handlers.of_newest(run).is_some_and(|handler| handler.journal.compaction.is_some()) {
                 self.outbox.notify(Notice::Load(run.handler));
             }
         }
@@ -33,7 +32,7 @@ impl Scheduler {
     /// The journal of a resident run was read and folded for its snapshot.
     pub(super) fn handle_compacted(&mut self, stored: &Stored, folded: Result<Folded, JournalError>) {
         let (key, answered) = (stored.handler.key, self.commits.answered());
-        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        let Some(handler) = self.handlers.get_mut(key) else { return };
         let run = RunKey { handler: key, run: handler.run };
         let Some(compaction) = &mut handler.journal.compaction else { return };
         match folded {
@@ -50,7 +49,7 @@ impl Scheduler {
 
     /// The journal of this run cannot be read now.
     pub(super) fn put_compaction_off(&mut self, key: HandlerKey) {
-        if let Some(handler) = self.handlers.get_mut(&key).filter(|handler| handler.journal.compaction.is_some()) {
+        if let Some(handler) = self.handlers.get_mut(key).filter(|handler| handler.journal.compaction.is_some()) {
             handler.journal.put_compaction_off();
         }
     }

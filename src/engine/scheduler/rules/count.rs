@@ -1,5 +1,7 @@
 //! What the handlers in memory cost together, and a recount of everything for tests.
 
+use std::collections::BTreeSet;
+
 use crate::{
     account::HeldBytes,
     engine::{
@@ -28,7 +30,7 @@ impl Scheduler {
             held,
             running: self.tally.running,
             parked: self.tally.parked,
-            reloading: self.absent.reloading_count(),
+            reloading: self.handlers.reloading_count(),
             finished: self.tally.finished,
             hanging: self.passes.hanging(),
             time_outs: self.timers.time_outs(),
@@ -39,18 +41,19 @@ impl Scheduler {
     /// Computes all counts anew, for tests.
     ///
     /// # Panics
-    /// If a timer is missing.
+    /// If a timer is missing, or the queue of a workflow does not contain exactly the runs that wait for admission.
     pub fn recounts(&self) -> Counts {
         let mut counts = Counts {
-            reloading: self.absent.recount_reloading(),
+            reloading: self.handlers.recount_reloading(),
             hanging: self.passes.recount_hanging(),
             time_outs: self.timers.recount_time_outs(),
             places: vec![[0, 0]; self.workflows.count()],
             ..Counts::default()
         };
         counts.held.uncommitted = self.commits.recount_sealed_bytes();
-        let mut earliest = std::collections::BTreeSet::new();
-        for (&key, handler) in &self.handlers {
+        let mut earliest = BTreeSet::new();
+        let mut waiting = vec![BTreeSet::new(); self.workflows.count()];
+        for (key, handler) in self.handlers.iter() {
             let run = RunKey { handler: key, run: handler.run };
             assert_eq!(handler.granted_bytes, self.passes.recount_granted(run), "what its passes were granted");
             earliest.extend(self.timers.earliest_of(run, &handler.armed));
@@ -68,10 +71,14 @@ impl Scheduler {
                     counts.running += 1;
                     counts.parked += usize::from(handler.life.is_parked());
                     counts.places[usize::from(handler.workflow.0)][usize::from(!is_admitted)] += 1;
+                    if !is_admitted {
+                        waiting[usize::from(handler.workflow.0)].insert((handler.started_us, run));
+                    }
                 }
             }
         }
         assert_eq!(self.timers.earliest_of_runs(), earliest, "the earliest timers of all runs are armed");
+        assert!(self.tally.queues.iter().map(|queue| &queue.waiting).eq(&waiting), "who waits for admission");
         counts
     }
 
@@ -81,7 +88,7 @@ impl Scheduler {
     }
 
     pub(super) fn recount(&mut self, key: HandlerKey) {
-        if let Some(handler) = self.handlers.get_mut(&key) {
+        if let Some(handler) = self.handlers.get_mut(key) {
             self.tally.recount(key, handler);
         }
     }

@@ -74,7 +74,7 @@ impl Scheduler {
     /// The end of this handler's run, whose rows are damaged, cannot be committed: it counts as ended nevertheless, as
     /// a retry would fail in the same way.
     pub(super) fn give_up(&mut self, key: HandlerKey) {
-        let end = self.handlers.get(&key).and_then(|handler| handler.life.end());
+        let end = self.handlers.get(key).and_then(|handler| handler.life.end());
         if let Some(outcome @ Outcome::Failed(_)) = end.map(|end| &end.outcome) {
             let outcome = outcome.clone();
             self.health.give_up(key, outcome);
@@ -85,16 +85,16 @@ impl Scheduler {
     pub fn handle_damaged(&mut self, key: HandlerKey, cause: &str, now: Now) {
         self.note_damaged(key, cause);
         self.put_compaction_off(key);
-        if let Some(reloading) = self.absent.take_reloading(key) {
+        if let Some(reloading) = self.handlers.take_reloading(key) {
             // What its passes have reported is dropped here. With an older answer, in which it is still whole, the
             // handler would become resident without that, and its passes would run again.
             self.commits.refuse_pending_reads();
             self.outbox.notify_all(reloading.caller.map(Notice::Unread));
-            for channel in self.absent.take_channels(key, u32::MAX) {
+            for channel in self.channels.take_upto(key, u32::MAX) {
                 self.outbox.notify_all(channel.everybody().map(Notice::Lost));
             }
             self.handle_reloaded(true, now);
-        } else if self.handlers.get(&key).is_some_and(|handler| handler.life.is_parked()) {
+        } else if self.handlers.get(key).is_some_and(|handler| handler.life.is_parked()) {
             self.fail_damaged(key, text(cause), now);
         }
     }
@@ -105,9 +105,9 @@ impl Scheduler {
         self.note_damaged(key, cause);
         if self.health.is_aside(key) {
             self.handle_loaded(&Stored { handler: stored.clone(), journal: StoredJournal::default() }, now);
-        } else if self.handlers.contains_key(&key) {
+        } else if self.handlers.contains(key) {
             self.handle_damaged(key, cause, now);
-        } else if let Some(reloading) = self.absent.take_reloading(key) {
+        } else if let Some(reloading) = self.handlers.take_reloading(key) {
             self.recover_damaged(stored, reloading.caller, cause, now);
             self.handle_reloaded(true, now);
         }
@@ -132,14 +132,14 @@ impl Scheduler {
         if stored.id.is_some() {
             self.names.chosen.insert(std::sync::Arc::clone(&handler.id), stored.key);
         }
-        self.handlers.insert(stored.key, Box::new(handler));
+        self.handlers.insert(stored.key, handler);
         self.fail_damaged(stored.key, text(cause), now);
     }
 
     /// Returns the id of a handler, or the one made from its key if it is not known whether a client chose another.
     pub fn known_id(&self, key: HandlerKey) -> std::sync::Arc<str> {
-        let here = self.handlers.get(&key).map(|handler| &handler.id);
-        let known = here.or_else(|| self.absent.reloading(key)?.id.as_ref());
+        let here = self.handlers.get(key).map(|handler| &handler.id);
+        let known = here.or_else(|| self.handlers.reloading(key)?.id.as_ref());
         known.map_or_else(|| self.spell(key), std::sync::Arc::clone)
     }
 }

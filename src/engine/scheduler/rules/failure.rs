@@ -8,8 +8,8 @@ use crate::{
         keys::{HandlerKey, RunKey},
         scheduler::{
             Scheduler,
-            absent::{Reloading, Removed},
             failure::Lost,
+            life::{Reloading, Removed},
             notice::Notice,
             phase::Phase,
         },
@@ -35,7 +35,7 @@ impl Scheduler {
         for key in std::mem::take(&mut lost.touched) {
             self.roll_back(key, &mut lost, now);
         }
-        self.absent.handle_failed(number);
+        self.handlers.handle_failed(number);
         self.fill_places(now);
     }
 
@@ -43,8 +43,8 @@ impl Scheduler {
     pub(super) fn roll_back(&mut self, key: HandlerKey, lost: &mut Lost, now: Now) {
         self.cursors.forget(key);
         let mut reported = lost.reported.remove(&key).unwrap_or_default();
-        let removed = self.absent.take_removed(key).filter(|_| lost.purged.contains(&key));
-        let (run, mut caller, id) = match (self.handlers.remove(&key), removed) {
+        let removed = self.handlers.take_removed(key).filter(|_| lost.purged.contains(&key));
+        let (run, mut caller, id) = match (self.handlers.remove(key), removed) {
             (Some(mut handler), _) => {
                 let run = RunKey { handler: key, run: handler.run };
                 let armed = self.timers.disarm_all(run, &mut handler.armed);
@@ -56,7 +56,7 @@ impl Scheduler {
                 let postponed = postponed.into_iter().filter(|input| !matches!(input, Input::Admitted));
                 reported.extend(postponed.map(|input| (run.run, input)));
                 if handler.channel.is_busy() {
-                    self.absent.keep_channel(run, handler.channel);
+                    self.channels.insert(run, handler.channel);
                 }
                 self.outbox.discard(counted_bytes, (phase, armed));
                 (run, handler.caller, Some(handler.id))
@@ -67,14 +67,14 @@ impl Scheduler {
         let mut newest = run.run;
         if lost.opened.contains(&run) {
             // The run does not exist.
-            let channel = self.absent.take_channel(run);
+            let channel = self.channels.take(run);
             self.outbox.notify_all(channel.iter().flat_map(Channel::everybody).map(Notice::Lost));
             self.outbox.notify_all(caller.take().map(Notice::NotCommitted));
             let Some(before) = newest.checked_sub(1) else { return };
             newest = before;
         }
         self.outbox.notify_all(caller.map(|caller| Notice::Delayed(key, caller)));
-        self.absent.reload(key, Reloading { run: newest, id, caller, reported });
+        self.handlers.reload(key, Reloading { run: newest, id, caller, reported });
         if self.health.fails_often() {
             self.handle_unread(key, now);
         } else {
@@ -85,7 +85,7 @@ impl Scheduler {
     /// A pass of this run has reported something, or the scheduler does so in its place. If the handler is reloading,
     /// the run gets it once it is resident again.
     pub(super) fn report(&mut self, run: RunKey, input: Input, now: Now) {
-        if let Some(reloading) = self.absent.reloading_mut(run.handler) {
+        if let Some(reloading) = self.handlers.reloading_mut(run.handler) {
             reloading.reported.push((run.run, input));
         } else if self.run_of(run.handler) == Some(run) {
             self.reduce(run.handler, input, now);
@@ -97,13 +97,13 @@ impl Scheduler {
 
     /// Returns whether the handler of this run, its newest, is removed but the removal is not committed.
     fn is_being_purged(&self, run: RunKey) -> bool {
-        let removed = self.absent.removed(run.handler).filter(|removed| removed.run == Some(run));
+        let removed = self.handlers.removed(run.handler).filter(|removed| removed.run == Some(run));
         removed.is_some_and(|removed| removed.batch >= self.commits.uncommitted())
     }
 
     /// A reloaded run gets no inputs for a while, as their effects could not be committed either.
     pub(super) fn back_off(&mut self, key: HandlerKey, reloading: Reloading, now: Now) {
-        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        let Some(handler) = self.handlers.get_mut(key) else { return };
         let of_run = reloading.reported.into_iter().filter(|&(run, _)| run == handler.run);
         let inputs = of_run.map(|(_, input)| input).collect();
         let deadline = now.deadline(Clock::Alive, std::time::Duration::from_micros(BACK_OFF_US));
@@ -113,16 +113,18 @@ impl Scheduler {
 
     /// Returns whether the handler is backing off, so that a change could not be committed now.
     pub fn is_backing_off(&self, key: HandlerKey) -> bool {
-        self.handlers.get(&key).is_some_and(|handler| matches!(handler.life.phase(), Phase::BackingOff { .. }))
+        self.handlers.get(key).is_some_and(|handler| matches!(handler.life.phase(), Phase::BackingOff { .. }))
     }
 
     /// The pause is over.
     pub(super) fn handle_pause_over(&mut self, key: HandlerKey, now: Now) {
-        let is_parked = || self.handlers.get(&key).is_some_and(|handler| handler.life.is_parked());
-        if self.absent.reloading(key).is_some() || is_parked() {
+        let is_parked = || self.handlers.get(key).is_some_and(|handler| handler.life.is_parked());
+        if self.handlers.reloading(key).is_some() || is_parked() {
             return self.outbox.notify(Notice::Load(key));
         }
-        let Some(inputs) = self.handlers.get_mut(&key).and_then(|handler| handler.resume()) else { return };
+        let Some(inputs) = self.handlers.get_mut(key).and_then(|handler| handler.resume(key, &mut self.tally)) else {
+            return;
+        };
         for input in inputs {
             self.reduce(key, input, now);
         }

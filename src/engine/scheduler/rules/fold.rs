@@ -16,7 +16,7 @@ impl Scheduler {
             run_id: handler.run_id,
             id: self.id_of(handler),
             events_at_once: self.policies.limits.events_at_once,
-            makes_snapshot: self.handlers.get(&handler.key).is_some_and(|here| here.journal.compaction.is_some()),
+            makes_snapshot: self.handlers.get(handler.key).is_some_and(|here| here.journal.compaction.is_some()),
         }
     }
 }

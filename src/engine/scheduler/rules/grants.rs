@@ -12,7 +12,7 @@ use crate::{
         scheduler::{
             Scheduler,
             grants::{GivenBack, Grant, UNLIMITED},
-            handler::{Handler, newest},
+            handler::Handler,
             passes::Passes,
         },
     },
@@ -37,7 +37,7 @@ impl Scheduler {
         let bytes = bytes.min(grant.bytes);
         grant.bytes -= bytes;
         grant.given_back = GivenBack::Yes;
-        if let Some(handler) = newest(&mut self.handlers, run) {
+        if let Some(handler) = self.handlers.of_newest(run) {
             handler.granted_bytes -= bytes;
         }
         self.serve_wanting(run);
@@ -50,7 +50,7 @@ impl Scheduler {
         let spent_bytes = spent_bytes.min(grant.bytes);
         grant.bytes -= spent_bytes;
         let left_bytes = grant.bytes;
-        let Some(handler) = newest(&mut self.handlers, run) else { return };
+        let Some(handler) = self.handlers.of_newest(run) else { return };
         handler.granted_bytes -= spent_bytes;
         if self.passes.wanting == 0 && left_bytes < GRANT_BYTES / 2 {
             let bytes = handler.free_feed_bytes().min(GRANT_BYTES - left_bytes);
@@ -61,7 +61,7 @@ impl Scheduler {
     /// The pass no longer streams, and needs none of its grant.
     pub(super) fn release_grant(&mut self, run: RunKey, grant: &Grant) {
         self.passes.wanting -= usize::from(grant.wants_bytes > 0);
-        if let Some(handler) = newest(&mut self.handlers, run).filter(|_| grant.bytes > 0) {
+        if let Some(handler) = self.handlers.of_newest(run).filter(|_| grant.bytes > 0) {
             handler.granted_bytes -= grant.bytes;
         }
     }
@@ -75,7 +75,7 @@ impl Scheduler {
     }
 
     fn grant(&mut self, run: RunKey, tag: u64, bytes: usize) {
-        let (Some(grant), Some(handler)) = (self.passes.grant_mut(tag), newest(&mut self.handlers, run)) else {
+        let (Some(grant), Some(handler)) = (self.passes.grant_mut(tag), self.handlers.of_newest(run)) else {
             return;
         };
         if bytes > 0 {
@@ -93,13 +93,13 @@ impl Scheduler {
         if self.passes.wanting == 0 {
             return;
         }
-        let Some(tags) = newest(&mut self.handlers, run).map(|handler| handler.passes.clone()) else { return };
+        let Some(tags) = self.handlers.of_newest(run).map(|handler| handler.passes.clone()) else { return };
         for &tag in &tags {
             let wants_bytes = self.passes.grant_mut(tag).map_or(0, |grant| grant.wants_bytes);
             if wants_bytes == 0 {
                 continue;
             }
-            let free_bytes = newest(&mut self.handlers, run).map_or(0, |handler| handler.free_feed_bytes());
+            let free_bytes = self.handlers.of_newest(run).map_or(0, |handler| handler.free_feed_bytes());
             if wants_bytes <= free_bytes {
                 self.grant(run, tag, wants_bytes.max(GRANT_BYTES.min(free_bytes)));
             } else if self.take_back(&tags) {

@@ -21,7 +21,7 @@ impl Scheduler {
     /// Ends a run, resident or not: frees what it held and admits the next run in the queue. Its passes are told to
     /// stop once its end is committed.
     pub(super) fn finish(&mut self, run: RunKey, outcome: Outcome, failed_step: Option<StepId>, now: Now) {
-        let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
+        let Some(handler) = self.handlers.get_mut(run.handler) else { return };
         let is_recorded = self.policies.recording.is_on();
         let (mut state, mut changed, mut feed_bytes) = (Values::default(), None, 0);
         let keeps_journal = match handler.life.phase() {
@@ -73,7 +73,7 @@ impl Scheduler {
     pub(super) fn fail_damaged(&mut self, key: HandlerKey, error: String, now: Now) {
         self.health.count_damaged(key);
         self.report_damaged(key, "its run fails", &error);
-        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        let Some(handler) = self.handlers.get_mut(key) else { return };
         let run = RunKey { handler: key, run: handler.run };
         let failed = Published::Failed { step: None, error: error.clone(), attempts: 0 };
         let end = Published::Ended { step: None, error: Some(error.clone()) };

@@ -29,10 +29,10 @@ impl Scheduler {
     /// it is removed and that is not committed yet; with `changes`, also whether its run has ended.
     pub fn unsettled(&self, id: &str, changes: bool) -> Option<u64> {
         let Some(key) = self.find(id) else {
-            let removed = self.absent.removed(self.place_of(id)?)?;
+            let removed = self.handlers.removed(self.place_of(id)?)?;
             return Some(removed.batch).filter(|batch| *batch >= self.first_unsettled());
         };
-        let handler = self.handlers.get(&key).filter(|_| self.is_changing(key))?;
+        let handler = self.handlers.get(key).filter(|_| self.is_changing(key))?;
         let ended = (changes && handler.has_ended() && !handler.is_over()).then_some(handler.journal.batch);
         ended.or_else(|| self.commits.begun_with(RunKey { handler: key, run: handler.run }))
     }
@@ -40,7 +40,7 @@ impl Scheduler {
     /// Returns whether a change of this handler is not committed yet.
     pub fn is_changing(&self, key: HandlerKey) -> bool {
         let is_open = |batch| batch >= self.first_unsettled();
-        self.handlers.get(&key).is_some_and(|handler| is_open(handler.journal.batch))
+        self.handlers.get(key).is_some_and(|handler| is_open(handler.journal.batch))
     }
 
     /// Returns the number of the first batch that is not known to be committed.

@@ -26,7 +26,7 @@ impl Scheduler {
     /// Returns where the handler with that id is; `with_run` asks for its run as well, which is to get an input.
     pub fn residence(&self, id: &str, with_run: bool) -> Residence {
         match self.find(id) {
-            Some(key) => match self.handlers.get(&key) {
+            Some(key) => match self.handlers.get(key) {
                 Some(handler) if with_run && handler.life.is_parked() => Residence::InStore(HandlerAddress::Key(key)),
                 _ => Residence::HereOrNone,
             },
@@ -54,14 +54,14 @@ impl Scheduler {
         now: Now,
     ) {
         let key = stored.handler.key;
-        if self.absent.removed(key).is_some() {
+        if self.handlers.removed(key).is_some() {
             // Until that is committed, requests for it wait: see `unsettled`, which finds the key by this.
             if let Some(id) = &stored.handler.id {
                 self.names.gone.note(id, key);
             }
             return;
         }
-        match self.handlers.get(&key) {
+        match self.handlers.get(key) {
             None => self.take_in(stored, fold, now),
             Some(handler) if handler.life.is_parked() => {
                 let folded = fold(self);
@@ -77,7 +77,7 @@ impl Scheduler {
 
     /// The store has no handler with this key.
     pub fn handle_absent(&mut self, key: HandlerKey, now: Now) {
-        if let Some(reloading) = self.absent.take_reloading(key) {
+        if let Some(reloading) = self.handlers.take_reloading(key) {
             self.outbox.notify_all(reloading.caller.map(Notice::NotCommitted));
             self.handle_reloaded(true, now);
         }
@@ -88,12 +88,12 @@ impl Scheduler {
         self.put_compaction_off(key);
         let deadline = now.deadline(Clock::Alive, Duration::from_micros(BACK_OFF_US));
         self.timers.arm(Timer::Again(key), deadline);
-        let caller = self.absent.reloading(key).and_then(|reloading| reloading.caller);
+        let caller = self.handlers.reloading(key).and_then(|reloading| reloading.caller);
         self.outbox.notify_all(caller.map(|caller| Notice::Delayed(key, caller)));
     }
 
     fn unpark(&mut self, key: HandlerKey, folded: Result<Folded, JournalError>, now: Now) {
-        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        let Some(handler) = self.handlers.get_mut(key) else { return };
         match folded {
             Err(error) => self.fail_damaged(key, error.to_string(), now),
             Ok(folded) => {
@@ -120,7 +120,7 @@ impl Scheduler {
 
     /// Arms the timers of a run that was loaded, and starts its pending passes.
     pub(super) fn resume_pending(&mut self, run: RunKey, pending: Vec<Effect>) {
-        let Some(handler) = self.handlers.get_mut(&run.handler) else { return };
+        let Some(handler) = self.handlers.get_mut(run.handler) else { return };
         let is_served = self.workflows.is_served(handler.workflow);
         let postponed = handler.life.postponed();
         let is_end = |input: &Input, of: PassId| match input {
@@ -156,7 +156,7 @@ impl Scheduler {
         let Some(idle_after_us) = self.parking.idle_after_us else { return };
         let idle_us = if self.parking.is_pressed { 0 } else { idle_after_us };
         let (unseen, mut looked_at) = (self.commits.unseen(), 0);
-        for (&key, handler) in self.handlers.range_mut(self.parking.from..).take(PARKING_SLICE) {
+        for (key, handler) in self.handlers.iter_mut_from(self.parking.from).take(PARKING_SLICE) {
             looked_at += 1;
             self.parking.from = HandlerKey(key.0 + 1);
             let journal = &handler.journal;

@@ -10,7 +10,6 @@ use crate::{
         run::{self, PassStage},
         scheduler::{
             Scheduler,
-            handler::newest,
             passes::{Capacity, Lane, Out, PassState, StartPass, StepLanes},
             troubles::{Blamed, TroubleKind},
         },
@@ -39,7 +38,7 @@ impl Scheduler {
     }
 
     fn lane(&self, run: RunKey, pass: PassId) -> Option<Lane> {
-        let handler = self.handlers.get(&run.handler).filter(|handler| handler.run == run.run)?;
+        let handler = self.handlers.get(run.handler).filter(|handler| handler.run == run.run)?;
         let (step, stage) = handler.life.run()?.pass_stage(pass)?;
         let lanes = self.passes.lanes(handler.workflow, step)?;
         Some(match stage {
@@ -61,7 +60,7 @@ impl Scheduler {
                 self.passes.remove_first_ready(lane);
                 continue;
             }
-            let handler = newest(&mut self.handlers, run);
+            let handler = self.handlers.of_newest(run);
             let is_over = handler.as_ref().is_none_or(|handler| handler.has_ended());
             let Some((handler, step, input)) = handler.and_then(|handler| {
                 let live = handler.life.run()?;
@@ -180,7 +179,7 @@ impl Scheduler {
             self.timers.disarm(timer, deadline);
         }
         self.passes.hanging -= usize::from(out.standing == PassState::Hangs);
-        if let Some(handler) = newest(&mut self.handlers, out.run) {
+        if let Some(handler) = self.handlers.of_newest(out.run) {
             handler.passes.retain(|&other| other != tag);
         }
         Some(out)

@@ -9,24 +9,22 @@ use crate::engine::{
 impl Scheduler {
     /// Returns the channel of a run that is its handler's newest or still has readers; `None` otherwise.
     pub fn channel(&self, run: RunKey) -> Option<&Channel> {
-        match self.handlers.get(&run.handler) {
+        match self.handlers.get(run.handler) {
             Some(handler) if handler.run == run.run => Some(&handler.channel),
-            _ => self.absent.channel(run),
+            _ => self.channels.get(run),
         }
     }
 
     /// Notifies the caller when the handler's run has ended.
     pub fn await_end(&mut self, key: HandlerKey, caller: CallerId) {
-        if let Some(handler) = self.handlers.get_mut(&key) {
+        if let Some(handler) = self.handlers.get_mut(key) {
             handler.caller = Some(caller);
         }
     }
 
     /// The caller no longer waits.
     pub fn forget_caller(&mut self, key: HandlerKey, caller: CallerId) {
-        let here = self.handlers.get_mut(&key).map(|handler| &mut handler.caller);
-        let waiting = here.or_else(|| self.absent.reloading_mut(key).map(|reloading| &mut reloading.caller));
-        waiting.and_then(|waiting| waiting.take_if(|current| *current == caller));
+        self.handlers.caller_mut(key).and_then(|waiting| waiting.take_if(|current| *current == caller));
     }
 
     /// Starts to read a run's queue. Returns whether the reader has the lock now; if not, a [`Notice::LockGranted`]
@@ -57,7 +55,7 @@ impl Scheduler {
         }
         let Cursors { moved, .. } = std::mem::take(&mut self.cursors);
         for key in moved {
-            let Some(handler) = self.handlers.get_mut(&key) else { continue };
+            let Some(handler) = self.handlers.get_mut(key) else { continue };
             self.commits.change(key, handler);
             self.commits.batch.cursors.push((RunKey { handler: key, run: handler.run }, handler.channel.taken()));
         }
@@ -69,20 +67,31 @@ impl Scheduler {
         self.outbox.notify_all(turn.map(Notice::LockGranted));
         self.cursors.is_due |= self.cursors.has_moved(run.handler);
         self.retention.look_again();
-        if let Some(next) = self.absent.handle_left(run) {
-            self.note_unread(run, next);
+        if let Some(channel) = self.channels.take_unread(run)
+            && self.is_superseded(run)
+        {
+            self.note_unread(run, channel.range().end);
+        }
+    }
+
+    /// Returns whether no request can refer to this run any longer: it is neither its handler's newest (in the store,
+    /// if the handler is reloading) nor of a handler that is being removed anyway.
+    fn is_superseded(&self, run: RunKey) -> bool {
+        match self.handlers.reloading(run.handler) {
+            Some(reloading) => run.run < reloading.run,
+            None => self.handlers.removed(run.handler).is_none(),
         }
     }
 
     /// Nobody can ask for this run any longer, nor for earlier ones without readers.
     pub(super) fn note_unread(&mut self, run: RunKey, next: u64) {
-        self.commits.batch.removed.push((run, self.absent.unread(run, next)));
+        self.commits.batch.removed.push((run, self.channels.unread(run, next)));
     }
 
     pub(super) fn channel_mut(&mut self, run: RunKey) -> Option<&mut Channel> {
-        match self.handlers.get_mut(&run.handler) {
+        match self.handlers.get_mut(run.handler) {
             Some(handler) if handler.run == run.run => Some(&mut handler.channel),
-            _ => self.absent.channel_mut(run),
+            _ => self.channels.get_mut(run),
         }
     }
 }

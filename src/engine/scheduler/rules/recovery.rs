@@ -12,9 +12,9 @@ use crate::{
         run::Run,
         scheduler::{
             Scheduler,
-            absent::Reloading,
             fold::{Folded, JournalError},
             handler::{Handler, Journal},
+            life::Reloading,
             life::end_bytes,
             notice::Notice,
             phase::{End, Life, Phase},
@@ -32,7 +32,7 @@ impl Scheduler {
     pub fn recover(&mut self, stored: &Stored, now: Now) {
         let key = stored.handler.key;
         self.take_in(stored, |scheduler| scheduler.fold_of(stored).fold(stored), now);
-        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        let Some(handler) = self.handlers.get_mut(key) else { return };
         let is_new_version = handler.journal.batch > 0;
         if let Phase::Running(run) = handler.life.phase()
             && !is_new_version
@@ -62,7 +62,7 @@ impl Scheduler {
         now: Now,
     ) {
         let key = stored.handler.key;
-        let reloading = self.absent.take_reloading(key);
+        let reloading = self.handlers.take_reloading(key);
         let caller = reloading.as_ref().and_then(|reloading| reloading.caller);
         let mut handler = self.handler_of(&stored.handler, caller);
         let run = RunKey { handler: key, run: handler.run };
@@ -81,14 +81,14 @@ impl Scheduler {
             let end = End { outcome, state, completed_us: handler.updated_us, bytes, failed_step: None };
             handler.end(key, end, &mut self.tally);
             self.outbox.notify_all(handler.caller.take().map(|caller| Notice::Ended(run, caller)));
-            self.handlers.insert(key, Box::new(handler));
+            self.handlers.insert(key, handler);
             self.retention.handle_here(run);
             return self.handle_reloaded(reloading.is_some(), now);
         }
         let was_reloading = reloading.is_some();
         match fold(self) {
             Err(error) => {
-                self.handlers.insert(key, Box::new(handler));
+                self.handlers.insert(key, handler);
                 self.fail_damaged(key, error.to_string(), now);
             }
             Ok(folded) => {
@@ -119,7 +119,7 @@ impl Scheduler {
         let (live, change) = self.carry_over(&mut handler, run, live);
         let pending = live.pending();
         handler.load(key, live, &mut self.tally);
-        self.handlers.insert(key, Box::new(handler));
+        self.handlers.insert(key, handler);
         if let Some(reloading) = reloading {
             self.back_off(key, reloading, now);
         }
@@ -160,7 +160,7 @@ impl Scheduler {
         let events = stored.first_sequence..stored.next_sequence;
         let first = stored.window.map_or(stored.first_sequence, |mark| mark.sequence);
         let resumed = || Channel::resumed(events, first, stored.cursor, stored.end.is_some());
-        let channel = self.absent.take_channel(run).unwrap_or_else(resumed);
+        let channel = self.channels.take(run).unwrap_or_else(resumed);
         Handler {
             id: self.id_of(stored),
             workflow: stored.workflow,

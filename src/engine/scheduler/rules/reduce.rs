@@ -9,7 +9,6 @@ use crate::{
         scheduler::{
             Scheduler,
             commits::Commits,
-            handler::newest,
             notice::Notice,
             phase::Offered,
             troubles::{Blamed, Trouble, TroubleKind},
@@ -21,7 +20,7 @@ use crate::{
 
 impl Scheduler {
     pub(super) fn handle_due(&mut self, run: RunKey, timer: TimerId, now: Now) {
-        let Some(handler) = newest(&mut self.handlers, run) else { return };
+        let Some(handler) = self.handlers.of_newest(run) else { return };
         self.timers.disarm_of_run(run, &mut handler.armed, timer);
         self.reduce(run.handler, Input::Due { timer }, now);
         self.recount(run.handler);
@@ -52,7 +51,7 @@ impl Scheduler {
             tally,
             ..
         } = self;
-        let Some(handler) = handlers.get_mut(&key).map(Box::as_mut) else { return };
+        let Some(handler) = handlers.get_mut(key) else { return };
         if !workflows.is_served(handler.workflow) && !matches!(input, Input::Cancel | Input::Fail(_)) {
             return;
         }

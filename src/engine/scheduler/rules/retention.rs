@@ -3,7 +3,7 @@
 use crate::{
     engine::{
         keys::{HandlerKey, RunKey},
-        scheduler::{Scheduler, handler::newest, notice::Notice, policies::Retained},
+        scheduler::{Scheduler, notice::Notice, policies::Retained},
     },
     limits::{RETENTION_PAUSE_US, RETENTION_SLICE, RETIRED_PER_TURN_MIN},
     now::Now,
@@ -24,7 +24,7 @@ impl Scheduler {
                 break;
             }
             let Some(run) = self.retention.resident.pop_front() else { break };
-            match newest(&mut self.handlers, run).map(|handler| handler.is_idle()) {
+            match self.handlers.of_newest(run).map(|handler| handler.is_idle()) {
                 Some(true) if self.may_leave(run.handler) => self.leave_memory(run.handler),
                 Some(_) => self.retention.resident.push_back(run),
                 None => {}
@@ -32,7 +32,7 @@ impl Scheduler {
         }
         if self.retention.resident.len() > 2 * self.tally.finished + RETIRED_PER_TURN_MIN {
             let handlers = &self.handlers;
-            self.retention.resident.retain(|run| handlers.get(&run.handler).is_some_and(|other| other.run == run.run));
+            self.retention.resident.retain(|run| handlers.get(run.handler).is_some_and(|other| other.run == run.run));
         }
         if let Some(wanted) = self.retention.wanted(self.tally.running) {
             self.ask_oldest(wanted);
@@ -47,7 +47,7 @@ impl Scheduler {
     /// Returns whether a finished handler without readers may leave memory.
     fn may_leave(&self, key: HandlerKey) -> bool {
         match self.retention.retained {
-            Retained::InMemory => !self.absent.has_channel(key),
+            Retained::InMemory => !self.channels.has_any(key),
             Retained::InStore => self.is_unchanged(key),
         }
     }
@@ -69,7 +69,7 @@ impl Scheduler {
     /// Asks the store for the longest ended handlers: as many as are to be removed, and as many as may have to stay.
     fn ask_oldest(&mut self, wanted: usize) {
         if let Some(slice) = self.retention.ask(wanted, self.commits.uncommitted()) {
-            let may_stay = self.tally.finished + self.absent.channel_count() + self.health.whole_count();
+            let may_stay = self.tally.finished + self.channels.count() + self.health.whole_count();
             self.outbox.notify(Notice::Oldest(slice + may_stay));
         }
     }
@@ -98,19 +98,19 @@ impl Scheduler {
     /// Returns whether a handler was continued after the end that the store has reported, and has ended again. It is
     /// resident then: an older answer was under way.
     fn has_ended_again(&self, key: HandlerKey, ended_us: i64) -> bool {
-        let end = self.handlers.get(&key).and_then(|handler| handler.life.end());
+        let end = self.handlers.get(key).and_then(|handler| handler.life.end());
         end.is_some_and(|end| end.completed_us != ended_us)
     }
 
     /// Removes a finished handler from the store. It stays if it was continued since the store was asked, if any of its
     /// runs has a reader, or if it has uncommitted changes.
     fn remove_retained(&mut self, key: HandlerKey) -> bool {
-        if self.absent.has_channel(key) || self.health.is_aside(key) {
+        if self.channels.has_any(key) || self.health.is_aside(key) {
             return false;
         }
-        match self.handlers.get(&key) {
+        match self.handlers.get(key) {
             Some(handler) if handler.is_idle() && self.is_unchanged(key) => self.remove(key),
-            None if !self.absent.contains(key) => self.purge_nonresident(key),
+            None if self.handlers.is_unknown(key) => self.purge_nonresident(key),
             _ => return false,
         }
         self.retention.note_removed(self.commits.batch.number);
@@ -149,10 +149,12 @@ impl Scheduler {
         let mut is_stuck = true;
         for _ in 0..RETENTION_SLICE.min(self.retention.resident.len()) {
             let Some(&run) = self.retention.resident.front() else { return self.retention.ages_due_us = None };
-            let ended_us = newest(&mut self.handlers, run)
+            let ended_us = self
+                .handlers
+                .of_newest(run)
                 .and_then(|handler| Some((handler.life.end()?.completed_us, handler.is_idle())));
             let ended_us =
-                ended_us.map(|(ended_us, is_idle)| (ended_us, is_idle && !self.absent.has_channel(run.handler)));
+                ended_us.map(|(ended_us, is_idle)| (ended_us, is_idle && !self.channels.has_any(run.handler)));
             match ended_us {
                 Some((ended_us, _)) if ended_us > expired_us => {
                     let left_us = ended_us.abs_diff(expired_us).clamp(1, RETENTION_PAUSE_US);
@@ -174,13 +176,13 @@ impl Scheduler {
 
     /// Returns whether all of a handler is committed, and no answer of the store is older.
     fn is_unchanged(&self, key: HandlerKey) -> bool {
-        let Some(handler) = self.handlers.get(&key) else { return true };
+        let Some(handler) = self.handlers.get(key) else { return true };
         handler.journal.batch < self.commits.unseen() && !self.cursors.has_moved(key)
     }
 
     /// Drops a finished handler from memory; it stays in the store.
     fn forget(&mut self, key: HandlerKey) {
-        let Some(handler) = self.handlers.remove(&key) else { return };
+        let Some(handler) = self.handlers.remove(key) else { return };
         self.tally.forget(key, &handler);
         self.names.chosen.remove(&handler.id);
         self.outbox.discard(handler.life.counted.bytes, handler);
@@ -188,7 +190,7 @@ impl Scheduler {
 
     /// Removes a handler for good. Those who read or wait are told once that is committed.
     pub(super) fn remove(&mut self, key: HandlerKey) {
-        let Some(handler) = self.handlers.remove(&key) else { return };
+        let Some(handler) = self.handlers.remove(key) else { return };
         self.tally.forget(key, &handler);
         let run = RunKey { handler: key, run: handler.run };
         if handler.has_ended() {
@@ -209,17 +211,17 @@ impl Scheduler {
                 self.commits.batch.purged.push(key);
             }
         }
-        self.absent.keep_channel(run, handler.channel);
-        self.commits.batch.removed.extend(self.absent.ranges_upto(run));
+        self.channels.insert(run, handler.channel);
+        self.commits.batch.removed.extend(self.channels.ranges_upto(run));
         self.commits.held.purged.push(run);
         self.note_removed(key, Some(run), handler.caller);
     }
 
     /// The handler of this run, its newest, was removed.
     pub(super) fn handle_purged(&mut self, newest: RunKey) {
-        let caller = self.absent.take_caller(newest.handler);
+        let caller = self.handlers.take_caller(newest.handler);
         self.outbox.notify_all(caller.map(Notice::CallerGone));
-        for channel in self.absent.take_channels(newest.handler, newest.run) {
+        for channel in self.channels.take_upto(newest.handler, newest.run) {
             self.outbox.notify_all(channel.everybody().map(Notice::Gone));
         }
     }

@@ -35,7 +35,7 @@ impl Scheduler {
         handler_id: Option<&str>,
         with_context: bool,
     ) -> Result<StartAs, StartRefused> {
-        let known = handler_id.and_then(|id| self.find(id)).and_then(|key| Some((key, self.handlers.get(&key)?)));
+        let known = handler_id.and_then(|id| self.find(id)).and_then(|key| Some((key, self.handlers.get(key)?)));
         let place = match (handler_id, known, with_context) {
             (None, ..) => StartAs::New(None),
             (_, Some((key, _)), _) if self.health.is_aside(key) => return Err(StartRefused::Damaged),
@@ -75,7 +75,7 @@ impl Scheduler {
                 self.open(chosen_id.clone(), workflow, run_id, now)
             }
             StartAs::Continue(key) => {
-                if let Some(taken) = self.handlers.get_mut(&key).and_then(|handler| handler.life.take_state()) {
+                if let Some(taken) = self.handlers.get_mut(key).and_then(|handler| handler.life.take_state()) {
                     state = taken;
                 }
                 self.reopen(key, workflow, run_id, now);
@@ -86,7 +86,7 @@ impl Scheduler {
                 key
             }
         };
-        let Some((run, first)) = self.handlers.get(&key).map(|handler| (handler.run, handler.next_sequence)) else {
+        let Some((run, first)) = self.handlers.get(key).map(|handler| (handler.run, handler.next_sequence)) else {
             return key;
         };
         let run = RunKey { handler: key, run };
@@ -116,7 +116,7 @@ impl Scheduler {
 
     /// Returns the handler's id, if a client chose it.
     fn chosen_id(&self, key: HandlerKey) -> Option<Arc<str>> {
-        let id = &self.handlers.get(&key)?.id;
+        let id = &self.handlers.get(key)?.id;
         (self.names.chosen.get(id) == Some(&key)).then(|| Arc::clone(id))
     }
 
@@ -154,20 +154,20 @@ impl Scheduler {
             caller: None,
             journal: Journal::default(),
         };
-        self.handlers.insert(key, Box::new(handler));
+        self.handlers.insert(key, handler);
         key
     }
 
     /// Begins a new run under a handler that has ended, which retains its position in the list and continues counting.
     fn reopen(&mut self, key: HandlerKey, workflow: WorkflowId, run_id: Uuid, now: Now) {
-        if self.handlers.get(&key).is_some_and(|handler| handler.is_over()) {
+        if self.handlers.get(key).is_some_and(Handler::is_over) {
             self.uncount_finished(key);
         }
         self.cursors.forget(key);
-        let Some(run) = self.handlers.get(&key).map(|handler| self.new_run(workflow, run_id, &handler.id)) else {
+        let Some(run) = self.handlers.get(key).map(|handler| self.new_run(workflow, run_id, &handler.id)) else {
             return;
         };
-        let Some(handler) = self.handlers.get_mut(&key) else { return };
+        let Some(handler) = self.handlers.get_mut(key) else { return };
         handler.window = None;
         handler.workflow = workflow;
         handler.journal = Journal::default();
@@ -175,13 +175,13 @@ impl Scheduler {
         let channel = std::mem::replace(&mut handler.channel, Channel::new(handler.next_sequence));
         handler.run += 1;
         handler.run_id = run_id;
-        handler.begin(run);
         handler.started_us = now.wall_us;
         handler.updated_us = now.wall_us;
+        handler.begin(key, run, &mut self.tally);
         handler.passes.clear();
         handler.granted_bytes = 0;
         if channel.is_busy() {
-            self.absent.keep_channel(earlier, channel);
+            self.channels.insert(earlier, channel);
         } else {
             self.note_unread(earlier, channel.range().end);
         }
@@ -204,7 +204,7 @@ impl Scheduler {
         match self.graph(workflow).max_runs {
             _ if !self.workflows.is_served(workflow) => 0,
             None => usize::MAX,
-            Some(_) if self.absent.reloading_count() > 0 => 0,
+            Some(_) if self.handlers.reloading_count() > 0 => 0,
             Some(max) => max,
         }
     }

@@ -6,7 +6,6 @@ use crate::engine::{
     keys::{RunKey, WorkflowId},
     scheduler::{
         Scheduler,
-        handler::newest,
         troubles::{Blamed, Trouble, TroubleKind},
     },
     storage::StoreError,
@@ -28,11 +27,11 @@ impl Scheduler {
     /// Reports it at once.
     pub(super) fn tell(&mut self, kind: TroubleKind, run: RunKey, workflow: WorkflowId, blamed: Blamed, error: String) {
         let graph = self.workflows.graph(workflow);
-        let trouble = if let Some(handler) = newest(&mut self.handlers, run) {
+        let trouble = if let Some(handler) = self.handlers.of_newest(run) {
             Trouble::of(kind, handler, graph, blamed, error)
         } else {
             // The handler was purged, or has a new run.
-            let handler = self.handlers.get(&run.handler).map(|handler| Arc::clone(&handler.id));
+            let handler = self.handlers.get(run.handler).map(|handler| Arc::clone(&handler.id));
             let (handler, run_id) = (handler.unwrap_or_else(|| self.spell(run.handler)), uuid::Uuid::nil());
             let Blamed { step, attempt } = blamed;
             Trouble { kind, handler, run_id, graph: Arc::clone(graph), step, attempt, error }
