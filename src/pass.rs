@@ -4,6 +4,7 @@
 mod list;
 mod report;
 pub mod wire;
+mod write;
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,13 +14,14 @@ use serde_json::Number;
 use crate::{
     graph::{EventId, EventKind},
     hash::hash128,
-    json::{self, Json},
-    limits::{FEED_BYTES_MAX, JSON_DEPTH_MAX},
-    values::{Value, Values},
+    json::Json,
+    limits::FEED_BYTES_MAX,
+    values::Values,
 };
 
 pub use list::SharedList;
 pub use report::{FeedOrder, Order, Report, Stop};
+pub use write::{WriteError, WriteFault};
 
 /// A run's state as one pass sees it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -348,24 +350,6 @@ impl EventRef {
 }
 
 impl Write {
-    /// Returns the value of `key` after this write, `None` if it is removed.
-    ///
-    /// # Errors
-    /// If the value has another type, or would not fit; the text names the key and the type.
-    pub fn apply(&self, key: &str, current: Option<Value>) -> Result<Option<Value>, String> {
-        match self {
-            Self::Set(value) => Ok(Some(value.clone().into())),
-            Self::Remove => Ok(None),
-            Self::Add(amount) => add(key, current.map(|current| current.json()), amount).map(|sum| Some(sum.into())),
-            Self::Push(element) => extend(key, current, element.as_str(), json::depth(element) + 1).map(Some),
-            Self::Extend(array) => {
-                let elements = array.as_str().trim_ascii().strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-                let elements = elements.ok_or_else(|| format!("state key `{key}`: `push` was given no array"))?;
-                extend(key, current, elements.trim_ascii(), json::depth(array)).map(Some)
-            }
-        }
-    }
-
     /// Returns a single write with the effect of this one followed by the next, if there is one.
     #[must_use]
     pub fn then(&self, next: &Self) -> Option<Self> {
@@ -377,89 +361,5 @@ impl Write {
             }
             _ => None,
         }
-    }
-}
-
-/// Returns the kind of a value, for an error.
-fn found(value: &Json) -> String {
-    json::with_article(json::kind(value.as_str()))
-}
-
-fn add(key: &str, current: Option<Json>, amount: &Json) -> Result<Json, String> {
-    let number = |value: &Json| {
-        let is_number = json::kind(value.as_str()) == "number";
-        if is_number && !json::fits_64_bits(value.as_str().trim_ascii()) {
-            return Err(format!("state key `{key}`: {value:?} does not fit into 64 bits, and `add` would round it"));
-        }
-        value.decode::<Number>().map_err(|_| format!("state key `{key}`: `add` needs a number, found {}", found(value)))
-    };
-    let amount_number = number(amount)?;
-    let Some(current) = current else { return Ok(amount.clone()) };
-    let current_number = number(&current)?;
-    let out_of_range = || format!("state key `{key}`: {current_number} + {amount_number} is out of range");
-    let sum = match (current_number.as_i128(), amount_number.as_i128()) {
-        (Some(one), Some(other)) => Number::from_i128(one + other),
-        _ => current_number.as_f64().zip(amount_number.as_f64()).and_then(|(one, other)| Number::from_f64(one + other)),
-    };
-    Json::from_value(&sum.ok_or_else(out_of_range)?).map_err(|_| out_of_range())
-}
-
-/// `depth` is that of the array of the elements.
-fn extend(key: &str, current: Option<Value>, elements: &str, depth: usize) -> Result<Value, String> {
-    if depth > JSON_DEPTH_MAX {
-        return Err(format!("state key `{key}`: `push`: nested deeper than {JSON_DEPTH_MAX}"));
-    }
-    Value::extend(current, elements)
-        .map_err(|other| format!("state key `{key}`: `push` needs an array, found {}", found(&other)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(write: impl Fn(Json) -> Write, current: Option<&str>, with: &str, expected: Result<&str, &str>) {
-        let json = |text: &str| Json::parse(text).expect("good JSON");
-        let after = write(json(with)).apply("k", current.map(|current| json(current).into()));
-        let after = after.map(|value| value.map_or(String::new(), |value| value.json().as_str().to_owned()));
-        assert_eq!(after.as_deref().map_err(String::as_str), expected);
-    }
-
-    #[test]
-    fn add_keeps_integers_exact_and_refuses_what_does_not_fit() {
-        check(Write::Add, None, "5", Ok("5"));
-        check(Write::Add, Some("-7"), "5", Ok("-2"));
-        check(Write::Add, Some("9007199254740993"), "2", Ok("9007199254740995"));
-        check(Write::Add, Some("9223372036854775807"), "1", Ok("9223372036854775808"));
-        check(Write::Add, Some("1"), "0.5", Ok("1.5"));
-        check(
-            Write::Add,
-            Some("18446744073709551615"),
-            "1",
-            Err("state key `k`: 18446744073709551615 + 1 is out of range"),
-        );
-        check(Write::Add, Some("1e308"), "1e308", Err("state key `k`: 1e+308 + 1e+308 is out of range"));
-        check(
-            Write::Add,
-            Some("18446744073709551616"),
-            "1",
-            Err("state key `k`: 18446744073709551616 does not fit into 64 bits, and `add` would round it"),
-        );
-        check(Write::Add, Some("null"), "1", Err("state key `k`: `add` needs a number, found null"));
-        check(Write::Add, Some("1"), "true", Err("state key `k`: `add` needs a number, found a boolean"));
-    }
-
-    #[test]
-    fn push_appends_and_refuses_what_is_no_array() {
-        check(Write::Push, None, "1", Ok("[1]"));
-        check(Write::Push, Some(" [ ] "), "{}", Ok("[{}]"));
-        check(Write::Extend, Some("[1]"), "[2, 3]", Ok("[1,2, 3]"));
-        check(Write::Extend, None, "[ ]", Ok("[]"));
-        check(Write::Extend, Some("{}"), "[2]", Err("state key `k`: `push` needs an array, found an object"));
-        check(Write::Push, Some("[1, [2]]"), "3", Ok("[1, [2],3]"));
-        check(Write::Push, Some(r#""[]""#), "3", Err("state key `k`: `push` needs an array, found a string"));
-        let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
-        check(Write::Push, Some("[]"), &deep, Err("state key `k`: `push`: nested deeper than 100"));
-        check(Write::Extend, Some("[]"), &deep, Ok(&deep));
     }
 }

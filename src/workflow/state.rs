@@ -78,7 +78,11 @@ impl<'a> State<'a> {
             Write::Remove => 0,
         };
         self.pass.count_output(key.len() + bytes)?;
-        self.pass.view.borrow_mut().write(&self.pass.input.state, key, write).map_err(StepError::hopeless)
+        self.pass
+            .view
+            .borrow_mut()
+            .write(&self.pass.input.state, key, write)
+            .map_err(|error| StepError::hopeless(error.to_string()))
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     json::Json,
-    pass::{Snapshot, StateUse, Write},
+    pass::{Snapshot, StateUse, Write, WriteError},
     values::Value,
 };
 
@@ -48,7 +48,12 @@ impl StateView {
         value
     }
 
-    pub(super) fn write(&mut self, snapshot: &Snapshot, key: &str, write: Write) -> std::result::Result<(), String> {
+    pub(super) fn write(
+        &mut self,
+        snapshot: &Snapshot,
+        key: &str,
+        write: Write,
+    ) -> std::result::Result<(), WriteError> {
         let own = self.own.get_mut(key);
         let before = match &own {
             Some(own) => own.value.clone(),

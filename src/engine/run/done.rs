@@ -1,6 +1,6 @@
 //! Handles the end of a pass: what it emitted, or how it failed.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use super::{
     deferred::{ComesTo, Deferred, Emission},
@@ -108,9 +108,10 @@ impl Facts {
         let Some(work) = self.works.get(number) else { return };
         let comes_to = match self.check_output(reduction, work, &output) {
             Ok(comes_to) => comes_to,
-            Err(error) => return self.fail_work(reduction, number, error),
+            Err(error) => return self.fail_work(reduction, number, error.to_string()),
         };
         if let Err(error) = self.state.apply(used.writes) {
+            let error = error.to_string();
             // The same writes would fail again.
             if work.failure().is_some() {
                 self.fail_work(reduction, number, error);
@@ -174,12 +175,13 @@ impl Facts {
 
     /// Checks that the output fits the graph and the limits of the run. Returns how much work it leads to, or the error
     /// that fails the run.
-    fn check_output(&self, reduction: &Reduction<'_>, work: &Work, output: &Emitted) -> Result<ComesTo, String> {
-        let (graph, name) = (reduction.graph, &reduction.graph.step(work.step).name);
+    fn check_output(&self, reduction: &Reduction<'_>, work: &Work, output: &Emitted) -> Result<ComesTo, OutputError> {
+        let graph = reduction.graph;
+        let error = |fault| OutputError { step: graph.step(work.step).name.clone(), fault };
         let (mut comes_to, mut shown_bytes) = (ComesTo::default(), STEP_BYTES);
         for (event, value) in output.iter() {
             let Some(kind) = graph.events.get(usize::from(event.0)).map(|event| event.kind) else {
-                return Err(format!("Step {name} gave out an event of a type that the workflow does not have"));
+                return Err(error(OutputFault::UnknownType));
             };
             if *event == graph.stop || kind == EventKind::InputRequired {
                 shown_bytes += VALUE_BYTES + value.as_str().len();
@@ -191,34 +193,28 @@ impl Facts {
         let all = self.owed().and(comes_to);
         let works_then = self.works.len() - 1 + all.works;
         if comes_to.works > 0 && (works_then > RUN_WORKS_MAX || self.scopes.len() > RUN_WORKS_MAX) {
-            return Err(format!(
-                "Step {name} would give its run {works_then} works at once; it may have {RUN_WORKS_MAX}"
-            ));
+            return Err(error(OutputFault::Works(works_then)));
         }
         let collected_then = self.collected as usize + all.collected;
         if comes_to.collected > 0 && collected_then > RUN_WORKS_MAX {
-            return Err(format!(
-                "Step {name} would leave {collected_then} events to fan-ins; they may be {RUN_WORKS_MAX}"
-            ));
+            return Err(error(OutputFault::Collected(collected_then)));
         }
         let ends = output.returned.iter().any(|(event, _)| *event == graph.stop);
         let reserved_bytes = if ends { 0 } else { FEED_BYTES_RESERVED };
-        self.check_bytes(shown_bytes, reserved_bytes).map_err(|error| format!("Step {name}: {error}"))?;
+        self.check_bytes(shown_bytes, reserved_bytes).map_err(|full| error(OutputFault::Feed(full)))?;
         Ok(comes_to)
     }
 
     /// Checks that there is room in the feed for this event.
-    pub(super) fn check_room(&self, event: &Published) -> Result<(), String> {
+    pub(super) fn check_room(&self, event: &Published) -> Result<(), FeedFull> {
         self.check_bytes(STEP_BYTES + Feed::cost_bytes(event), FEED_BYTES_RESERVED)
     }
 
-    fn check_bytes(&self, bytes: usize, reserved_bytes: usize) -> Result<(), String> {
+    fn check_bytes(&self, bytes: usize, reserved_bytes: usize) -> Result<(), FeedFull> {
         if self.feed_is_window || self.feed_bytes.saturating_add(bytes) <= FEED_BYTES_MAX - reserved_bytes {
             return Ok(());
         }
-        Err(format!(
-            "its events would take the run's feed beyond {FEED_BYTES_MAX} bytes: publish less, or in more runs"
-        ))
+        Err(FeedFull)
     }
 
     /// Handles a failed attempt: the work is retried after a delay, or fails.
@@ -253,6 +249,49 @@ impl Facts {
     fn publish_done(&mut self, reduction: &mut Reduction<'_>, work: &Work, slot: u16, output: StepOutput) {
         let (step, input, state) = (work.step, work.input(reduction.graph), StepState::NotRunning);
         self.publish(reduction, Published::Step { step, state, slot: Some(slot), input, output });
+    }
+}
+
+/// Why the output of a pass fails its run.
+struct OutputError {
+    step: Box<str>,
+    fault: OutputFault,
+}
+
+enum OutputFault {
+    /// An event has a type that the workflow does not have.
+    UnknownType,
+    /// The run would have so many works.
+    Works(usize),
+    /// Fan-ins would have so many events to collect.
+    Collected(usize),
+    Feed(FeedFull),
+}
+
+/// There is no room in the feed.
+pub(super) struct FeedFull;
+
+impl fmt::Display for OutputError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, fault } = self;
+        match fault {
+            OutputFault::UnknownType => {
+                write!(out, "Step {step} gave out an event of a type that the workflow does not have")
+            }
+            OutputFault::Works(works) => {
+                write!(out, "Step {step} would give its run {works} works at once; it may have {RUN_WORKS_MAX}")
+            }
+            OutputFault::Collected(events) => {
+                write!(out, "Step {step} would leave {events} events to fan-ins; they may be {RUN_WORKS_MAX}")
+            }
+            OutputFault::Feed(full) => write!(out, "Step {step}: {full}"),
+        }
+    }
+}
+
+impl fmt::Display for FeedFull {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "its events would take the run's feed beyond {FEED_BYTES_MAX} bytes: publish less, or in more runs")
     }
 }
 

@@ -1,5 +1,7 @@
 //! Notes: what a running pass streams and remembers.
 
+use std::fmt;
+
 use super::{
     facts::{Facts, Reduction},
     work::{Memory, once_bytes},
@@ -52,29 +54,64 @@ impl Facts {
         pass: PassId,
         (ordinal, hash): (u32, u128),
         event: Option<EventId>,
-    ) -> Result<bool, String> {
+    ) -> Result<bool, NoteError> {
         if event.is_some_and(|event| usize::from(event.0) >= graph.events.len()) {
-            return Err("it streams a type that the workflow does not have".to_owned());
+            return Err(NoteError::UnknownType);
         }
         self.change(pass.work, |work| work.memory_mut().publish(ordinal, hash)).unwrap_or(Ok(false))
     }
 
-    fn noted_once(&mut self, pass: PassId, ordinal: u32, value: OnceValue) -> Result<(), String> {
+    fn noted_once(&mut self, pass: PassId, ordinal: u32, value: OnceValue) -> Result<(), NoteError> {
         self.change(pass.work, |work| work.memory_mut().note_once(ordinal, value)).unwrap_or(Ok(()))
     }
 }
 
+/// Why a note fails its run.
+enum NoteError {
+    /// It streams a type that the workflow does not have.
+    UnknownType,
+    /// It streams too many events.
+    TooManyStreams,
+    /// Its stream write has this ordinal, and so many came before.
+    StreamOrder { place: usize, counted: usize },
+    /// It calls `once` too often.
+    TooManyOnce,
+    /// Its `once` has this ordinal, and so many came before.
+    OnceOrder { place: usize, known: usize },
+    /// Its `once` counts more stream writes than there are.
+    OnceCount { ordinal: u32, counted: usize },
+}
+
+impl fmt::Display for NoteError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownType => out.write_str("it streams a type that the workflow does not have"),
+            Self::TooManyStreams => {
+                write!(out, "it may stream {WORK_STREAMS_MAX} events: stream fewer, or in more works")
+            }
+            Self::StreamOrder { place, counted } => {
+                write!(out, "its stream write number {place} comes after {counted}")
+            }
+            Self::TooManyOnce => write!(out, "it may call `once` {WORK_NOTES_MAX} times"),
+            Self::OnceOrder { place, known } => write!(out, "its `once` number {place} comes after {known}"),
+            Self::OnceCount { ordinal, counted } => {
+                write!(out, "its `once` number {ordinal} counts more stream writes than {counted}")
+            }
+        }
+    }
+}
+
 impl Memory {
-    fn publish(&mut self, ordinal: u32, hash: u128) -> Result<bool, String> {
+    fn publish(&mut self, ordinal: u32, hash: u128) -> Result<bool, NoteError> {
         let memory = self;
         let (place, counted) = (ordinal as usize, memory.streams_counted());
         match memory.published.get(place) {
             Some(known) if *known == hash => return Ok(false),
             None if place >= WORK_STREAMS_MAX => {
-                return Err(format!("it may stream {WORK_STREAMS_MAX} events: stream fewer, or in more works"));
+                return Err(NoteError::TooManyStreams);
             }
             None if place > counted => {
-                return Err(format!("its stream write number {place} comes after {counted}"));
+                return Err(NoteError::StreamOrder { place, counted });
             }
             _ => {}
         }
@@ -90,16 +127,16 @@ impl Memory {
         Ok(true)
     }
 
-    fn note_once(&mut self, ordinal: u32, value: OnceValue) -> Result<(), String> {
+    fn note_once(&mut self, ordinal: u32, value: OnceValue) -> Result<(), NoteError> {
         let memory = self;
         let counted = memory.streams_counted();
         if value.stream_ordinal as usize > counted {
-            return Err(format!("its `once` number {ordinal} counts more stream writes than {counted}"));
+            return Err(NoteError::OnceCount { ordinal, counted });
         }
         let once = &mut memory.once;
         let place = ordinal as usize;
         if place >= WORK_NOTES_MAX {
-            return Err(format!("it may call `once` {WORK_NOTES_MAX} times"));
+            return Err(NoteError::TooManyOnce);
         }
         match place.cmp(&once.len()) {
             std::cmp::Ordering::Less => {}
@@ -107,7 +144,7 @@ impl Memory {
                 memory.cost_bytes += once_bytes(&value);
                 once.push(value);
             }
-            std::cmp::Ordering::Greater => return Err(format!("its `once` number {place} comes after {}", once.len())),
+            std::cmp::Ordering::Greater => return Err(NoteError::OnceOrder { place, known: once.len() }),
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cost,
     limits::{STATE_BYTES_MAX, STATE_NAMES_BYTES_MIN, STATE_NAMES_PART},
-    pass::{Snapshot, StateUse, Write},
+    pass::{Snapshot, StateUse, Write, WriteError},
     values::{Value, Values},
 };
 
@@ -27,6 +28,28 @@ pub(super) struct State {
     changes: BTreeMap<Arc<str>, u64>,
     /// What has changed, if the store has the state with which the run began.
     since: Option<Box<Since>>,
+}
+
+/// Why the writes of a pass cannot be applied.
+#[derive(Debug)]
+pub(super) enum StateError {
+    /// One of them does not fit its value.
+    Write(WriteError),
+    /// The state would take so many bytes of memory.
+    TooLarge(usize),
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(error) => write!(out, "{error}"),
+            Self::TooLarge(bytes) => write!(
+                out,
+                "the state would take {bytes} bytes of memory, and may take {STATE_BYTES_MAX}: keep less in it, or \
+                 many small values under one key"
+            ),
+        }
+    }
 }
 
 /// What has changed of a state since its run began.
@@ -129,8 +152,8 @@ impl State {
         (used.listed && self.keys_version > used.version) || used.reads.iter().any(changed)
     }
 
-    /// Applies the writes of a pass, all or none. The error names the key and the fault.
-    pub(super) fn apply(&mut self, writes: Vec<(Arc<str>, Write)>) -> Result<(), String> {
+    /// Applies the writes of a pass, all or none.
+    pub(super) fn apply(&mut self, writes: Vec<(Arc<str>, Write)>) -> Result<(), StateError> {
         if writes.is_empty() {
             return Ok(());
         }
@@ -138,7 +161,7 @@ impl State {
         for (key, write) in writes {
             let own = || self.values.entry(&key).map(|(_, value)| value.clone());
             let value = written.entry(Arc::clone(&key)).or_insert_with(own);
-            *value = write.apply(&key, value.take())?;
+            *value = write.apply(&key, value.take()).map_err(StateError::Write)?;
         }
         let entry = |key: &Arc<str>, value: Option<&Value>| {
             value.map_or(0, |value| Values::entry_cost_bytes(key.len(), value.bytes()))
@@ -147,10 +170,7 @@ impl State {
         let come: usize = written.iter().map(|(key, value)| entry(key, value.as_ref())).sum();
         let bytes = self.values.cost_bytes() - gone + come;
         if bytes > STATE_BYTES_MAX && come > gone {
-            return Err(format!(
-                "the state would take {bytes} bytes of memory, and may take {STATE_BYTES_MAX}: keep less in it, or \
-                 many small values under one key"
-            ));
+            return Err(StateError::TooLarge(bytes));
         }
         self.version += 1;
         for (key, value) in written {
@@ -282,7 +302,7 @@ mod tests {
         let (before, version) = (state.values().clone(), state.version);
         let bad = vec![(key("n"), Write::Set(json("9"))), (key("list"), Write::Add(json("1")))];
         let error = state.apply(bad).expect_err("a list is no number");
-        assert_eq!(error, "state key `list`: `add` needs a number, found an array");
+        assert_eq!(error.to_string(), "state key `list`: `add` needs a number, found an array");
         assert_eq!((state.values(), state.version), (&before, version));
     }
 
@@ -292,7 +312,7 @@ mod tests {
         let mut state = with(&[]);
         apply(&mut state, "a", Write::Set(big.clone()));
         let error = state.apply(vec![(Arc::from("b"), Write::Set(big))]).expect_err("too much");
-        assert!(error.contains("16777216"), "{error}");
+        assert!(matches!(error, StateError::TooLarge(_)) && error.to_string().contains("16777216"), "{error}");
         apply(&mut state, "a", Write::Remove);
         assert_eq!(state.values.cost_bytes(), 0);
     }

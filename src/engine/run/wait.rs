@@ -81,8 +81,8 @@ impl Facts {
             return;
         }
         let shown = Published::Event(EventRef::Known(question), value);
-        if let Err(error) = self.check_room(&shown) {
-            self.fail_work(reduction, number, error);
+        if let Err(full) = self.check_room(&shown) {
+            self.fail_work(reduction, number, full.to_string());
             return;
         }
         self.publish_not_running(reduction, number, slot);
