@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_value_with_line_ends_is_kept_on_one_line() {
+    fn a_raw_value_with_line_ends_is_put_on_one_line() {
         let raw: Box<serde_json::value::RawValue> = serde_json::from_str("{\n\"a\":\r\n1}").unwrap();
         let json = Json::from_value(&raw).unwrap();
         assert!(!json.as_str().contains(['\n', '\r']), "{json:?}");

@@ -77,7 +77,8 @@ impl ErrorFormat {
         self.unchanged(error, "")
     }
 
-    /// The same for a request to change a run that gets no inputs for a moment, because its last ones could not be
+    /// Like [`Self::not_committed`], for a request to change a run that is backing off, because its last inputs could
+    /// not be
     /// committed.
     pub fn backing_off(self, error: &StoreError) -> Response {
         self.unchanged(error, "the run's last steps could not be stored either: ")
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_turned_away_is_told_when_and_where_to_ask_again() {
+    fn a_refused_client_learns_when_and_where_to_retry() {
         let response = ErrorFormat::Text.stopping("abc");
         assert_eq!(response.status, 503);
         let ending = ErrorFormat::Text.ending();

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_gives_all_values_and_the_last_one() {
+    fn a_query_has_all_values_of_a_name_and_the_last_one() {
         let query = Query(Some("a=1&b=x+y%2B&a=2&%61=3&c&=5&&d=%zz+"));
         assert_eq!(query.values("a").collect::<Vec<_>>(), ["1", "2", "3"]);
         assert_eq!(query.value("a").as_deref(), Some("3"));

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_method_is_told_all_methods_of_the_path() {
+    fn a_wrong_method_gets_all_methods_of_the_path() {
         for (path, _, _) in GETS {
             let allow = if path.starts_with("/events/") { ALLOW_GET_POST } else { ALLOW_GET };
             check(Method::Options, path, &Routed::Options(allow));

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_told_once_on_one_line_and_no_more_than_so_many_are_at_once() {
+    fn a_value_is_logged_once_on_one_line_and_only_a_limited_number_at_once() {
         let told = Told::new();
         assert_eq!(told.first("a\nb").as_deref(), Some("a\\nb"));
         assert_eq!(told.first("a\nb"), None);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn when_many_values_were_told_a_further_one_is_told_after_a_pause() {
+    fn after_many_logged_values_another_one_is_logged_after_a_pause() {
         let told = Told::new();
         for number in 0..TOLD_VALUES_MAX {
             assert!(told.first_at(&number.to_string(), 5).is_some());

@@ -13,7 +13,7 @@ use super::{
     show,
 };
 
-/// A server, and what it is to be told of who calls.
+/// A server, and the token that identifies the caller to it.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     place: Place,

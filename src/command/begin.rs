@@ -35,7 +35,7 @@ pub struct Launch {
     pub variables: Vec<(&'static str, String)>,
     /// The run's state as JSON, unless it is empty.
     pub state: Option<String>,
-    /// Takes what the program says.
+    /// Takes the program's output.
     pub dialogue: Dialogue,
 }
 

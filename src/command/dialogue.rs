@@ -1,4 +1,4 @@
-//! What a running program says: its output, what it streams, how it ends.
+//! A running program: its output, what it streams, how it ends.
 //!
 //! ```text
 //! handle_stdout ──► buffer ──lines──► streamed: notes, taken by take_notes
@@ -309,7 +309,7 @@ impl Dialogue {
         }
     }
 
-    /// Counts bytes that are kept until the end.
+    /// Counts bytes that are held until the end.
     fn count(&mut self, bytes: usize) {
         self.kept_bytes += bytes + PROGRAM_ENTRY_BYTES;
         if self.kept_bytes > PASS_OUTPUT_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! The core of the server: the scheduler, the queries to the store, and who waits for what. Values go in and come out;
+//! The core of the server: the scheduler, the queries to the store, and the waiting clients. Values go in and come out;
 //! there is no socket, thread, clock or random number here. The server's loop drives it with sockets and a store, the
 //! simulator in the tests at random with a model.
 //!
@@ -48,7 +48,7 @@ use failures::Failures;
 use queries::{PendingQuery, Queries};
 use replies::{HeldCalls, Replies};
 
-/// The scheduler, and who waits for its results.
+/// The scheduler, and the clients that wait for its results.
 #[derive(Debug)]
 pub struct Core {
     scheduler: Scheduler,
@@ -364,8 +364,9 @@ impl Core {
         }
     }
 
-    /// The run that a caller waits for has not ended, but the store fails it. That may pass, but a caller is not kept
-    /// waiting for it.
+    /// The run that a caller waits for has not ended, but the store fails it. That may be temporary, but the caller
+    /// does
+    /// not wait for long.
     fn delay_caller(&mut self, of: HandlerKey, client: ClientId, now: Now) -> Option<Output> {
         let Some(Wait::End { handler, delayed_us }) = self.clients.get_mut(client) else { return None };
         if *handler != of || now.alive_us < *delayed_us.get_or_insert(now.alive_us) + CALLER_DELAY_US_MAX {

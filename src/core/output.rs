@@ -22,7 +22,7 @@ pub enum Output {
     /// Fold this journal, which is long, outside the loop; pass the result to
     /// [`Core::handle_folded`](super::Core::handle_folded).
     Fold(Loaded, Fold),
-    /// Send the reply: what it says is committed.
+    /// Send the reply: its change is committed.
     Reply(ClientId, Response),
     /// Tell this client that its request has failed.
     Refuse(ClientId, Refused),
@@ -32,7 +32,7 @@ pub enum Output {
     Call {
         /// Whose call.
         client: ClientId,
-        /// Whether the scheduler was given what the store has of the call's handler.
+        /// Whether the call's handler was loaded from the store.
         is_read: bool,
     },
     /// What the client's call waited for cannot be read: reply without it.

@@ -44,7 +44,7 @@ impl Queries {
         ticket
     }
 
-    /// Returns the query with this ticket; `None` if nobody wants its answer any longer. Each is answered once.
+    /// Returns the query with this ticket; `None` if its answer is no longer wanted. Each is answered once.
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<PendingQuery> {
         self.asked.remove(&ticket)
     }

@@ -1,4 +1,4 @@
-//! Those who wait for a batch: replies that it commits, and calls that are repeated once its outcome is known.
+//! Replies that wait for the commit of a batch, and calls that are repeated once its outcome is known.
 
 use std::collections::VecDeque;
 
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_made_again_when_its_batch_is_settled() {
+    fn a_call_is_repeated_once_its_batch_is_settled() {
         let mut calls = HeldCalls::default();
         calls.push(5, client(1));
         calls.push(4, client(2));

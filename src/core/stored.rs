@@ -155,8 +155,8 @@ impl Core {
         }
     }
 
-    /// Resumes the calls that wait for this handler, which did not exist when the store was asked. To those that came
-    /// later this says nothing: they ask again.
+    /// Resumes the calls that wait for this handler, which did not exist at the time of the query. For calls that came
+    /// later this is inconclusive: they query again.
     fn resume_absent(&mut self, address: &HandlerAddress) {
         for (client, came_before) in self.queries.end_load(address) {
             self.resume_held(client, Output::Call { client, is_read: came_before });

@@ -99,7 +99,7 @@ impl Channel {
         self.holder.into_iter().chain(self.followers.iter().copied())
     }
 
-    /// Iterates over those who read or wait, who must be told when the handler is gone.
+    /// Iterates over active and waiting readers, which must be notified when the handler is gone.
     pub fn everybody(&self) -> impl Iterator<Item = ReaderId> + '_ {
         self.readers().chain(self.waiting.iter().copied())
     }
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_goes_on_with_the_windows_first_event_and_says_what_it_has_skipped() {
+    fn a_queue_resumes_at_the_start_of_the_window_and_reports_what_it_has_skipped() {
         let mut channel = Channel::new(5);
         channel.handle_published(20);
         channel.handle_taken(8);

@@ -34,7 +34,7 @@ pub struct RunKey {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct WorkflowId(pub u16);
 
-/// Identifies who waits for the end of a run, by a number that the server assigns and never reuses.
+/// Identifies a caller that waits for the end of a run, by a number that the server assigns and never reuses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CallerId(pub u64);
 
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_shows_anything_gives_keys_all_the_same() {
+    fn keys_increase_whatever_the_clock_shows() {
         let mut keys = Keys::resume(Issued::default());
         let times = [i64::MIN, -1, 0, 1, i64::MAX, 0, i64::MAX];
         let made = times.map(|wall_us| keys.make(Now { wall_us, alive_us: 0 }, Some(255)));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_a_loss_of_power_took_does_not_come_again() {
+    fn a_key_lost_in_a_power_failure_is_not_reused() {
         let mut keys = Keys::resume(Issued::default());
         keys.make(at(1_000), None);
         let stored = keys.issued();

@@ -5,7 +5,7 @@
 //! | bytes | record | snapshot |
 //! |---|---|---|
 //! | 1 | version | version |
-//! | rest, [postcard] | input, microseconds of the wall clock, of the alive clock | all that the run is |
+//! | rest, [postcard] | input, microseconds of the wall clock, of the alive clock | the whole run |
 //!
 //! In postcard a number has as many bytes as it needs, a list is its length and its elements, and an enum is the index
 //! of its variant and its fields; nothing is named. So the layout is that of the types in the code: [`Input`] and

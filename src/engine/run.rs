@@ -6,12 +6,11 @@
 //!   new ──► Queued, or Held with a slot at once
 //!
 //!   Queued ──a slot is free──► Held ──it may start──► Running ──returned──► gone
-//!   Queued ──a slot is free──► Held ──it may start──► Running ──returned──► gone
 //!                                                       ├─conflict──► Held, with the next pass number
 //!                                                       ├─sleep─────► Sleeping ──over──► Held, in its slot
 //!                                                       ├─ask───────► Asking ──answer or time-out──► as new
 //!                                                       ├─failed────► Delayed ──due──► as new
-//!                                                       └─failed for good──► Held, to emit its `on_failure` event;
+//!                                                       └─failed for good──► Held, to emit its `on_failure` event
 //! ```
 //!
 //! `Held` has a slot and shows as running, but starts no pass: the run is not admitted yet, or another work runs alone.
@@ -64,7 +63,6 @@ use work::WorkPhase;
 ///
 /// Pass it [`Input::Started`], carry out the effects in order, and pass it their results ([`Input::Noted`] and
 /// [`Input::Done`] of passes, [`Input::Due`] of timers) until it emits [`Effect::Finish`].
-/// [`Input::Done`] of passes, [`Input::Due`] of timers, until it says [`Effect::Finish`].
 #[derive(Debug)]
 pub struct Run {
     graph: Arc<Graph>,

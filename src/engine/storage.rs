@@ -83,7 +83,7 @@ pub enum Query {
         from: u64,
         /// The number after the last one wanted.
         until: u64,
-        /// About so many bytes at most, but one event at least.
+        /// At most about this many bytes, but at least one event.
         bytes_max: usize,
     },
     /// A handler and its journal.
@@ -94,7 +94,7 @@ pub enum Query {
         after: Option<HandlerKey>,
         /// At most so many.
         count: usize,
-        /// About so many bytes of results and errors at most, but one handler at least.
+        /// At most about this many bytes of results and errors, but at least one handler.
         bytes_max: usize,
     },
     /// Handlers whose runs have not ended, in order of creation; answered like [`Query::List`].
@@ -106,7 +106,7 @@ pub enum Query {
     },
     /// Finished handlers, the longest ended first.
     Oldest {
-        /// At most so many; fewer only if there are no more.
+        /// At most this many; fewer only if there are no more.
         count: usize,
     },
 }

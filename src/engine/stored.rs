@@ -15,7 +15,7 @@ use crate::{
     values::Values,
 };
 
-/// What a store returns later of what it was given. It reports this once, when it is opened.
+/// Which of its contents a store can return later. It reports this once, when it is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Recall {
     /// The events of runs, until the process ends. All else that there is of handlers is in memory as long as they are

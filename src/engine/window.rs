@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_holds_what_is_kept_and_a_step_less_at_most() {
+    fn a_window_holds_the_configured_amount_or_up_to_a_step_less() {
         for bytes in [1, 100, 300] {
             let (mut window, mut next, mut first) = (Window::new(Mark::default()), Mark::default(), 0);
             publish(&mut window, &mut next, 1_000, bytes, &mut first);

@@ -30,7 +30,7 @@ pub trait Executor {
     /// Returns what it can take now. Asked before each pass.
     fn capacity(&self) -> Capacity;
 
-    /// Takes a pass; [`Executor::wake`] follows when all passes of a turn are there.
+    /// Takes a pass; [`Executor::wake`] follows once all passes of a turn were handed over.
     fn start(&mut self, pass: StartPass);
 
     /// Forwards an order. It is ignored if the pass has ended.
@@ -43,7 +43,7 @@ pub trait Executor {
     /// when it has many.
     fn poll_report(&mut self, takes_notes: bool) -> Option<ExecutorReport>;
 
-    /// Returns why work waits although the executor has all that it may have, for people.
+    /// Returns, for people, why work waits although the executor has everything that it may have.
     fn overload(&self) -> Option<String>;
 
     /// Does what is due at this time.

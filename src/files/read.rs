@@ -11,7 +11,7 @@ use crate::{
     text,
 };
 
-/// A string. `expected` says what kind of string, for who wrote something else.
+/// Reads a string. `expected` describes it, for an error about anything else.
 pub(super) fn string<'m>(member: &'m Member, expected: &str, faults: &mut Faults<'_>) -> Option<&'m str> {
     let Some(text) = member.value.text() else {
         faults.add_kind(member, expected);

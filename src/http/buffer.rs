@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_out_leaves_the_rest() {
+    fn consuming_a_part_leaves_the_rest() {
         let mut buffer = Buffer::default();
         buffer.append(b"-head, body, next");
         buffer.consume(1);

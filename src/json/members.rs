@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_canonical_value_is_not_kept_twice() {
+    fn a_canonical_value_is_not_stored_twice() {
         let cost = |text: &str| {
             let members = Members::default();
             members.read(&Json::parse(text).unwrap());

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_numbers_are_told_by_their_texts() {
+    fn whole_numbers_are_recognised_by_their_texts() {
         for (text, expected) in [
             ("0", Some("0")),
             ("-7", Some("-7")),

@@ -30,8 +30,8 @@ pub const CLIENT_RESUME_DELAY_MAX: Duration = Duration::from_secs(5);
 /// Attempts to open a lost stream again before a client gives up: about two minutes.
 pub const CLIENT_RESUME_ATTEMPTS_MAX: u32 = 30;
 
-/// After how long without a further event a client that does not follow has read all that a feed has: a server sends
-/// what it has at once.
+/// After this long without an event, a client that does not follow has read the whole feed: a server sends what it
+/// has at once.
 pub const CLIENT_DRAINED_WAIT: Duration = Duration::from_millis(500);
 
 /// How often `answer` waits that long for a question before it reports that none is open.

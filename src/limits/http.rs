@@ -152,7 +152,7 @@ pub const TURN_ACCEPTS_MAX: usize = 256;
 /// How long accepting pauses when there are no more file descriptors, unless a connection closes earlier.
 pub const ACCEPT_PAUSE_US: u64 = 100_000;
 
-/// How often the log says at most that there are no more file descriptors.
+/// The least time between two log lines about a lack of file descriptors.
 pub const COMPLAINT_PAUSE_US: u64 = 1_000_000;
 
 /// File descriptors besides those of connections: listeners, the database and its log, the poll, those of steps.
@@ -189,7 +189,7 @@ pub const BUFFER_KEPT_BYTES: usize = 16 << 10;
 /// Bytes of a line of a head that an error quotes.
 pub const EXCERPT_BYTES_MAX: usize = 80;
 
-/// How long a reader waits for another one's lock, unless it says: as in the reference.
+/// How long a reader waits for the lock of another, by default: as in the reference.
 pub const ACQUIRE_TIMEOUT_S_DEFAULT: f64 = 1.0;
 
 /// Names of unknown members that are examined in one body.

@@ -140,16 +140,16 @@ pub const SHAPE_STEPS_MIN: usize = 4_096;
 /// The most nested nodes of that check: values nest up to 100 deep, with a reference and an alternative at each level.
 pub const SHAPE_DEPTH_MAX: usize = 512;
 
-/// Values in a part of a list: so many are copied to append one beside a copy.
+/// Values in a part of a list: this many are copied to append one beside a copy.
 pub const LIST_PART_LEN: usize = 1_024;
 
 /// Bytes of the scratch buffer for JSON that a thread retains between values.
 pub const SCRATCH_BYTES_KEPT: usize = 64 << 10;
 
-/// Timers of a run that are scanned: up to so many, that costs less than keeping them in order.
+/// Timers of a run that are scanned: up to this many, scanning costs less than keeping them in order.
 pub const ARMED_FEW_MAX: usize = 8;
 
-/// The number of steps in a full window of a feed: so many parts of it leave one after the other.
+/// The number of steps in a full window of a feed, which leave it one after the other.
 pub const WINDOW_STEPS: u64 = 16;
 
 /// With no more open questions than this there is no index: scanning them costs less than its memory.

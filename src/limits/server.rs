@@ -71,7 +71,8 @@ pub const WORKERS_DEFAULT: usize = 8;
 /// Worker threads that may be requested: each has a stack.
 pub const WORKERS_MAX: usize = 1_024;
 
-/// How long work in progress may go on after SIGTERM, unless told: half of what containers have before they are killed.
+/// How long work in progress may continue after SIGTERM, by default: half of the time after which containers are
+/// killed.
 pub const GRACE_DEFAULT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Finished handlers that are retained in memory, by default.
@@ -80,14 +81,14 @@ pub const KEEP_FINISHED_DEFAULT: usize = 1_000;
 /// Bytes of memory that the results, states and events of finished handlers may take, by default.
 pub const FINISHED_BYTES_MAX_DEFAULT: usize = 64 << 20;
 
-/// Bytes that the server holds, by default, and the share of all memory that this is at most: the rest is for what
-/// steps hold while they run, and for others.
+/// The default memory limit of the server in bytes, and the largest share of all memory that it may be: the rest is
+/// for what steps hold while they run, and for other processes.
 pub const MEMORY_MAX_DEFAULT: usize = 1 << 30;
 
 /// See [`MEMORY_MAX_DEFAULT`].
 pub const MEMORY_PART_DEFAULT: usize = 2;
 
-/// The least that the server may be told to hold: room for some requests and runs.
+/// The smallest memory limit that may be set: room for some requests and runs.
 pub const MEMORY_MAX_MIN: usize = 4 << 20;
 
 /// The share of all memory that requests may hold, and the share that they always may, so that small ones are served
@@ -124,8 +125,8 @@ pub const RUNS_MAX_DEFAULT: usize = 100_000;
 /// count against concurrent runs, and may exceed that limit when many are loaded at once, as they were accepted before.
 pub const PARKED_MAX: usize = 1_000_000;
 
-/// Rounds of serving and flushing in one turn: pipelined requests and streams that are read as fast as they are written
-/// go on in the next turn.
+/// Rounds of serving and flushing in one turn. Pipelined requests, and streams that are read as fast as they are
+/// written, continue in the next turn.
 pub const TURN_ROUNDS_MAX: usize = 16;
 
 /// Bytes of a pass's events and writes that take as long as another report, so that they count towards
@@ -151,7 +152,7 @@ pub const ENTROPY_BLOCK_BYTES: usize = 2_400;
 /// How long the ready line may take before the server serves without it being read.
 pub const READY_LINE_WAIT: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// How long jobs may stand in the queue before more workers are woken. Most passes are shorter.
+/// How long jobs may wait in the queue before more workers are woken. Most passes are shorter.
 pub const WORKER_TICK_US: u64 = 1_000;
 
 /// Effects whose room is retained for the next reduction.

@@ -148,11 +148,11 @@ pub const PARKING_PAUSE_MAX_US: u64 = 15_000_000;
 /// The time between two parts of one such look.
 pub const PARKING_SLICE_PAUSE_US: u64 = 10_000;
 
-/// Handlers that the log names as damaged, a line each; then it says that there are more.
+/// Handlers that the log names as damaged, a line each; then one line reports that there are more.
 pub const DAMAGED_LOGGED_MAX: usize = 32;
 
-/// A snapshot is taken when the records since the last one have so many times its bytes: what is written of snapshots
-/// stays a fraction of what is written of records.
+/// A snapshot is taken when the records since the last one have this many times its bytes, so that snapshots are a
+/// fraction of everything written.
 pub const SNAPSHOT_FACTOR: usize = 4;
 
 /// Prepared statements that a connection to the database retains: more than there are.
@@ -174,5 +174,5 @@ pub const STATE_PART_BYTES: i64 = 4 << 10;
 /// Transactions after which the database's size is reported though there is something to delete.
 pub const SIZE_UNSAID_MAX: u32 = 64;
 
-/// How long the log does not repeat that the store, or a chore of it, goes on failing.
+/// How long until the log repeats that the store, or one of its chores, keeps failing.
 pub const STORE_WARNING_PAUSE_US: u64 = 60_000_000;

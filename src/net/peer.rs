@@ -52,7 +52,7 @@ mod tests {
     use crate::limits::UNACKNOWLEDGED_TIMEOUT;
 
     #[test]
-    fn what_a_listener_is_told_holds_for_the_connections_that_it_accepts() {
+    fn options_of_a_listener_apply_to_the_connections_that_it_accepts() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         prepare(&listener).expect("the system takes it");
         let _client = TcpStream::connect(listener.local_addr().expect("an address")).expect("the port is open");

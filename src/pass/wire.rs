@@ -9,7 +9,7 @@
 //! | rest, [postcard] | [`Start`] | tag, [`Order`] | tag, [`Report`] |
 //!
 //! The fingerprint is a hash of [`Graph::to_stored`]. Ids of event types and steps mean something under that graph
-//! alone, so whoever has another one refuses the bytes. [`fingerprint`] tells which graph they need.
+//! alone, so a receiver with another graph refuses the bytes. [`fingerprint`] shows which graph they need.
 //!
 //! Decoding any bytes is harmless: what comes out names only ids of the graph, and is within the bounds of a work.
 //! Values are JSON texts, which are checked when they are read. The version changes with any change of these types.

@@ -90,7 +90,7 @@ impl Command {
     }
 }
 
-/// What the environment says.
+/// The settings of the environment.
 fn set_variables(config: &mut Config, value: impl Fn(&str) -> Option<String>) -> Result<(), UsageError> {
     let value = |key: &str| value(key).filter(|value| !value.is_empty());
     // Not to be ignored silently, as somebody relies on it.

@@ -18,7 +18,7 @@ pub enum ServeError {
     Config(UsageError),
     /// The data directory cannot be used. What was found there, what was expected, and what to do.
     Store(OpenError),
-    /// The runs that go on cannot be read from the data directory.
+    /// Runs that have not ended cannot be read from the data directory.
     Recovery(StoreError),
     /// The system does not give an address. The text names it.
     Listen(io::Error),
@@ -70,7 +70,7 @@ impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::SameName(_) | Self::Recovery(_) | Self::WrongStart { .. } => None,
-            // These say all that the error inside says, so its source is theirs.
+            // Their texts include that of the inner error, so its source becomes theirs.
             Self::Config(error) => error.source(),
             Self::Store(error) => error.source(),
             Self::Listen(error) => error.source(),

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_nobody_reads_drops_lines_and_says_how_many_where_they_were() {
+    fn a_log_that_nobody_reads_drops_lines_and_reports_how_many_in_their_place() {
         let (queue, written) = queue();
         queue.push("first".into(), LogFormat::Text);
         // The thread has taken the first line and blocks in writing it.

@@ -8,7 +8,7 @@ use crate::{
     limits::{MEMORY_MAX_DEFAULT, MEMORY_PART_DEFAULT},
 };
 
-/// The limit on all that the server holds, and when freed memory goes back to the system.
+/// The limit on everything that the server holds, and when freed memory goes back to the system.
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) account: Account,

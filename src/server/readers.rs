@@ -181,7 +181,7 @@ impl Loop {
         self.end_finishing(id, u64::MAX, taken);
     }
 
-    /// The server stops: a stream is cut off, so that its client knows to come back; a reader that waits is told so.
+    /// The server stops: cuts off a stream, so that its client knows to reconnect, and answers a waiting reader.
     pub(super) fn stop_reader(&mut self, id: ClientId) {
         let Some(mut reader) = self.take_reader(id) else { return };
         self.send_head(&mut reader);

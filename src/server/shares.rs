@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn who_came_first_goes_on_first_and_nobody_twice() {
+    fn first_come_first_served_and_none_twice() {
         let mut shares = Shares::default();
         shares.begin_turn();
         assert!(shares.admits(id(1)));

@@ -6,7 +6,7 @@ use crate::{
     workflow::Workflow,
 };
 
-/// The workflows that are served, who may call, and how much.
+/// The served workflows, which clients may call, and how many at a time.
 pub(super) struct Site {
     /// In the order of their ids.
     pub(super) workflows: Vec<Workflow>,

@@ -1,4 +1,5 @@
-//! An orderly stop: no new connections, streams cut off, callers told, work in progress given its grace.
+//! An orderly stop: no new connections, streams are cut off, callers get a reply, and work in progress gets a period of
+//! grace.
 
 use std::{
     fmt, io,
@@ -20,7 +21,8 @@ use crate::{
     now::{Clock, Deadline, Now},
 };
 
-/// Stops a server in an orderly way, like SIGTERM: no new connections, callers told, work in progress given its grace.
+/// Stops a server in an orderly way, like SIGTERM: no new connections, callers get a reply, and work in progress gets a
+/// period of grace.
 #[derive(Clone)]
 pub struct Stopper {
     wanted: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! The loop's stop: who is told what, and when it is complete.
+//! The loop's stop: what clients are told, and when it is complete.
 
 use std::io;
 
@@ -76,7 +76,7 @@ impl Loop {
         }
     }
 
-    /// Ends the loop: the store commits what it was given, and those who waited for that are told.
+    /// Ends the loop: the store commits everything submitted, and clients that waited for that get their replies.
     pub(super) fn close(&mut self) {
         self.core.scheduler_mut().note_time(self.now);
         self.settle();

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_free_after_a_load_is_given_back() {
+    fn memory_that_is_free_after_a_load_is_released() {
         const MB: usize = 1 << 20;
         let mut trimming = Trimming::default();
         assert!(!trimming.look(10 * MB, 0), "what the process begins with");

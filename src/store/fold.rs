@@ -203,7 +203,7 @@ pub(super) struct Change<'a> {
 /// A run that begins.
 pub(super) struct Beginning<'a> {
     pub(super) head: &'a Head,
-    /// Whether nobody can ask for the previous run any longer.
+    /// Whether no request can refer to the previous run any longer.
     pub(super) drops_earlier: bool,
 }
 

@@ -5,7 +5,7 @@
 //! | `open` | which store a server or a tool has |
 //! | `error` | why a data directory cannot be used |
 //! | [`memory`] | the store that recalls feeds alone |
-//! | `threads` | the threads of a store that blocks, and what rests on a failed batch |
+//! | `threads` | the threads of a store that blocks, and what depends on a failed batch |
 //! | `fold`, `versions`, `list` | batches as one change for each handler; stored graphs; lists of byte strings |
 //! | `sqlite`, `absent` | one database in a directory; what stands for it in a program without one |
 

@@ -63,7 +63,7 @@ pub(super) struct Threads<O> {
     writer: Option<Running>,
 }
 
-/// What the writer is given.
+/// Work for the writer.
 #[expect(clippy::large_enum_variant, reason = "nearly all are batches")]
 enum Order<O> {
     Commit(Batch),

@@ -385,7 +385,7 @@ mod tests {
     use crate::{Ctx, StartEvent, TestCtx};
 
     #[test]
-    fn a_pass_gives_out_a_bounded_number_of_bytes() {
+    fn a_pass_emits_a_bounded_number_of_bytes() {
         let tested = TestCtx::new().run(
             |ctx: &Ctx, _: StartEvent| {
                 ctx.pass.count_output(PASS_OUTPUT_BYTES_MAX - 3)?;

@@ -91,7 +91,7 @@ fn refused(source: &str, remedies: &[&str]) {
 }
 
 #[test]
-fn a_missing_ok_is_told_in_a_closure_and_in_a_function() {
+fn a_missing_ok_is_explained_in_a_closure_and_in_a_function() {
     let remedy = ["try wrapping the expression in `Ok`"];
     refused(
         r#"pub fn workflow() {
@@ -104,7 +104,7 @@ fn a_missing_ok_is_told_in_a_closure_and_in_a_function() {
 }
 
 #[test]
-fn a_function_without_a_result_is_told_what_is_expected() {
+fn for_a_function_without_a_result_the_compiler_says_what_is_expected() {
     refused(
         r#"fn a(_: &Ctx, _: StartEvent) -> StopEvent { StopEvent::default() }
         pub fn workflow() { Workflow::new::<StartEvent, StopEvent>("w").step("a", a); }"#,
@@ -113,7 +113,7 @@ fn a_function_without_a_result_is_told_what_is_expected() {
 }
 
 #[test]
-fn a_type_that_is_no_event_is_told_how_to_become_one() {
+fn for_a_type_that_is_no_event_the_compiler_says_how_to_make_it_one() {
     let workflow = r#"pub fn workflow() { Workflow::new::<StartEvent, StopEvent>("w").step("a", a); }"#;
     let step = |signature: &str| format!("fn a(ctx: &Ctx, {signature} {{ panic!() }} {workflow}");
     let remedy = "declare an event inside `event! { pub struct Name { .. } }`";
@@ -129,7 +129,7 @@ fn a_type_that_is_no_event_is_told_how_to_become_one() {
 }
 
 #[test]
-fn an_undeclared_send_is_told_where_to_declare_it() {
+fn for_an_undeclared_send_the_compiler_says_where_to_declare_it() {
     let remedy = ["this step does not declare `Draft`", "ctx: &Ctx<Sends<Draft>>"];
     refused("fn a(ctx: &Ctx, _: StartEvent) -> Result<()> { ctx.send(Draft { n: 1 }) }", &remedy);
     refused("fn a(ctx: &Ctx<Sends<(Section,)>>, _: StartEvent) -> Result<()> { ctx.send(Draft { n: 1 }) }", &remedy);
@@ -137,7 +137,7 @@ fn an_undeclared_send_is_told_where_to_declare_it() {
 }
 
 #[test]
-fn an_undeclared_question_is_told_where_to_declare_it() {
+fn for_an_undeclared_question_the_compiler_says_where_to_declare_it() {
     let remedy = ["this step does not declare `Approve`", "ctx: &Ctx<Asks<Approve>>"];
     refused("fn a(ctx: &Ctx, _: StartEvent) -> Result<()> { ctx.ask(Approve { n: 1 }).wait()?; Ok(()) }", &remedy);
     refused(
@@ -147,13 +147,13 @@ fn an_undeclared_question_is_told_where_to_declare_it() {
 }
 
 #[test]
-fn an_event_that_is_no_question_is_told_how_to_become_one() {
+fn for_an_event_that_is_no_question_the_compiler_says_how_to_make_it_one() {
     let remedy = ["`Draft` is not a question", "struct Draft: Asks<TheAnswer> { .. }"];
     refused("fn a(ctx: &Ctx, _: StartEvent) -> Result<()> { ctx.ask(Draft { n: 1 }).wait()?; Ok(()) }", &remedy);
 }
 
 #[test]
-fn a_declaration_of_another_form_is_told_the_right_one() {
+fn for_a_declaration_of_another_form_the_compiler_shows_the_right_one() {
     refused("event! { pub struct Unit; }", &["an event is declared as `pub struct Name { field: Type, .. }`"]);
     refused("event! { struct Ask: Answers<Draft> {} }", &["one of `: Asks<Answer>`, `: InputRequired`"]);
     refused("one_of! { enum Either { A(Draft), B(Section) } }", &["`pub enum Name { Event, OtherEvent }`"]);

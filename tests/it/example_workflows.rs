@@ -22,7 +22,7 @@ fn run(program: &Program, workflow: &str, start_event: &Value) -> Value {
 }
 
 #[test]
-fn a_greenhouse_that_is_cool_needs_nobody() {
+fn a_cool_greenhouse_asks_no_question() {
     assert_eq!(run(&serve(), "greenhouse", &json!({ "limit": 40 })), json!({ "hottest": 33.1, "opened": false }));
 }
 
@@ -43,7 +43,7 @@ fn a_hot_greenhouse_asks_before_it_opens_the_vent() {
 }
 
 #[test]
-fn a_backup_packs_what_is_there_and_names_what_is_not() {
+fn a_backup_packs_existing_files_and_names_missing_ones() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name).to_str().expect("a path of characters").to_owned();
     let photos = path("my \"photos\"");

@@ -70,7 +70,7 @@ fn hello_greets_checks_its_start_event_and_shows_its_schema() {
 }
 
 #[test]
-fn an_approval_waits_over_a_kill_of_the_server_and_not_beyond_its_deadline() {
+fn an_approval_survives_a_kill_of_the_server_and_ends_at_its_deadline() {
     let (_directory, flags) = data();
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let start = || Example::start_with("approval", include_str!("../../examples/approval.rs"), &flags);
@@ -129,7 +129,7 @@ fn a_chat_remembers_what_was_said_over_messages_and_runs() {
 }
 
 #[test]
-fn periodic_work_goes_on_round_by_round_until_it_is_cancelled() {
+fn periodic_work_continues_until_it_is_cancelled() {
     let periodic = Example::start("periodic", include_str!("../../examples/periodic.rs"));
     let handler = periodic.begin(0);
     let mut stream = periodic.line(1, &handler).send(&periodic.program);

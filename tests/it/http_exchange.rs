@@ -49,7 +49,7 @@ fn timeout_s(exchange: &Exchange) -> Option<u64> {
 }
 
 #[test]
-fn a_stream_is_chunked_and_the_connection_goes_on_behind_it() {
+fn a_stream_is_chunked_and_the_connection_is_reused_after_it() {
     let mut exchange = exchange_with(&[GET, GET].concat());
     exchange.accept_request(b"Vary: Origin\r\nX-Extra: 1\r\n".to_vec());
     exchange.start_stream(&stream_head(), at(0));
@@ -143,7 +143,7 @@ fn a_stream_has_room_up_to_the_high_water_mark() {
 }
 
 #[test]
-fn a_body_that_is_waited_for_is_asked_for_once() {
+fn a_body_that_is_expected_gets_one_100_continue() {
     let head = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n";
     for (framing, body) in [("Content-Length: 2", "hi"), ("Transfer-Encoding: chunked", "2\r\nhi\r\n0\r\n\r\n")] {
         let mut exchange = exchange_with(format!("{head}{framing}\r\n\r\n").as_bytes());
@@ -161,7 +161,7 @@ fn a_body_that_is_waited_for_is_asked_for_once() {
 }
 
 #[test]
-fn a_body_is_refused_before_it_is_asked_for_and_read() {
+fn a_body_is_refused_before_100_continue_and_before_it_is_read() {
     let head = "POST /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
     let mut exchange = Exchange::new(Arc::new(Limits::default()), at(0));
     exchange.handle_input(head.as_bytes(), at(0));
@@ -181,7 +181,7 @@ fn a_body_is_refused_before_it_is_asked_for_and_read() {
 }
 
 #[test]
-fn a_body_that_has_come_is_not_asked_about() {
+fn a_body_that_has_arrived_gets_no_100_continue() {
     let head = "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n";
     let mut exchange = Exchange::new(Arc::new(Limits::default()), at(0));
     exchange.handle_input(format!("{head}h").as_bytes(), at(0));
@@ -191,7 +191,7 @@ fn a_body_that_has_come_is_not_asked_about() {
 }
 
 #[test]
-fn the_end_of_input_is_a_hang_up_only_for_who_says_so() {
+fn the_end_of_input_is_a_disconnect_only_if_the_caller_says_so() {
     for (mode, streams) in [(false, false), (true, false), (true, true)] {
         let mut exchange = exchange_with(GET);
         exchange.accept_request(&b""[..]);
@@ -213,7 +213,7 @@ fn the_end_of_input_is_a_hang_up_only_for_who_says_so() {
 }
 
 #[test]
-fn a_reply_too_large_to_take_holds_the_next_request_back() {
+fn a_reply_that_is_too_large_to_take_delays_the_next_request() {
     let mut exchange = exchange_with(&[GET, GET].concat());
     exchange.respond(&ok(&"x".repeat(OUTPUT_HIGH_WATER_BYTES + 1_000)), at(0));
     assert!(!exchange.has_request());
@@ -228,7 +228,7 @@ fn a_reply_too_large_to_take_holds_the_next_request_back() {
 }
 
 #[test]
-fn a_connection_may_be_idle_for_so_long_and_ends_in_silence() {
+fn an_idle_connection_is_closed_silently_after_its_time() {
     let mut exchange = exchange_with(GET);
     assert_eq!(timeout_s(&exchange), None, "the server may take its time");
     exchange.respond(&ok(""), at(10));
@@ -312,7 +312,7 @@ fn a_body_must_move_and_keep_up_a_rate() {
 }
 
 #[test]
-fn a_reader_that_takes_nothing_is_given_up() {
+fn a_reader_that_takes_nothing_is_disconnected() {
     let mut exchange = exchange_with(GET);
     exchange.start_stream(&stream_head(), at(0));
     take(&mut exchange, at(1));

@@ -200,7 +200,7 @@ fn a_half_closed_client_gets_all_its_replies() {
 }
 
 #[test]
-fn a_hang_up_on_a_stream_is_noticed_and_frees_the_connection() {
+fn a_disconnect_on_a_stream_is_noticed_and_frees_the_connection() {
     let mut echo = Echo::new(10);
     for half in [false, true] {
         let mut client = echo.connect();
@@ -300,7 +300,7 @@ fn system_row(server: SocketAddr, client: SocketAddr) -> (usize, u8, u32) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_system_probes_idle_connections_and_holds_little_for_who_does_not_read() {
+fn the_system_probes_idle_connections_and_buffers_little_for_a_client_that_does_not_read() {
     let mut echo = Echo::new(10);
     let mut client = echo.connect();
     client.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -389,7 +389,7 @@ fn a_client_that_sends_without_reading_is_not_read_on() {
 }
 
 #[test]
-fn a_connection_over_the_bound_is_told_503_and_when_to_come_back() {
+fn a_connection_over_the_limit_gets_503_and_retry_after() {
     let mut echo = Echo::new(1);
     let mut first = echo.connect();
     first.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -462,7 +462,7 @@ fn small_parts_of_requests_are_bounded_together_too() {
 }
 
 #[test]
-fn replies_at_once_are_bounded_together_and_who_has_stood_still_longest_is_cut_off() {
+fn simultaneous_replies_are_bounded_together_and_the_longest_stalled_connection_is_closed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let mut echo = Echo::on(&format!("unix:{}", path.display()), 20);

@@ -73,7 +73,7 @@ fn run(graph: &Arc<Graph>, inputs: Vec<Input>) -> Run {
 }
 
 #[test]
-fn a_snapshot_goes_on_under_a_graph_with_other_ids() {
+fn a_snapshot_continues_under_a_graph_with_other_ids() {
     let (old, new) = (graph(OLD), graph(NEW));
     let snapshot = run(&old, inputs(&old)).snapshot();
     let mut run = Run::restore(&snapshot, &Names::of(&old).translation(&new), Arc::clone(&new)).expect("it goes on");
@@ -220,7 +220,7 @@ fn the_record_of_a_large_end_is_that_of_its_input() {
 
 /// Events that a pass emitted and that are not routed yet are translated, each to its new type.
 #[test]
-fn what_is_deferred_goes_on_under_a_workflow_that_has_changed() {
+fn deferred_work_continues_under_a_changed_workflow() {
     let (old, new) = (graph(OLD), graph(NEW));
     let values = |events: &[(EventId, Json)]| events.iter().map(|(_, value)| value.clone()).collect::<Vec<_>>();
     let elements: Vec<Json> = (0..7).map(|index| json(&index.to_string())).collect();

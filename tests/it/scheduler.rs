@@ -1,10 +1,11 @@
-//! The scheduler: who may start, what is kept, who is told, which passes count. Without threads, sockets or clocks.
+//! The scheduler: which runs may start, what is retained, which notices it gives, which passes count. Without threads,
+//! sockets or clocks.
 
 mod grants;
-mod kept;
 mod snapshots;
 mod turns;
 mod waste;
+mod with_store;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +29,7 @@ use steprill::{
     values::Values,
 };
 
-/// Room for all that these tests keep but for what one of them makes large.
+/// Room for everything in these tests, except where a test makes something large.
 const FINISHED_BYTES_MAX: usize = 10_000;
 
 struct World {
@@ -43,15 +44,15 @@ struct World {
 impl World {
     /// One step, of two workers' time; `change` sets the workflow up.
     fn new(keep_finished: usize, max_runs: Option<usize>, timeout: Option<Duration>) -> Self {
-        Self::kept(keep_finished, max_runs, timeout, Recall::Feeds)
+        Self::with_recall(keep_finished, max_runs, timeout, Recall::Feeds)
     }
 
     /// As with a store that survives the process.
     fn journaled() -> Self {
-        Self::kept(100, None, None, Recall::Everything)
+        Self::with_recall(100, None, None, Recall::Everything)
     }
 
-    fn kept(keep_finished: usize, max_runs: Option<usize>, timeout: Option<Duration>, recall: Recall) -> Self {
+    fn with_recall(keep_finished: usize, max_runs: Option<usize>, timeout: Option<Duration>, recall: Recall) -> Self {
         let step = Step::new("w", |_: &Ctx, _: StartEvent| Ok(StopEvent::new(1)));
         let step = if let Some(timeout) = timeout { step.timeout(timeout) } else { step };
         let builder = Workflow::new::<StartEvent, StopEvent>("w").add(step);
@@ -84,7 +85,7 @@ impl World {
         self.start(StartAs::New(None))
     }
 
-    /// Commits all and gives the notices.
+    /// Commits everything and returns the notices.
     fn settle(&mut self) -> Vec<Notice> {
         while let Some(batch) = self.scheduler.seal() {
             self.removed.extend(batch.removed.iter().map(|(run, _)| *run));
@@ -207,7 +208,7 @@ fn retention_keeps_pace_with_however_many_runs_end_in_a_turn() {
 }
 
 #[test]
-fn what_finished_handlers_hold_is_bounded_but_the_newest_stays() {
+fn the_bytes_of_finished_handlers_are_bounded_but_the_newest_stays() {
     let mut world = World::new(100, None, None);
     let small = world.finish();
     let large = format!("{{\"result\":\"{}\"}}", "x".repeat(FINISHED_BYTES_MAX / 3));
@@ -229,7 +230,7 @@ fn what_finished_handlers_hold_is_bounded_but_the_newest_stays() {
 }
 
 #[test]
-fn runs_are_admitted_in_order_and_one_that_ends_while_it_waits_leaves_the_line() {
+fn runs_are_admitted_in_order_and_one_that_ends_while_it_waits_leaves_the_queue() {
     let mut world = World::new(100, Some(1), None);
     let keys: Vec<HandlerKey> = (0..5).map(|_| world.begin()).collect();
     let first = world.passes();
@@ -253,7 +254,7 @@ fn runs_are_admitted_in_order_and_one_that_ends_while_it_waits_leaves_the_line()
 }
 
 #[test]
-fn purging_tells_all_who_read_or_wait() {
+fn purging_notifies_readers_and_callers() {
     let mut world = World::new(100, None, None);
     let key = world.begin();
     let run = world.run(key);
@@ -276,7 +277,7 @@ fn purging_tells_all_who_read_or_wait() {
 }
 
 #[test]
-fn a_reader_keeps_the_run_it_began_with_when_its_handler_is_continued() {
+fn a_reader_continues_with_its_run_when_the_handler_is_continued() {
     let mut world = World::new(100, None, None);
     let key = world.finish();
     let old = world.run(key);
@@ -318,7 +319,7 @@ fn a_continued_handler_counts_as_finished_once() {
 }
 
 #[test]
-fn a_pass_that_goes_on_after_its_run_hangs_until_it_comes_back() {
+fn a_pass_that_continues_after_its_run_hangs_until_it_returns() {
     let mut world = World::new(100, None, None);
     let key = world.begin();
     let tag = world.passes()[0].tag;
@@ -411,7 +412,7 @@ fn a_late_end_of_an_abandoned_pass_changes_nothing() {
 }
 
 #[test]
-fn waiters_get_the_lock_in_turn_and_each_is_told_once() {
+fn waiting_readers_get_the_lock_in_order_and_are_notified_once() {
     let mut world = World::new(100, None, None);
     let key = world.begin();
     let run = world.run(key);
@@ -428,7 +429,7 @@ fn waiters_get_the_lock_in_turn_and_each_is_told_once() {
 }
 
 #[test]
-fn nothing_leaves_before_its_batch_is_kept() {
+fn nothing_is_sent_before_its_batch_is_committed() {
     let mut world = World::journaled();
     let key = world.begin();
     let begun = world.scheduler.seal().expect("a run has begun");

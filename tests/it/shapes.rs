@@ -346,7 +346,7 @@ fn whole_numbers_become_integers_where_the_schema_has_them() {
 }
 
 #[test]
-fn a_number_that_64_bits_do_not_hold_is_refused_where_no_type_says_what_becomes_of_it() {
+fn a_number_beyond_64_bits_is_refused_where_no_type_says_how_to_read_it() {
     let check = |text: &str| shape::<steprill::StartEvent>().check(text).map(drop);
     for number in ["18446744073709551616", "0.1234567890123456789012", "-9223372036854775809"] {
         let fault =

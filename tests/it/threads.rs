@@ -93,7 +93,7 @@ fn done() -> Done {
 }
 
 #[test]
-fn with_no_worker_left_the_loop_need_not_look_and_every_report_rings() {
+fn with_no_idle_worker_the_loop_need_not_poll_and_every_report_wakes_it() {
     let (begins, begun) = mpsc::channel();
     let (gate, may_end) = mpsc::channel::<()>();
     let (begins, may_end) = (Mutex::new(begins), Mutex::new(may_end));

@@ -138,7 +138,7 @@ fn graphs_that_can_end_are_taken() {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
+fn all_faults_are_reported_at_once() {
     let mut parts = parts("a: S -> A\n a: A -> T\n b: Missing -> Lost\n c: X -> Y\n d: Y -> X");
     parts.steps[2].workers = 0;
     parts.name = String::new();
@@ -159,7 +159,7 @@ fn all_faults_are_told_at_once() {
 }
 
 #[test]
-fn each_fault_is_told_in_words_that_name_the_remedy() {
+fn each_fault_names_its_remedy() {
     for (lines, expected) in [
         ("", "The workflow has no step: add one that takes `S`, and one that returns `T`."),
         ("a: S -> T\n b: Human -> A", "Step `b` gives out `A`, but no step takes it"),
@@ -196,7 +196,7 @@ fn one_cause_is_one_fault() {
 }
 
 #[test]
-fn two_types_with_one_name_are_told_once_and_the_same_type_twice_is_fine() {
+fn two_types_with_one_name_are_reported_once_and_the_same_type_twice_is_fine() {
     let mut same = parts("a: S -> A\n b: A -> T");
     same.events.push(event("A"));
     Graph::build(same).expect("the same type twice");
@@ -276,7 +276,7 @@ fn two_fan_ins_may_close_one_scope_and_one_fan_in_the_scopes_of_two() {
 }
 
 #[test]
-fn an_inner_scope_is_closed_by_its_own_fan_in_and_the_outer_goes_on_from_its_output() {
+fn an_inner_scope_is_closed_by_its_own_fan_in_and_the_outer_continues_from_its_output() {
     let graph = built(
         "outer: S -> [A]
          inner: A -> [B]

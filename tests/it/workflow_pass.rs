@@ -143,7 +143,7 @@ fn result(done: &Done) -> &str {
 }
 
 #[test]
-fn a_question_ends_the_pass_and_its_answer_lets_the_next_go_on() {
+fn a_question_ends_the_pass_and_its_answer_lets_the_next_continue() {
     let mut rig = Rig::new(|ctx, _| {
         let verdict = ctx.ask(Approve { n: 3 }).matching("n", 3).timeout(Duration::from_secs(9)).wait()?;
         ctx.sleep(Duration::from_millis(1))?;
@@ -164,7 +164,7 @@ fn a_question_ends_the_pass_and_its_answer_lets_the_next_go_on() {
 }
 
 #[test]
-fn a_body_that_swallows_the_interrupt_waits_all_the_same_and_does_nothing_more() {
+fn a_body_that_ignores_the_interrupt_still_waits_and_does_nothing_more() {
     let rig = Rig::new(|ctx, _| {
         ctx.stream(Token { n: 0 })?;
         let interrupted = ctx.sleep(Duration::from_secs(1)).unwrap_err();
@@ -280,7 +280,7 @@ fn stream_writes_equal_to_the_published_are_skipped_until_the_first_that_differs
 }
 
 #[test]
-fn once_runs_its_closure_once_and_keeps_its_stream_writes_counted() {
+fn once_runs_its_closure_once_and_counts_its_stream_writes() {
     let runs = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&runs);
     let mut rig = Rig::new(move |ctx, _| {
@@ -305,7 +305,7 @@ fn once_runs_its_closure_once_and_keeps_its_stream_writes_counted() {
 }
 
 #[test]
-fn a_failed_once_is_tried_again_unless_the_body_went_on_after_it() {
+fn a_failed_once_is_retried_unless_the_body_continued_after_it() {
     fn first(ctx: &Ctx<Grants>) -> Result<u32> {
         ctx.once(|| if ctx.attempt() == 1 { Err("down")? } else { Ok(1) })
     }
@@ -455,7 +455,7 @@ fn the_live_error_decides_whether_another_attempt_is_worth_it() {
 }
 
 #[test]
-fn a_full_feed_fails_the_write_with_the_bound_and_a_smaller_one_may_still_go() {
+fn a_full_feed_fails_the_write_with_the_limit_and_a_smaller_write_may_succeed() {
     let mut rig = Rig::new(|ctx, _| {
         ctx.stream(Token { n: 1 })?;
         let error = ctx.stream(Token { n: 1_000_000 }).unwrap_err();

@@ -53,7 +53,7 @@ fn sections_are_written_at_a_time_and_gathered_in_their_order() {
 }
 
 #[test]
-fn what_once_gave_lasts_over_waits_and_attempts_and_streams_go_on_after_it() {
+fn what_once_returned_is_remembered_across_waits_and_attempts_and_streams_continue_after_it() {
     let calls = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&calls);
     let step = Step::new("buy", move |ctx: &steprill::Ctx, _: StartEvent| {

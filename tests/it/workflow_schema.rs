@@ -168,7 +168,7 @@ fn a_stop_event_is_read_back_as_it_was_written() {
 }
 
 #[test]
-fn an_open_start_event_keeps_all_fields_and_the_last_of_two_with_one_name() {
+fn an_open_start_event_preserves_all_fields_and_the_last_of_two_with_one_name() {
     let text = r#"{"a":1,"b":{"c":[null]},"a":2,"é\n":true}"#;
     let start: StartEvent = serde_json::from_str(text).unwrap();
     assert_eq!(start.get::<u32>("a").unwrap(), Some(2));
@@ -180,7 +180,7 @@ fn an_open_start_event_keeps_all_fields_and_the_last_of_two_with_one_name() {
 }
 
 #[test]
-fn a_field_of_a_start_event_keeps_numbers_of_any_length() {
+fn a_field_of_a_start_event_preserves_numbers_of_any_length() {
     let start = StartEvent::new().with("a", u128::MAX).with("b", 1).with("a", u128::MAX - 1).with("c", "x");
     let (a, b, c): (Option<u128>, Option<u8>, Option<String>) =
         (start.get("a").expect("u128"), start.get("b").expect("u8"), start.get("c").expect("a string"));

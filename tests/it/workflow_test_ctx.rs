@@ -38,7 +38,7 @@ fn a_step_that_waits_shows_its_question_and_has_sent_nothing_yet() {
 }
 
 #[test]
-fn waits_that_are_over_let_the_step_go_on() {
+fn waits_that_are_over_let_the_step_continue() {
     let answered = || TestCtx::new().answer::<Approve>(Verdict { good: true });
     assert_eq!(answered().run(step, StartEvent::new()).sleeps(), Some(Duration::from_secs(5)));
     let tested = answered().slept().attempt(2).run(step, StartEvent::new().with("to", "ann"));
@@ -48,7 +48,7 @@ fn waits_that_are_over_let_the_step_go_on() {
 }
 
 #[test]
-fn a_failure_has_its_text() {
+fn a_failure_has_its_error_text() {
     let tested = TestCtx::new().answer::<Approve>(Verdict { good: false }).slept().run(step, StartEvent::new());
     assert_eq!(tested.error(), Some("no good"));
     let tested = TestCtx::new().timed_out::<Approve>().run(step, StartEvent::new());

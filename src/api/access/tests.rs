@@ -214,7 +214,7 @@ fn ask(method: Method, fields: [Option<&str>; 4]) -> Option<Response> {
 const ALLOW: &str = "POST, OPTIONS";
 
 #[test]
-fn a_preflight_is_told_the_paths_methods_and_the_headers_it_asked_for() {
+fn a_preflight_gets_the_methods_of_the_path_and_the_headers_it_requested() {
     let origin = Some("http://a.example");
     let headers = |names: Option<&str>| {
         let response = ask(Method::Options, [None, origin, Some("POST"), names]).unwrap();

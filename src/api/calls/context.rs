@@ -34,7 +34,7 @@ pub struct Context<'a> {
     pub now: Now,
     /// Draws the ids of runs.
     pub ids: &'a mut Ids<'a>,
-    /// Whether the scheduler was given what the store knows, so that [`Awaited::Handler`] is not returned again.
+    /// Whether the handler was loaded from the store, so that [`Awaited::Handler`] is not returned again.
     pub is_read: bool,
     /// The request's body, if it was already parsed. Left in place if the call has to be made again.
     pub parsed: Option<Parsed>,
@@ -91,7 +91,7 @@ impl Context<'_> {
     }
 
     /// Like [`Self::read_first`], but also waits for a removal, or for a change for the run's end, that is not
-    /// committed yet: nobody is refused because of something that a fault may still undo.
+    /// committed yet: no request is refused because of something that a fault may still undo.
     pub(super) fn read_first_or_wait(&self, id: &str, with_run: bool, changes: bool) -> Option<Reply> {
         if let Some(batch) = self.scheduler.unsettled(id, changes) {
             return Some(Awaited::Batch(batch).into());

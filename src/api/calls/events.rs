@@ -92,7 +92,7 @@ pub(super) fn post(id: &str, body: &[u8], context: &mut Context<'_>, errors: Err
             let Some(view) = scheduler.view(key) else { return Err(errors.handler_not_found().into()) };
             let refused = Refused { handler: key, graph: view.graph, event, step, in_reply_to };
             let reply = refused.reply(refusal, scheduler, errors);
-            // The refusal may rest on an answer that cannot be committed.
+            // The refusal may depend on an answer that is not committed yet.
             Err(if scheduler.is_changing(key) { Awaited::Commit(key, reply).into() } else { reply.into() })
         }
     }

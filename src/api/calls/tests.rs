@@ -163,7 +163,7 @@ fn plain(status: u16, text: &str) -> (u16, String) {
 }
 
 #[test]
-fn what_there_is_to_say_about_workflows_is_said() {
+fn workflows_are_described() {
     let mut world = World::new();
     assert_eq!(world.get("/health"), plain(200, "{\"status\":\"healthy\"}"));
     assert_eq!(world.get("/workflows"), plain(200, "{\"workflows\":[\"w\"]}"));
@@ -238,7 +238,7 @@ fn a_run_is_checked_in_order_and_nothing_is_created_before_all_checks_pass() {
 }
 
 #[test]
-fn a_run_is_told_as_it_goes() {
+fn a_run_is_described_at_every_stage() {
     let mut world = World::new();
     let running = "{\"handler_id\":\"BDXwPuW4go\",\"workflow_name\":\"w\",\
                    \"run_id\":\"00000000-0000-0000-0000-000000000001\",\"error\":null,\"result\":null,\
@@ -318,7 +318,7 @@ fn a_handler_is_continued_only_if_it_completed() {
 }
 
 #[test]
-fn a_run_too_many_is_told_to_come_again() {
+fn a_run_too_many_gets_503_and_retry_after() {
     let mut world = World::with_runs_max(1);
     world.start("");
     for call in ["run", "run-nowait"] {

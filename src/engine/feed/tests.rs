@@ -124,7 +124,7 @@ fn only_program_events_and_the_end_show_without_internal_ones() {
 }
 
 #[test]
-fn a_large_event_is_shared_and_kept_like_any_other() {
+fn a_large_event_is_shared_and_stored_like_any_other() {
     let text = format!("\"{}\u{2028}\"", "x".repeat(SHARED_BYTES_MIN));
     let escaped = text.replace('\u{2028}', "\\u2028");
     let value = json(&text);

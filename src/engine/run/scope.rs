@@ -45,17 +45,17 @@ pub(super) struct Outer {
 /// Inputs of fan-ins, in the order in which these get them.
 pub(super) type Collected = BTreeMap<(StepId, Path), (EventId, Json)>;
 
-/// A closed scope whose fan-ins are being given the events that it collected.
+/// A closed scope whose collected events are being passed to its fan-ins.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Closing {
     pub(super) opener: StepId,
     pub(super) outer: Option<Outer>,
-    /// The events that were not given yet.
+    /// The events that were not passed on yet.
     #[serde(with = "in_order")]
     pub(super) collected: Collected,
     /// The last fan-in that became a work.
     pub(super) given: Option<StepId>,
-    /// The events that the next fan-in was given so far.
+    /// The events that the next fan-in has so far.
     pub(super) events: Vec<(EventId, Json)>,
 }
 

@@ -1,4 +1,4 @@
-//! A snapshot that is being made beside the loop.
+//! A snapshot that is being made outside the loop.
 
 use crate::engine::record;
 

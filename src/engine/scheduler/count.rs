@@ -1,4 +1,4 @@
-//! Counts of runs, places and bytes: what follows from the phases of the resident handlers, kept up to date where these
+//! Counts of runs, places and bytes. They follow from the phases of the resident handlers, and are updated where these
 //! change.
 
 use std::collections::BTreeSet;

@@ -28,9 +28,9 @@ pub(super) struct Damage {
 pub(super) enum Naming {
     /// It does.
     Names,
-    /// It says once that there are more.
+    /// It does not, but reports once that there are more.
     SaysMore,
-    /// It has done so, or names no more of them.
+    /// It neither names this handler nor reports more.
     Silent,
 }
 

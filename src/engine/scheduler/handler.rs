@@ -115,7 +115,7 @@ impl Journal {
         self.largest_bytes = self.bytes;
     }
 
-    /// Returns whether the journal is retained after this outcome, because it tells why the run failed.
+    /// Returns whether the journal is retained after this outcome, because it shows why the run failed.
     pub(super) fn outlives(&self, outcome: &Outcome, state_bytes: usize) -> bool {
         let bytes = self.bytes + self.snapshot_bytes + state_bytes;
         matches!(outcome, Outcome::Failed(_)) && bytes <= FAILED_JOURNAL_BYTES_MAX

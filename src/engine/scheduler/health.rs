@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Health {
     damage: Damage,
-    /// Why something could last not be committed.
+    /// The most recent reason why something could not be committed.
     fault: Option<StoreError>,
     /// Whether the last commit failed.
     has_failed: bool,
@@ -32,7 +32,7 @@ impl Health {
         self.fault = fault.or(self.fault.take());
     }
 
-    /// Returns why something could last not be committed, even if the store works again.
+    /// Returns the most recent reason why something could not be committed, even if the store works again.
     pub(super) fn last_fault(&self) -> StoreError {
         self.fault.clone().unwrap_or_else(|| StoreError::Failed { cause: Box::default() })
     }
@@ -98,7 +98,7 @@ impl Health {
         self.damage.whole_count()
     }
 
-    /// Returns why less works than could, also for an overloaded executor; empty if nothing is wrong.
+    /// Returns what does not work as it should, including an overloaded executor; empty if nothing is wrong.
     pub(super) fn degradations(&self, overload: Option<&String>) -> Vec<String> {
         let mut reasons = Vec::new();
         if let Some(fault) = self.fault.as_ref().filter(|_| self.has_failed) {

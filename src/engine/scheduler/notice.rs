@@ -1,4 +1,4 @@
-//! What the scheduler tells the core, and what it refuses.
+//! Notices of the scheduler to the core, and its refusals.
 
 use crate::engine::{
     channel::ReaderId,
@@ -11,7 +11,7 @@ use crate::engine::{
 pub enum Notice {
     /// The run has new events, or its end, for its readers.
     Published(RunKey),
-    /// The run has ended; reply to the caller who waits for it.
+    /// The run has ended; reply to the caller that waits for it.
     Ended(RunKey, CallerId),
     /// This waiting reader now has the queue's lock.
     LockGranted(ReaderId),

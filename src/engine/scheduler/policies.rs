@@ -28,7 +28,7 @@ pub(super) struct Policies {
     pub(super) feed_keep: Option<FeedKeep>,
     /// How long a run that only waits stays in memory; `None` for ever.
     pub(super) idle_after: Option<Duration>,
-    /// Whether the store is told the time and how far queues are read.
+    /// Whether the store gets the time and the cursors of queues.
     pub(super) stores_progress: bool,
 }
 

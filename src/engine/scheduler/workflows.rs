@@ -8,7 +8,7 @@ use crate::{engine::keys::WorkflowId, graph::Graph};
 #[derive(Debug)]
 pub(super) struct Workflows {
     graphs: Vec<Arc<Graph>>,
-    /// The first so many of them are those that the program serves.
+    /// The number of those that the program serves; they come first.
     served: usize,
     by_name: HashMap<Box<str>, WorkflowId>,
 }

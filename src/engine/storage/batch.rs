@@ -1,4 +1,4 @@
-//! Batches: what a store is given to commit.
+//! Batches: the changes that a store commits together.
 
 use std::{ops::Range, sync::Arc};
 
@@ -49,8 +49,8 @@ pub struct Batch {
     pub ended: Vec<Ended>,
     /// How far queues have been read: the next number of each.
     pub cursors: Vec<(RunKey, u64)>,
-    /// Runs before their handlers' newest whose feeds nobody can ask for any longer, with the numbers of events to
-    /// remove: theirs, and those of earlier runs that are still there though nobody reads them.
+    /// Runs before their handlers' newest whose feeds no request can refer to any longer, with the numbers of events to
+    /// remove: theirs, and those of earlier runs that remained although nobody reads them.
     pub removed: Vec<(RunKey, Range<u64>)>,
     /// Handlers of which everything is to be removed.
     pub purged: Vec<HandlerKey>,

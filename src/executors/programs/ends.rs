@@ -1,4 +1,4 @@
-//! After each visit of a program: what it has said is reported, and how it ends.
+//! After each visit of a program: reports its output, and its end.
 
 use std::{fs, sync::Arc, thread};
 
@@ -32,7 +32,7 @@ impl Programs {
         self.activate(slot);
     }
 
-    /// After a visit: reports what the program has said, and its end.
+    /// After a visit: reports the program's output, and its end.
     pub(super) fn settle(&mut self, slot: u32) {
         let Some(running) = &mut self.slots[slot as usize] else { return };
         let tag = running.tag;
@@ -72,7 +72,7 @@ impl Programs {
         }
     }
 
-    /// Reports the end of a program that has said all, after its last notes.
+    /// Reports the end of a program whose output is complete, after its last notes.
     fn finish(&mut self, slot: u32) {
         let Some(mut running) = self.take_out(slot) else { return };
         let (tag, notes) = (running.tag, running.dialogue.take_notes());

@@ -109,7 +109,7 @@ pub struct Setting {
 enum Place {
     Queued,
     Slot(u32),
-    /// Its program has ended, and a thread evaluates what it said.
+    /// Its program has ended, and a thread evaluates its output.
     Ended,
 }
 
@@ -194,7 +194,8 @@ impl Programs {
         !self.noted.is_empty()
     }
 
-    /// The server stops, and ends at this time. Programs may go on until shortly before; then they are told to end, and
+    /// The server stops, and ends at this time. Programs may continue until shortly before; then they are told to end,
+    /// and
     /// their passes run again at the next start.
     pub fn begin_stop(&mut self, ends_us: u64, alive_us: u64) {
         self.stop_us = Some(ends_us.saturating_sub(PROGRAM_TERM_WAIT_US).max(alive_us));
@@ -413,7 +414,7 @@ impl Executor for Programs {
     }
 }
 
-/// Leaves no program behind. Those that were not told to end yet have the usual time for it.
+/// Leaves no program behind. Those that were not told to end yet get the usual time.
 impl Drop for Programs {
     fn drop(&mut self) {
         for slot in 0..self.slots.len() as u32 {

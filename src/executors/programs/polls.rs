@@ -94,7 +94,7 @@ impl Programs {
         }
     }
 
-    /// Reads and writes, as far as this turn allows. Each program is visited once; those that have more to say wait.
+    /// Reads and writes, as far as this turn allows. Each program is visited once; those with more output wait.
     pub(super) fn visit_active(&mut self) {
         let mut left_bytes = PROGRAMS_TURN_BYTES_MAX;
         for _ in 0..self.active.len() {

@@ -16,7 +16,7 @@ use crate::{
     limits::{PROGRAM_DRAIN_BYTES_MAX, STDERR_LINES_MAX},
 };
 
-/// A program that was started, until all that it has said is used.
+/// A started program, until all of its output is processed.
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) tag: u64,
@@ -56,14 +56,14 @@ pub(super) struct Listed {
     pub(super) is_noted: bool,
 }
 
-/// Who wants its result.
+/// Whether its result is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Interest {
     /// Its run.
     Wanted,
-    /// Nobody: it was told to end.
+    /// It is not: the program was told to end.
     Unwanted,
-    /// Nobody: it was told to end because the server stops, and runs again at the next start.
+    /// It is not: the program was told to end because the server stops, and runs again at the next start.
     Ending,
 }
 

@@ -29,7 +29,7 @@ fn a_store_whose_writer_panics_ends_the_server_with_an_error() {
 }
 
 #[test]
-fn pages_of_readers_who_take_nothing_are_held_and_free_when_they_leave() {
+fn pages_of_stalled_readers_count_until_they_leave() {
     fn shout(ctx: &Ctx, _: StartEvent) -> Result<StopEvent> {
         for _ in 0..100 {
             ctx.stream(StartEvent::new().with("text", "x".repeat(8 << 10)))?;
@@ -69,7 +69,7 @@ fn pages_of_readers_who_take_nothing_are_held_and_free_when_they_leave() {
 }
 
 #[test]
-fn pages_of_lists_that_nobody_takes_are_held_and_free_when_they_leave() {
+fn pages_of_stalled_lists_count_until_they_leave() {
     const RUNS: usize = 12;
     let large = Workflow::new::<StartEvent, StopEvent>("large");
     let large = large.step("fill", |_, _: StartEvent| Ok(StopEvent::new("x".repeat(1 << 20))));

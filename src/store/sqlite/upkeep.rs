@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chore_that_goes_on_failing_is_said_once_a_pause_and_that_it_works_again_once() {
+    fn a_chore_that_keeps_failing_is_logged_once_per_pause_and_its_recovery_once() {
         let mut upkeep = Upkeep::default();
         assert!(!upkeep.handle_success(Chore::Log), "nobody has heard that it does not work");
         let failures = |upkeep: &mut Upkeep, chore, from_us: u64, until_us: u64| {

@@ -1,7 +1,7 @@
 //! The connection that writes, and what its thread knows of the database.
 //!
 //! A group that meets a lasting fault at one handler's rows is committed without that handler. Any other fault fails
-//! the group, and all that rests on it.
+//! the group, and everything that depends on it.
 
 use std::{
     path::PathBuf,
@@ -25,7 +25,7 @@ use crate::{
     store::{Answer, Batch, Completed, Query, StoreError, threads, versions::Versions},
 };
 
-/// What the writer is told besides batches.
+/// Orders to the writer besides batches.
 pub(super) enum Order {
     /// Limit the database to this many pages.
     PagesMax(u32),

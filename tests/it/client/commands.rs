@@ -44,7 +44,7 @@ fn the_exit_code_says_how_a_run_has_ended() {
 }
 
 #[test]
-fn the_start_event_comes_from_a_file_or_stdin_too() {
+fn the_start_event_may_come_from_a_file_or_stdin() {
     let program = Program::start();
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("start.json");
@@ -107,7 +107,7 @@ fn handlers_and_workflows_are_listed() {
 }
 
 #[test]
-fn what_is_not_understood_or_not_there_is_said_in_one_line() {
+fn a_usage_error_or_a_failure_is_reported_in_one_line() {
     let program = Program::start();
     refuses(&program, &["run"], 2, "run needs NAME");
     refuses(&program, &["list", "--status", "done"], 2, "expected one of running");

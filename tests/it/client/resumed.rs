@@ -49,7 +49,7 @@ fn pass(mut client: TcpStream, to: &str) -> std::io::Result<()> {
 }
 
 #[test]
-fn a_stream_that_is_cut_off_goes_on_without_an_event_twice() {
+fn an_interrupted_stream_resumes_without_repeating_an_event() {
     let program = Program::start();
     let proxy = cutting(program.host());
     let arguments = ["run", "streaming", "count=12", "delay_ms=0", "--server", &proxy];

@@ -53,12 +53,12 @@ pub(super) fn a_query_sees_what_has_completed(mut kit: Kit) {
         let mut batch = kit.batch();
         let run = kit.begin(&mut batch, None);
         publish(&mut batch, run, 2);
-        kit.keep(batch);
+        kit.commit(batch);
         assert_eq!(kit.count_events(run), 2);
         if kit.recalls_handlers() {
             assert_eq!(kit.list_all().len(), count);
         }
-        // Of one that is on its way all is there or nothing.
+        // Either everything of a pending batch is visible or nothing.
         let mut batch = kit.batch();
         publish(&mut batch, run, 3);
         publish(&mut batch, run, 4);
@@ -86,7 +86,7 @@ pub(super) fn a_page_has_events_of_one_workflow(mut kit: Kit) {
     let mut batch = kit.batch();
     let run = kit.begin(&mut batch, None);
     publish(&mut batch, run, 2);
-    kit.keep(batch);
+    kit.commit(batch);
     let first = knows(0, &kit);
     let (from, events, workflow) = kit.page(run, 1, 99, 10_000);
     assert_eq!((from, events.len(), workflow), (1, 1, first));
@@ -97,7 +97,7 @@ pub(super) fn a_page_has_events_of_one_workflow(mut kit: Kit) {
     if !kit.recalls_handlers() {
         return;
     }
-    // The run is carried over to the second workflow within a batch; the next ones know no other.
+    // A batch carries the run over to the second workflow; later ones know only that.
     let mut batch = kit.batch();
     snapshot(&mut batch, run, 1, b"translated");
     publish(&mut batch, run, 3);
@@ -117,19 +117,19 @@ pub(super) fn a_page_has_events_of_one_workflow(mut kit: Kit) {
 pub(super) fn a_page_begins_with_the_window(mut kit: Kit) {
     let mut batch = kit.batch();
     let run = kit.begin(&mut batch, None);
-    kit.keep(batch);
+    kit.commit(batch);
     if !kit.recalls_handlers() {
         return;
     }
     for number in 2..8 {
         let mut batch = kit.batch();
         publish(&mut batch, run, number);
-        kit.keep(batch);
+        kit.commit(batch);
     }
     let mut batch = kit.batch();
     publish(&mut batch, run, 8);
     batch.left.push((run, Mark { sequence: 3, bytes: 60 }));
-    kit.keep(batch);
+    kit.commit(batch);
     for (from, first) in [(0, 3), (2, 3), (3, 3), (4, 4)] {
         let (begin, events, _) = kit.page(run, from, from + 1, 10_000);
         assert_eq!((begin, events.is_empty()), (first, false), "from {from}");
@@ -145,15 +145,15 @@ pub(super) fn the_events_of_a_run_stay_until_they_are_removed(mut kit: Kit) {
     let mut batch = kit.batch();
     open(&mut batch, second, 2, None);
     publish(&mut batch, second, 2);
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!((kit.page(first, 0, 2, 999).1.len(), kit.page(second, 2, 99, 99).1.len()), (2, 1));
     let mut batch = kit.batch();
     batch.removed.push((first, 0..2));
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!((kit.page(first, 0, 2, 999).1.len(), kit.page(second, 2, 99, 99).1.len()), (0, 1));
     let mut batch = kit.batch();
     batch.removed.push((second, 2..3));
     batch.purged.push(second.handler);
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!(kit.page(second, 2, 99, 99).1.len(), 0);
 }

@@ -1,11 +1,11 @@
-//! What a store may refuse, and what that leaves.
+//! What a store may refuse, and what remains then.
 
 use super::*;
 
 pub(super) fn what_rests_on_a_failed_batch_is_dropped(mut kit: Kit) {
     let mut batch = kit.batch();
     let run = kit.begin(&mut batch, None);
-    kit.keep(batch);
+    kit.commit(batch);
     if !kit.recalls_handlers() {
         return;
     }
@@ -27,7 +27,7 @@ pub(super) fn what_rests_on_a_failed_batch_is_dropped(mut kit: Kit) {
         other => panic!("expected batch {failed} to fail for want of room, got {other:?}"),
     }
     kit.medium.set_full(false);
-    // The scheduler may not have heard of it yet.
+    // The scheduler may not know of it yet.
     let mut batch = kit.batch();
     kit.begin(&mut batch, None);
     kit.submit(batch);
@@ -35,7 +35,7 @@ pub(super) fn what_rests_on_a_failed_batch_is_dropped(mut kit: Kit) {
     let mut batch = kit.batch();
     let fresh = kit.begin(&mut batch, None);
     record(&mut batch, run, "another");
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!(kit.list_all(), [run.handler, fresh.handler]);
     assert_eq!((kit.count_events(run), kit.count_events(fresh)), (1, 1));
     assert_eq!(kit.handler(run.handler).expect("the handler").journal.records.len(), 2);
@@ -44,7 +44,7 @@ pub(super) fn what_rests_on_a_failed_batch_is_dropped(mut kit: Kit) {
 pub(super) fn a_handler_that_cannot_be_changed_is_left_out(mut kit: Kit) {
     let mut batch = kit.batch();
     let (blocked, other) = (kit.begin(&mut batch, None), kit.begin(&mut batch, None));
-    kit.keep(batch);
+    kit.commit(batch);
     if !kit.recalls_handlers() {
         return;
     }
@@ -55,22 +55,22 @@ pub(super) fn a_handler_that_cannot_be_changed_is_left_out(mut kit: Kit) {
     publish(&mut batch, blocked, 2);
     record(&mut batch, other, "more");
     let fresh = kit.begin(&mut batch, None);
-    let asides = kit.keep(batch);
+    let asides = kit.commit(batch);
     let [aside] = &asides[..] else { panic!("{asides:?}") };
     assert_eq!((aside.handler, aside.is_own, aside.was_finished), (blocked.handler, false, false));
     assert_eq!((records(&mut kit, blocked), records(&mut kit, other), records(&mut kit, fresh)), (1, 2, 1));
     assert_eq!(kit.count_events(blocked), 1);
     kit.medium.block(None);
-    // What was sealed before that was heard of rests on what is not there.
+    // Batches sealed before the scheduler knew depend on changes that were dropped.
     let mut batch = kit.batch();
     record(&mut batch, blocked, "rests on it");
     record(&mut batch, other, "more");
-    assert_eq!(kit.keep(batch), []);
+    assert_eq!(kit.commit(batch), []);
     assert_eq!((records(&mut kit, blocked), records(&mut kit, other)), (1, 3));
     kit.asides_heard = aside.serial;
     let mut batch = kit.batch();
     record(&mut batch, blocked, "more");
-    assert_eq!(kit.keep(batch), []);
+    assert_eq!(kit.commit(batch), []);
     assert_eq!(records(&mut kit, blocked), 2);
 }
 
@@ -87,7 +87,7 @@ pub(super) fn a_damaged_handler_is_set_aside_for_good(mut kit: Kit) {
     let mut batch = kit.batch();
     batch.purged.extend([whole.handler, damaged.handler]);
     let fresh = kit.begin(&mut batch, None);
-    let asides = kit.keep(batch);
+    let asides = kit.commit(batch);
     let [aside] = &asides[..] else { panic!("{asides:?}") };
     assert_eq!((aside.handler, aside.is_own, aside.was_finished), (damaged.handler, true, true));
     assert_eq!((kit.handler(whole.handler), kit.oldest(9)), (None, Vec::new()));

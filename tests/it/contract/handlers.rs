@@ -12,7 +12,7 @@ use super::*;
 pub(super) fn a_handler_is_found_as_last_committed(mut kit: Kit) {
     let mut batch = kit.batch();
     let (made, chosen) = (kit.begin(&mut batch, None), kit.begin(&mut batch, Some("chosen")));
-    kit.keep(batch);
+    kit.commit(batch);
     let key_of = |found: Option<Stored>| found.map(|stored| stored.handler.key);
     let of_id = |id: &str| HandlerAddress::Id(id.into());
     for (address, found) in [
@@ -36,7 +36,7 @@ pub(super) fn a_handler_is_found_as_last_committed(mut kit: Kit) {
     complete(&mut batch, chosen, "7");
     batch.cursors.push((chosen, 1));
     let ended_us = batch.now.wall_us;
-    kit.keep(batch);
+    kit.commit(batch);
     let Stored { handler, journal } = kit.handler(chosen.handler).expect("the handler");
     assert_eq!((handler.id.as_deref(), handler.run, handler.run_id), (Some("chosen"), 0, run_id(chosen)));
     assert_eq!((handler.first_sequence, handler.next_sequence, handler.cursor), (0, 3, 1));
@@ -46,7 +46,7 @@ pub(super) fn a_handler_is_found_as_last_committed(mut kit: Kit) {
     assert_eq!((end.state.keys().count(), journal.records.len()), (1, 0));
 }
 
-/// The id that follows from a key.
+/// Returns the id that follows from a key.
 fn spelled(key: HandlerKey) -> String {
     String::from_utf8_lossy(&HandlerIds::new(SECRET).spell(key)).into_owned()
 }
@@ -58,18 +58,18 @@ pub(super) fn no_handler_begins_under_an_id_that_a_client_has_chosen(mut kit: Ki
     let mut batch = kit.batch();
     let to_come = [1, 4].map(|ahead| spelled(HandlerKey(kit.next_handler + ahead)));
     let chosen = kit.begin(&mut batch, Some(&to_come[0]));
-    kit.keep(batch);
+    kit.commit(batch);
     for (is_new_start, other) in [(false, "one"), (true, "other")] {
         if is_new_start {
             let mut batch = kit.batch();
             kit.begin(&mut batch, Some(&to_come[1]));
-            kit.keep(batch);
+            kit.commit(batch);
             kit = kit.open_again();
             kit.recover();
         }
         let mut batch = kit.batch();
         let (refused, other) = (kit.begin(&mut batch, None), kit.begin(&mut batch, Some(other)));
-        let asides = kit.keep(batch);
+        let asides = kit.commit(batch);
         assert_eq!(
             asides.iter().map(|aside| (aside.handler, aside.is_own)).collect::<Vec<_>>(),
             [(refused.handler, false)]
@@ -84,20 +84,20 @@ pub(super) fn no_handler_begins_under_an_id_that_a_client_has_chosen(mut kit: Ki
 pub(super) fn a_snapshot_replaces_the_records_before_it(mut kit: Kit) {
     let mut batch = kit.batch();
     let run = kit.begin(&mut batch, None);
-    kit.keep(batch);
+    kit.commit(batch);
     let mut batch = kit.batch();
     record(&mut batch, run, "more");
-    kit.keep(batch);
+    kit.commit(batch);
     let Some(stored) = kit.handler(run.handler) else { return assert!(!kit.recalls_handlers()) };
     assert_eq!((stored.journal.snapshot, stored.journal.records.len()), (None, 2));
     let mut batch = kit.batch();
     record(&mut batch, run, "in it");
     snapshot(&mut batch, run, 0, b"as of now");
-    kit.keep(batch);
+    kit.commit(batch);
     let mut batch = kit.batch();
     record(&mut batch, run, "behind it");
     let behind = batch.records[0].1.clone();
-    kit.keep(batch);
+    kit.commit(batch);
     let stored = kit.handler(run.handler).expect("the handler");
     assert_eq!((stored.journal.snapshot.as_deref(), stored.journal.records), (Some(&b"as of now"[..]), vec![behind]));
 }
@@ -110,20 +110,20 @@ pub(super) fn a_state_apart_begins_the_next_run(mut kit: Kit) {
     batch.next_handler = kit.next_handler;
     open_with(&mut batch, first, 0, None, StartState::Given(state("1")));
     record(&mut batch, first, "start");
-    kit.keep(batch);
+    kit.commit(batch);
     let Some(stored) = kit.handler(first.handler) else { return assert!(!kit.recalls_handlers()) };
     assert_eq!(stored.journal.state, state("1"));
     let mut batch = kit.batch();
     let changed = Changed::Keys(BTreeSet::from(["key".into()]));
     complete_with(&mut batch, first, "1", state("2"), Some(changed));
-    kit.keep(batch);
+    kit.commit(batch);
     let mut kit = kit.open_again();
     let end = kit.handler(first.handler).expect("the handler").handler.end.expect("it has ended");
     assert_eq!(end.state, state("2"));
     let second = RunKey { run: 1, ..first };
     let mut batch = kit.batch();
     open_with(&mut batch, second, 1, None, StartState::Inherited);
-    kit.keep(batch);
+    kit.commit(batch);
     let stored = kit.handler(first.handler).expect("the handler");
     assert_eq!((stored.handler.run, stored.handler.end, stored.journal.state), (1, None, state("2")));
 }
@@ -131,12 +131,12 @@ pub(super) fn a_state_apart_begins_the_next_run(mut kit: Kit) {
 pub(super) fn lists_are_in_order_of_creation(mut kit: Kit) {
     let mut batch = kit.batch();
     let runs: Vec<RunKey> = (0..7).map(|_| kit.begin(&mut batch, None)).collect();
-    kit.keep(batch);
+    kit.commit(batch);
     let mut batch = kit.batch();
     for index in [5, 1, 2] {
         complete(&mut batch, runs[index], &format!(r#""{}""#, "r".repeat(1_000)));
     }
-    kit.keep(batch);
+    kit.commit(batch);
     let all = |indexes: &[usize], kit: &Kit| {
         let all = indexes.iter().filter(|_| kit.recalls_handlers());
         all.map(|&index| runs[index].handler).collect::<Vec<_>>()
@@ -159,11 +159,11 @@ pub(super) fn lists_are_in_order_of_creation(mut kit: Kit) {
 pub(super) fn the_oldest_come_first(mut kit: Kit) {
     let mut batch = kit.batch();
     let runs: Vec<RunKey> = (0..5).map(|_| kit.begin(&mut batch, None)).collect();
-    kit.keep(batch);
+    kit.commit(batch);
     for index in [3, 0, 4, 1] {
         let mut batch = kit.batch();
         complete(&mut batch, runs[index], "1");
-        kit.keep(batch);
+        kit.commit(batch);
     }
     let keys = |indexes: &[usize]| indexes.iter().map(|&index| runs[index].handler).collect::<Vec<_>>();
     if !kit.recalls_handlers() {
@@ -174,29 +174,29 @@ pub(super) fn the_oldest_come_first(mut kit: Kit) {
     let mut batch = kit.batch();
     open(&mut batch, RunKey { run: 1, ..runs[0] }, 2, None);
     batch.purged.push(runs[4].handler);
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!(kit.oldest(9), keys(&[3, 1]));
     let mut batch = kit.batch();
     complete(&mut batch, RunKey { run: 1, ..runs[0] }, "1");
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!(kit.oldest(9), keys(&[3, 1, 0]));
 }
 
 pub(super) fn of_a_purged_handler_nothing_is_left(mut kit: Kit) {
     let mut batch = kit.batch();
     let (running, ended) = (kit.begin(&mut batch, Some("running")), kit.begin(&mut batch, Some("ended")));
-    kit.keep(batch);
+    kit.commit(batch);
     let mut batch = kit.batch();
     complete(&mut batch, ended, "1");
-    kit.keep(batch);
+    kit.commit(batch);
     let mut batch = kit.batch();
     batch.removed.extend([(running, 0..1), (ended, 0..2)]);
     batch.purged.extend([running.handler, ended.handler]);
-    // Their ids are free at once, also that of one that never was committed.
+    // Their ids are free at once, even that of a handler that was never committed.
     let (short, again) = (kit.begin(&mut batch, Some("short")), kit.begin(&mut batch, Some("ended")));
     batch.removed.push((short, 0..1));
     batch.purged.push(short.handler);
-    kit.keep(batch);
+    kit.commit(batch);
     for gone in [running, ended, short] {
         assert_eq!((kit.handler(gone.handler), kit.count_events(gone)), (None, 0));
     }

@@ -1,5 +1,5 @@
-//! The contract of stores, as `src/engine/storage.rs` numbers it: each rule is one test here, which runs on every
-//! store. What a store is beyond that, such as its files, stands in the tests of that store.
+//! The contract of stores, as numbered in `src/engine/storage.rs`: each rule is one test here, which runs on every
+//! store. What is specific to one store, such as its files, is tested in the tests of that store.
 
 mod events;
 mod faults;
@@ -23,7 +23,7 @@ use steprill::{
 use crate::support::{PATIENCE, batches::*};
 use stores::Medium;
 
-/// Each rule as a test on each store.
+/// Runs each rule as a test on each store.
 macro_rules! contract {
     ($($part:ident::$rule:ident,)*) => {
         /// The rules in the order of their numbers.
@@ -101,7 +101,7 @@ struct Kit {
     next_handler: u64,
 }
 
-/// The workflows of most tests; ids of the second are others.
+/// The workflows of most tests; the second has other ids.
 fn graphs() -> [Arc<Graph>; 2] {
     [graph(), graph_of("b: S -> T ~ D|E")]
 }
@@ -132,7 +132,7 @@ impl Kit {
         self.beginning.recall == Recall::Everything
     }
 
-    /// The next batch, a millisecond after the last one.
+    /// Returns the next batch, a millisecond after the last one.
     fn batch(&mut self) -> Batch {
         self.number += 1;
         self.now.wall_us += 1_000;
@@ -146,7 +146,7 @@ impl Kit {
         begin(batch, &mut self.next_handler, id)
     }
 
-    /// Gives the store what a scheduler gives it.
+    /// Passes to the store what a scheduler would pass to it.
     fn submit(&mut self, mut batch: Batch) {
         if !self.recalls_handlers() {
             let Batch { number, epoch, now, opened, published, removed, .. } = batch;
@@ -156,7 +156,7 @@ impl Kit {
         self.store.submit(batch);
     }
 
-    /// What is completed next, without what a store may say at any time.
+    /// Returns what is completed next, except for what a store may report at any time.
     fn completed(&mut self) -> Completed {
         loop {
             match self.store.poll_completed() {
@@ -167,8 +167,8 @@ impl Kit {
         }
     }
 
-    /// Commits a batch; who was left out.
-    fn keep(&mut self, batch: Batch) -> Vec<Aside> {
+    /// Commits a batch. Returns the handlers that were left out.
+    fn commit(&mut self, batch: Batch) -> Vec<Aside> {
         let (wanted, mut asides) = (batch.number, Vec::new());
         self.submit(batch);
         loop {
@@ -180,14 +180,14 @@ impl Kit {
         }
     }
 
-    /// A handler whose run completed, in two commits.
+    /// Creates a handler whose run completes, in two commits.
     fn complete_one(&mut self, result: &str) -> RunKey {
         let mut batch = self.batch();
         let run = self.begin(&mut batch, None);
-        self.keep(batch);
+        self.commit(batch);
         let mut batch = self.batch();
         complete(&mut batch, run, result);
-        self.keep(batch);
+        self.commit(batch);
         run
     }
 
@@ -212,7 +212,7 @@ impl Kit {
         self.find(HandlerAddress::Key(key))
     }
 
-    /// All that a list has, page by page.
+    /// Returns everything in a list, page by page.
     fn list(&mut self, query: impl Fn(Option<HandlerKey>) -> Query) -> Vec<StoredHandler> {
         let (mut listed, mut after) = (Vec::<StoredHandler>::new(), None);
         loop {
@@ -240,7 +240,7 @@ impl Kit {
         }
     }
 
-    /// Events as text from the first one on, and the workflow whose ids they have.
+    /// Returns events as text from the first one on, and the workflow whose ids they have.
     fn page(&mut self, run: RunKey, from: u64, until: u64, bytes_max: usize) -> (u64, Vec<String>, Option<u16>) {
         match self.ask(Query::Page { run, from, until, bytes_max }) {
             Ok(Answer::Page { feed, workflow }) => {
@@ -252,7 +252,7 @@ impl Kit {
         }
     }
 
-    /// How many events there are of a run from its first one on.
+    /// Returns how many events of a run there are from its first one on.
     fn count_events(&mut self, run: RunKey) -> usize {
         self.page(run, 0, u64::MAX, usize::MAX).1.len()
     }

@@ -5,13 +5,13 @@ use super::*;
 pub(super) fn what_was_committed_is_there_after_a_start(mut kit: Kit) {
     let mut batch = kit.batch();
     let (first, second) = (kit.begin(&mut batch, None), kit.begin(&mut batch, Some("mine")));
-    kit.keep(batch);
+    kit.commit(batch);
     let done = kit.complete_one("1");
     let mut batch = kit.batch();
     record(&mut batch, second, "more");
     publish(&mut batch, second, 2);
     batch.cursors.push((second, 1));
-    kit.keep(batch);
+    kit.commit(batch);
     let last = kit.begin_apart();
     let before: Vec<_> = [first, second, last].map(|run| kit.handler(run.handler)).into_iter().flatten().collect();
     let mut kit = kit.open_again();
@@ -25,10 +25,10 @@ pub(super) fn what_was_committed_is_there_after_a_start(mut kit: Kit) {
     assert!([first, second, done, last].iter().all(|run| issued.contains(run.handler)), "{issued:?}");
     assert_eq!((kit.count_events(second), kit.count_events(done), kit.oldest(9)), (2, 2, vec![done.handler]));
     assert_eq!(kit.list_all(), [first, second, done, last].map(|run| run.handler));
-    // And it goes on.
+    // And it continues.
     let mut batch = kit.batch();
     record(&mut batch, first, "more");
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!(kit.handler(first.handler).expect("the handler").journal.records.len(), 2);
 }
 
@@ -36,7 +36,7 @@ impl Kit {
     fn begin_apart(&mut self) -> RunKey {
         let mut batch = self.batch();
         let run = self.begin(&mut batch, None);
-        self.keep(batch);
+        self.commit(batch);
         run
     }
 }
@@ -46,10 +46,10 @@ pub(super) fn a_batch_may_commit_the_time_alone(mut kit: Kit) {
     kit.now.alive_us += 30_000_000;
     let batch = Batch { is_clock: true, ..kit.batch() };
     let committed = batch.now;
-    kit.keep(batch);
+    kit.commit(batch);
     // An empty one completes, too.
     let batch = kit.batch();
-    kit.keep(batch);
+    kit.commit(batch);
     let kit = kit.open_again();
     if kit.recalls_handlers() {
         assert!((committed..=kit.now).contains(&kit.beginning.newest), "{:?}", kit.beginning);

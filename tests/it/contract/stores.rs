@@ -1,4 +1,4 @@
-//! The stores that the contract is tested on, and how each is made to fail.
+//! The stores on which the contract is tested, and how each is made to fail.
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, sync::mpsc};
 
@@ -10,22 +10,22 @@ use steprill::{
 
 use crate::{simulation::random::Random, simulation::server::store::Store as ModelStore};
 
-/// Where a store is opened, again and again.
+/// Where a store is opened repeatedly.
 pub(super) trait Medium {
-    /// Opens the store, which the one before has left closed, and what is sent when it wakes the loop.
+    /// Opens the store, which must be closed. Returns it, and what receives its calls that wake the loop.
     fn open(&mut self, graphs: &[Arc<Graph>], secret: u128) -> (Opened<Box<dyn Store>>, mpsc::Receiver<()>);
 
-    /// Whether there is no room for the next batches.
+    /// Sets whether there is no room for the next batches.
     fn set_full(&mut self, is_full: bool);
 
-    /// Has records of this handler be refused, which is whole; `None`: of nobody any more.
+    /// Refuses records of this handler, which is undamaged; with `None`, of no handler any longer.
     fn block(&mut self, handler: Option<HandlerKey>);
 
-    /// While the store is closed: damages what it has of this handler, which is full of this mark.
+    /// While the store is closed, damages its pages of this handler, which are full of this mark.
     fn damage(&mut self, handler: HandlerKey, mark: &str);
 }
 
-/// A store that its medium has a hand on.
+/// A store that its medium can control.
 struct Held<S>(Rc<RefCell<S>>);
 
 impl<S: Store> Store for Held<S> {
@@ -73,7 +73,7 @@ impl Medium for InMemory {
     }
 }
 
-/// The store of the simulator, as slow as chance has it.
+/// The store of the simulator, randomly slow.
 pub(super) struct OnModel(Rc<RefCell<Model>>);
 
 struct Model {
@@ -117,7 +117,7 @@ impl Medium for OnModel {
 }
 
 impl Model {
-    /// Has something happen; whether there was anything left to do.
+    /// Makes something happen. Returns whether anything was left to do.
     fn work(&mut self) -> bool {
         let has_batches = !self.store.submitted.is_empty();
         match () {

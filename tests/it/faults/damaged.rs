@@ -34,7 +34,7 @@ fn inspect(directory: &Path, id: &str) -> String {
 }
 
 #[test]
-fn a_finished_handler_that_cannot_be_removed_is_noticed_by_nobody_else() {
+fn a_finished_handler_that_cannot_be_removed_affects_no_other() {
     let directory = tempfile::tempdir().expect("a directory");
     let program = start(directory.path(), &[]);
     let finished = |mark: &str| program.finish("echo", json!({ "message": mark.repeat(2_000) }));

@@ -76,7 +76,7 @@ fn a_file_in_place_of_the_directory_is_left_alone() {
 }
 
 #[test]
-fn a_directory_that_another_server_uses_is_left_to_it() {
+fn a_directory_that_another_server_uses_is_left_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let first = start(directory.path(), &[]);
     let before = echo(&first);

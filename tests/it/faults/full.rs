@@ -80,7 +80,7 @@ fn what_a_full_disk_has_no_room_for_is_refused_until_it_has() {
 }
 
 #[test]
-fn a_caller_whose_run_cannot_be_stored_any_further_is_told_where_its_result_will_be() {
+fn a_caller_whose_run_can_no_longer_be_stored_learns_where_its_result_will_be() {
     let directory = tempfile::tempdir().expect("a directory");
     let program = start(directory.path(), &[]);
     let mut caller = program.connect();

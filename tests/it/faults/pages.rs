@@ -167,7 +167,7 @@ fn a_damaged_overflow_page_is_noticed_by_its_owner_alone() {
 }
 
 /// Tests a page of each table, and one that belongs to none. For all pages:
-/// [`whatever_page_is_damaged_the_program_goes_on_or_says_why_not`].
+/// [`whatever_page_is_damaged_the_program_continues_or_reports_why_not`].
 #[test]
 fn a_damaged_page_of_any_table_is_survived_or_refused_with_the_reason() {
     let sample = Sample::new();
@@ -186,7 +186,7 @@ fn a_damaged_page_of_any_table_is_survived_or_refused_with_the_reason() {
 /// Takes a quarter of an hour: `cargo nextest run --run-ignored only -E 'test(faults::pages)'`.
 #[test]
 #[ignore = "it starts the program some hundred times"]
-fn whatever_page_is_damaged_the_program_goes_on_or_says_why_not() {
+fn whatever_page_is_damaged_the_program_continues_or_reports_why_not() {
     let sample = Sample::new();
     for page in 1..=sample.bytes.len() / PAGE_BYTES {
         for kind in [Kind::Zeros, Kind::Pointer] {

@@ -11,7 +11,7 @@ use crate::support::blocks;
 const GUIDE: &str = include_str!("../../../docs/workflow-files.md");
 
 #[test]
-fn the_first_workflow_is_drawn_and_its_fault_told_as_printed() {
+fn the_first_workflow_is_drawn_and_its_fault_reported_as_printed() {
     let first = blocks(GUIDE, "toml")[0];
     let file = steprill::files::parse(Path::new("hello.toml"), first.as_bytes()).expect("it is good");
     let told = blocks(GUIDE, "text");

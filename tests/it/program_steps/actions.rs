@@ -105,7 +105,7 @@ fn an_event_replaces_a_run_that_would_fail() {
 }
 
 #[test]
-fn programs_that_take_all_places_hold_up_no_pause_and_no_question() {
+fn programs_that_take_all_slots_delay_no_pause_and_no_question() {
     let fifo = super::Fifo::new();
     let hang = format!("{} sleep 100", fifo.open_in_script());
     let hanging = Flow::new("hang").step(Step::run("hang", "StartEvent", "StopEvent", sh(&hang))).build();

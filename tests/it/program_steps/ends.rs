@@ -50,7 +50,7 @@ fn a_program_may_tidy_up_and_one_that_ignores_sigterm_is_killed() {
 }
 
 #[test]
-fn a_grandchild_that_holds_stdout_holds_nothing_up_and_is_killed() {
+fn a_grandchild_that_holds_stdout_delays_nothing_and_is_killed() {
     let fifo = Fifo::new();
     let script = format!("{} sleep 100 & echo '{{\"result\":1}}'", fifo.open_in_script());
     let server = Served::start([one(sh(&script)).build()]);
@@ -61,7 +61,7 @@ fn a_grandchild_that_holds_stdout_holds_nothing_up_and_is_killed() {
 }
 
 #[test]
-fn a_process_that_has_left_the_group_holds_nothing_up() {
+fn a_process_that_has_left_the_group_delays_nothing() {
     // It ends when the test does, as its fifo has no reader then.
     let fifo = Fifo::new();
     let escape = "setsid sh -c 'while echo more >&9; do sleep 0.05; done' & echo '{\"result\":1}'";

@@ -164,7 +164,7 @@ fn a_program_that_does_not_read_its_input_is_fine() {
 }
 
 #[test]
-fn a_flood_on_stderr_holds_nothing_up() {
+fn a_flood_on_stderr_blocks_nothing() {
     let stop = one(sh("yes | head -c 20000000 >&2; echo '{\"result\":1}'")).run(&json!({}));
     assert_eq!(stop, Ok(json!({ "result": 1 })));
 }

@@ -110,7 +110,7 @@ fn a_full_feed_fails_the_step() {
 }
 
 #[test]
-fn what_is_granted_and_not_used_is_given_back() {
+fn an_unused_grant_is_given_back() {
     let mut idle = dialogue(Output::Events, SharedList::default());
     idle.handle_feed(FeedOrder::Grant(100));
     assert_eq!(idle.handle_feed(FeedOrder::TakeBack), 100);

@@ -57,7 +57,7 @@ fn an_answer_reaches_the_oldest_question_that_it_matches() {
 }
 
 #[test]
-fn answers_that_come_early_are_kept_in_order() {
+fn early_answers_wait_in_order() {
     let gate = std::sync::Arc::new(super::Gate::default());
     let held = std::sync::Arc::clone(&gate);
     let server = Served::start([asking("w", move |ctx| {
@@ -77,7 +77,7 @@ fn answers_that_come_early_are_kept_in_order() {
 }
 
 #[test]
-fn a_question_gives_its_slot_back_and_a_body_may_ask_twice() {
+fn a_question_releases_its_slot_and_a_body_may_ask_twice() {
     static PASSES: Counter = Counter::new();
     let server = Served::start([build(workflow("w").add(Step::new("ask", |ctx: &AskingBoth, _: StartEvent| {
         PASSES.count();
@@ -210,7 +210,7 @@ fn a_different_wait_at_the_same_place_fails_the_run_and_names_both() {
 }
 
 #[test]
-fn a_graph_with_a_human_response_stays_running_with_nothing_left_to_do() {
+fn a_graph_with_a_human_response_keeps_running_with_nothing_left_to_do() {
     let server = Served::start([build(
         workflow("w")
             .step("begin", |_, _: StartEvent| Ok(Wanted {}))
@@ -275,7 +275,7 @@ fn an_answer_that_no_question_waits_for_is_refused_and_says_what_is_open() {
 }
 
 #[test]
-fn an_inbox_keeps_what_comes_between_two_questions() {
+fn an_inbox_holds_answers_that_arrive_between_two_questions() {
     let gate = Arc::new(Gate::default());
     let body = asking_again(&gate, 3);
     let chat = Step::new("ask", move |ctx: &Asking, _: StartEvent| Ok(done(body(ctx)?))).inbox::<Verdict>(2);
@@ -292,7 +292,7 @@ fn an_inbox_keeps_what_comes_between_two_questions() {
 }
 
 #[test]
-fn a_plain_event_comes_from_outside_only_if_its_program_opens_it() {
+fn a_plain_event_is_accepted_from_outside_only_if_its_program_opens_it() {
     event! {
         struct Approved { by: String }
         struct Tick: External { n: i64 }
@@ -314,7 +314,7 @@ fn a_plain_event_comes_from_outside_only_if_its_program_opens_it() {
 }
 
 #[test]
-fn a_run_that_nobody_can_help_fails_and_says_what_it_lacks() {
+fn a_run_that_no_client_can_help_fails_and_names_what_it_lacks() {
     let builder = workflow("w").add(Step::new("ask", |ctx: &Asking, start: StartEvent| {
         Ok(if start.get_or("ask", false)? { Some(done(ctx.ask(Approve { n: 1 }).wait()?.n)) } else { None })
     }));

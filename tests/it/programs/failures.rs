@@ -77,7 +77,7 @@ fn one_bad_file_of_a_hundred_does_not_cost_the_other_ninety_nine() {
 }
 
 #[test]
-fn a_step_that_runs_past_its_time_gives_its_failure() {
+fn a_step_that_times_out_emits_its_failure_event() {
     let slow = Step::new("slow", |ctx: &Ctx, _: StartEvent| {
         ctx.pause(Duration::from_mins(1))?;
         Ok(done("never"))

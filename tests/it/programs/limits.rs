@@ -97,7 +97,7 @@ fn a_pass_that_streams_without_end_stops_when_its_run_is_cancelled() {
 }
 
 #[test]
-fn a_step_that_gives_its_run_too_many_works_fails_and_says_so() {
+fn a_step_that_creates_too_many_works_fails_with_that_reason() {
     let builder = workflow("w")
         .step("w", |_, _: StartEvent| Ok((0..100_001).map(|n| Item { n }).collect::<Vec<_>>()))
         .step("take", |_, item: Item| Ok((item.n == usize::MAX).then(|| done(1))));

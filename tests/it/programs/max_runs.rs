@@ -97,7 +97,7 @@ fn the_time_out_of_a_run_counts_from_its_admission() {
 }
 
 #[test]
-fn a_run_that_fails_or_is_purged_gives_its_place_up() {
+fn a_run_that_fails_or_is_purged_gives_up_its_place() {
     let gate = Arc::new(Gate::default());
     let server = Served::start([one_at_a_time(&gate)]);
     let handlers: Vec<String> = (0..3).map(|_| server.begin("w", &json!({}))).collect();

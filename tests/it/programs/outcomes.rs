@@ -80,7 +80,7 @@ fn nested(depth: usize) -> Value {
 }
 
 #[test]
-fn output_that_nests_too_deep_fails_the_run_and_says_so() {
+fn output_that_nests_too_deep_fails_the_run_with_that_reason() {
     let deep = |depth| workflow("w").step("w", move |_, _: StartEvent| Ok(done(nested(depth))));
     assert_eq!(result_of(deep(99), StartEvent::new()), nested(99));
     let error = error_of(deep(100), StartEvent::new());
@@ -88,7 +88,7 @@ fn output_that_nests_too_deep_fails_the_run_and_says_so() {
 }
 
 #[test]
-fn output_that_is_too_large_fails_the_run_and_says_so() {
+fn output_that_is_too_large_fails_the_run_with_that_reason() {
     event! { struct Big { text: String } }
     let builder = workflow("w")
         .step("w", |_, _: StartEvent| Ok((0..65).map(|_| Big { text: "x".repeat(1 << 20) }).collect::<Vec<_>>()))
@@ -98,7 +98,7 @@ fn output_that_is_too_large_fails_the_run_and_says_so() {
 }
 
 #[test]
-fn a_result_that_does_not_serialise_fails_the_run_and_says_so() {
+fn a_result_that_does_not_serialise_fails_the_run_with_that_reason() {
     let builder = workflow("w").step("w", |_, _: StartEvent| {
         let bad: std::collections::HashMap<(i32, i32), i32> = [((1, 2), 3)].into();
         Ok(done(bad))
@@ -124,7 +124,7 @@ fn a_server_refuses_two_workflows_of_one_name() {
 }
 
 #[test]
-fn the_outcome_is_the_last_event_of_the_feed_and_stands_there_once() {
+fn the_outcome_is_the_last_event_of_the_feed_and_appears_once() {
     let server = Served::start([build(workflow("w").step("w", |_, start: StartEvent| {
         if start.get_or("fail", false)? {
             Err("bad")?;
@@ -141,7 +141,7 @@ fn the_outcome_is_the_last_event_of_the_feed_and_stands_there_once() {
 }
 
 #[test]
-fn two_stops_at_once_give_one_outcome() {
+fn two_simultaneous_stops_lead_to_one_outcome() {
     event! { struct Item { n: usize } }
     let server = Served::start([build(
         workflow("w")

@@ -92,7 +92,7 @@ fn a_panic_is_tried_again_like_a_failure() {
 }
 
 #[test]
-fn a_delay_gives_the_slot_back_and_says_not_running_once() {
+fn a_delay_releases_the_slot_and_reports_not_running_once() {
     let step = Step::new("w", |ctx: &Ctx, _: StartEvent| {
         if ctx.attempt() < 2 {
             Err("again")?;

@@ -39,7 +39,7 @@ fn an_event_goes_to_every_step_that_takes_it() {
 }
 
 #[test]
-fn a_vec_without_a_fan_in_gives_out_each_of_its_events() {
+fn a_vec_without_a_fan_in_emits_each_of_its_events() {
     let result = result_of(
         workflow("w")
             .step("begin", |_, _: StartEvent| Ok((0..100).map(|n| Item { n }).collect::<Vec<_>>()))
@@ -51,7 +51,7 @@ fn a_vec_without_a_fan_in_gives_out_each_of_its_events() {
 }
 
 #[test]
-fn an_enum_goes_out_and_comes_in_as_what_it_holds() {
+fn an_enum_is_emitted_and_received_as_the_event_that_it_holds() {
     for (left, expected) in [(true, json!("left")), (false, json!(7))] {
         let result = result_of(
             workflow("w")
@@ -70,7 +70,7 @@ fn an_enum_goes_out_and_comes_in_as_what_it_holds() {
 }
 
 #[test]
-fn vecs_and_options_of_enums_give_out_what_they_hold() {
+fn vecs_and_options_of_enums_emit_the_events_that_they_hold() {
     let result = result_of(
         workflow("w")
             .step("begin", |_, _: StartEvent| {
@@ -89,7 +89,7 @@ fn vecs_and_options_of_enums_give_out_what_they_hold() {
 }
 
 #[test]
-fn a_run_in_which_nothing_is_left_to_do_fails_and_says_so() {
+fn a_run_in_which_nothing_is_left_to_do_fails_with_that_reason() {
     let nothing = "no step is left to run and none returned StopEvent";
     let none = workflow("w").step("begin", |_, _: StartEvent| Ok(None::<StopEvent>));
     assert_eq!(error_of(none, StartEvent::new()), nothing);
@@ -108,7 +108,7 @@ fn a_run_in_which_nothing_is_left_to_do_fails_and_says_so() {
 }
 
 #[test]
-fn what_a_step_sends_comes_before_what_it_returns() {
+fn sent_events_come_before_returned_ones() {
     let result = result_of(
         workflow("w")
             .add(Step::new("begin", |ctx: &Ctx<Sends<(Item, Right)>>, _: StartEvent| {

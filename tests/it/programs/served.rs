@@ -147,7 +147,7 @@ fn a_connection_that_reads_a_long_list_may_read_events_next() {
 }
 
 #[test]
-fn stopping_tells_those_who_wait_and_lets_a_reply_under_way_out() {
+fn stopping_answers_waiting_clients_and_finishes_a_reply_in_progress() {
     use super::{Gate, build, done, workflow};
     use steprill::StartEvent;
 

@@ -35,7 +35,7 @@ fn lines(feed: &[Value]) -> Vec<String> {
 }
 
 #[test]
-fn one_slot_takes_works_in_order_of_arrival_and_the_rest_prepares() {
+fn one_slot_takes_works_in_order_of_arrival_and_the_others_are_prepared() {
     let server = Served::start([build(
         workflow("w")
             .step("split", |_, start: StartEvent| items(&start))
@@ -77,7 +77,7 @@ fn one_slot_never_runs_two_passes_at_once() {
 }
 
 #[test]
-fn a_sleeping_step_keeps_its_slot() {
+fn a_sleeping_step_holds_its_slot() {
     let result = result_of(
         workflow("w")
             .step("split", |_, start: StartEvent| items(&start))

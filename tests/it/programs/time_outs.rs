@@ -39,7 +39,7 @@ fn a_step_past_its_time_fails_and_its_thread_is_replaced() {
 }
 
 #[test]
-fn with_every_thread_hanging_runs_are_taken_and_wait_and_health_says_why() {
+fn with_every_thread_hanging_runs_are_accepted_and_wait_and_health_reports_why() {
     let gate = Arc::new(Gate::default());
     let server = Served::with([deaf(&gate), quick()], |config| config.workers = 1);
     let hung = [server.begin("deaf", &json!({})), server.begin("deaf", &json!({}))];
@@ -130,7 +130,7 @@ fn a_run_past_its_time_fails_and_names_its_active_steps() {
 }
 
 #[test]
-fn a_body_that_goes_on_after_its_run_has_ended_is_told_and_harms_nobody() {
+fn a_body_that_continues_after_its_run_has_ended_is_told_to_stop_and_harms_no_other_run() {
     static CALLS: Counter = Counter::new();
     let gate = Arc::new(Gate::default());
     let held = Arc::clone(&gate);

@@ -41,7 +41,7 @@ fn approval() -> Workflow {
 }
 
 #[test]
-fn questions_are_answered_by_script_and_what_was_shown_is_told() {
+fn questions_are_answered_by_script_and_the_events_shown_are_returned() {
     let run =
         Runtime::test(&approval()).answer(|question: Approve| Verdict { n: question.n + 10 }).run(StartEvent::new());
     assert_eq!(run.stop::<StopEvent>().result::<Vec<u32>>().unwrap(), [10, 11, 12]);
@@ -63,7 +63,7 @@ fn a_day_passes_at_once() {
 }
 
 #[test]
-fn a_returned_question_is_answered_too_and_events_come_by_themselves() {
+fn a_returned_question_is_answered_too_and_scripted_events_are_sent() {
     let asking = build(
         workflow("w")
             .step("ask", |_, _: StartEvent| Ok(Wanted { text: "name?".into() }))

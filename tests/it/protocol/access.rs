@@ -98,7 +98,7 @@ fn paths_are_percent_decoded_once() {
 }
 
 #[test]
-fn errors_are_json_for_those_who_name_it() {
+fn errors_are_json_if_accept_names_it() {
     let program = Program::start();
     for (accept, json) in [
         ("application/json", true),
@@ -197,7 +197,7 @@ fn allowed_origins_are_echoed_on_every_reply() {
 }
 
 #[test]
-fn faults_of_a_body_are_told_as_other_errors_are() {
+fn faults_of_a_body_are_reported_like_other_errors() {
     let program = Program::with(&["--body-bytes-max", "10"]);
     let own = "http://localhost:3000";
     for (framing, body, status) in [

@@ -29,7 +29,7 @@ fn signal(child: &Child) {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_neither_requests_nor_the_stop() {
+fn a_log_that_nobody_reads_blocks_neither_requests_nor_the_stop() {
     let (_reader, stderr) = full_pipe();
     let mut command = Program::command(&[]);
     let mut child = command.stdout(std::process::Stdio::piped()).stderr(stderr).spawn().expect("it starts");
@@ -51,7 +51,7 @@ fn a_log_that_nobody_reads_holds_neither_requests_nor_the_stop() {
 }
 
 #[test]
-fn a_ready_line_that_nobody_reads_does_not_hold_the_server() {
+fn a_ready_line_that_nobody_reads_does_not_block_the_server() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("steprill.sock");
     let (_reader, stdout) = full_pipe();

@@ -64,7 +64,7 @@ fn calls_that_wait_for_their_runs_leave_connections_for_others() {
 }
 
 #[test]
-fn without_file_descriptors_clients_are_told_and_the_server_goes_on_by_itself() {
+fn without_file_descriptors_clients_get_503_and_the_server_recovers_by_itself() {
     let program = shell("ulimit -n 40", &["--listen", "127.0.0.1:0", "--connections-max", "50"]);
     let handler = program.begin("sleepy", json!({}));
     // Readers are never idle, so none of them makes room.
@@ -132,7 +132,7 @@ fn oldest_finished_handlers_are_let_go_and_running_ones_never() {
 }
 
 #[test]
-fn handler_that_is_being_read_is_kept() {
+fn handler_that_is_being_read_is_retained() {
     let program = Program::with(&["--keep-finished", "0"]);
     let (handler, mut reader) = asked(&program);
     // A reader that waits for the end holds the handler, too.

@@ -80,7 +80,7 @@ fn half_closed_client_gets_the_whole_of_a_long_list() {
 }
 
 #[test]
-fn result_is_told_by_status() {
+fn result_depends_on_the_status() {
     let program = Program::start();
     let running = program.begin("sleepy", json!({}));
     let completed = program.finish("echo", json!({}));

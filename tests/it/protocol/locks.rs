@@ -52,7 +52,7 @@ fn waiting_readers_are_served_in_order_of_arrival() {
 }
 
 #[test]
-fn waiting_reader_that_hangs_up_is_passed_over() {
+fn waiting_reader_that_disconnects_is_skipped() {
     let program = Program::start();
     let (handler, first) = asked(&program);
     let hung_up = ask_to_follow(&program, &handler, "acquire_timeout=1e300");
@@ -69,7 +69,7 @@ fn waiting_reader_that_hangs_up_is_passed_over() {
 }
 
 #[test]
-fn waiting_reader_is_told_of_a_purge() {
+fn waiting_reader_learns_of_a_purge() {
     let program = Program::start();
     let (handler, mut first) = asked(&program);
     let mut waiting = ask_to_follow(&program, &handler, "acquire_timeout=1e300");
@@ -80,7 +80,7 @@ fn waiting_reader_is_told_of_a_purge() {
 }
 
 #[test]
-fn reader_that_hangs_up_leaves_the_rest_to_the_next() {
+fn reader_that_disconnects_leaves_the_remaining_events_to_the_next() {
     let program = Program::start();
     let (handler, reader) = asked(&program);
     drop(reader);
@@ -90,7 +90,7 @@ fn reader_that_hangs_up_leaves_the_rest_to_the_next() {
 }
 
 #[test]
-fn end_of_input_on_a_stream_is_a_hang_up() {
+fn end_of_input_on_a_stream_is_a_disconnect() {
     let program = Program::start();
     let (handler, mut reader) = asked(&program);
     reader.half_close();
@@ -129,7 +129,7 @@ fn feed_of_a_cancelled_run_is_read_once_and_then_drained() {
 }
 
 #[test]
-fn reader_keeps_the_run_it_came_for() {
+fn reader_continues_with_the_run_it_opened() {
     let program = Program::start();
     let first = run(&program, "cumulative", &json!({})).json();
     let handler = first["handler_id"].as_str().expect("an id");

@@ -86,7 +86,7 @@ fn bad_after_sequence_is_400() {
 }
 
 #[test]
-fn numbers_go_on_over_the_runs_of_a_handler() {
+fn numbers_continue_across_the_runs_of_a_handler() {
     let program = Program::start();
     let first = run(&program, "cumulative", &json!({})).json();
     let handler = first["handler_id"].as_str().expect("an id");

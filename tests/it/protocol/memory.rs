@@ -19,7 +19,7 @@ fn large(bytes: usize) -> String {
 }
 
 #[test]
-fn beyond_the_bound_new_work_is_refused_and_the_rest_goes_on() {
+fn beyond_the_limit_new_work_is_refused_and_existing_work_continues() {
     // With a store they would leave memory.
     let flags = ["--listen", "127.0.0.1:0", "--memory-max", "4M", "--body-bytes-max", "512K"];
     let program = Program::of(Program::path(), &flags);
@@ -57,7 +57,7 @@ fn beyond_the_bound_new_work_is_refused_and_the_rest_goes_on() {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn with_a_store_runs_that_wait_leave_memory_when_it_is_short() {
+fn with_a_store_waiting_runs_leave_memory_when_it_is_short() {
     let directory = tempfile::tempdir().expect("a directory");
     let data = directory.path().to_str().expect("a path of characters");
     let flags = ["--memory-max", "4M", "--body-bytes-max", "512K", "--idle-after", "1h", "--durability", "off"];

@@ -7,7 +7,7 @@ fn post(program: &Program, handler: &str, body: &Value) -> Response {
 }
 
 #[test]
-fn event_comes_in_every_form() {
+fn event_is_accepted_in_every_form() {
     let fields = json!({"response": "pong"});
     for event in [
         json!({"type": "ExternalEvent", "value": fields}),
@@ -30,7 +30,7 @@ fn event_comes_in_every_form() {
 }
 
 #[test]
-fn refusals_stand_in_order_and_leave_the_run_as_it_was() {
+fn refusals_are_checked_in_order_and_leave_the_run_unchanged() {
     let program = Program::start();
     let (handler, mut reader) = asked(&program);
     let good = json!({"type": "ExternalEvent", "value": {"response": "pong"}});
@@ -68,7 +68,7 @@ fn refusals_stand_in_order_and_leave_the_run_as_it_was() {
 }
 
 #[test]
-fn what_may_not_come_from_outside_is_refused_and_changes_nothing() {
+fn an_event_that_is_not_open_to_clients_is_refused_and_changes_nothing() {
     let program = Program::start();
     let (handler, mut reader) = asked(&program);
     for (name, value) in [

@@ -30,7 +30,7 @@ fn exit_code_tells_good_from_usage_and_failure() {
 }
 
 #[test]
-fn what_is_not_understood_is_said_in_one_line_with_what_was_meant() {
+fn a_usage_error_is_one_line_and_suggests_what_was_meant() {
     let output = Program::output(&["--workres", "3"]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(text, "conformance: unknown option --workres (did you mean --workers?); see --help\n");
@@ -116,7 +116,7 @@ fn unix_socket_has_the_mode_that_is_asked_for_whatever_the_umask() {
 }
 
 #[test]
-fn a_request_that_is_not_whole_when_the_stop_begins_is_not_begun_and_holds_nothing_up() {
+fn a_request_that_is_incomplete_when_the_stop_begins_is_not_handled_and_delays_nothing() {
     let program = Program::with(&["--grace", "15"]);
     let body = r#"{"start_event": {}}"#;
     let head = format!(

@@ -57,7 +57,7 @@ fn what_the_head_alone_refuses_gets_its_status_and_no_100() {
 }
 
 #[test]
-fn what_the_head_does_not_refuse_is_asked_to_go_on() {
+fn a_request_that_the_head_does_not_refuse_gets_100_continue() {
     let program = Program::start();
     let body = r#"{"start_event":{"message":"a"}}"#;
     for line in ["POST /workflows/echo/run", "POST http://localhost/workflows/%65cho/run"] {
@@ -86,7 +86,7 @@ fn a_body_that_is_sent_all_the_same_does_not_cost_the_client_its_reply() {
 }
 
 #[test]
-fn a_refused_request_whose_body_has_come_or_that_has_none_leaves_the_connection_open() {
+fn a_refused_request_whose_body_has_arrived_or_that_has_none_leaves_the_connection_open() {
     let program = Program::start();
     let mut connection = program.connect();
     let refused = [

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn start_event_comes_in_every_form() {
+fn start_event_is_accepted_in_every_form() {
     let program = Program::start();
     for (body, message) in [
         ("", "default"),
@@ -42,7 +42,7 @@ fn start_event_comes_in_every_form() {
 }
 
 #[test]
-fn every_workflow_gives_its_result() {
+fn every_workflow_returns_its_result() {
     let program = Program::start();
     for (workflow, start_event, result) in [
         ("streaming", json!({}), json!("completed_3_events")),
@@ -244,7 +244,7 @@ fn waiting_caller(program: &Program) -> (Connection, String) {
 }
 
 #[test]
-fn caller_that_hangs_up_does_not_end_the_run() {
+fn caller_that_disconnects_does_not_end_the_run() {
     let program = Program::start();
     let (caller, handler) = waiting_caller(&program);
     drop(caller);
@@ -266,7 +266,7 @@ fn caller_that_has_sent_all_still_gets_its_reply() {
 }
 
 #[test]
-fn caller_of_a_cancelled_run_is_told() {
+fn caller_of_a_cancelled_run_gets_an_error() {
     for query in ["", "?purge=true"] {
         let program = Program::start();
         let (mut caller, handler) = waiting_caller(&program);

@@ -61,7 +61,7 @@ fn body_as(id: &str) -> String {
 const ANSWER: &str = r#"{"event": {"type": "ApprovalGiven", "value": {"approved": true, "by": "b"}}}"#;
 
 #[test]
-fn an_end_that_is_not_kept_refuses_nobody() {
+fn an_end_that_is_not_committed_refuses_no_request() {
     let held = Held::start(&[]);
     for (id, keeps, expected) in [("kept", true, [200, 404, 404]), ("failed", false, [500, 500, 500])] {
         held.asking(id);
@@ -73,7 +73,7 @@ fn an_end_that_is_not_kept_refuses_nobody() {
 }
 
 #[test]
-fn a_purge_that_is_not_kept_is_not_told() {
+fn a_purge_is_not_acknowledged_before_it_is_committed() {
     let held = Held::start(&[]);
     for (id, keeps, expected) in [("kept", true, [200, 404, 404]), ("failed", false, [500, 202, 202])] {
         held.asking(id);
@@ -85,7 +85,7 @@ fn a_purge_that_is_not_kept_is_not_told() {
 }
 
 #[test]
-fn a_start_that_is_not_kept_is_not_told() {
+fn a_start_is_not_acknowledged_before_it_is_committed() {
     let held = Held::start(&[]);
     let start = "/workflows/approval/run-nowait";
     for (id, keeps, expected) in [("kept", true, [200, 202, 202, 409]), ("failed", false, [500, 404, 404, 500])] {
@@ -96,7 +96,7 @@ fn a_start_that_is_not_kept_is_not_told() {
 }
 
 #[test]
-fn an_answer_that_is_not_kept_does_not_refuse_the_next() {
+fn an_answer_that_is_not_committed_does_not_refuse_the_next() {
     let held = Held::start(&[]);
     for (id, keeps, expected) in [("kept", true, [200, 409]), ("failed", false, [500, 500])] {
         held.asking(id);

@@ -186,7 +186,7 @@ fn failed_run_ends_its_feed_with_the_reason_and_a_stop_event_that_says_so() {
 }
 
 #[test]
-fn feed_of_a_waited_run_is_kept() {
+fn feed_of_an_awaited_run_is_retained() {
     let program = Program::start();
     let handler = run(&program, "looping", &json!({"start_event": {"target": 2}})).json();
     let path = format!("/events/{}?sse=false", handler["handler_id"].as_str().expect("an id"));
@@ -283,7 +283,7 @@ fn large_event_is_whole_in_every_framing_and_beside_small_ones() {
 }
 
 #[test]
-fn large_event_that_was_not_taken_to_its_end_is_there_for_the_next_reader() {
+fn large_event_that_was_not_fully_taken_remains_for_the_next_reader() {
     let program = Program::start();
     let handler = program.begin("approval", json!({"subject": "x".repeat(1 << 20)}));
     let mut first = program.connect();

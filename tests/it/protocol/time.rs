@@ -45,7 +45,7 @@ fn a_commit_made_ten_years_ahead_does_not_hold_later_sleeps() {
 }
 
 #[test]
-fn a_step_forward_ends_a_long_sleep_without_a_request_and_leaves_a_short_one() {
+fn a_forward_step_of_the_clock_ends_a_long_sleep_without_a_request_and_not_a_short_one() {
     let mut command = Program::command(&[]);
     let clock = Clock::before(&mut command);
     let program = Program::spawned(&mut command);

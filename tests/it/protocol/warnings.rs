@@ -13,7 +13,7 @@ fn lines(program: Program, level: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_failing_run_and_each_attempt_that_is_tried_again_are_a_line_each() {
+fn a_failing_run_and_each_retried_attempt_are_logged_in_a_line_each() {
     let program = Program::start();
     let failed = program.finish("error", json!({}));
     let flaky = program.finish("flaky", json!({"failures": 5}));
@@ -44,7 +44,7 @@ fn a_failing_run_and_each_attempt_that_is_tried_again_are_a_line_each() {
 }
 
 #[test]
-fn a_run_that_times_out_is_a_line_and_no_thread_hangs() {
+fn a_run_that_times_out_is_logged_and_no_thread_hangs() {
     let program = Program::start();
     let handler = program.finish("timeout", json!({}));
     let warned = lines(program, " WARN ");
@@ -54,7 +54,7 @@ fn a_run_that_times_out_is_a_line_and_no_thread_hangs() {
 }
 
 #[test]
-fn a_panic_is_a_line_with_its_place_and_stays_one_line() {
+fn a_panic_is_logged_in_one_line_with_its_location() {
     let program = Program::spawned(command(&example("misbehaving")).args(["--log", "json"]));
     let run = program.post("/workflows/panics/run", &json!({"start_event": {"text": "two\nlines \u{1b}[31m"}}));
     assert_eq!(run.status, 500);
@@ -71,7 +71,7 @@ fn a_panic_is_a_line_with_its_place_and_stays_one_line() {
 }
 
 #[test]
-fn a_pass_that_does_not_end_is_a_line_and_its_thread_is_replaced() {
+fn a_pass_that_does_not_end_is_logged_and_its_thread_is_replaced() {
     let program = Program::spawned(command(&example("misbehaving")).args(["--workers", "1", "--grace", "0"]));
     let handler = program.begin("deaf", json!({}));
     follow(&program, &handler, "sse=false").event_of("Begun");

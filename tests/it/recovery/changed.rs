@@ -34,7 +34,7 @@ fn asked(server: &Served, name: &str) -> String {
 }
 
 #[test]
-fn a_run_goes_on_under_a_workflow_that_has_a_step_more() {
+fn a_run_continues_under_a_workflow_with_an_additional_step() {
     let place = DataDir::new();
     let server = serve(&place, [first_version()]);
     let id = asked(&server, "w");
@@ -81,7 +81,7 @@ fn a_run_whose_next_step_is_gone_fails_and_names_it() {
 }
 
 #[test]
-fn a_run_whose_way_on_from_outside_is_gone_fails_and_says_what_it_lacks() {
+fn a_run_that_can_no_longer_get_its_event_from_outside_fails_and_names_what_it_lacks() {
     let place = DataDir::new();
     let server = serve(&place, [first_version()]);
     let id = asked(&server, "w");

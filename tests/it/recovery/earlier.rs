@@ -70,7 +70,7 @@ fn result(program: &Program, id: &str) -> Value {
 }
 
 #[test]
-fn all_that_an_earlier_version_has_told_is_still_so() {
+fn everything_reported_by_an_earlier_version_still_holds() {
     let (place, facts) = unpack();
     for _ in 0..2 {
         let program = place.start();
@@ -86,7 +86,7 @@ fn all_that_an_earlier_version_has_told_is_still_so() {
 }
 
 #[test]
-fn what_an_earlier_version_has_begun_goes_on() {
+fn runs_begun_by_an_earlier_version_continue() {
     let (place, facts) = unpack();
     let program = place.start();
     let interactive = facts.made("interactive");

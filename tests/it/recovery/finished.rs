@@ -30,7 +30,7 @@ fn left(program: &Program, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn the_newest_finished_handlers_stay_and_those_that_are_read() {
+fn the_newest_finished_handlers_and_those_being_read_are_retained() {
     let place = DataDir::new();
     let flags = ["--keep-finished", "5"];
     let program = place.start_with(&flags);
@@ -63,7 +63,7 @@ fn the_newest_finished_handlers_stay_and_those_that_are_read() {
 }
 
 #[test]
-fn a_server_that_is_killed_while_it_removes_handlers_goes_on_with_that() {
+fn a_server_that_is_killed_while_it_removes_handlers_resumes_the_removal() {
     let place = DataDir::new();
     let flags = ["--keep-finished", "10", "--durability", "normal"];
     let (mut waiting, mut echoes) = (Vec::new(), Vec::new());
@@ -83,7 +83,7 @@ fn a_server_that_is_killed_while_it_removes_handlers_goes_on_with_that() {
 }
 
 #[test]
-fn finished_handlers_stay_as_long_as_they_are_to_be_kept() {
+fn finished_handlers_are_retained_for_the_configured_time() {
     let place = DataDir::new();
     let program = place.start();
     let waiting = program.begin("interactive", json!({}));
@@ -132,7 +132,7 @@ fn a_list_has_handlers_that_are_here_and_those_in_the_store_alike() {
 }
 
 #[test]
-fn a_handler_that_memory_has_no_more_is_gone_on_with_in_its_place() {
+fn a_handler_that_is_not_resident_is_continued_and_retains_its_position_in_lists() {
     let place = DataDir::new();
     let program = place.start_with(&["--durability", "off"]);
     let id = program.finish("cumulative", json!({ "increment": 3 }));
@@ -157,7 +157,7 @@ fn a_handler_that_memory_has_no_more_is_gone_on_with_in_its_place() {
 }
 
 #[test]
-fn an_id_that_a_client_chose_names_the_same_handler_over_restarts() {
+fn an_id_chosen_by_a_client_names_the_same_handler_across_restarts() {
     let place = DataDir::new();
     let begin = |program: &Program, workflow: &str| {
         let body = json!({ "handler_id": "the.lamp", "context": { "version": 1 }, "start_event": {} });
@@ -205,7 +205,7 @@ fn bytes_on_disk(place: &DataDir) -> u64 {
 }
 
 #[test]
-fn the_longest_finished_go_when_the_directory_has_its_bytes_and_then_nothing_new_begins() {
+fn at_the_size_limit_the_longest_finished_are_removed_and_then_nothing_new_begins() {
     let place = DataDir::new();
     let bytes_max = 2 << 20;
     let program = place.start_with(&["--data-bytes-max", "2M", "--durability", "off"]);

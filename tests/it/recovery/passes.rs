@@ -90,7 +90,7 @@ impl Witness {
 }
 
 #[test]
-fn attempts_and_their_delays_are_counted_over_restarts() {
+fn attempts_and_their_delays_are_counted_across_restarts() {
     let place = DataDir::new();
     let attempts = Arc::new(Mutex::new(Vec::new()));
     let failing = || {

@@ -79,7 +79,7 @@ fn inspect_tells_of_handlers_and_their_journals_beside_a_server_and_after_it() {
 }
 
 #[test]
-fn a_backup_of_a_running_server_goes_on_as_that_was() {
+fn a_backup_of_a_running_server_continues_as_that_server_was() {
     let (place, other) = (DataDir::new(), DataDir::new());
     let program = place.start();
     let waiting = program.begin("interactive", json!({}));
@@ -141,7 +141,7 @@ fn paths_are_no_uris_and_every_program_has_the_tools() {
 }
 
 #[test]
-fn what_is_no_data_directory_is_said_with_what_was_expected() {
+fn an_error_about_a_data_directory_says_what_was_expected() {
     let directory = tempfile::tempdir().expect("a directory");
     let (there, file) = (text(directory.path()), directory.path().join("file"));
     std::fs::write(&file, "mine").expect("a file");

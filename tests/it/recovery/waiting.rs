@@ -76,7 +76,7 @@ fn a_question_keeps_its_number_and_is_answered_once() {
 }
 
 #[test]
-fn a_queue_goes_on_where_its_reader_was() {
+fn a_queue_resumes_where_its_reader_was() {
     let place = DataDir::new();
     let program = place.start();
     let id = program.begin("interactive", json!({}));

@@ -26,7 +26,7 @@ fn numbers(program: &Program, id: &str, after: &str) -> (std::ops::Range<u64>, O
 }
 
 #[test]
-fn who_asks_for_events_that_have_left_begins_with_the_first_that_is_kept_and_is_told() {
+fn a_reader_that_requests_events_before_the_window_gets_the_window_and_a_comment() {
     let place = DataDir::new();
     let program = place.start_with(&["--feed-keep", "100", "--durability", "off"]);
     let short = program.begin("streaming", json!({ "count": 50, "delay_ms": 0 }));
@@ -60,7 +60,7 @@ fn who_asks_for_events_that_have_left_begins_with_the_first_that_is_kept_and_is_
 }
 
 #[test]
-fn a_reader_that_the_window_passes_breaks_off_and_goes_on_when_it_comes_back() {
+fn a_reader_passed_by_the_window_is_disconnected_and_resumes_when_it_reconnects() {
     let place = DataDir::new();
     let program = place.start_with(&["--feed-keep", "1000,64K", "--durability", "off"]);
     let id = program.begin("streaming", json!({ "count": 60_000, "delay_ms": 0 }));
@@ -75,7 +75,7 @@ fn a_reader_that_the_window_passes_breaks_off_and_goes_on_when_it_comes_back() {
 }
 
 #[test]
-fn a_reader_gets_something_each_time_it_comes_however_fast_the_window_moves() {
+fn a_reader_gets_events_each_time_it_connects_however_fast_the_window_moves() {
     let place = DataDir::new();
     let program = place.start_with(&["--feed-keep", "100", "--durability", "off"]);
     let id = program.begin("streaming", json!({ "count": 15_000, "delay_ms": 0 }));

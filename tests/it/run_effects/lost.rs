@@ -33,7 +33,7 @@ fn a_lost_pass_runs_again_as_the_same_attempt_and_shows_nothing() {
 }
 
 #[test]
-fn an_attempt_has_failed_when_its_pass_was_lost_three_times_in_a_row_also_over_restarts() {
+fn an_attempt_fails_when_its_pass_is_lost_three_times_in_a_row_even_across_restarts() {
     let mut flow = Flow::retrying("a: S -> T", Retry::fixed(Duration::ZERO).attempts(2));
     flow.start();
     check(flow.lose((0, 0)), &["start 0.1"]);

@@ -43,7 +43,7 @@ fn a_fan_out_and_its_fan_in_are_in_order_though_they_come_in_parts() {
 }
 
 #[test]
-fn what_is_sent_comes_before_what_is_returned_and_questions_show_with_their_part() {
+fn sent_events_come_before_returned_ones_and_questions_show_with_their_part() {
     let mut flow = Flow::in_parts("m: S -> A|NeedQ\nn: A -> T\nq: HumanA -> T", 1);
     flow.start();
     let sent = flow.large((0, 0), &[("A", "1"), ("NeedQ", "2")], &[("A", "3")]);
@@ -71,7 +71,7 @@ fn what_is_deferred_counts_towards_the_bounds_and_is_cleared_by_the_end() {
 }
 
 #[test]
-fn a_large_end_that_conflicts_gives_nothing() {
+fn a_large_end_that_conflicts_emits_nothing() {
     let mut flow = Flow::in_parts("m: S -> A\nn: A -> A|T", 1);
     flow.start();
     flow.returns((0, 0), &[("A", "1"), ("A", "2")]);

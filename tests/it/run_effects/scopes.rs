@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn an_empty_fan_out_gives_an_empty_fan_in() {
+fn an_empty_fan_out_leads_to_an_empty_fan_in() {
     let mut flow = Flow::new(FAN_OUT);
     flow.start();
     check(flow.returns((0, 0), &[]), &["- not_running split 0 S -> nothing", "- running join 0 Out", "start 1.0"]);

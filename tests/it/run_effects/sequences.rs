@@ -14,7 +14,7 @@ fn interactive_shows_its_question_and_waits_for_a_posted_event() {
 }
 
 #[test]
-fn approval_gives_its_slot_back_while_it_asks() {
+fn approval_releases_its_slot_while_it_asks() {
     let mut flow = Flow::new(APPROVAL);
     check(flow.start(), &["- running review 0 S", "start 0.0"]);
     check(flow.asks((0, 0), 0, &[], None), &["- not_running review 0 S", "- NeedQ {}"]);
@@ -26,7 +26,7 @@ fn approval_gives_its_slot_back_while_it_asks() {
 }
 
 #[test]
-fn an_early_answer_gives_the_same_events_as_a_late_one() {
+fn an_early_answer_leads_to_the_same_events_as_a_late_one() {
     let mut flow = Flow::new(APPROVAL);
     flow.start();
     check(flow.post("HumanA", "{}", None), NONE);
@@ -182,7 +182,7 @@ fn a_cancelled_run_ends_at_once_and_ignores_what_comes_after() {
 }
 
 #[test]
-fn a_run_that_cannot_go_on_fails_with_the_reason_and_no_step_to_blame() {
+fn a_run_that_cannot_continue_fails_with_the_reason_and_blames_no_step() {
     let fail = || Input::Fail("the workflow has no step `a` any more".into());
     for started in [true, false] {
         let mut flow = Flow::new(APPROVAL);
@@ -203,7 +203,7 @@ fn a_run_that_cannot_go_on_fails_with_the_reason_and_no_step_to_blame() {
 }
 
 #[test]
-fn a_run_with_nothing_left_to_do_fails_unless_a_step_takes_what_comes_from_outside() {
+fn a_run_with_nothing_left_to_do_fails_unless_a_step_accepts_events_from_outside() {
     let mut flow = Flow::new("a: S -> T");
     flow.start();
     let error = "no step is left to run and none returned T";
@@ -275,7 +275,7 @@ const PRICES: &str = "split: S -> [Item]
     total: [Good|Bad] -> T";
 
 #[test]
-fn a_work_whose_last_attempt_fails_gives_its_event_in_a_pass_of_its_own() {
+fn a_work_whose_last_attempt_fails_emits_its_event_in_a_pass_of_its_own() {
     let retry = Retry::fixed(Duration::from_secs(1)).attempts(2);
     let mut flow = Flow::with(PRICES, |parts| parts.steps[1].retry = retry);
     flow.start();
@@ -317,7 +317,7 @@ fn an_attempt_that_is_not_worth_another_is_the_last_and_one_that_diverged_fails_
 }
 
 #[test]
-fn what_fails_while_it_gives_its_failure_fails_the_run_and_names_both() {
+fn a_failure_while_a_failure_event_is_made_fails_the_run_and_names_both() {
     for (end, says) in [
         (PassEnd::Panicked("boom".into()), "panicked: boom"),
         (PassEnd::Failed { error: "bad".into(), retry: true }, "bad"),

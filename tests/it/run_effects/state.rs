@@ -86,7 +86,7 @@ fn stream_writes_are_known_by_ordinal_and_hash_until_the_first_that_differs() {
 }
 
 #[test]
-fn once_values_last_over_passes_and_attempts() {
+fn once_values_are_remembered_across_passes_and_attempts() {
     let mut flow = Flow::retrying("a: S -> T", Retry::fixed(Duration::ZERO));
     flow.start();
     let once = |value: &str| OnceValue { value: json(value), stream_ordinal: 0 };

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_sleep_keeps_its_slot_and_publishes_nothing() {
+fn a_sleep_holds_its_slot_and_publishes_nothing() {
     let mut flow = Flow::with("a: S -> S|T", |parts| {
         parts.steps[0].workers = 1;
         open(parts, "S");
@@ -105,7 +105,7 @@ fn a_wait_that_does_not_fit_fails_the_run() {
 }
 
 #[test]
-fn an_answer_between_two_questions_is_refused_unless_an_inbox_keeps_it() {
+fn an_answer_between_two_questions_is_refused_unless_an_inbox_holds_it() {
     let mut flow = Flow::new(APPROVAL);
     flow.start();
     flow.asks((0, 0), 0, &[], None);
@@ -124,7 +124,7 @@ fn with_inbox(lines: &str, inboxes: &[(usize, usize)]) -> Flow {
 }
 
 #[test]
-fn an_inbox_keeps_answers_in_order_up_to_its_bound() {
+fn an_inbox_holds_answers_in_order_up_to_its_limit() {
     let mut flow = with_inbox(APPROVAL, &[(0, 2)]);
     flow.start();
     flow.asks((0, 0), 0, &[], None);
@@ -148,7 +148,7 @@ fn an_inbox_keeps_answers_in_order_up_to_its_bound() {
 }
 
 #[test]
-fn an_inbox_is_its_steps_own_and_what_it_keeps_waits_for_a_question_that_it_matches() {
+fn an_inbox_belongs_to_its_step_and_an_answer_in_it_waits_for_a_question_that_it_matches() {
     let mut flow = with_inbox("a: S -> T ? NeedQ/HumanA\nb: S -> T ? NeedQ/HumanA", &[(0, 1), (1, 2)]);
     flow.start();
     for work in [0, 1] {

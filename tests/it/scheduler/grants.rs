@@ -38,7 +38,7 @@ impl World {
         let builder = Workflow::new::<StartEvent, StopEvent>("w");
         let builder = (0..passes).fold(builder, |builder, index| builder.add(step(index).streams::<Token>()));
         let graph = Arc::clone(builder.build().expect("a good graph").graph());
-        let world = World::kept(100, None, None, recall);
+        let world = World::with_recall(100, None, None, recall);
         let scheduler = Scheduler::new(vec![Arc::clone(&graph)], world.limits, recall, 7);
         Self { scheduler, graph, ..world }
     }
@@ -91,7 +91,7 @@ impl World {
     }
 }
 
-/// A value of so many bytes.
+/// Returns a value of this many bytes.
 fn value(bytes: usize) -> Json {
     Json::parse(&format!("{{\"t\":\"{}\"}}", "x".repeat(bytes - 8))).expect("JSON")
 }
@@ -134,7 +134,7 @@ fn with_a_store_a_pass_may_stream_without_end() {
 }
 
 #[test]
-fn whatever_its_passes_do_a_feed_is_never_overdrawn_and_each_of_them_is_answered() {
+fn a_feed_is_never_overdrawn_and_every_request_for_a_grant_is_answered() {
     let values = [64, 5_000, 70_000, 900_000, 6_000_000].map(value);
     for seed in 0..20 {
         let mut random = Random::new(seed);

@@ -15,7 +15,7 @@ fn large_state() -> Values {
 }
 
 #[test]
-fn a_large_handler_that_goes_is_waste_and_a_small_one_is_not() {
+fn a_large_handler_that_leaves_memory_is_waste_and_a_small_one_is_not() {
     let mut world = World::new(0, None, None);
     world.finish();
     assert_eq!(world.waste(), 0);

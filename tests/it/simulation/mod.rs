@@ -1,9 +1,9 @@
-//! The real engine in worlds of chance. One seed decides all that happens; a failure prints it.
+//! Simulations of the real engine. One seed decides everything that happens; a failure prints it.
 //!
-//! | module | what it plays |
+//! | module | what it simulates |
 //! |---|---|
 //! | `run` | one run: passes complete in any order, timers fire, people answer, the server crashes |
-//! | `server` | the whole server but for its sockets: calls, core, scheduler, runs, over a store that may fail |
+//! | `server` | the whole server except for its sockets: calls, core, scheduler, runs, over a store that may fail |
 
 pub(crate) mod random;
 pub(crate) mod run;

@@ -1,10 +1,10 @@
-//! Files that are cut off or changed: what was synced before is given back, or the damage is said. Never a panic.
+//! Truncated or changed files: what was synced before is read back, or the damage is reported. Never a panic.
 
 use std::fs;
 
 use super::*;
 
-/// A database whose last commits are in the log only, as a crash leaves it: files, and all that was kept.
+/// A database whose last commits are only in the log, as after a crash: its files, and everything that was committed.
 struct Sample {
     database: Vec<u8>,
     log: Vec<u8>,
@@ -26,7 +26,7 @@ impl Sample {
     }
 }
 
-/// Rows in every table.
+/// Returns how many rows each table has.
 fn fill(kit: &mut Kit) {
     kit.complete_one();
     let mut batch = kit.batch();
@@ -35,22 +35,22 @@ fn fill(kit: &mut Kit) {
     batch.next_handler = kit.next_handler;
     open(&mut batch, waiting, 0, Some(&format!("mine-{}", waiting.handler.0)));
     record(&mut batch, waiting, "start");
-    kit.keep(batch);
+    kit.commit(batch);
     for number in 0..3 {
         let mut batch = kit.batch();
         record(&mut batch, waiting, "more");
         publish(&mut batch, waiting, number);
-        kit.keep(batch);
+        kit.commit(batch);
     }
     let mut batch = kit.batch();
     snapshot(&mut batch, waiting, 0, &[1; 300]);
-    kit.keep(batch);
+    kit.commit(batch);
     let mut batch = kit.batch();
     record(&mut batch, waiting, "more");
-    kit.keep(batch);
+    kit.commit(batch);
 }
 
-/// Opens what is in the directory and reads all of it; how many handlers it has, if all goes well.
+/// Opens the directory and reads everything. Returns how many handlers it has, if nothing fails.
 fn read_all(directory: &Path) -> Result<Vec<StoredHandler>, String> {
     let text = |error: OpenError| {
         let line = error.to_string();
@@ -74,7 +74,7 @@ fn read_all(directory: &Path) -> Result<Vec<StoredHandler>, String> {
             feed.get(number).expect("what was decoded can be rendered");
         }
     }
-    // It can be written, or says why not.
+    // It can be written, or reports why not.
     let mut batch = kit.batch();
     kit.begin(&mut batch);
     let number = batch.number;
@@ -102,18 +102,18 @@ const PAGE_BYTES: usize = 1_024;
 const FRAME_BYTES: usize = 24 + PAGE_BYTES;
 
 #[test]
-fn a_log_that_is_cut_or_changed_gives_what_was_committed_before() {
+fn a_log_that_is_cut_or_changed_yields_what_was_committed_before() {
     let (sample, directory) = (Sample::new(), tempfile::tempdir().expect("a directory"));
     let (database, log) = (&sample.database, &sample.log);
     assert_eq!(check(directory.path(), database, log), Ok(sample.handlers.clone()));
-    // At every byte of the last frame, and here and there before it.
+    // At every byte of the last frame, and at some places before it.
     let last = log.len() - FRAME_BYTES;
     let cuts = (0..last).step_by(251).chain(last..log.len());
     let mut counts = Vec::new();
     for length in cuts {
         let handlers = check(directory.path(), database, &log[..length]);
         let handlers = handlers.unwrap_or_else(|error| panic!("cut to {length}: {error}"));
-        // A prefix of what was committed: no handler is there before an earlier one, none in a later state.
+        // A prefix of what was committed: no handler without the earlier ones, and none in a later state.
         let is_prefix = handlers.iter().zip(&sample.handlers).all(|(handler, last)| {
             handler.key == last.key && handler.next_sequence <= last.next_sequence && handler.run_id == last.run_id
         });
@@ -133,11 +133,11 @@ fn a_log_that_is_cut_or_changed_gives_what_was_committed_before() {
 fn a_database_that_is_cut_or_changed_is_read_or_refused() {
     let (sample, directory) = (Sample::new(), tempfile::tempdir().expect("a directory"));
     let database = &sample.database;
-    // At every byte of the last page, and here and there before it.
+    // At every byte of the last page, and at some places before it.
     let last = database.len() - PAGE_BYTES;
     for length in (0..last).step_by(251).chain(last..database.len()) {
         let read = check(directory.path(), &database[..length], &[]);
-        // In a page that begins in the file, what is not there counts as zeros.
+        // The missing part of a page that begins in the file counts as zeros.
         assert!(read.is_err() || length > last, "cut to {length}");
     }
     let mut said = 0;

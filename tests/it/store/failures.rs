@@ -1,8 +1,8 @@
-//! What happens when something cannot be kept.
+//! What happens when something cannot be committed.
 
 use super::*;
 
-/// The database's size bound, in bytes, that leaves room for a little.
+/// A limit on the database's size, in bytes, that leaves little room.
 fn bound(directory: &Path, room_bytes: u64) -> u64 {
     let size = std::fs::metadata(directory.join("steprill.db")).expect("a database").len();
     size + room_bytes
@@ -36,7 +36,7 @@ fn a_full_disk_is_said_and_with_room_again_all_goes_well() {
     drop(file);
     std::fs::remove_file(&filler).expect("it goes");
     let batch = large(&mut kit, 300_000);
-    kit.keep(batch);
+    kit.commit(batch);
     kit.complete_one();
     kit.store.close();
     assert_eq!(Kit::open(directory.path()).recover().len(), 1);
@@ -49,14 +49,14 @@ fn what_was_learned_in_a_failed_commit_is_forgotten() {
     let mut batch = kit.batch();
     let run = kit.begin(&mut batch);
     let other = kit.begin(&mut batch);
-    kit.keep(batch);
+    kit.commit(batch);
     kit.store.set_bytes_max(bound(directory.path(), 50_000));
     let mut batch = kit.batch();
     for number in 0..10 {
         publish(&mut batch, run, number);
         record(&mut batch, run, "lost");
     }
-    // That of the first run is written by the time that this one does not fit.
+    // The record of the first run is written before this one turns out not to fit.
     batch.records.push((other, vec![1; 200_000]));
     kit.fail(batch);
     kit.store.set_bytes_max(u64::MAX);
@@ -64,7 +64,7 @@ fn what_was_learned_in_a_failed_commit_is_forgotten() {
     let mut batch = kit.batch();
     record(&mut batch, run, "kept");
     publish(&mut batch, run, 2);
-    kit.keep(batch);
+    kit.commit(batch);
     let kept = kit.handler(run.handler.0).expect("the handler");
     assert_eq!((kept.handler.next_sequence, kept.journal.records.len()), (2, 2));
     let (events, _) = kit.page(run, 0, 10, 1_000);
@@ -72,7 +72,7 @@ fn what_was_learned_in_a_failed_commit_is_forgotten() {
 }
 
 #[test]
-fn a_batch_that_contradicts_what_is_kept_fails_for_that_handler_alone() {
+fn a_batch_that_contradicts_what_is_stored_fails_for_that_handler_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     let done = kit.complete_one();
@@ -95,7 +95,7 @@ fn a_batch_that_contradicts_what_is_kept_fails_for_that_handler_alone() {
 }
 
 #[test]
-fn what_is_said_of_handlers_that_are_gone_changes_nothing() {
+fn changes_to_handlers_that_are_gone_have_no_effect() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     kit.complete_one();
@@ -106,13 +106,13 @@ fn what_is_said_of_handlers_that_are_gone_changes_nothing() {
     batch.cursors.push((run(0, 5), 3));
     batch.removed.push((run(70, 0), 0..9));
     batch.purged.push(HandlerKey(70));
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!(kit.list(None, 10).len(), 1);
     assert_eq!(kit.handler(0).expect("the handler").handler.cursor, 0);
 }
 
 #[test]
-fn closing_waits_for_what_was_given() {
+fn closing_commits_what_was_submitted() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     for _ in 0..200 {
@@ -124,7 +124,7 @@ fn closing_waits_for_what_was_given() {
     let number = kit.number;
     kit.wait_for(number);
     assert!(!directory.path().join("steprill.db-wal").exists(), "the log is in the database");
-    // What comes later is told that nobody keeps it.
+    // Later batches fail at once.
     let batch = kit.batch();
     assert_eq!(kit.fail(batch), StoreError::Closed);
     assert!(kit.ask(Query::Oldest { count: 1 }).is_err());
@@ -132,12 +132,12 @@ fn closing_waits_for_what_was_given() {
 }
 
 #[test]
-fn a_process_that_ends_at_once_has_lost_nothing_that_was_kept() {
+fn a_process_that_exits_abruptly_loses_nothing_that_was_committed() {
     let (directory, copy) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     let mut kit = Kit::open_as(directory.path(), &[graph()], Durability::Full).expect("a store");
     let mut batch = kit.batch();
     let run = kit.begin(&mut batch);
-    kit.keep(batch);
+    kit.commit(batch);
     let done = kit.complete_one();
     crash(directory.path(), copy.path());
     let (newest, next_handler) = (kit.now, kit.next_handler);
@@ -149,19 +149,19 @@ fn a_process_that_ends_at_once_has_lost_nothing_that_was_kept() {
 }
 
 #[test]
-fn a_batch_for_the_time_s_sake_keeps_the_time_and_an_empty_one_nothing() {
+fn a_batch_that_contains_only_the_time_commits_it_and_an_empty_one_nothing() {
     let (directory, copy) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
     let mut kit = Kit::open(directory.path());
     kit.complete_one();
     kit.now.alive_us += 30_000_000;
     let batch = Batch { is_clock: true, ..kit.batch() };
     let kept = batch.now;
-    kit.keep(batch);
+    kit.commit(batch);
     let log_bytes = || std::fs::metadata(directory.path().join("steprill.db-wal")).expect("a log").len();
     let before = log_bytes();
     kit.now.alive_us += 30_000_000;
     let batch = kit.batch();
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!(log_bytes(), before, "nothing is written for nothing");
     crash(directory.path(), copy.path());
     assert_eq!(Kit::open(copy.path()).beginning.newest, kept);

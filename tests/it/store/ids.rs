@@ -1,4 +1,4 @@
-//! Ids, chosen and made, with the scheduler in front of the store: what one client was given or has chosen never names
+//! Ids, chosen and made, with the scheduler in front of the store: an id that one client received or chose never names
 //! the handler of another.
 
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ impl Server {
         }
     }
 
-    /// Commits what has changed. Whether all of it is committed.
+    /// Commits what has changed. Returns whether all of it is committed.
     fn commit(&mut self) -> bool {
         let mut is_whole = true;
         while let Some(batch) = self.scheduler.seal() {
@@ -103,7 +103,7 @@ impl Server {
         }
     }
 
-    /// Run id of the handler that the id names.
+    /// Returns the run id of the handler that the id names.
     fn named(&mut self, id: &str) -> Option<Uuid> {
         if let Residence::InStore(address) = self.scheduler.residence(id, true) {
             self.read(address);
@@ -112,7 +112,7 @@ impl Server {
         Some(self.scheduler.view(key).expect("it is here").run_id)
     }
 
-    /// Begins a run, with this id if there is none of it; the id that it got and the run's, if it is committed.
+    /// Begins a run, under this id if it is free. Returns the id that it got and the run's id, if it is committed.
     fn begin(&mut self, id: Option<&str>) -> Option<(String, Uuid)> {
         if id.is_some_and(|id| self.named(id).is_some()) {
             return None;
@@ -142,13 +142,13 @@ impl Server {
             let key = self.scheduler.find(id).expect("it was named");
             self.scheduler.cancel(key, self.now).expect("it is in memory");
             assert!(self.commit());
-            // All that has ended leaves memory but for the last.
+            // All ended handlers but the last leave memory.
             self.scheduler.retire();
         }
     }
 }
 
-/// The id that the server would make `ms` later, if it made the `count`-th key then, of this shard.
+/// Returns the id of the `count`-th key that the server would make `ms` later in this shard.
 fn id_of(now: Now, ms: i64, count: u64, shard: u8) -> String {
     let mut keys = Keys::resume(Issued::default());
     let now = Now { wall_us: now.wall_us + ms * 1_000, ..now };
@@ -160,7 +160,7 @@ fn id_of(now: Now, ms: i64, count: u64, shard: u8) -> String {
 }
 
 #[test]
-fn no_handler_is_made_under_an_id_that_a_client_has_chosen_however_long_ago() {
+fn no_handler_is_created_under_an_id_that_a_client_ever_chose() {
     for (is_in_memory, is_purged) in [(true, false), (false, false), (false, true)] {
         let mut server = Server::new();
         // The first id that is made after a start is of shard 1.
@@ -192,7 +192,7 @@ fn no_handler_is_made_under_an_id_that_a_client_has_chosen_however_long_ago() {
 enum Op {
     /// A run without an id.
     Make,
-    /// A run with an id that looks made, of so many milliseconds from now.
+    /// A run with an id that looks made, this many milliseconds from now.
     ChooseAhead {
         ms: i64,
         count: u64,
@@ -200,7 +200,7 @@ enum Op {
     },
     /// A run with an id that was chosen, or made, for another: the id's number.
     ChooseAgain(usize),
-    /// A run with an id that stands for the key of a handler, if a client chose that one's.
+    /// A run with the id that follows from the key of a handler, if a client chose that handler's id.
     ChooseKey(usize),
     Purge(usize),
     Cancel(usize),
@@ -223,7 +223,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     prop::collection::vec(op, 1..40)
 }
 
-/// Plays it, and checks after each step that every id names the handler that got it last, or none.
+/// Runs the steps, and checks after each that every id names the handler that got it last, or none.
 fn play(ops: Vec<Op>) {
     let mut server = Server::new();
     let (mut all, mut names) = (Vec::<String>::new(), BTreeMap::<String, Option<Uuid>>::new());

@@ -1,4 +1,4 @@
-//! A fault of one handler's rows is that handler's alone.
+//! A fault of one handler's rows affects only that handler.
 
 use std::fs;
 
@@ -8,18 +8,18 @@ use super::*;
 
 const PAGE_BYTES: usize = 1_024;
 
-/// A handler that completed with a result that takes pages of its own.
+/// Creates a handler that completed with a result that fills its own pages.
 fn complete_large(kit: &mut Kit, mark: &str) -> RunKey {
     let mut batch = kit.batch();
     let run = kit.begin(&mut batch);
-    kit.keep(batch);
+    kit.commit(batch);
     let mut batch = kit.batch();
     complete(&mut batch, run, &format!("\"{}\"", mark.repeat(2_000)));
-    kit.keep(batch);
+    kit.commit(batch);
     run
 }
 
-/// Damages every page that holds nothing but this mark, while nobody has the database open.
+/// Damages every page that contains nothing but this mark, while the database is closed.
 pub(crate) fn damage(directory: &Path, mark: &str) {
     let path = directory.join("steprill.db");
     let mut bytes = fs::read(&path).expect("a database");
@@ -27,7 +27,7 @@ pub(crate) fn damage(directory: &Path, mark: &str) {
     for page in bytes.chunks_exact_mut(PAGE_BYTES) {
         let marks = page.windows(mark.len()).filter(|window| *window == mark.as_bytes()).count();
         if (marks + 2) * mark.len() >= PAGE_BYTES {
-            // Where the next page of the row is: nowhere.
+            // The number of the row's next page, which does not exist.
             page[..4].fill(0xFF);
             count += 1;
         }
@@ -37,8 +37,8 @@ pub(crate) fn damage(directory: &Path, mark: &str) {
 }
 
 impl Kit {
-    /// Keeps a batch; who was set aside for that.
-    pub(crate) fn keep_some(&mut self, batch: Batch) -> Vec<Aside> {
+    /// Commits a batch. Returns the handlers that were set aside.
+    pub(crate) fn commit_some(&mut self, batch: Batch) -> Vec<Aside> {
         let (wanted, mut asides) = (batch.number, Vec::new());
         self.store.submit(batch);
         loop {
@@ -52,7 +52,7 @@ impl Kit {
 }
 
 #[test]
-fn what_cannot_be_removed_is_set_aside_and_the_rest_of_its_batch_is_kept() {
+fn a_handler_that_cannot_be_removed_is_set_aside_and_the_rest_of_its_batch_is_committed() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     let [before, damaged, behind] = ["before--", "damaged-", "behind--"].map(|mark| complete_large(&mut kit, mark));
@@ -64,22 +64,22 @@ fn what_cannot_be_removed_is_set_aside_and_the_rest_of_its_batch_is_kept() {
     let mut batch = kit.batch();
     batch.purged = vec![before.handler, damaged.handler];
     let fresh = kit.begin(&mut batch);
-    let asides = kit.keep_some(batch);
+    let asides = kit.commit_some(batch);
     let [aside] = &asides[..] else { panic!("{asides:?}") };
     assert_eq!((aside.handler, aside.was_finished, aside.serial), (damaged.handler, true, 1));
     assert!(aside.cause.contains("malformed"), "{aside:?}");
     assert!(kit.handler(before.handler.0).is_none());
     assert!(kit.handler(fresh.handler.0).is_some());
     assert_eq!(kit.oldest(9).iter().map(|(key, _)| *key).collect::<Vec<_>>(), [behind.handler.0]);
-    // What was sealed before that was heard of rests on it.
+    // Batches sealed before the scheduler knew depend on dropped changes.
     let mut late = kit.batch();
     late.cursors.push((damaged, 1));
     late.purged.push(damaged.handler);
-    kit.keep(late);
-    // Who insists finds the same.
+    kit.commit(late);
+    // Another removal, by a scheduler that knows, has the same result.
     let mut again = Batch { asides_heard: 1, ..kit.batch() };
     again.purged.push(damaged.handler);
-    let asides = kit.keep_some(again);
+    let asides = kit.commit_some(again);
     assert_eq!(
         asides.iter().map(|aside| (aside.handler, aside.was_finished)).collect::<Vec<_>>(),
         [(damaged.handler, false)]
@@ -96,7 +96,7 @@ fn what_cannot_be_removed_is_set_aside_and_the_rest_of_its_batch_is_kept() {
 }
 
 #[test]
-fn lists_pass_over_what_cannot_be_read_and_say_so() {
+fn lists_skip_handlers_that_cannot_be_read_and_report_them() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     let runs: Vec<RunKey> = (0..9).map(|index| complete_large(&mut kit, &format!("mark-{index}-"))).collect();
@@ -133,7 +133,7 @@ fn a_damaged_page_of_handlers_hides_those_on_it_alone() {
         kit.complete_one();
     }
     drop(kit);
-    // A leaf of the table: its key is that of a row in the middle.
+    // A leaf of the table that contains a row in the middle.
     let path = directory.path().join("steprill.db");
     let mut bytes = fs::read(&path).expect("a database");
     let run_id = run_id(run(100, 0));
@@ -150,28 +150,28 @@ fn a_damaged_page_of_handlers_hides_those_on_it_alone() {
     assert!(damaged.contains(&100) && damaged.len() < 20, "{damaged:?}");
     assert_eq!(handlers.len() + damaged.len(), 200, "{damaged:?}");
     assert_eq!(kit.oldest(1_000).len(), 200);
-    // All go that can, in one batch.
+    // All that can be removed are, in one batch.
     let mut batch = kit.batch();
     batch.purged = (0..200).map(HandlerKey).collect();
-    let asides = kit.keep_some(batch);
+    let asides = kit.commit_some(batch);
     let (own, whole): (Vec<_>, Vec<_>) = asides.iter().partition(|aside| aside.is_own);
     let keys = |asides: &[&Aside]| asides.iter().map(|aside| aside.handler.0).collect::<Vec<_>>();
     assert_eq!(keys(&own), damaged, "{asides:?}");
-    // A page beside the damaged one cannot be merged with it: its last rows stay, too, and are not blamed.
+    // A page beside the damaged one cannot be merged with it, so its last rows stay as well; they are not blamed.
     assert!(whole.len() < 40, "{asides:?}");
     assert_eq!(kit.oldest(1_000).iter().map(|(key, _)| *key).collect::<Vec<_>>(), keys(&whole));
     kit.complete_one();
 }
 
 #[test]
-fn a_start_gives_what_goes_on_past_what_is_damaged() {
+fn a_start_recovers_live_runs_despite_damaged_ones() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     let mut begin = |mark: &str| {
         let mut batch = kit.batch();
         let run = kit.begin(&mut batch);
         record(&mut batch, run, &mark.repeat(2_000));
-        kit.keep(batch);
+        kit.commit(batch);
         run.handler
     };
     let [first, damaged, last] = ["first---", "damaged-", "last----"].map(&mut begin);
@@ -188,25 +188,25 @@ fn a_start_gives_what_goes_on_past_what_is_damaged() {
 }
 
 #[test]
-fn a_fault_of_the_database_as_a_whole_is_nobodys_own() {
+fn a_fault_of_the_whole_database_is_blamed_on_no_handler() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     let mut batch = kit.batch();
     let running = kit.begin(&mut batch);
-    kit.keep(batch);
+    kit.commit(batch);
     let other = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
     other
         .execute_batch("CREATE TRIGGER no BEFORE INSERT ON journal BEGIN SELECT RAISE(ABORT, 'no'); END")
         .expect("a trigger");
     let mut batch = kit.batch();
     record(&mut batch, running, "more");
-    let asides = kit.keep_some(batch);
+    let asides = kit.commit_some(batch);
     let [aside] = &asides[..] else { panic!("{asides:?}") };
     assert_eq!((aside.handler, aside.is_own), (running.handler, false));
     other.execute_batch("DROP TRIGGER no").expect("it goes");
     let mut batch = Batch { asides_heard: 1, ..kit.batch() };
     record(&mut batch, running, "more");
-    kit.keep(batch);
+    kit.commit(batch);
 }
 
 #[test]
@@ -218,13 +218,13 @@ fn a_long_row_of_one_handler_is_read_by_no_search_for_another() {
         .map(|number| {
             let mut batch = kit.batch();
             let run = kit.begin(&mut batch);
-            kit.keep(batch);
+            kit.commit(batch);
             let mut batch = kit.batch();
             record(&mut batch, run, &mark(number).repeat(900));
             let event = EventRef::Known(graph().event_id("E").expect("E"));
             let value = json(&format!("\"{}\"", mark(number).repeat(900)));
             batch.published.push((run, Published::Event(event, value)));
-            kit.keep(batch);
+            kit.commit(batch);
             run
         })
         .collect();
@@ -239,13 +239,13 @@ fn a_long_row_of_one_handler_is_read_by_no_search_for_another() {
         publish(&mut batch, run, 3);
     }
     let fresh = kit.begin(&mut batch);
-    assert_eq!(kit.keep_some(batch), [], "none of those rows is looked at");
+    assert_eq!(kit.commit_some(batch), [], "none of those rows is looked at");
     let asked = kit.ask(Query::Handler(HandlerAddress::Key(runs[20].handler)));
     assert!(matches!(asked, Ok(Answer::Damaged { .. })), "{asked:?}");
     let mut batch = kit.batch();
     let others = runs.iter().step_by(2).map(|run| run.handler).filter(|key| *key != runs[20].handler);
     batch.purged = others.chain([fresh.handler]).collect();
-    assert_eq!(kit.keep_some(batch), []);
+    assert_eq!(kit.commit_some(batch), []);
     for run in runs.iter().skip(1).step_by(2) {
         assert_eq!(kit.handler(run.handler.0).expect("a handler").journal.records.len(), 3);
         assert_eq!(kit.page(*run, 0, 9, 100_000).0.len(), 3);
@@ -253,13 +253,13 @@ fn a_long_row_of_one_handler_is_read_by_no_search_for_another() {
 }
 
 #[test]
-fn who_was_set_aside_and_is_whole_is_there_again_after_the_next_start() {
+fn a_handler_that_was_set_aside_but_is_whole_is_back_after_the_next_start() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     let [first, last] = [(); 2].map(|()| kit.complete_one());
     let mut batch = kit.batch();
     let running = kit.begin(&mut batch);
-    kit.keep(batch);
+    kit.commit(batch);
     let damaged = complete_large(&mut kit, "damaged-");
     drop(kit);
     damage(directory.path(), "damaged-");
@@ -271,7 +271,7 @@ fn who_was_set_aside_and_is_whole_is_there_again_after_the_next_start() {
     aside(first.handler, 1);
     aside(running.handler, (1 << 62) + running.handler.0.cast_signed());
     aside(damaged.handler, 3);
-    // The place of the last one is given to another.
+    // Another handler has the place of the last one.
     aside(last.handler, 2);
     let sql = "INSERT INTO places (place, handler, wall_us) VALUES (2, 77, 0)";
     database.execute(sql, []).expect("a place");
@@ -285,18 +285,18 @@ fn who_was_set_aside_and_is_whole_is_there_again_after_the_next_start() {
     assert_eq!(kit.recover().len(), 1);
     let mut batch = kit.batch();
     batch.purged = vec![first.handler, last.handler];
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!(kit.oldest(9).len(), 1);
 }
 
 #[test]
-fn removals_that_fail_for_nobody_s_fault_keep_nobody_from_going_on() {
+fn removals_that_fail_through_no_fault_of_a_handler_do_not_stop_other_runs() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     let done: Vec<HandlerKey> = (0..20).map(|_| kit.complete_one().handler).collect();
     let mut batch = kit.batch();
     let running = kit.begin(&mut batch);
-    kit.keep(batch);
+    kit.commit(batch);
     let other = rusqlite::Connection::open(directory.path().join("steprill.db")).expect("a database");
     // No handler can be deleted, and the database as a whole is not sound.
     let triggers = "CREATE TRIGGER stays BEFORE DELETE ON handlers BEGIN SELECT RAISE(ABORT, 'no'); END;
@@ -305,7 +305,7 @@ fn removals_that_fail_for_nobody_s_fault_keep_nobody_from_going_on() {
     let mut batch = kit.batch();
     batch.purged.clone_from(&done);
     record(&mut batch, running, "more");
-    let asides = kit.keep_some(batch);
+    let asides = kit.commit_some(batch);
     let of_all: Vec<_> = done.iter().map(|key| (*key, false)).collect();
     assert_eq!(asides.iter().map(|aside| (aside.handler, aside.is_own)).collect::<Vec<_>>(), of_all);
     assert_eq!(kit.handler(running.handler.0).expect("the handler").journal.records.len(), 2);

@@ -60,14 +60,14 @@ fn echo_runs(count: u64, rounds: u64, durability: Durability) {
             })
             .collect();
         batch.next_handler = kit.next_handler;
-        kit.keep(batch);
+        kit.commit(batch);
         let mut batch = kit.batch();
         for run in runs {
             record(&mut batch, run, "done");
             step(&mut batch, run, StepState::NotRunning);
             complete(&mut batch, run, r#"{"result":"hello"}"#);
         }
-        kit.keep(batch);
+        kit.commit(batch);
         commits += 2;
     }
     let cpu_us = writer_cpu_us() - cpu_us;
@@ -122,14 +122,14 @@ fn how_long_recovery_takes_and_what_finished_handlers_cost() {
     for _ in 0..100 {
         let mut batch = kit.batch();
         let runs: Vec<RunKey> = (0..1_000).map(|_| kit.begin(&mut batch)).collect();
-        kit.keep(batch);
+        kit.commit(batch);
         for _ in 0..2 {
             let mut batch = kit.batch();
             for run in &runs {
                 record(&mut batch, *run, "more");
                 publish(&mut batch, *run, 1);
             }
-            kit.keep(batch);
+            kit.commit(batch);
         }
     }
     kit.store.close();
@@ -150,12 +150,12 @@ fn how_long_recovery_takes_and_what_finished_handlers_cost() {
     for _ in 0..1_000 {
         let mut batch = kit.batch();
         let runs: Vec<RunKey> = (0..1_000).map(|_| kit.begin(&mut batch)).collect();
-        kit.keep(batch);
+        kit.commit(batch);
         let mut batch = kit.batch();
         for run in &runs {
             complete(&mut batch, *run, "1");
         }
-        kit.keep(batch);
+        kit.commit(batch);
     }
     let size = fs::metadata(directory.path().join("steprill.db")).map_or(0, |file| file.len());
     println!(

@@ -1,15 +1,15 @@
-//! The store that survives: what is kept, what is given back, what a fault takes.
+//! The SQLite store: what is stored, what is read back, what a fault loses.
 
 mod damage;
 mod failures;
 mod ids;
 pub(crate) mod isolation;
-mod kept;
 mod measures;
 mod model;
 mod opening;
 mod retention;
 mod states;
+mod stored;
 mod tools;
 
 use std::{path::Path, sync::Arc, sync::mpsc};
@@ -76,7 +76,7 @@ impl Kit {
         })
     }
 
-    /// The next batch, a millisecond after the last one.
+    /// Returns the next batch, a millisecond after the last one.
     pub(crate) fn batch(&mut self) -> Batch {
         self.number += 1;
         self.now.wall_us += 1_000;
@@ -90,7 +90,7 @@ impl Kit {
         }
     }
 
-    /// What is completed next.
+    /// Returns what is completed next.
     pub(crate) fn completed(&mut self) -> Completed {
         loop {
             if let Some(completed) = self.store.poll_completed() {
@@ -103,8 +103,8 @@ impl Kit {
         }
     }
 
-    /// Keeps a batch, and all before it.
-    pub(crate) fn keep(&mut self, batch: Batch) {
+    /// Commits a batch and all before it.
+    pub(crate) fn commit(&mut self, batch: Batch) {
         let wanted = batch.number;
         self.store.submit(batch);
         self.wait_for(wanted);
@@ -120,7 +120,7 @@ impl Kit {
         }
     }
 
-    /// Gives a batch that cannot be kept.
+    /// Submits a batch that cannot be committed.
     pub(crate) fn fail(&mut self, batch: Batch) -> StoreError {
         let wanted = batch.number;
         self.store.submit(batch);
@@ -161,7 +161,7 @@ impl Kit {
         }
     }
 
-    /// Events as text, and the workflow whose ids they have.
+    /// Returns events as text, and the workflow whose ids they have.
     pub(crate) fn page(&mut self, run: RunKey, from: u64, until: u64, bytes_max: usize) -> (Vec<String>, Option<u16>) {
         match self.ask(Query::Page { run, from, until, bytes_max }) {
             Ok(Answer::Page { feed, workflow }) => {
@@ -184,15 +184,15 @@ impl Kit {
         begin(batch, &mut self.next_handler, None)
     }
 
-    /// A handler whose run completed, in two commits.
+    /// Creates a handler whose run completes, in two commits.
     pub(crate) fn complete_one(&mut self) -> RunKey {
         let mut batch = self.batch();
         let run = self.begin(&mut batch);
-        self.keep(batch);
+        self.commit(batch);
         let mut batch = self.batch();
         record(&mut batch, run, "done");
         complete(&mut batch, run, "1");
-        self.keep(batch);
+        self.commit(batch);
         run
     }
 }
@@ -205,7 +205,7 @@ fn whole(recovered: Recovered) -> Stored {
     }
 }
 
-/// What is found if the process ends here: nothing is closed in order.
+/// Returns a copy of the directory as a crash at this point would leave it.
 pub(crate) fn crash(from: &Path, to: &Path) {
     for name in ["steprill.db", "steprill.db-wal"] {
         let _ = std::fs::copy(from.join(name), to.join(name));

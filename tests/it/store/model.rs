@@ -1,5 +1,5 @@
-//! Random batches, kept in groups of any size, against a model of what is to be kept: after each group, and after each
-//! new start, everything that can be asked for is as the model has it.
+//! Random batches, committed in groups of any size, against a model: after each group, and after each start, all
+//! queries return what the model has.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -37,7 +37,7 @@ impl Random {
 struct Handler {
     kept: StoredHandler,
     journal: StoredJournal,
-    /// Whether the state that the newest run began with is kept apart.
+    /// Whether the state with which the newest run began is stored separately.
     is_apart: bool,
     /// By number: text, workflow, and the run that published it.
     events: BTreeMap<u64, (String, u16, u32)>,
@@ -49,7 +49,7 @@ struct Model {
     ended: VecDeque<u64>,
 }
 
-/// The two workflows of the tests; ids of the second graph are others.
+/// The two workflows of the tests; the second graph has other ids.
 fn graphs() -> [Arc<Graph>; 2] {
     let mut second = parts("a: S -> T ~ D|E");
     second.name = "second".into();
@@ -61,7 +61,7 @@ struct World {
     model: Model,
     random: Random,
     graphs: [Arc<Graph>; 2],
-    /// When something was given that is to be kept.
+    /// The time of the newest change.
     newest: Now,
 }
 
@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    /// A state of a few keys, some of which are large.
+    /// Returns a state of a few keys, some of which are large.
     fn state(&mut self) -> Values {
         (0..self.random.below(4)).map(|key| (Arc::from(format!("k{key}")), self.value())).collect()
     }
@@ -101,7 +101,8 @@ impl World {
         json(&format!(r#""{}{}""#, self.random.below(10), "ü".repeat(length / 2)))
     }
 
-    /// The state that a run begins with, and where it is; `kept` is that of the handler's run before, if it completed.
+    /// Returns the state with which a run begins, and where it is. `kept` is that of the handler's previous run, if it
+    /// completed.
     fn start_state(&mut self, kept: Values) -> (StartState, Values) {
         match self.random.below(3) {
             0 if !kept.is_empty() => (StartState::Inherited, kept),
@@ -113,7 +114,7 @@ impl World {
         }
     }
 
-    /// What becomes of the state that a run began with, and what of it has changed if it is kept apart.
+    /// Returns what becomes of the state with which a run began, and what of it has changed if it is stored separately.
     fn change_state(&mut self, mut state: Values, is_apart: bool) -> (Values, Option<Changed>) {
         let mut keys = BTreeSet::new();
         for _ in 0..self.random.below(3) {
@@ -187,7 +188,7 @@ impl World {
         self.go_on(batch, key);
     }
 
-    /// Inputs of a run, and events; a snapshot and the end, maybe.
+    /// Adds inputs and events of a run; perhaps a snapshot and the end.
     fn go_on(&mut self, batch: &mut Batch, key: u64) {
         let snapshots = self.random.one_in(6);
         let Some(handler) = self.model.handlers.get_mut(&key) else { return };
@@ -373,7 +374,7 @@ fn check_seed(seed: u64) {
 }
 
 #[test]
-fn whatever_is_kept_is_given_back() {
+fn whatever_is_committed_is_read_back() {
     for seed in 0..60 {
         println!("seed {seed}");
         check_seed(seed);

@@ -1,4 +1,4 @@
-//! What a data directory may hold, and what is said if it holds something else.
+//! What a data directory may contain, and the errors if it contains something else.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -6,13 +6,13 @@ use steprill::store::sqlite::{Inspector, backup};
 
 use super::*;
 
-/// Every file with its bytes.
+/// Returns every file with its bytes.
 fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = fs::read_dir(directory).expect("a directory").flatten();
     files.map(|file| (file.path(), fs::read(file.path()).unwrap_or_default())).collect()
 }
 
-/// Opening is refused with a line that has all these words, and so are inspection and backup; nothing is touched.
+/// Checks that opening, inspection and backup are refused with a line that has all these words, and change nothing.
 #[track_caller]
 fn check_refused(directory: &Path, words: &[&str]) {
     let before = contents(directory);
@@ -92,7 +92,7 @@ fn a_database_without_its_tables_is_refused() {
 }
 
 #[test]
-fn a_second_server_is_refused_and_the_first_goes_on() {
+fn a_second_server_is_refused_and_the_first_continues() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     kit.complete_one();
@@ -106,7 +106,7 @@ fn a_second_server_is_refused_and_the_first_goes_on() {
 }
 
 #[test]
-fn what_the_system_does_not_let_be_made_is_said() {
+fn a_directory_that_cannot_be_created_is_reported() {
     let file = with_file("file", b"");
     let Err(error) = Kit::open_with(&file.path().join("file").join("data"), &[graph()]) else {
         panic!("it was opened")
@@ -129,7 +129,7 @@ fn a_new_directory_is_made_for_its_owner_alone() {
 }
 
 #[test]
-fn what_a_start_that_was_cut_off_left_is_no_hindrance() {
+fn remains_of_an_interrupted_start_are_no_obstacle() {
     let directory = with_file("steprill.db.new", b"half a database");
     Kit::open(directory.path()).complete_one();
     let kit = Kit::open(directory.path());
@@ -138,7 +138,7 @@ fn what_a_start_that_was_cut_off_left_is_no_hindrance() {
 }
 
 #[test]
-fn graphs_that_are_not_registered_any_more_come_behind_the_others() {
+fn graphs_that_are_no_longer_registered_come_after_the_others() {
     let directory = tempfile::tempdir().expect("a directory");
     let graphs = ["a: S -> T ~ E", "a: S -> T ~ D|E", "b: S -> T ~ E"].map(graph_of);
     let stored_of = |graph: &Arc<Graph>| graph.to_stored();
@@ -162,7 +162,7 @@ fn graphs_that_are_not_registered_any_more_come_behind_the_others() {
 }
 
 #[test]
-fn graphs_that_nothing_is_kept_under_are_dropped_when_they_are_many() {
+fn many_graphs_with_no_stored_runs_are_dropped() {
     let directory = tempfile::tempdir().expect("a directory");
     for number in 0..80 {
         let mut kit =

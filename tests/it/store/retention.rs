@@ -1,19 +1,19 @@
-//! What is removed is gone wholly, and its room is used again.
+//! What is removed is gone completely, and its space is reused.
 
 use rusqlite::Connection;
 
 use super::*;
 
-/// All but `gone`, which remembers ids.
+/// All tables but `gone`, which remembers ids.
 const TABLES: [&str; 6] = ["handlers", "journal", "states", "feed", "names", "trash"];
 
-/// Rows of a table.
+/// Returns how many rows a table has.
 pub(super) fn count(directory: &Path, table: &str) -> i64 {
     let connection = Connection::open(directory.join("steprill.db")).expect("a database");
     connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
 }
 
-/// Rows of each table, and of `places` without the clock.
+/// Returns how many rows each table has, `places` without the clock.
 pub(super) fn rows(directory: &Path) -> Vec<(&'static str, i64)> {
     let mut rows: Vec<_> = TABLES.into_iter().map(|table| (table, count(directory, table))).collect();
     rows.push(("places", count(directory, "places") - 1));
@@ -27,7 +27,7 @@ fn publish_large(batch: &mut Batch, run: RunKey, bytes: usize) {
     batch.published.push((run, Published::Event(EventRef::Known(event), value)));
 }
 
-/// A handler with rows in every table, whose run goes on.
+/// Creates a handler with rows in every table, whose run has not ended.
 fn begin_wide(kit: &mut Kit, id: &str) -> RunKey {
     let mut batch = kit.batch();
     let run = run(kit.next_handler, 0);
@@ -36,12 +36,12 @@ fn begin_wide(kit: &mut Kit, id: &str) -> RunKey {
     open(&mut batch, run, 0, Some(id));
     record(&mut batch, run, "start");
     publish(&mut batch, run, 1);
-    kit.keep(batch);
+    kit.commit(batch);
     for number in 0..5 {
         let mut batch = kit.batch();
         record(&mut batch, run, "more");
         publish(&mut batch, run, number);
-        kit.keep(batch);
+        kit.commit(batch);
     }
     run
 }
@@ -54,17 +54,17 @@ fn of_a_purged_handler_nothing_is_left() {
     let mut batch = kit.batch();
     record(&mut batch, failed, "last");
     fail(&mut batch, failed, "it broke");
-    kit.keep(batch);
+    kit.commit(batch);
     let running = begin_wide(&mut kit, "running");
     let short = kit.complete_one();
     let of_all = ["handlers", "journal", "feed", "names", "places"];
     assert_eq!(rows(directory.path()).iter().map(|(table, _)| *table).collect::<Vec<_>>(), of_all);
     let mut batch = kit.batch();
     batch.purged = vec![failed.handler, running.handler, short.handler];
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!(rows(directory.path()), []);
     assert!(kit.handler(0).is_none() && kit.list(None, 9).is_empty() && kit.oldest(9).is_empty());
-    // The id is free for another.
+    // The id is free for another handler.
     let again = begin_wide(&mut kit, "failed");
     let found = kit.ask(Query::Handler(HandlerAddress::Id("failed".into())));
     let Ok(Answer::Handler(Some(found))) = found else { panic!("{found:?}") };
@@ -82,15 +82,15 @@ fn a_large_feed_goes_bit_by_bit_even_after_a_new_start() {
     let mut batch = kit.batch();
     let run = kit.begin(&mut batch);
     (0..160).for_each(|_| publish_large(&mut batch, run, 50_000));
-    kit.keep(batch);
+    kit.commit(batch);
     let mut batch = kit.batch();
     batch.purged.push(run.handler);
     kit.store.submit(batch);
-    // This does not wait until all is gone.
+    // This does not wait until everything is gone.
     drop(kit);
     let left = rows(directory.path());
     assert!(matches!(left[..], [("feed", 10..150), ("trash", 1)]), "{left:?}");
-    // Each commit takes a bit along, and so does who has nothing else to do.
+    // Each commit removes a part, and so does the idle writer.
     let mut kit = Kit::open(directory.path());
     for _ in 0..10 {
         kit.complete_one();
@@ -109,13 +109,13 @@ fn under_a_steady_load_the_file_does_not_grow() {
         for run in &runs[..5] {
             publish_large(&mut batch, *run, 9_000);
         }
-        kit.keep(batch);
+        kit.commit(batch);
         let mut batch = kit.batch();
         for run in &runs {
             complete(&mut batch, *run, "1");
         }
         batch.purged = kit.oldest(50).into_iter().map(|(key, _)| HandlerKey(key)).collect();
-        kit.keep(batch);
+        kit.commit(batch);
         if round % 10 == 9 {
             kit.store.close();
             sizes.push(std::fs::metadata(directory.path().join("steprill.db")).expect("a database").len());
@@ -133,7 +133,7 @@ fn the_log_does_not_grow_without_bound() {
         let mut batch = kit.batch();
         let run = kit.begin(&mut batch);
         (0..20).for_each(|_| publish_large(&mut batch, run, 50_000));
-        kit.keep(batch);
+        kit.commit(batch);
         let log = std::fs::metadata(directory.path().join("steprill.db-wal")).expect("a log");
         let (bound, one) = (steprill::limits::WAL_BYTES_MAX as u64, 1_200_000);
         assert!(log.len() <= bound + 2 * one, "{} bytes", log.len());
@@ -151,18 +151,18 @@ fn the_file_becomes_shorter_when_most_of_it_is_free() {
         let run = kit.begin(&mut batch);
         (0..20).for_each(|_| publish_large(&mut batch, run, 50_000));
         complete(&mut batch, run, "1");
-        kit.keep(batch);
+        kit.commit(batch);
         runs.push(run);
     }
     let kept = kit.complete_one();
     assert!(bytes() > large / 2, "{} bytes", bytes());
     let mut batch = kit.batch();
     batch.purged = runs.iter().map(|run| run.handler).collect();
-    kit.keep(batch);
+    kit.commit(batch);
     let begun = std::time::Instant::now();
     while bytes() > u64::from(2 * steprill::limits::FREE_BYTES_MAX) {
         assert!(begun.elapsed() < PATIENCE, "{} bytes are left", bytes());
-        // Somebody looks at it meanwhile.
+        // A reader has it open meanwhile.
         assert!(kit.handler(kept.handler.0).is_some());
     }
     println!("{:?}", begun.elapsed());

@@ -1,4 +1,4 @@
-//! Large states, which stand beside the rows of their handlers.
+//! Large states, which are stored beside the rows of their handlers.
 
 use steprill::store::{Inspect as _, sqlite::Inspector};
 
@@ -8,7 +8,7 @@ use super::{
     *,
 };
 
-/// A state whose texts are nothing but this mark.
+/// Returns a state whose texts consist of this mark.
 fn state(mark: &str, bytes: usize) -> Values {
     [("n", json("0")), ("large", json(&format!("\"{}\"", mark.repeat(bytes / mark.len()))))]
         .into_iter()
@@ -22,13 +22,13 @@ fn with_n(mut state: Values, n: usize) -> (Values, Option<Changed>) {
 }
 
 impl Kit {
-    /// A handler that completed with this state, which its run began with but for `n`.
+    /// Creates a handler that completed with this state, with which its run began except for `n`.
     fn complete_apart(&mut self, state: &Values) -> RunKey {
         let run = run(self.next_handler, 0);
         self.next_handler += 1;
         let mut batch = self.batch();
         open_with(&mut batch, run, 0, None, StartState::Given(state.clone()));
-        self.keep(batch);
+        self.commit(batch);
         self.go_on_with(run, state, 1);
         run
     }
@@ -37,7 +37,7 @@ impl Kit {
         let mut batch = self.batch();
         let (state, changed) = with_n(state.clone(), n);
         complete_with(&mut batch, run, "1", state.clone(), changed);
-        self.keep(batch);
+        self.commit(batch);
         state
     }
 
@@ -45,7 +45,7 @@ impl Kit {
         let next = RunKey { run: run.run + 1, ..run };
         let mut batch = self.batch();
         open_with(&mut batch, next, u64::from(next.run), None, state);
-        self.keep(batch);
+        self.commit(batch);
         next
     }
 }
@@ -83,13 +83,13 @@ fn a_state_goes_with_its_handler_and_when_another_takes_its_place() {
     assert_eq!(kit.handler(run.handler.0).expect("a handler").journal.state, other);
     let mut batch = kit.batch();
     complete_with(&mut batch, run, "1", Values::default(), Some(Changed::Much));
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!((count(directory.path(), "states"), count(directory.path(), "blobs")), (0, 0));
     let run = kit.begin_again(run, StartState::Given(large.clone()));
     let mut batch = kit.batch();
     fail(&mut batch, run, "it broke");
-    kit.keep(batch);
-    // It tells why the run failed, and is nobody's to go on with.
+    kit.commit(batch);
+    // It shows why the run failed, and no run continues with it.
     let stored = kit.handler(run.handler.0).expect("a handler");
     assert_eq!(
         (stored.handler.end.expect("an end").state, stored.journal.state),
@@ -103,7 +103,7 @@ fn a_state_goes_with_its_handler_and_when_another_takes_its_place() {
     let run = kit.begin_again(run, StartState::Given(large));
     let mut batch = kit.batch();
     batch.purged.push(run.handler);
-    kit.keep(batch);
+    kit.commit(batch);
     assert_eq!(rows(directory.path()), []);
 }
 
@@ -130,21 +130,21 @@ fn a_damaged_state_is_its_handlers_alone() {
     assert_eq!(kit.list(None, 9).len(), 4, "a list reads no states");
     let read = kit.ask(Query::Handler(HandlerAddress::Key(damaged.handler)));
     assert!(matches!(read, Err(StoreError::Damaged { handler, .. }) if handler == damaged.handler), "{read:?}");
-    // Others go on beside it.
+    // Others continue.
     for run in [before, behind] {
         let run = kit.begin_again(run, StartState::Inherited);
         kit.go_on_with(run, &state("other", 9_000), 2);
     }
     let mut batch = kit.batch();
     batch.purged = vec![before.handler, damaged.handler];
-    let asides = kit.keep_some(batch);
-    // Pages may go without being read; if not, it is set aside alone.
+    let asides = kit.commit_some(batch);
+    // Pages may be freed without being read; if not, only this handler is set aside.
     assert!(asides.iter().all(|aside| aside.handler == damaged.handler && aside.is_own), "{asides:?}");
     assert!(kit.handler(before.handler.0).is_none());
 }
 
 #[test]
-fn a_damaged_page_of_states_keeps_no_handler_that_has_none_there() {
+fn a_damaged_page_of_states_affects_only_handlers_with_a_state_on_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     let [done, other] = [(); 2].map(|()| kit.complete_one());
@@ -162,6 +162,6 @@ fn a_damaged_page_of_states_keeps_no_handler_that_has_none_there() {
     let mut kit = Kit { number, ..Kit::open(directory.path()) };
     let mut batch = kit.batch();
     batch.purged.push(done.handler);
-    assert_eq!(kit.keep_some(batch), []);
+    assert_eq!(kit.commit_some(batch), []);
     assert!(kit.handler(done.handler.0).is_none() && kit.handler(other.handler.0).is_some());
 }

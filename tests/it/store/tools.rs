@@ -18,7 +18,7 @@ fn a_backup_beside_a_running_server_is_consistent_and_serves_as_a_database() {
     }
     let mut batch = kit.batch();
     let run = kit.begin(&mut batch);
-    kit.keep(batch);
+    kit.commit(batch);
     let file = copy.path().join("steprill.db");
     let (path, target) = (directory.path().to_owned(), file.clone());
     let copying = std::thread::spawn(move || backup(&path, &target));
@@ -57,7 +57,7 @@ fn a_backup_replaces_nothing_and_leaves_nothing_half_done() {
 }
 
 #[test]
-fn what_a_backup_that_was_killed_left_is_replaced_and_a_copy_that_is_moved_away_stays_whole() {
+fn the_remains_of_a_killed_backup_are_replaced_and_a_copy_that_is_moved_away_stays_whole() {
     let directory = tempfile::tempdir().expect("a directory");
     let (file, part) = (directory.path().join("copy.db"), directory.path().join("copy.db.part"));
     let moved = directory.path().join("moved.db");
@@ -81,14 +81,14 @@ fn what_a_backup_that_was_killed_left_is_replaced_and_a_copy_that_is_moved_away_
 }
 
 #[test]
-fn an_inspection_sees_what_is_kept_and_writes_nothing() {
+fn an_inspection_sees_what_is_stored_and_writes_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut kit = Kit::open(directory.path());
     kit.complete_one();
     let mut batch = kit.batch();
     let failed = kit.begin(&mut batch);
     fail(&mut batch, failed, "it broke");
-    kit.keep(batch);
+    kit.commit(batch);
     let files = || {
         let files = fs::read_dir(directory.path()).expect("files").flatten();
         let mut files: Vec<_> = files

@@ -67,7 +67,7 @@ fn a_run_is_refused_by_its_head_without_its_workflow_or_memory() {
         ("/workflows/v/run", Some(404), Some(404)),
         ("/nope", Some(404), Some(404)),
         ("/health", Some(405), Some(405)),
-        // The head alone does not tell whether the run still goes on.
+        // The head alone does not show whether the run has ended.
         ("/events/h1", None, None),
         ("/handlers/h1/cancel", None, None),
     ] {

@@ -42,7 +42,7 @@ fn no_start_event_is_empty_text_null_or_nothing_and_then_kwargs_count() {
 }
 
 #[test]
-fn an_envelope_is_told_from_fields_by_its_members() {
+fn an_envelope_is_distinguished_from_fields_by_its_members() {
     for (object, fields) in [
         ("{\"type\":\"StartEvent\",\"value\":{\"a\":1}}", "{\"a\":1}"),
         ("{\"types\":[],\"value\":{\"a\":1}}", "{\"a\":1}"),
@@ -315,7 +315,7 @@ fn a_body_may_begin_with_one_byte_order_mark() {
 }
 
 #[test]
-fn fields_beside_the_start_event_are_told_where_it_lacks_them() {
+fn fields_beside_the_start_event_are_pointed_out_if_it_lacks_them() {
     let graph = fixtures::graph(true);
     let needs_text = graph.event(graph.event_id("Work").unwrap());
     let fault = |body: &str| RunBody::parse(body.as_bytes()).unwrap().start_event(needs_text).unwrap_err();

@@ -1,4 +1,4 @@
-//! What the scheduler is told: events from outside, cancels, purges, notes of passes, and the time.
+//! Inputs of the scheduler: events from outside, cancels, purges, notes of passes, and the time.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Handles failed batches: their handlers are rolled back to what is committed. Inputs from outside are refused; what
-//! passes have reported is given to their runs again.
+//! Handles failed batches: their handlers are rolled back to what is committed. Inputs from outside are refused;
+//! reports of passes are passed to their runs again.
 
 use crate::{
     engine::{

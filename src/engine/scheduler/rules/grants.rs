@@ -30,7 +30,7 @@ impl Scheduler {
         self.serve_wanting(run);
     }
 
-    /// A pass has returned this many bytes, as it was told to.
+    /// A pass has returned this many bytes, as ordered.
     pub fn handle_feed_given_back(&mut self, tag: u64, bytes: usize) {
         let Some((run, _)) = self.passes.get(tag) else { return };
         let Some(grant) = self.passes.grant_mut(tag) else { return };

@@ -38,7 +38,7 @@ impl Scheduler {
                 }
                 is_recorded && handler.journal.outlives(&outcome, live.initial_state_bytes())
             }
-            // It fails because it cannot be read, and its journal tells why.
+            // It fails because it cannot be read, and its journal shows why.
             Phase::Parked(_) => true,
             Phase::Ended(_) => return,
         };

@@ -1,4 +1,4 @@
-//! Positions in lists of removed handlers, so that a client that lists page by page can continue after the last id that
+//! Positions of removed handlers in lists, so that a client that lists page by page can continue after the last id that
 //! it got.
 //!
 //! An id made by the server determines its position. Of removed ids that clients chose, the newest are remembered.

@@ -1,4 +1,4 @@
-//! Those who wait for runs and read their feeds.
+//! Callers that wait for runs, and readers of feeds.
 
 use crate::engine::{
     channel::{Channel, ReaderId},

@@ -188,7 +188,7 @@ impl Scheduler {
         self.outbox.discard(handler.life.counted.bytes, handler);
     }
 
-    /// Removes a handler for good. Those who read or wait are told once that is committed.
+    /// Removes a handler for good. Its readers and its caller are notified once that is committed.
     pub(super) fn remove(&mut self, key: HandlerKey) {
         let Some(handler) = self.handlers.remove(key) else { return };
         self.tally.forget(key, &handler);
@@ -203,7 +203,7 @@ impl Scheduler {
         let is_read = run.run > 0 || handler.channel.is_busy() || handler.caller.is_some();
         self.outbox.discard(handler.life.counted.bytes, handler.life);
         match self.retention.retained {
-            // The usual case in memory: there is nobody to tell.
+            // The usual case in memory: there is nobody to notify.
             Retained::InMemory if !is_read => return self.commits.batch.removed.push((run, handler.channel.range())),
             Retained::InMemory => {}
             Retained::InStore => {

@@ -44,7 +44,7 @@ impl Scheduler {
         self.health.note_store_fault(fault);
     }
 
-    /// Returns why something could last not be committed.
+    /// Returns the most recent reason why something could not be committed.
     pub fn last_fault(&self) -> StoreError {
         self.health.last_fault()
     }

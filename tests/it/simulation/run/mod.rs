@@ -53,7 +53,7 @@ fn every_run_keeps_the_invariants_whatever_happens() {
 }
 
 #[test]
-fn the_outcome_does_not_hang_on_the_order_of_completion() {
+fn the_outcome_does_not_depend_on_the_order_of_completion() {
     play(30_000, 2, |seed| {
         let mut random = Random::new(seed);
         let (lines, graph) = flow(&mut random, Kind::Ordered);
@@ -73,7 +73,7 @@ fn the_outcome_does_not_hang_on_the_order_of_completion() {
 }
 
 #[test]
-fn what_conflicts_too_often_runs_alone_and_everything_else_goes_on_after_it() {
+fn a_pass_that_conflicts_too_often_runs_alone_and_everything_else_continues_after_it() {
     let most_conflicts = std::cell::Cell::new(0);
     play(20_000, 3, |seed| {
         let mut random = Random::new(seed);

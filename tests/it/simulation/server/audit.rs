@@ -1,4 +1,4 @@
-//! What must hold: after every turn, at a start, where nothing is under way, at the end.
+//! What must hold: after every turn, at a start, when nothing is pending, at the end.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -18,7 +18,7 @@ use steprill::{
 use super::{clients::Told, model::Row, workflows::Flow, world::World};
 
 impl World {
-    /// Nothing leaves before it is kept: not an event, not an outcome.
+    /// Checks that no event and no outcome is sent before it is committed.
     pub(crate) fn audit(&mut self) {
         let mut next = self.core.scheduler().next_handler(None);
         while let Some(key) = next {
@@ -34,10 +34,10 @@ impl World {
         self.check_waiting();
     }
 
-    /// No more runs are admitted than `max_runs`, beside those whose end was dropped.
+    /// Checks that no more than `max_runs` runs are admitted, besides those whose end was dropped.
     fn check_places(&self) {
         let unreadable = &self.store.unreadable;
-        // An end that is on its way will be dropped, too, if its handler was set aside meanwhile and is here again.
+        // An end in a pending batch will be dropped, too, if its handler was set aside meanwhile and is resident again.
         let ended = self.store.submitted.iter().flat_map(|batch| &batch.ended).map(|ended| ended.run);
         let undone: BTreeSet<RunKey> = self.store.undone.iter().copied().chain(ended).collect();
         for flow in &self.flows {
@@ -45,7 +45,7 @@ impl World {
                 continue;
             };
             let (mut admitted, _) = self.places(flow);
-            // A run that a start could not read has failed and left its place, though that may never be kept.
+            // A run that a start could not read has failed and left its place, although that may never be committed.
             admitted.retain(|run| !undone.contains(run) && !unreadable.contains(&run.handler));
             assert!(admitted.len() <= max, "no more runs than may run at a time: {admitted:?}");
             let goes_on = |run: &&RunKey| {
@@ -59,9 +59,10 @@ impl World {
         }
     }
 
-    /// The runs of a workflow that go on: those that may run, and those that wait for a place.
+    /// Returns the live runs of a workflow: those that are admitted, and those that wait for a place.
     fn places(&self, flow: &Flow) -> (Vec<RunKey>, Vec<RunKey>) {
-        // A run that cannot be carried over to the workflow as it is now starts no pass, and is about to fail.
+        // A run that cannot be carried over to the present version of its workflow starts no pass, and is about to
+        // fail.
         let workflow = self.core.scheduler().workflow(&flow.name);
         let is_of_flow =
             |run: &RunKey| workflow.is_some() && self.core.scheduler().workflow_of(run.handler) == workflow;
@@ -89,8 +90,8 @@ impl World {
         }
     }
 
-    /// A pass is started when the store owes it: never one whose end is recorded, and each once in the life of a
-    /// process.
+    /// Checks that a started pass is due according to the store: its end is not recorded, and this process has not
+    /// started it before.
     pub(crate) fn check_start(&mut self, run: RunKey, workflow: WorkflowId, step: StepId, input: &PassInput) -> PassId {
         let history = &self.history.runs[&run];
         assert!(history.end.is_none(), "no pass is started after the end");
@@ -105,8 +106,8 @@ impl World {
         pass
     }
 
-    /// Retention removes no more handlers than it must, the longest ended first. It may have counted handlers that
-    /// have been set aside without its knowledge.
+    /// Checks that retention removes no more handlers than it must, the longest ended first. It may have counted
+    /// handlers that were set aside without its knowledge.
     pub(crate) fn check_purges(&self, batch: &Batch, oldest: &[(HandlerKey, i64)]) {
         let limits = &self.settings.limits;
         let by_retention: Vec<_> = batch.purged.iter().filter(|key| !self.clients.purging.contains(key)).collect();
@@ -152,7 +153,7 @@ impl World {
         assert!(self.is_so(told), "what was acknowledged is in the store: {told:?}");
     }
 
-    /// Every handler whose run goes on is here again, as it was.
+    /// Checks that every handler whose run has not ended is resident again, unchanged.
     pub(crate) fn check_recovered(&mut self) {
         let goes_on = |key: HandlerKey, row: &Row| row.end.is_none() && !row.is_aside && !self.store.is_headless(key);
         for (key, row) in self.store.model.handlers.iter().filter(|(key, row)| goes_on(**key, row)) {
@@ -162,9 +163,9 @@ impl World {
         self.audit();
     }
 
-    /// Turns without anything new until nothing is under way.
+    /// Simulates turns without anything new until nothing is pending.
     fn quiesce(&mut self, turns: &mut u64) {
-        // What could not be kept, or read, is tried again.
+        // Whatever could not be committed or read is retried.
         self.skip(BACK_OFF_US);
         for _ in 0..2_000 {
             let Ok(()) = self.turn() else { unreachable!("nothing goes wrong any more") };
@@ -181,8 +182,9 @@ impl World {
         panic!("it does not come to rest: {:#?}", self.core);
     }
 
-    /// Runs that go on. Those of handlers that were set aside, by the store or because their end could not be kept, or
-    /// of which nothing can be read, do not. All the others are held to the same rules whether or not there are such.
+    /// Returns the live runs. Runs of handlers that were set aside (by the store, or because their end could not be
+    /// committed), or of which nothing can be read, are not among them. The same rules apply to all others, whether or
+    /// not there are such runs.
     fn live(&self) -> impl Iterator<Item = (RunKey, bool)> {
         let is_aside = |key: HandlerKey, row: &Row| row.is_aside || self.core.scheduler().is_aside(key);
         let goes_on = move |key: HandlerKey, row: &Row| row.end.is_none() && !is_aside(key, row) && !self.is_lost(key);
@@ -193,12 +195,12 @@ impl World {
         })
     }
 
-    /// Whether nothing of the handler could be read when it was wanted: it is not here.
+    /// Returns whether nothing of the handler could be read when it was wanted, so that it is not resident.
     fn is_lost(&self, key: HandlerKey) -> bool {
         self.store.is_headless(key) && self.core.scheduler().run_of(key).is_none()
     }
 
-    /// All that is owed is done, and all that is kept shows.
+    /// Checks that everything due is done, and everything committed is visible.
     fn audit_quiet(&mut self) {
         for lane in [Lane(0), Lane(1)] {
             assert!(self.core.scheduler_mut().poll_pass(self.now, lane, Capacity::UNBOUNDED).is_none());
@@ -216,7 +218,7 @@ impl World {
         }
         let counts = self.core.scheduler().counts();
         assert_eq!((counts.reloading, counts.running), (0, self.live().count()), "all runs count that go on");
-        // A handler that cannot be removed, though its own rows are whole, is not chosen again, and does not count.
+        // A handler that cannot be removed although its own rows are whole is not chosen again, and does not count.
         let retained = self.store.model.ended.values().filter(|key| !self.core.scheduler().is_aside(**key)).count();
         assert_eq!(self.core.scheduler().retained_count(), retained, "every retained handler counts");
         for flow in &self.flows {
@@ -227,7 +229,7 @@ impl World {
         }
     }
 
-    /// Lets everything come to its end, and looks at what is left.
+    /// Lets everything end, and checks what is left.
     pub(crate) fn wind_down(&mut self, turns: &mut u64) {
         if self.random.one_in(2) {
             self.restart();
@@ -265,7 +267,7 @@ impl World {
         self.check_empty();
     }
 
-    /// With no run that goes on, nothing is held but finished handlers within their bounds.
+    /// Checks that without live runs nothing is held but finished handlers within their limits.
     fn check_empty(&mut self) {
         let finished = self.store.model.ended.len();
         assert!(finished <= self.settings.limits.keep_finished, "{finished} finished handlers are kept");
@@ -288,5 +290,5 @@ impl World {
     }
 }
 
-/// Handlers are looked at for their age once in this time.
+/// How often the ages of handlers are checked.
 const RETENTION_PAUSE: Duration = Duration::from_micros(RETENTION_PAUSE_US);

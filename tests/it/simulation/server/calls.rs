@@ -1,4 +1,4 @@
-//! Requests as the API takes them, and what it makes of them.
+//! Requests to the API, and its replies.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ use super::{
 };
 use crate::simulation::{random::hash, run::body};
 
-/// A request, with all that stands in it.
+/// A request with all its parts.
 pub(crate) struct Call {
     request: Request,
-    /// The handler that the store had under its id when it was sent.
+    /// The handler that the store had under the request's id when it was sent.
     stored: Option<HandlerKey>,
     method: Method,
     path: String,
@@ -35,7 +35,7 @@ pub(crate) struct Call {
     run_id: uuid::Uuid,
     /// What it posts.
     posted: String,
-    /// How its body is parsed, if that is to be done beside the loop; and what that gave.
+    /// How its body is parsed, if that is done outside the loop, and the result.
     form: Option<api::Form>,
     parsed: Option<Parsed>,
 }
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Call {
     }
 }
 
-/// The handler of a request, as it was before the call.
+/// The handler of a request before the call.
 #[derive(Clone, Copy)]
 struct Before {
     run: RunKey,
@@ -55,7 +55,7 @@ struct Before {
 }
 
 impl World {
-    /// Writes a request out.
+    /// Encodes a request.
     pub(crate) fn compose(&mut self, request: Request) -> Call {
         let run_id = uuid::Uuid::from_u128(u128::from(self.draw()));
         let (mut query, mut body, mut posted) = (None, Vec::new(), String::new());
@@ -102,7 +102,7 @@ impl World {
             if self.random.one_in(2) {
                 data.insert("a".into(), "5".into());
                 if self.random.one_in(3) {
-                    // More than a store keeps in a row, and now and then more than the loop parses itself.
+                    // More than a store puts in a row, and sometimes more than the loop itself parses.
                     let length = if self.random.one_in(24) { 70_000 } else { 20_000 };
                     data.insert("d".into(), "1".into());
                     data.insert("large".into(), format!("\"{}\"", "x".repeat(length)).into());
@@ -113,7 +113,7 @@ impl World {
         start.to_string().into_bytes()
     }
 
-    /// An event for a handler: often the answer to a question of its run.
+    /// Returns an event for a handler: often the answer to a question of its run.
     fn compose_post(&mut self, id: &str) -> (Vec<u8>, String) {
         let serial = self.draw();
         let Some((run, version, graph)) = self.newest_run(id) else {
@@ -144,7 +144,8 @@ impl World {
         (post.to_string().into_bytes(), Json::from_value(&value).expect("an object").as_str().to_owned())
     }
 
-    /// Where a reader begins: with the queue, which waits for long, for a while or not at all; or somewhere in the log.
+    /// Returns where a reader begins: with the queue, for which it waits long, a while or not at all; or somewhere in
+    /// the log.
     fn compose_cursor(&mut self, id: &str, queue: bool) -> Option<String> {
         if queue {
             return self
@@ -158,7 +159,7 @@ impl World {
         Some(if after == 0 { "after_sequence=-1".to_owned() } else { format!("after_sequence={}", after - 1) })
     }
 
-    /// The newest run of a handler, and the version of its workflow: here, or as the store has it.
+    /// Returns the newest run of a handler, resident or stored, and the version of its workflow.
     fn newest_run(&self, id: &str) -> Option<(RunKey, Version, Arc<Graph>)> {
         let scheduler = self.core.scheduler();
         if let Some(run) = scheduler.find(id).and_then(|key| scheduler.run_of(key)) {
@@ -170,12 +171,12 @@ impl World {
         Some((RunKey { handler: key, run: row.run }, row.version, Arc::clone(&model.versions[row.version])))
     }
 
-    /// The handler that the store has under an id.
+    /// Returns the handler that the store has under an id.
     fn stored(&self, id: &str) -> Option<HandlerKey> {
         self.store.model.find(&HandlerAddress::Id(id.into()))
     }
 
-    /// Makes a call. `is_read`: the scheduler was given what the store has of its handler.
+    /// Makes a call. `is_read`: whether its handler was loaded from the store.
     pub(crate) fn call(&mut self, client: ClientId, mut call: Call, is_read: bool) {
         let before = self.before(&call.request);
         let fields = FieldValues::default();
@@ -240,7 +241,7 @@ impl World {
         self.core.scheduler().run_of(key).expect("it has just begun")
     }
 
-    /// The reply comes when what the call changed is committed.
+    /// Replies once the change made by the call is committed.
     fn take_promise(
         &mut self,
         client: ClientId,
@@ -267,7 +268,7 @@ impl World {
         self.promise(client, key, told, response);
     }
 
-    /// The reply is there at once.
+    /// Replies at once.
     fn take_answer(&mut self, call: &Call, response: &Response, is_read: bool) {
         self.trace(|| format!("{} to {:?}", response.status, call.request));
         let (Request::Result { id } | Request::Post { id } | Request::Cancel { id, .. } | Request::Read { id, .. }) =
@@ -293,7 +294,7 @@ impl World {
         }
     }
 
-    /// Bodies that were handed over are parsed.
+    /// Parses bodies outside the loop.
     pub(crate) fn parse_some(&mut self) {
         let parsing = self.clients.doing.iter().filter_map(|(client, doing)| match doing {
             Doing::Calling(Call { form: Some(_), .. }) => Some(*client),

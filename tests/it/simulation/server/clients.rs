@@ -1,4 +1,4 @@
-//! Who asks for something, and what they were told.
+//! Clients, and what they were told.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +33,7 @@ pub(crate) enum Request {
     List { only_running: bool },
 }
 
-/// What a client was told is done.
+/// What a client was told.
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
     Started(RunKey, uuid::Uuid),
@@ -41,17 +41,17 @@ pub(crate) enum Told {
     Cancelled(RunKey),
     Purged(HandlerKey, uuid::Uuid),
     Result(RunKey, Outcome),
-    /// That its request is refused, by what may itself not be committed yet.
+    /// That its request is refused, because of a change that may not be committed yet.
     Refused,
 }
 
 /// What a client waits for.
 pub(crate) enum Doing {
-    /// For its call to be made again.
+    /// For its call to be repeated.
     Calling(Call),
-    /// For the reply that was made when this batch was open.
+    /// For a reply that waits for the batch with this number.
     Promised { batch: u64, told: Told, response: Response },
-    /// For the end of the run that it began.
+    /// For the end of the run that it started.
     Awaiting(RunKey, uuid::Uuid),
     /// For more of a list.
     Listing(Listing),
@@ -59,7 +59,7 @@ pub(crate) enum Doing {
 
 #[derive(Default)]
 pub(crate) struct Clients {
-    /// Ids that were ever heard of.
+    /// All ids that any client has learned of.
     pub(crate) ids: Vec<String>,
     /// The newest client of each slot.
     generations: Vec<u32>,
@@ -67,22 +67,22 @@ pub(crate) struct Clients {
     pub(crate) readers: BTreeMap<ClientId, Reader>,
     /// The batch of the last reply.
     replied: u64,
-    /// All that was ever told.
+    /// Everything that was ever reported.
     told: Vec<Told>,
-    /// The highest number that a queue's readers have taken.
+    /// The highest number that readers of a queue have taken.
     pub(crate) taken: BTreeMap<RunKey, u64>,
-    /// Handlers that somebody wants to be gone.
+    /// Handlers that a client wants to purge.
     pub(crate) purging: BTreeSet<HandlerKey>,
     /// Journals that are being folded.
     folding: Vec<(Loaded, Fold)>,
-    /// Whether it was told that the store fails, and not yet that it works again.
+    /// Whether a failure of the store was reported, and its recovery was not yet.
     is_store_failing: bool,
-    /// For runs and posts: never used twice.
+    /// The value of the next run or post; never used twice.
     drawn: u64,
 }
 
 impl World {
-    /// Somebody does something.
+    /// A client does something.
     pub(crate) fn act(&mut self) {
         let request = match self.random.below(15) {
             0..4 => self.draw_start(),
@@ -107,7 +107,7 @@ impl World {
         Request::Start { flow, id, context: self.random.one_in(2), waits: self.random.one_in(2) }
     }
 
-    /// Of late more often than of old.
+    /// Newer ones more often than older ones.
     fn draw_id(&mut self) -> String {
         let ids = &self.clients.ids;
         let recent = &ids[ids.len().saturating_sub(if self.random.one_in(4) { 100 } else { 8 })..];
@@ -119,7 +119,7 @@ impl World {
         self.clients.drawn
     }
 
-    /// A connection that waits for nothing sends a request.
+    /// An idle connection sends a request.
     pub(crate) fn request(&mut self, request: Request) {
         let Some(client) = self.connect() else { return };
         let call = self.compose(request);
@@ -127,7 +127,7 @@ impl World {
         self.call(client, call, false);
     }
 
-    /// Slots are used again, by the same client or by the next one.
+    /// Slots are reused, by the same client or by the next one.
     fn connect(&mut self) -> Option<ClientId> {
         let generations = &self.clients.generations;
         let client = |slot: usize| ClientId { slot: slot as u32, generation: generations[slot] };
@@ -145,7 +145,7 @@ impl World {
         })
     }
 
-    /// Somebody answers a question of this run.
+    /// A client answers a question of this run.
     pub(crate) fn answer(&mut self, run: RunKey) {
         let id = self.core.scheduler().view(run.handler).map(|view| view.id.to_owned());
         if let Some(id) = id {
@@ -153,7 +153,7 @@ impl World {
         }
     }
 
-    /// A connection is lost, whatever it waits for.
+    /// A connection is lost, whatever it is waiting for.
     fn hang_up_one(&mut self) {
         let waiting = self.clients.doing.keys().chain(self.clients.readers.keys());
         let waiting: Vec<ClientId> = waiting.copied().collect();
@@ -171,17 +171,17 @@ impl World {
         self.clients.generations[client.slot as usize] += 1;
     }
 
-    /// Has the client wait for the reply to what it changed.
+    /// Makes the client wait for the reply to its change.
     pub(crate) fn promise(&mut self, client: ClientId, key: HandlerKey, told: Told, response: Response) {
         let batch = self.core.scheduler().open_batch();
         self.core.wait(client, Awaited::Commit(key, response.clone()));
         self.clients.doing.insert(client, Doing::Promised { batch, told, response });
     }
 
-    /// How a run ended is read.
+    /// A client reads how a run ended.
     pub(crate) fn look(&mut self, key: HandlerKey) {
         if self.core.scheduler().is_aside(key) {
-            // It counts as failed, which nothing can keep.
+            // It counts as failed, although that cannot be stored.
             return;
         }
         let outcome = self.core.scheduler().view(key).and_then(|view| view.outcome.cloned());
@@ -190,7 +190,7 @@ impl World {
         }
     }
 
-    /// Somebody was told: that it is so, they may count on.
+    /// A client was told something, on which it may rely.
     fn tell(&mut self, told: Told) {
         self.trace(|| format!("told {told:?}"));
         self.check_told(&told);
@@ -294,7 +294,7 @@ impl World {
         assert!(is_committed, "nobody is told before it is committed");
     }
 
-    /// What is done beside the loop comes to its end.
+    /// Completes work that is done outside the loop.
     pub(crate) fn help(&mut self) -> Going {
         while !self.clients.folding.is_empty() && (self.is_closing || self.random.one_in(2)) {
             let index = self.random.below(self.clients.folding.len());
@@ -308,7 +308,7 @@ impl World {
         Ok(())
     }
 
-    /// Everybody's connection is lost. What they were told is there, unless the power was lost with it.
+    /// All connections are lost. What clients were told still holds, unless the power was lost.
     pub(crate) fn handle_crash(&mut self, power_lost: bool) {
         let clients = &mut self.clients;
         clients.generations.clear();
@@ -335,7 +335,7 @@ impl World {
         }
     }
 
-    /// The core and the clients agree on who waits.
+    /// Checks that the core and the clients agree on who is waiting.
     pub(crate) fn check_waiting(&self) {
         let waits = |doing: &Doing| !matches!(doing, Doing::Listing(_));
         let waiting = self.clients.doing.iter().filter(|(_, doing)| waits(doing)).map(|(client, _)| *client);
@@ -354,5 +354,5 @@ impl World {
     }
 }
 
-/// Connections at a time.
+/// How many connections there are at a time.
 const SLOTS_MAX: usize = 40;

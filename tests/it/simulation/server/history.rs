@@ -1,4 +1,5 @@
-//! What was committed of every run, record by record, and what follows from it: a run folded beside the scheduler's.
+//! What was committed of every run, record by record, and the run that follows from it, folded independently of the
+//! scheduler.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -27,21 +28,21 @@ use crate::simulation::{run::body::Performance, run::model::Model as Rules, run:
 
 pub(crate) const SECRET: u128 = 0x51_0E;
 
-/// All runs that ever were, those of handlers that are gone too.
+/// All runs that ever existed, including those of removed handlers.
 #[derive(Default)]
 pub(crate) struct History {
     pub(crate) runs: BTreeMap<RunKey, RunHistory>,
-    /// Values that were posted and refused, and runs that were: none of them may ever show up.
+    /// Values of refused posts, and refused runs: none of them may ever appear.
     pub(crate) refused_posts: BTreeSet<String>,
     pub(crate) refused_runs: BTreeSet<uuid::Uuid>,
-    /// Runs that somebody wants to be cancelled.
+    /// Runs that a client wants to cancel.
     pub(crate) cancelling: BTreeSet<RunKey>,
     /// Handlers whose rows cannot be read.
     pub(crate) unreadable: BTreeSet<HandlerKey>,
     pub(crate) records: u64,
-    /// Events that runs make work of with one input.
+    /// How many events a run turns into works with one input.
     pub(crate) events_at_once: u32,
-    /// Time that the server's alive clock did not see pass: where that clock stood, and how much it was.
+    /// Time during which the server's alive clock stood still: where it stood, and for how long.
     unseen: Vec<(u64, u64)>,
 }
 
@@ -51,29 +52,29 @@ pub(crate) struct RunHistory {
     handler_id: Arc<str>,
     pub(crate) version: Version,
     pub(crate) first: u64,
-    /// The state that it began with, if that is not in the journal.
+    /// The state with which it began, if that is not in the journal.
     initial_state: Values,
     events_at_once: u32,
     /// Follows the journal, record by record.
     pub(crate) shadow: Run,
-    /// The rules of a run, while it was under one version of its workflow and lost nothing.
+    /// The rules of a run, as long as it has had one version of its workflow and lost nothing.
     rules: Option<Rules>,
     log: Vec<Logged>,
     pub(crate) events: Vec<(Version, Published)>,
     pub(crate) end: Option<(Outcome, Values)>,
     pub(crate) posts: BTreeSet<String>,
-    /// Questions that are open, by work.
+    /// Open questions, by work.
     pub(crate) questions: BTreeMap<u64, (u64, EventId)>,
-    /// Passes of this session that were handed out, with what they saw, until it is committed what that was.
+    /// Passes of this session that were handed out, with what they saw, until their ends are committed.
     handed: Vec<(PassId, StepId, PassInput)>,
     performances: BTreeMap<PassId, Performance>,
-    /// Whether an input came from outside other than answers.
+    /// Whether any event other than an answer came from outside.
     pub(crate) is_disturbed: bool,
     pub(crate) event: Option<Json>,
     newest: Now,
 }
 
-/// Posts that were refused, and time that nobody saw pass.
+/// Refused posts, and time that the alive clock missed.
 type Outside<'a> = (&'a BTreeSet<String>, &'a [(u64, u64)]);
 
 enum Logged {
@@ -86,7 +87,7 @@ impl History {
         Self { events_at_once, ..Self::default() }
     }
 
-    /// Looks at a batch that is committed, against what was before it.
+    /// Checks a committed batch against the state before it.
     pub(crate) fn apply(&mut self, batch: &Batch, before: &Model, session: &Session) {
         let mut published: BTreeMap<RunKey, VecDeque<&Published>> = BTreeMap::new();
         for (run, event) in &batch.published {
@@ -130,7 +131,7 @@ impl History {
             assert!(!is_cancelled || self.cancelling.contains(key), "what was refused never shows up");
         }
         for of in batch.ended.iter().filter(|of| self.unreadable.contains(&of.run.handler)) {
-            // It fails without an input: its journal cannot be read.
+            // It fails without an input, because its journal cannot be read.
             let run = self.runs.get_mut(&of.run).expect("a run that was opened");
             if run.end.is_none() && matches!(of.outcome, Outcome::Failed(_)) {
                 let events = std::mem::take(published.entry(of.run).or_default());
@@ -169,7 +170,7 @@ impl History {
         self.runs.get_mut(&key).expect("a run that was opened")
     }
 
-    /// The process has ended; with a loss of power, what the store has now is all that was.
+    /// The process has ended. After a loss of power, only what the store has now was ever committed.
     pub(crate) fn crash(&mut self, model: &Model, purged: &BTreeSet<HandlerKey>) {
         self.cancelling.clear();
         for run in self.runs.values_mut() {
@@ -187,7 +188,7 @@ impl History {
                 run.go_back(row.records, row.version, model, unseen);
             }
             let events = &model.feeds[&key];
-            // Those before have left the window.
+            // Earlier ones have left the window.
             let left = (events.first - run.first) as usize;
             assert_eq!(run.events[left..], events.list, "a crash neither removes nor renumbers");
         }
@@ -225,7 +226,7 @@ impl RunHistory {
         }
     }
 
-    /// What the run comes to that goes on from this snapshot.
+    /// Returns the run that continues from this snapshot.
     fn resumed(&self, snapshot: &[u8], versions: &[Arc<Graph>]) -> Vec<u8> {
         let (snapshot, records) = record::split(snapshot).expect("it is whole");
         let graph = &versions[self.version];
@@ -240,7 +241,7 @@ impl RunHistory {
         run.snapshot()
     }
 
-    /// The live pass of a work, if there is one.
+    /// Returns the live pass of a work, if there is one.
     pub(crate) fn pass_of(&self, work: u64) -> Option<PassId> {
         self.owed_passes().into_iter().find(|pass| pass.work == work)
     }
@@ -313,7 +314,7 @@ impl RunHistory {
         places.check(&input, &self.shadow);
         let shown = (self.shadow.next_sequence() - self.next_sequence()) as usize;
         let folded = effects.iter().filter(|effect| matches!(effect, Effect::Publish(_))).count();
-        // Stream writes are in the feed alone, and come before all else of their input.
+        // Stream writes are only in the feed, and come first among the events of their input.
         let streamed: Vec<_> =
             published.iter().take(shown - folded).map(|event| Effect::Publish((*event).clone())).collect();
         assert!(streamed.is_empty() || matches!(input, Input::Noted { .. }));
@@ -356,7 +357,7 @@ impl RunHistory {
         }
     }
 
-    /// The passes whose snapshots are those of this moment.
+    /// Returns the passes whose snapshots are of this moment.
     fn see_handed(&mut self) {
         let (shadow, rules) = (&self.shadow, &mut self.rules);
         self.handed.retain(|(pass, step, input)| {
@@ -395,9 +396,9 @@ impl RunHistory {
                 self.is_disturbed |= !answers;
             }
             Input::Cancel | Input::Fail(_) => self.is_disturbed = true,
-            // Attempts that time out use up those of a step that gives an event on its failure.
+            // Attempts that time out use up the attempts of a step that emits an event on failure.
             Input::Done { done, .. } if done.end == PassEnd::TimedOut => self.is_disturbed = true,
-            // So do those whose passes are lost too often.
+            // So do attempts whose passes are lost too often.
             Input::PassLost { .. } if !matches!(effects, [Effect::StartPass(_)]) => self.is_disturbed = true,
             Input::Done { pass, done } => {
                 if let PassEnd::Waits { wait: NewWait::Ask { answer, value, .. }, .. } = &done.end {
@@ -418,7 +419,7 @@ impl RunHistory {
         }
     }
 
-    /// Only so many of its records are left.
+    /// Drops all but this many of its records.
     fn go_back(&mut self, records: usize, version: Version, model: &Model, unseen: &[(u64, u64)]) {
         let log = std::mem::take(&mut self.log);
         let events = std::mem::take(&mut self.events);
@@ -452,7 +453,7 @@ impl RunHistory {
         assert_eq!((left, self.version), (0, version), "the store has what the history has");
     }
 
-    /// It is done again, though not by a pass of this session.
+    /// Restores the performance that this record ends, which no pass of this session has reported.
     fn performances_of(&mut self, bytes: &[u8], versions: &[Arc<Graph>]) {
         let (input, _) = record::decode(bytes, &versions[self.version]).expect("a record is read back");
         if let Some((pass, done)) = done_of(&input) {
@@ -462,7 +463,7 @@ impl RunHistory {
     }
 }
 
-/// The end of a pass, however it is recorded.
+/// Returns the end of a pass, however it is recorded.
 fn done_of(input: &Input) -> Option<(PassId, Done)> {
     match input {
         Input::Done { pass, done } => Some((*pass, done.clone())),

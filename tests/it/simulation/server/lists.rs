@@ -1,4 +1,4 @@
-//! Who lists handlers.
+//! Clients that list handlers.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use super::{clients::Doing, history::SECRET, world::World};
 pub(crate) struct Listing {
     list: Box<List>,
     written: Vec<u8>,
-    /// The runs that it would have to show, when it began.
+    /// The runs that it had to show when it began.
     began: BTreeSet<RunKey>,
 }
 
@@ -29,7 +29,7 @@ impl World {
         self.write_list(client);
     }
 
-    /// The handlers of the store that a list shows, by their newest runs.
+    /// The stored handlers that a list shows, by their newest runs.
     fn listed(&self, list: &List) -> BTreeSet<RunKey> {
         let model = &self.store.model;
         let rows = model.handlers.iter().filter(|(key, row)| {
@@ -40,7 +40,7 @@ impl World {
         rows.map(|(&handler, row)| RunKey { handler, run: row.run }).collect()
     }
 
-    /// Lists go on whose clients take more.
+    /// Continues the lists whose clients take more.
     pub(crate) fn write_lists(&mut self) {
         let clients: Vec<ClientId> = self.clients.doing.keys().copied().collect();
         for client in clients {
@@ -79,13 +79,13 @@ impl World {
         self.write_list(client);
     }
 
-    /// What was there from its beginning to its end is in a list, once and in order of creation.
+    /// A list contains each handler that existed from its beginning to its end, once and in order of creation.
     fn check_list(&self, listing: &Listing) {
         let ids = HandlerIds::new(SECRET);
         let list: serde_json::Value = serde_json::from_slice(&listing.written).expect("a list is JSON");
         let handlers = list["handlers"].as_array().expect("it is a list of handlers");
         let shown: Vec<&str> = handlers.iter().map(|handler| handler["handler_id"].as_str().expect("an id")).collect();
-        // A client may choose the id of one that is gone.
+        // A client may choose the id of a handler that is gone.
         let is_made = |key: &HandlerKey| self.store.model.handlers.get(key).is_some_and(|row| row.id.is_none());
         let keys: Vec<HandlerKey> = shown.iter().filter_map(|id| ids.key(id)).filter(is_made).collect();
         assert!(keys.is_sorted_by(|one, other| one < other), "handlers are in order of creation: {shown:?}");

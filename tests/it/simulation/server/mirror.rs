@@ -1,4 +1,4 @@
-//! The SQLite store beside the model: it is given the same batches, and gives the same answers.
+//! The SQLite store beside the model: it gets the same batches, and must return the same answers.
 
 use std::{
     collections::BTreeSet,
@@ -45,7 +45,7 @@ impl Mirror {
         Self { directory, store: None, graphs: Vec::new(), bell, submitted: 0, committed: 0 }
     }
 
-    /// The server begins, with these workflows: what is known then is the same.
+    /// The server starts with these workflows: both stores must know the same.
     pub(crate) fn open(&mut self, registered: &[Arc<Graph>], model: &Model, session: &Session) {
         if let Some(mut store) = self.store.take() {
             store.close();
@@ -113,7 +113,7 @@ impl Mirror {
         answer.expect("it can be read")
     }
 
-    /// Asks for all that can be asked for. `runs`: whose events are asked for, beside those of the newest runs.
+    /// Makes all possible queries. `runs`: runs whose events are requested, besides the newest runs.
     pub(crate) fn compare(&mut self, model: &Model, session: &Session, runs: impl Iterator<Item = RunKey>) {
         self.settle();
         let ids = HandlerIds::new(SECRET);

@@ -1,27 +1,27 @@
-//! The whole server in a world of chance, but for its sockets: the real calls, core, scheduler, runs and records over a
-//! store and workers that are values. No thread, no socket, no clock: one seed decides what completes when, how time
-//! goes, what is lost.
+//! Simulates the whole server except for its sockets: the real calls, core, scheduler, runs and records, with a store
+//! and workers that are values. There is no thread, socket or clock: one seed decides what completes when, how time
+//! passes, and what is lost.
 //!
-//! A failure prints its seed; `STEPRILL_SIM_SEED` plays that one alone, with `STEPRILL_SIM_TRACE` tells what happens in
+//! A failure prints its seed; `STEPRILL_SIM_SEED` runs only that one, and `STEPRILL_SIM_TRACE` prints what happens in
 //! it. For longer:
 //!
 //! ```text
 //! STEPRILL_SIM_SECONDS=3600 cargo test --release --test it simulation::server::for_long -- --ignored --nocapture
 //! ```
 //!
-//! plays seeds of chance for so long (`STEPRILL_SIM_SEEDS`: so many), from `STEPRILL_SIM_FIRST` on.
+//! runs random seeds for that long (`STEPRILL_SIM_SEEDS`: that many), from `STEPRILL_SIM_FIRST` on.
 //!
-//! | module | what it has |
+//! | module | contents |
 //! |---|---|
 //! | `model` | what a batch means: a store as a value |
-//! | `store` | the same, slow, failing, forgetful |
+//! | `store` | the model made slow, failing and forgetful |
 //! | `history` | every record that was committed, and the run that follows from it |
 //! | `world` | turns of the loop, crashes, starts |
 //! | `workers`, `workflows` | what runs |
-//! | `clients` | who asks for something, and what they were told |
-//! | `calls` | requests as the API takes them, and what it makes of them |
-//! | `lists` | who lists handlers |
-//! | `readers` | who reads feeds |
+//! | `clients` | clients, and what they were told |
+//! | `calls` | requests to the API, and its replies |
+//! | `lists` | clients that list handlers |
+//! | `readers` | clients that read feeds |
 //! | `audit` | what must hold |
 //! | `mirror` | the SQLite store, beside the model |
 
@@ -47,7 +47,7 @@ use std::{
 use crate::simulation::random::hash;
 use world::World;
 
-/// What a number of worlds came to.
+/// Totals over a number of worlds.
 #[derive(Default, Debug)]
 struct Played {
     worlds: u64,
@@ -63,7 +63,7 @@ struct Played {
     joined: u64,
 }
 
-/// Plays one world.
+/// Simulates one world.
 fn play(seed: u64, played: &mut Played) {
     play_in(World::new, seed, played);
 }
@@ -100,7 +100,7 @@ fn what_was_acknowledged_survives_whatever_happens() {
     if let Some(seed) = number("STEPRILL_SIM_SEED") {
         play(seed, &mut played);
     } else {
-        // A finished handler is set aside while the removal of a younger one is on its way.
+        // A finished handler is set aside while the removal of a younger one is pending.
         play(12_089_348_012_227_231_075, &mut played);
         (0..WORLDS).for_each(|index| play(hash(&[5, index]), &mut played));
         assert!(played.joined > 0, "snapshots are made beside the loop");
@@ -115,7 +115,7 @@ fn the_sqlite_store_agrees_with_the_model() {
     if let Some(seed) = number("STEPRILL_SIM_SEED") {
         play_in(World::mirrored, seed, &mut played);
     } else {
-        // An id that was chosen, purged and chosen again before the first was kept.
+        // An id that was chosen, purged and chosen again before the first choice was committed.
         play_in(World::mirrored, 1_105_250_846_943_797_110, &mut played);
         (0..MIRRORED_WORLDS).for_each(|index| play_in(World::mirrored, hash(&[7, index]), &mut played));
     }
@@ -148,7 +148,7 @@ fn for_long() {
     println!("{:?} {played:?}", began.elapsed());
 }
 
-/// So many take some twenty seconds of a slow core without optimisation.
+/// This many take some twenty seconds on a slow core without optimisation.
 const WORLDS: u64 = 200;
 #[cfg(feature = "sqlite")]
 const MIRRORED_WORLDS: u64 = 20;

@@ -1,4 +1,4 @@
-//! What a batch means: a store as a value, kept so simple that it is right at sight.
+//! What a batch means: a store as a value, simple enough to be obviously correct.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,10 +26,10 @@ use steprill::{
 /// What is wrong with damaged rows.
 pub(crate) const CAUSE: &str = "a page is gone";
 
-/// A graph that the store has seen, by order of its coming.
+/// A graph that the store has seen, in order of arrival.
 pub(crate) type Version = usize;
 
-/// All that was committed.
+/// Everything that was committed.
 #[derive(Clone, Default)]
 pub(crate) struct Model {
     pub(crate) versions: Vec<Arc<Graph>>,
@@ -40,7 +40,7 @@ pub(crate) struct Model {
     pub(crate) ended: BTreeMap<u64, HandlerKey>,
     pub(crate) newest: Now,
     pub(crate) next_handler: u64,
-    /// That of the first start.
+    /// The secret of the first start.
     secret: Option<u128>,
     first_handler: Option<u64>,
     ids: Option<HandlerIds>,
@@ -58,11 +58,11 @@ pub(crate) struct Row {
     pub(crate) updated_us: i64,
     /// The number of the newest run's first event.
     pub(crate) begin: u64,
-    /// Where the window of its feed begins, if that is not there.
+    /// Where the window of its feed begins, if events have left it.
     pub(crate) window: Option<Mark>,
     pub(crate) cursor: u64,
     pub(crate) journal: StoredJournal,
-    /// Records since the run began, those that a snapshot has replaced too.
+    /// How many records there were since the run began, including those that a snapshot has replaced.
     pub(crate) records: usize,
     pub(crate) end: Option<End>,
     /// Whether it was set aside.
@@ -76,14 +76,14 @@ pub(crate) struct End {
     pub(crate) state: Values,
 }
 
-/// The events of a run, each with the version whose ids it has.
+/// The events of a run, each with the version of the workflow whose ids it has.
 #[derive(Clone)]
 pub(crate) struct Events {
     pub(crate) first: u64,
     pub(crate) list: Vec<(Version, Published)>,
 }
 
-/// The graphs of one start of the server: registered ones first, then the others that the store knows.
+/// The graphs of one start of the server: the registered ones, then the others that the store knows.
 #[derive(Clone, Default)]
 pub(crate) struct Session {
     pub(crate) graphs: Vec<Arc<Graph>>,
@@ -104,7 +104,7 @@ impl Session {
 }
 
 impl Model {
-    /// The server begins, with these workflows.
+    /// The server starts with these workflows.
     pub(crate) fn open(&mut self, registered: &[Arc<Graph>], secret: u128) -> (Session, Beginning) {
         let secret = *self.secret.get_or_insert(secret);
         self.ids = Some(HandlerIds::new(secret));
@@ -138,7 +138,9 @@ impl Model {
         (session, beginning)
     }
 
-    /// The rows of this handler cannot be changed: whether it was among the finished ones, which it is no longer.
+    /// The rows of this handler cannot be changed. Returns whether it was among the finished ones, to which it no
+    /// longer
+    /// belongs.
     pub(crate) fn set_aside(&mut self, key: HandlerKey) -> bool {
         let Some(row) = self.handlers.get_mut(&key) else { return false };
         let was_aside = std::mem::replace(&mut row.is_aside, true);
@@ -149,7 +151,7 @@ impl Model {
         self.newest.wall_us = self.newest.wall_us.max(batch.now.wall_us);
         self.newest.alive_us = self.newest.alive_us.max(batch.now.alive_us);
         self.next_handler = self.next_handler.max(batch.next_handler);
-        // What goes before what comes: a client may give a new handler the id of one that is purged in the same batch.
+        // Removals come first: a client may give a new handler the id of one that is purged in the same batch.
         let purged_and_new: BTreeSet<_> = batch.purged.iter().filter(|key| !self.handlers.contains_key(key)).collect();
         for key in batch.purged.iter().filter(|key| !purged_and_new.contains(key)) {
             self.purge(*key);
@@ -273,7 +275,7 @@ impl Model {
         self.feeds.retain(|run, _| run.handler != key);
     }
 
-    /// Those that are not to begin, because a client has chosen the id that follows from their key.
+    /// Returns the handlers that must not begin, because a client has chosen the id that follows from their key.
     pub(crate) fn refused(&self, batch: &Batch) -> Vec<HandlerKey> {
         let Some(ids) = &self.ids else { return Vec::new() };
         let made = batch.opened.iter().filter(|opened| opened.head.as_ref().is_some_and(|head| head.id.is_none()));
@@ -285,13 +287,13 @@ impl Model {
         self.handlers.get_mut(&run.handler).filter(|row| row.run == run.run).expect("what changes is the newest run")
     }
 
-    /// How much there is, in some unit.
+    /// Returns how much is stored, in some unit.
     pub(crate) fn bytes(&self) -> u64 {
         let events: usize = self.feeds.values().map(|events| events.list.len()).sum();
         self.handlers.len() as u64 * 100 + events as u64 * 10
     }
 
-    /// The answer to a query.
+    /// Returns the answer to a query.
     pub(crate) fn answer(&self, query: &Query, session: &Session) -> Answer {
         match query {
             Query::Page { run, from, until, bytes_max } => self.page(*run, *from..*until, *bytes_max, session),
@@ -356,20 +358,20 @@ impl Model {
         Stored { handler, journal: row.journal.clone() }
     }
 
-    /// A handler as lists have it: without its state.
+    /// Returns a handler as in lists: without its state.
     fn listed(&self, key: HandlerKey, session: &Session) -> StoredHandler {
         let mut handler = self.stored(key, session).handler;
         handler.end.iter_mut().for_each(|end| end.state = Values::default());
         handler
     }
 
-    /// Handlers whose runs go on.
+    /// Returns the handlers whose runs have not ended.
     pub(crate) fn live(&self, session: &Session) -> Vec<Stored> {
         let live = self.handlers.iter().filter(|(_, row)| row.end.is_none() && !row.is_aside);
         live.map(|(&key, _)| self.stored(key, session)).collect()
     }
 
-    /// Events of one version, as bytes and back.
+    /// Encodes and decodes events of one version.
     fn page(&self, run: RunKey, range: std::ops::Range<u64>, bytes_max: usize, session: &Session) -> Answer {
         let Some(events) = self.feeds.get(&run) else {
             return Answer::Page { feed: Feed::new(range.start), workflow: None };

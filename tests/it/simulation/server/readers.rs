@@ -1,4 +1,4 @@
-//! Who reads feeds, through pages of the store.
+//! Clients that read feeds, through pages of the store.
 
 use std::cmp::Ordering;
 
@@ -22,7 +22,7 @@ pub(crate) struct Reader {
 }
 
 enum State {
-    /// It waits for the lock until then, on the alive clock.
+    /// It waits for the lock until this point on the alive clock.
     Waits(u64),
     Open(Reading),
 }
@@ -68,7 +68,7 @@ impl World {
         }
     }
 
-    /// A queue may repeat, never skip.
+    /// A queue may repeat events, but never skip any.
     fn check_cursor(&self, run: RunKey, cursor: u64) {
         let channel = self.core.scheduler().channel(run).expect("it is there");
         let has_left = cursor == channel.first() && channel.has_skipped();
@@ -160,7 +160,7 @@ impl World {
         }
     }
 
-    /// Sockets take something, and who has waited long enough for the lock goes.
+    /// Sockets take output, and readers that have waited long enough for the lock leave.
     pub(crate) fn take_some(&mut self) {
         let ids: Vec<_> = self.clients.readers.keys().copied().collect();
         for id in ids {
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// What it reads is gone.
+    /// The run that it reads is gone.
     pub(crate) fn end_reader(&mut self, id: ClientId) {
         let Some(reader) = self.clients.readers.remove(&id) else { return };
         let gone = self.purged.contains(&reader.run.handler) || !self.history.runs.contains_key(&reader.run);

@@ -19,35 +19,35 @@ use steprill::{
 use super::model::{CAUSE, Model, Session};
 use crate::simulation::random::Random;
 
-/// The model, and what is on its way to it.
+/// The model, and the batches on their way to it.
 pub(crate) struct Store {
     /// What was committed.
     pub(crate) model: Model,
     pub(crate) session: Session,
-    /// What a loss of power leaves at least, and the batches after it.
+    /// The least that a loss of power leaves, and the batches after it.
     synced: Model,
     unsynced: VecDeque<Committed>,
     pub(crate) submitted: VecDeque<Batch>,
-    /// Of this epoch nothing more is kept.
+    /// An epoch of which nothing more is committed.
     dead_epoch: Option<u32>,
     /// Handlers whose rows cannot be changed, and those whose rows cannot be read.
     pub(crate) unwritable: BTreeSet<HandlerKey>,
     pub(crate) unreadable: BTreeSet<HandlerKey>,
-    /// Handlers that are whole, of which nothing new can be kept so many times, because of a neighbour's damaged page.
+    /// Undamaged handlers whose changes cannot be committed this many times, because of a neighbour's damaged page.
     pub(crate) blocked: BTreeMap<HandlerKey, usize>,
-    /// Runs whose end was dropped from a batch that is kept. The next in line may have been given their place with it.
+    /// Runs whose end was dropped from a committed batch, which may have given their place to the next in the queue.
     pub(crate) undone: BTreeSet<RunKey>,
-    /// Those that were set aside, by serial number, as far as the scheduler may not have heard of them.
+    /// Handlers that were set aside, by serial number, about which the scheduler may not know yet.
     unheard: VecDeque<Unheard>,
-    /// Finished ones among those that the scheduler heard of while it filled the present batch, perhaps after it had
-    /// chosen what that batch removes.
+    /// How many of those that were reported while the present batch was open had finished; perhaps the scheduler had
+    /// already chosen what that batch removes.
     finished_just_heard: usize,
     asides: u64,
-    /// So many transactions fail before the disk has room again.
+    /// How many transactions fail before the disk has room again.
     pub(crate) failing: usize,
     queries: Vec<Asked>,
     pub(crate) completed: VecDeque<Completed>,
-    /// Whether answers come in any order.
+    /// Whether answers arrive in any order.
     pub(crate) shuffles: bool,
 }
 
@@ -58,7 +58,7 @@ struct Unheard {
     was_finished: bool,
 }
 
-/// A batch that is kept, and who was set aside for it.
+/// A committed batch, and the handlers that were set aside for it.
 struct Committed {
     batch: Rc<Batch>,
     aside: Vec<HandlerKey>,
@@ -67,7 +67,7 @@ struct Committed {
 struct Asked {
     ticket: Ticket,
     query: Query,
-    /// The answer, if it is as things were when it was asked.
+    /// The answer, if it reflects the time of the query.
     answer: Option<Answer>,
 }
 
@@ -94,7 +94,7 @@ impl Store {
         }
     }
 
-    /// The server begins, with these workflows.
+    /// The server starts with these workflows.
     pub(crate) fn open(&mut self, registered: &[Arc<Graph>], secret: u128) -> Beginning {
         let (session, beginning) = self.model.open(registered, secret);
         self.session = session;
@@ -121,7 +121,7 @@ impl Store {
         !self.queries.is_empty()
     }
 
-    /// The next batch loses what it has of handlers whose rows cannot be changed; who those are.
+    /// Removes handlers whose rows cannot be changed from the next batch. Returns these handlers.
     pub(crate) fn set_aside(&mut self) -> Vec<HandlerKey> {
         let Some(batch) = self.submitted.front_mut() else { return Vec::new() };
         let heard = self.unheard.iter().take_while(|of| of.serial <= batch.asides_heard).count();
@@ -170,7 +170,7 @@ impl Store {
         self.unheard.iter().filter(|of| of.was_finished).count() + self.finished_just_heard
     }
 
-    /// The next batch is on the disk, but nobody has been told.
+    /// The next batch is committed, but not yet reported.
     pub(crate) fn commit(&mut self, aside: Vec<HandlerKey>) -> Option<Rc<Batch>> {
         let batch = Rc::new(self.submitted.pop_front()?);
         self.model.apply(&batch, &self.session);
@@ -180,7 +180,7 @@ impl Store {
         Some(batch)
     }
 
-    /// The next batch is not kept, nor what rests on it.
+    /// Neither the next batch nor any that depends on it is committed.
     pub(crate) fn fail(&mut self) {
         let Some(batch) = self.submitted.pop_front() else { return };
         self.failing = self.failing.saturating_sub(1);
@@ -190,7 +190,7 @@ impl Store {
         self.completed.push_back(Completed::Failed { number: batch.number, error });
     }
 
-    /// One query is answered.
+    /// Answers one query.
     pub(crate) fn answer(&mut self, random: &mut Random) {
         if self.queries.is_empty() {
             return;
@@ -206,7 +206,7 @@ impl Store {
         self.completed.push_back(Completed::Answer { ticket, answer });
     }
 
-    /// What comes of an answer if the handler cannot be read.
+    /// Returns the answer that is given instead if the handler cannot be read.
     fn damage(&self, query: &Query, answer: Answer) -> Result<Answer, StoreError> {
         match (query, &answer) {
             (Query::Page { run, .. }, _) if self.unreadable.contains(&run.handler) => {
@@ -223,7 +223,7 @@ impl Store {
         }
     }
 
-    /// The handlers whose runs go on, at a start.
+    /// Returns the handlers whose runs have not ended, at a start.
     pub(crate) fn recovered(&self) -> Vec<Recovered> {
         let recovered = self.model.live(&self.session).into_iter().map(|stored| {
             let key = stored.handler.key;
@@ -235,18 +235,18 @@ impl Store {
         recovered.collect()
     }
 
-    /// Whether so little of a handler can be read that a start does not know what it is.
+    /// Returns whether so little of a handler can be read that a start does not know what it is.
     pub(crate) fn is_headless(&self, key: HandlerKey) -> bool {
         self.unreadable.contains(&key) && !has_head(key)
     }
 
-    /// What was committed so far survives a loss of power.
+    /// Makes everything committed so far survive a loss of power.
     pub(crate) fn sync(&mut self) {
         self.synced = self.model.clone();
         self.unsynced.clear();
     }
 
-    /// The process ends. With a loss of power only so many of the batches that were not synced are left.
+    /// The process ends. After a loss of power, only this many of the unsynced batches are left.
     pub(crate) fn crash(&mut self, power_lost: bool, random: &mut Random) {
         if power_lost {
             let left = random.below(self.unsynced.len() + 1);
@@ -269,12 +269,12 @@ impl Store {
     }
 }
 
-/// Whether of an unreadable handler it can be read what it is.
+/// Returns whether the head of an unreadable handler can be read.
 fn has_head(key: HandlerKey) -> bool {
     key.0.is_multiple_of(2)
 }
 
-/// The handlers of which a batch has something.
+/// Returns the handlers that a batch changes.
 fn handlers(batch: &Batch) -> BTreeSet<HandlerKey> {
     let opened = batch.opened.iter().map(|opened| opened.run);
     let runs = batch.records.iter().map(|(run, _)| *run).chain(batch.published.iter().map(|(run, _)| *run));
@@ -284,7 +284,7 @@ fn handlers(batch: &Batch) -> BTreeSet<HandlerKey> {
     opened.chain(runs).map(|run| run.handler).chain(batch.purged.iter().copied()).collect()
 }
 
-/// The same batch again.
+/// Returns a copy of the batch.
 pub(crate) fn copy(batch: &Batch) -> Batch {
     let opened = |opened: &OpenedRun| OpenedRun { run: opened.run, first: opened.first, head: opened.head.clone() };
     let snapshotted = |of: &Snapshotted| Snapshotted {

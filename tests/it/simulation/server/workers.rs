@@ -1,4 +1,4 @@
-//! Workers: what passes do is decided when they begin; when that is heard is not.
+//! Workers: what a pass does is decided when it begins; when it is reported is decided later.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,21 +23,21 @@ use steprill::{
 use super::world::World;
 use crate::simulation::{random::Random, run::body::perform};
 
-/// An executor whose passes end by chance, and which dies by chance. All that it is given and says goes through bytes.
+/// An executor whose passes end at random, and which dies at random. All its input and reports are encoded and decoded.
 pub(crate) struct Workers {
     random: Random,
     capacity: Capacity,
-    /// Passes that have come and not begun.
+    /// Passes that have arrived and not begun.
     started: Vec<StartPass>,
     out: BTreeMap<u64, Out>,
     reports: VecDeque<(u64, Vec<u8>)>,
     /// By workflow.
     wires: Vec<Arc<Wire>>,
-    /// Those of passes that have not ended.
+    /// The wires of passes that have not ended.
     here: BTreeMap<u64, Arc<Wire>>,
 }
 
-/// A pass that is with a worker.
+/// A pass that a worker has.
 struct Out {
     notes: VecDeque<Note>,
     done: Done,
@@ -57,7 +57,7 @@ impl Workers {
         }
     }
 
-    /// The process has died, and with it what its passes do.
+    /// The process has died, and its passes with it.
     pub(crate) fn clear(&mut self) {
         self.started.clear();
         self.out.clear();
@@ -66,7 +66,7 @@ impl Workers {
         self.here.clear();
     }
 
-    /// All that runs passes dies at once.
+    /// Everything that runs passes dies at once.
     fn die(&mut self) {
         for tag in std::mem::take(&mut self.out).into_keys() {
             self.say(tag, &pass::Report::Lost);
@@ -149,7 +149,7 @@ impl Executor for Workers {
     }
 }
 
-/// Every other step has the second executor run its passes, all of them or those after a wait.
+/// For every other step the second executor runs the passes: all of them, or those after a wait.
 pub(crate) fn lanes(graphs: &[Arc<Graph>]) -> Vec<Vec<StepLanes>> {
     let of = |(index, _): (usize, _)| {
         let (first, later) = (Lane(u8::from(index % 4 == 1)), Lane(u8::from(index % 2 == 1)));
@@ -159,7 +159,7 @@ pub(crate) fn lanes(graphs: &[Arc<Graph>]) -> Vec<Vec<StepLanes>> {
 }
 
 impl World {
-    /// Workers stream, remember and end.
+    /// Workers stream, remember values and end.
     pub(crate) fn take_reports(&mut self) {
         if !self.is_closing && self.workers.random.one_in(40) {
             self.workers.die();
@@ -201,7 +201,7 @@ impl World {
         }
     }
 
-    /// Passes and orders go to workers.
+    /// Hands passes and orders to the workers.
     pub(crate) fn hand_out(&mut self) {
         let most = self.settings.workers;
         self.workers.capacity = if self.is_closing {
@@ -214,7 +214,7 @@ impl World {
             self.workers.wires = graphs.map(|graph| Arc::new(Wire::new(Arc::clone(graph)))).collect();
         }
         executors::hand_out(self.core.scheduler_mut(), &mut [&mut self.workers], true, self.now);
-        // A second executor, with room of its own.
+        // A second executor, with its own capacity.
         let mut left = if self.is_closing { usize::MAX } else { self.random.below(most + 1) };
         while let Some(pass) =
             self.core.scheduler_mut().poll_pass(self.now, Lane(1), Capacity { at_once: left, queued: left })
@@ -227,7 +227,7 @@ impl World {
         }
     }
 
-    /// A body runs. All that it will do is decided now; when that is heard is not.
+    /// Runs a body. What it does is decided now; when it is reported is decided later.
     fn begin(&mut self, start: StartPass) {
         let StartPass { tag, workflow, step, input, .. } = start;
         self.trace(|| format!("pass {tag} of {:?}, {} {step:?}", input.handler_id, input.work));

@@ -1,4 +1,4 @@
-//! Workflows of chance, which change between two starts of the server.
+//! Random workflows, which change between two starts of the server.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::simulation::{
     run::flows::{self, Kind},
 };
 
-/// A workflow, as it is now.
+/// The present version of a workflow.
 pub(crate) struct Flow {
     pub(crate) name: String,
     pub(crate) kind: Kind,
@@ -30,7 +30,7 @@ impl Flow {
         Self { name, kind, lines, seed, max_runs, changes: 0, graph }
     }
 
-    /// A step or a type has another name, or there is a step more.
+    /// Renames a step or a type, or adds a step.
     pub(crate) fn change(&mut self, random: &mut Random) {
         self.changes += 1;
         let change = self.changes;

@@ -1,4 +1,4 @@
-//! Turns of the loop as the server makes them, and what happens to the server.
+//! Turns of the server's loop, and what happens to the server.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,24 +43,24 @@ pub(crate) struct Crash;
 
 pub(crate) type Going = Result<(), Crash>;
 
-/// How the world is.
+/// The settings of a world.
 pub(crate) struct Settings {
     pub(crate) limits: SchedulerLimits,
-    /// Passes that run at a time.
+    /// How many passes run at a time.
     pub(crate) workers: usize,
-    /// One in so many points is a crash.
+    /// One in this many points is a crash.
     crash: usize,
     /// Whether a crash may be a loss of power that takes what was not synced: durability normal or off.
     loses_power: bool,
-    /// One in so many commits fails; 0: none.
+    /// One in this many commits fails; 0: none.
     fail: usize,
-    /// In one of so many turns the rows of a handler are damaged; 0: never.
+    /// In one of this many turns the rows of a handler are damaged; 0: never.
     damage: usize,
-    /// One in so many times something comes of the store.
+    /// One in this many times the store completes something.
     slow: usize,
 }
 
-/// What the system's clocks show, and what is recorded of that.
+/// What the system's clocks show, and what is recorded of it.
 struct Clock {
     wall_us: i64,
     /// Since the server began.
@@ -82,12 +82,12 @@ pub(crate) struct Counts {
 
 pub(crate) struct World {
     pub(crate) random: Random,
-    /// Chance of its own for what is damaged, so that the other worlds stay as they are.
+    /// Separate random numbers for damage, so that the other worlds are unaffected.
     damages: Random,
     pub(crate) settings: Settings,
     pub(crate) flows: Vec<Flow>,
     pub(crate) core: Core,
-    /// Of no workflow: nobody asks for their texts.
+    /// Of no workflow: their descriptions are never requested.
     pub(crate) catalog: Catalog,
     pub(crate) store: Store,
     pub(crate) history: History,
@@ -99,11 +99,11 @@ pub(crate) struct World {
     pub(crate) workers: Workers,
     /// Passes that were started since the server began.
     pub(crate) started: BTreeSet<(RunKey, PassId)>,
-    /// Handlers that are gone for good.
+    /// Handlers that were removed for good.
     pub(crate) purged: BTreeSet<HandlerKey>,
-    /// What runs of an ordered workflow come to, by version and start event.
+    /// Outcomes of an ordered workflow, by version and start event.
     outcomes: BTreeMap<(Version, String), Json>,
-    /// Whether nothing new is begun and nothing goes wrong any more.
+    /// Whether the world is winding down: nothing new begins and nothing fails.
     pub(crate) is_closing: bool,
     pub(crate) counts: Counts,
     traces: bool,
@@ -112,7 +112,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// What happens, for who looks for the cause of a failure.
+    /// A trace of events, to find the cause of a failure.
     pub(crate) fn trace(&self, what: impl FnOnce() -> String) {
         if self.traces {
             eprintln!("{} {:?}: {}", self.counts.turns, self.now, what());
@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    /// Has a SQLite store given the same batches, and asked for all that it can be asked for.
+    /// Passes the same batches to a SQLite store, and compares the answers to all queries.
     #[cfg(feature = "sqlite")]
     pub(crate) fn mirrored(seed: u64) -> Self {
         let mut world = Self::new(seed);
@@ -215,7 +215,7 @@ impl World {
         self.wind_down(turns);
     }
 
-    /// One turn of the loop.
+    /// Simulates one turn of the loop.
     pub(crate) fn turn(&mut self) -> Going {
         self.counts.turns += 1;
         self.damage_some();
@@ -244,7 +244,7 @@ impl World {
         if !self.is_closing && self.random.one_in(self.settings.crash) { Err(Crash) } else { Ok(()) }
     }
 
-    /// Rows of some handler, perhaps of one that is being committed, cannot be changed or read from now on.
+    /// From now on, rows of some handler, perhaps of one that is being committed, cannot be changed or read.
     fn damage_some(&mut self) {
         if self.is_closing || self.settings.damage == 0 || !self.damages.one_in(self.settings.damage) {
             return;
@@ -283,7 +283,7 @@ impl World {
         if self.random.one_in(100) && !self.is_closing {
             let step_us = *self.random.pick(&[HOUR_US, -HOUR_US, 10 * YEAR_US, -10 * YEAR_US]);
             self.clock.wall_us = (self.clock.wall_us + step_us).max(0);
-            // The server cannot tell a step forward from a suspend.
+            // The server cannot distinguish a forward step of the clock from a suspend.
             self.history.note_unseen(self.now.alive_us, step_us.max(0).cast_unsigned());
         }
     }
@@ -294,8 +294,8 @@ impl World {
         self.now = self.clock.read();
     }
 
-    /// An end or a removal that no batch has yet is dropped with its handler, too, when that is set aside; the place
-    /// that it left may have been taken.
+    /// If a handler is set aside, its end or removal is dropped even before it is in a batch; its place may have been
+    /// taken already.
     fn note_undone(&mut self, completed: &Completed) {
         let Completed::Aside(Aside { handler, .. }) = completed else { return };
         let scheduler = self.core.scheduler();
@@ -360,7 +360,7 @@ impl World {
         }
     }
 
-    /// Whatever the order of completion, an ordered workflow comes to the same.
+    /// An ordered workflow has the same outcome in any order of completion.
     fn check_outcome(&mut self, run: RunKey) {
         let history = &self.history.runs[&run];
         let name = &*self.store.model.versions[history.version].name;
@@ -373,13 +373,13 @@ impl World {
         }
     }
 
-    /// The process has ended, and begins again some time later, perhaps with other workflows.
+    /// The process has ended. It starts again some time later, perhaps with other workflows.
     pub(crate) fn restart(&mut self) {
         self.trace(|| "crash".to_owned());
         self.counts.crashes += 1;
         let power_lost = self.settings.loses_power && !self.is_closing && self.random.one_in(2);
         if self.random.one_in(2) {
-            // What was under way gets there, though nobody hears of it.
+            // Pending commits complete, although nobody learns of it.
             for _ in 0..self.random.below(self.store.submitted.len() + 1) {
                 self.commit();
             }
@@ -409,7 +409,7 @@ impl World {
         let newest = self.store.model.newest;
         let down_us = if self.is_closing { 0 } else { self.random.next() % 7_200_000_000 };
         self.clock.wall_us += down_us.cast_signed();
-        // What came behind the newest record of it counts as down, too.
+        // Time after the newest record counts as downtime, too.
         let forgotten_us = self.now.alive_us - newest.alive_us;
         self.history.note_unseen(newest.alive_us, down_us + forgotten_us);
         self.clock.recorder = Recorder::new();
@@ -429,7 +429,7 @@ impl World {
     }
 }
 
-/// Recovers what the store has, which was opened for these workflows.
+/// Recovers the runs of a store that was opened for these workflows.
 fn open_core(store: &Store, graphs: &[Arc<Graph>], limits: SchedulerLimits, beginning: &Beginning, now: Now) -> Core {
     let (all, registered, lanes) = (store.session.graphs.clone(), graphs.len(), lanes(graphs));
     let start = Start { graphs: all, registered, lanes, limits, beginning };

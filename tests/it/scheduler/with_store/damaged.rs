@@ -5,7 +5,7 @@ use super::*;
 const ASKS: &str = "a: S -> T ? NeedQ/HumanA";
 
 #[test]
-fn a_run_whose_journal_is_damaged_fails_and_the_others_go_on() {
+fn a_run_whose_journal_is_damaged_fails_and_the_others_continue() {
     for is_loaded_late in [false, true] {
         let mut world = World::new(ASKS, None);
         let keys = [(); 2].map(|()| world.start(StartAs::New(None)));
@@ -32,7 +32,7 @@ fn a_run_whose_journal_is_damaged_fails_and_the_others_go_on() {
         );
         assert!(!world.has_ended(keys[1]));
         assert_eq!(world.scheduler.damaged_count(), 1, "/health says so");
-        // What is due has the run loaded, and is due again when it is here.
+        // A due timer causes the run to be loaded, and is due again once it is resident.
         world.pass_time(3_600_000_000);
         world.pass_time(0);
         assert_eq!(world.passes().len(), 1, "the other goes on");
@@ -46,7 +46,7 @@ fn an_answer_from_before_a_reloading_handler_was_found_damaged_is_not_used() {
     let tag = world.passes()[0];
     world.stop(tag);
     // The end of the pass is reported again once the handler is loaded.
-    world.lose();
+    world.fail();
     let while_whole = world.scheduler.begin_read();
     world.scheduler.handle_damaged(key, "a page is damaged", world.now);
     assert!(!world.scheduler.end_read(while_whole), "the pass would run a second time");
@@ -55,7 +55,7 @@ fn an_answer_from_before_a_reloading_handler_was_found_damaged_is_not_used() {
 }
 
 #[test]
-fn a_damaged_run_whose_failure_cannot_be_kept_is_given_up_at_once() {
+fn a_damaged_run_whose_failure_cannot_be_committed_is_given_up_at_once() {
     let mut world = World::new(ASKS, None);
     let keys = [(); 2].map(|()| world.start(StartAs::New(None)));
     for tag in world.passes() {
@@ -67,7 +67,7 @@ fn a_damaged_run_whose_failure_cannot_be_kept_is_given_up_at_once() {
     world.load(keys[0]);
     world.scheduler.await_end(keys[0], CallerId(7));
     let run = world.scheduler.run_of(keys[0]).expect("it is here");
-    world.lose();
+    world.fail();
     let loads = std::iter::from_fn(|| world.scheduler.poll_notice()).filter(|notice| *notice == Notice::Load(keys[0]));
     assert_eq!(loads.count(), 1, "what it was is asked for, for who waits");
     world.load(keys[0]);
@@ -82,13 +82,13 @@ fn a_damaged_run_whose_failure_cannot_be_kept_is_given_up_at_once() {
 }
 
 #[test]
-fn what_has_to_be_changed_when_it_is_loaded_is_not_loaded_again_and_again() {
+fn a_handler_that_is_changed_as_it_is_loaded_is_not_loaded_repeatedly() {
     let mut world = World::new(ASKS, None);
     let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
     world.sleep(tag);
     world.settle();
-    // Under a new version of its workflow a run is kept anew as soon as it is here.
+    // Under a new version of its workflow, a run is stored anew as soon as it is resident.
     world.restart("a: S -> T ? NeedQ/HumanA\n b: HumanB -> T");
     let mut loads = 0;
     while world.scheduler.seal().map(|batch| world.scheduler.handle_failed(batch.number, world.now)).is_some() {
@@ -105,12 +105,12 @@ fn what_has_to_be_changed_when_it_is_loaded_is_not_loaded_again_and_again() {
 }
 
 #[test]
-fn the_passes_of_a_run_that_cannot_be_read_again_are_stopped() {
+fn the_passes_of_a_run_that_cannot_be_reloaded_are_stopped() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
     assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
-    world.lose();
+    world.fail();
     world.model.handlers.get_mut(&key).expect("it is committed").journal.records[0] = vec![1, 200];
     world.load(key);
     assert_eq!(world.scheduler.poll_order(), None, "its end is not committed");

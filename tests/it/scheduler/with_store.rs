@@ -1,4 +1,4 @@
-//! With a store: what holds when a batch is not kept, when handlers leave memory and come back, after a start.
+//! With a store: what holds when a batch fails, when handlers leave memory and are loaded again, after a start.
 
 mod compaction;
 mod damaged;
@@ -41,10 +41,10 @@ struct World {
 
 impl World {
     fn new(lines: &str, max_runs: Option<usize>) -> Self {
-        Self::keeping(100, lines, max_runs)
+        Self::retaining(100, lines, max_runs)
     }
 
-    fn keeping(keep_finished: usize, lines: &str, max_runs: Option<usize>) -> Self {
+    fn retaining(keep_finished: usize, lines: &str, max_runs: Option<usize>) -> Self {
         let graph = graph(lines, max_runs);
         let limits = SchedulerLimits {
             runs_max: 100,
@@ -60,7 +60,7 @@ impl World {
         Self { scheduler, graph, model, session, limits, now: Now::default(), drawn: 0, notices: Vec::new() }
     }
 
-    /// The process ends, and begins again with this workflow.
+    /// The process ends, and starts again with this workflow.
     fn restart(&mut self, lines: &str) {
         self.reopen(&graph(lines, None));
     }
@@ -88,17 +88,17 @@ impl World {
         self.scheduler.seal().expect("something has changed")
     }
 
-    fn keep(&mut self, batch: &Batch) {
+    fn commit(&mut self, batch: &Batch) {
         self.model.apply(batch, &self.session);
         self.scheduler.handle_committed(batch.number);
     }
 
-    /// Commits all, and gives the scheduler what it asks for.
+    /// Commits everything, and answers the queries of the scheduler.
     fn settle(&mut self) {
         loop {
             let batch = self.scheduler.seal();
             if let Some(batch) = &batch {
-                self.keep(batch);
+                self.commit(batch);
             }
             let notices: Vec<_> = std::iter::from_fn(|| self.scheduler.poll_notice()).collect();
             if batch.is_none() && notices.is_empty() {
@@ -125,8 +125,8 @@ impl World {
         }
     }
 
-    /// What is open is not kept.
-    fn lose(&mut self) {
+    /// The open batch fails.
+    fn fail(&mut self) {
         let batch = self.seal();
         self.scheduler.handle_failed(batch.number, self.now);
     }
@@ -163,7 +163,7 @@ impl World {
         self.settle();
     }
 
-    /// Carries out what retention asks for, without any time passing; how many handlers are left.
+    /// Carries out what retention asks for, without any time passing. Returns how many handlers are left.
     fn retain(&mut self) -> usize {
         self.settle();
         while let Some(place) = self.notices.iter().position(|notice| matches!(notice, Notice::Oldest(_))) {
@@ -196,7 +196,7 @@ fn graph(lines: &str, max_runs: Option<usize>) -> Arc<Graph> {
 }
 
 #[test]
-fn all_that_was_kept_long_enough_goes_at_once_however_many_there_are() {
+fn everything_retained_for_long_enough_is_removed_at_once() {
     let mut world = World::new(ONE_STEP, None);
     world.limits.keep_finished = usize::MAX;
     world.limits.keep_for = Some(Duration::from_hours(1));
@@ -220,7 +220,7 @@ fn all_that_was_kept_long_enough_goes_at_once_however_many_there_are() {
 }
 
 #[test]
-fn a_handler_that_was_continued_while_the_store_was_asked_is_as_old_as_its_last_end() {
+fn a_handler_continued_during_a_query_is_as_old_as_its_last_end() {
     let mut world = World::new(ONE_STEP, None);
     world.limits.keep_finished = usize::MAX;
     world.limits.keep_for = Some(Duration::from_hours(1));
@@ -246,12 +246,12 @@ fn a_handler_that_was_continued_while_the_store_was_asked_is_as_old_as_its_last_
 }
 
 #[test]
-fn what_a_pass_said_is_said_again_and_the_pass_is_not_started_again() {
+fn the_report_of_a_pass_is_repeated_after_a_failed_batch_and_the_pass_is_not_restarted() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
     world.stop(tag);
-    world.lose();
+    world.fail();
     assert!(world.passes().is_empty(), "its end is known");
     assert!(world.scheduler.is_backing_off(key) && !world.has_ended(key));
     world.pass_time(BACK_OFF_US);
@@ -259,7 +259,7 @@ fn what_a_pass_said_is_said_again_and_the_pass_is_not_started_again() {
 }
 
 #[test]
-fn what_a_pass_says_while_its_handler_is_away_is_said_again() {
+fn the_report_of_a_pass_whose_handler_is_reloading_is_repeated() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
@@ -267,7 +267,7 @@ fn what_a_pass_says_while_its_handler_is_away_is_said_again() {
     assert_eq!(world.scheduler.acquire(run, ReaderId(1)), Some(true));
     world.scheduler.handle_taken(run, 1);
     world.scheduler.leave(run, ReaderId(1));
-    world.lose();
+    world.fail();
     assert!(world.scheduler.run_of(key).is_none());
     world.stop(tag);
     assert!(world.passes().is_empty());
@@ -276,7 +276,7 @@ fn what_a_pass_says_while_its_handler_is_away_is_said_again() {
 }
 
 #[test]
-fn a_handler_whose_removal_is_not_kept_goes_on_with_all_who_read_or_wait() {
+fn a_handler_whose_removal_fails_continues_with_its_readers_and_caller() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.start(StartAs::New(None));
     let run = world.scheduler.run_of(key).expect("it is there");
@@ -285,7 +285,7 @@ fn a_handler_whose_removal_is_not_kept_goes_on_with_all_who_read_or_wait() {
     assert_eq!(world.scheduler.acquire(run, ReaderId(1)), Some(true));
     world.scheduler.purge(key, world.now).expect("it is resident");
     world.stop(tag);
-    world.lose();
+    world.fail();
     assert!(world.passes().is_empty());
     assert_eq!(std::mem::take(&mut world.notices), [Notice::Delayed(key, CallerId(7))]);
     assert!(world.scheduler.channel(run).is_some_and(|channel| channel.readers().eq([ReaderId(1)])));
@@ -294,7 +294,7 @@ fn a_handler_whose_removal_is_not_kept_goes_on_with_all_who_read_or_wait() {
 }
 
 #[test]
-fn a_pass_of_a_handler_whose_removal_is_not_kept_is_not_started_again_though_its_last_reader_left() {
+fn a_pass_of_a_handler_whose_removal_fails_is_not_restarted_although_its_last_reader_left() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.start(StartAs::New(None));
     let run = world.scheduler.run_of(key).expect("it is there");
@@ -303,22 +303,22 @@ fn a_pass_of_a_handler_whose_removal_is_not_kept_is_not_started_again_though_its
     world.scheduler.purge(key, world.now).expect("it is resident");
     world.scheduler.leave(run, ReaderId(1));
     world.stop(tag);
-    world.lose();
+    world.fail();
     assert!(world.passes().is_empty(), "its end is known");
     world.pass_time(BACK_OFF_US);
     assert!(world.has_ended(key));
 }
 
 #[test]
-fn no_more_runs_run_than_may_though_an_end_is_not_kept() {
+fn max_runs_holds_although_the_commit_of_an_end_fails() {
     let mut world = World::new(ONE_STEP, Some(1));
     let keys = [(); 2].map(|()| world.start(StartAs::New(None)));
     let first = world.passes();
     assert_eq!(first.len(), 1);
     world.pass_time(60_000_000);
-    // The second only waits, and is in the store alone by now.
+    // The second only waits, and is only in the store by now.
     world.stop(first[0]);
-    world.lose();
+    world.fail();
     let third = world.start(StartAs::New(None));
     assert!(world.passes().is_empty(), "the first goes on");
     world.pass_time(BACK_OFF_US);
@@ -332,7 +332,7 @@ fn no_more_runs_run_than_may_though_an_end_is_not_kept() {
 }
 
 #[test]
-fn a_snapshot_under_a_changed_workflow_has_all_that_comes_with_it() {
+fn a_snapshot_under_a_changed_workflow_includes_due_timers() {
     let mut world = World::new("a: S -> T ? NeedQ/HumanA", None);
     let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
@@ -353,7 +353,7 @@ fn a_snapshot_under_a_changed_workflow_has_all_that_comes_with_it() {
 }
 
 #[test]
-fn nothing_is_due_for_a_queue_that_was_read_and_is_gone() {
+fn nothing_is_due_for_a_queue_that_was_read_and_purged() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.finish();
     world.load(key);
@@ -368,20 +368,20 @@ fn nothing_is_due_for_a_queue_that_was_read_and_is_gone() {
 }
 
 #[test]
-fn what_was_asked_before_a_failure_is_asked_again() {
+fn a_query_from_before_a_failed_batch_is_repeated() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.start(StartAs::New(None));
     world.settle();
     let asked = world.scheduler.begin_read();
     assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
-    world.lose();
+    world.fail();
     assert!(!world.scheduler.end_read(asked));
     let asked = world.scheduler.begin_read();
     assert!(world.scheduler.end_read(asked));
 }
 
 #[test]
-fn a_handler_stays_in_memory_while_an_older_answer_is_under_way() {
+fn a_handler_stays_resident_while_an_older_answer_is_pending() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.finish();
     world.load(key);
@@ -398,14 +398,14 @@ fn a_handler_stays_in_memory_while_an_older_answer_is_under_way() {
 }
 
 #[test]
-fn a_run_whose_continuation_is_not_kept_keeps_its_events() {
+fn a_run_whose_continuation_fails_retains_its_events() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.finish();
     world.load(key);
     let run = world.scheduler.run_of(key).expect("it is there");
     assert!(world.scheduler.follow(run, ReaderId(1)));
     world.start(StartAs::Continue(key));
-    world.lose();
+    world.fail();
     world.scheduler.leave(run, ReaderId(1));
     world.settle();
     assert!(world.model.feeds.contains_key(&run));
@@ -414,15 +414,15 @@ fn a_run_whose_continuation_is_not_kept_keeps_its_events() {
 }
 
 #[test]
-fn a_finished_handler_whose_removal_is_not_kept_counts() {
-    let mut world = World::keeping(0, ONE_STEP, None);
+fn a_finished_handler_whose_removal_fails_counts() {
+    let mut world = World::retaining(0, ONE_STEP, None);
     let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];
     world.stop(tag);
     let ended = world.seal();
     world.scheduler.purge(key, world.now).expect("it is resident");
     let removed = world.seal();
-    world.keep(&ended);
+    world.commit(&ended);
     world.scheduler.handle_failed(removed.number, world.now);
     world.settle();
     assert!(world.has_ended(key));
@@ -435,7 +435,7 @@ fn a_finished_handler_whose_removal_is_not_kept_counts() {
 }
 
 #[test]
-fn events_that_a_crash_left_of_earlier_runs_go_when_the_handler_is_continued() {
+fn events_of_earlier_runs_left_by_a_crash_are_removed_when_the_handler_is_continued() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.finish();
     world.load(key);
@@ -454,7 +454,7 @@ fn events_that_a_crash_left_of_earlier_runs_go_when_the_handler_is_continued() {
 }
 
 #[test]
-fn a_run_that_rests_has_no_place_that_was_given_with_what_is_not_kept() {
+fn a_run_that_is_backing_off_has_no_place_from_a_failed_batch() {
     let mut world = World::new("a: S -> T ? NeedQ/HumanA\n b: HumanB -> T", Some(1));
     let first = world.start(StartAs::New(None));
     let tag = world.passes()[0];
@@ -463,11 +463,11 @@ fn a_run_that_rests_has_no_place_that_was_given_with_what_is_not_kept() {
     let event = world.graph.event_id("HumanB").expect("a type");
     let external = External::new(event, Json::parse("{}").expect("JSON"));
     world.scheduler.post(second, external, world.now).expect("it is taken");
-    world.lose();
+    world.fail();
     world.settle();
     assert!(world.scheduler.is_backing_off(second));
     assert_eq!(world.scheduler.cancel(first, world.now), Ok(true));
-    world.lose();
+    world.fail();
     assert!(world.passes().is_empty());
     world.pass_time(BACK_OFF_US);
     assert!(world.passes().is_empty(), "the first has the place");
@@ -479,8 +479,8 @@ fn a_run_that_rests_has_no_place_that_was_given_with_what_is_not_kept() {
 }
 
 #[test]
-fn an_answer_that_is_older_than_a_removal_has_nothing_removed_twice() {
-    let mut world = World::keeping(0, ONE_STEP, None);
+fn an_answer_older_than_a_removal_removes_nothing_twice() {
+    let mut world = World::retaining(0, ONE_STEP, None);
     let keys = [(); 4].map(|()| world.finish());
     world.load(keys[1]);
     let asked = world.scheduler.begin_read();
@@ -495,7 +495,7 @@ fn an_answer_that_is_older_than_a_removal_has_nothing_removed_twice() {
 }
 
 #[test]
-fn a_command_for_a_run_that_is_not_in_memory_says_so_and_changes_nothing() {
+fn a_command_for_a_run_that_is_not_resident_returns_that_and_changes_nothing() {
     let mut world = World::new("a: S -> T ? NeedQ/HumanA\n b: HumanB -> T", None);
     let key = world.start(StartAs::New(None));
     let tag = world.passes()[0];

@@ -1,4 +1,4 @@
-//! Snapshots of large runs, which are made of the journal as the store has it.
+//! Snapshots of large runs, which are made from the stored journal.
 
 use steprill::{engine::stored::Stored, limits::SNAPSHOT_BYTES_MIN};
 
@@ -17,7 +17,8 @@ impl World {
         world
     }
 
-    /// One round of the loop, in which an event of a third of what makes a snapshot due is given out; the batch of it.
+    /// Runs one round of the workflow's loop, which emits an event of a third of the size that makes a snapshot due.
+    /// Returns its batch.
     fn round(&mut self, number: usize) -> Batch {
         let tag = self
             .scheduler
@@ -30,10 +31,10 @@ impl World {
         self.seal()
     }
 
-    /// From the start on, rounds until the store is asked for the journal of this handler; how many that were.
+    /// Runs rounds from the start until the store is asked for the journal of this handler. Returns how many.
     fn until_load(&mut self, key: HandlerKey) -> usize {
         let start = self.seal();
-        self.keep(&start);
+        self.commit(&start);
         self.until_load_from(key)
     }
 
@@ -42,7 +43,7 @@ impl World {
             let batch = self.round(round);
             assert!(batch.snapshots.is_empty(), "the loop makes none");
             assert_eq!(self.scheduler.poll_notice(), None, "the store does not have it yet");
-            self.keep(&batch);
+            self.commit(&batch);
             if let Some(notice) = self.scheduler.poll_notice() {
                 assert_eq!(notice, Notice::Load(key));
                 return round + 1;
@@ -55,7 +56,7 @@ impl World {
         self.model.stored(key, &self.session)
     }
 
-    /// After a start it goes on where it was, and ends.
+    /// Checks that after a start it continues where it was, and ends.
     fn check_goes_on(&mut self, key: HandlerKey) {
         let row = self.stored(key).handler.next_sequence;
         self.restart(LOOP);
@@ -68,22 +69,22 @@ impl World {
 }
 
 #[test]
-fn a_snapshot_made_of_the_store_has_behind_it_what_came_meanwhile() {
-    // How many rounds are committed before the store reads, and how many come before its answer.
+fn a_snapshot_made_from_the_store_is_followed_by_records_that_arrived_meanwhile() {
+    // How many rounds are committed before the store reads, and how many before its answer arrives.
     for (before, after) in [(0, 0), (1, 0), (0, 1), (2, 3)] {
         let mut world = World::compacting();
         let key = world.start(StartAs::New(None));
         let mut round = world.until_load(key);
         for _ in 0..before {
             let batch = world.round(round);
-            world.keep(&batch);
+            world.commit(&batch);
             round += 1;
         }
         let asked = world.scheduler.begin_read();
         let stored = world.stored(key);
         for _ in 0..after {
             let batch = world.round(round);
-            world.keep(&batch);
+            world.commit(&batch);
             assert!(batch.snapshots.is_empty(), "the answer is not there");
             round += 1;
         }
@@ -93,7 +94,7 @@ fn a_snapshot_made_of_the_store_has_behind_it_what_came_meanwhile() {
         let [snapshotted] = &batch.snapshots[..] else { panic!("{:?}", batch.snapshots.len()) };
         let (_, records) = steprill::engine::record::split(&snapshotted.snapshot).expect("it is whole");
         assert_eq!(records.len(), after + 1, "those that the store's answer was without");
-        world.keep(&batch);
+        world.commit(&batch);
         let journal = world.stored(key).journal;
         assert!(journal.records.is_empty() && journal.bytes() < (after + 4) * SNAPSHOT_BYTES_MIN / 2);
         world.check_goes_on(key);
@@ -104,13 +105,13 @@ fn a_snapshot_made_of_the_store_has_behind_it_what_came_meanwhile() {
 fn a_snapshot_that_cannot_be_made_now_is_made_later() {
     let mut world = World::compacting();
     let key = world.start(StartAs::New(None));
-    // An answer to a question that was asked before the journal was long.
+    // An answer to a query from before the journal was long.
     let too_old = world.scheduler.begin_read();
     let start = world.seal();
-    world.keep(&start);
+    world.commit(&start);
     let stored = world.stored(key);
     let batch = world.round(0);
-    world.keep(&batch);
+    world.commit(&batch);
     let rounds = world.until_load_from(key);
     assert!(world.scheduler.end_read(too_old));
     world.scheduler.handle_loaded(&stored, world.now);
@@ -121,6 +122,6 @@ fn a_snapshot_that_cannot_be_made_now_is_made_later() {
     world.load(key);
     let batch = world.round(0);
     assert_eq!(batch.snapshots.len(), 1);
-    world.keep(&batch);
+    world.commit(&batch);
     world.check_goes_on(key);
 }

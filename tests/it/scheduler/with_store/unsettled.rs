@@ -1,9 +1,9 @@
-//! What is not kept yet is waited for.
+//! Requests wait for changes that are not committed yet.
 
 use super::*;
 
 #[test]
-fn nobody_is_refused_for_an_end_or_a_removal_that_is_not_kept() {
+fn no_request_is_refused_for_an_uncommitted_end_or_removal() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.start(StartAs::New(Some("mine".into())));
     let tag = world.passes()[0];
@@ -12,7 +12,7 @@ fn nobody_is_refused_for_an_end_or_a_removal_that_is_not_kept() {
     let batch = world.scheduler.open_batch();
     assert_eq!(world.scheduler.unsettled("mine", true), Some(batch), "a change waits");
     assert_eq!(world.scheduler.unsettled("mine", false), None, "who reads sees what is kept");
-    world.lose();
+    world.fail();
     assert_eq!(world.scheduler.unsettled("mine", true), None, "it is judged again");
     assert!(world.scheduler.first_unsettled() > batch);
     world.settle();
@@ -34,7 +34,7 @@ fn nobody_is_refused_for_an_end_or_a_removal_that_is_not_kept() {
 }
 
 #[test]
-fn a_chosen_id_that_retention_removes_where_the_store_alone_has_it_is_waited_for() {
+fn the_removal_of_a_nonresident_chosen_id_is_awaited() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.start(StartAs::New(Some("mine".into())));
     let tag = world.passes()[0];
@@ -45,17 +45,17 @@ fn a_chosen_id_that_retention_removes_where_the_store_alone_has_it_is_waited_for
     let oldest = [(key, world.now.wall_us)];
     world.scheduler.handle_oldest(&oldest, world.now);
     let batch = world.scheduler.open_batch();
-    // Who asks for it gets what the store has, which is not to be taken for gone yet.
+    // A reader gets what the store has, which does not count as gone yet.
     world.load(key);
     assert_eq!(world.scheduler.unsettled("mine", false), Some(batch));
-    world.lose();
+    world.fail();
     assert_eq!(world.scheduler.unsettled("mine", false), None);
     world.load(key);
     assert_eq!(world.scheduler.find("mine"), Some(key));
 }
 
 #[test]
-fn a_start_that_is_not_kept_is_waited_for() {
+fn an_uncommitted_start_is_awaited() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.start(StartAs::New(Some("mine".into())));
     let batch = world.scheduler.open_batch();
@@ -63,7 +63,7 @@ fn a_start_that_is_not_kept_is_waited_for() {
     let sealed = world.seal();
     world.start(StartAs::New(None));
     assert_eq!(world.scheduler.unsettled("mine", false), Some(batch), "also while it is on its way");
-    world.keep(&sealed);
+    world.commit(&sealed);
     assert_eq!(world.scheduler.unsettled("mine", false), None);
     let tag = world.passes()[0];
     world.stop(tag);

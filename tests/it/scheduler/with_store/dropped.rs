@@ -1,4 +1,4 @@
-//! Handlers of which something is dropped from a batch because of a damaged page that is not their own.
+//! Handlers whose changes are dropped from a batch because of a damaged page that is not their own.
 
 use steprill::engine::stored::Aside;
 
@@ -6,13 +6,13 @@ use super::*;
 
 const CAUSE: &str = "a page is damaged";
 
-/// Commits the open batch without what it has of this handler, and tells the scheduler of that.
-fn keep_without(world: &mut World, key: HandlerKey) {
+/// Commits the open batch without its changes to this handler, and reports that to the scheduler.
+fn commit_without(world: &mut World, key: HandlerKey) {
     let aside = Aside { handler: key, cause: CAUSE.into(), is_own: false, was_finished: false, serial: 1 };
-    keep_and_set_aside(world, &aside);
+    commit_and_set_aside(world, &aside);
 }
 
-fn keep_and_set_aside(world: &mut World, aside: &Aside) {
+fn commit_and_set_aside(world: &mut World, aside: &Aside) {
     let mut batch = world.seal();
     batch.drop_handler(aside.handler);
     world.model.apply(&batch, &world.session);
@@ -21,7 +21,7 @@ fn keep_and_set_aside(world: &mut World, aside: &Aside) {
 }
 
 #[test]
-fn a_run_whose_end_is_dropped_counts_and_nobody_else_is_admitted_beside_it() {
+fn a_run_whose_end_is_dropped_counts_and_no_other_is_admitted_beside_it() {
     for is_parked in [false, true] {
         let mut world = World::new(ONE_STEP, Some(1));
         let keys = [(); 4].map(|()| world.start(StartAs::New(None)));
@@ -31,14 +31,14 @@ fn a_run_whose_end_is_dropped_counts_and_nobody_else_is_admitted_beside_it() {
         }
         assert_eq!(world.scheduler.counts().parked, if is_parked { 3 } else { 0 });
         world.stop(first);
-        // The second is given the place in the same batch.
-        keep_without(&mut world, keys[0]);
+        // The second gets the place in the same batch.
+        commit_without(&mut world, keys[0]);
         let second = world.passes();
         assert_eq!((second.len(), world.scheduler.counts().places[0]), (1, [2, 2]), "the second runs beside the first");
         world.stop(second[0]);
         assert!(world.passes().is_empty(), "the first still has the only place");
         assert_eq!((world.has_ended(keys[0]), world.has_ended(keys[1])), (false, true));
-        // What the first said is offered again.
+        // The report of the first is repeated.
         world.pass_time(BACK_OFF_US);
         assert!(world.has_ended(keys[0]));
         assert_eq!((world.passes().len(), world.scheduler.counts().places[0]), (1, [1, 1]), "the third has the place");
@@ -65,12 +65,12 @@ fn a_start_counts_all_that_were_admitted() {
 }
 
 #[test]
-fn a_pass_whose_run_is_cancelled_in_what_is_dropped_goes_on() {
+fn a_pass_whose_run_is_cancelled_by_a_dropped_change_continues() {
     let mut world = World::new(ONE_STEP, None);
     let key = world.start(StartAs::New(None));
     let pass = world.passes()[0];
     assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
-    keep_without(&mut world, key);
+    commit_without(&mut world, key);
     assert_eq!((world.scheduler.poll_order(), world.passes().len()), (None, 0), "it is not started again");
     world.pass_time(BACK_OFF_US);
     world.stop(pass);
@@ -85,7 +85,7 @@ fn an_answer_older_than_what_a_dropped_change_falls_back_to_is_not_used() {
     world.settle();
     let after = world.scheduler.begin_read();
     assert_eq!(world.scheduler.cancel(key, world.now), Ok(true));
-    keep_without(&mut world, key);
+    commit_without(&mut world, key);
     assert!(!world.scheduler.end_read(before), "it does not know of the run, which is committed");
     assert!(world.scheduler.end_read(after));
 }
@@ -98,12 +98,12 @@ fn a_finished_handler_that_is_set_aside_twice_is_counted_out_once() {
     world.load(keys[0]);
     world.scheduler.purge(keys[0], world.now).expect("it is resident");
     // First its removal meets a page of another handler, then one of its own.
-    keep_without(&mut world, keys[0]);
+    commit_without(&mut world, keys[0]);
     world.settle();
     assert_eq!(world.scheduler.retained_count(), 1, "what cannot be removed does not count");
     world.load(keys[0]);
     world.scheduler.purge(keys[0], world.now).expect("it is resident");
     let own = Aside { handler: keys[0], cause: CAUSE.into(), is_own: true, was_finished: true, serial: 2 };
-    keep_and_set_aside(&mut world, &own);
+    commit_and_set_aside(&mut world, &own);
     assert_eq!(world.scheduler.retained_count(), 1);
 }
