@@ -55,8 +55,8 @@ impl World {
         self.started += 1;
         self.now.wall_us += 1;
         let run_id = uuid::Uuid::from_u128(self.started);
-        let (workflow, place, event) = (WorkflowId(0), StartAs::New(None), json("{}"));
-        self.scheduler.start(NewRun { workflow, place, run_id, event, state: Values::default() }, self.now)
+        let (workflow, start_as, event) = (WorkflowId(0), StartAs::New(None), json("{}"));
+        self.scheduler.start(NewRun { workflow, start_as, run_id, event, state: Values::default() }, self.now)
     }
 
     /// The handlers in memory.

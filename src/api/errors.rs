@@ -78,8 +78,7 @@ impl ErrorFormat {
     }
 
     /// Like [`Self::not_committed`], for a request to change a run that is backing off, because its last inputs could
-    /// not be
-    /// committed.
+    /// not be committed.
     pub fn backing_off(self, error: &StoreError) -> Response {
         self.unchanged(error, "the run's last steps could not be stored either: ")
     }

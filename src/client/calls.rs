@@ -9,14 +9,14 @@ use super::{
     arguments::Arguments,
     failure::{Exit, Failure, Result},
     http::{HttpError, Progress, Request, Response},
-    link::Place,
+    link::ServerAddress,
     show,
 };
 
 /// A server, and the token that identifies the caller to it.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    place: Place,
+    address: ServerAddress,
     token: Option<String>,
 }
 
@@ -30,17 +30,17 @@ pub(super) struct Reply {
 impl Client {
     /// Returns the client of the server that the arguments or the environment name.
     pub(super) fn of(arguments: &Arguments) -> Result<Self> {
-        let place = Place::chosen(arguments.value("--server"))?;
+        let address = ServerAddress::chosen(arguments.value("--server"))?;
         let token = env::var("STEPRILL_TOKEN").ok().filter(|token| !token.is_empty());
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(Failure::usage("STEPRILL_TOKEN: expected printable ASCII without spaces"));
         }
-        Ok(Self { place, token })
+        Ok(Self { address, token })
     }
 
     /// Sends a request and returns the reply with its head read.
     pub(super) fn open(&self, method: &str, path: &str, accept: &str, body: Option<&str>) -> Opened {
-        Response::to(&self.place, &Request { method, path, accept, token: self.token.as_deref(), body })
+        Response::to(&self.address, &Request { method, path, accept, token: self.token.as_deref(), body })
     }
 
     /// Sends a request, and reads its reply, whatever its status.
@@ -55,7 +55,7 @@ impl Client {
             // Errors may be plain text.
             Err(_) if response.status >= 400 => Value::from(String::from_utf8_lossy(&bytes)),
             Err(error) => {
-                return Err(Failure::new(format!("{}: expected JSON, got something else: {error}", self.place)));
+                return Err(Failure::new(format!("{}: expected JSON, got something else: {error}", self.address)));
             }
         };
         Ok(Reply { status: response.status, value })
@@ -151,17 +151,17 @@ impl Client {
 
     /// Says why there is no reply, and what to do.
     pub(super) fn failure(&self, error: &HttpError) -> Failure {
-        let place = &self.place;
+        let address = &self.address;
         Failure::new(match error {
             HttpError::Interrupted => return Failure::interrupted(),
             HttpError::Unreachable(error) => format!(
-                "cannot reach a server at {place}: {error}; start one with `steprill serve PATH`, or say where it is \
+                "cannot reach a server at {address}: {error}; start one with `steprill serve PATH`, or say where it is \
                  with --server URL or unix:PATH"
             ),
-            HttpError::Lost(error) => format!("the connection to {place} was lost: {error}; try again"),
+            HttpError::Lost(error) => format!("the connection to {address} was lost: {error}; try again"),
             HttpError::Malformed(what) => {
                 format!(
-                    "{place}: expected HTTP/1.1, got something else: {what}; does a server of workflows listen there?"
+                    "{address}: expected HTTP/1.1, got something else: {what}; does a server of workflows listen there?"
                 )
             }
         })

@@ -10,7 +10,7 @@ use std::{
 use httparse::Status;
 use steprill::limits::{CLIENT_HEAD_BYTES_MAX, CLIENT_SILENCE_TIMEOUT, HEAD_FIELDS_MAX};
 
-use super::link::{Place, Socket, Woken, wait};
+use super::link::{ServerAddress, Socket, Woken, wait};
 
 /// A request that is sent whole.
 #[derive(Clone, Copy, Debug)]
@@ -71,11 +71,11 @@ pub(super) enum HttpError {
 
 impl Response {
     /// Connects, sends a request, and reads the reply's head.
-    pub(super) fn to(place: &Place, request: &Request<'_>) -> Result<Self, HttpError> {
-        let mut socket = place.connect().map_err(HttpError::Unreachable)?;
+    pub(super) fn to(address: &ServerAddress, request: &Request<'_>) -> Result<Self, HttpError> {
+        let mut socket = address.connect().map_err(HttpError::Unreachable)?;
         let lost = |error: io::Error| HttpError::Lost(error.to_string());
         // A server that refuses a request may close before it has read all of it; its reply is there all the same.
-        let sent = socket.write_all(&encode(place, request));
+        let sent = socket.write_all(&encode(address, request));
         let mut buffer = Vec::new();
         loop {
             if let Some((head, length)) = parse_head(&buffer, request.method)? {
@@ -182,9 +182,9 @@ impl Response {
     }
 }
 
-fn encode(place: &Place, request: &Request<'_>) -> Vec<u8> {
+fn encode(address: &ServerAddress, request: &Request<'_>) -> Vec<u8> {
     let Request { method, path, accept, token, body } = request;
-    let mut head = format!("{method} {}{path} HTTP/1.1\r\nHost: {}\r\n", place.prefix(), place.host());
+    let mut head = format!("{method} {}{path} HTTP/1.1\r\nHost: {}\r\n", address.prefix(), address.host());
     let _ = write!(head, "Accept: {accept}\r\nConnection: close\r\nUser-Agent: steprill\r\n");
     if let Some(token) = token {
         let _ = write!(head, "Authorization: Bearer {token}\r\n");

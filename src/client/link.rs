@@ -20,14 +20,14 @@ use super::failure::{Failure, Result};
 
 /// Where a server is.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Place {
+pub(super) enum ServerAddress {
     /// The host and port, as they stand in `Host`, and what precedes every path: `/api` behind a proxy.
     Http { host: String, prefix: String },
     /// The path of a unix socket.
     Unix(String),
 }
 
-impl Place {
+impl ServerAddress {
     /// Returns the server that the option names, or the variable, or else the one on the default port.
     pub(super) fn chosen(option: Option<&str>) -> Result<Self> {
         let variable = env::var("STEPRILL_SERVER").ok().filter(|value| !value.is_empty());
@@ -102,7 +102,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for ServerAddress {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Http { host, prefix } => write!(formatter, "http://{host}{prefix}"),
@@ -210,13 +210,13 @@ mod tests {
             ("unix:/run/s", "unix:/run/s"),
             ("unix:s", "unix:s"),
         ] {
-            assert_eq!(Place::parse(text).map(|place| place.to_string()).as_deref(), Ok(shown), "{text}");
+            assert_eq!(ServerAddress::parse(text).map(|address| address.to_string()).as_deref(), Ok(shown), "{text}");
         }
         for text in
             ["", "unix:", "http://", "example", "ftp://a:1", "http://a b:1", "a:b", "http://a:1?x", "http://a:x"]
         {
-            assert!(Place::parse(text).unwrap_err().contains("expected a URL"), "{text}");
+            assert!(ServerAddress::parse(text).unwrap_err().contains("expected a URL"), "{text}");
         }
-        assert!(Place::parse("https://a").unwrap_err().contains("without TLS"));
+        assert!(ServerAddress::parse("https://a").unwrap_err().contains("without TLS"));
     }
 }

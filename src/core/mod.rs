@@ -365,8 +365,7 @@ impl Core {
     }
 
     /// The run that a caller waits for has not ended, but the store fails it. That may be temporary, but the caller
-    /// does
-    /// not wait for long.
+    /// does not wait for long.
     fn delay_caller(&mut self, of: HandlerKey, client: ClientId, now: Now) -> Option<Output> {
         let Some(Wait::End { handler, delayed_us }) = self.clients.get_mut(client) else { return None };
         if *handler != of || now.alive_us < *delayed_us.get_or_insert(now.alive_us) + CALLER_DELAY_US_MAX {

@@ -76,8 +76,8 @@ impl Armed {
     pub(super) fn remove(&mut self, timer: TimerId, began_us: u64) -> Option<Deadline> {
         let deadline = match self {
             Self::Few(few) => {
-                let place = few.iter().position(|(other, _)| *other == timer)?;
-                few.swap_remove(place).1
+                let index = few.iter().position(|(other, _)| *other == timer)?;
+                few.swap_remove(index).1
             }
             Self::Many(many) => many.remove(timer, began_us)?,
         };

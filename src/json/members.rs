@@ -72,10 +72,10 @@ impl Read {
             let member = text.as_bytes().get(begin as usize..).unwrap_or_default();
             &member[..member.len().min(name.len())]
         };
-        let place = self.begins.binary_search_by(|begin| name_at(*begin).cmp(name.as_bytes())).ok()?;
+        let index = self.begins.binary_search_by(|begin| name_at(*begin).cmp(name.as_bytes())).ok()?;
         // A comma or the closing bracket follows each member.
-        let end = self.begins.get(place + 1).map_or(text.len(), |next| *next as usize) - 1;
-        text.get(self.begins[place] as usize + name.len() + 1..end)
+        let end = self.begins.get(index + 1).map_or(text.len(), |next| *next as usize) - 1;
+        text.get(self.begins[index] as usize + name.len() + 1..end)
     }
 }
 

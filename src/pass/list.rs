@@ -31,11 +31,11 @@ impl<T> SharedList<T> {
     }
 
     /// Returns the value at an index.
-    pub fn get(&self, place: usize) -> Option<&T> {
+    pub fn get(&self, index: usize) -> Option<&T> {
         let parts = self.0.as_ref()?;
-        match parts.full.get(place / LIST_PART_LEN) {
-            Some(part) => part.get(place % LIST_PART_LEN),
-            None => parts.last.get(place - parts.full.len() * LIST_PART_LEN),
+        match parts.full.get(index / LIST_PART_LEN) {
+            Some(part) => part.get(index % LIST_PART_LEN),
+            None => parts.last.get(index - parts.full.len() * LIST_PART_LEN),
         }
     }
 
@@ -63,12 +63,12 @@ impl<T: Clone> SharedList<T> {
     }
 
     /// Returns the value at an index, to be changed.
-    pub fn get_mut(&mut self, place: usize) -> Option<&mut T> {
+    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         let parts = Arc::make_mut(self.0.as_mut()?);
         let before = parts.full.len() * LIST_PART_LEN;
-        match parts.full.get_mut(place / LIST_PART_LEN) {
-            Some(part) => Arc::make_mut(part).get_mut(place % LIST_PART_LEN),
-            None => parts.last.get_mut(place - before),
+        match parts.full.get_mut(index / LIST_PART_LEN) {
+            Some(part) => Arc::make_mut(part).get_mut(index % LIST_PART_LEN),
+            None => parts.last.get_mut(index - before),
         }
     }
 
@@ -152,14 +152,14 @@ mod tests {
                 copies.push((list.clone(), vector.clone()));
                 list.truncate(cut);
                 vector.truncate(cut);
-                for place in [0, cut / 2, cut.saturating_sub(1), cut] {
-                    if let Some(value) = vector.get_mut(place) {
+                for index in [0, cut / 2, cut.saturating_sub(1), cut] {
+                    if let Some(value) = vector.get_mut(index) {
                         *value += 7;
                     }
-                    if let Some(value) = list.get_mut(place) {
+                    if let Some(value) = list.get_mut(index) {
                         *value += 7;
                     }
-                    assert_eq!(list.get(place), vector.get(place));
+                    assert_eq!(list.get(index), vector.get(index));
                 }
                 copies.push((list.clone(), vector.clone()));
             }

@@ -225,8 +225,8 @@ impl Loop {
         }
         let event = Json::from_value(start).map_err(|error| ServeError::StartEvent(name.to_string(), error))?;
         let run_id = self.site.ids.draw().map_err(io)?;
-        let (workflow, place, state) = (WorkflowId(0), StartAs::New(None), crate::values::Values::default());
-        let new = NewRun { workflow, place, run_id, event, state };
+        let (workflow, start_as, state) = (WorkflowId(0), StartAs::New(None), crate::values::Values::default());
+        let new = NewRun { workflow, start_as, run_id, event, state };
         let key = self.core.scheduler_mut().start(new, self.now);
         self.settle();
         self.hand_out();

@@ -49,7 +49,7 @@ pub(super) trait Transaction {
 pub(super) struct Fold<'a> {
     changes: Vec<Option<Change<'a>>>,
     /// The indexes of handlers' changes in `changes`.
-    places: CounterMap<HandlerKey, usize>,
+    indices: CounterMap<HandlerKey, usize>,
 }
 
 impl<'a> Fold<'a> {
@@ -147,21 +147,21 @@ impl<'a> Fold<'a> {
 
     /// Returns the changes of this run; `None` if it is not its handler's newest, or the handler was removed.
     fn change<T: Transaction>(&mut self, run: RunKey, writing: &mut T) -> Result<Option<&mut Change<'a>>, T::Fault> {
-        if !self.places.contains_key(&run.handler) {
+        if !self.indices.contains_key(&run.handler) {
             let Some(live) = writing.live(run.handler)? else { return Ok(None) };
             self.push(run.handler, Change::new(run.handler, live, None));
         }
-        let change = self.places.get(&run.handler).and_then(|&place| self.changes.get_mut(place)?.as_mut());
+        let change = self.indices.get(&run.handler).and_then(|&index| self.changes.get_mut(index)?.as_mut());
         Ok(change.filter(|change| change.live.run == run.run))
     }
 
     fn push(&mut self, handler: HandlerKey, change: Change<'a>) {
-        self.places.insert(handler, self.changes.len());
+        self.indices.insert(handler, self.changes.len());
         self.changes.push(Some(change));
     }
 
     fn write_one<T: Transaction>(&mut self, handler: HandlerKey, writing: &mut T) -> Result<(), T::Fault> {
-        let change = self.places.remove(&handler).and_then(|place| self.changes.get_mut(place)?.take());
+        let change = self.indices.remove(&handler).and_then(|index| self.changes.get_mut(index)?.take());
         change.map_or(Ok(()), |change| writing.write(change))
     }
 }

@@ -69,15 +69,15 @@ impl World {
         Self { scheduler, limits, graph, now: Now::default(), drawn: 0, removed: Vec::new() }
     }
 
-    fn start(&mut self, place: StartAs) -> HandlerKey {
-        self.start_with(place, Values::default())
+    fn start(&mut self, start_as: StartAs) -> HandlerKey {
+        self.start_with(start_as, Values::default())
     }
 
-    fn start_with(&mut self, place: StartAs, state: Values) -> HandlerKey {
+    fn start_with(&mut self, start_as: StartAs, state: Values) -> HandlerKey {
         self.drawn += 1;
         let (workflow, run_id) = (WorkflowId(0), uuid::Uuid::from_u128(self.drawn.into()));
         let event = Json::parse("{}").expect("JSON");
-        let new = NewRun { workflow, place, run_id, event, state };
+        let new = NewRun { workflow, start_as, run_id, event, state };
         self.scheduler.start(new, self.now)
     }
 
@@ -176,7 +176,7 @@ fn a_handler_stays_while_an_earlier_run_of_it_is_read() {
         let others = [world.finish(), world.finish()];
         world.pass_time(3_600_000_000);
         (0..5).for_each(|_| world.pass_time(1));
-        assert!(world.settle().is_empty(), "nobody is told that it is gone");
+        assert!(world.settle().is_empty(), "no notice says that it is gone");
         assert!(world.scheduler.channel(run).is_some());
         assert_eq!(world.handlers(), if by_age { vec![read] } else { vec![read, others[1]] });
         assert!(
@@ -237,7 +237,7 @@ fn runs_are_admitted_in_order_and_one_that_ends_while_it_waits_leaves_the_queue(
     assert_eq!(first.len(), 1);
     assert_eq!(world.scheduler.cancel(keys[1], world.now), Ok(true));
     world.scheduler.purge(keys[3], world.now).expect("it is resident");
-    assert!(world.passes().is_empty(), "nobody's place is free");
+    assert!(world.passes().is_empty(), "no place is free");
     world.stop(first[0].tag);
     let second = world.passes();
     assert_eq!(second.len(), 1);
@@ -331,7 +331,7 @@ fn a_pass_that_continues_after_its_run_hangs_until_it_returns() {
     world.pass_time(1);
     assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 1));
     assert!(world.scheduler.check_start(WorkflowId(0), None, false).is_ok(), "a start needs no worker");
-    let trouble = world.scheduler.poll_trouble().expect("it is told");
+    let trouble = world.scheduler.poll_trouble().expect("it is reported");
     assert_eq!((trouble.kind, trouble.attempt), (TroubleKind::Abandoned, 1));
     assert_eq!(trouble.handler.as_ref(), world.scheduler.view(key).expect("the handler").id);
     assert_eq!(world.scheduler.poll_order(), Some((tag, Order::Abandon)));
@@ -363,7 +363,7 @@ fn a_step_with_a_time_out_is_handed_over_only_when_its_body_can_begin() {
         world.settle();
         let mut poll =
             |at_once, queued| world.scheduler.poll_pass(world.now, Lane(0), Capacity { at_once, queued }).is_some();
-        assert!(!poll(0, 0) && !poll(1, 0), "nobody takes it");
+        assert!(!poll(0, 0) && !poll(1, 0), "no lane takes it");
         assert!(poll(1, 1));
         assert_eq!([poll(0, 1), poll(0, 1)].map(usize::from).iter().sum::<usize>(), queues);
     }

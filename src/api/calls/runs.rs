@@ -73,13 +73,13 @@ fn start(workflow: WorkflowId, run: Run, context: &mut Context<'_>, errors: Erro
     }
     let Context { scheduler, now, ids, .. } = context;
     let id = handler_id.as_deref();
-    let place = scheduler
+    let start_as = scheduler
         .check_start(workflow, id, run.has_context)
         .map_err(|refused| start_refused(refused, workflow, id, scheduler, errors))?;
     let state = run.state.map_err(faulty)?;
     let event = run.start_event.map_err(faulty)?;
     let run_id = ids();
-    Ok(scheduler.start(NewRun { workflow, place, run_id, event, state }, *now))
+    Ok(scheduler.start(NewRun { workflow, start_as, run_id, event, state }, *now))
 }
 
 fn start_refused(

@@ -82,9 +82,9 @@ impl Facts {
     fn alone_is_sound(&self) -> bool {
         let mut sorted = self.alone.clone();
         sorted.sort_unstable();
-        let waits = |(place, number): (usize, &u64)| match self.works.get(*number).map(|work| &work.phase) {
+        let waits = |(index, number): (usize, &u64)| match self.works.get(*number).map(|work| &work.phase) {
             Some(WorkPhase::Held { .. }) => true,
-            Some(WorkPhase::Running { .. }) => place == 0,
+            Some(WorkPhase::Running { .. }) => index == 0,
             _ => false,
         };
         sorted.is_sorted_by(|one, other| one < other) && self.alone.iter().enumerate().all(waits)
@@ -135,7 +135,7 @@ impl Live {
                 WorkPhase::Delayed(_) => {}
             }
             live.timers.extend(work.timer().map(|timer| (timer.id.0, number)));
-            live.inside.extend(work.place.as_ref().map(|place| place.scope));
+            live.inside.extend(work.position.as_ref().map(|position| position.scope));
         }
         let outer = |scope: &Scope| scope.outer.as_ref().map(|outer| outer.scope);
         live.inside.extend(facts.scopes.iter().filter_map(|(_, scope)| outer(scope)));
@@ -162,7 +162,7 @@ impl Work {
             _ => true,
         };
         waits_for_next
-            && self.place.as_ref().is_none_or(|place| place.path.is_sound())
+            && self.position.as_ref().is_none_or(|position| position.path.is_sound())
             && self.memory.as_ref().is_none_or(|memory| memory.is_sound())
     }
 }

@@ -16,11 +16,11 @@ use crate::{
 impl Facts {
     /// Opens the scope of one pass of `opener` with this many emissions. It stays open until it is left once.
     pub(super) fn open_scope(&mut self, opener: &Work, emissions: usize) -> ScopePosition {
-        let outer = opener.place.as_deref().map(|place| {
-            if let Some(around) = self.scopes.get_mut(place.scope) {
+        let outer = opener.position.as_deref().map(|position| {
+            if let Some(around) = self.scopes.get_mut(position.scope) {
                 around.live += 1;
             }
-            Outer { scope: place.scope, path: place.path.clone(), index: emissions as u32 }
+            Outer { scope: position.scope, path: position.path.clone(), index: emissions as u32 }
         });
         let number = self.number();
         let scope = Scope { opener: opener.step, outer, live: 1, collected: Collected::new() };
@@ -34,12 +34,12 @@ impl Facts {
         &mut self,
         reduction: &Reduction<'_>,
         fan_in: StepId,
-        (place, index): (&ScopePosition, u32),
+        (position, index): (&ScopePosition, u32),
         event: (EventId, Json),
     ) {
-        let Some(scope) = self.scopes.get_mut(place.scope) else { return };
+        let Some(scope) = self.scopes.get_mut(position.scope) else { return };
         if reduction.graph.step(scope.opener).closers.contains(&fan_in) {
-            let at = (fan_in, place.path.then(index, None));
+            let at = (fan_in, position.path.then(index, None));
             self.cost_bytes += collected_bytes((&at, &event));
             scope.collected.insert(at, event);
             self.collected += 1;
@@ -95,8 +95,8 @@ impl Facts {
             let taken_by = (fan_ins.len() > 1).then_some(fan_in);
             let within =
                 |outer: &Outer| ScopePosition { scope: outer.scope, path: outer.path.then(outer.index, taken_by) };
-            let place = closing.outer.as_ref().map(|outer| Box::new(within(outer)));
-            self.add_work(reduction, fan_in, WorkEvent::All(std::mem::take(&mut closing.events).into()), place);
+            let position = closing.outer.as_ref().map(|outer| Box::new(within(outer)));
+            self.add_work(reduction, fan_in, WorkEvent::All(std::mem::take(&mut closing.events).into()), position);
             closing.given = Some(fan_in);
         }
         true

@@ -144,8 +144,8 @@ impl Facts {
         match output {
             Output::AtOnce(emitted) => self.emit(reduction, &work, opened.as_ref(), emitted),
             Output::InParts(emitted) => {
-                let opened = opened.map(|place| place.scope);
-                let emission = Emission::new(work.step, work.place.clone(), opened, emitted, comes_to);
+                let opened = opened.map(|position| position.scope);
+                let emission = Emission::new(work.step, work.position.clone(), opened, emitted, comes_to);
                 self.cost_bytes += emission.cost_bytes();
                 self.defer(Deferred::Emission(emission));
             }
@@ -156,7 +156,7 @@ impl Facts {
     /// Turns everything that a pass emitted into works.
     fn emit(&mut self, reduction: &mut Reduction<'_>, work: &Work, opened: Option<&ScopePosition>, emitted: Emitted) {
         let Emitted { sent, returned } = emitted;
-        let around = work.place.as_deref();
+        let around = work.position.as_deref();
         let returns_inside = opened.is_some() && reduction.graph.step(work.step).fan_out;
         let inside = opened.or(around);
         let mut index = 0;

@@ -21,15 +21,15 @@ impl Facts {
         reduction: &mut Reduction<'_>,
         step: StepId,
         event: WorkEvent,
-        place: Option<Box<ScopePosition>>,
+        position: Option<Box<ScopePosition>>,
     ) {
-        if let Some(scope) = place.as_deref().and_then(|place| self.scopes.get_mut(place.scope)) {
+        if let Some(scope) = position.as_deref().and_then(|position| self.scopes.get_mut(position.scope)) {
             scope.live += 1;
         }
         let work = Work {
             step,
             event,
-            place,
+            position,
             attempt: 1,
             pass: 0,
             conflicts: 0,

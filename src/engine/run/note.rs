@@ -73,11 +73,11 @@ enum NoteError {
     /// It streams too many events.
     TooManyStreams,
     /// Its stream write has this ordinal, and so many came before.
-    StreamOrder { place: usize, counted: usize },
+    StreamOrder { index: usize, counted: usize },
     /// It calls `once` too often.
     TooManyOnce,
     /// Its `once` has this ordinal, and so many came before.
-    OnceOrder { place: usize, known: usize },
+    OnceOrder { index: usize, known: usize },
     /// Its `once` counts more stream writes than there are.
     OnceCount { ordinal: u32, counted: usize },
 }
@@ -89,11 +89,11 @@ impl fmt::Display for NoteError {
             Self::TooManyStreams => {
                 write!(out, "it may stream {WORK_STREAMS_MAX} events: stream fewer, or in more works")
             }
-            Self::StreamOrder { place, counted } => {
-                write!(out, "its stream write number {place} comes after {counted}")
+            Self::StreamOrder { index, counted } => {
+                write!(out, "its stream write number {index} comes after {counted}")
             }
             Self::TooManyOnce => write!(out, "it may call `once` {WORK_NOTES_MAX} times"),
-            Self::OnceOrder { place, known } => write!(out, "its `once` number {place} comes after {known}"),
+            Self::OnceOrder { index, known } => write!(out, "its `once` number {index} comes after {known}"),
             Self::OnceCount { ordinal, counted } => {
                 write!(out, "its `once` number {ordinal} counts more stream writes than {counted}")
             }
@@ -104,21 +104,21 @@ impl fmt::Display for NoteError {
 impl Memory {
     fn publish(&mut self, ordinal: u32, hash: u128) -> Result<bool, NoteError> {
         let memory = self;
-        let (place, counted) = (ordinal as usize, memory.streams_counted());
-        match memory.published.get(place) {
+        let (index, counted) = (ordinal as usize, memory.streams_counted());
+        match memory.published.get(index) {
             Some(known) if *known == hash => return Ok(false),
-            None if place >= WORK_STREAMS_MAX => {
+            None if index >= WORK_STREAMS_MAX => {
                 return Err(NoteError::TooManyStreams);
             }
-            None if place > counted => {
-                return Err(NoteError::StreamOrder { place, counted });
+            None if index > counted => {
+                return Err(NoteError::StreamOrder { index, counted });
             }
             _ => {}
         }
         let published = &mut memory.published;
         let before = published.len();
-        published.truncate(place);
-        while published.len() < place {
+        published.truncate(index);
+        while published.len() < index {
             published.push(0);
         }
         published.push(hash);
@@ -134,17 +134,17 @@ impl Memory {
             return Err(NoteError::OnceCount { ordinal, counted });
         }
         let once = &mut memory.once;
-        let place = ordinal as usize;
-        if place >= WORK_NOTES_MAX {
+        let index = ordinal as usize;
+        if index >= WORK_NOTES_MAX {
             return Err(NoteError::TooManyOnce);
         }
-        match place.cmp(&once.len()) {
+        match index.cmp(&once.len()) {
             std::cmp::Ordering::Less => {}
             std::cmp::Ordering::Equal => {
                 memory.cost_bytes += once_bytes(&value);
                 once.push(value);
             }
-            std::cmp::Ordering::Greater => return Err(NoteError::OnceOrder { place, known: once.len() }),
+            std::cmp::Ordering::Greater => return Err(NoteError::OnceOrder { index, known: once.len() }),
         }
         Ok(())
     }

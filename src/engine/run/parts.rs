@@ -63,13 +63,13 @@ impl Facts {
             self.cost_bytes -= event_bytes(&event);
             let (event, value) = event;
             let around = emission.around.as_deref();
-            let place = if is_sent || returns_inside { inside.as_ref().or(around) } else { around };
+            let position = if is_sent || returns_inside { inside.as_ref().or(around) } else { around };
             if graph.event(event).kind == EventKind::InputRequired {
                 self.show_question(reduction, event, value.clone());
             }
             let comes_to = ComesTo::of(graph, event);
             emission.comes_to = emission.comes_to.less(comes_to);
-            self.route(reduction, (event, value), place, index);
+            self.route(reduction, (event, value), position, index);
             *left = left.saturating_sub((comes_to.works + comes_to.collected).max(1));
         }
         emission.is_routed()

@@ -20,22 +20,23 @@ impl Facts {
         &mut self,
         reduction: &mut Reduction<'_>,
         (event, value): (EventId, Json),
-        place: Option<&ScopePosition>,
+        position: Option<&ScopePosition>,
         index: u32,
     ) {
         let graph = reduction.graph;
         let takers = graph.takers(event);
-        let joiners = if place.is_some() { graph.joiners(event) } else { &[] };
+        let joiners = if position.is_some() { graph.joiners(event) } else { &[] };
         let mut copies = std::iter::repeat_n(value, takers.len() + joiners.len());
         for (&step, value) in takers.iter().zip(&mut copies) {
             let taken_by = (takers.len() > 1).then_some(step);
-            let place = place
-                .map(|place| Box::new(ScopePosition { scope: place.scope, path: place.path.then(index, taken_by) }));
-            self.add_work(reduction, step, WorkEvent::One(event, value), place);
+            let position = position.map(|position| {
+                Box::new(ScopePosition { scope: position.scope, path: position.path.then(index, taken_by) })
+            });
+            self.add_work(reduction, step, WorkEvent::One(event, value), position);
         }
-        if let Some(place) = place {
+        if let Some(position) = position {
             for (&fan_in, value) in joiners.iter().zip(copies) {
-                self.collect(reduction, fan_in, (place, index), (event, value));
+                self.collect(reduction, fan_in, (position, index), (event, value));
             }
         }
     }
@@ -122,6 +123,6 @@ fn takers_outside(graph: &Graph, event: EventId, step: Option<StepId>) -> &[Step
     match step.map(|step| takers.iter().position(|taker| *taker == step)) {
         None => takers,
         Some(None) => &[],
-        Some(Some(place)) => &takers[place..=place],
+        Some(Some(index)) => &takers[index..=index],
     }
 }

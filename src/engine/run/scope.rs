@@ -126,8 +126,8 @@ pub(super) fn event_bytes(event: &(EventId, Json)) -> usize {
     size_of_val(event) + cost::text(event.1.as_str().len())
 }
 
-pub(super) fn position_bytes(place: &ScopePosition) -> usize {
-    cost::block(size_of_val(place)) + place.path.cost_bytes()
+pub(super) fn position_bytes(position: &ScopePosition) -> usize {
+    cost::block(size_of_val(position)) + position.path.cost_bytes()
 }
 
 pub(super) const SCOPE_BYTES: usize = cost::boxed::<Scope>() + cost::elements::<(u64, u64)>(1);
@@ -151,6 +151,6 @@ mod in_order {
         let count = inputs.len();
         let keyed = inputs.into_iter().map(|(fan_in, path, event, value)| ((fan_in, path), (event, value)));
         let collected: Collected = keyed.collect();
-        if collected.len() == count { Ok(collected) } else { Err(D::Error::custom("two inputs have one place")) }
+        if collected.len() == count { Ok(collected) } else { Err(D::Error::custom("two inputs have one position")) }
     }
 }

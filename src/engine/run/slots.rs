@@ -21,8 +21,8 @@ impl Slots {
         let slot = self.take(step, workers);
         if slot.is_none() {
             match self.queues.binary_search_by_key(&step, |(step, _)| *step) {
-                Ok(place) => self.queues[place].1.push_back(work),
-                Err(place) => self.queues.insert(place, (step, VecDeque::from([work]))),
+                Ok(index) => self.queues[index].1.push_back(work),
+                Err(index) => self.queues.insert(index, (step, VecDeque::from([work]))),
             }
         }
         slot
@@ -30,15 +30,15 @@ impl Slots {
 
     /// Frees a slot. Returns the oldest queued work and the slot that it takes, the lowest free one.
     pub(super) fn release(&mut self, step: StepId, workers: u16, slot: u16) -> Option<(u64, u16)> {
-        if let Ok(place) = self.taken.binary_search(&(step, slot)) {
-            self.taken.remove(place);
+        if let Ok(index) = self.taken.binary_search(&(step, slot)) {
+            self.taken.remove(index);
         }
-        let place = self.queues.binary_search_by_key(&step, |(step, _)| *step).ok()?;
+        let index = self.queues.binary_search_by_key(&step, |(step, _)| *step).ok()?;
         let slot = self.take(step, workers)?;
-        let queue = &mut self.queues[place].1;
+        let queue = &mut self.queues[index].1;
         let work = queue.pop_front()?;
         if queue.is_empty() {
-            self.queues.remove(place);
+            self.queues.remove(index);
         } else if queue.capacity() > SPARE_CAPACITY_MIN && queue.len() < queue.capacity() / 4 {
             queue.shrink_to(queue.len() * 2);
         }

@@ -50,15 +50,15 @@ impl Facts {
         for (_, work) in self.works.iter_mut() {
             translation.step(&mut work.step)?;
             translation.work_event(&mut work.event)?;
-            if let Some(place) = &mut work.place {
-                place.path.steps_mut().try_for_each(|step| translation.step(step))?;
+            if let Some(position) = &mut work.position {
+                position.path.steps_mut().try_for_each(|step| translation.step(step))?;
             }
             if let WorkPhase::Asking(asking) = &mut work.phase {
                 translation.event(&mut asking.question)?;
             }
             if let Some(memory) = &mut work.memory {
-                for place in 0..memory.waits.len() {
-                    memory.waits.get_mut(place).map_or(Ok(()), |wait| translation.wait(wait))?;
+                for index in 0..memory.waits.len() {
+                    memory.waits.get_mut(index).map_or(Ok(()), |wait| translation.wait(wait))?;
                 }
             }
         }

@@ -29,27 +29,27 @@ impl<V> Table<V> {
 
     pub(super) fn get(&self, number: u64) -> Option<&V> {
         let entries = &self.0.as_ref()?.0;
-        entries.get(place(entries, number)?).map(|(_, value)| value)
+        entries.get(index_of(entries, number)?).map(|(_, value)| value)
     }
 
     pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut V> {
         let entries = &mut self.0.as_mut()?.0;
-        let place = place(entries, number)?;
-        entries.get_mut(place).map(|(_, value)| value)
+        let index = index_of(entries, number)?;
+        entries.get_mut(index).map(|(_, value)| value)
     }
 
     /// Sets the value under any number.
     pub(super) fn insert(&mut self, number: u64, value: V) {
         let entries = &mut self.0.get_or_insert_with(|| Box::new(Entries(VecDeque::new()))).0;
         match entries.binary_search_by_key(&number, |(number, _)| *number) {
-            Ok(place) => entries[place].1 = value,
-            Err(place) => entries.insert(place, (number, value)),
+            Ok(index) => entries[index].1 = value,
+            Err(index) => entries.insert(index, (number, value)),
         }
     }
 
     pub(super) fn remove(&mut self, number: u64) -> Option<V> {
         let entries = &mut self.0.as_mut()?.0;
-        let (_, value) = entries.remove(place(entries, number)?)?;
+        let (_, value) = entries.remove(index_of(entries, number)?)?;
         if entries.capacity() > SPARE_CAPACITY_MIN && entries.len() < entries.capacity() / 4 {
             entries.shrink_to(entries.len() * 2);
         }
@@ -108,7 +108,7 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Table<V> {
 }
 
 /// The oldest is looked up most often.
-fn place<V>(entries: &VecDeque<(u64, V)>, number: u64) -> Option<usize> {
+fn index_of<V>(entries: &VecDeque<(u64, V)>, number: u64) -> Option<usize> {
     match entries.front()?.0 {
         first if first == number => Some(0),
         _ => entries.binary_search_by_key(&number, |(number, _)| *number).ok(),

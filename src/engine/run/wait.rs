@@ -35,17 +35,17 @@ impl Facts {
         let Some(work) = self.works.get_mut(number) else { return };
         work.conflicts = 0;
         let waits = work.memory.as_deref().map(|memory| &memory.waits);
-        let (place, waited) = (ordinal as usize, waits.map_or(0, SharedList::len));
-        let fits = match waits.and_then(|waits| waits.get(place)) {
+        let (index, waited) = (ordinal as usize, waits.map_or(0, SharedList::len));
+        let fits = match waits.and_then(|waits| waits.get(index)) {
             Some(Wait::Forgotten { question }) => {
                 matches!(wait, NewWait::Ask { question: asked, .. } if asked == *question)
             }
             Some(_) => false,
-            None => place == waited && place < WORK_WAITS_MAX,
+            None => index == waited && index < WORK_WAITS_MAX,
         };
         if !fits {
             let name = &reduction.graph.step(work.step).name;
-            let reason = if place >= WORK_WAITS_MAX {
+            let reason = if index >= WORK_WAITS_MAX {
                 format!("it may wait {WORK_WAITS_MAX} times")
             } else {
                 format!("its waits so far are {waited}")
@@ -53,7 +53,7 @@ impl Facts {
             self.fail_work(
                 reduction,
                 number,
-                format!("Step {name} made a wait number {place} that does not fit: {reason}"),
+                format!("Step {name} made a wait number {index} that does not fit: {reason}"),
             );
             return;
         }

@@ -21,7 +21,7 @@ pub(super) struct Work {
     pub(super) step: StepId,
     pub(super) event: WorkEvent,
     /// Its position in its scope; `None` outside of all scopes.
-    pub(super) place: Option<Box<ScopePosition>>,
+    pub(super) position: Option<Box<ScopePosition>>,
     /// The number of the attempt, from 1.
     pub(super) attempt: u32,
     /// The number of the running pass, or of the next one.
@@ -127,9 +127,9 @@ impl Work {
         memory.cost_bytes -= cost::elements::<u128>(1) * memory.published.len();
         memory.published = SharedList::default();
         let timed_out = |wait: &Wait| matches!(wait, Wait::Asked { answer: None, .. });
-        let places = memory.waits.iter().enumerate().filter(|(_, wait)| timed_out(wait)).map(|(place, _)| place);
-        for place in places.collect::<Vec<_>>() {
-            if let Some(wait) = memory.waits.get_mut(place)
+        let indices = memory.waits.iter().enumerate().filter(|(_, wait)| timed_out(wait)).map(|(index, _)| index);
+        for index in indices.collect::<Vec<_>>() {
+            if let Some(wait) = memory.waits.get_mut(index)
                 && let Wait::Asked { question, .. } = *wait
             {
                 *wait = Wait::Forgotten { question };
@@ -139,7 +139,7 @@ impl Work {
 
     /// Returns the memory of the work and its event, which do not change.
     fn fixed_bytes(&self) -> usize {
-        WORK_BYTES + self.place.as_deref().map_or(0, position_bytes) + work_event_bytes(&self.event)
+        WORK_BYTES + self.position.as_deref().map_or(0, position_bytes) + work_event_bytes(&self.event)
     }
 
     /// Returns the memory of what it remembers, and of the question that it asks.

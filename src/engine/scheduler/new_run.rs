@@ -42,7 +42,7 @@ pub struct NewRun {
     /// The workflow.
     pub workflow: WorkflowId,
     /// The handler that it belongs to.
-    pub place: StartAs,
+    pub start_as: StartAs,
     /// The run's id.
     pub run_id: Uuid,
     /// The start event's value.

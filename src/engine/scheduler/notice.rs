@@ -37,8 +37,7 @@ pub enum Notice {
 }
 
 /// The run of this handler is only in the store. Once [`Scheduler::handle_loaded`](super::Scheduler::handle_loaded) has
-/// got the handler, the command can
-/// be repeated.
+/// got the handler, the command can be repeated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotResident(pub HandlerKey);
 

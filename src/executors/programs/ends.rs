@@ -5,7 +5,7 @@ use std::{fs, sync::Arc, thread};
 use rustix::process::Signal;
 
 use super::{
-    Place, Programs,
+    Location, Programs,
     running::{Interest, Running},
 };
 use crate::{
@@ -84,7 +84,7 @@ impl Programs {
             self.passes.remove(&tag);
             return self.say(tag, pass::Report::Done(dialogue.finish()));
         }
-        self.passes.insert(tag, Place::Ended);
+        self.passes.insert(tag, Location::Ended);
         let (said, wake_loop, makes_records) =
             (self.said.clone(), Arc::clone(&self.setting.wake_loop), self.setting.makes_records);
         let evaluate = move || {
@@ -109,21 +109,21 @@ impl Programs {
         if let Some(state) = &running.state {
             let _ = fs::remove_file(state);
         }
-        if let (Some(left), Some(place)) = (&mut self.left, running.place) {
-            left.remove(place);
+        if let (Some(left), Some(record)) = (&mut self.left, running.record) {
+            left.remove(record);
         }
         Some(running)
     }
 
     pub(super) fn stop(&mut self, tag: u64) {
         match self.passes.get(&tag) {
-            Some(Place::Queued) => {
+            Some(Location::Queued) => {
                 self.queue.retain(|queued| queued.tag != tag);
                 self.passes.remove(&tag);
                 self.say(tag, pass::Report::NotBegun);
             }
-            Some(&Place::Slot(slot)) => self.terminate(slot, Interest::Unwanted),
-            Some(Place::Ended) | None => {}
+            Some(&Location::Slot(slot)) => self.terminate(slot, Interest::Unwanted),
+            Some(Location::Ended) | None => {}
         }
     }
 }

@@ -42,25 +42,25 @@ impl Left {
         Ok((Self { file, free: Vec::new(), count: 0 }, ended))
     }
 
-    /// Notes a group. Returns the place of its record.
+    /// Notes a group. Returns the number of its record.
     pub(super) fn note(&mut self, group: Pid) -> Option<u32> {
         let start = start_of(group)?;
-        let place = self.free.pop().unwrap_or_else(|| {
+        let number = self.free.pop().unwrap_or_else(|| {
             self.count += 1;
             self.count
         });
-        self.write(place, &format!("{} {start}", group.as_raw_nonzero()));
-        Some(place)
+        self.write(number, &format!("{} {start}", group.as_raw_nonzero()));
+        Some(number)
     }
 
     /// The group has ended.
-    pub(super) fn remove(&mut self, place: u32) {
-        self.write(place, "");
-        self.free.push(place);
+    pub(super) fn remove(&mut self, number: u32) {
+        self.write(number, "");
+        self.free.push(number);
     }
 
-    fn write(&self, place: u32, text: &str) {
-        if let Err(error) = self.file.write_all_at(&record(text), u64::from(place) * LENGTH as u64) {
+    fn write(&self, number: u32, text: &str) {
+        if let Err(error) = self.file.write_all_at(&record(text), u64::from(number) * LENGTH as u64) {
             log::warn!("a program cannot be noted in the data directory: {error}");
         }
     }

@@ -63,7 +63,7 @@ pub struct Programs {
     slots: Vec<Option<Box<Running>>>,
     free: Vec<u32>,
     /// All passes that it has, by tag.
-    passes: CounterMap<u64, Place>,
+    passes: CounterMap<u64, Location>,
     /// Slots to visit.
     active: VecDeque<u32>,
     /// Slots with notes to take.
@@ -106,7 +106,7 @@ pub struct Setting {
 
 /// Where a pass is.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum Location {
     Queued,
     Slot(u32),
     /// Its program has ended, and a thread evaluates its output.
@@ -195,8 +195,7 @@ impl Programs {
     }
 
     /// The server stops, and ends at this time. Programs may continue until shortly before; then they are told to end,
-    /// and
-    /// their passes run again at the next start.
+    /// and their passes run again at the next start.
     pub fn begin_stop(&mut self, ends_us: u64, alive_us: u64) {
         self.stop_us = Some(ends_us.saturating_sub(PROGRAM_TERM_WAIT_US).max(alive_us));
         for Queued { tag, .. } in std::mem::take(&mut self.queue) {
@@ -267,12 +266,12 @@ impl Programs {
         dialogue.hide(secrets);
         let mut running = Running::new(tag, child, (stdin, stdout, stderr), input, dialogue, label);
         running.state = state;
-        running.place = self.left.as_mut().and_then(|left| left.note(running.group()));
+        running.record = self.left.as_mut().and_then(|left| left.note(running.group()));
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() as u32 - 1
         });
-        self.passes.insert(tag, Place::Slot(slot));
+        self.passes.insert(tag, Location::Slot(slot));
         self.slots[slot as usize] = Some(Box::new(running));
         self.watch(slot);
         self.activate(slot);
@@ -303,7 +302,7 @@ impl Executor for Programs {
         match (commands.begin(pass), plan) {
             (Some(Begun::Launch(mut launch)), Some(plan)) => {
                 launch.dialogue.handle_feed(FeedOrder::Grant(grant_bytes));
-                self.passes.insert(tag, Place::Queued);
+                self.passes.insert(tag, Location::Queued);
                 self.queue.push_back(Queued { tag, plan, launch, label: label.into(), state_version });
             }
             (Some(Begun::Done(done)), _) => self.say(tag, pass::Report::Done(done)),
@@ -314,22 +313,22 @@ impl Executor for Programs {
     fn order(&mut self, tag: u64, order: Order) {
         match order {
             Order::Stop(Stop::Cancelled | Stop::TimedOut) => self.stop(tag),
-            // It is killed in a moment, and holds up only its own place.
+            // It is killed in a moment, and delays only its own slot.
             Order::Abandon => {}
             Order::Feed(order) => {
                 let given_back = match self.passes.get(&tag) {
                     None => return,
-                    Some(&Place::Slot(slot)) => {
+                    Some(&Location::Slot(slot)) => {
                         let Some(running) = &mut self.slots[slot as usize] else { return };
                         let bytes = running.dialogue.handle_feed(order);
                         self.activate(slot);
                         bytes
                     }
-                    Some(Place::Queued) => {
+                    Some(Location::Queued) => {
                         let queued = self.queue.iter_mut().find(|queued| queued.tag == tag);
                         queued.map_or(0, |queued| queued.launch.dialogue.handle_feed(order))
                     }
-                    Some(Place::Ended) => 0,
+                    Some(Location::Ended) => 0,
                 };
                 if order == FeedOrder::TakeBack {
                     self.say(tag, pass::Report::FeedGivenBack(given_back));

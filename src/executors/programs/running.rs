@@ -39,8 +39,8 @@ pub(super) struct Running {
     pub(super) listed: Listed,
     /// Its own file with the state.
     pub(super) state: Option<PathBuf>,
-    /// Its place in the list of groups.
-    pub(super) place: Option<u32>,
+    /// Its record in the list of groups.
+    pub(super) record: Option<u32>,
     /// The bytes that the dialogue holds, as they are counted.
     pub(super) counted_bytes: usize,
     drained_bytes: usize,
@@ -119,7 +119,7 @@ impl Running {
             kill_us: None,
             listed: Listed::default(),
             state: None,
-            place: None,
+            record: None,
             counted_bytes: 0,
             drained_bytes: 0,
             lines: Lines { label, second: 0, count: 0, dropped: 0 },

@@ -31,24 +31,24 @@ pub(super) fn compile(schema: &Value, names: Option<&NamesOf<'_>>) -> Box<[Node]
 impl<'a> Compiler<'a> {
     fn add(&mut self, schema: &'a Value) -> usize {
         self.nodes.push(Node::default());
-        let place = self.nodes.len() - 1;
-        self.fill(place, schema);
-        place
+        let index = self.nodes.len() - 1;
+        self.fill(index, schema);
+        index
     }
 
     fn add_inside(&mut self, step: PathStep<'a>, schema: &'a Value) -> usize {
         self.path.push(step);
-        let place = self.add(schema);
+        let index = self.add(schema);
         self.path.pop();
-        place
+        index
     }
 
-    fn fill(&mut self, place: usize, schema: &'a Value) {
+    fn fill(&mut self, index: usize, schema: &'a Value) {
         let node = match schema {
             Value::Object(schema) => self.node(schema),
             other => Node { never: *other == Value::Bool(false), ..Node::default() },
         };
-        self.nodes[place] = node;
+        self.nodes[index] = node;
     }
 
     fn node(&mut self, schema: &'a Map<String, Value>) -> Node {
@@ -119,9 +119,9 @@ impl<'a> Compiler<'a> {
 
     fn each_element(&mut self, schemas: Option<&'a Value>) -> Vec<usize> {
         self.path.push(PathStep::Element);
-        let places = self.each(schemas);
+        let indices = self.each(schemas);
         self.path.pop();
-        places
+        indices
     }
 
     /// Returns the names that the type allows at this path, if the schema has fields or variants.
@@ -138,15 +138,15 @@ impl<'a> Compiler<'a> {
             return Some(0);
         }
         let name = to.strip_prefix("#/$defs/")?;
-        if let Some(place) = self.begun.get(name) {
-            return Some(*place);
+        if let Some(index) = self.begun.get(name) {
+            return Some(*index);
         }
         let schema = self.definitions?.get(name)?;
         self.nodes.push(Node::default());
-        let place = self.nodes.len() - 1;
-        self.begun.insert(name, place);
-        self.fill(place, schema);
-        Some(place)
+        let index = self.nodes.len() - 1;
+        self.begun.insert(name, index);
+        self.fill(index, schema);
+        Some(index)
     }
 }
 
@@ -161,8 +161,8 @@ fn written_names(schema: &Map<String, Value>) -> Box<[Box<str>]> {
 /// Returns the members that stand for absent properties, in order of declaration.
 fn defaults(declared: Option<&Map<String, Value>>, properties: &[(Box<str>, usize)]) -> Box<[(usize, Box<str>)]> {
     let with_default = |(name, property): (&String, &Value)| {
-        let place = properties.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
-        Some((place, format!("{}:{}", Value::from(name.as_str()), property.get("default")?).into()))
+        let index = properties.binary_search_by(|(known, _)| (**known).cmp(name)).ok()?;
+        Some((index, format!("{}:{}", Value::from(name.as_str()), property.get("default")?).into()))
     };
     declared.into_iter().flatten().filter_map(with_default).collect()
 }

@@ -123,16 +123,16 @@ impl<'n> Walk<'_, 'n> {
             count += 1;
             let name = walk.key();
             let known = object.properties.binary_search_by(|(property, _)| (**property).cmp(&name));
-            if known.is_ok_and(|place| seen[place]) {
+            if known.is_ok_and(|index| seen[index]) {
                 return Err(walk.fault(format!("duplicate field `{}`", shown(&name))));
             }
             let is_name = |names: &[Box<str>]| names.iter().any(|known| **known == *name);
             let maybe_alias = known.is_err() && names.is_none_or(is_name);
             aliased |= maybe_alias;
             let further = match (known, object.further) {
-                (Ok(place), _) => {
-                    seen[place] = true;
-                    Some(object.properties[place].1)
+                (Ok(index), _) => {
+                    seen[index] = true;
+                    Some(object.properties[index].1)
                 }
                 (Err(_), Further::Each(each)) if !maybe_alias || names.is_none() => Some(each),
                 (Err(_), Further::Refused) if !maybe_alias => {
@@ -151,8 +151,8 @@ impl<'n> Walk<'_, 'n> {
         })
         .and_then(|sure| {
             let is_there = |name: &str| {
-                let place = object.properties.binary_search_by(|(property, _)| (**property).cmp(name));
-                place.is_ok_and(|place| seen[place])
+                let index = object.properties.binary_search_by(|(property, _)| (**property).cmp(name));
+                index.is_ok_and(|index| seen[index])
             };
             match object.required.iter().find(|name| !is_there(name)) {
                 None => {
@@ -176,7 +176,7 @@ impl<'n> Walk<'_, 'n> {
         let Some(end) = self.at.checked_sub(1).filter(|end| self.fill && self.text.as_bytes()[*end] == b'}') else {
             return;
         };
-        let absent = object.defaults.iter().filter(|(place, _)| !seen[*place]).map(|(_, member)| &**member);
+        let absent = object.defaults.iter().filter(|(index, _)| !seen[*index]).map(|(_, member)| &**member);
         let added = absent.collect::<Vec<_>>().join(",");
         if !added.is_empty() {
             let separated = if has_members { format!(",{added}") } else { added };
@@ -347,9 +347,9 @@ impl<'n> Walk<'_, 'n> {
             self.path.truncate(path);
         }
         let is_inside = |fault: &Mismatch| fault.depth > depth && !fault.other;
-        let mut inside = faults.iter().enumerate().filter(|(_, fault)| is_inside(fault)).map(|(place, _)| place);
+        let mut inside = faults.iter().enumerate().filter(|(_, fault)| is_inside(fault)).map(|(index, _)| index);
         match (inside.next(), inside.next(), unsure) {
-            (Some(place), None, _) => Err(faults.swap_remove(place)),
+            (Some(index), None, _) => Err(faults.swap_remove(index)),
             (_, _, true) => Ok(false),
             _ => Err(self.none_fits(parts, start, faults)),
         }
@@ -371,7 +371,7 @@ impl<'n> Walk<'_, 'n> {
         }
         // For an option, report what is wrong with the inner value.
         let told: Vec<usize> =
-            (0..parts.len().min(faults.len())).filter(|place| node(&parts[*place]).kinds != Kind::NULL).collect();
+            (0..parts.len().min(faults.len())).filter(|index| node(&parts[*index]).kinds != Kind::NULL).collect();
         if let [only] = told[..] {
             return faults.swap_remove(only);
         }
@@ -394,8 +394,8 @@ impl<'n> Walk<'_, 'n> {
             let _ = match segment {
                 Segment::Field(name) if text.is_empty() => write!(text, "field {}", shown(name)),
                 Segment::Field(name) => write!(text, ".{}", shown(name)),
-                Segment::Element(place) if text.is_empty() => write!(text, "field [{place}]"),
-                Segment::Element(place) => write!(text, "[{place}]"),
+                Segment::Element(index) if text.is_empty() => write!(text, "field [{index}]"),
+                Segment::Element(index) => write!(text, "[{index}]"),
             };
         }
         let text = if text.is_empty() { what } else { format!("{text}: {what}") };

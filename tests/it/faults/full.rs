@@ -95,7 +95,7 @@ fn a_caller_whose_run_can_no_longer_be_stored_learns_where_its_result_will_be() 
     assert!(text.contains("GET /handlers/chosen tells the result"), "{text}");
     assert_eq!(program.get("/handlers/chosen").status, 202);
     let refused = caller.request("POST", "/workflows/sleepy/run", &[], Some(b""));
-    assert_eq!(refused.status, 500, "the connection goes on, and this run has not begun: {}", refused.text());
+    assert_eq!(refused.status, 500, "the connection continues, and this run has not begun: {}", refused.text());
     FileSize.lower(&program);
     assert_eq!(result(&program, "chosen"), "slept 500");
 }
@@ -122,7 +122,7 @@ fn check(directory: &Path, wall: &impl Wall, status: u16) {
     let complains =
         |line: &&str| line.contains(" ERROR ") || (line.contains(" WARN ") && !line.contains("attempt failed"));
     let complaints = log.lines().filter(complains).count();
-    assert_eq!(complaints, 1, "said, and not again and again: {log}");
+    assert_eq!(complaints, 1, "logged once, not repeatedly: {log}");
     let again = log.lines().filter(|line| line.contains(" INFO the store works again")).count();
     assert_eq!(again, 1, "{log}");
     day.check_ends(&start(directory, &[]));

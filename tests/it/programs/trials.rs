@@ -59,7 +59,7 @@ fn a_day_passes_at_once() {
         Outcome::Completed(steprill::json::Json::from_value(&json!({"result": "too late"})).unwrap())
     );
     assert_eq!(run.elapsed, DAY);
-    assert!(begun.elapsed() < PATIENCE, "nobody waits for it");
+    assert!(begun.elapsed() < PATIENCE, "no real time passes");
 }
 
 #[test]

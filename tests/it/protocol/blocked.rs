@@ -84,7 +84,7 @@ fn a_second_signal_ends_a_server_whose_disk_hangs() {
     disk.hang();
     let mut caller = program.connect();
     caller.send("POST", "/workflows/echo/run", &[], Some(b"{}"));
-    assert_eq!(program.get("/health").status, 200, "the disk holds only who needs it");
+    assert_eq!(program.get("/health").status, 200, "the disk blocks only requests that need it");
     program.signal("TERM");
     // The first signal has been handled once nobody listens any more. Without grace, the loop then waits for the store.
     let begun = Instant::now();

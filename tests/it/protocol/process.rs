@@ -60,7 +60,7 @@ fn signal_ends_an_idle_program_at_once() {
         program.signal(signal);
         let (status, log) = program.wait();
         assert_eq!(status.code(), Some(0), "SIG{signal}: {log}");
-        assert!(begun.elapsed().as_secs() < 4, "nothing is in progress, so nobody waits out the grace");
+        assert!(begun.elapsed().as_secs() < 4, "nothing is in progress, so the grace is not waited out");
         assert!(idle.is_closed());
     }
 }
@@ -87,7 +87,11 @@ fn stopping_breaks_streams_off_and_sends_waiting_callers_away() {
         assert!(retry_after.is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
         assert_eq!(location, Some(&*format!("/handlers/{waited}")));
     } else {
-        assert_eq!((retry_after, location), (None, None), "its run ends, and nobody is to repeat it by himself");
+        assert_eq!(
+            (retry_after, location),
+            (None, None),
+            "its run ends, and a client must not repeat the request by itself"
+        );
     }
     let told = waiter.head();
     assert_eq!((told.status, told.header("retry-after").is_some()), (503, program.has_store()), "as for its run");
@@ -137,7 +141,7 @@ fn a_request_that_is_incomplete_when_the_stop_begins_is_not_handled_and_delays_n
     }
     let (status, text) = program.wait();
     assert_eq!(status.code(), Some(0), "{text}");
-    assert!(begun.elapsed().as_secs() < 10, "nobody waits out the grace");
+    assert!(begun.elapsed().as_secs() < 10, "the grace is not waited out");
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl Held {
     /// Sends these requests in order, each on a new connection, while the disk hangs, and checks that none is answered.
     /// Then the disk continues, or fails until all are answered. Returns their statuses.
     #[track_caller]
-    fn while_it_hangs(&self, keeps: bool, requests: &[(&str, &str, &str)]) -> Vec<u16> {
+    fn while_it_hangs(&self, commits: bool, requests: &[(&str, &str, &str)]) -> Vec<u16> {
         self.disk.hang();
         let send = |&(method, path, body): &(&str, &str, &str)| {
             let mut connection = self.program.connect();
@@ -33,11 +33,11 @@ impl Held {
         };
         let mut connections: Vec<Connection> = requests.iter().map(send).collect();
         for (connection, request) in connections.iter_mut().zip(requests) {
-            assert!(connection.is_silent(), "{request:?} is answered before anything is kept");
+            assert!(connection.is_silent(), "{request:?} is answered before anything is committed");
         }
-        self.disk.end_hang(keeps);
+        self.disk.end_hang(commits);
         let statuses = connections.iter_mut().map(|connection| connection.head().status).collect();
-        if !keeps {
+        if !commits {
             self.disk.recover();
         }
         statuses
@@ -63,11 +63,11 @@ const ANSWER: &str = r#"{"event": {"type": "ApprovalGiven", "value": {"approved"
 #[test]
 fn an_end_that_is_not_committed_refuses_no_request() {
     let held = Held::start(&[]);
-    for (id, keeps, expected) in [("kept", true, [200, 404, 404]), ("failed", false, [500, 500, 500])] {
+    for (id, commits, expected) in [("committed", true, [200, 404, 404]), ("failed", false, [500, 500, 500])] {
         held.asking(id);
         let (cancel, post) = (format!("/handlers/{id}/cancel"), format!("/events/{id}"));
         let requests = [("POST", &*cancel, ""), ("POST", &post, ANSWER), ("POST", &cancel, "")];
-        assert_eq!(held.while_it_hangs(keeps, &requests), expected, "{id}");
+        assert_eq!(held.while_it_hangs(commits, &requests), expected, "{id}");
     }
     assert_eq!(held.program.get("/handlers/failed").status, 202);
 }
@@ -75,12 +75,12 @@ fn an_end_that_is_not_committed_refuses_no_request() {
 #[test]
 fn a_purge_is_not_acknowledged_before_it_is_committed() {
     let held = Held::start(&[]);
-    for (id, keeps, expected) in [("kept", true, [200, 404, 404]), ("failed", false, [500, 202, 202])] {
+    for (id, commits, expected) in [("committed", true, [200, 404, 404]), ("failed", false, [500, 202, 202])] {
         held.asking(id);
         let (purge, get, result) =
             (format!("/handlers/{id}/cancel?purge=true"), format!("/handlers/{id}"), format!("/results/{id}"));
         let requests = [("POST", &*purge, ""), ("GET", &get, ""), ("GET", &result, "")];
-        assert_eq!(held.while_it_hangs(keeps, &requests), expected, "{id}");
+        assert_eq!(held.while_it_hangs(commits, &requests), expected, "{id}");
     }
 }
 
@@ -88,20 +88,21 @@ fn a_purge_is_not_acknowledged_before_it_is_committed() {
 fn a_start_is_not_acknowledged_before_it_is_committed() {
     let held = Held::start(&[]);
     let start = "/workflows/approval/run-nowait";
-    for (id, keeps, expected) in [("kept", true, [200, 202, 202, 409]), ("failed", false, [500, 404, 404, 500])] {
+    for (id, commits, expected) in [("committed", true, [200, 202, 202, 409]), ("failed", false, [500, 404, 404, 500])]
+    {
         let (body, get, result) = (body_as(id), format!("/handlers/{id}"), format!("/results/{id}"));
         let requests = [("POST", start, &*body), ("GET", &get, ""), ("GET", &result, ""), ("POST", start, &body)];
-        assert_eq!(held.while_it_hangs(keeps, &requests), expected, "{id}");
+        assert_eq!(held.while_it_hangs(commits, &requests), expected, "{id}");
     }
 }
 
 #[test]
 fn an_answer_that_is_not_committed_does_not_refuse_the_next() {
     let held = Held::start(&[]);
-    for (id, keeps, expected) in [("kept", true, [200, 409]), ("failed", false, [500, 500])] {
+    for (id, commits, expected) in [("committed", true, [200, 409]), ("failed", false, [500, 500])] {
         held.asking(id);
         let post = format!("/events/{id}");
         let requests = [("POST", &*post, ANSWER), ("POST", &post, ANSWER)];
-        assert_eq!(held.while_it_hangs(keeps, &requests), expected, "{id}");
+        assert_eq!(held.while_it_hangs(commits, &requests), expected, "{id}");
     }
 }

@@ -264,7 +264,7 @@ fn large_event_is_whole_in_every_framing_and_beside_small_ones() {
     let rest = String::from_utf8(reader.rest()).expect("UTF-8");
     let last: Value = serde_json::from_str(rest.lines().last().expect("the end")).expect("JSON");
     assert_eq!((&last["type"], &last["value"]["subject"]), (&json!("ApprovalResult"), &json!(subject)));
-    assert_eq!(program.get(&format!("/handlers/{handler}")).json()["status"], "completed", "the connection goes on");
+    assert_eq!(program.get(&format!("/handlers/{handler}")).json()["status"], "completed", "the connection continues");
 
     let log = |query: &str| program.get(&format!("/events/{handler}?after_sequence=-1&{query}"));
     let numbered = log("sse=false").text().to_owned();

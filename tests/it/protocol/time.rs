@@ -41,7 +41,7 @@ fn a_commit_made_ten_years_ahead_does_not_hold_later_sleeps() {
     assert!((100..1_100).contains(&took.as_millis()), "{took:?}");
     let slept = program.get(&format!("/events/{asleep}?sse=false"));
     assert_eq!(slept.status, 200, "what slept at the time ends, too");
-    assert!(updated_at(&program, &asleep) > recorded, "recorded time does not go back, and goes on");
+    assert!(updated_at(&program, &asleep) > recorded, "recorded time does not go back, and advances");
 }
 
 #[test]

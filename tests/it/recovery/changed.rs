@@ -15,8 +15,8 @@ event! {
 }
 
 /// Serves these workflows on the directory.
-fn serve(place: &DataDir, workflows: impl IntoIterator<Item = Workflow>) -> Served {
-    Served::with(workflows, |config: &mut Config| config.data = Some(place.directory.path().to_owned()))
+fn serve(data: &DataDir, workflows: impl IntoIterator<Item = Workflow>) -> Served {
+    Served::with(workflows, |config: &mut Config| config.data = Some(data.directory.path().to_owned()))
 }
 
 /// Asks, and ends with the answer.
@@ -35,8 +35,8 @@ fn asked(server: &Served, name: &str) -> String {
 
 #[test]
 fn a_run_continues_under_a_workflow_with_an_additional_step() {
-    let place = DataDir::new();
-    let server = serve(&place, [first_version()]);
+    let data = DataDir::new();
+    let server = serve(&data, [first_version()]);
     let id = asked(&server, "w");
     let finished = asked(&server, "w");
     server.send(&finished, "Given", &json!({ "n": 1 }));
@@ -47,7 +47,7 @@ fn a_run_continues_under_a_workflow_with_an_additional_step() {
     let longer = workflow("w").step("ask", |_, _: StartEvent| Ok(Asked {}));
     let longer = longer.step("double", |_, given: Given| Ok(Doubled { n: 2 * given.n }));
     let longer = build(longer.step("a_new_end", |_, doubled: Doubled| Ok(done(doubled.n))));
-    let server = serve(&place, [longer]);
+    let server = serve(&data, [longer]);
     assert_eq!(server.get(&format!("/results/{finished}")).body, before);
     assert_eq!(server.send(&id, "Given", &json!({ "n": 21 })).status, 200);
     assert_eq!(server.ended(&id)["result"]["value"]["result"], 42);
@@ -59,16 +59,16 @@ fn a_run_continues_under_a_workflow_with_an_additional_step() {
 
 #[test]
 fn a_run_whose_next_step_is_gone_fails_and_names_it() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let waits = workflow("w").step("wait", |ctx: &steprill::Ctx, _: StartEvent| {
         ctx.sleep(Duration::from_hours(1))?;
         Ok(done(1))
     });
-    let server = serve(&place, [build(waits)]);
+    let server = serve(&data, [build(waits)]);
     let id = server.begin("w", &json!({}));
     server.follow(&id).event_of("StepStateChanged");
     drop(server);
-    let server = serve(&place, [build(workflow("w").step("other", |_, _: StartEvent| Ok(done(2))))]);
+    let server = serve(&data, [build(workflow("w").step("other", |_, _: StartEvent| Ok(done(2))))]);
     let handler = server.ended(&id);
     assert_eq!(handler["status"], "failed");
     let error = handler["error"].as_str().expect("an error");
@@ -76,17 +76,17 @@ fn a_run_whose_next_step_is_gone_fails_and_names_it() {
     let feed = server.feed(&id);
     assert_eq!(feed.last().expect("an end")["type"], "StopEvent");
     drop(server);
-    let server = serve(&place, [build(workflow("w").step("other", |_, _: StartEvent| Ok(done(2))))]);
-    assert_eq!(server.ended(&id), handler, "its end is kept");
+    let server = serve(&data, [build(workflow("w").step("other", |_, _: StartEvent| Ok(done(2))))]);
+    assert_eq!(server.ended(&id), handler, "its end is retained");
 }
 
 #[test]
 fn a_run_that_can_no_longer_get_its_event_from_outside_fails_and_names_what_it_lacks() {
-    let place = DataDir::new();
-    let server = serve(&place, [first_version()]);
+    let data = DataDir::new();
+    let server = serve(&data, [first_version()]);
     let id = asked(&server, "w");
     drop(server);
-    let server = serve(&place, [build(workflow("w").step("ask", |_, _: StartEvent| Ok(done(1))))]);
+    let server = serve(&data, [build(workflow("w").step("ask", |_, _: StartEvent| Ok(done(1))))]);
     assert_eq!(server.ended(&id)["error"], "no step is left to run and none returned StopEvent");
 }
 
@@ -96,12 +96,12 @@ fn a_run_whose_waiting_answer_is_of_a_type_that_is_gone_fails_and_names_it() {
         struct Choose: Asks<Choice> {}
         struct Choice { n: i64 }
     }
-    let place = DataDir::new();
+    let data = DataDir::new();
     let asks = Step::new("ask", |ctx: &Ctx<Asks<Choose>>, _: StartEvent| {
         ctx.sleep(Duration::from_hours(1))?;
         Ok(done(ctx.ask(Choose {}).wait()?.n))
     });
-    let server = serve(&place, [build(workflow("w").add(asks))]);
+    let server = serve(&data, [build(workflow("w").add(asks))]);
     let id = server.begin("w", &json!({}));
     assert_eq!(server.send(&id, "Choice", &json!({ "n": 1 })).status, 200);
     drop(server);
@@ -109,20 +109,20 @@ fn a_run_whose_waiting_answer_is_of_a_type_that_is_gone_fails_and_names_it() {
         ctx.sleep(Duration::from_hours(1))?;
         Ok(done(1))
     };
-    let server = serve(&place, [build(workflow("w").step("ask", sleeps))]);
+    let server = serve(&data, [build(workflow("w").step("ask", sleeps))]);
     let error = server.ended(&id)["error"].as_str().expect("an error").to_owned();
     assert!(error.contains("event type `Choice`, which the workflow no longer has"), "{error}");
 }
 
 #[test]
 fn runs_of_a_workflow_that_is_not_served_wait_until_it_is() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let other = || build(workflow("other").step("o", |_, _: StartEvent| Ok(done(3))));
-    let server = serve(&place, [first_version()]);
+    let server = serve(&data, [first_version()]);
     let (id, cancelled, purged) = (asked(&server, "w"), asked(&server, "w"), asked(&server, "w"));
     drop(server);
 
-    let server = serve(&place, [other()]);
+    let server = serve(&data, [other()]);
     let handler = server.get(&format!("/handlers/{id}"));
     assert_eq!((handler.status, &handler.json()["status"]), (202, &json!("running")));
     server.follow(&id).event_of("Asked");
@@ -135,7 +135,7 @@ fn runs_of_a_workflow_that_is_not_served_wait_until_it_is() {
     assert_eq!(server.run("other", &json!({})).json()["result"], 3);
     drop(server);
 
-    let server = serve(&place, [other(), first_version()]);
+    let server = serve(&data, [other(), first_version()]);
     assert_eq!(server.send(&id, "Given", &json!({ "n": 5 })).status, 200);
     assert_eq!(server.ended(&id)["result"]["value"]["result"], 5);
     assert_eq!(server.ended(&cancelled)["status"], "cancelled");
@@ -144,26 +144,26 @@ fn runs_of_a_workflow_that_is_not_served_wait_until_it_is() {
 
 #[test]
 fn ending_a_run_of_a_workflow_that_is_not_served_starts_no_other() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let one_at_a_time = || {
         let asks = workflow("w").max_runs(1).step("ask", |_, _: StartEvent| Ok(Asked {}));
         build(asks.step("end", |_, given: Given| Ok(done(given.n))))
     };
     let other = || build(workflow("other").step("o", |_, _: StartEvent| Ok(done(3))));
-    let server = serve(&place, [one_at_a_time()]);
+    let server = serve(&data, [one_at_a_time()]);
     let first = asked(&server, "w");
     let [second, third, fourth] = [(); 3].map(|()| server.begin("w", &json!({})));
     drop(server);
 
-    let server = serve(&place, [other()]);
+    let server = serve(&data, [other()]);
     assert_eq!(server.cancel(&third).status, 200);
     assert_eq!(server.cancel(&first).status, 200);
-    assert_eq!(server.run("other", &json!({})).json()["result"], 3, "the server goes on");
+    assert_eq!(server.run("other", &json!({})).json()["result"], 3, "the server continues");
     assert_eq!(server.get(&format!("/handlers/{second}")).json()["status"], "running");
     assert_eq!(server.post(&format!("/handlers/{second}/cancel?purge=true"), &json!({})).status, 200);
     drop(server);
 
-    let server = serve(&place, [other(), one_at_a_time()]);
+    let server = serve(&data, [other(), one_at_a_time()]);
     server.follow(&fourth).event_of("Asked");
     assert_eq!(server.send(&fourth, "Given", &json!({ "n": 5 })).status, 200);
     assert_eq!(server.ended(&fourth)["result"]["value"]["result"], 5);

@@ -29,11 +29,11 @@ impl Facts {
 }
 
 fn unpack() -> (DataDir, Facts) {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let fixture = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/fixtures/version_5"));
-    fs::copy(fixture.join("steprill.db"), place.directory.path().join("steprill.db")).expect("the fixture is there");
+    fs::copy(fixture.join("steprill.db"), data.directory.path().join("steprill.db")).expect("the fixture is there");
     let facts = fs::read_to_string(fixture.join("facts.json")).expect("the fixture is there");
-    (place, Facts(serde_json::from_str(&facts).expect("JSON")))
+    (data, Facts(serde_json::from_str(&facts).expect("JSON")))
 }
 
 /// Checks that everything that the earlier program said still holds, except for the runs that `changed` names.
@@ -71,15 +71,15 @@ fn result(program: &Program, id: &str) -> Value {
 
 #[test]
 fn everything_reported_by_an_earlier_version_still_holds() {
-    let (place, facts) = unpack();
+    let (data, facts) = unpack();
     for _ in 0..2 {
-        let program = place.start();
+        let program = data.start();
         check(&program, &facts, &[]);
         for gone in [facts.made("purged"), "gone.by"] {
             assert_eq!(program.get(&format!("/handlers/{gone}")).status, 404, "{gone}");
             // Whoever has it as the last id of a page goes on behind it.
-            let place = facts.ids().iter().position(|id| *id == facts.made("error")).expect("it follows");
-            assert_eq!(program.listed(&format!("?after={gone}")), facts.ids()[place..], "{gone}");
+            let index = facts.ids().iter().position(|id| *id == facts.made("error")).expect("it follows");
+            assert_eq!(program.listed(&format!("?after={gone}")), facts.ids()[index..], "{gone}");
         }
         kill(program);
     }
@@ -87,8 +87,8 @@ fn everything_reported_by_an_earlier_version_still_holds() {
 
 #[test]
 fn runs_begun_by_an_earlier_version_continue() {
-    let (place, facts) = unpack();
-    let program = place.start();
+    let (data, facts) = unpack();
+    let program = data.start();
     let interactive = facts.made("interactive");
     for id in [interactive, "order00007"] {
         post(&program, id, "ExternalEvent", &json!({ "response": "pong" }));
@@ -120,7 +120,7 @@ fn runs_begun_by_an_earlier_version_continue() {
     check(&program, &facts, &changed);
     assert_eq!(program.listed("")[facts.ids().len()..], new);
     kill(program);
-    let program = place.start();
+    let program = data.start();
     check(&program, &facts, &changed);
     assert_eq!(program.listed("")[facts.ids().len()..], new);
     assert_eq!(handler(&program, "the.lamp")["status"], "completed");

@@ -31,9 +31,9 @@ fn left(program: &Program, count: usize) -> Vec<String> {
 
 #[test]
 fn the_newest_finished_handlers_and_those_being_read_are_retained() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let flags = ["--keep-finished", "5"];
-    let program = place.start_with(&flags);
+    let program = data.start_with(&flags);
     let waiting = program.begin("interactive", json!({}));
     // More than fits into the sockets' buffers, so that its reader is still there when it has ended.
     let read = program.begin("streaming", json!({ "count": 50_000, "delay_ms": 0 }));
@@ -57,23 +57,23 @@ fn the_newest_finished_handlers_and_those_being_read_are_retained() {
     let echoes = [&echoes[16..], &echo(&program, 1)[..]].concat();
     assert_eq!(left(&program, 6), [&[waiting.clone()][..], &echoes].concat());
     kill(program);
-    let program = place.start_with(&["--keep-finished", "2"]);
+    let program = data.start_with(&["--keep-finished", "2"]);
     let echoes = [&echoes[..], &echo(&program, 1)[..]].concat();
     assert_eq!(left(&program, 3), [&[waiting][..], &echoes[4..]].concat());
 }
 
 #[test]
 fn a_server_that_is_killed_while_it_removes_handlers_resumes_the_removal() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let flags = ["--keep-finished", "10", "--durability", "normal"];
     let (mut waiting, mut echoes) = (Vec::new(), Vec::new());
     for _ in 0..8 {
-        let program = place.start_with(&flags);
+        let program = data.start_with(&flags);
         waiting.push(program.begin("interactive", json!({})));
         echoes.extend(echo(&program, 60));
         kill(program);
     }
-    let program = place.start_with(&flags);
+    let program = data.start_with(&flags);
     let mut left = left(&program, waiting.len() + 10);
     left.retain(|id| !waiting.contains(id));
     assert_eq!(left, echoes[echoes.len() - 10..]);
@@ -84,13 +84,13 @@ fn a_server_that_is_killed_while_it_removes_handlers_resumes_the_removal() {
 
 #[test]
 fn finished_handlers_are_retained_for_the_configured_time() {
-    let place = DataDir::new();
-    let program = place.start();
+    let data = DataDir::new();
+    let program = data.start();
     let waiting = program.begin("interactive", json!({}));
     echo(&program, 3);
     assert_eq!(program.listed("").len(), 4);
     kill(program);
-    let program = place.start_with(&["--keep-for", "300ms"]);
+    let program = data.start_with(&["--keep-for", "300ms"]);
     assert_eq!(left(&program, 1), [&*waiting]);
     let id = echo(&program, 1).remove(0);
     let ended = Instant::now();
@@ -102,8 +102,8 @@ fn finished_handlers_are_retained_for_the_configured_time() {
 
 #[test]
 fn a_list_has_handlers_that_are_here_and_those_in_the_store_alike() {
-    let place = DataDir::new();
-    let program = place.start_with(&["--durability", "off"]);
+    let data = DataDir::new();
+    let program = data.start_with(&["--durability", "off"]);
     let waiting = program.begin("interactive", json!({}));
     let failed = program.finish("error", json!({}));
     let echoes = echo(&program, MANY);
@@ -128,13 +128,13 @@ fn a_list_has_handlers_that_are_here_and_those_in_the_store_alike() {
     };
     check(&program);
     kill(program);
-    check(&place.start());
+    check(&data.start());
 }
 
 #[test]
 fn a_handler_that_is_not_resident_is_continued_and_retains_its_position_in_lists() {
-    let place = DataDir::new();
-    let program = place.start_with(&["--durability", "off"]);
+    let data = DataDir::new();
+    let program = data.start_with(&["--durability", "off"]);
     let id = program.finish("cumulative", json!({ "increment": 3 }));
     let go_on = |program: &Program, increment: i64| {
         let body = json!({ "handler_id": id, "start_event": { "increment": increment } });
@@ -147,9 +147,9 @@ fn a_handler_that_is_not_resident_is_continued_and_retains_its_position_in_lists
     assert_eq!(second["result"], "count: 7, runs: 2");
     assert_ne!(first["run_id"], second["run_id"]);
     assert_eq!(program.listed("?limit=1"), [&*id]);
-    assert_eq!(feed(&program, &id)[0]["sequence"], next, "the feed goes on counting");
+    assert_eq!(feed(&program, &id)[0]["sequence"], next, "the feed continues to count");
     kill(program);
-    let program = place.start();
+    let program = data.start();
     assert_eq!(go_on(&program, 5).json()["result"], "count: 12, runs: 3");
     assert_eq!(program.listed("?limit=1"), [&*id]);
     let wrong = json!({ "handler_id": id, "start_event": {} });
@@ -158,28 +158,28 @@ fn a_handler_that_is_not_resident_is_continued_and_retains_its_position_in_lists
 
 #[test]
 fn an_id_chosen_by_a_client_names_the_same_handler_across_restarts() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let begin = |program: &Program, workflow: &str| {
         let body = json!({ "handler_id": "the.lamp", "context": { "version": 1 }, "start_event": {} });
         program.post(&format!("/workflows/{workflow}/run-nowait"), &body)
     };
-    let program = place.start();
+    let program = data.start();
     let begun = begin(&program, "interactive");
     assert_eq!((begun.status, &begun.json()["handler_id"]), (200, &json!("the.lamp")));
     kill(program);
-    let program = place.start();
+    let program = data.start();
     assert_eq!(handler(&program, "the.lamp")["run_id"], begun.json()["run_id"]);
     assert_eq!(begin(&program, "interactive").status, 409, "it still runs");
     post(&program, "the.lamp", "ExternalEvent", &json!({ "response": "pong" }));
     ended(&program, "the.lamp");
     kill(program);
-    let program = place.start();
+    let program = data.start();
     assert_eq!(begin(&program, "echo").status, 409, "it is of another workflow");
     let again = begin(&program, "interactive");
     assert_eq!(again.status, 200);
     assert_eq!(cancel(&program, "the.lamp", "?purge=true").status, 200);
     kill(program);
-    let program = place.start();
+    let program = data.start();
     assert_eq!(program.get("/handlers/the.lamp").status, 404);
     assert_eq!(begin(&program, "echo").status, 200, "it is free again");
     assert_eq!(program.listed(""), ["the.lamp"]);
@@ -187,10 +187,10 @@ fn an_id_chosen_by_a_client_names_the_same_handler_across_restarts() {
 
 #[test]
 fn the_id_of_a_handler_that_was_purged_does_not_come_again() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let mut ids = std::collections::BTreeSet::new();
     for _ in 0..4 {
-        let program = place.start();
+        let program = data.start();
         let id = program.begin("echo", json!({}));
         assert_eq!(cancel(&program, &id, "?purge=true").status, 200);
         assert!(ids.insert(id), "{ids:?}");
@@ -199,16 +199,16 @@ fn the_id_of_a_handler_that_was_purged_does_not_come_again() {
 }
 
 /// Returns the size of all files of the data directory.
-fn bytes_on_disk(place: &DataDir) -> u64 {
-    let entries = std::fs::read_dir(place.directory.path()).expect("a directory").flatten();
+fn bytes_on_disk(data: &DataDir) -> u64 {
+    let entries = std::fs::read_dir(data.directory.path()).expect("a directory").flatten();
     entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
 }
 
 #[test]
 fn at_the_size_limit_the_longest_finished_are_removed_and_then_nothing_new_begins() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let bytes_max = 2 << 20;
-    let program = place.start_with(&["--data-bytes-max", "2M", "--durability", "off"]);
+    let program = data.start_with(&["--data-bytes-max", "2M", "--durability", "off"]);
     let large = json!({ "message": "x".repeat(20_000) });
     let mut connection = program.connect();
     let mut post = |workflow: &str, how: &str| {
@@ -217,7 +217,7 @@ fn at_the_size_limit_the_longest_finished_are_removed_and_then_nothing_new_begin
     };
     let id = |reply: &Response| reply.json()["handler_id"].as_str().expect("an id").to_owned();
     let echoes: Vec<String> = (0..150).map(|_| id(&post("echo", "run"))).collect();
-    assert!(bytes_on_disk(&place) <= bytes_max, "{} bytes", bytes_on_disk(&place));
+    assert!(bytes_on_disk(&data) <= bytes_max, "{} bytes", bytes_on_disk(&data));
     let left = program.listed("");
     assert!((10..100).contains(&left.len()), "{} are left", left.len());
     assert_eq!(left, echoes[150 - left.len()..], "the newest");
@@ -234,10 +234,10 @@ fn at_the_size_limit_the_longest_finished_are_removed_and_then_nothing_new_begin
     assert_eq!(refused.status, 507, "{refused:?}");
     assert!(refused.text().contains("--data-bytes-max"), "{refused:?}");
     assert_eq!(program.listed(""), waiting);
-    assert!(bytes_on_disk(&place) <= bytes_max * 5 / 4, "{} bytes", bytes_on_disk(&place));
+    assert!(bytes_on_disk(&data) <= bytes_max * 5 / 4, "{} bytes", bytes_on_disk(&data));
     let event = json!({ "event": { "type": "ExternalEvent", "value": { "response": "pong" } } });
     for id in &waiting[..10] {
-        assert_eq!(program.post(&format!("/events/{id}"), &event).status, 200, "what runs goes on");
+        assert_eq!(program.post(&format!("/events/{id}"), &event).status, 200, "live runs continue");
     }
     let begun = Instant::now();
     while post("echo", "run").status != 200 {
@@ -247,28 +247,28 @@ fn at_the_size_limit_the_longest_finished_are_removed_and_then_nothing_new_begin
 
 #[test]
 fn the_bound_of_the_directory_counts_the_log_and_free_pages() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let bytes_max = 8 << 20;
-    let program = place.start_with(&["--data-bytes-max", "8M", "--durability", "off"]);
+    let program = data.start_with(&["--data-bytes-max", "8M", "--durability", "off"]);
     let large = json!({ "start_event": { "message": "x".repeat(1_000_000) } });
     // The size of one commit: the start event, the result, and their rows and indexes.
     let commit = 3 << 20;
     for _ in 0..20 {
         assert_eq!(program.post("/workflows/echo/run", &large).status, 200);
-        assert!(bytes_on_disk(&place) <= bytes_max + commit, "{} bytes", bytes_on_disk(&place));
+        assert!(bytes_on_disk(&data) <= bytes_max + commit, "{} bytes", bytes_on_disk(&data));
     }
     // The store does not back off, and these need no room.
     for _ in 0..10 {
         program.finish("echo", json!({}));
     }
-    assert!(bytes_on_disk(&place) <= bytes_max, "{} bytes", bytes_on_disk(&place));
+    assert!(bytes_on_disk(&data) <= bytes_max, "{} bytes", bytes_on_disk(&data));
     assert!(program.listed("").len() > 3, "what fits stays");
 }
 
 #[test]
 fn a_lists_cursor_survives_its_handler() {
-    let place = DataDir::new();
-    let program = place.start();
+    let data = DataDir::new();
+    let program = data.start();
     let chosen = json!({ "handler_id": "mine", "context": { "version": 1 } });
     assert_eq!(program.post("/workflows/echo/run", &chosen).status, 200);
     let ids = [&["mine".to_owned()][..], &echo(&program, 4)].concat();
@@ -280,7 +280,7 @@ fn a_lists_cursor_survives_its_handler() {
     assert_eq!((after(&program, "mine"), after(&program, &ids[2])), (ids[3..].to_vec(), ids[3..].to_vec()));
     kill(program);
     // What retention removes leaves its position, too.
-    let program = place.start_with(&["--keep-finished", "1"]);
+    let program = data.start_with(&["--keep-finished", "1"]);
     assert_eq!(left(&program, 1), ids[4..]);
     assert_eq!((after(&program, "mine"), after(&program, &ids[3])), (ids[4..].to_vec(), ids[4..].to_vec()));
     for never in ["nobody", "0123456789"] {
@@ -295,8 +295,8 @@ fn a_lists_cursor_survives_its_handler() {
 
 #[test]
 fn old_runs_that_wait_are_found_and_do_not_keep_new_ones_out() {
-    let place = DataDir::new();
-    let program = place.start_with(&["--runs-max", "2", "--idle-after", "0"]);
+    let data = DataDir::new();
+    let program = data.start_with(&["--runs-max", "2", "--idle-after", "0"]);
     let begun = Instant::now();
     let mut waiting = Vec::new();
     while waiting.len() < 6 {

@@ -13,8 +13,8 @@ fn let_them_park(program: &Program) {
 
 #[test]
 fn a_parked_run_comes_back_at_its_event_its_timer_and_its_cancel() {
-    let place = DataDir::new();
-    let program = place.start_with(SOON);
+    let data = DataDir::new();
+    let program = data.start_with(SOON);
     let interactive = program.begin("interactive", json!({}));
     let approval = program.begin("approval", json!({ "subject": "a lamp" }));
     let sleepy = program.begin("sleepy", json!({ "delay_ms": 1_800 }));
@@ -36,8 +36,8 @@ fn a_parked_run_comes_back_at_its_event_its_timer_and_its_cancel() {
 
 #[test]
 fn a_parked_run_is_shown_and_read_where_it_is() {
-    let place = DataDir::new();
-    let program = place.start_with(SOON);
+    let data = DataDir::new();
+    let program = data.start_with(SOON);
     let id = program.begin("interactive", json!({}));
     follow(&program, &id).event_of("RequestedExternalEvent");
     let before = handler(&program, &id);
@@ -58,13 +58,13 @@ fn a_parked_run_is_shown_and_read_where_it_is() {
         assert_eq!(reader.event(), None);
     }
     kill(program);
-    assert_eq!(ended(&place.start(), &id)["run_id"], before["run_id"]);
+    assert_eq!(ended(&data.start(), &id)["run_id"], before["run_id"]);
 }
 
 #[test]
 fn a_large_parked_run_comes_back_for_several_clients_at_once() {
-    let place = DataDir::new();
-    let program = place.start_with(SOON);
+    let data = DataDir::new();
+    let program = data.start_with(SOON);
     let subject = "x".repeat(1 << 20);
     let waiting: Vec<String> = (0..3).map(|_| program.begin("approval", json!({ "subject": subject }))).collect();
     let_them_park(&program);
@@ -95,11 +95,11 @@ fn a_parked_run_times_out() {
         struct Asked: InputRequired {}
         struct Given: HumanResponse {}
     }
-    let place = DataDir::new();
+    let data = DataDir::new();
     let limited = workflow("w").timeout(std::time::Duration::from_millis(1_200));
     let limited = build(limited.step("begin", |_, _: StartEvent| Ok(Asked {})).step("end", |_, _: Given| Ok(done(1))));
     let server = Served::with([limited], |config: &mut Config| {
-        config.data = Some(place.directory.path().to_owned());
+        config.data = Some(data.directory.path().to_owned());
         config.idle_after = std::time::Duration::from_millis(50);
     });
     let id = server.begin("w", &json!({}));

@@ -19,13 +19,13 @@ event! {
 
 #[test]
 fn a_stream_that_was_interrupted_is_published_once_and_in_order() {
-    let place = DataDir::new();
-    let program = place.start();
+    let data = DataDir::new();
+    let program = data.start();
     let id = program.begin("streaming", json!({ "count": 40, "delay_ms": 3 }));
     let mut reader = follow(&program, &id);
     while reader.event_of("StreamEvent")["value"]["sequence"] != 10 {}
     kill(program);
-    let program = place.start();
+    let program = data.start();
     assert_eq!(ended(&program, &id)["result"]["value"]["result"], "completed_40_events");
     let feed = feed(&program, &id);
     let published: Vec<&Value> =
@@ -37,14 +37,14 @@ fn a_stream_that_was_interrupted_is_published_once_and_in_order() {
 
 #[test]
 fn a_pass_that_was_under_way_is_made_once_more_with_the_same_work_and_attempt() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let (before, after) = (Arc::new(Witness::default()), Arc::new(Witness::default()));
-    let server = serve(&place, before.workflow());
+    let server = serve(&data, before.workflow());
     let id = server.begin("w", &json!({}));
     // What a reader has seen is committed, and so is what was noted before it.
     server.follow(&id).event_of("Shown");
     before.gate.await_comers(1);
-    let crashed = image(&place);
+    let crashed = image(&data);
     before.gate.open();
 
     after.gate.open();
@@ -91,7 +91,7 @@ impl Witness {
 
 #[test]
 fn attempts_and_their_delays_are_counted_across_restarts() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let attempts = Arc::new(Mutex::new(Vec::new()));
     let failing = || {
         let attempts = Arc::clone(&attempts);
@@ -102,11 +102,11 @@ fn attempts_and_their_delays_are_counted_across_restarts() {
         });
         build(workflow("w").add(step.retry(Retry::fixed(Duration::from_millis(300)).attempts(3))))
     };
-    let server = serve(&place, failing());
+    let server = serve(&data, failing());
     let id = server.begin("w", &json!({}));
     let mut reader = server.follow(&id);
     while reader.event_of("StepStateChanged")["value"]["step_state"] != "not_running" {}
-    let crashed = image(&place);
+    let crashed = image(&data);
     drop((reader, server));
     attempts.lock().expect("nobody panics").clear();
 
@@ -118,16 +118,16 @@ fn attempts_and_their_delays_are_counted_across_restarts() {
 }
 
 /// Serves the directory inside the test.
-fn serve(place: &DataDir, workflow: Workflow) -> Served {
-    Served::with([workflow], |config: &mut Config| config.data = Some(place.directory.path().to_owned()))
+fn serve(data: &DataDir, workflow: Workflow) -> Served {
+    Served::with([workflow], |config: &mut Config| config.data = Some(data.directory.path().to_owned()))
 }
 
 /// Returns a copy of what a crash would leave at this moment, at which nothing is being written. The log is copied
 /// first: what leaves it in the meantime is then in the database.
-fn image(place: &DataDir) -> DataDir {
+fn image(data: &DataDir) -> DataDir {
     let crashed = DataDir::new();
     let copy = |name: &str| {
-        let (from, to) = (place.directory.path().join(name), crashed.directory.path().join(name));
+        let (from, to) = (data.directory.path().join(name), crashed.directory.path().join(name));
         match fs::copy(Path::new(&from), to) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             copied => drop(copied.expect("it can be copied")),

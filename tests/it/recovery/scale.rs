@@ -37,12 +37,12 @@ const CONNECTIONS: usize = 50;
 
 #[test]
 fn many_waiting_runs_are_soon_there_again_and_take_little_memory() {
-    let place = DataDir::new();
-    let program = place.start();
+    let data = DataDir::new();
+    let program = data.start();
     let ids = begin_many(&program, "interactive", 10_000);
     kill(program);
     let begun = Instant::now();
-    let program = place.start();
+    let program = data.start();
     let took = begun.elapsed();
     // A tenth of what is promised for ten times as many, and the memory of an empty server, in an unoptimized build.
     let resident_kb = resident_kb(&program);
@@ -56,8 +56,8 @@ fn many_waiting_runs_are_soon_there_again_and_take_little_memory() {
 
 #[test]
 fn finished_runs_leave_memory() {
-    let place = DataDir::new();
-    let program = place.start_with(&["--keep-finished", "1000000"]);
+    let data = DataDir::new();
+    let program = data.start_with(&["--keep-finished", "1000000"]);
     begin_many(&program, "echo", 1_000);
     let before_kb = resident_kb(&program);
     begin_many(&program, "echo", 10_000);

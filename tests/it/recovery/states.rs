@@ -29,8 +29,8 @@ fn written(program: &Program) -> usize {
 
 /// Checks that the handler's state, as printed by `inspect`, contains this.
 #[track_caller]
-fn has_state(place: &DataDir, lines: &[&str], large: usize) {
-    let shown = printed(&["inspect", place.directory.path().to_str().expect("UTF-8"), "mine"]);
+fn has_state(data: &DataDir, lines: &[&str], large: usize) {
+    let shown = printed(&["inspect", data.directory.path().to_str().expect("UTF-8"), "mine"]);
     let short: String = shown.replace('#', "");
     for line in lines {
         assert!(short.lines().any(|shown| shown == *line), "{line}: {short}");
@@ -41,8 +41,8 @@ fn has_state(place: &DataDir, lines: &[&str], large: usize) {
 #[test]
 fn a_run_writes_what_it_changes_of_a_large_state() {
     const LARGE: usize = 2 << 20;
-    let place = DataDir::new();
-    let program = place.start_with(&["--durability", "off"]);
+    let data = DataDir::new();
+    let program = data.start_with(&["--durability", "off"]);
     assert_eq!(run(&program, "cumulative", json!({ "context": context(LARGE) })), "count: 6, runs: 1");
     let before = written(&program);
     assert!(before >= LARGE, "{before}");
@@ -56,31 +56,31 @@ fn a_run_writes_what_it_changes_of_a_large_state() {
     kill(program);
 
     // A state that has become smaller, and one that has become larger.
-    let program = place.start();
+    let program = data.start();
     assert_eq!(run(&program, "cumulative", json!({ "start_event": { "increment": 4 } })), "count: 20, runs: 12");
     assert_eq!(run(&program, "cumulative", json!({ "context": context(10) })), "count: 6, runs: 1");
     assert_eq!(run(&program, "cumulative", json!({})), "count: 7, runs: 2");
     assert_eq!(run(&program, "cumulative", json!({ "context": context(20_000) })), "count: 6, runs: 1");
     assert_eq!(run(&program, "cumulative", json!({})), "count: 7, runs: 2");
     kill(program);
-    has_state(&place, &["status   completed", "state    count = 7"], 20_000);
-    let program = place.start();
+    has_state(&data, &["status   completed", "state    count = 7"], 20_000);
+    let program = data.start();
     assert_eq!(run(&program, "cumulative", json!({})), "count: 8, runs: 3");
 }
 
 #[test]
 fn a_run_that_is_killed_has_the_large_state_that_it_began_with() {
     const LARGE: usize = 300_000;
-    let place = DataDir::new();
-    let mut program = place.start();
+    let data = DataDir::new();
+    let mut program = data.start();
     let mut body = json!({ "handler_id": "mine", "context": context(LARGE) });
     for round in 0..3 {
         let reply = program.post("/workflows/interactive/run-nowait", &body);
         assert_eq!(reply.status, 200, "{reply:?}");
         kill(program);
         // The state that it was started with.
-        has_state(&place, &["status   running"], 2 * LARGE);
-        program = place.start();
+        has_state(&data, &["status   running"], 2 * LARGE);
+        program = data.start();
         assert_eq!(handler(&program, "mine")["status"], "running");
         post(&program, "mine", "ExternalEvent", &json!({ "response": round.to_string() }));
         assert_eq!(ended(&program, "mine")["result"]["value"]["result"], format!("received: {round}"));
@@ -88,5 +88,5 @@ fn a_run_that_is_killed_has_the_large_state_that_it_began_with() {
         body = json!({ "handler_id": "mine" });
     }
     kill(program);
-    has_state(&place, &["status   completed", "state    count = 5"], LARGE);
+    has_state(&data, &["status   completed", "state    count = 5"], LARGE);
 }

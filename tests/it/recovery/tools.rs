@@ -39,9 +39,9 @@ fn text(path: &Path) -> &str {
 
 #[test]
 fn inspect_tells_of_handlers_and_their_journals_beside_a_server_and_after_it() {
-    let place = DataDir::new();
-    let directory = text(place.directory.path());
-    let program = place.start();
+    let data = DataDir::new();
+    let directory = text(data.directory.path());
+    let program = data.start();
     let waiting = program.begin("interactive", json!({}));
     let finished = program.finish("cumulative", json!({ "increment": 3 }));
     let failed = program.begin("error", json!({}));
@@ -80,14 +80,14 @@ fn inspect_tells_of_handlers_and_their_journals_beside_a_server_and_after_it() {
 
 #[test]
 fn a_backup_of_a_running_server_continues_as_that_server_was() {
-    let (place, other) = (DataDir::new(), DataDir::new());
-    let program = place.start();
+    let (data, other) = (DataDir::new(), DataDir::new());
+    let program = data.start();
     let waiting = program.begin("interactive", json!({}));
     let finished = program.finish("echo", json!({ "message": "kept" }));
     let copy = other.directory.path().join("steprill.db");
-    assert_eq!(printed(&["backup", text(place.directory.path()), text(&copy)]), "");
+    assert_eq!(printed(&["backup", text(data.directory.path()), text(&copy)]), "");
     let later = program.finish("echo", json!({}));
-    fails(&["backup", text(place.directory.path()), text(&copy)], 1, "exists");
+    fails(&["backup", text(data.directory.path()), text(&copy)], 1, "exists");
     fails(&["backup", "/proc/nowhere", "/tmp/nowhere/file"], 1, "/proc/nowhere");
     fails(&["backup", text(&copy)], 2, "expected DIR and FILE");
 
@@ -102,17 +102,17 @@ fn a_backup_of_a_running_server_continues_as_that_server_was() {
 
 #[test]
 fn paths_are_no_uris_and_every_program_has_the_tools() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     let run = |arguments: &[&str]| {
         let mut command = Command::new(Program::path());
-        let output = command.args(arguments).current_dir(place.directory.path()).output().expect("the program starts");
+        let output = command.args(arguments).current_dir(data.directory.path()).output().expect("the program starts");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), errors)
     };
     // Relative, as from a shell.
     let there = format!(
         "cd {}; exec {} --listen 127.0.0.1:0 --data file:data",
-        text(place.directory.path()),
+        text(data.directory.path()),
         text(Program::path())
     );
     let program = Program::of(Path::new("/bin/sh"), &["-c", &there]);
@@ -123,12 +123,12 @@ fn paths_are_no_uris_and_every_program_has_the_tools() {
     kill(program);
     let (code, list, errors) = run(&["inspect", "file:data", &id]);
     assert!(code == Some(0) && list.contains("status   completed"), "{list}{errors}");
-    std::fs::rename(place.directory.path().join("file:data"), place.directory.path().join("--data")).expect("renamed");
+    std::fs::rename(data.directory.path().join("file:data"), data.directory.path().join("--data")).expect("renamed");
     for arguments in [&["inspect", "--", "--data", &id][..], &["inspect", "--data", &id]] {
         let (code, list, errors) = run(arguments);
         assert!(code == Some(0) && list.contains("status   completed"), "{arguments:?}: {list}{errors}");
     }
-    let mut names: Vec<_> = std::fs::read_dir(place.directory.path()).expect("files").flatten().collect();
+    let mut names: Vec<_> = std::fs::read_dir(data.directory.path()).expect("files").flatten().collect();
     names.sort_by_key(std::fs::DirEntry::file_name);
     assert_eq!(names.iter().map(std::fs::DirEntry::file_name).collect::<Vec<_>>(), ["--data", "file:copy"]);
     let (code, _, errors) = run(&["inspect"]);
@@ -163,21 +163,21 @@ fn an_error_about_a_data_directory_says_what_was_expected() {
 
 #[test]
 fn a_backup_into_a_directory_that_is_not_there_says_so() {
-    let place = DataDir::new();
-    kill(place.start());
-    let copy = place.directory.path().join("missing").join("copy");
+    let data = DataDir::new();
+    kill(data.start());
+    let copy = data.directory.path().join("missing").join("copy");
     let advice = "make the directory that it is to be in";
-    fails(&["backup", text(place.directory.path()), text(&copy)], 1, advice);
+    fails(&["backup", text(data.directory.path()), text(&copy)], 1, advice);
 }
 
 #[test]
 fn what_inspect_shows_moves_no_cursor_and_forges_no_line() {
-    let place = DataDir::new();
-    let program = place.start();
+    let data = DataDir::new();
+    let program = data.start();
     let hostile = "\u{1b}[2J\u{7}\r\nforged\u{9b}31m\u{202e}";
     let waiting = program.begin("interactive", json!({ "x": hostile }));
     let finished = program.finish("echo", json!({ "message": hostile }));
-    let directory = text(place.directory.path());
+    let directory = text(data.directory.path());
     for arguments in
         [&["inspect", directory][..], &["inspect", directory, &waiting], &["inspect", directory, &finished]]
     {

@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn waiting_runs_still_wait_and_do_not_ask_again() {
-    let place = DataDir::new();
-    let program = place.start();
+    let data = DataDir::new();
+    let program = data.start();
     let interactive = program.begin("interactive", json!({}));
     follow(&program, &interactive).event_of("RequestedExternalEvent");
     let approval = program.begin("approval", json!({ "subject": "a lamp" }));
@@ -13,8 +13,8 @@ fn waiting_runs_still_wait_and_do_not_ask_again() {
     let before = [&interactive, &approval].map(|id| handler(&program, id));
     kill(program);
     // The second time, only what the first recovery left is there.
-    kill(place.start());
-    let program = place.start();
+    kill(data.start());
+    let program = data.start();
     assert_eq!([&interactive, &approval].map(|id| handler(&program, id)), before);
     post(&program, &interactive, "ExternalEvent", &json!({ "response": "pong" }));
     post(&program, &approval, "ApprovalGiven", &json!({ "approved": false, "by": "you" }));
@@ -32,21 +32,21 @@ fn waiting_runs_still_wait_and_do_not_ask_again() {
 
 #[test]
 fn an_early_answer_is_still_there_when_it_is_asked_for() {
-    let place = DataDir::new();
+    let data = DataDir::new();
     // Without a free worker the step that asks cannot begin.
-    let program = place.start_with(&["--workers", "1"]);
+    let program = data.start_with(&["--workers", "1"]);
     let approval = program.begin("approval", json!({ "subject": "a lamp" }));
     post(&program, &approval, "ApprovalGiven", &json!({ "approved": true, "by": "you" }));
     kill(program);
-    let program = place.start();
+    let program = data.start();
     assert_eq!(ended(&program, &approval)["status"], "completed");
     assert_eq!(count(&feed(&program, &approval), "ApprovalRequested"), 1);
 }
 
 #[test]
 fn a_question_keeps_its_number_and_is_answered_once() {
-    let place = DataDir::new();
-    let program = place.start();
+    let data = DataDir::new();
+    let program = data.start();
     let runs = [
         ("approval", json!({ "subject": "a lamp" }), "ApprovalGiven", json!({ "approved": true, "by": "you" })),
         ("interactive", json!({}), "ExternalEvent", json!({ "response": "pong" })),
@@ -62,7 +62,7 @@ fn a_question_keeps_its_number_and_is_answered_once() {
         })
         .collect();
     kill(program);
-    let program = place.start();
+    let program = data.start();
     for ((_, _, name, value), (id, number)) in runs.iter().zip(&asked) {
         let reply = |number: &Value| {
             let event = json!({ "type": name, "value": value });
@@ -77,8 +77,8 @@ fn a_question_keeps_its_number_and_is_answered_once() {
 
 #[test]
 fn a_queue_resumes_where_its_reader_was() {
-    let place = DataDir::new();
-    let program = place.start();
+    let data = DataDir::new();
+    let program = data.start();
     let id = program.begin("interactive", json!({}));
     let mut reader = program.connect();
     reader.send("GET", &format!("/events/{id}?sse=false"), &[], None);
@@ -89,22 +89,22 @@ fn a_queue_resumes_where_its_reader_was() {
     program.finish("echo", json!({}));
     program.finish("echo", json!({}));
     kill(program);
-    let program = place.start();
+    let program = data.start();
     post(&program, &id, "ExternalEvent", &json!({ "response": "pong" }));
     let rest = program.get(&format!("/events/{id}?sse=false"));
     assert_eq!(rest.events().len(), 1, "only the end is left: {}", rest.text());
     assert_eq!(program.get(&format!("/events/{id}?sse=false")).status, 204);
     kill(program);
     // Read to its end, which the next commit stores.
-    let program = place.start();
+    let program = data.start();
     let again = program.get(&format!("/events/{id}?sse=false"));
     assert!(again.status == 204 || again.events().len() == 1, "at most the last second is read again: {again:?}");
 }
 
 #[test]
 fn a_runs_time_out_counts_only_the_time_in_which_a_server_was_alive() {
-    let place = DataDir::new();
-    let program = place.start();
+    let data = DataDir::new();
+    let program = data.start();
     let begun = std::time::Instant::now();
     let id = program.begin("timeout", json!({}));
     kill(program);
@@ -112,7 +112,7 @@ fn a_runs_time_out_counts_only_the_time_in_which_a_server_was_alive() {
     // Longer than the time-out, which the next server must not consider passed.
     std::thread::sleep(std::time::Duration::from_millis(400));
     let restarted = std::time::Instant::now();
-    let program = place.start();
+    let program = data.start();
     let handler = ended(&program, &id);
     let alive = alive_before + restarted.elapsed();
     let error = handler["error"].as_str().expect("an error");

@@ -27,8 +27,8 @@ fn numbers(program: &Program, id: &str, after: &str) -> (std::ops::Range<u64>, O
 
 #[test]
 fn a_reader_that_requests_events_before_the_window_gets_the_window_and_a_comment() {
-    let place = DataDir::new();
-    let program = place.start_with(&["--feed-keep", "100", "--durability", "off"]);
+    let data = DataDir::new();
+    let program = data.start_with(&["--feed-keep", "100", "--durability", "off"]);
     let short = program.begin("streaming", json!({ "count": 50, "delay_ms": 0 }));
     let id = program.begin("streaming", json!({ "count": 5_000, "delay_ms": 0 }));
     for id in [&short, &id] {
@@ -49,7 +49,7 @@ fn a_reader_that_requests_events_before_the_window_gets_the_window_and_a_comment
     assert!(text.starts_with(&begins), "{}", &text[..200]);
     kill(program);
     // The queue's cursor is before the window, too, also after a restart.
-    let program = place.start();
+    let program = data.start();
     assert_eq!(numbers(&program, &id, "-1"), (all.clone(), told));
     let head = program.connect().request("HEAD", &format!("/events/{id}"), &[], None);
     assert_eq!(head.header(HEADER), Some(&*all.start.to_string()));
@@ -61,8 +61,8 @@ fn a_reader_that_requests_events_before_the_window_gets_the_window_and_a_comment
 
 #[test]
 fn a_reader_passed_by_the_window_is_disconnected_and_resumes_when_it_reconnects() {
-    let place = DataDir::new();
-    let program = place.start_with(&["--feed-keep", "1000,64K", "--durability", "off"]);
+    let data = DataDir::new();
+    let program = data.start_with(&["--feed-keep", "1000,64K", "--durability", "off"]);
     let id = program.begin("streaming", json!({ "count": 60_000, "delay_ms": 0 }));
     let (_, mut slow) = open(&program, &id, "sse=false&after_sequence=-1", None);
     while handler(&program, &id)["status"] == "running" {}
@@ -70,14 +70,14 @@ fn a_reader_passed_by_the_window_is_disconnected_and_resumes_when_it_reconnects(
     let (rest, told) = numbers(&program, &id, "1000");
     assert_eq!((rest.end, told), (60_003, Some(rest.start)));
     // What has left takes no room.
-    let size = std::fs::metadata(place.directory.path().join("steprill.db")).expect("a database").len();
+    let size = std::fs::metadata(data.directory.path().join("steprill.db")).expect("a database").len();
     assert!(size < 2 << 20, "{size} bytes");
 }
 
 #[test]
 fn a_reader_gets_events_each_time_it_connects_however_fast_the_window_moves() {
-    let place = DataDir::new();
-    let program = place.start_with(&["--feed-keep", "100", "--durability", "off"]);
+    let data = DataDir::new();
+    let program = data.start_with(&["--feed-keep", "100", "--durability", "off"]);
     let id = program.begin("streaming", json!({ "count": 15_000, "delay_ms": 0 }));
     let mut after = -1;
     while after < 15_002 {

@@ -67,7 +67,7 @@ fn what_is_deferred_counts_towards_the_bounds_and_is_cleared_by_the_end() {
     assert!(flow.run.pending().is_empty());
     check(flow.give(Input::GoOn), NONE);
     assert!(flow.run.cost_bytes() < 1_000);
-    assert!(flow.run.take_remains().is_some(), "to free all that is not for who reduces the input");
+    assert!(flow.run.take_remains().is_some(), "freeing it is left to the caller");
 }
 
 #[test]

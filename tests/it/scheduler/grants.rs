@@ -146,7 +146,7 @@ fn a_feed_is_never_overdrawn_and_every_request_for_a_grant_is_answered() {
             assert!(used + granted <= ROOM_BYTES, "seed {seed}: {used} used and {granted} granted");
             let value = random.pick(&values).clone();
             let bytes = cost_of(&value);
-            assert!(all[&tag].wants.is_none(), "seed {seed}: nobody answers pass {tag}");
+            assert!(all[&tag].wants.is_none(), "seed {seed}: pass {tag} gets no answer");
             if all[&tag].granted < bytes {
                 world.want(tag, &mut all, bytes);
             }

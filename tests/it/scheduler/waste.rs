@@ -23,7 +23,7 @@ fn a_large_handler_that_leaves_memory_is_waste_and_a_small_one_is_not() {
     let tag = world.passes()[0].tag;
     world.stop(tag);
     world.settle();
-    assert!(world.scheduler.view(key).is_none(), "nothing finished is kept");
+    assert!(world.scheduler.view(key).is_none(), "nothing finished is retained");
     assert_eq!(world.waste(), 2, "the run, when it ended, and the handler with its state");
     let key = world.start_with(StartAs::New(None), large_state());
     world.settle();

@@ -76,11 +76,11 @@ impl World {
         self.scheduler.handle_recovered(self.now);
     }
 
-    fn start(&mut self, place: StartAs) -> HandlerKey {
+    fn start(&mut self, start_as: StartAs) -> HandlerKey {
         self.drawn += 1;
         let run_id = uuid::Uuid::from_u128(self.drawn.into());
         let event = Json::parse("{}").expect("JSON");
-        let new = NewRun { workflow: WorkflowId(0), place, run_id, event, state: Values::default() };
+        let new = NewRun { workflow: WorkflowId(0), start_as, run_id, event, state: Values::default() };
         self.scheduler.start(new, self.now)
     }
 
@@ -320,7 +320,7 @@ fn max_runs_holds_although_the_commit_of_an_end_fails() {
     world.stop(first[0]);
     world.fail();
     let third = world.start(StartAs::New(None));
-    assert!(world.passes().is_empty(), "the first goes on");
+    assert!(world.passes().is_empty(), "the first continues");
     world.pass_time(BACK_OFF_US);
     for key in [keys[1], third] {
         let passes = world.passes();

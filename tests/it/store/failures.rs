@@ -62,7 +62,7 @@ fn what_was_learned_in_a_failed_commit_is_forgotten() {
     kit.store.set_bytes_max(u64::MAX);
     kit.epoch += 1;
     let mut batch = kit.batch();
-    record(&mut batch, run, "kept");
+    record(&mut batch, run, "committed");
     publish(&mut batch, run, 2);
     kit.commit(batch);
     let kept = kit.handler(run.handler.0).expect("the handler");

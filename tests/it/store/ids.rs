@@ -120,8 +120,9 @@ impl Server {
         self.drawn += 1;
         let run_id = Uuid::from_u128(self.drawn);
         let (workflow, event) = (WorkflowId(0), json("{}"));
-        let place = StartAs::New(id.map(Into::into));
-        let key = self.scheduler.start(NewRun { workflow, place, run_id, event, state: Values::default() }, self.now);
+        let start_as = StartAs::New(id.map(Into::into));
+        let key =
+            self.scheduler.start(NewRun { workflow, start_as, run_id, event, state: Values::default() }, self.now);
         let got = self.scheduler.view(key).expect("it has begun").id.to_owned();
         assert!(id.is_none_or(|id| id == got), "a chosen id is taken as given");
         let ids = HandlerIds::new(SECRET);

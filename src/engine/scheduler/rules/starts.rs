@@ -36,7 +36,7 @@ impl Scheduler {
         with_context: bool,
     ) -> Result<StartAs, StartRefused> {
         let known = handler_id.and_then(|id| self.find(id)).and_then(|key| Some((key, self.handlers.get(key)?)));
-        let place = match (handler_id, known, with_context) {
+        let start_as = match (handler_id, known, with_context) {
             (None, ..) => StartAs::New(None),
             (_, Some((key, _)), _) if self.health.is_aside(key) => return Err(StartRefused::Damaged),
             (Some(id), None, true) => StartAs::New(Some(id.into())),
@@ -62,14 +62,14 @@ impl Scheduler {
         if self.retention.is_store_full() {
             return Err(StartRefused::StoreFull);
         }
-        Ok(place)
+        Ok(start_as)
     }
 
     /// Starts a run. All checks must have passed.
     pub fn start(&mut self, new: NewRun, now: Now) -> HandlerKey {
-        let NewRun { workflow, place, run_id, event, mut state } = new;
-        let (mut chosen_id, continues) = (None, matches!(place, StartAs::Continue(_)));
-        let key = match place {
+        let NewRun { workflow, start_as, run_id, event, mut state } = new;
+        let (mut chosen_id, continues) = (None, matches!(start_as, StartAs::Continue(_)));
+        let key = match start_as {
             StartAs::New(id) => {
                 chosen_id = id.map(Arc::from);
                 self.open(chosen_id.clone(), workflow, run_id, now)

@@ -16,7 +16,7 @@ fn a_run_whose_journal_is_damaged_fails_and_the_others_continue() {
         if is_loaded_late {
             world.restart(ASKS);
         }
-        let row = world.model.handlers.get_mut(&keys[0]).expect("it is kept");
+        let row = world.model.handlers.get_mut(&keys[0]).expect("it is stored");
         row.journal.records[1] = vec![1, 200];
         if is_loaded_late {
             world.load(keys[0]);
@@ -35,7 +35,7 @@ fn a_run_whose_journal_is_damaged_fails_and_the_others_continue() {
         // A due timer causes the run to be loaded, and is due again once it is resident.
         world.pass_time(3_600_000_000);
         world.pass_time(0);
-        assert_eq!(world.passes().len(), 1, "the other goes on");
+        assert_eq!(world.passes().len(), 1, "the other continues");
     }
 }
 
@@ -62,14 +62,14 @@ fn a_damaged_run_whose_failure_cannot_be_committed_is_given_up_at_once() {
         world.sleep(tag);
     }
     world.settle();
-    world.model.handlers.get_mut(&keys[0]).expect("it is kept").journal.records[1] = vec![1, 200];
+    world.model.handlers.get_mut(&keys[0]).expect("it is stored").journal.records[1] = vec![1, 200];
     world.restart(ASKS);
     world.load(keys[0]);
     world.scheduler.await_end(keys[0], CallerId(7));
     let run = world.scheduler.run_of(keys[0]).expect("it is here");
     world.fail();
     let loads = std::iter::from_fn(|| world.scheduler.poll_notice()).filter(|notice| *notice == Notice::Load(keys[0]));
-    assert_eq!(loads.count(), 1, "what it was is asked for, for who waits");
+    assert_eq!(loads.count(), 1, "the store is queried for the waiting caller");
     world.load(keys[0]);
     let notices: Vec<_> = std::iter::from_fn(|| world.scheduler.poll_notice()).collect();
     assert!(notices.contains(&Notice::Ended(run, CallerId(7))), "{notices:?}");
@@ -101,7 +101,7 @@ fn a_handler_that_is_changed_as_it_is_loaded_is_not_loaded_repeatedly() {
         }
     }
     world.pass_time(BACK_OFF_US);
-    assert!(world.scheduler.run_of(key).is_some(), "it goes on when it can be kept");
+    assert!(world.scheduler.run_of(key).is_some(), "it continues once it can be committed");
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn no_request_is_refused_for_an_uncommitted_end_or_removal() {
     world.stop(tag);
     let batch = world.scheduler.open_batch();
     assert_eq!(world.scheduler.unsettled("mine", true), Some(batch), "a change waits");
-    assert_eq!(world.scheduler.unsettled("mine", false), None, "who reads sees what is kept");
+    assert_eq!(world.scheduler.unsettled("mine", false), None, "a reader sees what is committed");
     world.fail();
     assert_eq!(world.scheduler.unsettled("mine", true), None, "it is judged again");
     assert!(world.scheduler.first_unsettled() > batch);

@@ -258,7 +258,7 @@ impl Body<'_> {
     /// Returns the `on_failure` event.
     fn give_failure(mut self) -> Performance {
         let step = self.graph.step(self.step);
-        let event = step.on_failure.expect("a step that says what it gives");
+        let event = step.on_failure.expect("a step with `on_failure`");
         let value = value(hash(&[self.id, self.round, name_hash(&step.name), 11]), 0);
         self.performance.done.end = PassEnd::Returned(vec![(event, value)]);
         self.performance

@@ -114,10 +114,10 @@ impl Model {
         assert!(work.step.is_none_or(|known| known == step) && input.attempt >= work.attempt);
         if let (true, WorkEvent::All(events)) = (first, &input.event) {
             for (event, value) in &**events {
-                assert!(graph.step(step).takes.contains(event), "a fan-in is given what it takes");
+                assert!(graph.step(step).takes.contains(event), "a fan-in gets the types that it takes");
                 let (id, _) = body::identity(&WorkEvent::One(*event, value.clone()));
                 let left = self.collected.get_mut(&(step, id)).filter(|left| **left > 0);
-                *left.expect("a fan-in is given each event once") -= 1;
+                *left.expect("a fan-in gets each event once") -= 1;
             }
         }
         let new_attempt = input.attempt > work.attempt;
@@ -321,7 +321,7 @@ impl Model {
             None if self.graph.step(step).on_failure.is_some() => {
                 let failed =
                     effects.iter().any(|effect| matches!(effect, Effect::Publish(Published::StepFailed { .. })));
-                assert!(failed && armed.is_none(), "one more pass gives the event: {effects:?}");
+                assert!(failed && armed.is_none(), "one more pass makes the event: {effects:?}");
             }
             None => assert!(effects.iter().any(|effect| matches!(effect, Effect::Finish(Outcome::Failed(_))))),
         }
@@ -404,9 +404,13 @@ impl Model {
         if !idle {
             return;
         }
-        assert!(questions.is_empty() && self.slots.is_empty(), "nobody is left, so nothing is: {:?}", self.slots);
+        assert!(
+            questions.is_empty() && self.slots.is_empty(),
+            "no work is left, so no slot is taken: {:?}",
+            self.slots
+        );
         let left: Vec<_> = self.collected.iter().filter(|(_, left)| **left > 0).collect();
-        assert!(left.is_empty(), "every collected event was given to its fan-in: {left:?}");
+        assert!(left.is_empty(), "every collected event was passed to its fan-in: {left:?}");
         let mut started: BTreeMap<StepId, usize> = BTreeMap::new();
         for work in self.works.values() {
             assert!(work.ended, "every work has ended");

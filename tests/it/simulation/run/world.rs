@@ -129,7 +129,7 @@ impl World {
         });
         while self.run.outcome().is_none() {
             self.steps += 1;
-            assert!(self.steps < 100_000, "it goes on for ever");
+            assert!(self.steps < 100_000, "it never ends");
             if self.random.one_in(self.faults.crash) {
                 self.crash();
             }
@@ -312,10 +312,10 @@ impl World {
         let mut again = Vec::new();
         self.replica.handle(read, now, &mut again);
         let of_journal = effects.iter().filter(|effect| !is_in_feed_alone(&given, effect));
-        assert!(of_journal.eq(&again), "the journal gives the same effects: {effects:?}, {again:?}");
+        assert!(of_journal.eq(&again), "the journal leads to the same effects: {effects:?}, {again:?}");
         assert_eq!(self.run.next_sequence(), self.replica.next_sequence());
         if self.random.one_in(20) {
-            assert_eq!(self.run.snapshot(), self.replica.snapshot(), "the journal gives the same state");
+            assert_eq!(self.run.snapshot(), self.replica.snapshot(), "the journal leads to the same state");
         }
         if self.random.one_in(30) {
             self.snapshot = Some((self.journal.len(), self.run.snapshot()));
@@ -363,10 +363,14 @@ impl World {
         owed.extend(self.goes_on.then(|| format!("{:?}", Effect::GoOn)));
         owed.extend(self.timers.iter().map(|(timer, deadline)| format!("{:?}", Effect::Arm(*timer, *deadline))));
         let rebuilt = self.rebuild(None);
-        assert_eq!(rebuilt.snapshot(), self.run.snapshot(), "the whole journal gives the same run");
+        assert_eq!(rebuilt.snapshot(), self.run.snapshot(), "the whole journal leads to the same run");
         if let Some((covered, bytes)) = self.snapshot.take() {
             let from_snapshot = self.rebuild(Some((covered, &bytes)));
-            assert_eq!(from_snapshot.snapshot(), self.run.snapshot(), "a snapshot and the rest give the same run");
+            assert_eq!(
+                from_snapshot.snapshot(),
+                self.run.snapshot(),
+                "a snapshot and the records after it lead to the same run"
+            );
             assert_eq!(costs(&from_snapshot), costs(&self.run), "what it costs is counted as it changes");
         }
         let pending: BTreeSet<String> = rebuilt.pending().iter().map(|effect| format!("{effect:?}")).collect();

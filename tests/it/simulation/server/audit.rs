@@ -25,11 +25,7 @@ impl World {
             self.check_handler(key);
             next = self.core.scheduler().next_handler(Some(key));
         }
-        assert_eq!(
-            self.core.scheduler().counts(),
-            self.core.scheduler().recounts(),
-            "what is counted is what a recount gives"
-        );
+        assert_eq!(self.core.scheduler().counts(), self.core.scheduler().recounts(), "the counts equal a recount");
         self.check_places();
         self.check_waiting();
     }
@@ -76,16 +72,19 @@ impl World {
             panic!("a handler that is here can be asked")
         };
         let Some(history) = self.history.runs.get(&run) else {
-            assert!(view.outcome.is_none() && range.is_empty(), "nothing shows of what is not kept");
+            assert!(view.outcome.is_none() && range.is_empty(), "nothing uncommitted is visible");
             return;
         };
         assert_eq!(view.run_id, history.run_id);
         let window = self.store.model.feeds.get(&run).map_or(u64::MAX, |events| events.first);
-        assert!(range.start >= history.first && range.end <= history.next_sequence(), "only what is kept shows");
+        assert!(
+            range.start >= history.first && range.end <= history.next_sequence(),
+            "only committed events are visible"
+        );
         assert!(range.start <= window, "all that has not left the window shows");
         if let Some(outcome) = view.outcome.filter(|_| !self.core.scheduler().is_aside(key)) {
             let kept = history.end.as_ref().map(|(outcome, _)| outcome);
-            assert_eq!(kept, Some(outcome), "only an outcome that is kept shows, and there is one");
+            assert_eq!(kept, Some(outcome), "only a committed outcome is visible, and there is one");
             assert_eq!(range.end, history.next_sequence(), "a run that has ended shows all of its events");
         }
     }
@@ -127,7 +126,7 @@ impl World {
             assert!(oldest.iter().any(|(other, _)| other == key), "only what has ended is removed");
             let read = self.clients.readers.values().any(|reader| reader.run.handler == *key);
             let newest = self.store.model.handlers.get(key).map(|row| row.run);
-            assert!(newest.is_none() || !read, "nobody loses what he reads");
+            assert!(newest.is_none() || !read, "no reader loses its run");
         }
     }
 
@@ -157,7 +156,7 @@ impl World {
     pub(crate) fn check_recovered(&mut self) {
         let goes_on = |key: HandlerKey, row: &Row| row.end.is_none() && !row.is_aside && !self.store.is_headless(key);
         for (key, row) in self.store.model.handlers.iter().filter(|(key, row)| goes_on(**key, row)) {
-            let run = self.core.scheduler().run_of(*key).expect("a run that goes on is here after a start");
+            let run = self.core.scheduler().run_of(*key).expect("a live run is resident after a start");
             assert_eq!(run.run, row.run);
         }
         self.audit();
@@ -207,8 +206,8 @@ impl World {
         }
         for (run, served) in self.live() {
             let history = &self.history.runs[&run];
-            let range = self.core.scheduler().feed_range(run.handler).expect("a run that goes on is here");
-            assert_eq!(range.end, history.next_sequence(), "all that is kept shows");
+            let range = self.core.scheduler().feed_range(run.handler).expect("a live run is resident");
+            assert_eq!(range.end, history.next_sequence(), "everything committed is visible");
             if served {
                 assert!(history.owed_passes().is_empty(), "{run:?}: no pass that is owed is forgotten");
                 let due =
@@ -225,7 +224,7 @@ impl World {
             let Some(max) = flow.graph.max_runs else { continue };
             let (admitted, waiting) = self.places(flow);
             let is_full = admitted.len() >= max || waiting.is_empty();
-            assert!(is_full, "who waits gets a place that is free: {admitted:?}, {waiting:?}");
+            assert!(is_full, "a waiting run gets a free place: {admitted:?}, {waiting:?}");
         }
     }
 
@@ -270,14 +269,14 @@ impl World {
     /// Checks that without live runs nothing is held but finished handlers within their limits.
     fn check_empty(&mut self) {
         let finished = self.store.model.ended.len();
-        assert!(finished <= self.settings.limits.keep_finished, "{finished} finished handlers are kept");
+        assert!(finished <= self.settings.limits.keep_finished, "{finished} finished handlers are retained");
         if let Some(keep_for) = self.settings.limits.keep_for {
             let expired_us = self.now.wall_us - (keep_for + 2 * RETENTION_PAUSE).as_micros() as i64;
             let oldest = self.store.model.ended.values().map(|key| self.store.model.handlers[key].updated_us);
             assert!(oldest.min().is_none_or(|ended_us| ended_us > expired_us), "nothing is retained for too long");
         }
         assert_eq!((self.core.scheduler().working(), self.core.scheduler().hanging()), (0, 0));
-        assert!(self.clients.doing.is_empty() && self.core.caller_count() == 0, "every caller was told");
+        assert!(self.clients.doing.is_empty() && self.core.caller_count() == 0, "every caller got a reply");
         assert!(self.clients.readers.is_empty(), "every reader came to the end");
         let counts = self.core.scheduler().counts();
         assert_eq!((counts.reloading, counts.running, counts.time_outs), (0, 0, 0));

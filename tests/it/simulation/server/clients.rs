@@ -227,7 +227,7 @@ impl World {
             Output::StoreFails(_) => self.clients.is_store_failing = true,
             Output::StoreWorks => {
                 let was_failing = std::mem::take(&mut self.clients.is_store_failing);
-                assert!(was_failing, "nobody is told that what never failed works again");
+                assert!(was_failing, "a recovery is reported only after a failure");
             }
             Output::StoreDied(thread) => unreachable!("{thread}"),
         }
@@ -242,7 +242,7 @@ impl World {
 
     fn take_reply(&mut self, client: ClientId, sent: &Response) {
         let Some(Doing::Promised { batch, told, response }) = self.clients.doing.remove(&client) else {
-            panic!("{client:?}: who is replied waits for a reply")
+            panic!("{client:?}: a client that gets a reply waits for one")
         };
         assert_eq!(response, *sent, "everybody gets the reply to the own request");
         assert!(self.clients.replied <= batch, "replies go out in the order of what they tell");
@@ -251,7 +251,7 @@ impl World {
     }
 
     fn take_refusal(&mut self, client: ClientId, refused: Refused) {
-        match (self.clients.doing.remove(&client).expect("who is refused waits"), refused) {
+        match (self.clients.doing.remove(&client).expect("a refused client waits"), refused) {
             (Doing::Promised { told, .. }, Refused::NotStored(_)) => match told {
                 Told::Started(_, run_id) => drop(self.history.refused_runs.insert(run_id)),
                 Told::Posted(_, text) => drop(self.history.refused_posts.insert(text)),
@@ -268,30 +268,30 @@ impl World {
                 self.history.refused_runs.insert(run_id);
             }
             (Doing::Awaiting(run, _), Refused::RunUnreadable) => {
-                assert!(self.store.unreadable.contains(&run.handler), "only what cannot be read is given up");
+                assert!(self.store.unreadable.contains(&run.handler), "only a run that cannot be read is given up");
             }
             (Doing::Awaiting(run, _), Refused::RunDelayed(id)) => {
                 let is_there = self.history.runs.contains_key(&run) || self.purged.contains(&run.handler);
-                assert!(is_there, "who is refused is told so");
+                assert!(is_there, "a refused client gets the reason");
                 assert_eq!(self.core.scheduler().known_id(run.handler), id);
             }
-            (_, refused) => panic!("{client:?}: {refused:?} is not told to who waits for something else"),
+            (_, refused) => panic!("{client:?} waits for something else than {refused:?}"),
         }
     }
 
     fn take_end(&mut self, client: ClientId, handler: Option<HandlerKey>) {
         let Some(Doing::Awaiting(run, run_id)) = self.clients.doing.remove(&client) else {
-            panic!("{client:?}: a caller is told once, of the run that it began")
+            panic!("{client:?}: a caller gets one reply, about the run that it began")
         };
         let Some(key) = handler else {
-            return assert!(self.purged.contains(&run.handler), "nobody is told before it is committed");
+            return assert!(self.purged.contains(&run.handler), "no reply is sent before it is committed");
         };
         assert_eq!(key, run.handler);
         let view = self.core.scheduler().view(key).expect("a run that has ended can be shown");
-        assert!(view.run_id == run_id && view.outcome.is_some(), "a caller is told how its run ended");
+        assert!(view.run_id == run_id && view.outcome.is_some(), "a caller learns how its run ended");
         self.look(key);
         let is_committed = self.history.runs[&run].end.is_some() || self.core.scheduler().is_aside(key);
-        assert!(is_committed, "nobody is told before it is committed");
+        assert!(is_committed, "no reply is sent before it is committed");
     }
 
     /// Completes work that is done outside the loop.

@@ -140,7 +140,7 @@ impl History {
             }
         }
         for (key, events) in &published {
-            assert!(events.is_empty(), "{key:?} publishes what no input of it gives: {events:?}");
+            assert!(events.is_empty(), "{key:?} publishes events that none of its inputs emits: {events:?}");
         }
         let newest: BTreeMap<_, _> = batch.snapshots.iter().map(|of| (of.run, &of.snapshot)).collect();
         for (key, snapshot) in newest {
@@ -157,7 +157,7 @@ impl History {
         for (key, _) in &batch.records {
             assert!(
                 self.runs[key].end.is_none() || ended.contains(key),
-                "an end is kept with the input that led to it"
+                "an end is committed with the input that led to it"
             );
         }
     }
@@ -321,7 +321,7 @@ impl RunHistory {
         effects.splice(0..0, streamed);
         for effect in &effects {
             if let Effect::Publish(event) = effect {
-                assert_eq!(published.pop_front(), Some(event), "the journal gives the same events: {input:?}");
+                assert_eq!(published.pop_front(), Some(event), "the journal leads to the same events: {input:?}");
                 self.events.push((self.version, event.clone()));
             }
         }

@@ -123,7 +123,7 @@ fn the_sqlite_store_agrees_with_the_model() {
 }
 
 #[test]
-#[ignore = "takes as long as it is told"]
+#[ignore = "runs for as long as configured"]
 fn for_long() {
     let seconds =
         number("STEPRILL_SIM_SECONDS").unwrap_or(if number("STEPRILL_SIM_SEEDS").is_some() { u64::MAX } else { 60 });

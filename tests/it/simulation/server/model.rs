@@ -139,8 +139,7 @@ impl Model {
     }
 
     /// The rows of this handler cannot be changed. Returns whether it was among the finished ones, to which it no
-    /// longer
-    /// belongs.
+    /// longer belongs.
     pub(crate) fn set_aside(&mut self, key: HandlerKey) -> bool {
         let Some(row) = self.handlers.get_mut(&key) else { return false };
         let was_aside = std::mem::replace(&mut row.is_aside, true);
@@ -212,7 +211,7 @@ impl Model {
         }
         for (run, range) in &batch.removed {
             let newest = self.handlers.get(&run.handler).map(|row| row.run);
-            assert!(newest.is_none_or(|newest| run.run < newest), "nobody needs it");
+            assert!(newest.is_none_or(|newest| run.run < newest), "no run needs it");
             self.feeds.retain(|other, events| {
                 let is_over = other.handler == run.handler && newest.is_some_and(|newest| other.run < newest);
                 !(is_over && range.contains(&events.first))
@@ -234,7 +233,7 @@ impl Model {
                 let end = before.end.as_ref().expect("a run follows one that has ended");
                 self.ended.remove(&end.place);
                 if head.state == StartState::Inherited {
-                    assert!(!end.state.is_empty(), "what is kept apart was kept");
+                    assert!(!end.state.is_empty(), "an inherited state was stored");
                     state = end.state.clone();
                 }
             }

@@ -53,7 +53,7 @@ impl World {
 
     pub(crate) fn take_lock(&mut self, id: ClientId) {
         let Some(reader) = self.clients.readers.get_mut(&id) else { return };
-        let State::Waits(_) = reader.state else { panic!("only who waits is told") };
+        let State::Waits(_) = reader.state else { panic!("only a waiting reader is notified") };
         let run = reader.run;
         match self.core.take_lock(id, run) {
             Granted::Gone | Granted::Drained => {
@@ -72,7 +72,7 @@ impl World {
     fn check_cursor(&self, run: RunKey, cursor: u64) {
         let channel = self.core.scheduler().channel(run).expect("it is there");
         let has_left = cursor == channel.first() && channel.has_skipped();
-        assert!(has_left || cursor <= self.clients.taken[&run], "the queue skips nothing that nobody has taken");
+        assert!(has_left || cursor <= self.clients.taken[&run], "the queue skips only events that were taken");
     }
 
     pub(crate) fn pump_readers(&mut self, run: RunKey) {
@@ -134,7 +134,8 @@ impl World {
         let history = &self.history.runs[&run];
         let version = self.store.session.version(workflow.expect("events have a version"));
         for sequence in feed.first()..feed.next() {
-            let (of, event) = history.events.get((sequence - history.first) as usize).expect("only what is kept shows");
+            let (of, event) =
+                history.events.get((sequence - history.first) as usize).expect("only committed events are visible");
             let mut expected = Feed::new(sequence);
             expected.push(event);
             assert_eq!((expected.get(sequence), *of), (feed.get(sequence), version), "every reader sees the same list");
@@ -189,7 +190,7 @@ impl World {
         let gone = self.purged.contains(&reader.run.handler) || !self.history.runs.contains_key(&reader.run);
         let is_unread = self.store.unreadable.contains(&reader.run.handler);
         let is_purged = self.clients.purging.contains(&reader.run.handler);
-        assert!(gone || is_purged || is_unread, "nobody is told before it is kept");
+        assert!(gone || is_purged || is_unread, "no reader is notified before it is committed");
     }
 
     pub(crate) fn leave_all(&mut self) {
