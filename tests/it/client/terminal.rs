@@ -18,6 +18,8 @@ use crate::support::{PATIENCE, Program, within};
 struct Terminal {
     child: Child,
     keys: File,
+    /// The program's end.
+    slave: File,
     screen: mpsc::Receiver<Vec<u8>>,
     shown: String,
 }
@@ -45,7 +47,7 @@ impl Terminal {
             }
         });
         keys.flush().expect("it is open");
-        Self { child: child.expect("it starts"), keys, screen, shown: String::new() }
+        Self { child: child.expect("it starts"), keys, slave, screen, shown: String::new() }
     }
 
     /// Waits until this is shown, behind what was waited for before.
@@ -61,6 +63,19 @@ impl Terminal {
 
     fn types(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("the terminal is open");
+    }
+
+    /// Presses Enter at a prompt, and waits until the program has read that.
+    #[track_caller]
+    fn enters(&mut self) {
+        self.types("\n");
+        self.shows("\r\n");
+        let slave = self.slave.try_clone().expect("a descriptor");
+        within(move || {
+            while rustix::io::ioctl_fionread(&slave).expect("it is open") > 0 {
+                thread::yield_now();
+            }
+        });
     }
 
     /// Presses Ctrl-C: the terminal is not the program's controlling one, so that the signal is sent by hand.
@@ -120,7 +135,7 @@ fn ctrl_c_asks_whether_to_cancel_or_to_leave() {
     terminal.shows("sleepy runs as ");
     terminal.interrupts();
     terminal.shows("Cancel the run (c), leave it running (d), or go on (Enter)? ");
-    terminal.types("\n");
+    terminal.enters();
     terminal.interrupts();
     terminal.shows("or go on (Enter)? ");
     terminal.types("c\n");
