@@ -26,7 +26,7 @@ pub use dialogue::{Dialogue, Exit};
 /// without `retry` gets [`Program::retry_by_default`] in its graph, and [`Program::has_retry`] says that every other
 /// failure of it is final.
 ///
-/// After a question, the fields of its input are those of the event and of the answer; of a field that both have, that
+/// After a question, the fields of its input are those of the event and of the answer; if both have a field, that
 /// of the answer. A fan-in has no fields.
 #[derive(Clone, Debug)]
 pub struct Command {
@@ -67,7 +67,7 @@ pub enum Action {
 /// One case of [`Action::Emit`].
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// What the input must be like; `None` applies always.
+    /// The condition on the input; `None` always applies.
     pub when: Option<Shape>,
     /// The event.
     pub event: Construct,
@@ -112,7 +112,7 @@ pub struct Program {
     pub memory_bytes_max: Option<u64>,
     /// The most CPU time of each of its processes.
     pub cpu_max: Option<Duration>,
-    /// Whether a retry policy stands in the file: without one, only exit code 75 is retried.
+    /// Whether the file has a retry policy: without one, only exit code 75 is retried.
     pub has_retry: bool,
 }
 

@@ -10,7 +10,7 @@ use super::failure::{Exit, Failure, Result};
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) name: &'static str,
-    /// What stands behind the name and the options.
+    /// What follows the name and the options.
     pub(super) operands: &'static str,
     /// How many operands it takes.
     pub(super) least: usize,
@@ -50,7 +50,7 @@ pub(super) const COMMON: &[Flag] = &[
     switch("--help", "print this"),
 ];
 
-/// What stands behind a command's name.
+/// What follows a command's name.
 #[derive(Default, Debug)]
 pub(super) struct Arguments {
     /// The options that were given, in order; a switch has an empty value.

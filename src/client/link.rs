@@ -21,7 +21,7 @@ use super::failure::{Failure, Result};
 /// Where a server is.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum ServerAddress {
-    /// The host and port, as they stand in `Host`, and what precedes every path: `/api` behind a proxy.
+    /// The host and port, as in `Host`, and what precedes every path: `/api` behind a proxy.
     Http { host: String, prefix: String },
     /// The path of a unix socket.
     Unix(String),

@@ -88,7 +88,7 @@ pub(super) fn event(kind: &str, value: &Value) -> String {
     text
 }
 
-/// Returns a value as it stands in a line: a plain word as it is, everything else as JSON.
+/// Returns a value as shown in a line: a plain word as it is, everything else as JSON.
 pub(super) fn field(value: &Value) -> String {
     let is_word = |text: &str| {
         let is_plain = |c: char| !c.is_whitespace() && !is_escaped(c) && !"\"'=\\".contains(c);

@@ -27,7 +27,7 @@ use crate::{
     text::OneLine,
 };
 
-/// The talk with one program.
+/// The dialogue with one program.
 #[derive(Debug)]
 pub struct Dialogue {
     command: Arc<Command>,
@@ -46,7 +46,7 @@ pub struct Dialogue {
     has_asked: bool,
     notes: Vec<Note>,
     notes_bytes: usize,
-    /// Output that is not used yet.
+    /// Output that is not processed yet.
     buffer: Vec<u8>,
     /// How much of it is known to have no line end.
     scanned: usize,
@@ -68,7 +68,7 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(i32),
-    /// In a way that the system does not tell.
+    /// In a way that the system does not report.
     Unknown,
 }
 
@@ -113,7 +113,7 @@ impl Dialogue {
         }
     }
 
-    /// Never shows these texts, in no line of the log and in no error.
+    /// Never shows these texts, neither in the log nor in errors.
     pub fn hide(&mut self, secrets: Vec<String>) {
         self.stderr.hide(secrets);
     }
@@ -135,7 +135,7 @@ impl Dialogue {
         self.stderr.handle(bytes, log);
     }
 
-    /// The program has ended, and all that it has written was handled.
+    /// The program has ended, and all of its output was handled.
     pub fn handle_exit(&mut self, exit: Exit, log: &mut dyn FnMut(&str)) {
         self.stderr.end(log);
         self.exit = Some(exit);
@@ -200,7 +200,8 @@ impl Dialogue {
         self.fault.is_some()
     }
 
-    /// Returns whether the program has ended and all that it said is used, so that [`Dialogue::finish`] may follow.
+    /// Returns whether the program has ended and all of its output is processed, so that [`Dialogue::finish`] may
+    /// follow.
     pub fn is_complete(&self) -> bool {
         let is_used = self.wants_stdout() && (*self.output() != Output::Events || !self.has_line());
         self.exit.is_some() && (self.fault.is_some() || is_used)

@@ -56,7 +56,7 @@ impl<'a> Scope<'a> {
         found.map(|value| Cow::Borrowed(value.get()))
     }
 
-    /// Returns a field as it stands in a text: a string without its quotes, nothing for `null` or a field that is
+    /// Returns a field as it appears in a text: a string without its quotes, nothing for `null` or a field that is
     /// missing, JSON for all else.
     pub(super) fn text(&self, name: &str) -> Cow<'_, str> {
         match self.json(name) {
@@ -110,7 +110,7 @@ pub(super) fn checked(graph: &Graph, event: EventId, text: &str) -> Result<Json,
         return Err(format!("event {name}: expected an object, got {}", json::with_article(json::kind(text))));
     }
     let text = graph.event(event).shape.complete(text).map_err(|fault| format!("event {name}: {fault}"))?;
-    // In checked text, line ends stand only between tokens. Events fit on one line.
+    // In checked text, line ends occur only between tokens. Events fit on one line.
     let line = if text.contains(['\n', '\r']) { Cow::Owned(text.replace(['\n', '\r'], " ")) } else { text };
     Ok(Json::of_encoded(&line))
 }

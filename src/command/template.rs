@@ -25,7 +25,7 @@ impl Template {
     /// Parses a template.
     ///
     /// # Errors
-    /// If a brace has no other half, or stands around no name.
+    /// If a brace is unpaired, or encloses no name.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let (mut parts, mut literal, mut at) = (Vec::new(), String::new(), 0);
         while let Some(brace) = text[at..].find(['{', '}']).map(|found| at + found) {

@@ -89,7 +89,7 @@ impl Channel {
         self.ended && self.cursor() >= self.visible
     }
 
-    /// Returns whether anybody reads or waits.
+    /// Returns whether it has readers, active or waiting.
     pub fn is_busy(&self) -> bool {
         self.holder.is_some() || !self.waiting.is_empty() || !self.followers.is_empty()
     }
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!((channel.begin(), channel.first(), channel.cursor(), channel.has_skipped()), (5, 11, 11, true));
         let resumed = Channel::resumed(5..20, 11, 8, false);
         assert_eq!((resumed.begin(), resumed.first(), resumed.cursor(), resumed.has_skipped()), (5, 11, 11, true));
-        // The store gets the position that was taken, or the restored channel could not tell what was skipped.
+        // The store gets the position that was taken, or the restored channel could not know what was skipped.
         let resumed = Channel::resumed(5..20, 11, channel.taken(), false);
         assert_eq!((resumed.cursor(), resumed.has_skipped()), (11, true));
         channel.handle_taken(12);

@@ -1,5 +1,5 @@
 //! The engine: pure machines that decide what a run does. Inputs and `now` go in, effects come out; no socket, thread,
-//! file, clock, random number or hash-map order in here, so that a journal replays to the same state, always.
+//! file, clock, random number or hash-map order is in here, so that a journal always replays to the same state.
 //!
 //! | module | what it knows |
 //! |---|---|

@@ -270,7 +270,7 @@ impl Run {
         }))
     }
 
-    /// Returns the memory that the run takes beside its feed: events, questions, state, what its works remember. It
+    /// Returns the memory that the run takes besides its feed: events, questions, state, what its works remember. It
     /// follows from the inputs; passes with workers do not count.
     pub fn cost_bytes(&self) -> usize {
         RUN_BYTES + self.facts.cost_bytes + self.facts.index_bytes() + self.facts.state.values().cost_bytes()

@@ -1,5 +1,5 @@
 //! Steps that are data and need no program for what they do: pauses, events made from fields, questions before a
-//! program starts, and the events that replace failed runs. The loop does them at once, whatever else is going on.
+//! program starts, and the events that replace failed runs. The loop does them at once.
 
 use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 

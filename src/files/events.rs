@@ -258,7 +258,7 @@ fn event(member: &Member, kind: EventKind, faults: &mut Faults<'_>) -> Option<Ev
     })
 }
 
-/// Returns a setting of an event, which stands among its fields: a member of this name whose value no field can have.
+/// Returns a setting of an event, which is among its fields: a member of this name whose value no field can have.
 fn setting<'m>(event: &'m Member, name: &str) -> Option<&'m Member> {
     if !["answer", "external", "description"].contains(&name) {
         return None;

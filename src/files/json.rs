@@ -9,7 +9,7 @@ use crate::{
     limits::{FILE_DEPTH_MAX, JSON_DEPTH_MAX},
 };
 
-/// Reads a whole file. Reports the first syntax error, and every name that stands twice in one object.
+/// Reads a whole file. Reports the first syntax error, and every name that occurs twice in one object.
 pub(super) fn parse(text: &str, faults: &mut Faults<'_>) -> Vec<Member> {
     // What the standard parser accepts, the cursor below can walk over without further checks.
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {

@@ -22,7 +22,7 @@ pub(super) struct Reader<'m, 'e> {
 pub(super) struct Emits<'e> {
     pub(super) events: Vec<&'e EventDef>,
     pub(super) form: Form,
-    /// Where that stands; the step's name if it emits nothing.
+    /// Where that is; the step's name if it emits nothing.
     pub(super) at: usize,
 }
 

@@ -22,7 +22,7 @@ pub(super) struct StepDef {
     pub(super) parts: StepParts,
     /// `None` if its action has faults.
     pub(super) command: Option<Command>,
-    /// Where its `run` stands.
+    /// Where its `run` is.
     pub(super) run_at: Option<usize>,
 }
 

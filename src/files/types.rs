@@ -71,7 +71,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("json", "any"),
 ];
 
-/// How often `[]` and `?` may stand behind a type.
+/// How often `[]` and `?` may follow a type.
 const SUFFIXES: usize = 8;
 
 /// A type as it is written: `string[]?`.

@@ -29,9 +29,9 @@ pub struct WorkflowFile {
     pub path: PathBuf,
     /// What it says.
     pub workflow: Workflow,
-    /// Where its name stands.
+    /// Where its name is.
     pub(super) name_at: (usize, usize),
-    /// The steps that run programs, and where they say which.
+    /// The steps that run programs, and where they name them.
     programs: Vec<(Arc<Command>, (usize, usize))>,
 }
 

@@ -1,4 +1,4 @@
-//! Faults of a graph. What they say stands in [`words`](super::words).
+//! Faults of a graph. Their texts are in [`words`](super::words).
 
 use std::fmt;
 

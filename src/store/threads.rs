@@ -99,7 +99,7 @@ impl<O: Send + 'static> Threads<O> {
         }
     }
 
-    /// Tells the writer something. Returns whether it still runs.
+    /// Sends an order to the writer. Returns whether it still runs.
     pub(super) fn tell(&self, order: O) -> bool {
         self.send(Order::Other(order))
     }

@@ -15,7 +15,7 @@ use crate::{
     http::response::push_number,
 };
 
-/// Where the value of a program's own event stands in what [`render_event`] appends.
+/// Where the value of a program's own event begins in what [`render_event`] appends.
 pub const VALUE_AT: usize = ENVELOPE_OPENS.len();
 
 /// Appends one event of a feed: compact, on one line, without framing. `sequence`, if given, is its last member.

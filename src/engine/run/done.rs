@@ -313,7 +313,7 @@ fn seed(run: uuid::Uuid, work: u64, attempt: u32) -> u64 {
         .fold(0, |seed, part| hash::first_half((seed ^ part).wrapping_add(hash::INCREMENT)))
 }
 
-/// An upper bound of what a [`Published::Step`], or an event beside its value, takes in the feed.
+/// An upper bound of what a [`Published::Step`], or an event without its value, takes in the feed.
 const STEP_BYTES: usize = 16;
 const VALUE_BYTES: usize = 16;
 

@@ -57,7 +57,7 @@ impl Path {
         }
     }
 
-    /// Returns the memory that it takes beside its own size.
+    /// Returns the memory that it takes besides its own size.
     pub(super) fn cost_bytes(&self) -> usize {
         match self {
             Self::Short(_) => 0,

@@ -44,9 +44,9 @@ pub struct Folded {
 pub enum JournalError {
     /// A record or the snapshot in it cannot be read.
     Record(RecordError),
-    /// It comes to another number of events than the feed has.
+    /// It leads to another number of events than the feed has.
     Events {
-        /// How many it comes to.
+        /// How many it leads to.
         found: u64,
         /// How many were published.
         expected: u64,

@@ -308,7 +308,7 @@ impl Handler {
     }
 }
 
-/// Returns the bytes that an ended run takes beside its feed, including its handler.
+/// Returns the bytes that an ended run takes besides its feed, including its handler.
 pub(super) fn end_bytes(outcome: &Outcome, state: &Values) -> usize {
     HANDLER_BYTES + state.cost_bytes() + outcome.cost_bytes()
 }

@@ -98,7 +98,7 @@ impl Recording {
         matches!(self, Self::Runs { state_bytes_max } if state_cost_bytes > state_bytes_max)
     }
 
-    /// Returns what a batch costs while it is being committed, beside what counts as bytes of its runs.
+    /// Returns what a batch costs while it is being committed, besides what counts as bytes of its runs.
     pub(super) fn bytes(self, batch: &Batch) -> usize {
         if self.is_on() { batch.bytes() } else { 0 }
     }

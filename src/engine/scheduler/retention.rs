@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct Retention {
     pub(super) retained: Retained,
     limits: SchedulerLimits,
-    /// The size of the store beside its limit.
+    /// The size of the store compared with its limit.
     room: Room,
     /// The resident ones, in the order in which they ended or were loaded.
     pub(super) resident: VecDeque<RunKey>,

@@ -1,4 +1,4 @@
-//! The size of the store beside its limit.
+//! The size of the store compared with its limit.
 
 /// The size of the store compared with its limit.
 #[derive(Debug, Default)]

@@ -128,7 +128,7 @@ impl Programs {
     }
 }
 
-/// The end of a pass that nobody waits for.
+/// The end of a pass whose result is not wanted.
 fn stopped() -> Done {
     let end = PassEnd::Failed { error: "its program was told to end".into(), retry: false };
     Done::of(end)

@@ -70,7 +70,7 @@ impl Drop for Files {
     }
 }
 
-/// Writes a file that nobody can change, and only its owner can read.
+/// Writes a read-only file that only its owner can read.
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(path)?;
     let written = file.write_all(text.as_bytes());

@@ -2,8 +2,8 @@
 //! next one, before it runs the same passes again.
 //!
 //! The file has a header with the id of the boot, and records of equal length, each with the id of a group and the
-//! start time of its first process: together they name a process for ever. It is not synced, as a machine that loses
-//! power leaves no process behind.
+//! start time of its first process: together they identify a process uniquely. It is not synced, as a machine that
+//! loses power leaves no process behind.
 
 use std::{
     fs::{self, File},
@@ -102,8 +102,8 @@ fn is_ours(group: Pid, start: u64) -> bool {
     })
 }
 
-/// Returns the start time of a process, in ticks since boot; `None` if it is not there, or if only its parent has to be
-/// told of its end.
+/// Returns the start time of a process, in ticks since boot; `None` if it does not exist, or only waits to be
+/// reaped by its parent.
 fn start_of(process: Pid) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).ok()?;
     field(&stat, START_FIELD)

@@ -7,7 +7,7 @@
 //! ```
 //! A program gets a process group of its own. When its first process has ended, the rest of the group is killed before
 //! that process is reaped, as nobody else can have the group's id until then. A process that has left the group and
-//! still holds the pipes holds nothing up: what is in them is read, and no more is waited for.
+//! still holds the pipes delays nothing: what is in them is read, and nothing more is awaited.
 //!
 //! The executor has a poll of its own, whose descriptor the loop's reactor waits for.
 

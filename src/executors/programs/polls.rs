@@ -42,7 +42,7 @@ impl Programs {
             log::error!("a program cannot be waited for, and is killed: {error}");
             running.signal(Signal::KILL);
             running.may_have_ended = true;
-            // Its end is looked for.
+            // Its end must be polled for.
             self.unreported += usize::from(running.pidfd.take().is_some());
         }
     }
@@ -109,7 +109,7 @@ impl Programs {
         }
     }
 
-    /// Returns when programs are looked at whose end the system does not report.
+    /// Returns when to check programs whose end the system does not report.
     pub(super) fn next_check_us(&self) -> Option<u64> {
         (self.unreported > 0).then_some(self.alive_us + PROGRAM_CHECK_PAUSE_US)
     }

@@ -27,12 +27,12 @@ pub(super) struct Running {
     pub(super) stdin: Option<Input>,
     pub(super) stdout: Output,
     pub(super) stderr: Output,
-    /// Whether its end is to be looked for.
+    /// Whether its end must be polled for.
     pub(super) may_have_ended: bool,
     pub(super) dialogue: Dialogue,
     pub(super) interest: Interest,
     pub(super) exit: Option<Exit>,
-    /// Whether the dialogue knows that it has ended.
+    /// Whether its end was passed to the dialogue.
     pub(super) is_told: bool,
     /// When it gets SIGKILL, on the alive clock.
     pub(super) kill_us: Option<u64>,

@@ -13,7 +13,7 @@ struct Compiler<'a> {
     nodes: Vec<Node>,
     /// The nodes of definitions that were begun: definitions may refer to themselves.
     begun: BTreeMap<&'a str, usize>,
-    /// Where the schema being compiled stands.
+    /// The position of the schema being compiled.
     path: Vec<PathStep<'a>>,
 }
 

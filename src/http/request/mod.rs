@@ -45,11 +45,11 @@ pub struct Head {
 }
 
 impl Head {
-    /// Returns the request with this head, which stands at the start of `bytes`, and the body at `body`. Stores its
+    /// Returns the request with this head, at the start of `bytes`, and the body at `body`. Stores its
     /// field values in `fields`.
     ///
     /// # Panics
-    /// If another head stands at the start of `bytes`.
+    /// If another head is at the start of `bytes`.
     pub fn request<'a>(&'a self, bytes: &'a [u8], body: Range<usize>, fields: &'a mut FieldValues<'a>) -> Request<'a> {
         for (value, span) in fields.iter_mut().zip(&self.fields) {
             *value = span.map(|span| span.of(bytes));
@@ -75,7 +75,7 @@ impl Head {
         }
     }
 
-    /// Refuses the body after this head, which stands at the start of `bytes`, with 415 if it has a content coding
+    /// Refuses the body after this head, at the start of `bytes`, with 415 if it has a content coding
     /// other than identity (RFC 9110 section 15.5.16).
     pub(super) fn check_coding(&self, bytes: &[u8]) -> Result<(), Refusal> {
         match self.content_coding {

@@ -42,7 +42,7 @@ pub(super) enum Set {
 
 /// Defines [`Config`], its default and [`FLAGS`] from one entry for each flag.
 ///
-/// An entry begins with the member, its type and its default. Behind `flag` stand the name and the value that it takes,
+/// An entry begins with the member, its type and its default. After `flag` come the name and the value that it takes,
 /// then its help, its default as a value that it takes, and a note on the default. The end says what it does: `switch`
 /// sets a `bool`, `one` and `optional` set what a function makes of the text, `many` adds that to a `Vec`.
 macro_rules! settings {

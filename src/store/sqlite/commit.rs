@@ -49,7 +49,7 @@ impl Writer {
                         // None can begin.
                         opens(&batches).collect()
                     } else if removes(&batches).any(|removed| removed == handler) {
-                        // None can be removed, which must not keep others from continuing.
+                        // None can be removed, which must not stop other runs.
                         removes(&batches).collect()
                     } else {
                         return Err(fault);

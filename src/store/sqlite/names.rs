@@ -1,4 +1,4 @@
-//! Ids: those that clients chose, in `names`, and those that follow from keys. No id is of two handlers.
+//! Ids: those that clients chose, in `names`, and those that follow from keys. No two handlers have one id.
 
 use rusqlite::{Connection, OptionalExtension};
 

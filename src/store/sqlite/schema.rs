@@ -111,7 +111,7 @@ UPDATE places SET wall_us = (SELECT updated_us FROM handlers WHERE key = handler
 ///
 /// - `blobs`: what is too long for a row of `journal` or `feed`, whose `blob` is its id here. Its `bytes` or `events`
 ///   is null then.
-/// - `handlers`: what may be long stands last, so that the rest is read without it.
+/// - `handlers`: what may be long comes last, so that the rest is read without it.
 /// - `versions`: `digest` is the hash of `graph`, null of what was there before. A graph that the program has
 ///   registered is found by it.
 const VERSION_4: &str = "

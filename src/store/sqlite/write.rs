@@ -387,7 +387,7 @@ impl<'a> Writing<'a> {
             Outcome::Failed(error) => (FAILED, Some(error.as_str())),
             Outcome::Cancelled => (CANCELLED, None),
         };
-        // What tells why a run failed does not change.
+        // If the journal is retained to show why the run failed, its state is, too.
         let keeps = ended.keeps_journal;
         let state = if keeps { None } else { self.end_state(handler, ended)? };
         let statement = self.statement(

@@ -1,5 +1,5 @@
-//! What the scheduler does, one subject in each file. The types beside this folder hold what it does it with, and
-//! know nothing of it.
+//! What the scheduler does, one subject in each file. The types beside this folder hold its data, and know nothing of
+//! it.
 
 mod asking;
 mod commands;
