@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ops::Range,
     path::PathBuf,
     sync::{
         Arc,
@@ -16,15 +17,15 @@ use steprill::{
         keys::{HandlerKey, RunKey, WorkflowId},
         record,
         storage::Batch,
-        stored::{HandlerAddress, Recovered, Stored, StoredHandler},
+        stored::{Beginning, HandlerAddress, Recovered, Stored, StoredHandler},
     },
     graph::Graph,
     store::{Answer, Completed, Durability, Opened, Query, Store as _, Ticket, sqlite::SqliteStore},
     values::Values,
 };
 
+pub(crate) use super::history::SECRET;
 use super::{
-    history::SECRET,
     model::{Model, Session},
     store::copy,
 };
@@ -46,7 +47,7 @@ impl Mirror {
     }
 
     /// The server starts with these workflows: both stores must know the same.
-    pub(crate) fn open(&mut self, registered: &[Arc<Graph>], model: &Model, session: &Session) {
+    pub(crate) fn open(&mut self, registered: &[Arc<Graph>], model: &Model, session: &Session) -> Beginning {
         if let Some(mut store) = self.store.take() {
             store.close();
         }
@@ -76,6 +77,7 @@ impl Mirror {
         assert_eq!(newest, beginning.newest, "no record is newer");
         assert!(newest.wall_us <= model.newest.wall_us && newest.alive_us <= model.newest.alive_us);
         self.store = Some(store);
+        beginning
     }
 
     pub(crate) fn submit(&mut self, batch: &Batch) {
@@ -134,7 +136,9 @@ impl Mirror {
         self.compare_lists(model, session);
         let newest = model.handlers.iter().map(|(&handler, row)| RunKey { handler, run: row.run });
         for run in newest.chain(runs.filter(|run| model.feeds.contains_key(run))).collect::<Vec<_>>() {
-            self.compare_events(run, model, session);
+            let events = &model.feeds[&run];
+            let all = events.first..events.first + events.list.len() as u64;
+            self.compare_events(run, all, 400, model, session);
         }
     }
 
@@ -178,21 +182,39 @@ impl Mirror {
         }
     }
 
-    fn compare_events(&mut self, run: RunKey, model: &Model, session: &Session) {
+    /// Requests these events, which are there, in pages.
+    pub(crate) fn compare_events(
+        &mut self,
+        run: RunKey,
+        range: Range<u64>,
+        bytes_max: usize,
+        model: &Model,
+        session: &Session,
+    ) {
         let events = &model.feeds[&run];
-        let (mut next, end) = (events.first, events.first + events.list.len() as u64);
+        let (mut next, end) = (range.start, range.end);
         while next < end {
-            let query = Query::Page { run, from: next, until: end, bytes_max: 400 };
+            let query = Query::Page { run, from: next, until: end, bytes_max };
             let Answer::Page { feed, workflow } = self.ask(query) else { panic!("a page") };
             assert!(feed.first() == next && feed.next() > next && feed.next() <= end, "{run:?}: {feed:?} from {next}");
+            let mut bytes = 0;
             for sequence in feed.first()..feed.next() {
                 let (version, event) = &events.list[(sequence - events.first) as usize];
                 let mut expected = Feed::new(sequence);
                 expected.push(event);
+                bytes += if sequence > next { expected.bytes() } else { 0 };
                 assert_eq!(feed.get(sequence), expected.get(sequence), "{run:?}");
                 self.check_workflow(workflow.expect("it is known"), session.workflow(*version), session);
             }
+            let count = (feed.next() - next) as usize;
+            assert!(bytes <= 2 * bytes_max + 80 * count, "{bytes} bytes in a page of {bytes_max}");
             next = feed.next();
+        }
+        let is_newest = model.handlers.get(&run.handler).is_some_and(|row| row.run == run.run);
+        if is_newest && next == events.first + events.list.len() as u64 {
+            let query = Query::Page { run, from: next, until: u64::MAX, bytes_max };
+            let Answer::Page { feed, workflow } = self.ask(query) else { panic!("a page") };
+            assert_eq!((feed.first()..feed.next(), workflow), (next..next, None), "{run:?}");
         }
     }
 

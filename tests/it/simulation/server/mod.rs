@@ -31,7 +31,7 @@ mod clients;
 mod history;
 mod lists;
 #[cfg(feature = "sqlite")]
-mod mirror;
+pub(crate) mod mirror;
 pub(crate) mod model;
 mod readers;
 pub(crate) mod store;
