@@ -12,10 +12,13 @@ use serde_json::{Value, json};
 
 use super::{
     ledger::{Entry, Fact},
-    wire::{Reply, call},
+    wire::call,
     work::Work,
 };
-use crate::{simulation::random::Random, support::PATIENCE};
+use crate::{
+    simulation::random::Random,
+    support::{PATIENCE, Response},
+};
 
 /// What the clients of one round share.
 #[derive(Debug)]
@@ -133,11 +136,11 @@ impl Client {
         let path = format!("/workflows/{}/{how}", work.workflow);
         let reply = round.ask("POST", &path, Some(&body));
         let known = reply.as_ref().filter(|reply| reply.status != 503);
-        let location = reply.as_ref().and_then(|reply| reply.location.as_deref()?.strip_prefix("/handlers/"));
+        let location = reply.as_ref().and_then(|reply| reply.header("location")?.strip_prefix("/handlers/"));
         let (id, handler) = match (known, location) {
             // A failed run is reported as an error that names no handler.
             (Some(reply), _) if reply.status == 500 && how == "run" => {
-                assert!(reply.body.starts_with("Error running workflow: "), "{work:?}: {reply:?}");
+                assert!(reply.text().starts_with("Error running workflow: "), "{work:?}: {reply:?}");
                 (is_chosen.then(|| tag.to_owned()), None)
             }
             (Some(reply), _) => {
@@ -160,7 +163,7 @@ impl Client {
         }
         if let Some(handler) = &handler {
             entry.born_as(handler);
-            entry.told = known.filter(|_| how == "run").map(|reply| reply.body.clone());
+            entry.told = known.filter(|_| how == "run").map(|reply| reply.text().to_owned());
         }
         if entry.work.workflow != "cumulative" && begun == Fact::Yes && self.random.one_in(3) {
             let reader = self.random.pick(&round.readers);
@@ -187,7 +190,7 @@ impl Client {
         let reply = round.ask("POST", &path, Some(&event));
         self.entries[index].answered = Fact::Perhaps;
         let reply = reply.filter(|reply| reply.status != 503)?;
-        assert_eq!((reply.status, &*reply.body), (200, r#"{"status":"sent"}"#), "{:?}", self.entries[index]);
+        assert_eq!((reply.status, reply.text()), (200, r#"{"status":"sent"}"#), "{:?}", self.entries[index]);
         self.entries[index].answered = Fact::Yes;
         Some(())
     }
@@ -215,7 +218,7 @@ impl Client {
         let reply = reply.filter(|reply| reply.status != 503)?;
         assert_eq!(reply.status, 200, "{entry:?}: {reply:?}");
         entry.born_as(&reply.json());
-        entry.told = (how == "run").then(|| reply.body.clone());
+        entry.told = (how == "run").then(|| reply.text().to_owned());
         entry.increments.extend(entry.increment.take());
         Some(())
     }
@@ -276,7 +279,7 @@ impl Entry {
 }
 
 impl Round<'_> {
-    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Reply> {
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Response> {
         self.burn();
         call(self.host, method, path, body)
     }

@@ -142,13 +142,13 @@ impl Entry {
         }
         let result = call(host, "GET", &format!("/results/{}", self.id), None)?;
         if let Some(told) = &self.told {
-            assert_eq!(*told, result.body, "the caller was told something else");
+            assert_eq!(*told, result.text(), "the caller was told something else");
         }
-        let shown = (reply.body, format!("{} {}", result.status, result.body));
+        let shown = (reply.text().to_owned(), format!("{} {}", result.status, result.text()));
         if let Some(end) = &self.end {
             assert_eq!(*end, shown, "the end is another one");
         } else {
-            self.check_end(&handler, &result.body);
+            self.check_end(&handler, result.text());
             self.end = Some(shown);
         }
         Some(())

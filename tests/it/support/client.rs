@@ -73,6 +73,11 @@ impl Connection {
         Self::new(Socket::Tcp(socket), host)
     }
 
+    /// Connects to a server that may be gone.
+    pub(crate) fn reach(host: &str) -> Option<Self> {
+        TcpStream::connect(host).ok().map(|socket| Self::tcp(socket, host))
+    }
+
     pub(crate) fn unix(socket: UnixStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout that is not zero");
         Self::new(Socket::Unix(socket), "localhost")
@@ -100,6 +105,39 @@ impl Connection {
         response
     }
 
+    /// Sends a request to a server that may die, and reads the reply until it is complete, the connection is lost, or
+    /// `is_enough` returns true for the body so far. Returns what was received and whether it is complete; nothing if
+    /// the head is not.
+    pub(crate) fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        mut is_enough: impl FnMut(&[u8]) -> bool,
+    ) -> Option<(Response, bool)> {
+        let lost = |lost| match lost {
+            Lost::Closed => {}
+            Lost::Failed { .. } => panic!("{method} {path}: no reply in time: {lost:?}"),
+        };
+        self.socket.write_all(&self.encode(method, path, &[("Connection", "close")], Some(body))).ok()?;
+        let mut response = self.try_head().map_err(lost).ok()?;
+        loop {
+            match self.try_piece().map_err(lost) {
+                Ok(Some(piece)) => response.body.extend(piece),
+                Ok(None) => return Some((response, true)),
+                Err(()) => {
+                    // The last chunk may have come in part.
+                    let start = self.buffer.windows(2).position(|window| window == b"\r\n").map(|end| end + 2);
+                    response.body.extend(start.map_or(&[][..], |start| &self.buffer[start..]));
+                    return Some((response, false));
+                }
+            }
+            if is_enough(&response.body) {
+                return Some((response, false));
+            }
+        }
+    }
+
     /// Sends `GET path`. Returns the status, or nothing if the server refuses or drops the connection.
     pub(crate) fn try_request(&mut self, path: &str) -> Option<u16> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
@@ -116,6 +154,10 @@ impl Connection {
     /// Sends one request. Adds `Host` if it is not among the headers.
     #[track_caller]
     pub(crate) fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) {
+        self.write(&self.encode(method, path, headers, body));
+    }
+
+    fn encode(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Vec<u8> {
         let mut lines = vec![format!("{method} {path} HTTP/1.1")];
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
             lines.push(format!("Host: {}", self.host));
@@ -123,7 +165,7 @@ impl Connection {
         lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
         lines.extend(body.map(|body| format!("Content-Length: {}", body.len())));
         let head = lines.join("\r\n") + "\r\n\r\n";
-        self.write(&[head.as_bytes(), body.unwrap_or_default()].concat());
+        [head.as_bytes(), body.unwrap_or_default()].concat()
     }
 
     /// Sends bytes unchanged.
@@ -140,8 +182,12 @@ impl Connection {
     /// Reads a reply's head; [`Self::line`] or [`Self::rest`] read its body.
     #[track_caller]
     pub(crate) fn head(&mut self) -> Response {
+        self.try_head().unwrap_or_else(|lost| panic!("no reply: {lost:?}"))
+    }
+
+    fn try_head(&mut self) -> Result<Response, Lost> {
         let mut response = Response::default();
-        let end = self.until(b"\r\n\r\n").unwrap_or_else(|end| panic!("no reply: {end:?}"));
+        let end = self.until(b"\r\n\r\n")?;
         let text = String::from_utf8(self.buffer.drain(..end).collect()).expect("an ASCII head");
         let mut lines = text.trim_end().split("\r\n");
         let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).expect("a status line");
@@ -156,7 +202,7 @@ impl Connection {
             (_, Some(length)) => Framing::Length(length.parse().expect("a length")),
             _ => Framing::Close,
         };
-        response
+        Ok(response)
     }
 
     /// Reads the reply to a HEAD.
@@ -213,9 +259,7 @@ impl Connection {
     /// Reads a chunked body until it ends or is cut off.
     pub(crate) fn rest_or_cut(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
-        while self.until(b"\r\n").is_ok()
-            && let Some(piece) = self.piece()
-        {
+        while let Ok(Some(piece)) = self.try_piece() {
             body.extend(piece);
         }
         body
@@ -242,11 +286,11 @@ impl Connection {
     pub(crate) fn breaks_off(&mut self) -> bool {
         assert_eq!(self.body, Framing::Chunked, "a chunked body is being read");
         loop {
-            match self.until(b"\r\n") {
+            match self.try_piece() {
                 Err(Lost::Closed) => return true,
                 Err(other) => panic!("neither an end nor a chunk: {other:?}"),
-                Ok(_) if self.piece().is_none() => return false,
-                Ok(_) => {}
+                Ok(None) => return false,
+                Ok(Some(_)) => {}
             }
         }
     }
@@ -254,43 +298,47 @@ impl Connection {
     /// Reads some bytes of the body; `None` at its end.
     #[track_caller]
     fn piece(&mut self) -> Option<Vec<u8>> {
+        self.try_piece().unwrap_or_else(|lost| panic!("the body breaks off, {:?}: {lost:?}", self.body))
+    }
+
+    fn try_piece(&mut self) -> Result<Option<Vec<u8>>, Lost> {
         match self.body {
             Framing::Ended | Framing::Length(0) => {
                 self.body = Framing::Ended;
-                None
+                Ok(None)
             }
             Framing::Length(length) => {
                 while self.buffer.is_empty() {
-                    self.fill().unwrap_or_else(|lost| panic!("{length} bytes of the body missing: {lost:?}"));
+                    self.fill()?;
                 }
                 let taken = length.min(self.buffer.len());
                 self.body = Framing::Length(length - taken);
-                Some(self.buffer.drain(..taken).collect())
+                Ok(Some(self.buffer.drain(..taken).collect()))
             }
             Framing::Close => {
                 while self.buffer.is_empty() {
                     match self.fill() {
                         Ok(()) => {}
-                        Err(Lost::Closed) => return None,
-                        Err(lost) => panic!("the body does not end: {lost:?}"),
+                        Err(Lost::Closed) => return Ok(None),
+                        Err(lost) => return Err(lost),
                     }
                 }
-                Some(std::mem::take(&mut self.buffer))
+                Ok(Some(std::mem::take(&mut self.buffer)))
             }
             Framing::Chunked => {
-                let end = self.until(b"\r\n").unwrap_or_else(|lost| panic!("no chunk: {lost:?}"));
-                let size = String::from_utf8(self.buffer.drain(..end).collect()).expect("a chunk's size");
+                let start = self.until(b"\r\n")?;
+                let size = std::str::from_utf8(&self.buffer[..start]).expect("a chunk's size");
                 let size = usize::from_str_radix(size.trim_end(), 16).expect("a chunk's size");
-                while self.buffer.len() < size + 2 {
-                    self.fill().unwrap_or_else(|lost| panic!("half a chunk: {lost:?}"));
+                while self.buffer.len() < start + size + 2 {
+                    self.fill()?;
                 }
-                let mut chunk: Vec<u8> = self.buffer.drain(..size + 2).collect();
+                let mut chunk: Vec<u8> = self.buffer.drain(..start + size + 2).skip(start).collect();
                 assert_eq!(chunk.split_off(size), b"\r\n", "the end of a chunk");
                 if size == 0 {
                     self.body = Framing::Ended;
-                    return None;
+                    return Ok(None);
                 }
-                Some(chunk)
+                Ok(Some(chunk))
             }
         }
     }
