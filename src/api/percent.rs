@@ -1,6 +1,6 @@
 //! Percent-decoding of path segments and query parameters (RFC 3986 section 2.1, WHATWG URL section 5.1).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use crate::api::told::Told;
 
@@ -17,6 +17,28 @@ pub(super) fn decode(text: &str) -> Cow<'_, str> {
 /// The parameters of a query.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Query<'a>(pub(super) Option<&'a str>);
+
+/// A query parameter with a value that is not understood.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct ParameterError {
+    pub(super) name: &'static str,
+    pub(super) got: String,
+    /// What was expected, if the text says that.
+    pub(super) expected: Option<Cow<'static, str>>,
+}
+
+impl ParameterError {
+    pub(super) fn new(name: &'static str, got: &str, expected: impl Into<Cow<'static, str>>) -> Self {
+        Self { name, got: got.to_owned(), expected: Some(expected.into()) }
+    }
+}
+
+impl fmt::Display for ParameterError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Invalid {}: '{}'", self.name, self.got)?;
+        self.expected.iter().try_for_each(|expected| write!(out, "; expected {expected}"))
+    }
+}
 
 impl<'a> Query<'a> {
     /// Returns all values of a parameter, decoded and in order; one without `=` has the value `""`.

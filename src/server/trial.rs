@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     engine::{
-        input::{Effect, External, Input, Outcome, PassId, TimerId},
+        input::{Effect, External, Input, Outcome, PassId, Refusal, TimerId},
         published::Published,
         run::Run,
     },
@@ -197,6 +197,49 @@ struct Trial<'a> {
     inputs: usize,
 }
 
+/// Why a run in a test cannot end.
+#[derive(Debug)]
+enum TrialError {
+    /// The workflow starts with another event.
+    WrongStart { expected: Box<str>, got: String },
+    /// This step is not a function of Rust.
+    NotRust { step: String },
+    /// It goes on after more inputs than a test has.
+    Endless,
+    /// It has ended without an outcome.
+    NoOutcome,
+    /// The workflow has no event with the name of one that is posted.
+    UnknownEvent(String),
+    /// The run refuses an event that is posted.
+    Refused { name: String, refusal: Refusal },
+    /// The run waits for an answer to this question, or for an event, that nobody posts.
+    Waits { question: Option<String> },
+}
+
+impl fmt::Display for TrialError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongStart { expected, got } => write!(out, "it starts with {expected}, not {got}"),
+            Self::NotRust { step } => {
+                write!(out, "its step {step} is not a function of Rust, which is what this can test")
+            }
+            Self::Endless => {
+                write!(out, "it goes on for ever: {TEST_INPUTS_MAX} passes, answers and timers were not enough")
+            }
+            Self::NoOutcome => out.write_str("it has no outcome"),
+            Self::UnknownEvent(name) => write!(out, "it has no event {name}, which is posted"),
+            Self::Refused { name, refusal } => write!(out, "it does not take the {name} that is posted: {refusal:?}"),
+            Self::Waits { question: Some(question) } => write!(
+                out,
+                "it waits for ever: nobody answers `{question}`; script it with `.answer(|question: {question}| ..)`"
+            ),
+            Self::Waits { question: None } => {
+                out.write_str("it waits for ever for an event from outside: post it with `.post_after(..)`")
+            }
+        }
+    }
+}
+
 impl<'a> Trial<'a> {
     fn new(test: WorkflowTest<'a>) -> Self {
         let WorkflowTest { workflow, scripts, mut posts } = test;
@@ -224,21 +267,19 @@ impl<'a> Trial<'a> {
         Duration::from_micros(self.now.alive_us - START.alive_us)
     }
 
-    fn play(&mut self, start: &Post) -> Result<Outcome, String> {
+    fn play(&mut self, start: &Post) -> Result<Outcome, TrialError> {
         let expected = &self.graph.event(self.graph.start).name;
         if **expected != *start.name {
-            return Err(format!("it starts with {expected}, not {}", start.name));
+            return Err(TrialError::WrongStart { expected: expected.clone(), got: start.name.clone() });
         }
         if let Some(Runs::Command(command)) = self.workflow.all_runs().find(|runs| matches!(runs, Runs::Command(_))) {
-            return Err(format!("its step {} is not a function of Rust, which is what this can test", command.step));
+            return Err(TrialError::NotRust { step: command.step.to_string() });
         }
         let (event, state) = (start.value.clone(), BTreeMap::new().into());
         self.input(Input::Started { event, state, admitted: true, sequence: 0 });
         while self.outcome.is_none() {
             if self.inputs > TEST_INPUTS_MAX {
-                return Err(format!(
-                    "it goes on for ever: {TEST_INPUTS_MAX} passes, answers and timers were not enough"
-                ));
+                return Err(TrialError::Endless);
             }
             if std::mem::take(&mut self.goes_on) {
                 self.input(Input::GoOn);
@@ -250,7 +291,7 @@ impl<'a> Trial<'a> {
                 self.jump()?;
             }
         }
-        self.outcome.take().ok_or_else(|| "it has no outcome".to_owned())
+        self.outcome.take().ok_or(TrialError::NoOutcome)
     }
 
     fn run_pass(&mut self, pass: PassId) {
@@ -270,18 +311,18 @@ impl<'a> Trial<'a> {
         self.input(Input::Done { pass, done });
     }
 
-    fn post(&mut self, post: Post) -> Result<(), String> {
+    fn post(&mut self, post: Post) -> Result<(), TrialError> {
         let Post { name, value } = post;
-        let event = self.graph.event_id(&name).ok_or_else(|| format!("it has no event {name}, which is posted"))?;
+        let Some(event) = self.graph.event_id(&name) else { return Err(TrialError::UnknownEvent(name)) };
         let external = External::new(event, value);
         let refused = self.run.check_external(&external);
-        refused.map_err(|refusal| format!("it does not take the {name} that is posted: {refusal:?}"))?;
+        refused.map_err(|refusal| TrialError::Refused { name, refusal })?;
         self.input(Input::External(external));
         Ok(())
     }
 
     /// Nothing is left to do now: advances the clock to the next timer, or the next event that is posted at a set time.
-    fn jump(&mut self) -> Result<(), String> {
+    fn jump(&mut self) -> Result<(), TrialError> {
         let timer = self.timers.iter().map(|(timer, deadline)| (self.now.until(*deadline), *timer)).min();
         let later = self.later.front().map(|(after, _)| after.saturating_sub(self.age()));
         match (timer, later) {
@@ -290,18 +331,9 @@ impl<'a> Trial<'a> {
                 self.pass_time(later);
                 self.posts.extend(self.later.pop_front().map(|(_, post)| post));
             }
-            (_, None) => return Err(self.waits_for()),
+            (_, None) => return Err(TrialError::Waits { question: self.unanswered.last().cloned() }),
         }
         Ok(())
-    }
-
-    fn waits_for(&self) -> String {
-        match self.unanswered.last() {
-            Some(question) => format!(
-                "it waits for ever: nobody answers `{question}`; script it with `.answer(|question: {question}| ..)`"
-            ),
-            None => "it waits for ever for an event from outside: post it with `.post_after(..)`".to_owned(),
-        }
     }
 
     /// Advances the clock. Timers that come due are passed to the run, the earliest first.

@@ -1,26 +1,37 @@
 //! Decodes with errors that name the field, what was expected and what came: `field message: expected string, got
 //! number`.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 
 use super::whole::{Whole, plain};
 
+/// Why a JSON text is not a value of a type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct DecodeError {
+    /// The path to the faulty field; `None` if it is the value itself.
+    path: Option<String>,
+    /// What was expected and what came.
+    fault: String,
+}
+
 /// Decodes a JSON text. Looks for integers written in another form, and for the path to a fault, only after plain
 /// decoding has failed.
-pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+pub(super) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     serde_json::from_str(text).or_else(|error| {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let decoded = serde_path_to_error::deserialize::<_, T>(Whole(&mut deserializer));
         match decoded {
             Ok(value) if deserializer.end().is_ok() => Ok(value),
-            Ok(_) => Err(plain(&error.to_string()).to_owned()),
-            Err(error) => Err(explain(&error.path().to_string(), plain(&error.inner().to_string()))),
+            Ok(_) => Err(DecodeError { path: None, fault: plain(&error.to_string()).to_owned() }),
+            Err(error) => Err(DecodeError::new(&error.path().to_string(), plain(&error.inner().to_string()))),
         }
     })
 }
 
 /// Decodes an event, which must be an object; serde would also accept the fields of a struct as an array.
-pub(super) fn decode_event<E: DeserializeOwned>(text: &str) -> Result<E, String> {
+pub(super) fn decode_event<E: DeserializeOwned>(text: &str) -> Result<E, DecodeError> {
     let got = match text.trim_ascii_start().bytes().next() {
         Some(b'{') | None => return decode(text),
         Some(b'[') => "array",
@@ -29,26 +40,52 @@ pub(super) fn decode_event<E: DeserializeOwned>(text: &str) -> Result<E, String>
         Some(b'n') => "null",
         Some(_) => "number",
     };
-    Err(format!("expected object, got {got}"))
+    Err(DecodeError { path: None, fault: format!("expected object, got {got}") })
 }
 
 /// Decodes the value of a field. The path to a fault in it begins with the field's name.
-pub(super) fn decode_field<T: DeserializeOwned>(field: &str, text: &str) -> Result<T, String> {
-    decode(text).map_err(|fault| match fault.strip_prefix("field ") {
-        Some(inner) if inner.starts_with('[') => format!("field {field}{inner}"),
-        Some(inner) => format!("field {field}.{inner}"),
-        None => format!("field {field}: {fault}"),
-    })
+pub(super) fn decode_field<T: DeserializeOwned>(field: &str, text: &str) -> Result<T, DecodeError> {
+    decode(text).map_err(|error: DecodeError| error.within(field))
 }
 
-fn explain(path: &str, message: &str) -> String {
-    let root = path == ".";
-    let member = |name: &str| if root { name.to_owned() } else { format!("{path}.{name}") };
-    if let Some(name) = quoted(message, "missing field ") {
-        return format!("field {}: missing", member(name));
+impl DecodeError {
+    /// `message` is what serde says.
+    fn new(path: &str, message: &str) -> Self {
+        let path = (path != ".").then(|| path.to_owned());
+        if let Some(name) = quoted(message, "missing field ") {
+            let missing = Self { path: Some(name.to_owned()), fault: "missing".to_owned() };
+            return match path {
+                Some(path) => missing.within(&path),
+                None => missing,
+            };
+        }
+        Self { path, fault: mismatch(message).unwrap_or_else(|| message.to_owned()) }
     }
-    let fault = mismatch(message).unwrap_or_else(|| message.to_owned());
-    if root { fault } else { format!("field {path}: {fault}") }
+
+    /// The value is that of this field.
+    fn within(self, field: &str) -> Self {
+        let path = match self.path {
+            Some(inner) if inner.starts_with('[') => format!("{field}{inner}"),
+            Some(inner) => format!("{field}.{inner}"),
+            None => field.to_owned(),
+        };
+        Self { path: Some(path), ..self }
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.path {
+            write!(out, "field {path}: ")?;
+        }
+        out.write_str(&self.fault)
+    }
+}
+
+impl From<DecodeError> for String {
+    fn from(error: DecodeError) -> Self {
+        error.to_string()
+    }
 }
 
 /// Returns the text in backticks that follows `before` at the start of `message`.
@@ -124,6 +161,14 @@ fn json_kind(got: &str) -> Option<(&'static str, &str)> {
 mod tests {
     use super::*;
     use serde::Deserialize;
+
+    fn decode<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+        super::decode(text).map_err(String::from)
+    }
+
+    fn decode_field<T: DeserializeOwned>(field: &str, text: &str) -> Result<T, String> {
+        super::decode_field(field, text).map_err(String::from)
+    }
 
     #[derive(Deserialize, Debug)]
     #[allow(dead_code)]

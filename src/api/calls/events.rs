@@ -5,7 +5,13 @@ use std::{fmt::Write as _, ops::Range, time::Duration};
 use super::{Context, handlers, runs::faulty_body};
 use crate::{
     account::Room,
-    api::{Cursor, ErrorFormat, Follow, Reply, accept, errors::no_content, field, percent::Query, wire},
+    api::{
+        Cursor, ErrorFormat, Follow, Reply, accept,
+        errors::no_content,
+        field,
+        percent::{ParameterError, Query},
+        wire,
+    },
     awaited::Awaited,
     engine::{
         input::{External, Outcome, Refusal},
@@ -29,7 +35,7 @@ pub(super) fn stream(
     scheduler: &Scheduler,
     errors: ErrorFormat,
 ) -> Result<Reply, Response> {
-    let wanted = Wanted::parse(request, query).map_err(|message| errors.error(400, &message))?;
+    let wanted = Wanted::parse(request, query).map_err(|error| errors.error(400, &error.to_string()))?;
     let (handler, view) = handlers::find(scheduler, id, errors)?;
     let (cursor, is_used_up) = match wanted.position {
         Position::Queue { acquire_timeout_s } => (queue(acquire_timeout_s), scheduler.is_drained(handler)),
@@ -215,14 +221,17 @@ impl LogStart {
 }
 
 impl Wanted {
-    fn parse(request: &Request<'_>, query: Query<'_>) -> Result<Self, String> {
+    fn parse(request: &Request<'_>, query: Query<'_>) -> Result<Self, ParameterError> {
         let acquire_timeout_s = match query.value("acquire_timeout") {
-            Some(text) => parse_timeout(&text).ok_or_else(|| format!("Invalid acquire_timeout: '{text}'"))?,
+            Some(text) => parse_timeout(&text).ok_or_else(|| {
+                let got = text.into_owned();
+                ParameterError { name: "acquire_timeout", got, expected: None }
+            })?,
             None => ACQUIRE_TIMEOUT_S_DEFAULT,
         };
         let after_sequence = match query.value("after_sequence") {
             Some(text) => Some(parse_after_sequence(&text).ok_or_else(|| {
-                format!("Invalid after_sequence: '{text}'; expected the number of an event, -1 for all, or now")
+                ParameterError::new("after_sequence", &text, "the number of an event, -1 for all, or now")
             })?),
             None => None,
         };

@@ -4,7 +4,7 @@ use super::Context;
 use crate::{
     api::{
         ErrorFormat, List, ListWritten, Reply,
-        percent::Query,
+        percent::{ParameterError, Query},
         wire::{self, ResultForm},
     },
     awaited::Awaited,
@@ -91,7 +91,7 @@ pub(super) fn list(
         return Err(reply);
     }
     let find = |id: &str| context.scheduler.place_of(id);
-    let list = parse_list(query, find).map_err(|message| errors.error(400, &message))?;
+    let list = parse_list(query, find).map_err(|error| errors.error(400, &error.to_string()))?;
     Ok(Reply::List(Box::new(List { head_only: request.method == Method::Head, ..list })))
 }
 
@@ -198,29 +198,28 @@ fn write_item(list: &mut List, view: &HandlerView<'_>, out: &mut Vec<u8>) {
 }
 
 /// Parses the parameters of a list.
-fn parse_list(query: Query<'_>, find: impl Fn(&str) -> Option<HandlerKey>) -> Result<List, String> {
+fn parse_list(query: Query<'_>, find: impl Fn(&str) -> Option<HandlerKey>) -> Result<List, ParameterError> {
     let mut list = List::default();
     for status in query.values("status") {
         if !wire::STATUSES.contains(&&*status) {
-            return Err(format!("Invalid status: '{status}'; expected one of {}", wire::STATUSES.join(", ")));
+            let expected = format!("one of {}", wire::STATUSES.join(", "));
+            return Err(ParameterError::new("status", &status, expected));
         }
         list.statuses.push(status.into_owned());
     }
     list.workflows.extend(query.values("workflow_name").map(std::borrow::Cow::into_owned));
     if let Some(limit) = query.value("limit") {
         let number = limit.parse().ok().filter(|limit: &usize| *limit > 0);
-        list.limit =
-            Some(number.ok_or_else(|| format!("Invalid limit: '{limit}'; expected a whole number from 1 on"))?);
+        list.limit = Some(number.ok_or_else(|| ParameterError::new("limit", &limit, "a whole number from 1 on"))?);
     }
     if let Some(before) = query.value("before") {
-        let time = wire::Timestamp::parse(&before).ok_or_else(|| {
-            format!("Invalid before: '{before}'; expected a time such as 2026-11-24T15:19:41.245592+00:00")
-        })?;
+        let time = wire::Timestamp::parse(&before)
+            .ok_or_else(|| ParameterError::new("before", &before, "a time such as 2026-11-24T15:19:41.245592+00:00"))?;
         list.before_us = Some(time.0);
     }
     if let Some(after) = query.value("after") {
         let key = find(&after);
-        list.after = Some(key.ok_or_else(|| format!("Invalid after: '{after}'; expected the id of a handler"))?);
+        list.after = Some(key.ok_or_else(|| ParameterError::new("after", &after, "the id of a handler"))?);
     }
     Ok(list)
 }
@@ -232,7 +231,7 @@ mod tests {
     #[track_caller]
     fn check(query: &str, expected: &Result<List, &str>) {
         let find = |id: &str| (id == "h1").then_some(HandlerKey(7));
-        let list = parse_list(Query(Some(query)), find);
+        let list = parse_list(Query(Some(query)), find).map_err(|error| error.to_string());
         assert_eq!(list.as_ref().map_err(String::as_str), expected.as_ref().map_err(|error| *error), "{query}");
     }
 

@@ -13,7 +13,7 @@ fn wanted(query: &str, accept: Option<&str>, last_event_id: Option<&str>) -> Res
         fields: &fields,
         body: b"",
     };
-    Wanted::parse(&request, Query(Some(query)))
+    Wanted::parse(&request, Query(Some(query))).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -79,9 +79,12 @@ fn a_cursor_reads_the_log_and_the_header_wins() {
         assert_eq!((wanted.position, wanted.numbered), (expected, numbered), "{query} {header:?}");
     }
     assert!(!wanted("after_sequence=7", None, None).unwrap().numbered, "SSE has the number in its id");
-    for text in ["", "-2", "x", "1.0", "Now", "%2B1", "0x1"] {
+    for (text, got) in
+        [("", ""), ("-2", "-2"), ("x", "x"), ("1.0", "1.0"), ("Now", "Now"), ("%2B1", "+1"), ("0x1", "0x1")]
+    {
         let error = wanted(&format!("after_sequence={text}"), None, Some("9")).unwrap_err();
-        assert!(error.starts_with("Invalid after_sequence: '"), "{text}: {error}");
+        let expected = format!("Invalid after_sequence: '{got}'; expected the number of an event, -1 for all, or now");
+        assert_eq!(error, expected, "{text}");
     }
     let error = wanted("after_sequence=x&acquire_timeout=x", None, None).unwrap_err();
     assert_eq!(error, "Invalid acquire_timeout: 'x'");
