@@ -17,12 +17,11 @@ use crate::{
 };
 
 /// The executors of a server.
-#[derive(Debug)]
 pub struct Executors {
-    threads: Threads,
-    data: Data,
-    /// Only if a workflow has a step that runs a program.
-    programs: Option<Programs>,
+    /// By lane.
+    executors: Vec<Box<dyn Executor>>,
+    /// What becomes readable when a program has something for its executor.
+    descriptor: Option<RawFd>,
 }
 
 /// What the executors may take.
@@ -50,11 +49,12 @@ impl Executors {
         let has_programs = workflows.iter().flat_map(Workflow::all_runs).any(runs_program);
         let setting = Setting { programs_max, data, makes_records, wake_loop: Arc::clone(&wake_loop) };
         let programs = has_programs.then(|| Programs::new(Arc::clone(&commands), setting)).transpose()?;
-        Ok(Self {
-            threads: Threads::new(workers, bodies, makes_records, wake_loop),
-            data: Data::new(commands),
-            programs,
-        })
+        let descriptor = programs.as_ref().map(Programs::descriptor);
+        let threads = Threads::new(workers, bodies, makes_records, wake_loop);
+        // In the order of their lanes.
+        let mut executors: Vec<Box<dyn Executor>> = vec![Box::new(threads), Box::new(Data::new(commands))];
+        executors.extend(programs.map(|programs| Box::new(programs) as _));
+        Ok(Self { executors, descriptor })
     }
 
     /// Returns which executor runs which step, by workflow and step; nothing if threads run all of them.
@@ -68,57 +68,42 @@ impl Executors {
 
     /// Returns the descriptor that becomes readable when a program has something for the executors.
     pub fn descriptor(&self) -> Option<RawFd> {
-        self.programs.as_ref().map(Programs::descriptor)
+        self.descriptor
     }
 
     /// To be called once a turn before [`Executors::poll_report`].
     pub fn handle_ready(&mut self, alive_us: u64) {
-        self.threads.handle_woken();
-        if let Some(programs) = &mut self.programs {
-            programs.handle_ready(alive_us);
-        }
+        self.executors.iter_mut().for_each(|executor| executor.handle_ready(alive_us));
     }
 
     /// Returns the next report: see [`Executor::poll_report`].
     pub fn poll_report(&mut self, takes_notes: bool) -> Option<ExecutorReport> {
-        let report = self.threads.poll_report(takes_notes).or_else(|| self.data.poll_report(takes_notes));
-        report.or_else(|| self.programs.as_mut()?.poll_report(takes_notes))
+        self.executors.iter_mut().find_map(|executor| executor.poll_report(takes_notes))
     }
 
     /// Returns whether notes were left with their passes.
     pub fn has_left_notes(&self) -> bool {
-        self.threads.has_left_notes() || self.programs.as_ref().is_some_and(Programs::has_left_notes)
+        self.executors.iter().any(|executor| executor.has_left_notes())
     }
 
     /// Passes orders and, if `starts`, passes on to them.
     pub fn hand_out(&mut self, scheduler: &mut Scheduler, starts: bool, now: Now) {
-        match &mut self.programs {
-            None => super::hand_out(scheduler, &mut [&mut self.threads, &mut self.data], starts, now),
-            Some(programs) => {
-                super::hand_out(scheduler, &mut [&mut self.threads, &mut self.data, programs], starts, now);
-            }
-        }
+        super::hand_out(scheduler, &mut self.executors, starts, now);
     }
 
     /// Does what is due at this time.
     pub fn handle_time(&mut self, alive_us: u64) {
-        self.threads.handle_time(alive_us);
-        if let Some(programs) = &mut self.programs {
-            programs.handle_time(alive_us);
-        }
+        self.executors.iter_mut().for_each(|executor| executor.handle_time(alive_us));
     }
 
     /// Returns when the loop must call again although nothing wakes it.
     pub fn poll_timeout(&self, alive_us: u64) -> Option<Duration> {
-        let programs = self.programs.as_ref().and_then(|programs| programs.poll_timeout(alive_us));
-        [self.threads.poll_timeout(alive_us), self.data.poll_timeout(alive_us), programs].into_iter().flatten().min()
+        self.executors.iter().filter_map(|executor| executor.poll_timeout(alive_us)).min()
     }
 
-    /// The server stops, and ends at this time: programs are told to end early enough before.
+    /// The server stops, and ends at this time.
     pub fn begin_stop(&mut self, ends_us: u64, alive_us: u64) {
-        if let Some(programs) = &mut self.programs {
-            programs.begin_stop(ends_us, alive_us);
-        }
+        self.executors.iter_mut().for_each(|executor| executor.begin_stop(ends_us, alive_us));
     }
 }
 
@@ -140,7 +125,7 @@ fn lanes(runs: &Runs) -> StepLanes {
     }
 }
 
-/// In the order of [`Executors::hand_out`].
+/// In the order of [`Executors::new`].
 const THREADS: Lane = Lane(0);
 const DATA: Lane = Lane(1);
 const PROGRAMS: Lane = Lane(2);

@@ -13,7 +13,7 @@ pub mod data;
 pub mod programs;
 pub mod threads;
 
-use std::time::Duration;
+use std::{ops::DerefMut, time::Duration};
 
 use crate::{
     engine::{
@@ -27,6 +27,9 @@ use crate::{
 
 /// Something that runs passes. The loop drives it: it owns it, calls it each turn, and is woken when there are reports.
 pub trait Executor {
+    /// To be called once a turn before [`Executor::poll_report`].
+    fn handle_ready(&mut self, _alive_us: u64) {}
+
     /// Returns what it can take now. Asked before each pass.
     fn capacity(&self) -> Capacity;
 
@@ -43,6 +46,11 @@ pub trait Executor {
     /// when it has many.
     fn poll_report(&mut self, takes_notes: bool) -> Option<ExecutorReport>;
 
+    /// Returns whether notes were left with their passes.
+    fn has_left_notes(&self) -> bool {
+        false
+    }
+
     /// Returns, for people, why work waits although the executor has everything that it may have.
     fn overload(&self) -> Option<String>;
 
@@ -51,6 +59,9 @@ pub trait Executor {
 
     /// Returns when the loop must call again although nothing wakes it.
     fn poll_timeout(&self, alive_us: u64) -> Option<Duration>;
+
+    /// The server stops, and ends at this time: what outlives the process is to end before.
+    fn begin_stop(&mut self, _ends_us: u64, _alive_us: u64) {}
 }
 
 /// What an executor reports.
@@ -89,7 +100,10 @@ impl ExecutorReport {
 
 /// Passes the orders to the executors and, if `starts`, as many passes of its lane as each takes: the first one's is
 /// lane 0.
-pub fn hand_out(scheduler: &mut Scheduler, executors: &mut [&mut dyn Executor], starts: bool, now: Now) {
+pub fn hand_out<E>(scheduler: &mut Scheduler, executors: &mut [E], starts: bool, now: Now)
+where
+    E: DerefMut<Target: Executor>,
+{
     while let Some((tag, order)) = scheduler.poll_order() {
         for executor in executors.iter_mut() {
             executor.order(tag, order);

@@ -59,7 +59,7 @@ impl Pool {
     /// The next report, once the pool has woken the loop for it.
     fn report(&mut self) -> (u64, pass::Report) {
         loop {
-            self.threads.handle_woken();
+            self.threads.handle_ready(0);
             match self.threads.poll_report(true) {
                 Some(ExecutorReport::Of(tag, report)) => return (tag, report),
                 Some(ExecutorReport::LargeDone(..)) => panic!("nothing is recorded"),
@@ -111,7 +111,7 @@ fn with_no_idle_worker_the_loop_need_not_poll_and_every_report_wakes_it() {
     for tag in 0..3 {
         gate.send(()).expect("the pass waits");
         pool.woken.recv_timeout(PATIENCE).expect("its report wakes the loop, whatever is in the queue");
-        pool.threads.handle_woken();
+        pool.threads.handle_ready(0);
         let report = pool.threads.poll_report(true);
         assert!(matches!(report, Some(ExecutorReport::Of(came, pass::Report::Done(_))) if came == tag));
         if tag < 2 {

@@ -179,32 +179,6 @@ impl Programs {
         self.poll.as_raw_fd()
     }
 
-    /// To be called once a turn before [`Executor::poll_report`].
-    pub fn handle_ready(&mut self, alive_us: u64) {
-        self.alive_us = alive_us;
-        self.starts_left = PROGRAM_STARTS_MAX;
-        if self.slots.len() > self.free.len() {
-            self.collect();
-            self.visit_active();
-        }
-    }
-
-    /// Returns whether notes were left with their passes.
-    pub fn has_left_notes(&self) -> bool {
-        !self.noted.is_empty()
-    }
-
-    /// The server stops, and ends at this time. Programs may continue until shortly before; then they are told to end,
-    /// and their passes run again at the next start.
-    pub fn begin_stop(&mut self, ends_us: u64, alive_us: u64) {
-        self.stop_us = Some(ends_us.saturating_sub(PROGRAM_TERM_WAIT_US).max(alive_us));
-        for Queued { tag, .. } in std::mem::take(&mut self.queue) {
-            self.passes.remove(&tag);
-            self.say(tag, pass::Report::NotBegun);
-        }
-        self.short = None;
-    }
-
     /// Waits until all programs have ended, and kills what they leave behind.
     fn wait_for_all(&mut self, at_most: Duration) {
         let looks = at_most.as_micros() / PROGRAMS_LOOK_PAUSE.as_micros();
@@ -279,6 +253,19 @@ impl Programs {
 }
 
 impl Executor for Programs {
+    fn handle_ready(&mut self, alive_us: u64) {
+        self.alive_us = alive_us;
+        self.starts_left = PROGRAM_STARTS_MAX;
+        if self.slots.len() > self.free.len() {
+            self.collect();
+            self.visit_active();
+        }
+    }
+
+    fn has_left_notes(&self) -> bool {
+        !self.noted.is_empty()
+    }
+
     fn capacity(&self) -> Capacity {
         let free = self.setting.programs_max.saturating_sub(self.passes.len());
         let starts = self.starts_left.saturating_sub(self.queue.len());
@@ -410,6 +397,17 @@ impl Executor for Programs {
         let times_us = [self.kills.first().map(|(at_us, _)| *at_us), short_us, stop_us, self.next_check_us()];
         let next_us = times_us.into_iter().flatten().min()?;
         Some(Duration::from_micros(next_us.saturating_sub(alive_us)))
+    }
+
+    /// Programs may continue until shortly before the end; then they are told to end, and their passes run again at the
+    /// next start.
+    fn begin_stop(&mut self, ends_us: u64, alive_us: u64) {
+        self.stop_us = Some(ends_us.saturating_sub(PROGRAM_TERM_WAIT_US).max(alive_us));
+        for Queued { tag, .. } in std::mem::take(&mut self.queue) {
+            self.passes.remove(&tag);
+            self.say(tag, pass::Report::NotBegun);
+        }
+        self.short = None;
     }
 }
 

@@ -135,16 +135,6 @@ impl Threads {
         }
     }
 
-    /// To be called once a turn before [`Executor::poll_report`]: from here on workers wake the loop again.
-    pub fn handle_woken(&self) {
-        self.shared.is_woken.store(false, Ordering::SeqCst);
-    }
-
-    /// Returns whether notes were left with their passes.
-    pub fn has_left_notes(&self) -> bool {
-        !self.noted.is_empty()
-    }
-
     /// Returns the most threads: workers, and those that replace hanging ones.
     fn threads_max(&self) -> usize {
         self.workers + self.hanging.min(self.workers)
@@ -196,6 +186,15 @@ impl Threads {
 }
 
 impl Executor for Threads {
+    /// From here on workers wake the loop again.
+    fn handle_ready(&mut self, _: u64) {
+        self.shared.is_woken.store(false, Ordering::SeqCst);
+    }
+
+    fn has_left_notes(&self) -> bool {
+        !self.noted.is_empty()
+    }
+
     fn capacity(&self) -> Capacity {
         let here = self.passes.len();
         // Passes that were stopped while queued stay in the queue until a worker takes them.
