@@ -129,7 +129,7 @@ impl External {
 /// An effect that a run wants carried out.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
-    /// Pass this to a worker, once one is free.
+    /// Start this pass, once an executor takes it.
     StartPass(PassId),
     /// Append this to the feed.
     Publish(Published),

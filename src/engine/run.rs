@@ -1,6 +1,6 @@
 //! One run: a reducer. A run changes only through [`Run::handle`].
 //!
-//! The phases of a work. A worker has a pass of it, or will get one, only while the work is `Running`:
+//! The phases of a work. An executor has a pass of it, or will get one, only while the work is `Running`:
 //!
 //! ```text
 //!   new ──► Queued, or Held with a slot at once
@@ -133,7 +133,7 @@ impl Run {
         of_run.into_iter().chain(of_works).chain(of_deferred).collect()
     }
 
-    /// Returns what a worker needs for this pass, with the present state; `None` if the pass is stale.
+    /// Returns what an executor needs for this pass, with the present state; `None` if the pass is stale.
     pub fn pass_input(&self, pass: PassId) -> Option<PassInput> {
         let work = self.facts.running_work(pass)?;
         let memory = work.memory.as_deref();
@@ -271,7 +271,7 @@ impl Run {
     }
 
     /// Returns the memory that the run takes besides its feed: events, questions, state, what its works remember. It
-    /// follows from the inputs; passes with workers do not count.
+    /// follows from the inputs; passes that executors have do not count.
     pub fn cost_bytes(&self) -> usize {
         RUN_BYTES + self.facts.cost_bytes + self.facts.index_bytes() + self.facts.state.values().cost_bytes()
     }

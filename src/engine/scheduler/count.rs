@@ -25,7 +25,7 @@ pub struct Counts {
     pub reloading: usize,
     /// Resident finished handlers.
     pub finished: usize,
-    /// Abandoned passes that still occupy a thread.
+    /// Abandoned passes that have not ended.
     pub hanging: usize,
     /// Timers that are due only on the alive clock.
     pub time_outs: usize,

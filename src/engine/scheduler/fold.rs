@@ -16,7 +16,7 @@ use crate::{
     graph::Graph,
 };
 
-/// The context for folding a journal. It borrows nothing, so that a large one can be folded on another thread.
+/// The context for folding a journal. It borrows nothing, so that a large one can be folded beside the loop.
 #[derive(Clone, Debug)]
 pub struct Fold {
     pub(super) graph: Arc<Graph>,

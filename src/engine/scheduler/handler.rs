@@ -60,7 +60,7 @@ pub(super) struct Handler {
     pub(super) channel: Channel,
     /// The armed timers of the run.
     pub(super) armed: Armed,
-    /// The tags of its passes that workers have.
+    /// The tags of its passes that executors have.
     pub(super) passes: Vec<u64>,
     /// What these were granted of a feed in memory and have not used yet.
     pub(super) granted_bytes: usize,

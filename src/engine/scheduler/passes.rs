@@ -14,7 +14,7 @@ use crate::{
     pass::{Order, PassInput},
 };
 
-/// A pass for a worker.
+/// A pass for an executor.
 #[derive(Debug)]
 pub struct StartPass {
     /// Identifies the pass to the server. Never reused.
@@ -61,7 +61,7 @@ pub struct StepLanes {
     pub retries_time_outs: bool,
 }
 
-/// The passes that are ready, and those that workers have.
+/// The passes that are ready, and those that executors have.
 #[derive(Debug, Default)]
 pub(super) struct Passes {
     /// By lane.
@@ -90,7 +90,7 @@ pub(super) struct Out {
     pub(super) grant: Grant,
 }
 
-/// The state of a pass that a worker has.
+/// The state of a pass that an executor has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PassState {
     /// Its run waits for it.
@@ -140,12 +140,12 @@ impl Passes {
         tags.iter().any(|tag| self.out.get(tag).is_some_and(|out| out.pass == pass && out.is_wanted()))
     }
 
-    /// Returns the tags of this run's passes that workers have.
+    /// Returns the tags of this run's passes that executors have.
     pub(super) fn of_run(&self, run: RunKey) -> Vec<u64> {
         self.tags(|of| of == run)
     }
 
-    /// Returns the tags of this handler's passes that workers have.
+    /// Returns the tags of this handler's passes that executors have.
     pub(super) fn of_handler(&self, key: HandlerKey) -> Vec<u64> {
         self.tags(|of| of.handler == key)
     }

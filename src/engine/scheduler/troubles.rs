@@ -38,7 +38,7 @@ pub enum TroubleKind {
     StepFailed,
     /// The body has panicked; the attempt has failed, too.
     Panicked,
-    /// The pass was told to stop and does not end: its thread is abandoned.
+    /// The pass was told to stop and does not end: it is abandoned.
     Abandoned,
     /// The pass was lost with what ran it, and its body runs again.
     Lost,

@@ -1,4 +1,4 @@
-//! Passes: ready ones wait here until a worker is free; those that workers have are watched.
+//! Passes: ready ones wait here until an executor takes them; those that executors have are watched.
 
 use std::{sync::Arc, time::Duration};
 
@@ -91,12 +91,12 @@ impl Scheduler {
         }
     }
 
-    /// Returns the number of passes that workers have, without hanging ones.
+    /// Returns the number of passes that executors have, without hanging ones.
     pub fn working(&self) -> usize {
         self.passes.out.len() - self.passes.hanging
     }
 
-    /// Returns the number of abandoned passes that still occupy a thread.
+    /// Returns the number of abandoned passes that have not ended.
     pub fn hanging(&self) -> usize {
         self.passes.hanging
     }
@@ -136,14 +136,14 @@ impl Scheduler {
         self.serve_wanting(run);
     }
 
-    /// A pass that was told to stop had not begun: no thread is executing it.
+    /// A pass that was told to stop had not begun: nothing is executing it.
     pub fn handle_not_begun(&mut self, tag: u64) {
         if let Some(out) = self.take_out(tag) {
             self.serve_wanting(out.run);
         }
     }
 
-    /// A worker has finished a pass. If that was abandoned or its run has ended, this changes nothing.
+    /// An executor has finished a pass. If that was abandoned or its run has ended, this changes nothing.
     pub fn handle_done(&mut self, tag: u64, done: Done, now: Now) {
         let Some(out) = self.take_out(tag).filter(Out::is_wanted) else { return };
         let pass = out.pass;
@@ -171,7 +171,7 @@ impl Scheduler {
         self.serve_wanting(run);
     }
 
-    /// Removes a pass that no worker has any longer.
+    /// Removes a pass that no executor has any longer.
     fn take_out(&mut self, tag: u64) -> Option<Out> {
         let out = self.passes.out.remove(&tag)?;
         self.release_grant(out.run, &out.grant);
@@ -205,7 +205,7 @@ impl Scheduler {
         Some(PassEnd::Failed { error, retry: lanes.retries_time_outs })
     }
 
-    /// The pass was told to stop long ago. It no longer counts as working, but its thread stays occupied until it ends.
+    /// The pass was told to stop long ago. It no longer counts as working, though it has not ended.
     pub(super) fn abandon(&mut self, tag: u64) {
         let Some(out) = self.passes.out.get_mut(&tag).filter(|out| out.standing != PassState::Hangs) else { return };
         let why = if out.is_wanted() { "its run has ended" } else { "its step has timed out" };
