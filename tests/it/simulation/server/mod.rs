@@ -36,7 +36,7 @@ pub(crate) mod model;
 mod readers;
 pub(crate) mod store;
 mod workers;
-mod workflows;
+pub(crate) mod workflows;
 mod world;
 
 use std::{
@@ -90,7 +90,7 @@ fn play_in(world: impl Fn(u64) -> World, seed: u64, played: &mut Played) {
     }
 }
 
-fn number(name: &str) -> Option<u64> {
+pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
 }
 
