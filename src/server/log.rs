@@ -62,7 +62,7 @@ pub(super) fn warn_of(trouble: &Trouble) {
     let what = match trouble.kind {
         TroubleKind::RunFailed => "run failed",
         TroubleKind::AttemptFailed => "attempt failed and is tried again",
-        TroubleKind::StepFailed => "step failed and gives its on_failure event",
+        TroubleKind::StepFailed => "step failed and emits its on_failure event",
         TroubleKind::Panicked => "step panicked",
         TroubleKind::Abandoned => "pass abandoned",
         TroubleKind::Lost => "pass lost",

@@ -120,7 +120,7 @@ impl<'a> Fold<'a> {
         let &OpenedRun { run, first, ref head } = opened;
         writing.blame(run.handler);
         let Some(head) = head else {
-            let text = format!("run {} of handler {} begins without what is kept of it", run.run, run.handler.0);
+            let text = format!("run {} of handler {} begins without its head", run.run, run.handler.0);
             return Err(T::contradiction(text));
         };
         self.write_one(run.handler, writing)?;

@@ -105,7 +105,8 @@ fn a_directory_without_room_for_a_database_ends_the_program_with_a_line() {
 #[test]
 fn a_directory_that_cannot_be_written_is_left_alone() {
     let used = used();
-    // Permissions do not apply to root, so the program runs as nobody, from a place that nobody can reach.
+    // Permissions do not apply to root, so the program runs as the user `nobody`, from a place that this user can
+    // reach.
     let is_root = fs::metadata("/proc/self").expect("a process").uid() == 0;
     let place = tempfile::tempdir().expect("a directory");
     let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");

@@ -42,7 +42,7 @@ fn dialogue(output: Output, published: SharedList<u128>) -> Dialogue {
     }
 }
 
-/// Runs a talk to its end. Each part of the output is followed by taking notes, and grants are given as asked for.
+/// Runs a dialogue to its end: takes notes after each part of the output, and grants what is requested.
 fn talk<'a>(
     mut dialogue: Dialogue,
     parts: impl IntoIterator<Item = &'a [u8]>,

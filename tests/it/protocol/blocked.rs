@@ -86,7 +86,8 @@ fn a_second_signal_ends_a_server_whose_disk_hangs() {
     caller.send("POST", "/workflows/echo/run", &[], Some(b"{}"));
     assert_eq!(program.get("/health").status, 200, "the disk blocks only requests that need it");
     program.signal("TERM");
-    // The first signal has been handled once nobody listens any more. Without grace, the loop then waits for the store.
+    // The first signal has been handled once the server no longer listens. Without grace, the loop then waits for the
+    // store.
     let begun = Instant::now();
     while TcpStream::connect(program.host()).is_ok() {
         assert!(begun.elapsed() < PATIENCE);

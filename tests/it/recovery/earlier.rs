@@ -77,7 +77,7 @@ fn everything_reported_by_an_earlier_version_still_holds() {
         check(&program, &facts, &[]);
         for gone in [facts.made("purged"), "gone.by"] {
             assert_eq!(program.get(&format!("/handlers/{gone}")).status, 404, "{gone}");
-            // Whoever has it as the last id of a page goes on behind it.
+            // A client that has it as the last id of a page continues after it.
             let index = facts.ids().iter().position(|id| *id == facts.made("error")).expect("it follows");
             assert_eq!(program.listed(&format!("?after={gone}")), facts.ids()[index..], "{gone}");
         }

@@ -42,9 +42,9 @@ fn the_newest_finished_handlers_and_those_being_read_are_retained() {
     while handler(&program, &read)["status"] == "running" {}
     let echoes = echo(&program, 20);
     // The one that is read is one of the five.
-    let kept = left(&program, 6);
-    assert_eq!(kept[..2], [waiting.clone(), read.clone()]);
-    assert_eq!(kept[2..], echoes[16..]);
+    let retained = left(&program, 6);
+    assert_eq!(retained[..2], [waiting.clone(), read.clone()]);
+    assert_eq!(retained[2..], echoes[16..]);
     for id in &echoes[..16] {
         assert_eq!(program.get(&format!("/results/{id}")).status, 404);
     }

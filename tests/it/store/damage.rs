@@ -80,7 +80,7 @@ fn read_all(directory: &Path) -> Result<Vec<StoredHandler>, String> {
     let number = batch.number;
     kit.store.submit(batch);
     match kit.completed() {
-        Completed::Batch { number: kept } if kept == number => Ok(handlers),
+        Completed::Batch { number: completed } if completed == number => Ok(handlers),
         Completed::Failed { error, .. } => Err(error.to_string()),
         Completed::Aside(aside) if !aside.is_own => Err(aside.cause.into()),
         other => panic!("{other:?}"),

@@ -65,8 +65,8 @@ fn what_was_learned_in_a_failed_commit_is_forgotten() {
     record(&mut batch, run, "committed");
     publish(&mut batch, run, 2);
     kit.commit(batch);
-    let kept = kit.handler(run.handler.0).expect("the handler");
-    assert_eq!((kept.handler.next_sequence, kept.journal.records.len()), (2, 2));
+    let stored = kit.handler(run.handler.0).expect("the handler");
+    assert_eq!((stored.handler.next_sequence, stored.journal.records.len()), (2, 2));
     let (events, _) = kit.page(run, 0, 10, 1_000);
     assert_eq!(events.len(), 2, "{events:?}");
 }
@@ -144,7 +144,7 @@ fn a_process_that_exits_abruptly_loses_nothing_that_was_committed() {
     let mut kit = Kit::open(copy.path());
     assert_eq!((kit.beginning.newest, kit.beginning.issued.next, kit.beginning.finished), (newest, next_handler, 1));
     let recovered = kit.recover();
-    assert_eq!(recovered.iter().map(|kept| kept.handler.key).collect::<Vec<_>>(), [run.handler]);
+    assert_eq!(recovered.iter().map(|stored| stored.handler.key).collect::<Vec<_>>(), [run.handler]);
     assert_eq!(kit.page(done, 0, 9, 1_000).0.len(), 2);
 }
 
@@ -155,7 +155,7 @@ fn a_batch_that_contains_only_the_time_commits_it_and_an_empty_one_nothing() {
     kit.complete_one();
     kit.now.alive_us += 30_000_000;
     let batch = Batch { is_clock: true, ..kit.batch() };
-    let kept = batch.now;
+    let committed = batch.now;
     kit.commit(batch);
     let log_bytes = || std::fs::metadata(directory.path().join("steprill.db-wal")).expect("a log").len();
     let before = log_bytes();
@@ -164,5 +164,5 @@ fn a_batch_that_contains_only_the_time_commits_it_and_an_empty_one_nothing() {
     kit.commit(batch);
     assert_eq!(log_bytes(), before, "nothing is written for nothing");
     crash(directory.path(), copy.path());
-    assert_eq!(Kit::open(copy.path()).beginning.newest, kept);
+    assert_eq!(Kit::open(copy.path()).beginning.newest, committed);
 }

@@ -69,7 +69,7 @@ impl Server {
             self.store.as_mut().expect("it is open").submit(batch);
             loop {
                 match self.completed() {
-                    Completed::Batch { number: kept } if kept == number => break,
+                    Completed::Batch { number: completed } if completed == number => break,
                     Completed::Aside(aside) => {
                         self.scheduler.handle_aside(&aside, self.now);
                         is_whole = false;

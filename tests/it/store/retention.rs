@@ -154,7 +154,7 @@ fn the_file_becomes_shorter_when_most_of_it_is_free() {
         kit.commit(batch);
         runs.push(run);
     }
-    let kept = kit.complete_one();
+    let retained = kit.complete_one();
     assert!(bytes() > large / 2, "{} bytes", bytes());
     let mut batch = kit.batch();
     batch.purged = runs.iter().map(|run| run.handler).collect();
@@ -163,8 +163,8 @@ fn the_file_becomes_shorter_when_most_of_it_is_free() {
     while bytes() > u64::from(2 * steprill::limits::FREE_BYTES_MAX) {
         assert!(begun.elapsed() < PATIENCE, "{} bytes are left", bytes());
         // A reader has it open meanwhile.
-        assert!(kit.handler(kept.handler.0).is_some());
+        assert!(kit.handler(retained.handler.0).is_some());
     }
     println!("{:?}", begun.elapsed());
-    assert_eq!(kit.page(kept, 0, 9, 1_000).0.len(), 2);
+    assert_eq!(kit.page(retained, 0, 9, 1_000).0.len(), 2);
 }

@@ -33,7 +33,7 @@ pub(crate) struct Model {
     started: BTreeMap<u64, u32>,
     /// How many works of a step there must be, without fan-ins.
     owed: BTreeMap<StepId, usize>,
-    /// The events for fan-ins that these were not given yet, by fan-in and number.
+    /// The events that fan-ins did not get yet, by fan-in and number.
     collected: BTreeMap<(StepId, u64), usize>,
     /// The committed state, by the order of commits, with the version of each key's last change.
     state: BTreeMap<Arc<str>, Json>,
@@ -104,7 +104,7 @@ impl Model {
         !self.admitted
     }
 
-    /// Checks that a pass's input fits what its work was given before.
+    /// Checks that a pass's input fits what its work got before.
     pub(crate) fn check_pass(&mut self, pass: PassId, step: StepId, input: &PassInput) {
         let graph = Arc::clone(&self.graph);
         assert_eq!(input.state.values, self.state, "a snapshot is the state of the commits so far");
@@ -393,7 +393,7 @@ impl Model {
         }
     }
 
-    /// Checks a run that has ended, or in which nobody can do anything.
+    /// Checks a run that has ended, or in which nothing can happen.
     pub(crate) fn check_end(&self, run: &Run, questions: &[u64]) {
         assert_eq!(run.state(), self.state, "the state is the writes of the passes that succeeded, in order");
         let idle = match &self.outcome {

@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// Simulates until the end, or until nobody can do anything. Returns the outcome.
+    /// Simulates until the end, or until nothing can happen. Returns the outcome.
     pub(crate) fn play(&mut self) -> Option<Outcome> {
         let admitted = self.kind != Kind::Wild || !self.random.one_in(4);
         let event = body::value(1, 0);

@@ -83,8 +83,8 @@ impl World {
         );
         assert!(range.start <= window, "all that has not left the window shows");
         if let Some(outcome) = view.outcome.filter(|_| !self.core.scheduler().is_aside(key)) {
-            let kept = history.end.as_ref().map(|(outcome, _)| outcome);
-            assert_eq!(kept, Some(outcome), "only a committed outcome is visible, and there is one");
+            let committed = history.end.as_ref().map(|(outcome, _)| outcome);
+            assert_eq!(committed, Some(outcome), "only a committed outcome is visible, and there is one");
             assert_eq!(range.end, history.next_sequence(), "a run that has ended shows all of its events");
         }
     }
@@ -98,9 +98,9 @@ impl World {
         let graph = self.core.scheduler().graph(workflow);
         let owed = history.shadow.pass_step(pass).expect("it is owed");
         assert_eq!(graph.step(step).name, self.store.model.versions[history.version].step(owed).name);
-        let kept = history.shadow.pass_input(pass).expect("it is owed");
-        assert_eq!(kept.attempt, input.attempt, "an attempt is counted across crashes");
-        assert_eq!(kept.waits.len(), input.waits.len());
+        let owed = history.shadow.pass_input(pass).expect("it is owed");
+        assert_eq!(owed.attempt, input.attempt, "an attempt is counted across crashes");
+        assert_eq!(owed.waits.len(), input.waits.len());
         assert!(self.started.insert((run, pass)), "{run:?} {pass:?}: a pass is started once");
         pass
     }

@@ -206,7 +206,7 @@ impl Store {
         self.completed.push_back(Completed::Answer { ticket, answer });
     }
 
-    /// Returns the answer that is given instead if the handler cannot be read.
+    /// Returns the answer to return instead if the handler cannot be read.
     fn damage(&self, query: &Query, answer: Answer) -> Result<Answer, StoreError> {
         match (query, &answer) {
             (Query::Page { run, .. }, _) if self.unreadable.contains(&run.handler) => {

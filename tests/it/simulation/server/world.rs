@@ -379,7 +379,7 @@ impl World {
         self.counts.crashes += 1;
         let power_lost = self.settings.loses_power && !self.is_closing && self.random.one_in(2);
         if self.random.one_in(2) {
-            // Pending commits complete, although nobody learns of it.
+            // Pending commits complete, although no client learns of it.
             for _ in 0..self.random.below(self.store.submitted.len() + 1) {
                 self.commit();
             }
