@@ -57,7 +57,7 @@ pub(super) fn answer(arguments: &Arguments) -> Result<Exit> {
     let mut fields = Map::new();
     note_unknown(&fields::add(&mut fields, given, &schema)?, kind, &schema);
     if prompt::is_possible() {
-        // What was not given is asked for.
+        // Ask for the missing fields.
         link::watch_interrupts()?;
         fields = match form::fill(kind, &schema, fields)? {
             form::Filled::Fields(fields) => fields,

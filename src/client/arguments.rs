@@ -59,7 +59,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Reads them as the command's entry in the table says.
+    /// Reads them according to the command's entry in the table.
     pub(super) fn parse(command: &'static Command, arguments: impl Iterator<Item = OsString>) -> Result<Self> {
         let wrong = |text: String| Failure::usage(format!("{text}; see {} {} --help", crate::PROGRAM, command.name));
         let mut parsed = Self::default();

@@ -92,7 +92,7 @@ impl Client {
     /// Returns the handler. Its result is the stop event.
     pub(super) fn handler(&self, id: &str) -> Result<Value> {
         let reply = self.reply("GET", &format!("/handlers/{}", encoded(id)), None)?;
-        // The status says how the run has ended.
+        // The status shows how the run has ended.
         let is_handler = reply.value.get("handler_id").is_some();
         if is_handler { Ok(reply.value) } else { Err(refused(reply.status, &reply.value)) }
     }
@@ -149,7 +149,7 @@ impl Client {
         self.post(&format!("/handlers/{}/cancel?purge={is_purge}", encoded(id)), &json!({}))
     }
 
-    /// Says why there is no reply, and what to do.
+    /// Describes why there is no reply, and what to do.
     pub(super) fn failure(&self, error: &HttpError) -> Failure {
         let address = &self.address;
         Failure::new(match error {
@@ -177,7 +177,7 @@ pub(super) struct Destination<'a> {
     pub(super) step: Option<&'a str>,
 }
 
-/// Says what a server's refusal means.
+/// Describes what a server's refusal means.
 pub(super) fn refused(status: u16, value: &Value) -> Failure {
     let said = value.as_str().unwrap_or_else(|| show::text(value, "detail"));
     let said = &said[..said.floor_char_boundary(CLIENT_ERROR_BYTES_MAX)];
@@ -211,7 +211,7 @@ pub(super) fn result_of(stop: &Value) -> Value {
     if stop["type"] == "StopEvent" { value["result"].clone() } else { value.clone() }
 }
 
-/// Returns the exit code that says how a run has ended; that of a failure if it has not.
+/// Returns the exit code that shows how a run has ended; that of a failure if it has not.
 pub(super) fn exit_of(handler: &Value) -> Exit {
     match show::text(handler, "status") {
         "completed" => Exit::Done,

@@ -3,7 +3,7 @@
 /// The exit codes.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) enum Exit {
-    /// What was asked for is done; of a run: it has completed.
+    /// The request was carried out; for a run: it has completed.
     Done = 0,
     Failed = 1,
     Usage = 2,
@@ -15,11 +15,11 @@ pub(super) enum Exit {
     Interrupted = 130,
 }
 
-/// Why a command has not done what was asked for.
+/// Why a command has failed.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
-    /// One line; empty if everything was said before.
+    /// One line; empty if everything was printed before.
     pub(super) text: String,
 }
 

@@ -44,7 +44,7 @@ pub(super) enum Next {
     Event(Event),
     /// The run has ended, and nothing is left.
     End,
-    /// Nothing came in the given time.
+    /// Nothing arrived in the given time.
     Silent,
     Interrupted,
 }
@@ -63,7 +63,7 @@ impl<'a> Feed<'a> {
         Self { client, id, after, with_internal, stream: None, attempts: 0, is_first: true }
     }
 
-    /// Returns the next event; waits for it, at most so long. A lost connection is opened again.
+    /// Returns the next event. Waits for it at most this long. A lost connection is opened again.
     pub(super) fn next(&mut self, at_most: Option<std::time::Duration>) -> Result<Next> {
         loop {
             let Some(stream) = &mut self.stream else {
@@ -95,7 +95,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Opens a stream behind the last event. Returns `None` when it is open, or if it is to be tried again.
+    /// Opens a stream after the last event. Returns `None` once it is open, or if it should be retried.
     fn open(&mut self) -> Result<Option<Next>> {
         if !self.is_first && self.pause()? {
             return Ok(Some(Next::Interrupted));

@@ -15,7 +15,7 @@ pub(super) fn events(arguments: &Arguments) -> Result<Exit> {
     let client = Client::of(arguments)?;
     let from = arguments.number("--from")?.unwrap_or(0);
     let mut feed = Feed::new(&client, arguments.first(), from - 1, arguments.has("--internal"));
-    // Whoever does not follow wants what there is.
+    // Without `--follow`, print only what there is.
     let at_most = (!arguments.has("--follow")).then_some(CLIENT_DRAINED_WAIT);
     loop {
         match feed.next(at_most)? {

@@ -99,7 +99,7 @@ pub(super) fn sent(arguments: &Arguments, reply: &Value) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Says which fields an event does not have: probably misspelt.
+/// Reports fields that an event does not have: probably misspelt.
 pub(super) fn note_unknown(unknown: &[&str], kind: &str, schema: &Value) {
     let known: Vec<&str> = Schema(schema).fields().iter().map(|field| field.name).collect();
     for name in unknown {

@@ -40,7 +40,7 @@ enum Framing {
     Bytes(u64),
     ChunkSize,
     Chunk(u64),
-    /// The end of the line behind a chunk.
+    /// The end of the line after a chunk.
     ChunkEnd,
     Trailers,
     UntilClose,
@@ -52,7 +52,7 @@ enum Framing {
 pub(super) enum Progress {
     Bytes,
     Ended,
-    /// Nothing came in the given time.
+    /// Nothing arrived in the given time.
     Silent,
     Interrupted,
 }
@@ -64,7 +64,7 @@ pub(super) enum HttpError {
     Unreachable(io::Error),
     /// The connection was lost; what was sent may have been done.
     Lost(String),
-    /// What came is not HTTP/1.1.
+    /// The reply is not HTTP/1.1.
     Malformed(&'static str),
     Interrupted,
 }
@@ -74,7 +74,7 @@ impl Response {
     pub(super) fn to(address: &ServerAddress, request: &Request<'_>) -> Result<Self, HttpError> {
         let mut socket = address.connect().map_err(HttpError::Unreachable)?;
         let lost = |error: io::Error| HttpError::Lost(error.to_string());
-        // A server that refuses a request may close before it has read all of it; its reply is there all the same.
+        // A server that refuses a request may close before it has read all of it, and has replied nevertheless.
         let sent = socket.write_all(&encode(address, request));
         let mut buffer = Vec::new();
         loop {
@@ -108,7 +108,7 @@ impl Response {
         self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// Appends what has come of the body to `out`; waits for it, at most so long.
+    /// Appends what has arrived of the body to `out`. Waits for it at most this long.
     pub(super) fn read(&mut self, out: &mut Vec<u8>, at_most: Duration) -> Result<Progress, HttpError> {
         let lost = |error: io::Error| HttpError::Lost(error.to_string());
         let before = out.len();

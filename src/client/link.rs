@@ -171,7 +171,7 @@ pub(super) fn watch_interrupts() -> Result<()> {
     Ok(())
 }
 
-/// Waits until there is something to read, or for Ctrl-C, or at most so long.
+/// Waits until there is something to read, for Ctrl-C, or at most this long.
 pub(super) fn wait(readable: Option<BorrowedFd<'_>>, at_most: Option<Duration>) -> io::Result<Woken> {
     let interrupts = INTERRUPTS.get();
     let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(2);

@@ -22,7 +22,7 @@ pub(super) enum Typed {
     Interrupt,
 }
 
-/// Returns whether there is somebody to ask.
+/// Returns whether a person can be asked.
 pub(super) fn is_possible() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }

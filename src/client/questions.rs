@@ -12,7 +12,7 @@ use super::{
     show,
 };
 
-/// What the graph of a workflow says about its questions.
+/// What the graph of a workflow contains about its questions.
 #[derive(Debug)]
 pub(super) struct Questions<'a> {
     client: &'a Client,
@@ -76,7 +76,7 @@ impl<'a> Questions<'a> {
         if asked.is_empty() { all } else { asked }
     }
 
-    /// Returns the one event that answers a question, as far as the graph tells.
+    /// Returns the one event that answers a question, as far as the graph shows.
     pub(super) fn answer_of(&self, question: &str) -> Result<&str> {
         match self.answers(question)[..] {
             [answer] => Ok(answer),
@@ -116,7 +116,7 @@ impl<'a> Questions<'a> {
         }
     }
 
-    /// Sends an answer to exactly this question, if a step waits for it; else to whoever takes it.
+    /// Sends an answer to exactly this question, if a step waits for it; else to the steps that take it.
     pub(super) fn send(&self, id: &str, answer: &str, fields: &Map<String, Value>, to: &Question) -> Result<Value> {
         let number = to.number.and_then(|number| u64::try_from(number).ok());
         let in_reply_to = number.filter(|_| self.is_asked(&to.kind, answer));

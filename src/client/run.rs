@@ -95,11 +95,11 @@ impl Following<'_> {
         if self.arguments.has("--ndjson") {
             return show::json(&event.json());
         }
-        // The result says the same.
+        // The result contains the same.
         if self.arguments.has("--quiet") || event.is_stop() { Ok(()) } else { feeds::shown(event) }
     }
 
-    /// Asks a question at the terminal until the server has its answer, or says how to answer it.
+    /// Asks a question at the terminal until the server has its answer, or prints how to answer it.
     fn ask(&mut self, question: &Question) -> Result<()> {
         if !prompt::is_possible() {
             show::note(&show::escaped(&format!("waiting for an answer: `steprill answer {} FIELD=VALUE...`", self.id)));
@@ -126,7 +126,7 @@ impl Following<'_> {
                 Err(failure) if failure.exit == Exit::Failed && failure.text.ends_with("(status 400)") => {
                     show::note(&show::escaped(&failure.text));
                 }
-                // Somebody else has answered, or the run has ended: the feed tells what comes next.
+                // Another client has answered, or the run has ended: the feed shows which.
                 Err(failure) if failure.exit == Exit::Failed && failure.text.ends_with("(status 409)") => {
                     show::note(&show::escaped(&failure.text));
                     return Ok(());
@@ -137,7 +137,7 @@ impl Following<'_> {
     }
 }
 
-/// What a person has chosen after Ctrl-C; who leaves the run leaves the program.
+/// What a person has chosen after Ctrl-C. Leaving the run is not among it, as that ends the program.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Choice {
     GoOn,
@@ -160,7 +160,7 @@ fn interrupted(client: &Client, id: &str) -> Result<Choice> {
         match text.trim().to_lowercase().as_str() {
             "c" | "cancel" => {
                 match client.cancel(id, false) {
-                    // The feed ends, and the handler tells how.
+                    // The feed ends, and the handler shows how.
                     Ok(_) => {}
                     Err(failure) => show::note(&show::escaped(&failure.text)),
                 }

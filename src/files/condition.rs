@@ -10,7 +10,7 @@ use super::{
 };
 use crate::graph::Shape;
 
-/// What a condition on one field may say besides a value.
+/// What a condition on one field may be besides a value.
 const KEYS: &[&str] = &["min", "max", "enum", "min_length", "max_length", "min_items", "max_items"];
 
 /// Returns the shape of the inputs for which all conditions hold.

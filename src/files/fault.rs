@@ -95,7 +95,8 @@ impl<'a> Faults<'a> {
         self.found.len() >= FILE_FAULTS_MAX
     }
 
-    /// Says which of the known names was probably meant, or which there are: `: did you mean …?`, `; LEAD a, b and c`.
+    /// Describes which of the known names was probably meant, or which there are: `: did you mean …?`, `; LEAD a, b and
+    /// c`.
     pub(super) fn instead<'k>(&self, name: &str, known: impl IntoIterator<Item = &'k str>, lead: &str) -> String {
         // A file of nothing but unknown names would take long.
         if self.is_full() {
@@ -153,5 +154,5 @@ pub(super) fn quoted(name: &str) -> String {
     format!("`{}{}`", &name[..end], if end < name.len() { "…" } else { "" })
 }
 
-/// So many names are a list that one reads; an error has no room for all names of a large file.
+/// The most names that are listed: an error has no room for all names of a large file.
 const NAMES_LISTED: usize = 20;

@@ -3,7 +3,7 @@
 use super::{events::Events, fault::Faults};
 use crate::graph::{Fault, Subject, Words};
 
-/// What faults of a graph say to who writes a file.
+/// The words of faults of a graph, for authors of files.
 const WORDS: Words = Words {
     takes: "accepts",
     take: "accept",

@@ -1,4 +1,4 @@
-//! A step of a workflow file while it is read: what its action has to know of the rest.
+//! A step of a workflow file while it is read: what its action needs to know of the other members.
 
 use super::{
     construct::Given,

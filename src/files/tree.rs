@@ -1,4 +1,4 @@
-//! What a workflow file says, as one tree of values with their places, whatever it is written in.
+//! The contents of a workflow file, in either format, as one tree of values with their places.
 
 use serde_json::Value as Json;
 
@@ -64,7 +64,7 @@ impl Value {
         if let Kind::List(elements) = &self.kind { Some(elements) } else { None }
     }
 
-    /// Says what it is, for people.
+    /// Describes it for people.
     pub(super) fn what(&self) -> &'static str {
         match self.kind {
             Kind::Text(_) => "a string",
