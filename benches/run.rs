@@ -111,7 +111,7 @@ fn fan_out() {
     let count = 100_000_u64;
     let begun = Instant::now();
     run.handle(done(0, (0..count).map(|_| (element, value())).collect()), Now::default(), &mut effects);
-    let mut ready: Vec<u64> = Vec::new();
+    let (mut ready, mut has_deferred): (Vec<u64>, bool) = (Vec::new(), false);
     let mut rounds = 0;
     while run.outcome().is_none() {
         for effect in effects.drain(..) {
@@ -120,8 +120,13 @@ fn fan_out() {
                 Effect::Publish(event) => {
                     feed.push(&event);
                 }
+                Effect::GoOn => has_deferred = true,
                 _ => {}
             }
+        }
+        if std::mem::take(&mut has_deferred) {
+            run.handle(Input::GoOn, Now::default(), &mut effects);
+            continue;
         }
         rounds += 1;
         let work = ready.swap_remove((rounds * 7) % ready.len());
