@@ -142,7 +142,7 @@ impl Loop {
             Reply::Now(response) => exchange.respond(&response, self.now),
             Reply::Later(awaited) => {
                 if !awaited.repeats_call() {
-                    self.clients.insert(id, Client::Answering(errors));
+                    self.clients.put_answering(id, errors);
                 } else if let Some(parsed) = parsed {
                     self.helper.keep(id, parsed);
                 }
@@ -207,7 +207,7 @@ impl Loop {
     }
 
     fn begin_list(&mut self, id: ClientId, list: List) {
-        self.put_list(id, Box::new(list));
+        self.clients.put_list(id, Box::new(list));
         self.write_list(id);
     }
 
@@ -241,7 +241,7 @@ impl Loop {
 
     pub(super) fn write_list_now(&mut self, id: ClientId) {
         // The list may have ended, and the connection may be at its next request.
-        let Some(mut list) = self.take_list(id) else { return };
+        let Some(mut list) = self.clients.take_list(id) else { return };
         if list.written == ListWritten::Nothing {
             return self.write_first(id, list);
         }
@@ -250,7 +250,7 @@ impl Loop {
         let room = exchange.stream_room();
         // The connection may be ready while a query is pending; there is only one query at a time.
         if room == 0 || list.is_asked {
-            self.put_list(id, list);
+            self.clients.put_list(id, list);
             return;
         }
         let mut progress = ListProgress::More;
@@ -270,7 +270,7 @@ impl Loop {
     fn go_on_listing(&mut self, id: ClientId, mut list: Box<List>, progress: ListProgress) {
         let (after, only_running) = (list.after, list.only_running());
         list.is_asked = progress == ListProgress::Read;
-        self.put_list(id, list);
+        self.clients.put_list(id, list);
         if progress == ListProgress::Read {
             self.core.ask_list(id, after, only_running);
         } else {
@@ -281,28 +281,12 @@ impl Loop {
     /// Handles the handlers that the connection's list has requested; `None` if they cannot be read.
     pub(super) fn take_list_page(&mut self, id: ClientId, page: Option<(Vec<StoredHandler>, bool)>) {
         let Some((handlers, is_complete)) = page else { return self.cut_list(id) };
-        if let Some(mut list) = self.take_list(id) {
+        if let Some(mut list) = self.clients.take_list(id) {
             list.page = handlers.into();
             list.is_complete = is_complete;
             list.is_asked = false;
-            self.put_list(id, list);
+            self.clients.put_list(id, list);
             self.write_list(id);
-        }
-    }
-
-    fn put_list(&mut self, id: ClientId, list: Box<List>) {
-        self.pages_bytes += list.page_bytes();
-        self.clients.insert(id, Client::Listing(list));
-    }
-
-    /// Takes the list of a connection; [`Self::put_list`] puts it back.
-    pub(super) fn take_list(&mut self, id: ClientId) -> Option<Box<List>> {
-        match self.clients.remove_if(id, |client| matches!(client, Client::Listing(_))) {
-            Some(Client::Listing(list)) => {
-                self.pages_bytes -= list.page_bytes();
-                Some(list)
-            }
-            _ => None,
         }
     }
 
@@ -310,10 +294,9 @@ impl Loop {
     pub(super) fn forget_client(&mut self, id: ClientId, taken: u64) {
         self.helper.take(id);
         self.core.forget(id);
-        if let Some(reader) = self.take_reader(id) {
+        if let Some(reader) = self.clients.take_reader(id) {
             self.drop_reader(*reader, taken);
         }
-        self.take_list(id);
         self.clients.remove(id);
         self.drop_finishing(id, taken);
     }

@@ -7,7 +7,7 @@ impl Loop {
     /// Returns the bytes that are held now.
     pub(super) fn held(&self) -> HeldBytes {
         let requests = self.reactor.requests_bytes() + self.helper.bytes();
-        let replies = self.reactor.replies_bytes() + self.pages_bytes;
+        let replies = self.reactor.replies_bytes() + self.clients.pages_bytes();
         let mut held = HeldBytes { requests, replies, ..HeldBytes::default() };
         self.core.scheduler().count_held(&mut held);
         held.runs = held.runs.saturating_add(self.helper.run_bytes());

@@ -39,7 +39,7 @@ impl Loop {
 
     fn wait_for_lock(&mut self, id: ClientId, follow: Follow, due_us: u64, errors: ErrorFormat) {
         self.due.insert((due_us, id));
-        self.put_reader(Box::new(Reader { id, follow, phase: ReaderPhase::Waiting { errors }, due_us }));
+        self.clients.put_reader(Box::new(Reader { id, follow, phase: ReaderPhase::Waiting { errors }, due_us }));
         if let Some(connection) = self.reactor.connection(id) {
             connection.exchange().hang_up_on_end(true);
         }
@@ -79,14 +79,14 @@ impl Loop {
             self.due.insert((due_us, id));
         }
         let open = Open { reading, errors, page: None, written_us: self.now.alive_us };
-        self.put_reader(Box::new(Reader { id, follow, phase: ReaderPhase::Open(open), due_us }));
+        self.clients.put_reader(Box::new(Reader { id, follow, phase: ReaderPhase::Open(open), due_us }));
         self.pump(id);
     }
 
     /// A waiting reader now has the lock.
     pub(super) fn take_lock(&mut self, id: ClientId) {
-        let Some(waiter) = self.take_reader(id) else { return };
-        let ReaderPhase::Waiting { errors } = waiter.phase else { return self.put_reader(waiter) };
+        let Some(waiter) = self.clients.take_reader(id) else { return };
+        let ReaderPhase::Waiting { errors } = waiter.phase else { return self.clients.put_reader(waiter) };
         self.due.remove(&(waiter.due_us, id));
         match self.core.take_lock(id, waiter.follow.run) {
             Granted::Gone => self.respond(id, &errors.handler_not_found()),
@@ -97,7 +97,7 @@ impl Loop {
 
     /// The handler is gone: a reader without a reply gets 404, a stream ends properly.
     pub(super) fn end_reader(&mut self, id: ClientId) {
-        let Some(mut reader) = self.take_reader(id) else { return };
+        let Some(mut reader) = self.clients.take_reader(id) else { return };
         self.due.remove(&(reader.due_us, id));
         let unanswered = reader.phase.unanswered();
         if let ReaderPhase::Open(open) = &mut reader.phase {
@@ -111,14 +111,14 @@ impl Loop {
 
     /// The run that this reader reads could not be committed: a reader without a reply gets 404, a stream breaks off.
     pub(super) fn lose_reader(&mut self, id: ClientId) {
-        if let Some(reader) = self.take_reader(id) {
+        if let Some(reader) = self.clients.take_reader(id) {
             self.break_off(*reader, ErrorFormat::handler_not_found);
         }
     }
 
     /// Handles the time-out of a waiting reader, or the heartbeat of a stream.
     pub(super) fn handle_reader_due(&mut self, id: ClientId) {
-        let Some(mut reader) = self.take_reader(id) else { return };
+        let Some(mut reader) = self.clients.take_reader(id) else { return };
         let framing = reader.follow.framing();
         match &mut reader.phase {
             ReaderPhase::Waiting { errors, .. } => {
@@ -138,7 +138,7 @@ impl Loop {
                 }
                 reader.due_us = open.written_us + HEARTBEAT_US;
                 self.due.insert((reader.due_us, id));
-                self.put_reader(reader);
+                self.clients.put_reader(reader);
             }
         }
     }
@@ -149,11 +149,11 @@ impl Loop {
     /// Advances a queue by what the reader's socket has taken.
     pub(super) fn handle_taken(&mut self, id: ClientId) {
         let Some(taken) = self.reactor.taken_position(id) else { return };
-        if let Some(mut reader) = self.take_reader(id) {
+        if let Some(mut reader) = self.clients.take_reader(id) {
             if let ReaderPhase::Open(open) = &mut reader.phase {
                 self.core.move_queue(reader.follow.run, &mut open.reading, taken);
             }
-            self.put_reader(reader);
+            self.clients.put_reader(reader);
         }
         self.end_finishing(id, taken, taken);
     }
@@ -183,7 +183,7 @@ impl Loop {
 
     /// The server stops: cuts off a stream, so that its client knows to reconnect, and answers a waiting reader.
     pub(super) fn stop_reader(&mut self, id: ClientId) {
-        let Some(mut reader) = self.take_reader(id) else { return };
+        let Some(mut reader) = self.clients.take_reader(id) else { return };
         self.send_head(&mut reader);
         let recall = self.core.scheduler().recall();
         self.break_off(*reader, |errors| cut_off(recall, errors));

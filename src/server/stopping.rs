@@ -55,7 +55,7 @@ impl Loop {
         for client in self.core.callers().collect::<Vec<_>>() {
             self.answer_stopping(client);
         }
-        for client in self.clients.clients().map(|(client, _)| client).collect::<Vec<_>>() {
+        for client in self.clients.iter().map(|(client, _)| client).collect::<Vec<_>>() {
             self.stop_reader(client);
             self.cut_list(client);
         }
@@ -64,7 +64,7 @@ impl Loop {
     }
 
     pub(super) fn cut_list(&mut self, id: ClientId) {
-        if self.take_list(id).is_none() {
+        if self.clients.take_list(id).is_none() {
             return;
         }
         let Some(connection) = self.reactor.connection(id) else { return };

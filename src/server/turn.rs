@@ -11,7 +11,7 @@ use std::{
 use mio::{Interest, unix::SourceFd};
 
 use super::{
-    clients::Client,
+    clients::{Client, Clients},
     clock::SystemClock,
     config::{Config, UsageError},
     descriptors,
@@ -21,7 +21,7 @@ use super::{
     keeping, log,
     memory::{self, Memory},
     notes::{NotesPace, StoreProgress},
-    reader::{Finishing, Reader},
+    reader::Finishing,
     shares::Shares,
     sharing::Sharing,
     site::Site,
@@ -32,7 +32,7 @@ use crate::{
     account::Account,
     api::{self, Access, Catalog},
     client_id::ClientId,
-    core::{Core, Driver, Output, Table},
+    core::{Core, Driver, Output},
     engine::{
         input::Outcome,
         keys::WorkflowId,
@@ -75,9 +75,7 @@ pub(super) struct Loop {
     pub(super) clock: SystemClock,
     pub(super) now: Now,
     /// Connections whose replies are not complete.
-    pub(super) clients: Table<Client>,
-    /// Bytes of the pages that readers and lists among them have not written yet.
-    pub(super) pages_bytes: usize,
+    pub(super) clients: Clients,
     pub(super) helper: Helper,
     /// The thread of the store that has ended by a panic.
     pub(super) died: Option<&'static str>,
@@ -147,8 +145,7 @@ impl Loop {
             site,
             clock,
             now,
-            clients: Table::default(),
-            pages_bytes: 0,
+            clients: Clients::default(),
             helper: Helper::new(wake_loop),
             died: None,
             notes: NotesPace::default(),
@@ -358,22 +355,6 @@ impl Loop {
                 Some(Client::Answering(_)) | None => {}
             }
         }
-    }
-
-    /// Takes the reader of a connection; [`Loop::put_reader`] puts it back.
-    pub(super) fn take_reader(&mut self, id: ClientId) -> Option<Box<Reader>> {
-        match self.clients.remove_if(id, |client| matches!(client, Client::Reading(_))) {
-            Some(Client::Reading(reader)) => {
-                self.pages_bytes -= reader.page_bytes();
-                Some(reader)
-            }
-            _ => None,
-        }
-    }
-
-    pub(super) fn put_reader(&mut self, reader: Box<Reader>) {
-        self.pages_bytes += reader.page_bytes();
-        self.clients.insert(reader.id, Client::Reading(reader));
     }
 }
 

@@ -37,7 +37,7 @@ impl Loop {
         mut feed: Feed,
         workflow: Option<WorkflowId>,
     ) {
-        let Some(mut reader) = self.take_reader(id) else { return };
+        let Some(mut reader) = self.clients.take_reader(id) else { return };
         let workflow = workflow.unwrap_or(reader.follow.workflow);
         if let ReaderPhase::Open(open) = &mut reader.phase
             && open.reading.wants(ticket)
@@ -50,18 +50,18 @@ impl Loop {
             }
             open.page = Some(Box::new(Page { feed, workflow }));
         }
-        self.put_reader(reader);
+        self.clients.put_reader(reader);
         self.pump(id);
     }
 
     /// The page that a reader has requested cannot be read: the stream is cut off, so that its client comes back.
     pub(in crate::server) fn cut_reader(&mut self, id: ClientId, ticket: Ticket, error: &StoreError) {
-        let Some(reader) = self.take_reader(id) else { return };
+        let Some(reader) = self.clients.take_reader(id) else { return };
         match &reader.phase {
             ReaderPhase::Open(open) if open.reading.wants(ticket) => {
                 self.break_off(*reader, |errors| errors.not_read(&error.to_string()));
             }
-            _ => self.put_reader(reader),
+            _ => self.clients.put_reader(reader),
         }
     }
 
@@ -91,16 +91,16 @@ impl Loop {
     /// Writes what is available and the socket has room for, queries the store for more, and ends the stream at its
     /// end.
     pub(in crate::server) fn pump_now(&mut self, id: ClientId) {
-        let Some(mut reader) = self.take_reader(id) else { return };
+        let Some(mut reader) = self.clients.take_reader(id) else { return };
         let run = reader.follow.run;
-        let Some(channel) = self.core.scheduler().channel(run) else { return self.put_reader(reader) };
+        let Some(channel) = self.core.scheduler().channel(run) else { return self.clients.put_reader(reader) };
         let visible = channel.visible();
         if matches!(&reader.phase, ReaderPhase::Open(open) if open.reading.next() >= visible || open.page.is_some()) {
             self.send_head(&mut reader);
         }
-        let Some(connection) = self.reactor.connection(id) else { return self.put_reader(reader) };
+        let Some(connection) = self.reactor.connection(id) else { return self.clients.put_reader(reader) };
         let exchange = connection.exchange();
-        let ReaderPhase::Open(open) = &mut reader.phase else { return self.put_reader(reader) };
+        let ReaderPhase::Open(open) = &mut reader.phase else { return self.clients.put_reader(reader) };
         let before = exchange.stream_position();
         while exchange.stream_room() > 0 {
             let next = open.reading.next();
@@ -119,7 +119,7 @@ impl Loop {
             ReadStep::Finish => return self.finish_reader(*reader),
             ReadStep::BreakOff => return self.break_off(*reader, ErrorFormat::handler_not_found),
         }
-        self.put_reader(reader);
+        self.clients.put_reader(reader);
     }
 
     /// Everything is written: the stream ends. A queue reader holds the lock until its last byte is taken.
