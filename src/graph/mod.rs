@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{Parts, StepParts};
 pub use fault::{EventFault, Fault, Faults, StepFault, Subject, Use};
 pub use retry::Retry;
-pub use shape::{PathStep, Shape};
+pub use shape::{Mismatch, PathStep, Shape};
 pub use stored::StoredGraphError;
 pub(crate) use stored::what_to_do;
 pub use words::{RUST, Words};

@@ -5,12 +5,14 @@
 
 mod compile;
 mod date;
+mod mismatch;
 mod node;
 mod text;
 mod walk;
 
 use std::borrow::Cow;
 
+pub use mismatch::Mismatch;
 pub use node::PathStep;
 
 use node::Node;
@@ -49,7 +51,7 @@ impl Shape {
     ///
     /// # Errors
     /// The field, what was expected and what came: `field message: expected string, got number`.
-    pub fn check<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, String> {
+    pub fn check<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, Mismatch> {
         if self.nodes.is_empty() { Ok(Cow::Borrowed(text)) } else { walk::check(&self.nodes, text, false) }
     }
 
@@ -58,7 +60,7 @@ impl Shape {
     ///
     /// # Errors
     /// See [`Shape::check`].
-    pub fn complete<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, String> {
+    pub fn complete<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, Mismatch> {
         if self.nodes.is_empty() { Ok(Cow::Borrowed(text)) } else { walk::check(&self.nodes, text, true) }
     }
 }

@@ -278,7 +278,8 @@ fn type_name(name: Option<&RawValue>, qualified_name: Option<&RawValue>) -> Resu
 fn checked_value(fields: &str, event: &EventType) -> Result<Json, String> {
     expect_object(fields)?;
     let fields = compact(fields);
-    Json::from_checked(&event.shape.check(&fields)?).map_err(|error| error.to_string())
+    let fields = event.shape.check(&fields).map_err(|mismatch| mismatch.to_string())?;
+    Json::from_checked(&fields).map_err(|error| error.to_string())
 }
 
 /// Checks a JSON text and stores it as one line.
@@ -303,7 +304,7 @@ fn state_values(data: &str) -> Result<Values, String> {
     let (mut state, untyped) = (Values::default(), Shape::untyped());
     each_member(data, |key, raw| {
         let value = string(raw).and_then(|text| {
-            untyped.check(&text)?;
+            untyped.check(&text).map_err(|mismatch| mismatch.to_string())?;
             checked_text(&text).map_err(|error| error.to_string())
         });
         let value = value

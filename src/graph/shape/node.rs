@@ -35,7 +35,7 @@ pub(super) struct Node {
     pub(super) never: bool,
 }
 
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Debug)]
 pub(super) struct Range {
     pub(super) low: Option<i128>,
     pub(super) high: Option<i128>,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     node::Kind,
-    walk::{Mismatch, Walk},
+    walk::{Refusal, Walk},
 };
 use crate::json;
 
@@ -56,7 +56,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Skips the value at the cursor. In an untyped one, refuses numbers that do not fit 64 bits.
-    pub(super) fn skip(&mut self, untyped: bool) -> Result<(), Mismatch> {
+    pub(super) fn skip(&mut self, untyped: bool) -> Result<(), Refusal> {
         let mut depth = 0_usize;
         loop {
             self.skip_spaces();

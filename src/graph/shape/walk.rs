@@ -4,18 +4,19 @@ use std::{borrow::Cow, fmt::Write as _};
 
 use super::{
     date::is_date_time,
+    mismatch::{Mismatch, Problem},
     node::{Further, Kind, Node, Object, Range},
 };
 use crate::{
-    json::{fits_64_bits, whole, with_article},
+    json::{fits_64_bits, whole},
     limits::{QUOTED_BYTES_MAX, SHAPE_DEPTH_MAX, SHAPE_STEPS_MIN, SHAPE_STEPS_PER_BYTE},
 };
 
 /// Checks `text`. With `fill`, the result has the absent fields that have a default.
-pub(super) fn check<'a>(nodes: &[Node], text: &'a str, fill: bool) -> Result<Cow<'a, str>, String> {
+pub(super) fn check<'a>(nodes: &[Node], text: &'a str, fill: bool) -> Result<Cow<'a, str>, Mismatch> {
     let steps = SHAPE_STEPS_MIN + SHAPE_STEPS_PER_BYTE * text.len();
     let mut walk = Walk { nodes, text, at: 0, steps, fill, depth: 0, path: Vec::new(), edits: Vec::new() };
-    walk.value(0).map_err(|fault| fault.text)?;
+    walk.value(0).map_err(|refusal| refusal.mismatch)?;
     if walk.edits.is_empty() {
         return Ok(Cow::Borrowed(text));
     }
@@ -48,16 +49,16 @@ enum Segment<'a> {
     Element(usize),
 }
 
-/// A value that does not fit.
-pub(super) struct Mismatch {
-    text: String,
+/// A value that does not fit, with what tells to which alternative the fault belongs.
+pub(super) struct Refusal {
+    mismatch: Mismatch,
     /// How deep it is nested.
     depth: usize,
     /// Whether the value is not in a list of allowed ones: it then belongs to another alternative, not wrongly to this.
     other: bool,
 }
 
-impl Mismatch {
+impl Refusal {
     /// Marks a fault that follows a part that is not certain to fit: it probably belongs to another alternative.
     fn after(self, sure: Sure) -> Self {
         Self { other: self.other || !sure, ..self }
@@ -69,7 +70,7 @@ type Sure = bool;
 
 impl<'n> Walk<'_, 'n> {
     /// Checks the value at the cursor and moves past it.
-    fn value(&mut self, node: usize) -> Result<Sure, Mismatch> {
+    fn value(&mut self, node: usize) -> Result<Sure, Refusal> {
         self.skip_spaces();
         let (start, nodes) = (self.at, self.nodes);
         let Some(node) = nodes.get(node) else { return self.skip(false).map(|()| true) };
@@ -81,11 +82,11 @@ impl<'n> Walk<'_, 'n> {
         sure
     }
 
-    fn fits(&mut self, node: &'n Node, start: usize) -> Result<Sure, Mismatch> {
+    fn fits(&mut self, node: &'n Node, start: usize) -> Result<Sure, Refusal> {
         let typed = node.kinds != 0;
         let kind = self.kind();
         if node.never {
-            return Err(self.fault("no value is allowed here".to_owned()));
+            return Err(self.fault(Problem::Never));
         }
         if typed && kind & accepted(node.kinds) == 0 {
             return Err(self.mismatch(node.kinds, kind));
@@ -115,7 +116,7 @@ impl<'n> Walk<'_, 'n> {
         Ok(sure)
     }
 
-    fn object(&mut self, object: &'n Object, names: Option<&'n [Box<str>]>) -> Result<Sure, Mismatch> {
+    fn object(&mut self, object: &'n Object, names: Option<&'n [Box<str>]>) -> Result<Sure, Refusal> {
         let mut seen = vec![false; object.properties.len()];
         // Whether a field could be present under an alias.
         let (mut aliased, mut count) = (false, 0_usize);
@@ -124,7 +125,7 @@ impl<'n> Walk<'_, 'n> {
             let name = walk.key();
             let known = object.properties.binary_search_by(|(property, _)| (**property).cmp(&name));
             if known.is_ok_and(|index| seen[index]) {
-                return Err(walk.fault(format!("duplicate field `{}`", shown(&name))));
+                return Err(walk.fault(Problem::DuplicateField(shown(&name).into())));
             }
             let is_name = |names: &[Box<str>]| names.iter().any(|known| **known == *name);
             let maybe_alias = known.is_err() && names.is_none_or(is_name);
@@ -136,8 +137,8 @@ impl<'n> Walk<'_, 'n> {
                 }
                 (Err(_), Further::Each(each)) if !maybe_alias || names.is_none() => Some(each),
                 (Err(_), Further::Refused) if !maybe_alias => {
-                    let expected = one_of_names(names.unwrap_or_default());
-                    return Err(walk.fault(format!("unknown field `{}`, {expected}", shown(&name))));
+                    let known = names.unwrap_or_default().into();
+                    return Err(walk.fault(Problem::UnknownField { name: shown(&name).into(), known }));
                 }
                 (Err(_), _) => None,
             };
@@ -163,7 +164,7 @@ impl<'n> Walk<'_, 'n> {
                 Some(_) if aliased => Ok(false),
                 Some(name) => {
                     self.path.push(Segment::Field(Cow::Owned(name.to_string())));
-                    let fault = self.fault("missing".to_owned());
+                    let fault = self.fault(Problem::Missing);
                     self.path.pop();
                     Err(fault.after(sure))
                 }
@@ -184,7 +185,7 @@ impl<'n> Walk<'_, 'n> {
         }
     }
 
-    fn array(&mut self, node: &'n Node) -> Result<Sure, Mismatch> {
+    fn array(&mut self, node: &'n Node) -> Result<Sure, Refusal> {
         let mut count = 0;
         let untyped = node.is_untyped();
         let sure = self.members(b']', |walk| {
@@ -200,7 +201,7 @@ impl<'n> Walk<'_, 'n> {
         })?;
         match node.length {
             Some((low, high)) if !(low..=high).contains(&count) => {
-                Err(self.fault(format!("expected {}, got {count}", amount(low, high, "element"))))
+                Err(self.fault(Problem::Length { low, high, unit: "element", got: count }))
             }
             _ => Ok(sure),
         }
@@ -210,8 +211,8 @@ impl<'n> Walk<'_, 'n> {
     fn members(
         &mut self,
         close: u8,
-        mut each: impl FnMut(&mut Self) -> Result<Sure, Mismatch>,
-    ) -> Result<Sure, Mismatch> {
+        mut each: impl FnMut(&mut Self) -> Result<Sure, Refusal>,
+    ) -> Result<Sure, Refusal> {
         let mut sure = true;
         self.at += 1;
         self.skip_spaces();
@@ -230,13 +231,12 @@ impl<'n> Walk<'_, 'n> {
         Ok(sure)
     }
 
-    fn string(&mut self, node: &Node) -> Result<(), Mismatch> {
+    fn string(&mut self, node: &Node) -> Result<(), Refusal> {
         let start = self.at;
         self.skip_string();
         let raw = &self.text[start..self.at];
         if node.is_date_time && !is_date_time(raw.trim_matches('"')) {
-            let text = "expected a date and time such as 2026-01-31T12:00:00Z".to_owned();
-            return Err(self.fault(text));
+            return Err(self.fault(Problem::NoDateTime));
         }
         let Some((low, high)) = node.length else { return Ok(()) };
         let characters = if raw.contains('\\') {
@@ -247,11 +247,11 @@ impl<'n> Walk<'_, 'n> {
         if (low..=high).contains(&characters) {
             return Ok(());
         }
-        Err(self.fault(format!("expected {}, got {characters}", amount(low, high, "character"))))
+        Err(self.fault(Problem::Length { low, high, unit: "character", got: characters }))
     }
 
     #[allow(clippy::cast_precision_loss)] // Bounds of floats are floats.
-    fn number(&mut self, node: &Node) -> Result<(), Mismatch> {
+    fn number(&mut self, node: &Node) -> Result<(), Refusal> {
         let start = self.at;
         self.skip_number();
         let text = &self.text[start..self.at];
@@ -266,7 +266,7 @@ impl<'n> Walk<'_, 'n> {
             return if is_low || is_high { Err(self.out_of_range(node, text)) } else { Ok(()) };
         }
         let Some(literal) = whole(text) else {
-            return Err(self.fault(format!("expected integer, got number {text}")));
+            return Err(self.fault(Problem::Fraction(text.into())));
         };
         let fits = match literal.parse::<i128>() {
             Ok(number) => {
@@ -285,26 +285,16 @@ impl<'n> Walk<'_, 'n> {
     }
 
     /// Refuses a number that does not fit 64 bits, which decoding would round.
-    pub(super) fn untyped_number(&self, text: &str) -> Result<(), Mismatch> {
+    pub(super) fn untyped_number(&self, text: &str) -> Result<(), Refusal> {
         if fits_64_bits(text) {
             return Ok(());
         }
-        Err(self.fault(format!("number {text} does not fit into 64 bits and would be rounded: send it as a string")))
+        Err(self.fault(Problem::Rounded(text.into())))
     }
 
-    fn out_of_range(&self, node: &Node, got: &str) -> Mismatch {
+    fn out_of_range(&self, node: &Node, got: &str) -> Refusal {
         let kind = if node.kinds & Kind::NUMBER == 0 { "integer" } else { "number" };
-        let bound = |whole: Option<i128>, decimal: Option<f64>| {
-            whole.map(|whole| whole.to_string()).or_else(|| decimal.map(|decimal| decimal.to_string()))
-        };
-        let Range { low, high, decimal_low, decimal_high } = node.range;
-        let range = match (bound(low, decimal_low), bound(high, decimal_high)) {
-            (Some(low), Some(high)) => format!("from {low} to {high}"),
-            (Some(low), None) => format!("of {low} or more"),
-            (None, Some(high)) => format!("of {high} or less"),
-            (None, None) => "in range".to_owned(),
-        };
-        self.fault(format!("expected {kind} {range}, got {got}"))
+        self.fault(Problem::OutOfRange { kind, range: Box::new(node.range), got: got.into() })
     }
 
     fn one_of(
@@ -313,7 +303,7 @@ impl<'n> Walk<'_, 'n> {
         variants: Option<&[Box<str>]>,
         start: usize,
         end: usize,
-    ) -> Result<Sure, Mismatch> {
+    ) -> Result<Sure, Refusal> {
         let raw = &self.text[start..end];
         let value: serde_json::Value = serde_json::from_str(raw).unwrap_or_default();
         if values.contains(&value) {
@@ -324,16 +314,18 @@ impl<'n> Walk<'_, 'n> {
             return Ok(false);
         }
         let names: Vec<Box<str>> = values.iter().filter_map(serde_json::Value::as_str).map(Box::from).collect();
-        let text = match value.as_str() {
-            Some(came) if names.len() == values.len() => format!("unknown variant `{came}`, {}", one_of_names(&names)),
-            _ => "it is none of the values that are possible here".to_owned(),
+        let problem = match value.as_str() {
+            Some(came) if names.len() == values.len() => {
+                Problem::UnknownVariant { name: came.into(), known: names.into() }
+            }
+            _ => Problem::Unlisted,
         };
-        Err(Mismatch { other: true, ..self.fault(text) })
+        Err(Refusal { other: true, ..self.fault(problem) })
     }
 
     /// Returns whether the value fits one of the alternatives. Reports a fault inside the alternative that it is meant
     /// to be.
-    fn any(&mut self, parts: &'n [usize], start: usize) -> Result<Sure, Mismatch> {
+    fn any(&mut self, parts: &'n [usize], start: usize) -> Result<Sure, Refusal> {
         let (depth, edits, path) = (self.path.len(), self.edits.len(), self.path.len());
         let (mut unsure, mut faults) = (false, Vec::new());
         for &part in parts {
@@ -346,7 +338,7 @@ impl<'n> Walk<'_, 'n> {
             self.edits.truncate(edits);
             self.path.truncate(path);
         }
-        let is_inside = |fault: &Mismatch| fault.depth > depth && !fault.other;
+        let is_inside = |fault: &Refusal| fault.depth > depth && !fault.other;
         let mut inside = faults.iter().enumerate().filter(|(_, fault)| is_inside(fault)).map(|(index, _)| index);
         match (inside.next(), inside.next(), unsure) {
             (Some(index), None, _) => Err(faults.swap_remove(index)),
@@ -355,7 +347,7 @@ impl<'n> Walk<'_, 'n> {
         }
     }
 
-    fn none_fits(&mut self, parts: &'n [usize], start: usize, mut faults: Vec<Mismatch>) -> Mismatch {
+    fn none_fits(&mut self, parts: &'n [usize], start: usize, mut faults: Vec<Refusal>) -> Refusal {
         self.at = start;
         let kind = self.kind();
         let node = |part: &usize| &self.nodes[*part];
@@ -364,10 +356,8 @@ impl<'n> Walk<'_, 'n> {
         if kind == Kind::STRING && !names.is_empty() {
             self.skip_string();
             let came = serde_json::from_str::<String>(&self.text[start..self.at]).unwrap_or_default();
-            return Mismatch {
-                other: true,
-                ..self.fault(format!("unknown variant `{came}`, {}", one_of_names(&names)))
-            };
+            let problem = Problem::UnknownVariant { name: came.into(), known: names.into() };
+            return Refusal { other: true, ..self.fault(problem) };
         }
         // For an option, report what is wrong with the inner value.
         let told: Vec<usize> =
@@ -375,31 +365,26 @@ impl<'n> Walk<'_, 'n> {
         if let [only] = told[..] {
             return faults.swap_remove(only);
         }
-        self.fault(format!(
-            "{} fits none of the {} forms that are possible here",
-            with_article(name_of(kind)),
-            parts.len()
-        ))
+        self.fault(Problem::NoForm { kind: name_of(kind), forms: parts.len() })
     }
 
-    fn mismatch(&self, kinds: u8, came: u8) -> Mismatch {
+    fn mismatch(&self, kinds: u8, came: u8) -> Refusal {
         let expected = Kind::NAMES.iter().find(|(bit, _)| kinds & bit != 0).map_or("another value", |(_, name)| name);
-        self.fault(format!("expected {expected}, got {}", name_of(came)))
+        self.fault(Problem::Kind { expected, got: name_of(came) })
     }
 
-    /// Formats a fault at the current path.
-    fn fault(&self, what: String) -> Mismatch {
-        let mut text = String::new();
-        for segment in &self.path {
+    /// Returns a fault at the current path.
+    fn fault(&self, problem: Problem) -> Refusal {
+        let mut path = String::new();
+        for (index, segment) in self.path.iter().enumerate() {
             let _ = match segment {
-                Segment::Field(name) if text.is_empty() => write!(text, "field {}", shown(name)),
-                Segment::Field(name) => write!(text, ".{}", shown(name)),
-                Segment::Element(index) if text.is_empty() => write!(text, "field [{index}]"),
-                Segment::Element(index) => write!(text, "[{index}]"),
+                Segment::Field(name) if index == 0 => write!(path, "{}", shown(name)),
+                Segment::Field(name) => write!(path, ".{}", shown(name)),
+                Segment::Element(element) => write!(path, "[{element}]"),
             };
         }
-        let text = if text.is_empty() { what } else { format!("{text}: {what}") };
-        Mismatch { text, depth: self.path.len(), other: false }
+        let field = (!self.path.is_empty()).then(|| path.into_boxed_str());
+        Refusal { mismatch: Mismatch { field, problem }, depth: self.path.len(), other: false }
     }
 }
 
@@ -423,24 +408,4 @@ fn accepted(kinds: u8) -> u8 {
 
 fn name_of(kind: u8) -> &'static str {
     Kind::NAMES.iter().find(|(bit, _)| *bit == kind).map_or("another value", |(_, name)| name)
-}
-
-/// Formats what was expected, in the words of serde.
-fn one_of_names(names: &[Box<str>]) -> String {
-    match names {
-        [] => "there are none".to_owned(),
-        [one] => format!("expected `{one}`"),
-        [one, other] => format!("expected `{one}` or `{other}`"),
-        _ => format!("expected one of `{}`", names.join("`, `")),
-    }
-}
-
-fn amount(low: usize, high: usize, what: &str) -> String {
-    let plural = if high == 1 { "" } else { "s" };
-    match (low, high) {
-        _ if low == high => format!("{low} {what}{plural}"),
-        (0, _) => format!("at most {high} {what}{plural}"),
-        (_, usize::MAX) => format!("at least {low} {what}s"),
-        _ => format!("{low} to {high} {what}s"),
-    }
 }

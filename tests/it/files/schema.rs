@@ -43,7 +43,7 @@ fn the_schema_accepts_what_the_reader_accepts() {
         (json!({"steps": {}, "timeouts": "1s"}), "unknown field `timeouts`"),
         (json!({"steps": {"a": {"accepts": "A", "worker": 1}}}), "unknown field `worker`"),
     ] {
-        let found = shape.check(&file.to_string()).expect_err("a fault");
+        let found = shape.check(&file.to_string()).expect_err("a fault").to_string();
         assert!(found.contains(fault), "{found}");
     }
 }
