@@ -1,7 +1,7 @@
 //! Batches that are committed in one transaction, folded into their changes per handler: one row per run and
 //! transaction, however many batches.
 
-use std::{collections::HashSet, ops::Range};
+use std::{collections::HashSet, fmt, ops::Range};
 
 use super::list;
 use crate::{
@@ -14,6 +14,17 @@ use crate::{
     hash::CounterMap,
 };
 
+/// Batches that contradict each other: this run begins without its head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct NoHead(RunKey);
+
+impl fmt::Display for NoHead {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(run) = self;
+        write!(formatter, "run {} of handler {} begins without its head", run.run, run.handler.0)
+    }
+}
+
 /// A transaction in progress, as a backend writes it.
 pub(super) trait Transaction {
     /// Why something cannot be written.
@@ -23,7 +34,7 @@ pub(super) trait Transaction {
     fn blame(&mut self, handler: HandlerKey);
 
     /// Returns the fault of batches that contradict each other.
-    fn contradiction(text: String) -> Self::Fault;
+    fn contradiction(found: NoHead) -> Self::Fault;
 
     /// Returns the backend's number for the graph of a workflow.
     fn version(&self, workflow: WorkflowId) -> Result<i64, Self::Fault>;
@@ -120,8 +131,7 @@ impl<'a> Fold<'a> {
         let &OpenedRun { run, first, ref head } = opened;
         writing.blame(run.handler);
         let Some(head) = head else {
-            let text = format!("run {} of handler {} begins without its head", run.run, run.handler.0);
-            return Err(T::contradiction(text));
+            return Err(T::contradiction(NoHead(run)));
         };
         self.write_one(run.handler, writing)?;
         let version = writing.version(head.workflow)?;

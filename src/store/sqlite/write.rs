@@ -20,7 +20,7 @@ use crate::{
     limits::{FEED_ROW_BYTES_MAX, TAIL_BYTES_MAX},
     now::Now,
     store::{
-        fold::{Beginning, Change, Live, Transaction},
+        fold::{Beginning, Change, Live, NoHead, Transaction},
         list,
         versions::Versions,
     },
@@ -43,8 +43,8 @@ impl Transaction for Writing<'_> {
         self.blame(handler);
     }
 
-    fn contradiction(text: String) -> SqliteFault {
-        SqliteFault::Damaged(text)
+    fn contradiction(found: NoHead) -> SqliteFault {
+        SqliteFault::Damaged(found.to_string())
     }
 
     fn version(&self, workflow: WorkflowId) -> Result<i64, SqliteFault> {
