@@ -53,14 +53,47 @@ pub struct Wire {
 /// Why something is not sent, or a message is refused.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WireError {
-    /// The bytes are damaged; the text says how.
-    Malformed(String),
+    /// The bytes are damaged.
+    Malformed(Damage),
     /// The bytes have this version: run the same version of the program at both ends.
     Version(u8),
     /// The bytes are for a graph with this fingerprint: register the same workflow at both ends.
     OtherGraph(u128),
     /// It is longer than [`PASS_WIRE_BYTES_MAX`].
     TooLong(usize),
+}
+
+/// How the bytes of a message are damaged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Damage {
+    /// There are none.
+    Empty,
+    /// They end within the fingerprint.
+    Cut,
+    /// They go on behind the message.
+    Trailing,
+    /// They do not decode.
+    Undecodable(postcard::Error),
+    /// An event type is not in the graph.
+    NoEvent {
+        /// Its index.
+        index: usize,
+        /// How many the graph has.
+        count: usize,
+    },
+    /// A step is not in the graph.
+    NoStep {
+        /// Its index.
+        index: usize,
+        /// How many the graph has.
+        count: usize,
+    },
+    /// A work remembers more than any may, or has no attempt.
+    Memory,
+    /// A note has a form that only a journal has.
+    JournalNote,
+    /// A pass has timed out, which only the scheduler decides.
+    TimedOut,
 }
 
 /// Returns the fingerprint of the graph that the bytes need.
@@ -157,13 +190,16 @@ impl Wire {
         }
         match postcard::take_from_bytes(rest) {
             Ok((value, [])) => Ok(value),
-            Ok(_) => Err(malformed("something stands behind it")),
-            Err(error) => Err(malformed(&error.to_string())),
+            Ok(_) => Err(WireError::Malformed(Damage::Trailing)),
+            Err(error) => Err(WireError::Malformed(Damage::Undecodable(error))),
         }
     }
 
     fn check_start(&self, Start { step, input, .. }: &Start) -> Result<(), WireError> {
-        check(usize::from(step.0), self.graph.steps.len(), "step")?;
+        let (index, count) = (usize::from(step.0), self.graph.steps.len());
+        if index >= count {
+            return Err(WireError::Malformed(Damage::NoStep { index, count }));
+        }
         match &input.event {
             WorkEvent::One(event, _) => self.check_event(*event)?,
             WorkEvent::All(events) => self.check_events(events)?,
@@ -175,14 +211,14 @@ impl Wire {
         let PassInput { waits, once, published, attempt, .. } = input;
         let is_within =
             waits.len() <= WORK_WAITS_MAX && once.len() <= WORK_NOTES_MAX && published.len() <= WORK_STREAMS_MAX;
-        if is_within && *attempt > 0 { Ok(()) } else { Err(malformed("its work remembers what none can")) }
+        if is_within && *attempt > 0 { Ok(()) } else { Err(WireError::Malformed(Damage::Memory)) }
     }
 
     fn check_note(&self, note: &Note) -> Result<(), WireError> {
         match note {
             Note::Stream { event: EventRef::Known(event), .. } => self.check_event(*event),
             Note::Stream { event: EventRef::Other(_), .. } | Note::Once { .. } => Ok(()),
-            Note::Recorded { .. } => Err(malformed("it notes what only a journal has")),
+            Note::Recorded { .. } => Err(WireError::Malformed(Damage::JournalNote)),
         }
     }
 
@@ -194,7 +230,7 @@ impl Wire {
                 self.check_event(*question)?;
                 self.check_event(*answer)
             }
-            PassEnd::TimedOut => Err(malformed("it ends as only the scheduler may say")),
+            PassEnd::TimedOut => Err(WireError::Malformed(Damage::TimedOut)),
             PassEnd::Waits { wait: NewWait::Sleep(_), .. }
             | PassEnd::Failed { .. }
             | PassEnd::Panicked(_)
@@ -207,34 +243,43 @@ impl Wire {
     }
 
     fn check_event(&self, event: EventId) -> Result<(), WireError> {
-        check(usize::from(event.0), self.graph.events.len(), "event type")
+        let (index, count) = (usize::from(event.0), self.graph.events.len());
+        if index < count { Ok(()) } else { Err(WireError::Malformed(Damage::NoEvent { index, count })) }
     }
-}
-
-fn check(index: usize, count: usize, what: &str) -> Result<(), WireError> {
-    if index < count { Ok(()) } else { Err(malformed(&format!("it names {what} {index} of {count}"))) }
 }
 
 fn header(bytes: &[u8]) -> Result<(u128, &[u8]), WireError> {
     if bytes.len() > PASS_WIRE_BYTES_MAX {
         return Err(WireError::TooLong(bytes.len()));
     }
-    let (version, rest) = bytes.split_first().ok_or_else(|| malformed("it is empty"))?;
+    let (version, rest) = bytes.split_first().ok_or(WireError::Malformed(Damage::Empty))?;
     if *version != VERSION {
         return Err(WireError::Version(*version));
     }
-    let (fingerprint, rest) = rest.split_first_chunk().ok_or_else(|| malformed("it is cut"))?;
+    let (fingerprint, rest) = rest.split_first_chunk().ok_or(WireError::Malformed(Damage::Cut))?;
     Ok((u128::from_le_bytes(*fingerprint), rest))
 }
 
-fn malformed(fault: &str) -> WireError {
-    WireError::Malformed(fault.to_owned())
+impl fmt::Display for Damage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => formatter.write_str("it is empty"),
+            Self::Cut => formatter.write_str("it is cut"),
+            Self::Trailing => formatter.write_str("something stands behind it"),
+            Self::Undecodable(error) => write!(formatter, "{error}"),
+            Self::NoEvent { index, count } => write!(formatter, "it names event type {index} of {count}"),
+            Self::NoStep { index, count } => write!(formatter, "it names step {index} of {count}"),
+            Self::Memory => formatter.write_str("its work remembers what none can"),
+            Self::JournalNote => formatter.write_str("it notes what only a journal has"),
+            Self::TimedOut => formatter.write_str("it ends as only the scheduler may say"),
+        }
+    }
 }
 
 impl fmt::Display for WireError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(fault) => write!(formatter, "what came of a pass is damaged: {fault}"),
+            Self::Malformed(damage) => write!(formatter, "what came of a pass is damaged: {damage}"),
             Self::Version(version) => write!(
                 formatter,
                 "what came of a pass has version {version}, and this program reads {VERSION}: run the same program at \
