@@ -222,7 +222,8 @@
 //!
 //! # How it works inside
 //!
-//! `docs/design.md` in the repository has a glossary and the map of the code.
+//! [The design page](https://github.com/steprill/steprill/blob/main/docs/design.md) in the repository has a glossary
+//! and the map of the code.
 
 #![cfg_attr(
     not(feature = "internals"),

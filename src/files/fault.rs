@@ -8,7 +8,7 @@ use std::{
 
 use super::tree::Member;
 use crate::{
-    limits::{FILE_FAULTS_MAX, LOG_LINE_BYTES_MAX, QUOTED_BYTES_MAX},
+    limits::{FILE_FAULTS_MAX, FILE_NAMES_LISTED_MAX, LOG_LINE_BYTES_MAX, QUOTED_BYTES_MAX},
     text::{OneLine, nearest},
 };
 
@@ -108,9 +108,9 @@ impl<'a> Faults<'a> {
         }
         match known.split_last() {
             None => String::new(),
-            _ if known.len() > NAMES_LISTED => {
-                let some: Vec<String> = known[..NAMES_LISTED].iter().map(|name| quoted(name)).collect();
-                format!("; {lead} {} and {} others", some.join(", "), known.len() - NAMES_LISTED)
+            _ if known.len() > FILE_NAMES_LISTED_MAX => {
+                let some: Vec<String> = known[..FILE_NAMES_LISTED_MAX].iter().map(|name| quoted(name)).collect();
+                format!("; {lead} {} and {} others", some.join(", "), known.len() - FILE_NAMES_LISTED_MAX)
             }
             Some((only, [])) => format!("; {} {}", lead.replace("there are", "there is"), quoted(only)),
             Some((last, others)) => {
@@ -153,6 +153,3 @@ pub(super) fn quoted(name: &str) -> String {
     let end = name.floor_char_boundary(QUOTED_BYTES_MAX);
     format!("`{}{}`", &name[..end], if end < name.len() { "…" } else { "" })
 }
-
-/// The most names that are listed: an error has no room for all names of a large file.
-const NAMES_LISTED: usize = 20;

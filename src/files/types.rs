@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     graph::Shape,
-    limits::{FILE_LIST_LEN_MAX, FILE_NAME_BYTES_MAX, FILE_NAMES_MAX},
+    limits::{FILE_LIST_LEN_MAX, FILE_NAME_BYTES_MAX, FILE_NAMES_MAX, FILE_TYPE_SUFFIXES_MAX},
 };
 
 /// A field of an event.
@@ -71,9 +71,6 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("json", "any"),
 ];
 
-/// How often `[]` and `?` may follow a type.
-const SUFFIXES: usize = 8;
-
 /// A type as it is written: `string[]?`.
 struct Type<'t> {
     base: &'t str,
@@ -94,7 +91,7 @@ impl<'t> Type<'t> {
                 base = inner;
             } else {
                 lists.reverse();
-                return (lists.len() <= SUFFIXES).then_some(Self { base, lists });
+                return (lists.len() <= FILE_TYPE_SUFFIXES_MAX).then_some(Self { base, lists });
             }
         }
     }
@@ -203,7 +200,7 @@ fn field(member: &Member, faults: &mut Faults<'_>) -> Option<Field> {
 /// Returns the type that is written here.
 fn written<'t>(text: &'t str, value: &Value, faults: &mut Faults<'_>) -> Option<Type<'t>> {
     let Some(written) = Type::parse(text) else {
-        faults.add(value.at, format!("{} has more than {SUFFIXES} times `[]` or `?`", quoted(text)));
+        faults.add(value.at, format!("{} has more than {FILE_TYPE_SUFFIXES_MAX} times `[]` or `?`", quoted(text)));
         return None;
     };
     if !written.is_known() {

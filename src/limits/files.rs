@@ -23,6 +23,12 @@ pub const FILE_TEXT_BYTES_MAX: usize = 64 << 10;
 /// Arguments of a program, its variables, and the cases of a step that emits: the system copies them at each start.
 pub const FILE_LIST_LEN_MAX: usize = 1_000;
 
+/// Names of a workflow file that an error lists: it has no room for all names of a large file.
+pub const FILE_NAMES_LISTED_MAX: usize = 20;
+
+/// How often `[]` and `?` may follow a type in a workflow file: the reader of types recurses.
+pub const FILE_TYPE_SUFFIXES_MAX: usize = 8;
+
 /// Faults of a workflow file that are reported; the others follow once these are mended.
 pub const FILE_FAULTS_MAX: usize = 100;
 

@@ -79,3 +79,6 @@ pub const KILLED_PROGRAMS_WAIT: std::time::Duration = std::time::Duration::from_
 
 /// How often these two look.
 pub const PROGRAMS_LOOK_PAUSE: std::time::Duration = std::time::Duration::from_millis(2);
+
+/// Events of the poll of programs that are taken at a time. The others are taken by the next call, in the same turn.
+pub const PROGRAM_EVENTS_AT_ONCE: usize = 256;

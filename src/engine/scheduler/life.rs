@@ -136,10 +136,14 @@ impl Handlers {
         self.known.insert(key, Box::new(Known::Resident(handler)));
     }
 
-    /// Removes and returns the handler, if it is resident. The scheduler has nothing of it then.
-    pub(super) fn remove(&mut self, key: HandlerKey) -> Option<Handler> {
+    /// Removes and returns the handler, if it is resident, and subtracts it from the counts. The scheduler has nothing
+    /// of it then.
+    pub(super) fn remove(&mut self, key: HandlerKey, tally: &mut Tally) -> Option<Handler> {
         match *self.known.remove(&key)? {
-            Known::Resident(handler) => Some(handler),
+            Known::Resident(handler) => {
+                tally.forget(key, &handler);
+                Some(handler)
+            }
             other => {
                 self.known.insert(key, Box::new(other));
                 None

@@ -38,8 +38,8 @@ use crate::{
     engine::scheduler::{Capacity, StartPass},
     hash::CounterMap,
     limits::{
-        KILLED_PROGRAMS_WAIT, PROGRAM_READ_BYTES, PROGRAM_START_PAUSE_US, PROGRAM_STARTS_MAX, PROGRAM_TERM_WAIT_US,
-        PROGRAMS_LOOK_PAUSE,
+        KILLED_PROGRAMS_WAIT, PROGRAM_EVENTS_AT_ONCE, PROGRAM_READ_BYTES, PROGRAM_START_PAUSE_US, PROGRAM_STARTS_MAX,
+        PROGRAM_TERM_WAIT_US, PROGRAMS_LOOK_PAUSE,
     },
     pass::{self, Done, FeedOrder, Order, PassEnd, Stop},
     wake::WakeLoop,
@@ -148,7 +148,7 @@ impl Programs {
         let (said, heard) = unbounded();
         Ok(Self {
             poll: Poll::new()?,
-            events: Events::with_capacity(EVENTS),
+            events: Events::with_capacity(PROGRAM_EVENTS_AT_ONCE),
             plans: plans.collect(),
             commands,
             setting,
@@ -440,6 +440,3 @@ impl fmt::Debug for Setting {
 
 /// The directory in the data directory.
 const DIRECTORY: &str = "programs";
-
-/// How many events of the poll are taken at a time.
-const EVENTS: usize = 256;

@@ -7,10 +7,10 @@ use rustix::process::Signal;
 use std::os::fd::AsRawFd as _;
 
 use super::{
-    EVENTS, Programs,
+    Programs,
     running::{Running, unblock},
 };
-use crate::limits::{PROGRAM_CHECK_PAUSE_US, PROGRAMS_TURN_BYTES_MAX};
+use crate::limits::{PROGRAM_CHECK_PAUSE_US, PROGRAM_EVENTS_AT_ONCE, PROGRAMS_TURN_BYTES_MAX};
 
 impl Programs {
     /// Registers a new program.
@@ -71,7 +71,7 @@ impl Programs {
                     self.active.push_back((token / KINDS) as u32);
                 }
             }
-            if count < EVENTS {
+            if count < PROGRAM_EVENTS_AT_ONCE {
                 break;
             }
         }

@@ -44,11 +44,10 @@ impl Scheduler {
         self.cursors.forget(key);
         let mut reported = lost.reported.remove(&key).unwrap_or_default();
         let removed = self.handlers.take_removed(key).filter(|_| lost.purged.contains(&key));
-        let (run, mut caller, id) = match (self.handlers.remove(key), removed) {
+        let (run, mut caller, id) = match (self.handlers.remove(key, &mut self.tally), removed) {
             (Some(mut handler), _) => {
                 let run = RunKey { handler: key, run: handler.run };
                 let armed = self.timers.disarm_all(run, &mut handler.armed);
-                self.tally.forget(key, &handler);
                 self.names.chosen.remove(&handler.id);
                 let counted_bytes = handler.life.counted.bytes;
                 let (phase, postponed) = handler.life.into_postponed();

@@ -182,16 +182,14 @@ impl Scheduler {
 
     /// Drops a finished handler from memory; it stays in the store.
     fn forget(&mut self, key: HandlerKey) {
-        let Some(handler) = self.handlers.remove(key) else { return };
-        self.tally.forget(key, &handler);
+        let Some(handler) = self.handlers.remove(key, &mut self.tally) else { return };
         self.names.chosen.remove(&handler.id);
         self.outbox.discard(handler.life.counted.bytes, handler);
     }
 
     /// Removes a handler for good. Its readers and its caller are notified once that is committed.
     pub(super) fn remove(&mut self, key: HandlerKey) {
-        let Some(handler) = self.handlers.remove(key) else { return };
-        self.tally.forget(key, &handler);
+        let Some(handler) = self.handlers.remove(key, &mut self.tally) else { return };
         let run = RunKey { handler: key, run: handler.run };
         if handler.has_ended() {
             self.uncount_finished(key);

@@ -17,6 +17,7 @@
 //! | `store` | the model made slow, failing and forgetful |
 //! | `history` | every record that was committed, and the run that follows from it |
 //! | `world` | turns of the loop, crashes, starts |
+//! | `driver` | how the core is driven: as the server does |
 //! | `workers`, `workflows` | what runs |
 //! | `clients` | clients, and what they were told |
 //! | `calls` | requests to the API, and its replies |
@@ -28,6 +29,7 @@
 mod audit;
 mod calls;
 mod clients;
+mod driver;
 mod history;
 mod lists;
 #[cfg(feature = "sqlite")]

@@ -2,24 +2,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
     sync::Arc,
     time::Duration,
 };
 
 use steprill::{
     api::Catalog,
-    core::{Core, Driver, Output, Start},
+    core::{Core, Driver},
     engine::{
         input::PassId,
         keys::{HandlerKey, RunKey},
         record,
-        scheduler::{SchedulerLimits, Waste},
-        storage::{Batch, Completed, Snapshotted},
-        stored::{Aside, Beginning, Recovered},
+        scheduler::SchedulerLimits,
+        storage::{Completed, Snapshotted},
+        stored::Aside,
         window::FeedKeep,
     },
-    graph::Graph,
     json::Json,
     limits::{COMPACTED_COST_BYTES_MIN, EVENTS_AT_ONCE, ROW_STATE_BYTES_MAX},
     now::{Now, Recorder},
@@ -27,10 +25,11 @@ use steprill::{
 
 use super::{
     clients::Clients,
+    driver::open_core,
     history::{History, SECRET},
     model::Version,
     store::Store,
-    workers::{Workers, lanes},
+    workers::Workers,
     workflows::Flow,
 };
 use crate::simulation::{
@@ -84,6 +83,8 @@ pub(crate) struct World {
     pub(crate) random: Random,
     /// Separate random numbers for damage, so that the other worlds are unaffected.
     damages: Random,
+    /// The same for memory that is short.
+    pressures: Random,
     pub(crate) settings: Settings,
     pub(crate) flows: Vec<Flow>,
     pub(crate) core: Core,
@@ -157,6 +158,7 @@ impl World {
         Self {
             random,
             damages,
+            pressures: Random::new(hash(&[seed, 17])),
             settings,
             flows,
             core,
@@ -220,6 +222,10 @@ impl World {
         self.counts.turns += 1;
         self.damage_some();
         self.pass_time();
+        if self.is_closing || self.pressures.one_in(30) {
+            let is_pressed = !self.is_closing && self.pressures.one_in(2);
+            self.core.scheduler_mut().set_pressed(is_pressed);
+        }
         self.take_reports();
         self.help()?;
         self.point()?;
@@ -240,7 +246,7 @@ impl World {
     }
 
     /// The process may end here.
-    fn point(&mut self) -> Going {
+    pub(super) fn point(&mut self) -> Going {
         if !self.is_closing && self.random.one_in(self.settings.crash) { Err(Crash) } else { Ok(()) }
     }
 
@@ -296,7 +302,7 @@ impl World {
 
     /// If a handler is set aside, its end or removal is dropped even before it is in a batch; its place may have been
     /// taken already.
-    fn note_undone(&mut self, completed: &Completed) {
+    pub(super) fn note_undone(&mut self, completed: &Completed) {
         let Completed::Aside(Aside { handler, .. }) = completed else { return };
         let scheduler = self.core.scheduler();
         let is_over = scheduler.unsettled(&scheduler.known_id(*handler), true).is_some();
@@ -310,7 +316,7 @@ impl World {
         }
     }
 
-    fn have_store_work(&mut self) {
+    pub(super) fn have_store_work(&mut self) {
         let slow = if self.is_closing { 1 } else { self.settings.slow };
         while !self.store.submitted.is_empty() && self.random.one_in(slow) {
             let fails = !self.is_closing && self.settings.fail > 0 && self.random.one_in(self.settings.fail);
@@ -427,58 +433,6 @@ impl World {
         self.open_mirror();
         self.check_recovered();
     }
-}
-
-/// Recovers the runs of a store that was opened for these workflows.
-fn open_core(store: &Store, graphs: &[Arc<Graph>], limits: SchedulerLimits, beginning: &Beginning, now: Now) -> Core {
-    let (all, registered, lanes) = (store.session.graphs.clone(), graphs.len(), lanes(graphs));
-    let start = Start { graphs: all, registered, lanes, limits, beginning };
-    let read = |take: &mut dyn FnMut(Recovered)| {
-        store.recovered().into_iter().for_each(take);
-        Ok::<_, Infallible>(())
-    };
-    let Ok(core) = Core::recover(start, read, now);
-    core
-}
-
-impl Driver for World {
-    type Stopped = Crash;
-
-    fn core(&mut self) -> &mut Core {
-        &mut self.core
-    }
-
-    fn now(&self) -> Now {
-        self.now
-    }
-
-    fn carry_out(&mut self, output: Output) -> Going {
-        self.point()?;
-        self.do_output(output);
-        Ok(())
-    }
-
-    fn poll_completed(&mut self) -> Result<Option<Completed>, Crash> {
-        if self.store.completed.is_empty() {
-            self.have_store_work();
-            self.point()?;
-        }
-        let completed = self.store.completed.pop_front();
-        if let Some(completed) = &completed {
-            self.trace(|| format!("{completed:?}"));
-            self.note_undone(completed);
-        }
-        Ok(completed)
-    }
-
-    fn submit(&mut self, batch: Batch) -> Going {
-        self.trace(|| format!("sealed {batch:?}"));
-        self.point()?;
-        self.store.submit(batch);
-        self.point()
-    }
-
-    fn free(&mut self, _: Waste) {}
 }
 
 impl Clock {
