@@ -87,7 +87,7 @@ pub struct Reading {
     is_queue: bool,
     /// Whether the head of its stream, which says where the stream begins, has been sent.
     has_begun: bool,
-    /// Whether events with which the stream would have begun have left the window.
+    /// Whether it begins later than requested, because earlier events have left the window.
     has_skipped: bool,
     next: u64,
     asked: Option<Ticket>,

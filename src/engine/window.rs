@@ -9,7 +9,7 @@ use crate::limits::{FEED_KEEP_BYTES_DEFAULT, FEED_KEEP_EVENTS_DEFAULT, WINDOW_ST
 pub struct FeedKeep {
     /// The number of events.
     pub events: u64,
-    /// Bytes of memory that they would take; the newest stays in any case.
+    /// The bytes that they would take in memory. The newest event is retained even if it alone takes more.
     pub bytes: u64,
 }
 

@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn pages_of_one_run_share_their_large_events_as_long_as_somebody_has_them() {
         let text = format!("\"{}\"", "x".repeat(SHARED_BYTES_MIN));
-        // Texts from a store are not shared.
+        // As it comes from a store: each page has its own copy of the text.
         let page = || {
             let mut page = Feed::new(3);
             for text in ["1", &text] {

@@ -27,8 +27,11 @@ pub(super) trait Writer: Send + 'static {
     /// What it accepts besides batches.
     type Order: Send;
 
-    /// Commits these batches, of about this many bytes, in one transaction, except for handlers that cannot be changed,
-    /// which it returns in order, without serial numbers. Or commits nothing, and returns why.
+    /// Commits these batches in one transaction; `bytes` is about their size. Returns the handlers that it had to leave
+    /// out because they cannot be changed, in order, without serial numbers.
+    ///
+    /// # Errors
+    /// If it fails: nothing is committed.
     fn commit(&mut self, batches: Vec<Batch>, bytes: usize) -> Result<Vec<Aside>, StoreError>;
 
     fn take(&mut self, order: Self::Order);
@@ -73,7 +76,7 @@ enum Order<O> {
 /// Where threads report what they have completed.
 struct Said {
     completed: Sender<Completed>,
-    /// Set by the sender that wakes the loop, cleared when the loop finds nothing more: one call suffices until then.
+    /// Whether the loop was woken and has not found the channel empty since: until then nobody wakes it again.
     is_woken: AtomicBool,
     wake_loop: WakeLoop,
 }

@@ -11,7 +11,7 @@ pub(super) struct Versions {
     graphs: Vec<Arc<Graph>>,
     /// The number of each in the backend.
     numbers: Vec<i64>,
-    /// For lookup only.
+    /// The workflow by number. Never iterated, as its order is random.
     workflows: HashMap<i64, WorkflowId>,
 }
 

@@ -186,7 +186,7 @@ fn unsendable(reason: &str, errors: ErrorFormat) -> Response {
     errors.error(400, &format!("Failed to send event: {reason}"))
 }
 
-/// Where a reader wants to begin in the log.
+/// Where a reader wants to begin, and in which form it reads.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct Wanted {
     position: Position,
@@ -200,6 +200,7 @@ enum Position {
     Log(LogStart),
 }
 
+/// Where a reader wants to begin in the log. What has left the window by then is passed over in `Core::start_of`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum LogStart {
     /// At the newest run's first event.

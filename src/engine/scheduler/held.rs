@@ -15,10 +15,10 @@ use crate::{
 pub(super) struct Held {
     pub(super) ready: Vec<(RunKey, PassId)>,
     pub(super) published: Vec<(RunKey, u64)>,
-    /// Runs whose feeds' windows now begin at this number.
+    /// Runs whose windows have moved, and the numbers of the first events in them.
     pub(super) left: Vec<(RunKey, u64)>,
     pub(super) ended: Vec<RunKey>,
-    /// Handlers that are removed from memory, by their newest runs.
+    /// Handlers that are removed for good, by their newest runs.
     pub(super) purged: Vec<RunKey>,
     /// Tags of passes whose runs have ended.
     pub(super) stops: Vec<u64>,
@@ -26,12 +26,12 @@ pub(super) struct Held {
     pub(super) snapshots: Vec<RunKey>,
     /// Runs whose snapshots are to be made from what is committed with this batch.
     pub(super) compacted: Vec<RunKey>,
-    /// Handlers that this batch changes. This and the following fields are used only if runs are recorded.
+    /// Handlers that this batch changes. Used only if runs are recorded, like `opened`, `uncounted` and `reported`.
     pub(super) touched: Vec<HandlerKey>,
     pub(super) opened: Vec<RunKey>,
     /// Handlers that were among the store's finished ones and no longer are.
     pub(super) uncounted: Vec<HandlerKey>,
-    /// Reports of passes. After a crash the passes run again and repeat them, but not after a failed batch.
+    /// Reports of passes. After a failed batch their runs get them again, as the passes do not run again.
     pub(super) reported: Vec<(RunKey, Input)>,
     pub(super) troubles: Vec<Trouble>,
     /// Handlers whose runs end because their rows are damaged.

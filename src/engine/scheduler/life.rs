@@ -65,7 +65,7 @@ enum Known {
     Removed(Removed),
 }
 
-// The state takes no memory of its own.
+// The other states must not make a resident handler larger.
 const _: () = assert!(size_of::<Known>() == size_of::<Handler>());
 
 /// A handler that was rolled back to what is committed, and for which the store was asked.

@@ -20,8 +20,8 @@ use crate::{
 };
 
 impl Scheduler {
-    /// Nothing of this batch and those after it is committed. Notifies callers whose runs do not exist; the server
-    /// notifies those whose replies waited for these batches.
+    /// Nothing of this batch and those after it is committed. Notifies callers whose runs do not exist, or are delayed;
+    /// whoever calls this refuses the replies that waited for these batches.
     pub fn handle_failed(&mut self, number: u64, now: Now) {
         self.health.handle_failed(now);
         let (mut lost, mut uncounted) = (Lost::default(), 0);
