@@ -11,6 +11,7 @@ use super::{
 use crate::{
     command::Action,
     engine::scheduler::{Lane, Scheduler, StepLanes},
+    limits::PROGRAM_TERM_WAIT_US,
     now::Now,
     wake::WakeLoop,
     workflow::{Runs, Workflow},
@@ -112,14 +113,15 @@ fn runs_program(runs: &Runs) -> bool {
 }
 
 fn lanes(runs: &Runs) -> StepLanes {
-    let of = |first, later| StepLanes { first, later, failure: DATA, retries_time_outs: true };
+    let of = |first, later| StepLanes { first, later, failure: DATA, retries_time_outs: true, ends_after_us: 0 };
     match runs {
         Runs::Body(_) => StepLanes { failure: THREADS, ..of(THREADS, THREADS) },
         Runs::Command(command) => match &command.action {
             Action::Wait(..) | Action::Emit(_) => of(DATA, DATA),
             Action::Run(program) => {
                 let first = if command.ask.is_some() { DATA } else { PROGRAMS };
-                StepLanes { retries_time_outs: program.has_retry, ..of(first, PROGRAMS) }
+                let (retries_time_outs, ends_after_us) = (program.has_retry, PROGRAM_TERM_WAIT_US);
+                StepLanes { retries_time_outs, ends_after_us, ..of(first, PROGRAMS) }
             }
         },
     }

@@ -52,7 +52,8 @@ pub const TURN_REPORTS_MAX: usize = 4_096;
 pub const TURN_TIMERS_MAX: usize = 512;
 
 /// Microseconds that a pass may take to return after it was told to stop, because its run has ended or its step has
-/// timed out, before its thread is replaced.
+/// timed out, before it counts as hanging and its thread is replaced. Its executor may end it itself; then this begins
+/// behind that.
 pub const STRAGGLER_GRACE_US: u64 = 1_000_000;
 
 /// Finished handlers that one turn of the loop examines for removal, besides twice as many as have ended in it: an

@@ -17,7 +17,8 @@ use steprill::{
         keys::{CallerId, HandlerKey, RunKey, WorkflowId},
         record,
         scheduler::{
-            Capacity, Lane, NewRun, Notice, Scheduler, SchedulerLimits, StartAs, StartPass, StartRefused, TroubleKind,
+            Capacity, Lane, NewRun, Notice, Scheduler, SchedulerLimits, StartAs, StartPass, StartRefused, StepLanes,
+            TroubleKind,
         },
         storage::Recall,
     },
@@ -339,6 +340,25 @@ fn a_pass_that_continues_after_its_run_hangs_until_it_returns() {
     assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 0));
     assert!(world.scheduler.poll_trouble().is_none());
     assert_eq!(world.scheduler.poll_timeout(world.now), None);
+}
+
+#[test]
+fn a_pass_hangs_only_after_the_time_in_which_its_executor_ends_it() {
+    const ENDS_AFTER_US: u64 = 2_000_000;
+    let mut world = World::new(100, None, None);
+    let (first, later, failure) = (Lane(0), Lane(0), Lane(0));
+    let lanes = StepLanes { first, later, failure, retries_time_outs: true, ends_after_us: ENDS_AFTER_US };
+    world.scheduler.set_lanes(vec![vec![lanes; world.graph.steps.len()]]);
+    let key = world.begin();
+    let tag = world.passes()[0].tag;
+    world.scheduler.cancel(key, world.now).expect("it is resident");
+    world.settle();
+    world.pass_time(STRAGGLER_GRACE_US + ENDS_AFTER_US - 1);
+    assert_eq!(world.scheduler.hanging(), 0, "its program is killed first");
+    world.pass_time(1);
+    assert_eq!(world.scheduler.hanging(), 1);
+    world.stop(tag);
+    assert_eq!((world.scheduler.working(), world.scheduler.hanging()), (0, 0));
 }
 
 #[test]

@@ -59,6 +59,8 @@ pub struct StepLanes {
     pub failure: Lane,
     /// Whether the step's policy retries a pass that has timed out; else that is final.
     pub retries_time_outs: bool,
+    /// Microseconds in which the executor itself ends a pass that does not return when it is told to stop.
+    pub ends_after_us: u64,
 }
 
 /// The passes that are ready, and those that executors have.

@@ -231,8 +231,10 @@ impl Scheduler {
 
     /// Tells a pass to stop. It is abandoned if it does not end soon.
     fn watch(&mut self, tag: u64, stop: Stop, now: Now) {
+        let Some(out) = self.passes.out.get(&tag) else { return };
+        let lanes = out.blamed.step.and_then(|step| self.passes.lanes(out.workflow, step));
+        let grace = Duration::from_micros(STRAGGLER_GRACE_US + lanes.map_or(0, |lanes| lanes.ends_after_us));
         let Some(out) = self.passes.out.get_mut(&tag) else { return };
-        let grace = Duration::from_micros(STRAGGLER_GRACE_US);
         let straggler = (Timer::Straggler(tag), now.deadline(Clock::Alive, grace));
         if let Some((timer, deadline)) = out.timer.replace(straggler) {
             self.timers.disarm(timer, deadline);

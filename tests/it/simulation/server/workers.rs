@@ -153,7 +153,7 @@ impl Executor for Workers {
 pub(crate) fn lanes(graphs: &[Arc<Graph>]) -> Vec<Vec<StepLanes>> {
     let of = |(index, _): (usize, _)| {
         let (first, later) = (Lane(u8::from(index % 4 == 1)), Lane(u8::from(index % 2 == 1)));
-        StepLanes { first, later, failure: Lane(0), retries_time_outs: true }
+        StepLanes { first, later, failure: Lane(0), retries_time_outs: true, ends_after_us: 0 }
     };
     graphs.iter().map(|graph| graph.steps.iter().enumerate().map(of).collect()).collect()
 }
