@@ -12,7 +12,7 @@ use steprill::{
     graph::{Graph, sketch::parts},
     json::Json,
     now::Now,
-    pass::{Done, PassEnd, StateUse},
+    pass::{Done, PassEnd},
     values::Values,
 };
 
@@ -193,7 +193,7 @@ fn started(event: &Json) -> Input {
 }
 
 fn done(work: u64, returned: Vec<(steprill::graph::EventId, Json)>) -> Input {
-    let done = Done { end: PassEnd::Returned(returned), sent: Vec::new(), state: StateUse::default() };
+    let done = Done::of(PassEnd::Returned(returned));
     Input::Done { pass: PassId { work, pass: 0 }, done }
 }
 

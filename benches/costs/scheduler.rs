@@ -92,7 +92,7 @@ impl World {
     fn work(&mut self, end: &PassEnd) {
         self.settle();
         while let Some(pass) = self.scheduler.poll_pass(self.now, Lane(0), Capacity::UNBOUNDED) {
-            let done = Done { end: end.clone(), sent: Vec::new(), state: StateUse::default() };
+            let done = Done::of(end.clone());
             self.scheduler.handle_done(pass.tag, done, self.now);
         }
         self.settle();
@@ -102,7 +102,7 @@ impl World {
     fn work_one(&mut self, end: &PassEnd) {
         self.settle();
         let pass = self.scheduler.poll_pass(self.now, Lane(0), Capacity::UNBOUNDED).expect("a pass");
-        let done = Done { end: end.clone(), sent: Vec::new(), state: StateUse::default() };
+        let done = Done::of(end.clone());
         self.scheduler.handle_done(pass.tag, done, self.now);
         self.settle();
     }
@@ -236,7 +236,7 @@ fn large_ends() {
         world.go_on();
         let output = |world: &World| {
             let end = PassEnd::Returned(vec![(element(world, "F"), numbered(n))]);
-            Done { end, sent: Vec::new(), state: StateUse::default() }
+            Done::of(end)
         };
         for _ in 0..n - 1 {
             let tag = world.scheduler.poll_pass(world.now, Lane(0), Capacity::UNBOUNDED).expect("a pass").tag;

@@ -155,7 +155,7 @@ impl<'a> Inputs<'a> {
             },
             _ => NewWait::Sleep(Duration::from_secs(u64::from(byte))),
         };
-        let done = Done { end: PassEnd::Waits { ordinal, wait }, sent: Vec::new(), state: StateUse::default() };
+        let done = Done::of(PassEnd::Waits { ordinal, wait });
         Input::Done { pass, done }
     }
 
@@ -169,7 +169,7 @@ impl<'a> Inputs<'a> {
             4 => return Input::PassLost { pass },
             _ => PassEnd::Failed { error: "again".into(), retry: true },
         };
-        Input::Done { pass, done: Done { end, sent: Vec::new(), state: StateUse::default() } }
+        Input::Done { pass, done: Done::of(end) }
     }
 
     fn notes(&mut self, run: &Run, graph: &Graph) -> Input {

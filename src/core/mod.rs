@@ -168,24 +168,27 @@ impl Core {
 impl Core {
     /// Makes the client wait.
     pub fn wait(&mut self, client: ClientId, awaited: Awaited) {
-        let wait = match &awaited {
-            Awaited::Handler(_) | Awaited::Batch(_) | Awaited::Driver => Wait::Call,
-            Awaited::Commit(..) => Wait::Commit,
-            Awaited::End(handler) => Wait::End { handler: *handler, delayed_us: None },
-        };
-        self.clients.insert(client, wait);
-        match awaited {
-            Awaited::Handler(address) => self.ask_handler(address, Some(client)),
-            Awaited::Batch(batch) => self.held_calls.push(batch, client),
-            Awaited::Driver => {}
+        let wait = match awaited {
+            Awaited::Handler(address) => {
+                self.ask_handler(address, Some(client));
+                Wait::Call
+            }
+            Awaited::Batch(batch) => {
+                self.held_calls.push(batch, client);
+                Wait::Call
+            }
+            Awaited::Driver => Wait::Call,
             Awaited::Commit(handler, response) => {
                 self.replies.push(self.scheduler.open_batch(), client, handler, response);
+                Wait::Commit
             }
             Awaited::End(handler) => {
                 self.scheduler.await_end(handler, client.into());
                 self.callers += 1;
+                Wait::End { handler, delayed_us: None }
             }
-        }
+        };
+        self.clients.insert(client, wait);
     }
 
     /// The client's call no longer waits. Returns whether it did.

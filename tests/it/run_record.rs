@@ -46,7 +46,7 @@ fn event(graph: &Graph, name: &str) -> EventId {
 }
 
 fn done(work: u64, end: PassEnd) -> Input {
-    Input::Done { pass: PassId { work, pass: 0 }, done: Done { end, sent: Vec::new(), state: StateUse::default() } }
+    Input::Done { pass: PassId { work, pass: 0 }, done: Done::of(end) }
 }
 
 /// Returns inputs after which two of three elements have finished and the third asks.
@@ -85,7 +85,7 @@ fn a_snapshot_continues_under_a_graph_with_other_ids() {
     assert_eq!(run.pass_step(PassId { work: 1, pass: 1 }), new.step_id("n"));
     let end = PassEnd::Returned(vec![(event(&new, "F"), json("1"))]);
     let pass = PassId { work: 1, pass: 1 };
-    let done = Done { end, sent: Vec::new(), state: StateUse::default() };
+    let done = Done::of(end);
     run.handle(Input::Done { pass, done }, Now::default(), &mut effects);
     let fan_in = run.pass_input(PassId { work: 4, pass: 0 }).expect("the fan-in fires");
     let elements = ["1", "2", "3"].map(|value| (event(&new, "F"), json(value)));

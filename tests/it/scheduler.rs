@@ -109,7 +109,7 @@ impl World {
 
     fn stop_with(&mut self, tag: u64, result: &str) {
         let stop = (self.graph.stop, Json::parse(result).expect("JSON"));
-        let done = Done { end: PassEnd::Returned(vec![stop]), sent: Vec::new(), state: StateUse::default() };
+        let done = Done::of(PassEnd::Returned(vec![stop]));
         self.scheduler.handle_done(tag, done, self.now);
     }
 

@@ -19,8 +19,8 @@ use steprill::{
     json::Json,
     limits::HANDED_PASSES_MAX,
     pass::{
-        self, Done, EventRef, FeedOrder, Note, Order, OtherEvent, PassEnd, PassInput, SharedList, Snapshot, StateUse,
-        Stop, WorkEvent,
+        self, Done, EventRef, FeedOrder, Note, Order, OtherEvent, PassEnd, PassInput, SharedList, Snapshot, Stop,
+        WorkEvent,
     },
     workflow::{
         Body,
@@ -89,7 +89,7 @@ fn input() -> PassInput {
 }
 
 fn done() -> Done {
-    Done { end: PassEnd::Returned(Vec::new()), sent: Vec::new(), state: StateUse::default() }
+    Done::of(PassEnd::Returned(Vec::new()))
 }
 
 #[test]

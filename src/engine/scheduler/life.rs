@@ -27,7 +27,7 @@
 //! ended also when there are many of them. What is unknown exists in the store alone, or nowhere.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     mem,
     sync::Arc,
 };
@@ -139,16 +139,9 @@ impl Handlers {
     /// Removes and returns the handler, if it is resident, and subtracts it from the counts. The scheduler has nothing
     /// of it then.
     pub(super) fn remove(&mut self, key: HandlerKey, tally: &mut Tally) -> Option<Handler> {
-        match *self.known.remove(&key)? {
-            Known::Resident(handler) => {
-                tally.forget(key, &handler);
-                Some(handler)
-            }
-            other => {
-                self.known.insert(key, Box::new(other));
-                None
-            }
-        }
+        let Known::Resident(handler) = self.take_if(key, |known| known.resident().is_some())? else { return None };
+        tally.forget(key, &handler);
+        Some(handler)
     }
 }
 
@@ -193,12 +186,10 @@ impl Handlers {
 
     /// The store has answered: the handler becomes resident again, or does not exist.
     pub(super) fn take_reloading(&mut self, key: HandlerKey) -> Option<Reloading> {
-        self.reloading(key)?;
+        let is_reloading = |known: &Known| matches!(known, Known::Reloading(_));
+        let Known::Reloading(reloading) = self.take_if(key, is_reloading)? else { return None };
         self.reloading -= 1;
-        match *self.known.remove(&key)? {
-            Known::Reloading(reloading) => Some(reloading),
-            Known::Resident(_) | Known::Removed(_) => None,
-        }
+        Some(reloading)
     }
 
     /// Records that the handler was removed.
@@ -209,11 +200,9 @@ impl Handlers {
 
     /// Records that the handler was not removed after all.
     pub(super) fn take_removed(&mut self, key: HandlerKey) -> Option<Removed> {
-        self.removed(key)?;
-        match *self.known.remove(&key)? {
-            Known::Removed(removed) => Some(removed),
-            Known::Resident(_) | Known::Reloading(_) => None,
-        }
+        let is_removed = |known: &Known| matches!(known, Known::Removed(_));
+        let Known::Removed(removed) = self.take_if(key, is_removed)? else { return None };
+        Some(removed)
     }
 
     /// The removal is committed. Returns who waited for the end of the handler's run.
@@ -242,6 +231,16 @@ impl Handlers {
     fn forget_removal(&mut self, batch: u64, key: HandlerKey) {
         if self.removed(key).is_some_and(|removed| removed.batch == batch) {
             self.known.remove(&key);
+        }
+    }
+}
+
+impl Handlers {
+    /// Removes and returns what the scheduler has of the handler, if it is in this state.
+    fn take_if(&mut self, key: HandlerKey, is_wanted: impl FnOnce(&Known) -> bool) -> Option<Known> {
+        match self.known.entry(key) {
+            Entry::Occupied(entry) if is_wanted(entry.get()) => Some(*entry.remove()),
+            Entry::Occupied(_) | Entry::Vacant(_) => None,
         }
     }
 }

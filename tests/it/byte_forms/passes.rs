@@ -204,7 +204,7 @@ fn what_is_not_of_this_graph_and_version_is_refused_with_what_to_do() {
     };
     let recorded = Note::Recorded { ordinal: 0, hash: 0, event: None, bytes: 0 };
     texts(&report(&Report::Noted(vec![recorded])), "it notes what only a journal has");
-    let done = |end| Report::Done(Done { end, sent: Vec::new(), state: StateUse::default() });
+    let done = |end| Report::Done(Done::of(end));
     texts(&report(&done(PassEnd::TimedOut)), "it ends as only the scheduler may say");
     texts(&report(&done(PassEnd::Returned(vec![(EventId(99), json("{}"))]))), "it names event type 99 of");
 }

@@ -149,7 +149,7 @@ fn likely() -> Vec<Input> {
     let event = |name| graph.event_id(name).expect("a type");
     let through = |work, pass, event| {
         let end = PassEnd::Returned(vec![(event, json("1"))]);
-        Input::Done { pass: PassId { work, pass }, done: Done { end, sent: Vec::new(), state: StateUse::default() } }
+        Input::Done { pass: PassId { work, pass }, done: Done::of(end) }
     };
     let timers = (0..8).map(|timer| Input::Due { timer: TimerId(timer) });
     let answer = Input::External(External::new(event("HumanA"), json("{}")));

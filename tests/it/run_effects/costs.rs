@@ -43,7 +43,7 @@ fn spread(count: usize) -> Flow {
     flow.start();
     let event = flow.event("E");
     let end = PassEnd::Returned((0..count).map(|index| (event, json(&format!("{{\"n\":{index}}}")))).collect());
-    let done = Done { end, sent: Vec::new(), state: StateUse::default() };
+    let done = Done::of(end);
     flow.run.handle(Input::Done { pass: pass_id((0, 0)), done }, flow.now, &mut Vec::new());
     flow
 }

@@ -154,7 +154,7 @@ fn a_feed_is_never_overdrawn_and_every_request_for_a_grant_is_answered() {
                 assert!(used + bytes + SLACK_BYTES > ROOM_BYTES, "seed {seed}: {bytes} were refused at {used}");
                 all.remove(&tag);
                 let end = PassEnd::Returned(Vec::new());
-                let done = Done { end, sent: Vec::new(), state: StateUse::default() };
+                let done = Done::of(end);
                 world.scheduler.handle_done(tag, done, world.now);
             } else if let Some(mut streaming) = all.remove(&tag) {
                 used += Feed::cost_bytes(&Published::Event(EventRef::Known(world.token()), value.clone()));

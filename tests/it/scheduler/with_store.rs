@@ -20,7 +20,7 @@ use steprill::{
     json::Json,
     limits::BACK_OFF_US,
     now::Now,
-    pass::{Done, NewWait, PassEnd, StateUse},
+    pass::{Done, NewWait, PassEnd},
     values::Values,
 };
 
@@ -149,7 +149,7 @@ impl World {
     }
 
     fn done(&mut self, tag: u64, end: PassEnd) {
-        self.scheduler.handle_done(tag, Done { end, sent: Vec::new(), state: StateUse::default() }, self.now);
+        self.scheduler.handle_done(tag, Done::of(end), self.now);
     }
 
     fn sleep(&mut self, tag: u64) {

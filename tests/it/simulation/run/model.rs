@@ -16,7 +16,7 @@ use steprill::{
     json::Json,
     limits::{CONFLICTS_MAX, PASS_LOSSES_MAX},
     now::Now,
-    pass::{Done, Emitted, EventRef, Note, PassEnd, PassInput, StateUse, Wait, WorkEvent},
+    pass::{Done, Emitted, EventRef, Note, PassEnd, PassInput, Wait, WorkEvent},
 };
 
 use super::{body, body::Performance};
@@ -254,7 +254,7 @@ impl Model {
         }
         self.expected = Some(Expected { pass, conflict: false });
         let end = PassEnd::Failed { error: String::new(), retry: true };
-        self.commit(pass, &Done { end, sent: Vec::new(), state: StateUse::default() }, now, effects);
+        self.commit(pass, &Done::of(end), now, effects);
     }
 
     fn commit(&mut self, pass: PassId, done: &Done, now: Now, effects: &[Effect]) {

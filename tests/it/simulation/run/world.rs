@@ -18,7 +18,7 @@ use steprill::{
     json::Json,
     limits::EVENTS_AT_ONCE,
     now::{Clock, Deadline, Now},
-    pass::{Done, Emitted, NewWait, Note, PassEnd, StateUse},
+    pass::{Done, Emitted, NewWait, Note, PassEnd},
     values::Values,
 };
 
@@ -207,11 +207,7 @@ impl World {
         if wild && self.random.one_in(10) {
             return self.input(Input::PassLost { pass });
         }
-        let done = if times_out {
-            Done { end: PassEnd::TimedOut, sent: Vec::new(), state: StateUse::default() }
-        } else {
-            out.performance.done.clone()
-        };
+        let done = if times_out { Done::of(PassEnd::TimedOut) } else { out.performance.done.clone() };
         self.input_done(pass, done, &out.performance);
     }
 
@@ -424,7 +420,7 @@ impl World {
         let before = self.run.snapshot();
         let mut effects = Vec::new();
         let pass = PassId { work: self.random.next() % 40, pass: (self.random.next() % 4) as u32 };
-        let nothing = Done { end: PassEnd::Returned(Vec::new()), sent: Vec::new(), state: StateUse::default() };
+        let nothing = Done::of(PassEnd::Returned(Vec::new()));
         let inputs = [
             Input::Done { pass, done: nothing },
             Input::PassLost { pass },

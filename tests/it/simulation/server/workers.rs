@@ -15,7 +15,7 @@ use steprill::{
     graph::Graph,
     limits::SNAPSHOT_BYTES_MIN,
     pass::{
-        self, Done, Emitted, Note, Order, PassEnd, StateUse, Stop,
+        self, Done, Emitted, Note, Order, PassEnd, Stop,
         wire::{self, Start, Wire, WireError},
     },
 };
@@ -88,7 +88,7 @@ impl Workers {
         out.stopped = true;
         if stop == Stop::Cancelled && self.random.one_in(2) {
             let end = PassEnd::Failed { error: "cancelled".into(), retry: false };
-            out.done = Done { end, sent: Vec::new(), state: StateUse::default() };
+            out.done = Done::of(end);
         }
     }
 }
