@@ -4,13 +4,15 @@
 //!
 //! | module | what it has |
 //! |---|---|
-//! | `world` | turns of the loop, and what passes do |
+//! | `world` | turns of the loop |
+//! | `passes` | what passes do |
 //! | `clients` | calls, and clients that wait for something |
 //! | `readers` | clients that read feeds |
 //! | `audit` | what must hold after every turn and at the end |
 
 mod audit;
 mod clients;
+mod passes;
 mod readers;
 mod world;
 

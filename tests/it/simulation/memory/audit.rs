@@ -46,7 +46,7 @@ impl World {
                 }
                 next = self.scheduler().next_handler(Some(key));
             }
-            if self.scheduler().counts().running == 0 && self.doing.is_empty() && self.out.is_empty() {
+            if self.scheduler().counts().running == 0 && self.doing.is_empty() && self.passes.is_empty() {
                 break;
             }
         }

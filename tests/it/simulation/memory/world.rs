@@ -1,11 +1,6 @@
-//! Turns of the loop, and what passes do.
+//! Turns of the loop.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    convert::Infallible,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use steprill::{
     api::{Catalog, Parsed},
@@ -13,18 +8,18 @@ use steprill::{
     core::{Core, Driver, Granted, Output, Reading, Start},
     engine::{
         keys::RunKey,
-        scheduler::{Capacity, Lane, Scheduler, SchedulerLimits, StartPass, Waste},
+        scheduler::{Scheduler, SchedulerLimits, Waste},
         storage::{Batch, Completed},
     },
+    executors::{self, Executor as _},
     http::Method,
     now::Now,
-    pass::{Done, FeedOrder, Note, Order, PassEnd},
     store::{Opened, Store, memory::MemoryStore},
 };
 
+use super::passes::Passes;
 use crate::simulation::{
     random::{Random, hash},
-    run::body::perform,
     server::workflows::Flow,
 };
 
@@ -49,13 +44,6 @@ pub(super) struct Call {
     pub(super) parsed: Option<Parsed>,
 }
 
-/// A pass that an executor has.
-pub(super) struct Out {
-    pub(super) notes: VecDeque<Note>,
-    pub(super) done: Done,
-    pub(super) granted_bytes: usize,
-}
-
 pub(super) struct World {
     pub(super) random: Random,
     pub(super) flows: Vec<Flow>,
@@ -68,7 +56,7 @@ pub(super) struct World {
     /// The newest client of each slot.
     pub(super) generations: Vec<u32>,
     pub(super) doing: BTreeMap<ClientId, Doing>,
-    pub(super) out: BTreeMap<u64, Out>,
+    pub(super) passes: Passes,
     pub(super) ids: Vec<String>,
     /// Every run that began, and its events as the first reader saw them.
     pub(super) runs: BTreeMap<RunKey, BTreeMap<u64, String>>,
@@ -82,6 +70,8 @@ impl World {
         let mut random = Random::new(hash(&[seed, 21]));
         let flows: Vec<Flow> = (0..=random.below(3)).map(|index| Flow::new(index, &mut random)).collect();
         let graphs: Vec<_> = flows.iter().map(|flow| Arc::clone(&flow.graph)).collect();
+        let workflows = flows.iter().map(|flow| (Arc::clone(&flow.graph), flow.kind)).collect();
+        let passes = Passes::new(Random::new(hash(&[seed, 22])), workflows);
         let limits = SchedulerLimits {
             runs_max: 4 + random.below(16),
             keep_finished: random.below(6),
@@ -104,7 +94,7 @@ impl World {
             drawn: 0,
             generations: Vec::new(),
             doing: BTreeMap::new(),
-            out: BTreeMap::new(),
+            passes,
             ids: Vec::new(),
             runs: BTreeMap::new(),
             is_closing: false,
@@ -153,50 +143,16 @@ impl World {
         self.now.wall_us += us.cast_signed();
     }
 
-    pub(super) fn hand_out(&mut self) {
-        while let Some((tag, order)) = self.core.scheduler_mut().poll_order() {
-            let Some(out) = self.out.get_mut(&tag) else { continue };
-            match order {
-                Order::Stop(_) => {
-                    out.notes.clear();
-                    out.done.end = PassEnd::Failed { error: "stopped".to_owned(), retry: false };
-                }
-                Order::Abandon => {}
-                Order::Feed(FeedOrder::Grant(bytes)) => out.granted_bytes += bytes,
-                Order::Feed(FeedOrder::Refuse) => panic!("nothing was wanted"),
-                Order::Feed(FeedOrder::TakeBack) => {
-                    let bytes = std::mem::take(&mut out.granted_bytes);
-                    self.core.scheduler_mut().handle_feed_given_back(tag, bytes);
-                }
-            }
-        }
-        let most = if self.is_closing { usize::MAX } else { self.random.below(5) };
-        let mut left = Capacity { at_once: most, queued: most };
-        while let Some(pass) = self.core.scheduler_mut().poll_pass(self.now, Lane(0), left) {
-            left = Capacity { at_once: left.at_once - 1, queued: left.queued - 1 };
-            let StartPass { tag, workflow, step, input, grant_bytes } = pass;
-            let flow = &self.flows[usize::from(workflow.0)];
-            let performance = perform(&flow.graph, flow.kind, step, &input);
-            let notes = performance.notes.into();
-            self.out.insert(tag, Out { notes, done: performance.done, granted_bytes: grant_bytes });
+    fn run_passes(&mut self) {
+        self.passes.go_on(self.is_closing);
+        while let Some(report) = self.passes.poll_report(true) {
+            report.deliver(self.core.scheduler_mut(), self.now);
         }
     }
 
-    pub(super) fn run_passes(&mut self) {
-        let tags: Vec<u64> = self.out.keys().copied().collect();
-        for tag in tags {
-            if !self.is_closing && self.random.one_in(3) {
-                continue;
-            }
-            let Some(out) = self.out.get_mut(&tag) else { continue };
-            if let Some(note) = out.notes.pop_front() {
-                let left = out.granted_bytes.checked_sub(note.feed_bytes());
-                out.granted_bytes = left.expect("small notes never need more than is granted");
-                self.core.scheduler_mut().handle_notes(tag, vec![note], self.now);
-            } else if let Some(out) = self.out.remove(&tag) {
-                self.core.scheduler_mut().handle_done(tag, out.done, self.now);
-            }
-        }
+    fn hand_out(&mut self) {
+        self.passes.room = if self.is_closing { usize::MAX } else { self.random.below(5) };
+        executors::hand_out(self.core.scheduler_mut(), &mut [&mut self.passes], true, self.now);
     }
 }
 
